@@ -1,11 +1,14 @@
-//! `permitd openapi`: the description of the HTTP interface, without a server.
+//! `permitd openapi`: the descriptions of the HTTP interface, without a server.
 
 use clap::Args;
 
 use serde_json::{Value, json};
 
 use super::{Answer, Common, Failure, open::Definitions};
-use crate::{app, http::openapi};
+use crate::{
+    app,
+    http::openapi::{self, Audience},
+};
 
 /// Spaces that a level stands further to the right.
 const INDENT: usize = 2;
@@ -14,15 +17,21 @@ const LINE_BYTES_MAX: usize = 120;
 
 /// Print the OpenAPI 3.1 document of the HTTP interface, for all data sets that are defined
 ///
-/// A server has the same at /openapi.json, for the data sets that it serves.
+/// It has what keys and sessions may call. A server has the same at /openapi.json, for the data sets that it serves. What only
+/// administrators call is in a document of its own, which a server has at /openapi-admin.json.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   permitd openapi > openapi.json
-  permitd openapi --datasets definitions")]
+  permitd openapi --datasets definitions
+  permitd openapi --admin > openapi-admin.json")]
 pub(super) struct OpenApi {
     #[command(flatten)]
     definitions: Definitions,
+
+    /// Print the document of the administration instead.
+    #[arg(long)]
+    admin: bool,
 }
 
 impl OpenApi {
@@ -30,7 +39,8 @@ impl OpenApi {
         let settings = common.settings(&[self.definitions.flag()])?;
         let definitions = app::definitions(settings.datasets())?;
         let (brand, public_url) = (&settings.mail.brand, settings.public_url(settings.listen));
-        let document = openapi::document(brand, &public_url, &settings.public_url, &definitions);
+        let audience = if self.admin { Audience::Administrators } else { Audience::Consumers };
+        let document = openapi::document(audience, brand, &public_url, &settings.public_url, &definitions);
         let mut text = String::new();
         write(&document, 0, &mut text);
         Ok(Answer::new(document, text))

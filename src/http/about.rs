@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::state::Service;
 use crate::{
     dataset::{
-        ColumnType,
+        Column, ColumnType,
         definition::SelfDescription,
         figures::{TableFigures, ValueCount, WrittenValue},
     },
@@ -101,30 +101,36 @@ pub(in crate::http) async fn last_change(service: &Service, data_set: &DataSet) 
     })
 }
 
+/// The columns of a data set with what figures say of them.
+pub(in crate::http) fn columns_of(data_set: &DataSet, figures: Option<&TableFigures>) -> Vec<AboutColumn> {
+    let definition = &data_set.definition;
+    let of = |(place, column): (usize, &Column)| {
+        let counted = figures.and_then(|figures| figures.columns.iter().find(|found| found.name == column.name));
+        AboutColumn {
+            name: column.name.clone(),
+            kind: column.kind,
+            description: column.description.clone(),
+            personal: column.personal,
+            identifies: place == definition.key || place == definition.record_id,
+            empty: counted.map(|counted| counted.empty),
+            least: counted.and_then(|counted| counted.least.clone()),
+            greatest: counted.and_then(|counted| counted.greatest.clone()),
+            values: counted.map(|counted| counted.values.clone()).unwrap_or_default(),
+        }
+    };
+    definition.columns.iter().enumerate().map(of).collect()
+}
+
 impl About {
     fn of(data_set: &DataSet, figures: Option<&TableFigures>, last_change: LastChange) -> Self {
         let definition = &data_set.definition;
-        let columns = definition.columns.iter().enumerate().map(|(place, column)| {
-            let counted = figures.and_then(|figures| figures.columns.iter().find(|found| found.name == column.name));
-            AboutColumn {
-                name: column.name.clone(),
-                kind: column.kind,
-                description: column.description.clone(),
-                personal: column.personal,
-                identifies: place == definition.key || place == definition.record_id,
-                empty: counted.map(|counted| counted.empty),
-                least: counted.and_then(|counted| counted.least.clone()),
-                greatest: counted.and_then(|counted| counted.greatest.clone()),
-                values: counted.map(|counted| counted.values.clone()).unwrap_or_default(),
-            }
-        });
         Self {
             name: definition.name.clone(),
             title: definition.title.clone(),
             version: data_set.version,
             records: data_set.records,
             about: definition.about.clone(),
-            columns: columns.collect(),
+            columns: columns_of(data_set, figures),
             figures_made_at: figures.map(|figures| figures.made_at),
             last_change,
         }

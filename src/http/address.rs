@@ -9,7 +9,7 @@ use actix_web::{
 use super::{Problem, ProblemCode, state::Service};
 
 /// What paths of the administration and the pages begin with.
-const FIXED: [&str; 20] = [
+const FIXED: [&str; 21] = [
     "users",
     "plans",
     "keys",
@@ -25,6 +25,7 @@ const FIXED: [&str; 20] = [
     "home",
     "problems",
     "openapi.json",
+    "openapi-admin.json",
     "links",
     "me",
     "password-resets",

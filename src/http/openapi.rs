@@ -1,12 +1,14 @@
-//! `/openapi.json`: what this server answers to, as an OpenAPI 3.1 document. It is made of the definitions of the data sets
-//! that are served, so that every column and operator is a parameter with a type.
+//! What this server answers to, as two OpenAPI 3.1 documents: `/openapi.json` has what a key or a session may call, and
+//! `/openapi-admin.json` the administration. The first is made of the definitions of the data sets that are served, so that every
+//! column and operator is a parameter with a type.
 //!
-//! The document is built by hand, from values: paths, parameters and records depend on definitions that are read at run time,
+//! The documents are built by hand, from values: paths, parameters and records depend on definitions that are read at run time,
 //! which no derive macro knows. What has a type of its own, the administrator's bodies and answers, comes from that type.
 
 mod accounts;
 mod administration;
 mod answer;
+mod components;
 mod data;
 mod operation;
 mod parameter;
@@ -24,29 +26,80 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{method, state::Service};
+use super::{
+    Problem,
+    coding::{self, Coding},
+    method,
+    state::Service,
+};
 use crate::{dataset::Definition, domain::id::hex};
 
-/// What is said of the whole.
-const DESCRIPTION: &str = "Tables of records, for those who were invited.
+/// Whom a document is for. Each operation stands in one of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Audience {
+    /// Whoever reads data, and whoever is invited to.
+    Consumers,
+    /// Administrators.
+    Administrators,
+}
+
+impl Audience {
+    /// Where a server shows the document.
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::Consumers => "/openapi.json",
+            Self::Administrators => "/openapi-admin.json",
+        }
+    }
+
+    fn title(self, brand: &str) -> String {
+        match self {
+            Self::Consumers => brand.to_owned(),
+            Self::Administrators => format!("{brand}: administration"),
+        }
+    }
+
+    /// What is said of the whole.
+    fn description(self) -> &'static str {
+        match self {
+            Self::Consumers => {
+                "Tables of records, for those who were invited.
 
 **Data** is read with the key from the invitation, in the header `x-api-key`. Conditions are parameters named after columns: \
 `status=issued`, `estimated_cost__gte=10000`; `filter` takes a whole expression. What is unknown, repeated or of the wrong type is \
-refused, never ignored. Every answer says in `RateLimit` what is left of the plan.
+refused, never ignored. Every answer says in `RateLimit` what is left of the plan. `/docs` is a guide to it.
 
 **People** sign in with their address and a password, which they set by the link in their invitation, and see and change what is theirs \
 below `/me`.
 
-**Administration** wants an administrator's token that has the scope of the operation, or the session of somebody whose role has it, as \
-`Authorization: Bearer`. Writes take an `Idempotency-Key` and, in `If-Match`, \
-the version that they were decided upon.
+Whatever fails is answered with a problem document (RFC 9457), whose `type` leads to a page that explains it.
 
-Whatever fails is answered with a problem document (RFC 9457), whose `type` leads to a page that explains it.";
+What administrators call is described at `/openapi-admin.json`."
+            }
+            Self::Administrators => {
+                "What administrators of this server call: people and their keys, plans, imports, data sets, the log.
 
-/// The document about the data sets that are defined so, under the name of this deployment, for a server at `public_url` whose
-/// problems are explained below `explained_below`.
-pub fn document(brand: &str, public_url: &str, explained_below: &str, definitions: &[Arc<Definition>]) -> Value {
-    let mut paths = operation::Paths::explained_below(explained_below);
+It wants an administrator's token that has the scope of the operation, or the session of somebody whose role has it, as \
+`Authorization: Bearer`. Writes take an `Idempotency-Key` and, in `If-Match`, the version that they were decided upon.
+
+Whatever fails is answered with a problem document (RFC 9457), whose `type` leads to a page that explains it.
+
+What keys and sessions call is described at `/openapi.json`."
+            }
+        }
+    }
+}
+
+/// The document for these readers about the data sets that are defined so, under the name of this deployment, for a server at
+/// `public_url` whose problems are explained below `explained_below`.
+pub fn document(
+    audience: Audience,
+    brand: &str,
+    public_url: &str,
+    explained_below: &str,
+    definitions: &[Arc<Definition>],
+) -> Value {
+    let mut paths = operation::Paths::of(audience, explained_below);
     let mut types = administration::Types::new();
     let data_sets: Vec<data::Described<'_>> = definitions.iter().map(|of| data::Described::new(of)).collect();
     for data_set in &data_sets {
@@ -76,12 +129,12 @@ pub fn document(brand: &str, public_url: &str, explained_below: &str, definition
     schemas.extend(others.into_iter().map(|(name, schema)| (name.to_owned(), schema)));
 
     let tags: Vec<Value> = data_sets.iter().map(data::Described::tag).chain(administration::tags()).collect();
-    json!({
+    let mut document = json!({
         "openapi": "3.1.0",
         "info": {
-            "title": brand,
+            "title": audience.title(brand),
             "version": env!("CARGO_PKG_VERSION"),
-            "description": DESCRIPTION,
+            "description": audience.description(),
         },
         "servers": [{ "url": public_url }],
         "tags": tags,
@@ -90,40 +143,49 @@ pub fn document(brand: &str, public_url: &str, explained_below: &str, definition
             "schemas": schemas,
             "parameters": parameters,
             "responses": responses,
-            "securitySchemes": {
-                "apiKey": {
-                    "type": "apiKey", "in": "header", "name": "x-api-key",
-                    "description": "The key from the invitation: `pmt_…`.",
-                },
-                "session": {
-                    "type": "http", "scheme": "bearer",
-                    "description": "The token of a session: `pms_…`. It reads data as a key does.",
-                },
-                "sessionCookie": {
-                    "type": "apiKey", "in": "cookie", "name": "__Host-permitd",
-                    "description": "The session's cookie; without TLS it is called `permitd`. In writing requests it counts only where they come from a page of this server.",
-                },
-                "bearer": {
-                    "type": "http", "scheme": "bearer",
-                    "description": "The same key as `Authorization: Bearer`.",
-                },
-                "basic": {
-                    "type": "http", "scheme": "basic",
-                    "description": "The same key as the user name, with any password or none, or as the password.",
-                },
-                "adminToken": {
-                    "type": "http", "scheme": "bearer",
-                    "description": "An administrator's token: `pmt_admin_…`. Each operation lists the scopes that it needs: `people`, `data`, \
-                        `plans`, `events`, `server`. A token that may only read is refused what changes something.",
-                },
-            },
+            "securitySchemes": security_schemes(),
+        },
+    });
+    components::keep_used(&mut document);
+    document
+}
+
+/// The ways to say who asks.
+fn security_schemes() -> Value {
+    json!({
+        "apiKey": {
+            "type": "apiKey", "in": "header", "name": "x-api-key",
+            "description": "The key from the invitation: `pmt_…`.",
+        },
+        "session": {
+            "type": "http", "scheme": "bearer",
+            "description": "The token of a session: `pms_…`. It reads data as a key does.",
+        },
+        "sessionCookie": {
+            "type": "apiKey", "in": "cookie", "name": "__Host-permitd",
+            "description": "The session's cookie; without TLS it is called `permitd`. In writing requests it counts only where they come from a page of this server.",
+        },
+        "bearer": {
+            "type": "http", "scheme": "bearer",
+            "description": "The same key as `Authorization: Bearer`.",
+        },
+        "basic": {
+            "type": "http", "scheme": "basic",
+            "description": "The same key as the user name, with any password or none, or as the password.",
+        },
+        "adminToken": {
+            "type": "http", "scheme": "bearer",
+            "description": "An administrator's token: `pmt_admin_…`. Each operation lists the scopes that it needs: `people`, `data`, \
+                `plans`, `events`, `server`. A token that may only read is refused what changes something.",
         },
     })
 }
 
-/// The document as it was last sent, and what it was made of.
-#[derive(Default)]
-struct Last(RefCell<Option<Made>>);
+/// A document as it was last sent, and what it was made of.
+struct Last {
+    audience: Audience,
+    made: RefCell<Option<Made>>,
+}
 
 #[derive(Clone)]
 struct Made {
@@ -133,44 +195,88 @@ struct Made {
 }
 
 impl Last {
+    fn none_yet(audience: Audience) -> Self {
+        Self { audience, made: RefCell::default() }
+    }
+
     /// The document about these data sets: the last one, as long as they are the same.
     fn of(&self, service: &Service, definitions: Vec<Arc<Definition>>) -> Made {
         let same = |made: &&Made| made.definitions == definitions;
-        if let Some(made) = self.0.borrow().as_ref().filter(same) {
+        if let Some(made) = self.made.borrow().as_ref().filter(same) {
             return made.clone();
         }
         let (settings, public_url) = (&service.settings, &service.public_url);
-        let document = document(&settings.mail.brand, public_url, &settings.public_url, &definitions);
+        let document = document(self.audience, &settings.mail.brand, public_url, &settings.public_url, &definitions);
         let bytes = Bytes::from(document.to_string());
         let tag = hex(Sha256::digest(&bytes).as_slice().get(..16).unwrap_or_default());
         let made = Made { definitions, bytes, tag };
-        self.0.replace(Some(made.clone()));
+        self.made.replace(Some(made.clone()));
         made
     }
 }
 
-/// Adds the route. Each worker keeps the document that it sent last.
-pub fn configure(app: &mut web::ServiceConfig) {
-    app.app_data(web::Data::new(Last::default())).service(method::readable("/openapi.json", show));
+/// The documents of a worker.
+struct Kept {
+    for_consumers: Last,
+    for_administrators: Last,
 }
 
-async fn show(request: HttpRequest, service: web::Data<Service>, last: web::Data<Last>) -> HttpResponse {
+/// Adds the routes. Each worker keeps the documents that it sent last.
+pub fn configure(app: &mut web::ServiceConfig) {
+    let kept = Kept {
+        for_consumers: Last::none_yet(Audience::Consumers),
+        for_administrators: Last::none_yet(Audience::Administrators),
+    };
+    app.app_data(web::Data::new(kept))
+        .service(method::readable("/openapi.json", show_to_consumers))
+        .service(method::readable("/openapi-admin.json", show_to_administrators));
+}
+
+async fn show_to_consumers(
+    request: HttpRequest,
+    service: web::Data<Service>,
+    kept: web::Data<Kept>,
+) -> Result<HttpResponse, Problem> {
     let data_sets = service.records.data_sets();
     let served = data_sets.iter().filter(|data_set| !data_set.standing.withdrawn);
     let definitions = served.map(|data_set| Arc::clone(&data_set.definition)).collect();
-    let Made { bytes, tag, .. } = last.of(&service, definitions);
-    let tag = EntityTag::new_strong(tag);
-    let known = match IfNoneMatch::parse(&request) {
+    answered(&request, kept.for_consumers.of(&service, definitions)).await
+}
+
+/// The administration is the same whatever is served.
+async fn show_to_administrators(
+    request: HttpRequest,
+    service: web::Data<Service>,
+    kept: web::Data<Kept>,
+) -> Result<HttpResponse, Problem> {
+    answered(&request, kept.for_administrators.of(&service, Vec::new())).await
+}
+
+/// The document as its reader likes it best. Each coding of it has a tag of its own.
+async fn answered(request: &HttpRequest, made: Made) -> Result<HttpResponse, Problem> {
+    let wanted = Coding::accepted(request);
+    let tag_of = |coding: Option<Coding>| match coding {
+        Some(coding) => EntityTag::new_strong(format!("{}.{}", made.tag, coding.token())),
+        None => EntityTag::new_strong(made.tag.clone()),
+    };
+    let known = match IfNoneMatch::parse(request) {
         Ok(IfNoneMatch::Any) => true,
-        Ok(IfNoneMatch::Items(tags)) => tags.iter().any(|known| known.weak_eq(&tag)),
+        Ok(IfNoneMatch::Items(tags)) => tags.iter().any(|known| known.weak_eq(&tag_of(wanted))),
         Err(_) => false,
     };
+    let (body, coding) =
+        if known { (Bytes::new(), wanted) } else { coding::encoded(made.bytes.clone(), wanted).await? };
     let mut response = if known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
     response
-        .insert_header((header::ETAG, tag))
-        .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-cache")));
+        .insert_header((header::ETAG, tag_of(coding)))
+        .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-cache")))
+        .insert_header((header::VARY, HeaderValue::from_static("Accept-Encoding")));
     if known {
-        return response.finish();
+        return Ok(response.finish());
     }
-    response.content_type("application/json").body(bytes)
+    let mut response = response.content_type("application/json").body(body);
+    if let Some(coding) = coding {
+        coding::coded(&mut response, coding);
+    }
+    Ok(response)
 }

@@ -1,4 +1,4 @@
-//! The description of the interface: it is what the server does, and tools that know nothing else can work with it.
+//! The descriptions of the interface: they are what the server does, and tools that know nothing else can work with them.
 
 use std::{
     collections::BTreeSet,
@@ -58,15 +58,18 @@ const TREES: &str = r#"
     publish = false
 "#;
 
-/// Those that tell a client what there is for people to look at, or are parts of a page.
 /// Pages that programs may look at as well. All others are for people alone.
-const DESCRIBED_PAGES: [&str; 5] = ["/", "/admin/counters", "/docs", "/problems", "/problems/{code}"];
+const DESCRIBED_PAGES: [&str; 7] =
+    ["/", "/admin/counters", "/docs", "/docs/admin", "/docs/reference", "/problems", "/problems/{code}"];
 
 /// The answers that are checked, of whatever is asked.
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,\
                       response_schema_conformance";
 /// How long the tool that asks at random may take on a busy machine, seconds; alone it takes less than a minute.
 const ASKING_S_MAX: &str = "600";
+/// The two documents.
+const CONSUMERS: &str = "/openapi.json";
+const ADMINISTRATION: &str = "/openapi-admin.json";
 
 fn trees() -> Definition {
     Definition::from_toml(TREES, "trees.toml").unwrap_or_else(|e| panic!("{e}"))
@@ -105,8 +108,14 @@ fn printed(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// What consumers may call.
 async fn served(app: &TestApp) -> Value {
     app.send(app.request(Method::GET, "/openapi.json")).await.expect(200).json()
+}
+
+/// What administrators call.
+async fn served_to_administrators(app: &TestApp) -> Value {
+    app.send(app.request(Method::GET, "/openapi-admin.json")).await.expect(200).json()
 }
 
 /// What `$ref` leads to.
@@ -133,18 +142,109 @@ fn operations(document: &Value) -> Vec<(String, String, &Value)> {
 }
 
 #[test]
-fn the_document_is_valid_and_the_one_in_the_repository_is_current() {
-    let document = printed(&[]);
-    let path = repository().join("schemas/openapi.json");
-    let kept = fs::read_to_string(&path).unwrap_or_default();
-    // Not `assert_eq`: nobody wants to read both.
-    assert!(
-        kept == document,
-        "the interface has changed: `permitd openapi > schemas/openapi.json`, and look at the difference"
-    );
-    succeeds(tool("openapi-spec-validator").arg(&path));
-    let compact: Value = serde_json::from_str(&printed(&["--json"])).unwrap();
-    assert_eq!(compact, serde_json::from_str::<Value>(&document).unwrap());
+fn the_documents_are_valid_and_those_in_the_repository_are_current() {
+    for (arguments, file) in [(&[][..], "schemas/openapi.json"), (&["--admin"], "schemas/openapi-admin.json")] {
+        let document = printed(arguments);
+        let path = repository().join(file);
+        let kept = fs::read_to_string(&path).unwrap_or_default();
+        // Not `assert_eq`: nobody wants to read both.
+        assert!(
+            kept == document,
+            "the interface has changed: `permitd openapi {}> {file}`, and look at the difference",
+            arguments.iter().map(|argument| format!("{argument} ")).collect::<String>()
+        );
+        succeeds(tool("openapi-spec-validator").arg(&path));
+        let compact: Value = serde_json::from_str(&printed(&[arguments, &["--json"]].concat())).unwrap();
+        assert_eq!(compact, serde_json::from_str::<Value>(&document).unwrap());
+    }
+}
+
+/// What a document refers to, as pointers.
+fn references(part: &Value, found: &mut BTreeSet<String>) {
+    match part {
+        Value::Object(members) => {
+            found.extend(members.get("$ref").and_then(Value::as_str).map(ToOwned::to_owned));
+            members.values().for_each(|member| references(member, found));
+        }
+        Value::Array(items) => items.iter().for_each(|item| references(item, found)),
+        _ => {}
+    }
+}
+
+#[tokio::test]
+async fn each_document_is_whole_without_the_other_and_each_operation_stands_in_one() {
+    let app = planted(5).await;
+    let (consumers, administrators) = (served(&app).await, served_to_administrators(&app).await);
+    let names = |document: &Value| -> BTreeSet<(String, String)> {
+        operations(document).into_iter().map(|(method, path, _)| (method, path)).collect()
+    };
+    let both: Vec<(String, String)> = names(&consumers).intersection(&names(&administrators)).cloned().collect();
+    assert!(both.is_empty(), "in both: {both:?}");
+    for document in [&consumers, &administrators] {
+        let mut named = BTreeSet::new();
+        references(document, &mut named);
+        assert!(!named.is_empty());
+        for reference in &named {
+            let pointer = reference.strip_prefix('#').unwrap();
+            assert!(document.pointer(pointer).is_some(), "{reference} leads nowhere");
+        }
+        // Nothing is there that only the other one needs.
+        for kind in ["schemas", "parameters", "responses"] {
+            for name in document["components"][kind].as_object().unwrap().keys() {
+                assert!(named.contains(&format!("#/components/{kind}/{name}")), "nothing leads to {kind}/{name}");
+            }
+        }
+        for (_, path, operation) in operations(document) {
+            for way in operation["security"].as_array().unwrap().iter().flat_map(|way| way.as_object().unwrap().keys())
+            {
+                assert!(document["components"]["securitySchemes"][way].is_object(), "{path}: {way}");
+            }
+            for tag in operation["tags"].as_array().unwrap() {
+                assert!(
+                    document["tags"].as_array().unwrap().iter().any(|known| known["name"] == *tag),
+                    "{path}: {tag}"
+                );
+            }
+        }
+    }
+    // What a key or a session may call is in the one, and what takes a scope alone in the other.
+    for (method, path, operation) in operations(&consumers) {
+        let ways = operation["security"].as_array().unwrap();
+        let for_all = ways.is_empty() || ways.iter().any(|way| way["session"].as_array().is_some_and(Vec::is_empty));
+        assert!(for_all, "{method} {path}");
+    }
+    for (method, path, operation) in operations(&administrators) {
+        let ways = operation["security"].as_array().unwrap();
+        let scoped = ways.iter().any(|way| way["adminToken"].as_array().is_some_and(|scopes| !scopes.is_empty()));
+        let is_itself = ["/openapi-admin.json", "/docs/admin"].contains(&path.as_str());
+        assert!(scoped || is_itself, "{method} {path}");
+        assert!(ways.iter().all(|way| way["apiKey"].is_null()), "{method} {path}");
+    }
+    for (document, other) in [(&consumers, "/openapi-admin.json"), (&administrators, "/openapi.json")] {
+        assert!(document["info"]["description"].as_str().unwrap().contains(other));
+    }
+    let paths = |document: &Value| document["paths"].as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
+    assert!(paths(&consumers).contains("/me/keys") && !paths(&consumers).contains("/users"));
+    assert!(paths(&administrators).contains("/users") && !paths(&administrators).contains("/permits"));
+    assert!(administrators["components"]["schemas"]["permits_record"].is_null());
+
+    // Each is kept by clients, and asked for again.
+    let tags = ["/openapi.json", "/openapi-admin.json"].map(|path| (path, app.request(Method::GET, path)));
+    for (path, request) in tags {
+        let tag = app.send(request).await.expect(200).header("etag").unwrap().to_owned();
+        app.send(app.request(Method::GET, path).header("if-none-match", &tag)).await.expect(304);
+        // What is compressed has fewer bytes, and a tag of its own.
+        let compressed = async |tag: &str| {
+            let request = app.request(Method::GET, path).header("accept-encoding", "gzip").header("if-none-match", tag);
+            app.send(request).await
+        };
+        let short = compressed(&tag).await.expect(200);
+        assert_eq!((short.header("content-encoding"), short.header("vary")), (Some("gzip"), Some("Accept-Encoding")));
+        assert!(short.header("content-length").unwrap().parse::<usize>().unwrap() < 60_000);
+        let of_it = short.header("etag").unwrap();
+        assert_ne!(of_it, tag);
+        assert_eq!(compressed(of_it).await.expect(304).header("etag"), Some(of_it));
+    }
 }
 
 /// The routes that the sources declare, on the public port: path and methods.
@@ -182,7 +282,8 @@ fn declared(folder: &Path, found: &mut BTreeSet<(String, String)>) {
 #[tokio::test]
 async fn every_route_is_described_and_nothing_else() {
     let app = planted(5).await;
-    let document = served(&app).await;
+    let documents = [served(&app).await, served_to_administrators(&app).await];
+    let described_operations: Vec<(String, String, &Value)> = documents.iter().flat_map(operations).collect();
     let mut routes = BTreeSet::new();
     declared(&repository().join("src/http"), &mut routes);
     assert!(routes.contains(&("PATCH".to_owned(), "/users/{id}".to_owned())), "{routes:?}");
@@ -197,13 +298,13 @@ async fn every_route_is_described_and_nothing_else() {
         routes.extend(patterns.map(|pattern| ("GET".to_owned(), pattern.replace("{dataset}", data_set))));
     }
     let described: BTreeSet<(String, String)> =
-        operations(&document).into_iter().map(|(method, path, _)| (method, path)).collect();
+        described_operations.iter().map(|(method, path, _)| (method.clone(), path.clone())).collect();
     assert_eq!(described, routes);
 
     // A data set takes none of these paths away.
     let all = routes.iter().chain(&pages);
     for path in all.map(|(_, path)| path.trim_start_matches('/').split('/').next().unwrap()) {
-        if !["", "permits", "trees", "openapi.json"].contains(&path) {
+        if !["", "permits", "trees", "openapi.json", "openapi-admin.json"].contains(&path) {
             let named = TREES.replacen("\"trees\"", &format!("{path:?}"), 1);
             assert!(Definition::from_toml(&named, "x.toml").is_err(), "a data set can be named {path}");
         }
@@ -212,7 +313,7 @@ async fn every_route_is_described_and_nothing_else() {
     // Each is there, and lets in whom it says.
     let key = unlimited(&app).await;
     let mut ids = BTreeSet::new();
-    for (method, path, operation) in operations(&document) {
+    for (method, path, operation) in described_operations {
         assert!(ids.insert(operation["operationId"].as_str().unwrap().to_owned()), "{operation}");
         let concrete = path
             .replace("{code}", "not-found")
@@ -334,18 +435,22 @@ async fn a_definition_of_ones_own_is_described_without_a_line_of_code() {
 }
 
 #[tokio::test]
-async fn a_client_that_is_generated_from_it_works() {
+async fn clients_that_are_generated_from_them_work() {
     let app = planted(200).await;
     let key = unlimited(&app).await;
     member(&app, "eve@example.org").await;
     let session = sign_in(&app, "eve@example.org").await;
     let folder = support::data_dir();
-    let document = folder.path().join("openapi.json");
-    fs::write(&document, served(&app).await.to_string()).unwrap();
-    let generated = ["generate", "--meta", "none", "--fail-on-warning", "--path"];
-    let mut generate = tool("openapi-python-client");
-    generate.args(generated).arg(&document).arg("--output-path").arg(folder.path().join("permits_client"));
-    succeeds(generate.arg("--config").arg(sources("generator.yml")));
+    for (document, package) in
+        [(served(&app).await, "permits_client"), (served_to_administrators(&app).await, "permits_admin_client")]
+    {
+        let file = folder.path().join(package).with_extension("json");
+        fs::write(&file, document.to_string()).unwrap();
+        let generated = ["generate", "--meta", "none", "--fail-on-warning", "--path"];
+        let mut generate = tool("openapi-python-client");
+        generate.args(generated).arg(&file).arg("--output-path").arg(folder.path().join(package));
+        succeeds(generate.arg("--config").arg(sources("generator.yml")));
+    }
     let mut client = tool("python");
     client.arg(sources("client.py")).arg(folder.path()).args([app.url(""), key, app.admin_token.clone(), session]);
     let said = succeeds(client.env("PYTHONDONTWRITEBYTECODE", "1")).stdout;
@@ -357,16 +462,18 @@ fn sources(file: &str) -> PathBuf {
 }
 
 /// Asks the server all that the document allows, and much that it does not: every answer has to be one that is described.
-fn ask_all(app: &TestApp, credentials: &str, arguments: &[&str]) {
+fn ask_all(app: &TestApp, document: &str, credentials: &str, arguments: &[&str]) {
     // In a folder of its own: it keeps notes.
     let folder = support::data_dir();
     // Following has no end.
     let quiet =
         "[[operations]]\ninclude-operation-id = \"list_events\"\nparameters = { \"query.follow\" = \"false\" }\n";
-    fs::write(folder.path().join("schemathesis.toml"), quiet).unwrap();
+    if document == ADMINISTRATION {
+        fs::write(folder.path().join("schemathesis.toml"), quiet).unwrap();
+    }
     let mut ask = Command::new("timeout");
     ask.args(["--kill-after=5", ASKING_S_MAX]).arg(tool("schemathesis").get_program()).arg("run");
-    ask.arg(app.url("/openapi.json")).args(["--checks", CHECKS, "--header", credentials, "--seed", "1"]);
+    ask.arg(app.url(document)).args(["--checks", CHECKS, "--header", credentials, "--seed", "1"]);
     ask.args(["--continue-on-failure", "--warnings", "off", "--no-color"]).args(arguments);
     succeeds(ask.current_dir(folder.path()));
 }
@@ -377,10 +484,16 @@ async fn whatever_is_asked_of_the_data_is_answered_as_described() {
     let key = format!("x-api-key: {}", unlimited(&app).await);
     ask_all(
         &app,
+        CONSUMERS,
         &key,
         &["--include-path-regex", "^/trees", "--phases", "examples,coverage,fuzzing", "--max-examples", "10"],
     );
-    ask_all(&app, &key, &["--include-path-regex", "^/permits", "--phases", "examples,fuzzing", "--max-examples", "5"]);
+    ask_all(
+        &app,
+        CONSUMERS,
+        &key,
+        &["--include-path-regex", "^/permits", "--phases", "examples,fuzzing", "--max-examples", "5"],
+    );
 }
 
 #[tokio::test]
@@ -388,9 +501,11 @@ async fn whatever_is_asked_of_the_administration_is_answered_as_described() {
     let app = planted(20).await;
     unlimited(&app).await;
     let token = format!("authorization: Bearer {}", app.admin_token);
-    let mine =
-        ["--exclude-path-regex", "^/(trees|permits)", "--phases", "examples,coverage,fuzzing", "--max-examples", "12"];
-    ask_all(&app, &token, &mine);
+    let phases = ["--phases", "examples,coverage,fuzzing", "--max-examples", "12"];
+    ask_all(&app, ADMINISTRATION, &token, &phases);
+    // What anybody may call stands in the other one, and what readers and administrators both may.
+    let others = ["--exclude-path-regex", "^/(trees|permits)"];
+    ask_all(&app, CONSUMERS, &token, &[others.as_slice(), &phases].concat());
 }
 
 /// Those that end the session come last: after them nothing is asked as somebody any more.
@@ -404,10 +519,10 @@ async fn whatever_is_asked_with_a_session_is_answered_as_described() {
     let phases = ["--phases", "examples,coverage,fuzzing", "--max-examples", "8"];
     let others = ends.iter().flat_map(|operation| ["--exclude-operation-id", *operation]);
     let others: Vec<&str> = paths.into_iter().chain(phases).chain(others).collect();
-    ask_all(&app, &session, &others);
+    ask_all(&app, CONSUMERS, &session, &others);
     let me = app.request(Method::GET, "/me").header("authorization", session.split_once(": ").unwrap().1);
     app.send(me).await.expect(200);
     let them: Vec<&str> =
         ends.iter().flat_map(|operation| ["--include-operation-id", *operation]).chain(phases).collect();
-    ask_all(&app, &session, &them);
+    ask_all(&app, CONSUMERS, &session, &them);
 }

@@ -13,7 +13,7 @@ fn is_self_contained(answer: &Answer) {
     for elsewhere in ["src=\"http", "href=\"http", "src=\"//", "href=\"//", "@import", "url("] {
         assert!(!answer.body.contains(elsewhere), "{elsewhere}");
     }
-    assert_eq!(answer.header("referrer-policy"), Some("no-referrer"));
+    assert_eq!(answer.header("referrer-policy"), Some("same-origin"));
     assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
 }
 
@@ -100,28 +100,31 @@ async fn a_form_counts_from_this_servers_own_pages_alone() {
 }
 
 #[tokio::test]
-async fn the_documentation_brings_all_it_needs_and_its_files_are_kept() {
+async fn the_references_bring_all_they_need_in_one_style_and_one_script_that_are_kept() {
     let app = TestApp::start().await;
     let get = async |path: &str| app.send(app.request(Method::GET, path)).await;
-    let page = get("/docs").await.expect(200);
-    is_self_contained(&page);
-    assert!(!page.body.contains("<script>") && !page.body.contains("style=") && !page.body.contains("<style"));
-    assert!(!page.header("content-security-policy").unwrap().contains("unsafe"));
-    assert_eq!(page.header("cache-control"), Some("no-cache"));
-    // Relative to the page: they are found below whatever path a proxy puts before it.
-    let attributes = page.body.split(['"']).filter(|text| text.starts_with("docs/"));
-    let files: Vec<String> = attributes.map(|path| format!("/{path}")).collect();
-    assert_eq!(files.len(), 4, "{files:?}");
-    for path in files {
-        let file = get(&path).await.expect(200);
-        assert!(file.header("cache-control").unwrap().contains("immutable"), "{path}");
-        let media_type =
-            if path.ends_with(".css") { "text/css; charset=utf-8" } else { "text/javascript; charset=utf-8" };
-        assert_eq!(file.header("content-type"), Some(media_type));
-        // A page of another version finds the file, but must not keep it under that name.
-        let (_, name) = path.rsplit_once('/').unwrap();
-        let other = get(&format!("/docs/0000000000000000/{name}")).await.expect(200);
-        assert_eq!((other.body == file.body, other.header("cache-control")), (true, Some("no-cache")));
+    for reference in ["/docs/reference", "/docs/admin"] {
+        let page = get(reference).await.expect(200);
+        is_self_contained(&page);
+        assert!(!page.body.contains("<script>") && !page.body.contains("style=") && !page.body.contains("<style"));
+        let policy = page.header("content-security-policy").unwrap();
+        assert!(!policy.contains("unsafe") && policy.contains("form-action 'none'"), "{policy}");
+        assert!(!page.body.contains("<form"), "no form of it could be sent");
+        let attributes = page.body.split(['"']).filter(|text| text.contains("/reference."));
+        let files: Vec<String> = attributes.map(ToOwned::to_owned).collect();
+        assert_eq!(files.len(), 2, "{files:?}");
+        assert!(!page.body.contains("/-/"), "it loads nothing besides");
+        for path in files {
+            let file = get(&path).await.expect(200);
+            assert!(file.header("cache-control").unwrap().contains("immutable"), "{path}");
+            let media_type =
+                if path.ends_with(".css") { "text/css; charset=utf-8" } else { "text/javascript; charset=utf-8" };
+            assert_eq!(file.header("content-type"), Some(media_type));
+            // A page of another version finds the file, but must not keep it under that name.
+            let (_, name) = path.rsplit_once('/').unwrap();
+            let other = get(&format!("/docs/0000000000000000/{name}")).await.expect(200);
+            assert_eq!((other.body == file.body, other.header("cache-control")), (true, Some("no-cache")));
+        }
     }
     get("/docs/0000000000000000/app.js").await.expect(404);
 }
@@ -135,7 +138,16 @@ async fn the_first_page_is_for_people_and_for_programs() {
     let json = app.send(app.request(Method::GET, "/").header("accept", "application/json")).await.expect(200).json();
     assert_eq!(json["datasets"][0]["path"], "/permits");
     assert_eq!(json["datasets"][0]["records"], 5);
-    assert_eq!((&json["docs"], &json["openapi"]), (&"/docs".into(), &"/openapi.json".into()));
+    for (name, path) in [
+        ("docs", "/docs"),
+        ("reference", "/docs/reference"),
+        ("reference_admin", "/docs/admin"),
+        ("openapi", "/openapi.json"),
+        ("openapi_admin", "/openapi-admin.json"),
+    ] {
+        assert_eq!(json[name], path);
+        app.send(app.request(Method::GET, path)).await.expect(200);
+    }
 }
 
 #[tokio::test]

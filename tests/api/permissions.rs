@@ -40,7 +40,10 @@ const EVERYTHING: Need = Need::Scopes(&ALL_SCOPES);
 const TABLE: &[(&str, &str, Need)] = &[
     ("GET", "/", Need::Nothing),
     ("GET", "/docs", Need::Nothing),
+    ("GET", "/docs/reference", Need::Nothing),
+    ("GET", "/docs/admin", Need::Nothing),
     ("GET", "/openapi.json", Need::Nothing),
+    ("GET", "/openapi-admin.json", Need::Nothing),
     ("GET", "/problems", Need::Nothing),
     ("GET", "/problems/{code}", Need::Nothing),
     ("POST", "/leaks", Need::Nothing),
@@ -350,8 +353,11 @@ async fn everybody_may_what_the_table_says_and_nothing_else() {
     let (user, import, token) = (text(&user["id"]), text(&import["id"]), text(&first["id"]));
     let paths = Paths { user, key_id: key[4..20].to_owned(), import, token, number, record, link };
 
-    let document = app.send(app.request(Method::GET, "/openapi.json")).await.expect(200).json();
-    let described = described(&document);
+    let mut described = Vec::new();
+    for path in ["/openapi.json", "/openapi-admin.json"] {
+        let document = app.send(app.request(Method::GET, path)).await.expect(200).json();
+        described.extend(self::described(&document));
+    }
     let named: BTreeSet<(&str, &str)> = TABLE.iter().map(|(method, path, _)| (*method, *path)).collect();
     let there: BTreeSet<(&str, &str)> =
         described.iter().map(|(method, path, _)| (method.as_str(), path.as_str())).collect();

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::Home;
 
-/// Operations of the API, as `schemas/openapi.json` names them, and the subcommands that do the same.
+/// Operations of the API, as `schemas/openapi.json` and `schemas/openapi-admin.json` name them, and the subcommands that do the same.
 const TWINS: &[(&str, &str)] = &[
     ("list_users", "users list"),
     ("show_user", "users show"),
@@ -62,6 +62,7 @@ const TWINS: &[(&str, &str)] = &[
     ("create_admin_token", "admin-tokens new"),
     ("revoke_admin_token", "admin-tokens revoke"),
     ("show_openapi", "openapi"),
+    ("show_admin_openapi", "openapi"),
 ];
 
 /// Whoever has the command line administers, and is nobody who signs in; what they do for a person is named above.
@@ -93,6 +94,8 @@ const ONLY_OVER_HTTP: &[(&str, &str)] = &[
     ("remove_second_factor", OF_ONESELF),
     ("show_server", "a page"),
     ("show_docs", "a page"),
+    ("show_reference", "a page"),
+    ("show_admin_reference", "a page"),
     ("list_problems", "a page"),
     ("show_problem", "a page"),
     ("show_counters", "counted by a running server"),
@@ -140,9 +143,10 @@ fn subcommands(home: &Home, path: &[String], found: &mut BTreeSet<String>) {
 
 #[test]
 fn every_command_has_its_twin_over_http_and_the_other_way_round() {
-    let document: Value = serde_json::from_str(include_str!("../../schemas/openapi.json")).unwrap();
+    let documents = [include_str!("../../schemas/openapi.json"), include_str!("../../schemas/openapi-admin.json")];
+    let documents: Vec<Value> = documents.iter().map(|text| serde_json::from_str(text).unwrap()).collect();
     let mut operations = BTreeSet::new();
-    for methods in document["paths"].as_object().unwrap().values() {
+    for methods in documents.iter().flat_map(|document| document["paths"].as_object().unwrap().values()) {
         // Data sets are read with a key, over HTTP only.
         let of_records = |one: &&Value| one["security"][0]["apiKey"].is_array();
         let others = methods.as_object().unwrap().values().filter(|one| !of_records(one));

@@ -1,6 +1,7 @@
-"""Uses a client that openapi-python-client has generated, as somebody would who knows nothing but the document.
+"""Uses the clients that openapi-python-client has generated, as somebody would who knows nothing but the documents.
 
-client.py FOLDER URL API_KEY ADMIN_TOKEN SESSION: FOLDER holds the package `permits_client`. Says "done" when all is as it should be.
+client.py FOLDER URL API_KEY ADMIN_TOKEN SESSION: FOLDER holds the packages `permits_client` and `permits_admin_client`. Says "done"
+when all is as it should be.
 """
 
 import datetime
@@ -11,7 +12,11 @@ import httpx
 folder, url, api_key, admin_token, session = sys.argv[1:]
 sys.path.insert(0, folder)
 
-from permits_client.api.keys import list_keys
+from permits_admin_client.api.keys import list_keys
+from permits_admin_client.api.people import invite_user, list_users
+from permits_admin_client.api.plans import define_plan
+from permits_admin_client.client import AuthenticatedClient as AdministratorsClient
+from permits_admin_client.models import Invitation, Limits, Role, User
 from permits_client.api.oneself import (
     issue_my_key,
     list_my_keys,
@@ -20,14 +25,10 @@ from permits_client.api.oneself import (
     show_me,
     sign_out,
 )
-from permits_client.api.people import invite_user, list_users
 from permits_client.api.permits import permits_by_key, permits_facets, permits_list, permits_record, permits_stats
-from permits_client.api.plans import define_plan
 from permits_client.api.trees import trees_changes, trees_history, trees_list
 from permits_client.client import AuthenticatedClient
 from permits_client.models import (
-    Invitation,
-    Limits,
     NewKey,
     PermitsFacetsColumnsItem,
     PermitsListCount,
@@ -38,8 +39,6 @@ from permits_client.models import (
     PermitsStatsColumnsItem,
     Problem,
     ProblemType,
-    Role,
-    User,
 )
 from permits_client.types import UNSET
 
@@ -59,7 +58,7 @@ strict = {
 }
 reader = AuthenticatedClient(token=api_key, prefix="", auth_header_name="x-api-key", **strict)
 stranger = AuthenticatedClient(token="pmt_nobody", prefix="", auth_header_name="x-api-key", **strict)
-admin = AuthenticatedClient(token=admin_token, **strict)
+admin = AdministratorsClient(token=admin_token, **strict)
 member = AuthenticatedClient(token=session, **strict)
 
 # Typed conditions, an order and a selection.

@@ -575,18 +575,28 @@ fn server(paths: &mut Paths) {
         .answers(html("The page of the kind."))
         .fails(&[NotFound]);
     paths.add(&Method::GET, "/problems/{code}", problem);
-    let document = open("show_openapi", "This document")
-        .takes([shared("if-none-match")])
-        .answers(
-            Answer::json(StatusCode::OK, "This document.", json!({ "type": "object" }))
-                .header(Header::ETag)
-                .header(Header::CacheControl),
-        )
-        .answers(
-            Answer::new(StatusCode::NOT_MODIFIED, "It is up to date.")
-                .header(Header::ETag)
-                .header(Header::CacheControl),
-        );
-    paths.add(&Method::GET, "/openapi.json", document);
-    paths.add(&Method::GET, "/docs", open("show_docs", "This document as a page").answers(html("The page.")));
+    let document = |id: &str, summary: &str| {
+        open(id, summary)
+            .takes([shared("if-none-match")])
+            .answers(
+                Answer::json(StatusCode::OK, "The document.", json!({ "type": "object" }))
+                    .header(Header::ETag)
+                    .header(Header::CacheControl)
+                    .header(Header::Vary),
+            )
+            .answers(
+                Answer::new(StatusCode::NOT_MODIFIED, "It is up to date.")
+                    .header(Header::ETag)
+                    .header(Header::CacheControl)
+                    .header(Header::Vary),
+            )
+    };
+    paths.add(&Method::GET, "/openapi.json", document("show_openapi", "This document"));
+    let of_administration = document("show_admin_openapi", "This document").for_administrators();
+    paths.add(&Method::GET, "/openapi-admin.json", of_administration);
+    paths.add(&Method::GET, "/docs", open("show_docs", "A guide to the interface").answers(html("The page.")));
+    let reference = open("show_reference", "This document as a page").answers(html("The page."));
+    paths.add(&Method::GET, "/docs/reference", reference);
+    let of_administration = open("show_admin_reference", "This document as a page").answers(html("The page."));
+    paths.add(&Method::GET, "/docs/admin", of_administration.for_administrators());
 }

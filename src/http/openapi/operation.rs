@@ -3,7 +3,10 @@
 use actix_web::http::Method;
 use serde_json::{Map, Value, json};
 
-use super::answer::{Answer, Problems};
+use super::{
+    Audience,
+    answer::{Answer, Problems},
+};
 use crate::{
     domain::permission::{Permission, Permissions},
     http::ProblemCode,
@@ -97,6 +100,7 @@ impl Caller {
 pub(super) struct Operation {
     caller: Caller,
     also_for_readers: bool,
+    audience: Audience,
     id: String,
     tag: String,
     summary: String,
@@ -113,6 +117,7 @@ impl Operation {
         Self {
             caller,
             also_for_readers: false,
+            audience: if let Caller::Admin(_) = caller { Audience::Administrators } else { Audience::Consumers },
             id: id.into(),
             tag: tag.to_owned(),
             summary: summary.into(),
@@ -151,7 +156,12 @@ impl Operation {
 
     /// The same for whoever has an API key or a session, too.
     pub(super) fn also_for_readers(self) -> Self {
-        Self { also_for_readers: true, ..self }.fails(Caller::Reader.problems())
+        Self { also_for_readers: true, audience: Audience::Consumers, ..self }.fails(Caller::Reader.problems())
+    }
+
+    /// The same where it is for administrators, whoever may call it.
+    pub(super) fn for_administrators(self) -> Self {
+        Self { audience: Audience::Administrators, ..self }
     }
 
     /// The same with this answer too.
@@ -167,9 +177,10 @@ impl Operation {
     }
 }
 
-/// The paths of the document, and the answers that operations share.
-#[derive(Debug, Default)]
+/// The paths of a document, and the answers that its operations share.
+#[derive(Debug)]
 pub(super) struct Paths {
+    audience: Audience,
     /// What precedes the paths of problems' pages.
     explained_below: String,
     paths: Map<String, Value>,
@@ -177,15 +188,29 @@ pub(super) struct Paths {
 }
 
 impl Paths {
-    /// None yet, of a server whose problems are explained below this address.
-    pub(super) fn explained_below(address: &str) -> Self {
-        Self { explained_below: address.to_owned(), ..Self::default() }
+    /// None yet, of the document for these readers, by a server whose problems are explained below this address.
+    pub(super) fn of(audience: Audience, explained_below: &str) -> Self {
+        Self { audience, explained_below: explained_below.to_owned(), paths: Map::new(), responses: Map::new() }
     }
 
-    /// Adds a method of a path.
+    /// Adds a method of a path, unless another document has it.
     pub(super) fn add(&mut self, method: &Method, path: &str, operation: Operation) {
-        let Operation { caller, also_for_readers, id, tag, summary, description, parameters, body, answers, problems } =
-            operation;
+        if operation.audience != self.audience {
+            return;
+        }
+        let Operation {
+            caller,
+            also_for_readers,
+            id,
+            tag,
+            summary,
+            description,
+            parameters,
+            body,
+            answers,
+            problems,
+            ..
+        } = operation;
         let mut fields = json!({ "operationId": id, "tags": [tag], "summary": summary });
         let mut responses = Map::new();
         for answer in answers {

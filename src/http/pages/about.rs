@@ -49,7 +49,7 @@ pub(super) async fn show(request: &HttpRequest, data: &DataSets) -> Shown {
         return visit.led(&format!("/{}/about", renamed.definition.name), None);
     }
     let data_set = data.sound(request, data_set).await?;
-    if !is_public(&data_set) && !may_read(&visit, &data_set.definition.name).await? {
+    if !is_public(&data_set) && !Readable::to(&visit).await?.has(&data_set.definition.name) {
         return instead(&visit, StatusCode::FORBIDDEN, "plan", &data_set.definition.title);
     }
     let gone = || Problem::new(ProblemCode::NotFound, "this data set has just been removed");
@@ -57,14 +57,38 @@ pub(super) async fn show(request: &HttpRequest, data: &DataSets) -> Shown {
     visit.page(TEMPLATE, &context(&about, &visit.service, visit.language, data_set.held_from))
 }
 
-/// Whether the visitor's plan, or what they administer, has this data set.
-async fn may_read(visit: &Visit<Anyone>, name: &str) -> Result<bool, Problem> {
-    if visit.permissions().may(Permissions::of(&[Permission::Data]), AccessKind::Read) {
-        return Ok(true);
+/// The data sets that a visitor may read, or administers.
+pub(super) enum Readable {
+    /// All of them.
+    All,
+    /// Those that a plan names; all where it names none.
+    OfPlan(Option<Vec<String>>),
+    /// None: the visitor is not known, or administers something else.
+    None,
+}
+
+impl Readable {
+    /// What this visitor may read.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub(super) async fn to(visit: &Visit<Anyone>) -> Result<Self, Problem> {
+        if visit.permissions().may(Permissions::of(&[Permission::Data]), AccessKind::Read) {
+            return Ok(Self::All);
+        }
+        let Some(Known::Person(holder)) = visit.known() else { return Ok(Self::None) };
+        let plan = visit.service.committer.stores.views.plan(&holder.user.plan).await.map_err(store_problem)?;
+        Ok(plan.map_or(Self::None, |plan| Self::OfPlan(plan.rules.datasets)))
     }
-    let Some(Known::Person(holder)) = visit.known() else { return Ok(false) };
-    let plan = visit.service.committer.stores.views.plan(&holder.user.plan).await.map_err(store_problem)?;
-    Ok(plan.is_some_and(|plan| names_dataset(plan.rules.datasets.as_deref(), name)))
+
+    /// Whether the data set of that name is among them.
+    pub(super) fn has(&self, name: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::OfPlan(names) => names_dataset(names.as_deref(), name),
+            Self::None => false,
+        }
+    }
 }
 
 fn context(about: &About, service: &Service, language: Language, held_from: u64) -> Value {
@@ -98,7 +122,7 @@ fn context(about: &About, service: &Service, language: Language, held_from: u64)
 }
 
 /// The parts of a text between blank lines.
-fn paragraphs(text: &str) -> Vec<&str> {
+pub(super) fn paragraphs(text: &str) -> Vec<&str> {
     text.split("\n\n").map(str::trim).filter(|part| !part.is_empty()).collect()
 }
 

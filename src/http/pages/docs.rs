@@ -1,62 +1,66 @@
-//! The interface's documentation: `/openapi.json` as Swagger UI shows it, with a try of every request. All of it is part of the
-//! program (`docs/swagger-ui/README.md` says where it comes from); a browser keeps its files for as long as they stay the same.
+//! The documentation: `/docs` is a guide for whoever asks for data, with examples of a data set that they may see; below it are the two
+//! references. The guide's text is `docs/DATA.md`.
 
-use std::sync::LazyLock;
+mod example;
+mod operators;
+pub(super) mod reference;
+mod subject;
+mod text;
 
-use actix_web::{
-    HttpRequest, HttpResponse,
-    http::header::{self, HeaderValue},
-    web,
+use std::sync::Arc;
+
+use actix_web::{HttpRequest, HttpResponse};
+use serde_json::{Value, json};
+
+use self::subject::Subject;
+use super::{
+    about::{Readable, paragraphs},
+    front::served,
+    route::{answered, compressed},
+    visit::{Anyone, Known, Shown, Visit},
 };
-use bytes::Bytes;
-use sha2::{Digest, Sha256};
+use crate::{http::address, store::records::DataSet};
 
-use super::file;
-use crate::{
-    domain::id::hex,
-    http::{Problem, ProblemCode},
-};
-
-/// Swagger UI draws its icons from `data:` addresses. It needs neither inline styles nor inline scripts.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; \
-                      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-/// A name that changes with what it names need not be asked for again.
-const FOR_EVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
-
-/// Name, media type and content of the page's files.
-const FILES: [(&str, &str, &[u8]); 4] = [
-    ("docs.css", "text/css; charset=utf-8", include_bytes!("docs/docs.css")),
-    ("docs.js", "text/javascript; charset=utf-8", include_bytes!("docs/docs.js")),
-    ("swagger-ui.css", "text/css; charset=utf-8", include_bytes!("docs/swagger-ui/swagger-ui.css")),
-    ("swagger-ui-bundle.js", "text/javascript; charset=utf-8", include_bytes!("docs/swagger-ui/swagger-ui-bundle.js")),
-];
-
-/// The folder of the files' addresses: another as soon as one of them is another.
-static FOLDER: LazyLock<String> = LazyLock::new(|| {
-    let mut hash = Sha256::new();
-    for (_, _, content) in FILES {
-        hash.update(content);
-    }
-    hex(hash.finalize().as_slice().get(..8).unwrap_or_default())
-});
+const TEMPLATE: &str = "docs/page.html";
 
 /// `GET /docs`
-pub(super) async fn page() -> HttpResponse {
-    // Relative, so that it works below whatever path a proxy puts before it.
-    let page = include_str!("docs/index.html").replace("ASSETS", &format!("docs/{}", *FOLDER));
-    file("text/html; charset=utf-8", POLICY, page)
+pub(super) async fn guide(request: HttpRequest) -> HttpResponse {
+    compressed(&request, answered(&request, page(&request).await)).await
 }
 
-/// `GET /docs/{folder}/{file}`
-pub(super) async fn asset(request: HttpRequest, path: web::Path<(String, String)>) -> HttpResponse {
-    let (folder, name) = path.into_inner();
-    let Some((_, media_type, content)) = FILES.into_iter().find(|(known, ..)| *known == name) else {
-        return Problem::new(ProblemCode::NotFound, "the documentation has no such file").respond(&request);
-    };
-    let mut response = file(media_type, POLICY, Bytes::from_static(content));
-    // The page may come from a server of another version than its files.
-    if folder == *FOLDER {
-        response.headers_mut().insert(header::CACHE_CONTROL, FOR_EVER);
-    }
-    response
+async fn page(request: &HttpRequest) -> Shown {
+    let visit = Visit::<Anyone>::open(request).await?;
+    let readable = Readable::to(&visit).await?;
+    let may_see = |set: &Arc<DataSet>| set.definition.about.public || readable.has(&set.definition.name);
+    let data_sets: Vec<Arc<DataSet>> = served(&visit.service).into_iter().filter(may_see).collect();
+    let wanted = form_urlencoded::parse(request.query_string().as_bytes());
+    let wanted = wanted.into_owned().find(|(name, _)| name == "dataset").map(|(_, name)| name);
+    // Whoever names one that they may not see is told what they are told of one that is not there.
+    let chosen = data_sets.iter().find(|set| Some(&set.definition.name) == wanted.as_ref()).or(data_sets.first());
+    let public_url = &visit.service.public_url;
+    let subject = chosen.map_or_else(|| Subject::made_up(public_url), |set| Subject::of(public_url, set));
+    let guide = text::guide(&subject, address::prefix(public_url));
+    let listed = data_sets.iter().map(|set| json!({ "name": set.definition.name, "title": set.definition.title }));
+    let explores = matches!(visit.known(), Some(Known::Person(_))) && readable.has(&subject.name) && chosen.is_some();
+    let context = json!({
+        "datasets": listed.collect::<Vec<_>>(),
+        "name": subject.name,
+        "title": subject.title,
+        "is_made_up": chosen.is_none(),
+        "explores": explores,
+        "access": chosen.map(|set| access(set)),
+        "kinds": operators::kinds(&subject),
+        "guide": guide,
+    });
+    visit.page(TEMPLATE, &context)
+}
+
+/// What a data set says about how to get access to it.
+fn access(set: &DataSet) -> Value {
+    let about = &set.definition.about;
+    json!({
+        "paragraphs": about.access.as_deref().map(paragraphs).unwrap_or_default(),
+        "contact": about.contact,
+        "contact_is_page": about.contact.as_deref().is_some_and(|contact| contact.contains("://")),
+    })
 }

@@ -38,6 +38,8 @@ static PAGES: &[Folder] = &folders![
     "admin/plans",
     "admin/sent_file",
     "admin/tokens",
+    "docs",
+    "docs/reference",
     "explore",
     "explore/record",
     "admin/undone",
@@ -59,6 +61,7 @@ static PAGES: &[Folder] = &folders![
 #[rustfmt::skip]
 static PARTS: &[(&str, &str)] = &[
     ("parts/admin.html", include_str!("parts/admin.html")),
+    ("parts/docs.html", include_str!("parts/docs.html")),
     ("parts/events.html", include_str!("parts/events.html")),
     ("parts/form.html", include_str!("parts/form.html")),
     ("parts/home.html", include_str!("parts/home.html")),

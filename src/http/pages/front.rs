@@ -27,7 +27,10 @@ pub(super) async fn show(request: HttpRequest, service: web::Data<Service>) -> H
         "admin": "/admin",
         "problems": "/problems",
         "openapi": "/openapi.json",
+        "openapi_admin": "/openapi-admin.json",
         "docs": "/docs",
+        "reference": "/docs/reference",
+        "reference_admin": "/docs/admin",
     }))
 }
 

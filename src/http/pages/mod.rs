@@ -27,12 +27,7 @@ mod usage_chart;
 mod visit;
 mod wording;
 
-use actix_web::{
-    HttpResponse,
-    body::MessageBody,
-    http::header::{self, HeaderName, HeaderValue},
-    web,
-};
+use actix_web::web;
 
 pub use self::{explore::DataPages, look::Look};
 pub(super) use self::{
@@ -41,8 +36,6 @@ pub(super) use self::{
 };
 use super::method;
 
-const REFERRER_POLICY: HeaderName = HeaderName::from_static("referrer-policy");
-
 /// Adds the pages.
 pub fn configure(app: &mut web::ServiceConfig) {
     app.service(method::readable("/", front::show))
@@ -50,19 +43,11 @@ pub fn configure(app: &mut web::ServiceConfig) {
         .service(method::readable("/problems", problem::list))
         .service(method::readable("/problems/{code}", problem::show))
         .service(method::readable("/admin/counters", counters::show))
-        .service(method::readable("/docs", docs::page))
-        .service(method::readable("/docs/{folder}/{file}", docs::asset))
+        .service(method::readable("/docs", docs::guide))
+        .service(method::readable("/docs/reference", docs::reference::for_consumers))
+        .service(method::readable("/docs/admin", docs::reference::for_administrators))
+        .service(method::readable("/docs/{folder}/{file}", docs::reference::file))
         .configure(sign_in::configure)
         .configure(admin::configure)
         .configure(home::configure);
-}
-
-/// A file that is part of the program. It changes with the program, so a browser asks again each time.
-fn file(media_type: &'static str, policy: &'static str, text: impl MessageBody + 'static) -> HttpResponse {
-    HttpResponse::Ok()
-        .insert_header((header::CONTENT_TYPE, HeaderValue::from_static(media_type)))
-        .insert_header((header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy)))
-        .insert_header((REFERRER_POLICY, HeaderValue::from_static("no-referrer")))
-        .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-cache")))
-        .body(text)
 }

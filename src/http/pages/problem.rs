@@ -40,8 +40,23 @@ async fn shown(request: &HttpRequest, context: Value) -> Shown {
 fn kind(code: ProblemCode) -> Value {
     json!({
         "slug": code.slug(), "path": code.path(), "title": code.title(), "status": code.status().as_u16(),
-        "explanation": code.explanation(),
+        "explanation": code.explanation(), "guide": place_in_guide(code),
     })
+}
+
+/// The section of the guide that tells most about a kind of problem.
+fn place_in_guide(code: ProblemCode) -> &'static str {
+    match code {
+        ProblemCode::InvalidKey | ProblemCode::KeyNotAllowedHere | ProblemCode::Scope => "getting-in",
+        ProblemCode::InvalidParameters => "filters",
+        ProblemCode::QuotaExceeded | ProblemCode::OwnShare | ProblemCode::TooManyFromAddress => "limits",
+        ProblemCode::VersionGone => "what-has-changed",
+        ProblemCode::SignInRequired
+        | ProblemCode::InvalidCredentials
+        | ProblemCode::CodeRequired
+        | ProblemCode::SecondFactorRequired => "sessions",
+        _ => "errors",
+    }
 }
 
 /// A problem as a page: what a browser shows that opens the address of a resource.

@@ -2,7 +2,11 @@
 
 use actix_web::{
     HttpRequest, HttpResponse, Route,
-    http::{Method, header},
+    body::{BoxBody, MessageBody},
+    http::{
+        Method,
+        header::{self, HeaderValue},
+    },
     web,
 };
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -14,10 +18,18 @@ use super::{
     problem,
     visit::{Refusal, Shown, Visit, Visitor, led_to},
 };
-use crate::http::{cookie::Cookie, method, state::Service};
+use crate::http::{
+    Problem,
+    coding::{self, Coding},
+    cookie::Cookie,
+    method,
+    state::Service,
+};
 
 /// Longest address that somebody is led back to after they have signed in, bytes.
 const RETURN_BYTES_MAX: usize = 1024;
+/// A page that is compressed as its reader likes.
+const VARY: HeaderValue = HeaderValue::from_static("Accept, Accept-Encoding, Accept-Language, Cookie");
 
 /// A route for looking at a page.
 pub(super) fn get<W, F, Fut>(handler: F) -> Route
@@ -91,6 +103,28 @@ fn sign_in_path(request: &HttpRequest) -> String {
         true => format!("/sign-in?return_to={}", utf8_percent_encode(target, NON_ALPHANUMERIC)),
         false => "/sign-in".to_owned(),
     }
+}
+
+/// The page as its reader's browser likes it best.
+pub(super) async fn compressed(request: &HttpRequest, response: HttpResponse) -> HttpResponse {
+    let is_page = response.extensions().get::<Problem>().is_none()
+        && response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
+    if !is_page {
+        return response;
+    }
+    encoded(request, response).await.unwrap_or_else(|problem| problem.respond(request))
+}
+
+async fn encoded(request: &HttpRequest, response: HttpResponse) -> Result<HttpResponse, Problem> {
+    let (head, body) = response.into_parts();
+    let bytes = body.try_into_bytes().map_err(|_| Problem::internal("a page is no document"))?;
+    let (bytes, coding) = coding::encoded(bytes, Coding::accepted(request)).await?;
+    let mut response = head.set_body(BoxBody::new(bytes));
+    if let Some(coding) = coding {
+        coding::coded(&mut response, coding);
+    }
+    response.headers_mut().insert(header::VARY, VARY);
+    Ok(response)
 }
 
 /// The reader's language, of a request whose visitor is not known.

@@ -7,6 +7,7 @@ mod admin_imports;
 mod admin_people;
 mod admin_plans;
 mod admin_tokens;
+mod docs;
 mod explore;
 mod links;
 mod person;

@@ -18,10 +18,12 @@ async fn the_pages_work_below_a_path_prefix() {
     assert_eq!(server.told("url"), proxy.url);
     let key = server.key().await;
     let Some(mut browser) = Browser::open(&format!("{}/", proxy.url)) else { return };
-    // The documentation asks for what it shows.
+    // The reference asks for what it shows.
     browser.expect(Kind::Requests, "");
     browser.sees("San Francisco building permits");
     browser.follow("Documentation");
+    browser.sees(&format!("{}/permits?limit=3", proxy.url));
+    browser.follow("Reference");
     browser.sees("/permits/{key}/{record_id}");
     browser.sees(&proxy.url);
     browser.picture("prefix-docs");
@@ -34,7 +36,7 @@ async fn the_pages_work_below_a_path_prefix() {
     assert!(browser.requests().iter().any(|url| url.starts_with(&format!("{}/permits", proxy.url))));
 
     // From the documentation to what problems mean, and back by their links.
-    browser.follow("Problems");
+    browser.follow("Error messages explained");
     browser.sees("How this server says no");
     browser.follow("A valid API key is required");
     browser.picture("prefix-problem");

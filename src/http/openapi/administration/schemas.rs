@@ -137,7 +137,10 @@ fn about() -> Value {
             ("admin", path()),
             ("problems", path()),
             ("openapi", path()),
+            ("openapi_admin", path()),
             ("docs", path()),
+            ("reference", path()),
+            ("reference_admin", path()),
         ],
     )
 }

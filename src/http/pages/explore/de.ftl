@@ -88,6 +88,7 @@ explore-paid = Diese Seite hat { $cost ->
 explore-costs = Jede Seite mit Zeilen kostet 1 Anfrage; häufige Werte und ein Diagramm kosten je 1 weitere.
 explore-request = Als Anfrage
 explore-request-text = So bekommt ein Programm mit seinem Schlüssel dieselben Zeilen. Das kostet 1 Anfrage.
+explore-request-guide = Wie eine Anfrage sagt, was sie will
 explore-request-url = Adresse der Anfrage
 explore-request-other = Anfragen für alles, was passt, als CSV und NDJSON
 explore-download = Als { $format } herunterladen

@@ -88,6 +88,7 @@ explore-paid = This page cost { $cost ->
 explore-costs = Each page of rows costs 1 request; frequent values and a chart cost 1 more each.
 explore-request = As a request
 explore-request-text = A program gets the same rows like this, with its key. It costs 1 request.
+explore-request-guide = How a request says what it wants
 explore-request-url = Address of the request
 explore-request-other = Requests for all that match, as CSV and NDJSON
 explore-download = Download as { $format }

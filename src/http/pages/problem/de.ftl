@@ -1,5 +1,6 @@
 problem-all = Alle Fehlermeldungen
 problem-lead = Wie dieser Server Nein sagt. Programme bekommen dasselbe als Dokument (RFC 9457). Die Texte sind auf Englisch, wie die Schnittstelle.
+problem-guide = Was die Anleitung dazu sagt
 problem-status = Status
 problem-title = Bedeutung
 problem-front = Was dieser Server veröffentlicht

@@ -1,5 +1,6 @@
 problem-all = All error messages
 problem-lead = How this server says no. Programs get the same as problem documents (RFC 9457).
+problem-guide = What the guide says about it
 problem-status = Status
 problem-title = Meaning
 problem-front = What this server publishes

@@ -9,4 +9,5 @@ home-examples-excel-menu = Wählen Sie im Menü „Daten“ den Punkt „Aus dem
 home-examples-excel-address = Fügen Sie diese Adresse ein:
 home-examples-excel-basic = Wenn Excel nach dem Zugriff fragt, wählen Sie „Standard“ (Basic). Der Benutzername ist Ihr Schlüssel; das Kennwort bleibt leer.
 home-examples-excel-anonymous = Wenn Excel nach dem Zugriff auf diese Adresse fragt, wählen Sie „Anonym“: der Schlüssel steht in der Abfrage.
+home-examples-guide = Was sich noch fragen lässt
 home-examples-secret = Wer Ihren Schlüssel hat, liest in Ihrem Namen Daten und verbraucht, was von Ihrem Tag übrig ist. Halten Sie ihn aus Dateien heraus, die Sie teilen.

@@ -9,4 +9,5 @@ home-examples-excel-menu = In the Data menu, choose “From Web”.
 home-examples-excel-address = Paste this address:
 home-examples-excel-basic = When Excel asks for access, choose “Basic”. The user name is your key; leave the password empty.
 home-examples-excel-anonymous = When Excel asks for access to this address, choose “Anonymous”: the key is in the query.
+home-examples-guide = What else can be asked
 home-examples-secret = Whoever has your key reads data in your name, and uses up what is left of your day. Keep it out of files that you share.

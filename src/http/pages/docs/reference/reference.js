@@ -1,6 +1,6 @@
-// Starts Swagger UI on this server's own document. Keys are kept in the page's memory only, and gone when it is closed.
-"use strict";
-
+// Starts Swagger UI on one of this server's own documents. Keys are kept in the page's memory only, and gone when it is closed.
+{
+const place = document.getElementById("ui");
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const colour = () => document.documentElement.classList.toggle("dark-mode", dark.matches);
 dark.addEventListener("change", colour);
@@ -45,9 +45,9 @@ const conditions = (Parameters, { React }) => {
  * Requests are tried where this page came from, below whatever path a proxy puts before it: the page's policy allows no other
  * place, and the document names the server by its public address.
  */
-const here = new URL(".", location.href).href.replace(/\/$/, "");
+const here = location.origin + place.dataset.server;
 
-fetch("openapi.json").then((answer) => answer.json()).then((spec) => {
+fetch(place.dataset.document).then((answer) => answer.json()).then((spec) => {
   spec.servers = [{ url: here }];
   window.ui = SwaggerUIBundle({
     spec,
@@ -72,6 +72,5 @@ fetch("openapi.json").then((answer) => answer.json()).then((spec) => {
       },
     ],
   });
-}).catch((error) => {
-  document.getElementById("ui").textContent = `The description of the interface cannot be read: ${error.message}`;
-});
+}).catch(() => { place.textContent = place.dataset.failed; });
+}

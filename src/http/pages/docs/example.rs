@@ -1,0 +1,179 @@
+//! The examples of the guide: each stands in `docs/DATA.md` under a name, with the columns of building permits, and is made here of the
+//! columns of another data set.
+
+use serde::Serialize;
+
+use super::subject::{Subject, SubjectColumn, encoded};
+use crate::dataset::ColumnType;
+
+/// How many columns are chosen by an example.
+const SELECTED: usize = 3;
+
+/// What a question finds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Finds {
+    /// Records, whose number is not known.
+    Some,
+    /// So many records.
+    Records(u64),
+}
+
+/// An example.
+#[derive(Debug)]
+pub(super) struct Example {
+    /// What is copied.
+    pub(super) text: String,
+    /// What the first line of it finds, where that is known.
+    pub(super) finds: Option<Finds>,
+}
+
+impl Example {
+    fn new(text: String) -> Self {
+        Self { text, finds: None }
+    }
+
+    fn finding(self, finds: Option<Finds>) -> Self {
+        Self { finds, ..self }
+    }
+}
+
+/// A request of curl.
+fn curl(address: &str) -> String {
+    format!("curl -H \"x-api-key: $KEY\" \"{address}\"")
+}
+
+fn lines(lines: &[String]) -> Example {
+    Example::new(lines.join("\n"))
+}
+
+/// The example of that name. None where the data set has no column for it, and where there is no such example.
+pub(super) fn example(name: &str, subject: &Subject) -> Option<Example> {
+    let address = subject.address();
+    let any = subject.records.filter(|records| *records > 0).map(|_| Finds::Some);
+    let one_page = |query: &str| curl(&format!("{address}?{query}"));
+    Some(match name {
+        "ways" => {
+            let asked = format!("\"{address}?limit=1\"");
+            let bearer = format!("curl -H \"authorization: Bearer $KEY\" {asked}");
+            lines(&[one_page("limit=1"), bearer, format!("curl -u \"$KEY:\" {asked}")]).finding(any)
+        }
+        "first" => lines(&[one_page("limit=3")]).finding(any),
+        "answer" => Example::new(answer(subject)),
+        "record" => {
+            lines(&[curl(&format!("{address}/$RECORD_KEY")), curl(&format!("{address}/$RECORD_KEY/$RECORD_ID"))])
+        }
+        "conditions" => conditions(subject, &address),
+        "expression" => expression(subject, &address),
+        "left" => {
+            let own = ["me", "me/usage"].map(|path| curl(&format!("{}/{path}", subject.public_url)));
+            let with_head = one_page("limit=1").replacen("curl ", "curl -i ", 1);
+            lines(&[vec![with_head], own.into()].concat())
+        }
+        "page" => {
+            let select: Vec<&str> = subject.columns.iter().map(|column| column.name.as_str()).take(SELECTED).collect();
+            let sort = subject.best(is_ordered).or_else(|| subject.columns.first())?;
+            let query = format!("select={}&sort=-{}&limit=10", select.join(","), sort.name);
+            lines(&[one_page(&query)]).finding(any)
+        }
+        "count" => lines(&[one_page("limit=1&count=exact")]).finding(any),
+        "export" => {
+            let file = |format: &str| {
+                let line = one_page(&format!("format={format}&limit=1000"));
+                line.replacen(" \"http", &format!(" -o {}.{format} \"http", subject.name), 1)
+            };
+            lines(&[file("csv"), file("ndjson")])
+        }
+        "tag" => {
+            let line = |option: &str| {
+                let asked = format!("-H \"x-api-key: $KEY\" -o page.json \"{address}?limit=100\"");
+                format!("curl {option} tag.txt {asked}")
+            };
+            lines(&[line("--etag-save"), line("--etag-compare")])
+        }
+        "changes" => lines(&[curl(&format!("{address}/changes?since={}", subject.version))]),
+        "history" => lines(&[curl(&format!("{address}/$RECORD_KEY/history"))]),
+        "facets" => {
+            let column = subject.best(|kind| kind == ColumnType::Text)?;
+            lines(&[curl(&format!("{address}/facets?columns={}&limit=10", column.name))])
+        }
+        "stats" => {
+            let column = subject.best(is_ordered)?;
+            lines(&[curl(&format!("{address}/stats?columns={}", column.name))])
+        }
+        "client" => {
+            Example::new(format!("openapi-python-client generate --url \"{}/openapi.json\"", subject.public_url))
+        }
+        _ => return None,
+    })
+}
+
+/// Whether the order of a column's values means something.
+fn is_ordered(kind: ColumnType) -> bool {
+    kind != ColumnType::Text
+}
+
+/// A page as it is answered.
+fn answer(subject: &Subject) -> String {
+    let shown = subject.columns.iter().take(SELECTED);
+    let shown = shown.map(|column| format!("\"{}\":…", column.name)).collect::<Vec<_>>().join(", ");
+    let Subject { name, version, .. } = subject;
+    format!(
+        "{{\"data\":[{{{shown}, …}}, …],\n \"page\":{{\"limit\":3,\"next\":…}},\n \"dataset\":{{\"name\":\"{name}\",\"version\":{version}}}}}"
+    )
+}
+
+/// Two conditions, on columns of two kinds if there are such.
+fn conditions(subject: &Subject, address: &str) -> Example {
+    let text = subject.best(|kind| kind == ColumnType::Text);
+    let other = subject.best(is_ordered);
+    let mut conditions = Vec::new();
+    conditions.extend(text.map(|column| format!("{}={}", column.name, encoded(&column.value()))));
+    conditions.extend(other.map(|column| format!("{}__gte={}", column.name, encoded(&column.value()))));
+    // All records meet the second condition where none lacks a value: it asks for the least one.
+    let all_meet = other.is_none_or(|column| column.range.is_some() && column.empty == Some(0));
+    let count = text.and_then(|column| column.frequent.first()).and_then(|(_, count)| *count);
+    let finds = count.filter(|_| all_meet).map(Finds::Records);
+    lines(&[curl(&format!("{address}?{}", conditions.join("&")))]).finding(finds)
+}
+
+/// An expression that no list of conditions can say.
+fn expression(subject: &Subject, address: &str) -> Example {
+    let text = subject.best(|kind| kind == ColumnType::Text);
+    let other = subject.best(is_ordered);
+    let either = |column: &SubjectColumn| {
+        let (one, two) = column.two_values();
+        let name = &column.name;
+        format!("({name} = {} OR {name} = {})", quoted(&one), quoted(&two))
+    };
+    let above = |column: &SubjectColumn| format!("NOT {} < {}", column.name, column.value());
+    let parts: Vec<String> = text.map(either).into_iter().chain(other.map(above)).collect();
+    let filter = parts.join(" AND ").replace('\'', "'\\''");
+    let line = format!("curl -G -H \"x-api-key: $KEY\" \"{address}\" \\\n  --data-urlencode 'filter={filter}'");
+    // Nothing is less than the least value.
+    let counts = text.map(|column| column.frequent.iter().take(2).filter_map(|(_, count)| *count).sum());
+    let is_known = other.is_none_or(|column| column.range.is_some());
+    Example::new(line).finding(counts.filter(|count| is_known && *count > 0).map(Finds::Records))
+}
+
+/// A text as expressions have it.
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_value_holds_ends_neither_the_text_nor_the_line() {
+        let mut subject = Subject::made_up("https://x.example");
+        let column = subject.columns.iter_mut().find(|column| column.name == "subject").unwrap();
+        column.frequent = vec![("o'clock \"x\" $(rm) \\".to_owned(), None)];
+        let line = example("conditions", &subject).unwrap().text;
+        let asked = line.split('"').nth(3).unwrap();
+        assert!(!asked.contains(['$', '`', '\\', '\'', '<', ' ']), "{line}");
+        let line = example("expression", &subject).unwrap().text;
+        assert!(line.contains(r#"'filter=(subject = "o'\''clock \"x\" $(rm) \\" OR"#), "{line}");
+    }
+}
