@@ -8,3 +8,4 @@ mod entering;
 mod hostile;
 mod invited;
 mod manager;
+mod many_people;
