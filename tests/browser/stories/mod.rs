@@ -9,3 +9,4 @@ mod hostile;
 mod invited;
 mod manager;
 mod many_people;
+mod second_factor;
