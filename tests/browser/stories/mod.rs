@@ -5,6 +5,7 @@ mod anybody;
 mod below_a_prefix;
 mod documentation;
 mod entering;
+mod every_page;
 mod explorer;
 mod hostile;
 mod invited;
