@@ -9,6 +9,7 @@ mod every_page;
 mod explorer;
 mod hostile;
 mod invited;
+mod keyboard;
 mod manager;
 mod many_people;
 mod second_factor;
