@@ -12,4 +12,5 @@ mod invited;
 mod keyboard;
 mod manager;
 mod many_people;
+mod provider;
 mod second_factor;
