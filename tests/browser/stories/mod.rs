@@ -14,3 +14,4 @@ mod manager;
 mod many_people;
 mod provider;
 mod second_factor;
+mod states;
