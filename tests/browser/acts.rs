@@ -133,15 +133,25 @@ impl Browser {
 
     /// Chooses a file for the field with this label, in the window for that which a click opens.
     pub(crate) fn choose_file(&mut self, label: &str, file: &Path) {
+        let found = fields(label);
+        self.asks_for_file(file, |browser| browser.press(&format!("one field {label:?} for a file"), &found));
+    }
+
+    /// The same for the only field that the selector finds.
+    pub(crate) fn choose_file_in(&mut self, selector: &str, file: &Path) {
+        self.asks_for_file(file, |browser| browser.click_on(selector));
+    }
+
+    /// Does something by which the browser asks for a file, and chooses this one.
+    pub(crate) fn asks_for_file(&mut self, file: &Path, act: impl FnOnce(&mut Self)) {
         self.heard(|heard| heard.chooser = None);
-        self.press(&format!("one field {label:?} for a file"), &fields(label));
-        let what = format!("{label:?} to ask for a file");
+        act(self);
         let deadline = Instant::now() + PATIENCE;
         let field = loop {
             if let Some(field) = self.heard(|heard| heard.chooser.take()) {
                 break field;
             }
-            assert!(Instant::now() < deadline, "waited in vain for {what}");
+            assert!(Instant::now() < deadline, "the browser asks for no file; the focus is on {:?}", self.focus());
             self.listen();
         };
         self.call("DOM.setFileInputFiles", json!({ "files": [file], "backendNodeId": field }));

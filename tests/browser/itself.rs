@@ -287,7 +287,12 @@ fn what_hinders_people_is_found() {
     for (path, body, _) in BARRIERS {
         served = served.page(path, body);
     }
-    let served = served.start();
+    let row = "<p style='margin: 0; line-height: 40px'><a href=/>row</a></p>";
+    let scrolled = format!(
+        "<main><h1>A</h1><div tabindex=0 role=region aria-label=Rows style='overflow: auto; height: 50px'>{}</div>{row}</main>",
+        row.repeat(10)
+    );
+    let served = served.page("/scrolled", &scrolled).start();
     for look in everybody() {
         let is_scripted = look.scripts;
         let Some(mut browser) = Browser::open_as(look, &served.at("/")) else { return };
@@ -303,6 +308,9 @@ fn what_hinders_people_is_found() {
         let said = failed.downcast_ref::<String>().unwrap();
         assert!(said.contains("the state") && said.contains("Fix ") && said.contains("<p>outside of main"), "{said}");
 
+        // Rows that are scrolled away lie below nothing that can be pressed.
+        browser.go(&served.at("/scrolled"));
+        browser.accessible("rows that scroll by themselves");
         browser.go(&served.at("/table"));
         browser.reflows("what scrolls by itself");
         browser.go(&served.at("/wide"));

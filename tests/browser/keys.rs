@@ -40,6 +40,11 @@ impl Browser {
         self.strike(name, shift, &[]);
     }
 
+    /// Types a text into what has the focus.
+    pub(crate) fn write(&mut self, text: &str) {
+        self.call("Input.insertText", json!({ "text": text }));
+    }
+
     /// Selects all there is in the field that has the focus.
     pub(super) fn select_all(&mut self) {
         self.strike("a", CONTROL, &["selectAll"]);

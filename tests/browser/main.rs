@@ -10,6 +10,8 @@ mod chromium;
 mod guard;
 mod guarded;
 mod heard;
+#[path = "../support/provider.rs"]
+mod identity_server;
 mod itself;
 mod keys;
 mod look;

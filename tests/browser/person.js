@@ -83,6 +83,16 @@ globalThis.person = (() => {
   const isSmall = (box) => box.right - box.left < TARGET || box.bottom - box.top < TARGET;
   // What comes into sight with the focus only.
   const isAside = (box) => box.right <= 0 || box.bottom + scrollY <= 0 || box.right - box.left <= 1 || box.bottom - box.top <= 1;
+  // What lies beyond the edge of something that scrolls by itself, where nobody sees it.
+  const isScrolledAway = (one, box) => {
+    const [x, y] = center(box);
+    for (let at = one.parentElement; at && at !== document.body; at = at.parentElement) {
+      if (getComputedStyle(at).overflow === 'visible') continue;
+      const port = at.getBoundingClientRect();
+      if (x < port.left || x > port.right || y < port.top || y > port.bottom) return true;
+    }
+    return false;
+  };
   // A link among words is as high as they are.
   const isInText = (one) => {
     if (getComputedStyle(one).display !== 'inline') return false;
@@ -159,7 +169,8 @@ globalThis.person = (() => {
     // What is smaller than a finger, with something else so near that it is pressed instead.
     smallTargets: () => {
       const all = [...document.querySelectorAll(`${PRESSED}, ${FIELDS}`)].filter((one) => isSeen(one) && !one.matches(':disabled'));
-      const targets = all.map((one) => ({ one, box: reach(one) })).filter(({ box }) => !isAside(box));
+      const targets = all.map((one) => ({ one, box: reach(one) }))
+        .filter(({ one, box }) => !isAside(box) && !isScrolledAway(one, box));
       const isNear = (target, other) => other.one !== target.one && !other.one.contains(target.one) && !target.one.contains(other.one) &&
         (distance(center(target.box), other.box) < TARGET / 2 ||
           (isSmall(other.box) && Math.hypot(...center(target.box).map((at, axis) => at - center(other.box)[axis])) < TARGET));

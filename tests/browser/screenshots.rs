@@ -67,8 +67,7 @@ const STATES: &[Pictured] = &[
     at!("about", "/permits/about", "San Francisco building permits"),
     at!("no-key", "/permits", "You need a key"),
     at!("problems", "/problems", "How this server says no"),
-    at!("docs", "/docs", "Asking for data"),
-    at!("docs-reference", "/docs/reference", "/permits"),
+    at!("docs", "/docs", "Guide for programs"),
     at!("sign-in", "/sign-in", "E-mail address"),
     at!("forgotten", "/sign-in/forgotten", "E-mail address"),
     Pictured {

@@ -47,7 +47,16 @@ impl Server {
         Self::holding(tables, "127.0.0.1:0", variables)
     }
 
+    /// One without any records.
+    pub(crate) fn empty() -> Self {
+        Self::of(&[], "127.0.0.1:0", &[], 0)
+    }
+
     fn holding(tables: &[Table<'_>], listen: &str, variables: &[(&str, &str)]) -> Self {
+        Self::of(tables, listen, variables, 50)
+    }
+
+    fn of(tables: &[Table<'_>], listen: &str, variables: &[(&str, &str)], permits: usize) -> Self {
         let folder = support::data_dir();
         let permitd = |arguments: &[&str]| {
             let mut command = support::permitd();
@@ -59,8 +68,10 @@ impl Server {
             let output = command.output().unwrap();
             assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
         };
-        done(&mut permitd(&["sample", "--rows", "50", "-o", "december.csv"]));
-        done(&mut permitd(&["import", "december.csv", "--dataset", "permits"]));
+        if permits > 0 {
+            done(&mut permitd(&["sample", "--rows", &permits.to_string(), "-o", "december.csv"]));
+            done(&mut permitd(&["import", "december.csv", "--dataset", "permits"]));
+        }
         for (nth, table) in tables.iter().enumerate() {
             let (definition, file) = (format!("table-{nth}.toml"), format!("table-{nth}.csv"));
             std::fs::write(folder.path().join(&definition), table.definition).unwrap();
@@ -121,9 +132,10 @@ impl Server {
         }
     }
 
-    /// What the API answers the administrator.
+    /// What the API answers the administrator. Nothing is sent for `null`.
     pub(crate) async fn send(&self, method: Method, path: &str, body: &Value) -> Value {
-        let request = self.client.request(method, format!("{}{path}", self.told("url"))).json(body);
+        let request = self.client.request(method, format!("{}{path}", self.told("url")));
+        let request = if body.is_null() { request } else { request.json(body) };
         let answer = request.bearer_auth(self.told("admin_token")).send().await.unwrap();
         let answer = answer.error_for_status().unwrap().text().await.unwrap();
         serde_json::from_str(&answer).unwrap()

@@ -38,6 +38,7 @@ pub(super) async fn show(reader: &DataReader<'_>, key: &str, id: Option<&str>) -
         Err(NotShown::Limited(limited)) => {
             let context = json!({
                 "dataset": reader.described(), "key": key, "trouble": limited.says,
+                "key_label": wording::label(definition.column_name(definition.key)),
                 "again": reader.path_of(&key, id.as_deref()),
             });
             let mut response = reader.visit.page_as(ProblemCode::QuotaExceeded.status(), TEMPLATE, &context)?;
