@@ -1,12 +1,13 @@
 //! Every page that there is, looked at by those who may see it, with much on it and with nothing.
 
-use std::{collections::BTreeSet, path::Path};
+use std::{collections::BTreeSet, path::Path, time::Instant};
 
 use reqwest::Method;
 use serde_json::json;
 
 use super::entering::{enter, sign_in};
 use crate::{
+    chromium::PATIENCE,
     guard::Kind,
     look::Look,
     page::Browser,
@@ -184,7 +185,9 @@ fn file_and_import(browser: &mut Browser, server: &Server) -> (String, String) {
     browser.loads(|browser| browser.click_on("main form[enctype] button"));
     let file = browser.url();
     browser.loads(|browser| browser.click_on("form[action$='/try'] button"));
+    let deadline = Instant::now() + PATIENCE;
     while browser.evaluate("!!document.querySelector('[data-again]')") == true {
+        assert!(Instant::now() < deadline, "the file is not tried out: {}", browser.text());
         browser.reload();
     }
     let path = |url: String| url.strip_prefix(server.told("url")).unwrap().to_owned();

@@ -171,7 +171,7 @@ async fn somebody_looks_for_what_they_need_and_sends_it_on() {
 async fn somebody_counts_and_draws() {
     let server = server_with(false).await;
     for look in looks() {
-        let Some(mut browser) = enter(&server, look, "ana@example.org", "/trees/explore") else { return };
+        let Some(mut browser) = enter(&server, look, "ana@example.org", "/trees/explore?limit=20") else { return };
         browser.click("Frequent values");
         browser.choose_in("#values-of", "kind");
         browser.follow("Count values (+1 request)");
@@ -297,7 +297,9 @@ async fn somebody_is_told_why_they_see_nothing() {
         browser.close();
     }
     server.send(Method::POST, "/datasets/trees/withdraw", &Value::Null).await;
-    let Some(mut browser) = enter(&server, Look::default(), "ana@example.org", "/trees/explore") else { return };
+    let Some(mut browser) = enter(&server, Look::default(), "ana@example.org", "/trees/explore?limit=20") else {
+        return;
+    };
     browser.expect(Kind::Failed, "410 GET");
     browser.sees("This data is not served at the moment");
     browser.accessible("a table, withdrawn");
