@@ -32,6 +32,7 @@ use crate::{
         event::Role,
         id::UserId,
         key::{KEY_CHARS, PREFIX, PresentedKey},
+        link::{LINK_CHARS, LINK_PREFIX, PresentedLink},
         permission::Permissions,
         view::KeyRow,
     },
@@ -129,11 +130,12 @@ async fn prepare(node: &Node, first_admin_token: Option<Zeroizing<String>>) -> R
         // Only the hash of the earlier one is kept. That one goes on working: the directory may be more than a demo's.
         None => demo_token(node).await?,
     };
-    let key = user_key(node).await?;
+    let Mailed { key, link } = user_mail(node).await?;
     let records = service.records.data_set(DATA_SET).map_or(0, |data_set| data_set.records);
     let (url, outbox) = (&service.public_url, service.settings.outbox());
     let curl = format!("curl -H 'x-api-key: {key}' {url}/{DATA_SET}/{NUMBER}");
     let sign_in = sign_in_url(url, &token);
+    let user_sign_in = user_sign_in(node, link.as_deref()).await;
     let data = service.settings.data.display();
     let head = match is_new {
         true => format!("permitd demo: {} in {data}", counted(records, "sample permit")),
@@ -142,16 +144,21 @@ async fn prepare(node: &Node, first_admin_token: Option<Zeroizing<String>>) -> R
         }
     };
     let lines = [
+        ("pages", url.clone()),
         ("API", format!("{url}/{DATA_SET}")),
-        ("sign in", sign_in.clone()),
+        ("administrator", sign_in.clone()),
         ("user", EMAIL.to_owned()),
+        ("they sign in", user_sign_in.clone()),
         ("their key", format!("{key}  (from the mail)")),
         ("mails", outbox.display().to_string()),
     ];
-    let text = format!("{head}\n\n{}\nTry it:\n\n{curl}\n\nCtrl-C ends it.\n", facts(&lines));
+    let text = format!(
+        "{head}\n\n{}\nOpen a link in a browser, or try it here:\n\n{curl}\n\nCtrl-C ends it.\n",
+        facts(&lines)
+    );
     let document = json!({
         "url": url, "data": service.settings.data, "is_new": is_new, "records": records, "admin_token": token.as_str(),
-        "sign_in_url": sign_in, "email": EMAIL, "key": key, "outbox": outbox, "curl": curl,
+        "sign_in_url": sign_in, "email": EMAIL, "user_sign_in_url": user_sign_in, "key": key, "outbox": outbox, "curl": curl,
     });
     Ok(Answer::new(document, text))
 }
@@ -180,8 +187,24 @@ async fn import_sample(node: &Node) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The sample user's key as it stands in their mail. Invites them first, or mails them again when the mail is gone.
-async fn user_key(node: &Node) -> Result<String, Failure> {
+/// What stands in the sample user's mail.
+struct Mailed {
+    key: String,
+    /// The token of the link to set a password with.
+    link: Option<String>,
+}
+
+/// Where the sample user signs in: by the link of the mail while it works, and by their password from then on.
+async fn user_sign_in(node: &Node, link: Option<&str>) -> String {
+    let url = &node.service.public_url;
+    match link.and_then(|token| Some((token, PresentedLink::parse(token)?))) {
+        Some((token, link)) if node.service.sign_ins.behind(&link).await.is_ok() => format!("{url}/links/{token}"),
+        _ => format!("{url}/sign-in"),
+    }
+}
+
+/// What stands in the sample user's mail. Invites them first, or mails them again when the mail is gone.
+async fn user_mail(node: &Node) -> Result<Mailed, Failure> {
     let views = &node.service.committer.stores.views;
     let Some(user) = views.user_by_email(EMAIL).await? else {
         let invitee = Invitee {
@@ -195,8 +218,8 @@ async fn user_key(node: &Node) -> Result<String, Failure> {
         let id = UserId::parse(id).map_err(|error| Failure::unavailable(error.to_string()))?;
         return wait_for_mail(node, id).await;
     };
-    if let Some(key) = mailed_key(node, user.id).await? {
-        return Ok(key);
+    if let Some(mailed) = mailed(node, user.id).await? {
+        return Ok(mailed);
     }
     let committed = node.service.inviting.resend(user.id, node.envelope()?).await?;
     let since = committed.events.last().map_or(user.changed_at, |event| event.recorded_at);
@@ -204,11 +227,11 @@ async fn user_key(node: &Node) -> Result<String, Failure> {
     wait_for_mail(node, user.id).await
 }
 
-async fn wait_for_mail(node: &Node, user: UserId) -> Result<String, Failure> {
+async fn wait_for_mail(node: &Node, user: UserId) -> Result<Mailed, Failure> {
     let look = async {
         loop {
-            if let Some(key) = mailed_key(node, user).await? {
-                return Ok(key);
+            if let Some(mailed) = mailed(node, user).await? {
+                return Ok(mailed);
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -219,18 +242,18 @@ async fn wait_for_mail(node: &Node, user: UserId) -> Result<String, Failure> {
     })
 }
 
-/// A key that works, read from the newest mail that carries it.
-async fn mailed_key(node: &Node, user: UserId) -> Result<Option<String>, Failure> {
+/// A key that works, read from the newest mail that carries it, with the link beside it.
+async fn mailed(node: &Node, user: UserId) -> Result<Option<Mailed>, Failure> {
     let keys = node.service.committer.stores.views.keys(user).await?;
     let works = |key: &KeyRow| key.revoked_at.is_none() && key.valid_until.is_none() && key.mailed_at.is_some();
     let keys: Vec<KeyRow> = keys.into_iter().filter(works).collect();
     let outbox = node.service.settings.outbox();
-    let read = tokio::task::spawn_blocking(move || key_in_mails(&outbox, &keys)).await;
+    let read = tokio::task::spawn_blocking(move || in_mails(&outbox, &keys)).await;
     let read = read.map_err(|error| StoreError::Unavailable(error.to_string()))?;
     read.map_err(|error| Failure::unavailable(format!("the mails cannot be read: {error}")))
 }
 
-fn key_in_mails(outbox: &Path, keys: &[KeyRow]) -> std::io::Result<Option<String>> {
+fn in_mails(outbox: &Path, keys: &[KeyRow]) -> std::io::Result<Option<Mailed>> {
     if !outbox.is_dir() {
         return Ok(None);
     }
@@ -247,7 +270,8 @@ fn key_in_mails(outbox: &Path, keys: &[KeyRow]) -> std::io::Result<Option<String
         let whole = |(at, _): (usize, &str)| mail.get(at..at + KEY_CHARS);
         let is_theirs = |text: &&str| PresentedKey::parse(text.as_bytes()).is_some_and(|found| found.id() == key.id);
         if let Some(text) = mail.match_indices(PREFIX).filter_map(whole).find(is_theirs) {
-            return Ok(Some(text.to_owned()));
+            let link = mail.find(LINK_PREFIX).and_then(|at| mail.get(at..at + LINK_CHARS));
+            return Ok(Some(Mailed { key: text.to_owned(), link: link.map(ToOwned::to_owned) }));
         }
     }
     Ok(None)

@@ -7,7 +7,7 @@ use std::{
 };
 
 use reqwest::StatusCode;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     Home, key_in, number,
@@ -375,6 +375,11 @@ async fn the_demo_again_goes_on_with_what_is_there() {
     assert_eq!((number(&first, "records"), first["is_new"].as_bool()), (2_000, Some(true)));
     let key = first["key"].as_str().unwrap();
     assert_eq!(key_in(&home.mails()[0]), key);
+    // The link of the mail, which works once.
+    let link = first["user_sign_in_url"].as_str().unwrap();
+    assert!(home.mails()[0].contains(link), "{link}");
+    let set = reqwest::Client::new().post(link).json(&json!({ "password": "a sentence that nobody guesses" }));
+    assert!(set.send().await.unwrap().status().is_success());
     assert_eq!(demo.status("/permits/201612013997", key).await, StatusCode::OK);
     demo.signal("-INT");
     assert_eq!(demo.process.ended().code(), Some(0));
@@ -383,6 +388,7 @@ async fn the_demo_again_goes_on_with_what_is_there() {
     assert_eq!((number(&demo.ready, "records"), demo.ready["is_new"].as_bool()), (2_000, Some(false)));
     assert_eq!((&demo.ready["key"], home.mails().len()), (&first["key"], 1));
     assert_ne!(demo.ready["admin_token"], first["admin_token"]);
+    assert!(demo.ready["user_sign_in_url"].as_str().unwrap().ends_with("/sign-in"));
     assert_eq!(demo.status("/permits/201612013997", key).await, StatusCode::OK);
     drop(demo);
 
