@@ -76,6 +76,10 @@ impl Home {
     fn command(&self, arguments: &[&str]) -> std::process::Command {
         let mut command = support::permitd();
         command.current_dir(self.folder.path()).env("PERMITD_DATA", "data").args(arguments);
+        // The usual ports may be taken by others on this machine.
+        if arguments.first() == Some(&"serve") {
+            command.env("PERMITD_LISTEN", "127.0.0.1:0").env("PERMITD_OPS_LISTEN", "127.0.0.1:0");
+        }
         command
     }
 
@@ -85,7 +89,7 @@ impl Home {
         let mut shell = std::process::Command::new("sh");
         shell.args(["-c", &format!("{setting} && exec \"$0\" \"$@\"")]);
         shell.arg(program.get_program()).args(program.get_args());
-        shell.current_dir(self.folder.path()).env("PERMITD_DATA", "data");
+        shell.current_dir(self.folder.path()).envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
         shell
     }
 

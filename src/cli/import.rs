@@ -500,8 +500,21 @@ fn propose(file: &Path, dataset: Option<&str>, said: &Said, settings: &Settings)
     };
     let name = dataset.map_or_else(|| data_set_name(file), ToOwned::to_owned);
     let proposed = infer::propose(opened, &file_name(file), &name, said, &limits);
-    let toml = proposed.map_err(|error| about(&file_name(file), error.into()))?;
+    let mut toml = proposed.map_err(|error| about(&file_name(file), error.into()))?;
+    toml.push_str(&next_steps(&file_name(file), &name));
     Ok(Answer::file(serde_json::json!({ "dataset": name, "definition": toml }), toml))
+}
+
+/// Comments on what to do with a definition that was proposed.
+fn next_steps(file: &str, dataset: &str) -> String {
+    // One line each, whatever the file is called.
+    let file: String = file.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
+    format!(
+        "\n# `permitd datasets language` prints all that can be said here. Once it is as it should be and saved as {dataset}.toml:\n\
+         #   permitd import '{file}' --definition {dataset}.toml --dry-run     # what would come of it\n\
+         #   permitd import '{file}' --definition {dataset}.toml               # import it\n\
+         #   permitd serve                                                  # GET /{dataset}\n"
+    )
 }
 
 /// A data set's name after a file's: `NYC permits 2024.csv` gives `nyc_permits_2024`.
@@ -512,6 +525,13 @@ fn data_set_name(file: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_next_is_said_in_comments_alone() {
+        let next = next_steps("some\nname = 1.csv", "some");
+        assert!(next.contains("permitd import 'some name = 1.csv' --definition some.toml"), "{next}");
+        assert!(next.lines().all(|line| line.is_empty() || line.starts_with('#')), "{next}");
+    }
 
     #[test]
     fn names_of_data_sets() {

@@ -63,7 +63,7 @@ fn propose_as(
             dataset: dataset.to_owned(),
             rows: tops.tops.iter().map(|(_, top)| top.rows.len()).max().unwrap_or(0),
             detail: "no row looks like one: texts, over most of the columns, with rows below it. Write a row of names above the \
-                     values; or leave rows at the top out with --skip-rows, or say what separates cells with --delimiter"
+                     values; or leave rows at the top out (skip_rows), or say what separates cells (delimiter)"
                 .to_owned(),
         });
     };

@@ -161,7 +161,7 @@ fn sheet(cells: &[&[&str]], codes: &[&str]) -> Imported {
 fn b1_a_quote_that_is_never_closed() {
     let text = b"CODE,TXT,LOW\nk1,a,ok\nk2,b,\"unclosed\nk3,c,ok\nk4,d,ok\n";
     let error = refused(text, "things.csv");
-    assert!(error.contains("line 3") && error.contains("--quote none"), "{error}");
+    assert!(error.contains("line 3") && error.contains("quote = \"none\""), "{error}");
     let imported = import(text, "things.csv", &things_with("quote = \"none\"")).unwrap();
     assert_eq!(imported.column("code"), ["k1", "k2", "k3", "k4"]);
     assert_eq!(imported.column("low")[1], "\"unclosed");
@@ -199,7 +199,7 @@ fn b9_utf_16() {
         assert_eq!(csv(&text).column("txt"), ["é"]);
     }
     let unmarked: Vec<u8> = "CODE\tTXT\r\nk1\té\r\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
-    assert!(refused(&unmarked, "things.csv").contains("--encoding utf-16le"));
+    assert!(refused(&unmarked, "things.csv").contains("utf-16le"));
     let said = import(&unmarked, "things.csv", &things_with("encoding = \"utf-16le\"")).unwrap();
     assert_eq!(said.column("txt"), ["é"]);
 }

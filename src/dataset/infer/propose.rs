@@ -127,7 +127,7 @@ fn comment(text: &str) -> String {
 }
 
 fn write_definition(out: &mut String, proposal: &Proposal<'_>) -> fmt::Result {
-    let Proposal { dataset, file_name, drafts, table, .. } = proposal;
+    let Proposal { dataset, drafts, table, .. } = proposal;
     // Of equals the first: identifiers stand to the left.
     let best = |but: Option<&str>| {
         let others = drafts.iter().rev().filter(move |draft| but != Some(draft.name.as_str()));
@@ -170,7 +170,7 @@ fn write_definition(out: &mut String, proposal: &Proposal<'_>) -> fmt::Result {
                 out,
                 "# No column identifies its rows, so that a row is found by its place in the file. Import such a file as a"
             )?;
-            writeln!(out, "# whole, with --replace; or name a column that identifies.")?;
+            writeln!(out, "# whole, in place of what was there; or name a column that identifies.")?;
         }
     }
     writeln!(out, "column = {}", quoted(key_name))?;
@@ -187,12 +187,7 @@ fn write_definition(out: &mut String, proposal: &Proposal<'_>) -> fmt::Result {
         writeln!(out, "[[column]]\nname = {}\ntype = \"integer\"\nimport = true\n", quoted(&record_id))?;
     }
     writeln!(out, "# The day the record was inserted or last changed: the import fills it.")?;
-    writeln!(out, "[[column]]\nname = {}\ntype = \"date\"\nimport = true\n", quoted(&load_date))?;
-    let file = comment(file_name);
-    writeln!(out, "# Next, once this is as it should be and saved as {dataset}.toml:")?;
-    writeln!(out, "#   permitd import '{file}' --definition {dataset}.toml --dry-run     # what would come of it")?;
-    writeln!(out, "#   permitd import '{file}' --definition {dataset}.toml               # import it")?;
-    writeln!(out, "#   permitd serve                                                  # GET /{dataset}")
+    writeln!(out, "[[column]]\nname = {}\ntype = \"date\"\nimport = true", quoted(&load_date))
 }
 
 /// What was read, and what a person should look at.
@@ -207,8 +202,7 @@ fn write_head(out: &mut String, proposal: &Proposal<'_>) -> fmt::Result {
     )?;
     writeln!(
         out,
-        "# The header was found on line {}; if that is a record and no header, write one above it. `permitd datasets language` prints\n\
-         # all that can be said here.",
+        "# The header was found on line {}; if that is a record and no header, write one above it.",
         chosen.line
     )?;
     for note in &table.notes {

@@ -117,7 +117,7 @@ fn text_format(sample: &[u8], file_name: &str, dialect: &Dialect) -> Result<Form
     }
     if sample.contains(&0) {
         return Err(if looks_like_utf_16(sample) {
-            "is UTF-16 text without a mark: say --encoding utf-16le or utf-16be"
+            "is UTF-16 text without a mark: say which encoding, utf-16le or utf-16be"
         } else {
             "is binary data of no known kind, or text with NUL bytes in it: if it is text, take them out with `tr -d '\\0' < FILE > NEW`"
         });

@@ -49,7 +49,7 @@ pub enum ReadError {
     },
     /// A quotation mark that encloses more than its cell.
     #[error(
-        "the quotation mark that opens a cell on line {line} is not closed there, so the rows below would be lost in it: close it, or take such marks as texts with --quote none (quote = \"none\" in the definition)"
+        "the quotation mark that opens a cell on line {line} is not closed there, so the rows below would be lost in it: close it, or read the file without such marks: quote = \"none\""
     )]
     OpenQuote {
         /// The line it stands on.

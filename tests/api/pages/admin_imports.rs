@@ -172,6 +172,10 @@ async fn hostile_names_values_and_forms_do_no_harm() {
     let looked = sent(&app, &browser, &[("dataset", "things")], name, file.as_bytes()).await.expect(200);
     assert!(!looked.html.contains("<script>alert") && !looked.html.contains("<img"), "{}", looked.main());
     looked.shows("<script>alert(1)</script>");
+    sent(&app, &browser, &[("dataset", "things")], "a \"b\".csv", file.as_bytes())
+        .await
+        .expect(200)
+        .shows("a \"b\".csv");
     sent(&app, &browser, &[("dataset", "things"), ("csrf", "wrong")], "a.csv", file.as_bytes()).await.expect(403);
     let again = sent(&app, &browser, &[("dataset", "nothing"), ("mode", "replace")], "a.csv", b"a\n").await.expect(400);
     again.shows("choose another one");

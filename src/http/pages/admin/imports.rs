@@ -168,7 +168,7 @@ async fn take(
         let value = fields.iter().find(|(known, _)| known == name).map(|(_, value)| value.trim());
         value.filter(|value| !value.is_empty())
     };
-    let given = part.content_disposition().and_then(|of| of.get_filename()).unwrap_or_default().to_owned();
+    let given = sending::name_in(&part).unwrap_or_default();
     if given.is_empty() {
         return Err(at_file("choose a file first"));
     }

@@ -68,6 +68,7 @@ sent-file-first-rows = Die ersten Zeilen, als Datensätze
 sent-file-no-rows = Keine Zeile konnte als Datensatz gelesen werden. Ändern Sie unten, wie die Datei gelesen wird.
 sent-file-problems = Was nicht gelesen werden kann
 sent-file-definition = Die Definition des neuen Datenbestands
+sent-file-definition-none = Aus der Datei konnte keine entworfen werden. Sagen Sie oben, wie sie zu lesen ist, oder schreiben Sie die Definition hier.
 sent-file-definition-what = Sie wurde aus der Datei entworfen. Sie sagt, wie die Spalten heißen, was sie enthalten und was veröffentlicht wird. Berichtigen Sie, was nicht stimmt: Spalten über Personen bleiben weg, wenn Sie sie nicht zulassen.
 sent-file-definition-text = Definition (TOML)
 sent-file-define = Speichern und prüfen

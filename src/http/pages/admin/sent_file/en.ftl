@@ -68,6 +68,7 @@ sent-file-first-rows = The first rows, as records
 sent-file-no-rows = No row could be read as a record. Change below how the file is read.
 sent-file-problems = What cannot be read
 sent-file-definition = The definition of the new data set
+sent-file-definition-none = None could be drafted from the file. Say above how it is to be read, or write the definition here.
 sent-file-definition-what = It was drafted from the file. It says what the columns are called, what they hold, and what is published. Correct what is not right: columns about persons are left out unless you let them in.
 sent-file-definition-text = Definition (TOML)
 sent-file-define = Save and check
