@@ -18,6 +18,9 @@ const NARROW: [u32; 2] = [320, 360];
 const RULES: &str = "axe.getRules(['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22a', 'wcag22aa', 'best-practice'])
     .filter((rule) => !rule.tags.includes('deprecated')).map((rule) => rule.ruleId)";
 
+/// What dark changes: colours alone.
+const RULES_OF_COLOR: &str = "['color-contrast', 'link-in-text-block']";
+
 /// What is wrong, as rule, node and fix, on a line each. Frames within the page are findings of the guard.
 const RUN: &str = "axe
     .run(document, { runOnly: { type: 'rule', values: RULES }, resultTypes: ['violations'], iframes: false })
@@ -36,7 +39,7 @@ pub(crate) fn axe() -> Option<String> {
 }
 
 impl Browser {
-    /// Nothing may hinder anybody from using the page in this state, in light and in dark, as wide as it is and at 320 pixels:
+    /// Nothing may hinder anybody from using the page in this state, as wide as it is and at 320 pixels, nor by its colours in dark:
     /// whatever axe-core finds fails, of any impact, and so do targets that are too small to be hit, and what has to be scrolled
     /// sideways.
     pub(crate) fn accessible(&mut self, state: &str) {
@@ -51,23 +54,26 @@ impl Browser {
         let before = self.look.clone();
         let mut found = Vec::new();
         let mut known = BTreeSet::new();
-        for scheme in Scheme::BOTH {
-            for width in [before.width, NARROW[0]] {
-                // axe waits by timers, which stand still where the scripts of the page are off. Those that were parsed
-                // meanwhile do not begin to run.
-                self.look = Look { width, scheme, scripts: true, ..before.clone() };
-                self.put_on();
-                let mut barriers = self.evaluate("person.still().then(person.smallTargets)");
-                let barriers = barriers.as_array_mut().expect("a list of targets");
-                if let Some(axe) = &axe {
-                    self.evaluate(&format!("globalThis.axe ? true : (() => {{ {axe}; return true; }})()"));
-                    let mut broken = self.evaluate(&RUN.replace("RULES", RULES));
-                    barriers.append(broken.as_array_mut().expect("what axe found"));
-                }
-                let barriers = barriers.iter().filter_map(Value::as_str);
-                let new = barriers.filter(|barrier| known.insert((*barrier).to_owned()));
-                found.extend(new.map(|barrier| format!("{width} px, {}: {barrier}", scheme.name())));
+        let looks = [
+            (Scheme::Light, before.width, RULES),
+            (Scheme::Light, NARROW[0], RULES),
+            (Scheme::Dark, before.width, RULES_OF_COLOR),
+        ];
+        for (scheme, width, rules) in looks {
+            // axe waits by timers, which stand still where the scripts of the page are off. Those that were parsed
+            // meanwhile do not begin to run.
+            self.look = Look { width, scheme, scripts: true, ..before.clone() };
+            self.put_on();
+            let mut barriers = self.evaluate("person.still().then(person.smallTargets)");
+            let barriers = barriers.as_array_mut().expect("a list of targets");
+            if let Some(axe) = &axe {
+                self.evaluate(&format!("globalThis.axe ? true : (() => {{ {axe}; return true; }})()"));
+                let mut broken = self.evaluate(&RUN.replace("RULES", rules));
+                barriers.append(broken.as_array_mut().expect("what axe found"));
             }
+            let barriers = barriers.iter().filter_map(Value::as_str);
+            let new = barriers.filter(|barrier| known.insert((*barrier).to_owned()));
+            found.extend(new.map(|barrier| format!("{width} px, {}: {barrier}", scheme.name())));
         }
         self.look = before;
         self.put_on();
