@@ -5,6 +5,7 @@ use std::{
     process::Command,
 };
 
+use futures_util::FutureExt;
 use serde_json::json;
 
 use super::{
@@ -68,6 +69,14 @@ const STATES: &[Pictured] = &[
     at!("no-key", "/permits", "You need a key"),
     at!("problems", "/problems", "How this server says no"),
     at!("docs", "/docs", "Guide for programs"),
+    Pictured {
+        name: "link",
+        reach: |browser, server| {
+            let mailed = server.link("ben@example.org").now_or_never();
+            browser.go(&mailed.unwrap());
+            browser.sees("Welcome");
+        },
+    },
     at!("sign-in", "/sign-in", "E-mail address"),
     at!("forgotten", "/sign-in/forgotten", "E-mail address"),
     Pictured {
@@ -90,6 +99,7 @@ const STATES: &[Pictured] = &[
     at!("home-use", "/home/use", "how requests were answered"),
     at!("home-examples", "/home/examples", "curl"),
     at!("home-security", "/home/security", "Password"),
+    behind!("home-second-factor", "Set up a second factor", "Turn it on"),
     at!("explore", "/permits/explore?status=issued&sort=-estimated_cost", "Download"),
     at!("explore-values", "/permits/explore?values-of=status", "issued"),
     at!("explore-chart", "/permits/explore?chart-of=estimated_cost", "Chart"),
@@ -200,6 +210,7 @@ async fn arranged() -> Server {
     for (email, name) in [("ben@example.org", "Ben Okafor"), ("eva@example.org", "Eva Lindqvist")] {
         server.invite(&json!({ "email": email, "name": name })).await;
     }
+    server.link("ben@example.org").await;
     let key = server.key_of(&ana).await;
     for nth in 0..9 {
         // Some are wrong.

@@ -95,12 +95,13 @@ const TOLD_ELSEWHERE: &[(&str, &str, &str)] = &[
 ];
 
 /// Routes below the pages that are no page of a template, or told elsewhere.
-const NO_PAGE: [&str; 6] = [
+const NO_PAGE: [&str; 7] = [
     "/-/{folder}/{file}",
     "/admin/counters",
     "/admin/imports/{id}/rejects",
     "/docs",
     "/docs/{folder}/{file}",
+    "/home/security/codes",
     "/sign-in/code",
 ];
 
