@@ -58,6 +58,7 @@ const PAGES: &[Known] = pages![
     Anybody "sign_in/forgotten" "/sign-in/forgotten/sent";
     Anybody "links" "/links/{token}" => |ids| ids.link.clone();
     Anybody "links" "/links/{token}" => |_| "/links/pml_over".to_owned();
+    Anybody "docs" "/docs";
     Anybody "about" "/{dataset}/about" => |_| "/permits/about".to_owned();
     Person "front" "/";
     Person "home" "/home";
@@ -90,16 +91,19 @@ const PAGES: &[Known] = pages![
 
 /// Pages that an address alone does not lead to, and the story that has looked at them.
 const TOLD_ELSEWHERE: &[(&str, &str, &str)] = &[
+    ("docs/reference", "documentation.rs", "accessible(\"a reference without scripts\")"),
     ("home/codes", "second_factor.rs", "accessible(\"recovery codes\")"),
     ("sign_in/code", "second_factor.rs", "accessible(\"the code is asked for\")"),
 ];
 
 /// Routes below the pages that are no page of a template, or told elsewhere.
-const NO_PAGE: [&str; 7] = [
+const NO_PAGE: [&str; 8] = [
     "/-/{folder}/{file}",
     "/admin/counters",
     "/admin/imports/{id}/rejects",
-    "/docs",
+    // Swagger UI, which is another project's program.
+    "/docs/admin",
+    "/docs/reference",
     "/docs/{folder}/{file}",
     "/home/security/codes",
     "/sign-in/code",
