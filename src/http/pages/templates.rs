@@ -183,6 +183,14 @@ fn cause(name: &str, error: &Error) -> String {
     text
 }
 
+/// The functions that templates call.
+const FUNCTIONS: [&str; 4] = ["t", "h", "reason", "said"];
+
+/// The function that a page could not call any more, because something that it is given has its name.
+pub(super) fn hidden_by(given: &serde_json::Value) -> Option<&'static str> {
+    FUNCTIONS.into_iter().find(|name| given.get(name).is_some())
+}
+
 /// What a template makes, up to [`PAGE_BYTES_MAX`].
 struct Bounded(Vec<u8>);
 

@@ -192,6 +192,12 @@ impl<W: Visitor> Visit<W> {
     /// # Errors
     /// As [`Self::page`].
     pub(super) fn page_as(&self, status: StatusCode, template: &str, context: &Value) -> Shown {
+        // It would be noticed on the day alone on which the page calls it.
+        if let Some(name) = templates::hidden_by(context) {
+            return Err(
+                Problem::internal(format!("the page {template} is given something that is named {name}")).into()
+            );
+        }
         let flash = Flash::read(&self.request, &self.service);
         let mask = random::<FORM_COOKIE_BYTES>(&self.service)?;
         let present = bound_to(&self.request, &self.service);
