@@ -59,7 +59,7 @@ where
         async move {
             let shown = async {
                 let visit = Visit::open(&request).await?;
-                let form = Form::read(&request, payload.into_inner(), &visit.service).await?;
+                let form = Form::read::<W>(&request, payload.into_inner(), &visit.service).await?;
                 handler(visit, form).await
             };
             answered(&request, shown.await)

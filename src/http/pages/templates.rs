@@ -15,8 +15,8 @@ use serde::Serialize;
 use super::{files, language::Language, messages, wording};
 use crate::http::Problem;
 
-/// The largest page, bytes.
-const PAGE_BYTES_MAX: usize = 4 << 20;
+/// The largest page, bytes: a whole form fits that is shown again, also where each of its bytes is written as six.
+const PAGE_BYTES_MAX: usize = 8 << 20;
 /// Steps that a page may take: thousands of rows.
 const FUEL: u64 = 20_000_000;
 

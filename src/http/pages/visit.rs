@@ -71,6 +71,9 @@ pub(super) enum Known {
 
 /// Who may look at a page.
 pub(super) trait Visitor: Sized + 'static {
+    /// The longest form that they can send, bytes: of an administrator, a list of some thousand people to invite.
+    const FORM_BYTES_MAX: usize = 1 << 20;
+
     /// The visitor, if they are one.
     fn of(known: Option<&Known>, request: &HttpRequest, service: &Service) -> Result<Self, Refusal>;
 }
@@ -80,6 +83,9 @@ pub(super) trait Visitor: Sized + 'static {
 pub(super) struct Anyone;
 
 impl Visitor for Anyone {
+    /// What a stranger types is an address or a password.
+    const FORM_BYTES_MAX: usize = 16 << 10;
+
     fn of(_: Option<&Known>, _: &HttpRequest, _: &Service) -> Result<Self, Refusal> {
         Ok(Self)
     }

@@ -191,3 +191,14 @@ async fn a_session_that_has_ended_says_so() {
     // Whoever was never signed in is told nothing of the kind.
     assert!(!Browser::new(&app).open("/home").await.says("Your session has ended"));
 }
+
+#[tokio::test]
+async fn what_a_stranger_types_is_short() {
+    let app = TestApp::start().await;
+    let browser = Browser::new(&app);
+    for (page, button) in [("/sign-in", "Sign in"), ("/sign-in/forgotten", "Send the link")] {
+        let form = browser.open(page).await.form(button);
+        assert!(browser.send(&form.clone().with("email", &"\"".repeat(4000))).await.status < 500);
+        browser.send(&form.with("email", &"\"".repeat(20_000))).await.expect(413).shows("too large");
+    }
+}
