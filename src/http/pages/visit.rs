@@ -248,6 +248,7 @@ impl<W: Visitor> Visit<W> {
             fields.extend(basics(service, self.language));
             let own = [
                 ("person", person),
+                ("perhaps", Value::Null),
                 ("path", json!(self.request.path())),
                 ("may", json!(may)),
                 ("mails_to_files", json!(mails_to_files)),
