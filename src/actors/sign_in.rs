@@ -412,7 +412,7 @@ impl SignIns {
         code: &str,
         envelope: &Envelope,
     ) -> Result<Vec<Zeroizing<String>>, SignInError> {
-        let account = self.account_within(&who.user);
+        let account = self.codes_of(&who.user);
         self.begin(&account)?;
         let codes: Vec<Zeroizing<String>> =
             (0..RECOVERY_CODES).map(|_| self.recovery_code()).collect::<Result<_, CommandError>>()?;
@@ -442,7 +442,7 @@ impl SignIns {
         if let Some(password) = password {
             self.check(&who.user, password).await?;
         }
-        let account = self.account_within(&who.user);
+        let account = self.codes_of(&who.user);
         self.begin(&account)?;
         let (proof, now) = (FactorProof::Code(code.to_owned()), self.committer.clock.now());
         let removed = self.run(who.user.id, envelope, SignInCommand::RemoveSecondFactor { proof, now }).await?;
@@ -502,9 +502,14 @@ impl SignIns {
         self.account(email.as_ref())
     }
 
-    /// The same for tries of whoever has shown already that they are this person: strangers' tries at signing in are counted apart.
+    /// The same for passwords that somebody tries who is signed in: strangers' tries at signing in are counted apart.
     fn account_within(&self, user: &User) -> String {
         format!("{} within", self.account_of(user))
+    }
+
+    /// The same for codes of the second factor, wherever they are given. A right password has none of them forgotten.
+    fn codes_of(&self, user: &User) -> String {
+        format!("{} codes", self.account_of(user))
     }
 
     fn new_token(&self) -> Result<SessionToken, CommandError> {

@@ -40,12 +40,13 @@ impl Cookie {
     /// Its value in a request to the server of this address.
     pub(super) fn read<'h>(self, headers: &'h HeaderMap, public_url: &str) -> Option<&'h str> {
         let wanted = self.name(public_url);
-        let pairs =
-            headers.get_all(header::COOKIE).filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(';'));
-        let mut values = pairs.filter_map(|pair| pair.trim().split_once('=')).filter(|(name, _)| *name == wanted);
-        let (_, value) = values.next()?;
+        // What other servers of the host have set may be any bytes, and hides no cookie beside it.
+        let pairs = headers.get_all(header::COOKIE).flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
+        let mut values = pairs.filter_map(|pair| pair.trim_ascii().strip_prefix(wanted.as_bytes())?.strip_prefix(b"="));
+        let value = values.next()?;
         // Of two nobody knows which is meant.
-        values.next().is_none().then_some(value)
+        let value = if values.next().is_none() { str::from_utf8(value).ok()? } else { return None };
+        value.is_ascii().then_some(value)
     }
 
     /// The header field that sets it, for so many seconds.
@@ -97,6 +98,10 @@ mod tests {
         assert_eq!(read(&headers(&["__Host-permitd=t; __Host-permitd=u"]), url), None);
         assert_eq!(read(&headers(&["permitd=t"]), "http://localhost:1"), Some("t".to_owned()));
         assert_eq!(read(&headers(&[]), url), None);
+        assert_eq!(read(&headers(&["a=gr\u{fc}\u{df}; __Host-permitd=t"]), url), Some("t".to_owned()));
+        assert_eq!(read(&headers(&["__Host-permitd=\u{fc}; __Host-permitd=t"]), url), None);
+        assert_eq!(read(&headers(&["__Host-permitd=\u{fc}"]), url), None);
+        assert_eq!(read(&headers(&["__Host-permitd-x=t; x__Host-permitd=t; __Host-permitd"]), url), None);
         let both = headers(&["__Host-permitd-visit=v; __Host-permitd=t"]);
         assert_eq!((read(&both, url), read_visit(&both, url)), (Some("t".to_owned()), Some("v".to_owned())));
     }

@@ -201,13 +201,18 @@ impl Problem {
         }
     }
 
-    /// The answer to `request`.
-    pub fn respond(&self, request: &HttpRequest) -> HttpResponse {
-        let id = RequestId::of(request);
-        match &id {
-            Some(id) => self.log(id),
+    /// The same under the id of this request.
+    pub(in crate::http) fn log_of(&self, request: &HttpRequest) {
+        match RequestId::of(request) {
+            Some(id) => self.log(&id),
             None => self.log(&"none"),
         }
+    }
+
+    /// The answer to `request`.
+    pub fn respond(&self, request: &HttpRequest) -> HttpResponse {
+        self.log_of(request);
+        let id = RequestId::of(request);
         let mut response = self.render(id.as_ref(), address::of_problems(request));
         // A browser is shown a page instead: see [`super::edge`].
         if wants_html(request.headers()) {

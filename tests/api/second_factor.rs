@@ -97,6 +97,33 @@ async fn a_code_is_wanted_taken_once_and_a_recovery_code_as_well() {
 }
 
 #[tokio::test]
+async fn a_right_password_between_them_makes_guesses_of_codes_no_cheaper() {
+    let (app, clock) = at_noon(&[("accounts.wrong_passwords_max", "3")]).await;
+    member(&app, ANA).await;
+    let token = sign_in(&app, ANA).await;
+    let (secret, _) = set_up(&app, &token, &clock).await;
+    clock.advance_us(30_000_000);
+    for _ in 0..3 {
+        try_code(&app, Some("000000")).await.expect(401);
+        assert!(try_code(&app, None).await.expect(401).body.contains("/problems/code-required"));
+    }
+    try_code(&app, Some("000000")).await.expect(429);
+    // One count holds wherever a code is given: also for who is signed in, and whatever else they show.
+    let removal = json!({ "code": "000000", "password": PASSWORD });
+    with(&app, &token, Method::DELETE, &removal).await.expect(429);
+    clock.advance_us(10_000_000);
+    with(&app, &token, Method::DELETE, &removal).await.expect(400);
+    try_code(&app, Some(&code(&secret, &clock))).await.expect(429);
+    clock.advance_us(20_000_000);
+    try_code(&app, Some(&code(&secret, &clock))).await.expect(201);
+    // All is forgotten after a right one.
+    for _ in 0..3 {
+        with(&app, &token, Method::DELETE, &removal).await.expect(400);
+    }
+    with(&app, &token, Method::DELETE, &removal).await.expect(429);
+}
+
+#[tokio::test]
 async fn of_many_who_use_one_code_at_once_one_signs_in() {
     let (app, clock) = at_noon(&[("accounts.wrong_passwords_max", "1000"), ("http.wrong_keys_max", "1000")]).await;
     member(&app, ANA).await;

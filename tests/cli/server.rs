@@ -345,6 +345,43 @@ async fn each_request_has_its_line_before_what_is_said_later() {
     assert!(last < stopping, "{said}");
 }
 
+/// Whoever meets a fault on a page is told the id of the request, and under it the log tells the cause.
+#[tokio::test]
+async fn a_fault_behind_a_page_is_in_the_log_under_the_id_that_the_page_tells() {
+    const ID: &str = "a-request-that-meets-a-fault";
+    let home = Home::new();
+    let log = home.path("log");
+    let server = Server::logging(&home, "serve", Stdio::from(std::fs::File::create(&log).unwrap()));
+    let (url, token) = (server.ready["url"].as_str().unwrap(), server.ready["admin_token"].as_str().unwrap());
+    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap();
+    let cookie = |response: &reqwest::Response| {
+        let set = response.headers()["set-cookie"].to_str().unwrap();
+        set.split(';').next().unwrap().to_owned()
+    };
+    let page = client.get(format!("{url}/sign-in")).header("accept", "text/html").send().await.unwrap();
+    let (form, html) = (cookie(&page), page.text().await.unwrap());
+    let csrf = html.split("name=\"csrf\" value=\"").nth(1).unwrap().split('"').next().unwrap();
+    let body = format!("csrf={csrf}&token={token}");
+    let signing = client.post(format!("{url}/sign-in/token")).header("cookie", form).body(body);
+    let signed_in = signing.header("content-type", "application/x-www-form-urlencoded").send().await.unwrap();
+    let store = rusqlite::Connection::open(home.data().join("permitd.db")).unwrap();
+    assert!(store.execute("UPDATE tokens SET scopes = 'nonsense'", []).unwrap() > 0);
+    let asking = client.get(format!("{url}/admin/plans")).header("accept", "text/html");
+    let failed = asking.header("cookie", cookie(&signed_in)).header("x-request-id", ID).send().await.unwrap();
+    assert_eq!(failed.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    let html = failed.text().await.unwrap();
+    assert!(html.contains(&format!("<code>{ID}</code>")), "{html}");
+    let told = Instant::now() + PATIENCE;
+    loop {
+        let said = std::fs::read_to_string(&log).unwrap();
+        if said.lines().any(|line| line.contains(ID) && line.contains("\"cause\"")) {
+            return;
+        }
+        assert!(Instant::now() < told, "{said}");
+        tokio::task::yield_now().await;
+    }
+}
+
 #[test]
 fn a_second_signal_ends_a_server_at_once() {
     use std::io::{Read, Write};

@@ -46,8 +46,6 @@ struct Right {
     checked: String,
     /// The same password by the present parameters, where they have changed.
     rehashed: Option<String>,
-    /// The name by which their wrong tries are counted.
-    account: String,
 }
 
 /// That somebody has given the right password a short time ago.
@@ -149,11 +147,8 @@ impl SignIns {
         let Some(user) = user else { return Ok(None) };
         let phc = user.sign_in.password.as_ref().and_then(|phc| phc.known()).map(ToOwned::to_owned);
         let Some(checked) = phc.filter(|phc| name_of(phc) == proof.of) else { return Ok(None) };
-        // Whoever knows the password is counted apart from strangers.
-        let account = self.account_within(&user);
-        self.begin(&account)?;
         let token = self.committer.secrets.session_token(proof.session);
-        let right = Right { user, checked, rehashed: None, account };
+        let right = Right { user, checked, rehashed: None };
         let given = Given { code: Some(code), network };
         match self.session_of(right, token, given, envelope).await {
             // A session that it has begun already: the proof is used up.
@@ -192,17 +187,23 @@ impl SignIns {
             true => Some(self.pool.hash(password).await?),
             false => None,
         };
-        Ok(Right { user, checked, rehashed, account })
+        self.attempts.forget(&account);
+        Ok(Right { user, checked, rehashed })
     }
 
-    /// Begins the session of somebody whose password was right.
+    /// Begins the session of somebody whose password was right. Codes are counted apart from passwords: whoever knows the password could
+    /// have every guess at a code forgotten by giving the password alone.
     async fn session_of(
         &self,
-        Right { user, checked, rehashed, account }: Right,
+        Right { user, checked, rehashed }: Right,
         token: SessionToken,
         Given { code, network }: Given,
         envelope: &Envelope,
     ) -> Result<Started, SignInError> {
+        let codes = code.as_ref().map(|_| self.codes_of(&user));
+        if let Some(codes) = &codes {
+            self.begin(codes)?;
+        }
         let now = self.committer.clock.now();
         let expires_at = now.checked_add(self.policy.session).unwrap_or(now);
         let idle_s = self.policy.idle_s;
@@ -214,17 +215,11 @@ impl SignIns {
             Err(CommandError::Refused(CommandRefusal::Disabled | CommandRefusal::Deleted)) => {
                 return Err(SignInRefusal::Credentials.into());
             }
-            Err(error) => {
-                let error = SignInError::from(error);
-                // The password was right, and a code that is missing is no guess.
-                if !error.is_wrong_guess() {
-                    self.attempts.forget(&account);
-                }
-                return Err(error);
-            }
-            Ok(committed) => committed,
+            committed => committed?,
         };
-        self.attempts.forget(&account);
+        if let Some(codes) = &codes {
+            self.attempts.forget(codes);
+        }
         crash_point("session-started");
         Ok(Started { user: user.id, token, committed })
     }

@@ -51,7 +51,7 @@ impl SignIns {
         let account = match &code {
             Some(_) => {
                 let known = self.committer.load_user(user).await?;
-                let account = known.map(|known| self.account_within(&known)).unwrap_or_default();
+                let account = known.map(|known| self.codes_of(&known)).unwrap_or_default();
                 self.begin(&account)?;
                 Some(account)
             }

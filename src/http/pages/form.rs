@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use super::visit::{Holder, Person, Staff, Visit, Visitor, bound_to};
+use super::visit::{Anyone, Holder, Person, Staff, Visit, Visitor, bound_to};
 use crate::actors::commit::Envelope;
 use crate::domain::id::hex;
 use crate::http::{
@@ -20,8 +20,6 @@ use crate::http::{
     state::Service,
 };
 
-/// The longest form, bytes: a list of some thousand people to invite.
-const FORM_BYTES_MAX: usize = 1 << 20;
 /// The most fields of a form.
 const FIELDS_MAX: usize = 2_000;
 /// Fields that are never shown again.
@@ -35,16 +33,28 @@ impl Form {
     ///
     /// # Errors
     /// 403 when it comes from elsewhere, or from a page that another session was shown; those of a body.
-    pub(in crate::http) async fn read(
+    pub(super) async fn read<W: Visitor>(
         request: &HttpRequest,
         payload: Payload,
         service: &Service,
     ) -> Result<Self, Problem> {
-        let bytes = bytes_of(request, payload, FORM_BYTES_MAX).await?;
+        let bytes = bytes_of(request, payload, W::FORM_BYTES_MAX).await?;
         let fields = form_urlencoded::parse(&bytes).take(FIELDS_MAX);
         let form = Self(fields.map(|(name, value)| (name.into_owned(), Zeroizing::new(value.into_owned()))).collect());
         check_source(request, service, form.raw("csrf").unwrap_or_default())?;
         Ok(form)
+    }
+
+    /// Reads a form that whoever comes may send.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub(in crate::http) async fn of_anyone(
+        request: &HttpRequest,
+        payload: Payload,
+        service: &Service,
+    ) -> Result<Self, Problem> {
+        Self::read::<Anyone>(request, payload, service).await
     }
 
     /// The fields of a form that was read otherwise.

@@ -93,7 +93,7 @@ pub(in crate::http) async fn send(request: &HttpRequest, payload: Payload) -> Ht
 
 async fn sent(request: &HttpRequest, payload: Payload) -> Shown {
     let visit = Visit::<Anyone>::open(request).await?;
-    let form = Form::read(request, payload, &visit.service).await?;
+    let form = Form::of_anyone(request, payload, &visit.service).await?;
     if form.has("kept") {
         return kept(&visit);
     }

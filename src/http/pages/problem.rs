@@ -14,7 +14,7 @@ use super::{
     route, templates,
     visit::{self, Anyone, Shown, Visit, Whole},
 };
-use crate::http::{Problem, ProblemCode, address, masking, state::Service};
+use crate::http::{Problem, ProblemCode, RequestId, address, cookie::Cookie, masking, state::Service};
 
 const TEMPLATE: &str = "problem/page.html";
 
@@ -65,15 +65,21 @@ pub(in crate::http) fn answer(problem: &Problem, request: &HttpRequest) -> HttpR
         return HttpResponse::build(problem.code().status()).finish();
     };
     let language = route::language(request);
-    let mut frame = json!({ "person": null, "path": request.path(), "may": [], "mails_to_files": false, "flash": null, "csrf": "", "once": "" });
+    // Who it is has not been found out, where that is what failed. Somebody with a cookie is not asked to sign in.
+    let perhaps = [(Cookie::SESSION, "person"), (Cookie::TOKEN, "token")]
+        .into_iter()
+        .find(|(cookie, _)| cookie.read(request.headers(), &service.public_url).is_some());
+    let mut frame = json!({ "perhaps": perhaps.map(|(_, whose)| whose), "person": null, "path": request.path(), "may": [], "mails_to_files": false, "flash": null, "csrf": "", "once": "" });
     if let Some(fields) = frame.as_object_mut() {
         fields.extend(visit::basics(service, language));
     }
     let needs_key = problem.code() == ProblemCode::InvalidKey;
     let address = format!("{}{}", address::base(request), request.uri().path());
+    // By it the operator finds the cause.
+    let id = RequestId::of(request).filter(|_| problem.code().status().is_server_error());
     let own = json!({
-        "kind": kind(problem.code()), "detail": capital(problem.detail()), "happened": true,
-        "needs_key": needs_key, "address": address, "target": request.uri().path_and_query().map_or("/", |target| target.as_str()),
+        "request_id": id.as_ref().map(RequestId::as_str), "kind": kind(problem.code()), "detail": capital(problem.detail()), "happened": true,
+        "needs_key": needs_key, "address": address, "target": target(request, service),
     });
     let rendered = templates::render(language, TEMPLATE, &Whole { frame, own: &own });
     let page = rendered.map(|page| String::from_utf8_lossy(&masking::without_keys(page.into_bytes())).into_owned());
@@ -91,6 +97,14 @@ pub(in crate::http) fn answer(problem: &Problem, request: &HttpRequest) -> HttpR
         headers.append(name.clone(), value.clone());
     }
     response
+}
+
+/// Where somebody goes in a browser who has signed in to see what they asked for: of a data set, to the page with its rows.
+fn target(request: &HttpRequest, service: &Service) -> String {
+    let (path, query) = (request.uri().path(), request.uri().query());
+    let is_data_set = path.strip_prefix('/').is_some_and(|name| service.records.data_set(name).is_some());
+    let query = query.map(|query| format!("?{query}")).unwrap_or_default();
+    format!("{path}{}{query}", if is_data_set { "/explore" } else { "" })
 }
 
 fn capital(text: &str) -> String {

@@ -59,7 +59,7 @@ where
         async move {
             let shown = async {
                 let visit = Visit::open(&request).await?;
-                let form = Form::read(&request, payload.into_inner(), &visit.service).await?;
+                let form = Form::read::<W>(&request, payload.into_inner(), &visit.service).await?;
                 handler(visit, form).await
             };
             answered(&request, shown.await)
@@ -73,6 +73,9 @@ pub(super) fn answered(request: &HttpRequest, shown: Shown) -> HttpResponse {
         Ok(response) => return response,
         Err(refusal) => refusal,
     };
+    if let Refusal::Problem(found) = &refusal {
+        found.log_of(request);
+    }
     let led = |path: &str| match request.app_data::<web::Data<Service>>() {
         Some(service) => led_to(service, path).unwrap_or_else(|problem| problem::answer(&problem, request)),
         None => HttpResponse::InternalServerError().finish(),

@@ -42,11 +42,16 @@ pub(super) fn configure(app: &mut web::ServiceConfig) {
 }
 
 async fn show(visit: Visit<Anyone>) -> Shown {
-    if visit.known().is_some() {
-        let place = return_to(&visit, query_of(&visit, "return_to").as_deref());
-        return visit.led(&place, None);
-    }
     let return_to = query_of(&visit, "return_to");
+    let is_wanted = match visit.known() {
+        // Whoever has shown a token is nobody in person: pages of one's own lead here, and would again.
+        Some(Known::Token(_)) => return_to.as_deref().is_some_and(is_of_oneself),
+        Some(Known::Person(_)) => false,
+        None => true,
+    };
+    if !is_wanted {
+        return visit.led(&place_after(&visit, return_to.as_deref()), None);
+    }
     visit.page(TEMPLATE, &context(&visit, return_to.as_deref(), &Value::Null))
 }
 
@@ -56,10 +61,14 @@ fn query_of(visit: &Visit<Anyone>, name: &str) -> Option<String> {
     form_urlencoded::parse(query.as_bytes()).find(|(known, _)| known == name).map(|(_, value)| value.into_owned())
 }
 
+/// Whether a page shows somebody what is theirs.
+fn is_of_oneself(path: &str) -> bool {
+    path.strip_prefix("/home").is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?', '#']))
+}
+
 /// Where somebody goes who has signed in: a path of this server that they came from, or what they have most to do with.
-fn return_to(visit: &Visit<Anyone>, wanted: Option<&str>) -> String {
-    let is_staff = matches!(visit.known(), Some(Known::Token(_)));
-    let usual = if is_staff { "/admin" } else { "/home" };
+fn place_after(visit: &Visit<Anyone>, wanted: Option<&str>) -> String {
+    let usual = if matches!(visit.known(), Some(Known::Token(_))) { "/admin" } else { "/home" };
     wanted.filter(|path| is_local_path(path) && !path.starts_with("/sign-in")).unwrap_or(usual).to_owned()
 }
 
@@ -100,7 +109,7 @@ pub(super) async fn entered(
     let envelope = own_envelope(&visit.request, Who::system("sign-in")).await?;
     let step = visit.service.sign_ins.start_by_steps(given, &envelope).await;
     match sign_in_done(step, &visit.request).await? {
-        Step::In(started) => led_in(visit, &started, &return_to(visit, wanted), flash),
+        Step::In(started) => led_in(visit, &started, &place_after(visit, wanted), flash),
         Step::CodeWanted(proof) => {
             let mut led = visit.led_on(&with_return("/sign-in/code", wanted), flash)?;
             let cookie = Cookie::PROOF.set(&proof, code::PROOF_AGE_S, &visit.service.public_url)?;
@@ -184,8 +193,8 @@ async fn with_token(visit: Visit<Anyone>, form: Form) -> Shown {
         let problem = wire::guessed(&visit.request, problem).await;
         return again(&visit, &form, &problem);
     };
-    let place = form.text("return_to").filter(|path| is_local_path(path)).unwrap_or("/admin").to_owned();
-    let mut led = visit.led(&place, None)?;
+    let wanted = form.text("return_to").filter(|path| is_local_path(path) && !is_of_oneself(path));
+    let mut led = visit.led(wanted.unwrap_or("/admin"), None)?;
     led.headers_mut().append(header::SET_COOKIE, cookie);
     Ok(led)
 }
@@ -197,7 +206,8 @@ async fn sign_out(visit: Visit<Anyone>, _: Form) -> Shown {
         ended.await.map_err(command_problem)?;
     }
     let mut led = visit.led("/sign-in", Some(&Flash::done("sign-in-signed-out")))?;
-    for cookie in [Cookie::SESSION, Cookie::TOKEN] {
+    // What was shown last, recovery codes among others, is not for whoever sits here next.
+    for cookie in [Cookie::SESSION, Cookie::TOKEN, Cookie::HANDED, Cookie::PROOF] {
         led.headers_mut().append(header::SET_COOKIE, cookie.remove(&visit.service.public_url)?);
     }
     Ok(led)

@@ -15,8 +15,8 @@ use serde::Serialize;
 use super::{files, language::Language, messages, wording};
 use crate::http::Problem;
 
-/// The largest page, bytes.
-const PAGE_BYTES_MAX: usize = 4 << 20;
+/// The largest page, bytes: a whole form fits that is shown again, also where each of its bytes is written as six.
+const PAGE_BYTES_MAX: usize = 8 << 20;
 /// Steps that a page may take: thousands of rows.
 const FUEL: u64 = 20_000_000;
 
@@ -181,6 +181,14 @@ fn cause(name: &str, error: &Error) -> String {
         write!(text, ": {}", error.detail().unwrap_or_default()).ok();
     }
     text
+}
+
+/// The functions that templates call.
+const FUNCTIONS: [&str; 4] = ["t", "h", "reason", "said"];
+
+/// The function that a page could not call any more, because something that it is given has its name.
+pub(super) fn hidden_by(given: &serde_json::Value) -> Option<&'static str> {
+    FUNCTIONS.into_iter().find(|name| given.get(name).is_some())
 }
 
 /// What a template makes, up to [`PAGE_BYTES_MAX`].

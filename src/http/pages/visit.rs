@@ -71,6 +71,9 @@ pub(super) enum Known {
 
 /// Who may look at a page.
 pub(super) trait Visitor: Sized + 'static {
+    /// The longest form that they can send, bytes: of an administrator, a list of some thousand people to invite.
+    const FORM_BYTES_MAX: usize = 1 << 20;
+
     /// The visitor, if they are one.
     fn of(known: Option<&Known>, request: &HttpRequest, service: &Service) -> Result<Self, Refusal>;
 }
@@ -80,6 +83,9 @@ pub(super) trait Visitor: Sized + 'static {
 pub(super) struct Anyone;
 
 impl Visitor for Anyone {
+    /// What a stranger types is an address or a password.
+    const FORM_BYTES_MAX: usize = 16 << 10;
+
     fn of(_: Option<&Known>, _: &HttpRequest, _: &Service) -> Result<Self, Refusal> {
         Ok(Self)
     }
@@ -192,6 +198,12 @@ impl<W: Visitor> Visit<W> {
     /// # Errors
     /// As [`Self::page`].
     pub(super) fn page_as(&self, status: StatusCode, template: &str, context: &Value) -> Shown {
+        // It would be noticed on the day alone on which the page calls it.
+        if let Some(name) = templates::hidden_by(context) {
+            return Err(
+                Problem::internal(format!("the page {template} is given something that is named {name}")).into()
+            );
+        }
         let flash = Flash::read(&self.request, &self.service);
         let mask = random::<FORM_COOKIE_BYTES>(&self.service)?;
         let present = bound_to(&self.request, &self.service);
@@ -236,6 +248,7 @@ impl<W: Visitor> Visit<W> {
             fields.extend(basics(service, self.language));
             let own = [
                 ("person", person),
+                ("perhaps", Value::Null),
                 ("path", json!(self.request.path())),
                 ("may", json!(may)),
                 ("mails_to_files", json!(mails_to_files)),

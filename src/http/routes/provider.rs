@@ -144,7 +144,7 @@ fn is_of_person(problem: &Problem) -> bool {
 async fn code_given(request: &HttpRequest, mut payload: Payload, service: &Service) -> Answer {
     let provider = offered(service)?;
     let code = if request.content_type().eq_ignore_ascii_case(FORM) {
-        pages::Form::read(request, payload, service).await?.text("code").unwrap_or_default().to_owned()
+        pages::Form::of_anyone(request, payload, service).await?.text("code").unwrap_or_default().to_owned()
     } else {
         if is_cross_origin(request, &service.public_url) {
             let detail = "the code is given on this server's own page";

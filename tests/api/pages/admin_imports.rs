@@ -200,3 +200,21 @@ async fn who_may_do_what_concerns_data_imports_and_sees_nothing_else() {
     let stranger = Browser::new(&app);
     assert!(stranger.open("/admin/imports").await.path.starts_with("/sign-in"));
 }
+
+#[tokio::test]
+async fn a_definition_of_nothing_but_marks_can_be_mended() {
+    let app = server(3).await;
+    let browser = with_token(&app, &app.admin_token, "en").await;
+    let page = sent(&app, &browser, &[("name", "others")], "others.csv", b"a,b\n1,2\n").await.expect(200);
+    // As it is sent by no browser, whose marks are three bytes long each.
+    let csrf = page.html.split("name=\"csrf\" value=\"").nth(1).unwrap().split('"').next().unwrap();
+    let body = format!("csrf={csrf}&definition={}", "\"".repeat(1_000_000));
+    let cookies: Vec<String> =
+        browser.cookies.lock().unwrap().iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let request = app.request(Method::POST, &format!("{}/definition", page.path)).header("accept", ACCEPT);
+    let request = request.header("cookie", cookies.join("; ")).header("origin", app.url(""));
+    let kept = app.send(request.header("content-type", "application/x-www-form-urlencoded").body(body)).await;
+    assert_eq!(kept.status, 400);
+    let again = browser.open(&page.path).await.expect(200);
+    browser.send(&again.form("Yes, remove it")).await.expect(200);
+}

@@ -8,6 +8,7 @@ use crate::{
     accounts::{member, sign_in},
     admission::daily_left,
     app::{Answer, Options, TestApp},
+    browser::Browser,
     data::{import, permits, things_with},
     past::one_permit,
 };
@@ -347,4 +348,34 @@ async fn a_token_reads_no_data_and_is_not_led_around() {
         .await
         .expect(403);
     assert!(read(&shown.body).contains("A token reads no data"), "{}", shown.body);
+}
+
+#[tokio::test]
+async fn what_was_done_before_is_told_on_a_table_too() {
+    let app = TestApp::set(&[], 20).await;
+    app.invite("bea@example.org").await;
+    let link = app.mail_to("bea@example.org", 1).await.links[0].clone();
+    let browser = Browser::new(&app);
+    let form = browser.open(&link).await.form("Set password and sign in");
+    let set = browser.ask(Method::POST, &link, Some(&form.with("password", "correct horse battery"))).await;
+    set.expect(303);
+    browser.open(BASE).await.expect(200).shows("Your password is set").shows("20 records");
+    assert!(!browser.open(BASE).await.expect(200).says("Your password is set"));
+}
+
+#[tokio::test]
+async fn who_signs_in_at_the_address_of_a_data_set_is_led_to_its_table() {
+    let app = TestApp::set(&[], 20).await;
+    member(&app, ANA).await;
+    let browser = Browser::new(&app);
+    let refused = browser.open("/permits?status=issued").await.expect(401);
+    let way = refused.links().into_iter().find(|link| link.contains("return_to")).unwrap();
+    let form = browser.open(&way).await.form("Sign in");
+    let signed_in = browser.send(&form.with("email", ANA).with("password", "correct horse battery")).await.expect(200);
+    assert_eq!(signed_in.path, "/permits/explore?status=issued");
+    // Whoever is signed in is not asked to on the page of a mistake.
+    let missing = browser.open("/nope").await.expect(404).links();
+    assert!(missing.contains(&"/home".to_owned()) && !missing.contains(&"/sign-in".to_owned()), "{missing:?}");
+    let stranger = Browser::new(&app).open("/nope").await.expect(404).links();
+    assert!(stranger.contains(&"/sign-in".to_owned()) && !stranger.contains(&"/home".to_owned()), "{stranger:?}");
 }

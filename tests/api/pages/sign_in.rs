@@ -191,3 +191,47 @@ async fn a_session_that_has_ended_says_so() {
     // Whoever was never signed in is told nothing of the kind.
     assert!(!Browser::new(&app).open("/home").await.says("Your session has ended"));
 }
+
+#[tokio::test]
+async fn with_a_token_nobody_is_led_around() {
+    let app = TestApp::start().await;
+    member(&app, ANA).await;
+    let browser = Browser::new(&app);
+    let mut asked = browser.open("/sign-in?return_to=%2Fhome").await.form("Sign in");
+    asked.action = "/sign-in/token".to_owned();
+    let admin = browser.send(&asked.with("token", &app.admin_token)).await.expect(200);
+    assert_eq!(admin.path, "/admin", "a token has no pages of its own");
+    assert_eq!(browser.open("/sign-in").await.path, "/admin");
+    // What is somebody's own asks who they are, and goes on there.
+    let asked = browser.open("/home/security").await.expect(200);
+    assert_eq!(asked.path, "/sign-in?return_to=%2Fhome%2Fsecurity");
+    let form = asked.form("Sign in").with("email", ANA).with("password", PASSWORD);
+    assert_eq!(browser.send(&form).await.expect(200).path, "/home/security");
+}
+
+#[tokio::test]
+async fn the_next_one_at_the_same_browser_finds_nothing_of_the_last() {
+    let (app, clock) = at_noon(&[], 0).await;
+    member(&app, ANA).await;
+    let browser = Browser::new(&app);
+    let page = browser.sign_in(ANA, PASSWORD).await.expect(200);
+    let security = browser.open("/home/security").await.expect(200);
+    let setting_up = browser.send(&security.form("Set up a second factor")).await.expect(200);
+    let secret = setting_up.copied("factor-secret");
+    let codes = browser.send(&setting_up.form("Turn it on").with("code", &code(&secret, &clock))).await.expect(200);
+    codes.shows("Your recovery codes");
+    browser.send(&page.form("Sign out")).await.expect(200).shows("signed out");
+    let left = browser.cookies.lock().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert!(left.iter().all(|name| name == "permitd-form"), "{left:?}");
+}
+
+#[tokio::test]
+async fn what_a_stranger_types_is_short() {
+    let app = TestApp::start().await;
+    let browser = Browser::new(&app);
+    for (page, button) in [("/sign-in", "Sign in"), ("/sign-in/forgotten", "Send the link")] {
+        let form = browser.open(page).await.form(button);
+        assert!(browser.send(&form.clone().with("email", &"\"".repeat(4000))).await.status < 500);
+        browser.send(&form.with("email", &"\"".repeat(20_000))).await.expect(413).shows("too large");
+    }
+}

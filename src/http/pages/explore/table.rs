@@ -283,7 +283,7 @@ impl TablePage<'_, '_> {
             ("counted", json!(self.address.with("count", "exact").path(&base))),
             ("first", json!(first)),
             ("bare", json!(base)),
-            ("said", json!(said)),
+            ("in_words", json!(said)),
             ("form", self.form()),
             ("corrections", self.corrections()),
             ("cost", json!(1 + beside.cost())),

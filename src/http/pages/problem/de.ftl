@@ -3,6 +3,7 @@ problem-lead = Wie dieser Server Nein sagt. Programme bekommen dasselbe als Doku
 problem-guide = Was die Anleitung dazu sagt
 problem-status = Status
 problem-title = Bedeutung
+problem-request = Die Kennung dieser Anfrage: <code>{ $id }</code>
 problem-front = Was dieser Server veröffentlicht
 problem-key-title = Diese Adresse ist für Programme und für alle, die Zugang haben
 problem-key-lead = Unter <code>{ $address }</code> stehen Daten. Sie brauchen einen Schlüssel, oder Sie melden sich an.

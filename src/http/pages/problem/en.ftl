@@ -3,6 +3,7 @@ problem-lead = How this server says no. Programs get the same as problem documen
 problem-guide = What the guide says about it
 problem-status = Status
 problem-title = Meaning
+problem-request = The id of this request: <code>{ $id }</code>
 problem-front = What this server publishes
 problem-key-title = This address is for programs and for people who have access
 problem-key-lead = There is data at <code>{ $address }</code>. You need a key, or you sign in.

@@ -3,7 +3,7 @@
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, http::header, web};
 use serde_json::{Value, json};
 
-use super::{led_in, query_of, return_to, with_return, worded};
+use super::{led_in, place_after, query_of, with_return, worded};
 use crate::{
     actors::sign_in::PROOF_LIFE,
     domain::id::Who,
@@ -65,7 +65,7 @@ async fn give(visit: Visit<Anyone>, form: Form) -> Shown {
     let given = visit.service.sign_ins.give_code(proof, code, network, &envelope).await;
     match sign_in_done(given, &visit.request).await {
         Ok(Some(started)) => {
-            let mut led = led_in(&visit, &started, &return_to(&visit, wanted), None)?;
+            let mut led = led_in(&visit, &started, &place_after(&visit, wanted), None)?;
             led.headers_mut().append(header::SET_COOKIE, Cookie::PROOF.remove(&visit.service.public_url)?);
             Ok(led)
         }
