@@ -23,6 +23,7 @@ use crate::http::{
     coding::{self, Coding},
     cookie::Cookie,
     method,
+    request_id::RequestId,
     state::Service,
 };
 
@@ -78,7 +79,10 @@ pub(super) fn answered(request: &HttpRequest, shown: Shown) -> HttpResponse {
         None => HttpResponse::InternalServerError().finish(),
     };
     match refusal {
-        Refusal::Problem(found) => problem::answer(&found, request),
+        Refusal::Problem(found) => {
+            found.log(&RequestId::of(request).map_or_else(|| "none".to_owned(), |id| id.to_string()));
+            problem::answer(&found, request)
+        }
         Refusal::SignIn => session_over(request, led(&sign_in_path(request))),
         Refusal::SecondFactor => led("/home/security"),
     }

@@ -53,6 +53,15 @@ const PAGES: &[Known] = pages![
     Anybody "front" "/";
     Anybody "problem" "/problems";
     Anybody "problem" "/problems/{code}" => |_| "/problems/quota-exceeded".to_owned();
+    Anybody "docs" "/docs";
+    Anybody "docs/reference" "/docs/reference";
+    Anybody "docs/reference/operation" "/docs/reference/{operation}" => |_| "/docs/reference/permits_list".to_owned();
+    Anybody "docs/reference/operation" "/docs/reference/{operation}" => |_| "/docs/reference/permits_changes".to_owned();
+    Anybody "docs/reference/operation" "/docs/reference/{operation}" => |_| "/docs/reference/show_link".to_owned();
+    Anybody "docs/reference" "/docs/admin";
+    Anybody "docs/reference/operation" "/docs/admin/{operation}" => |_| "/docs/admin/invite_users".to_owned();
+    Anybody "docs/reference/operation" "/docs/admin/{operation}" => |_| "/docs/admin/send_import".to_owned();
+    Anybody "docs/reference/operation" "/docs/admin/{operation}" => |_| "/docs/admin/export_user".to_owned();
     Anybody "sign_in" "/sign-in";
     Anybody "sign_in/forgotten" "/sign-in/forgotten";
     Anybody "sign_in/forgotten" "/sign-in/forgotten/sent";
@@ -95,14 +104,8 @@ const TOLD_ELSEWHERE: &[(&str, &str, &str)] = &[
 ];
 
 /// Routes below the pages that are no page of a template, or told elsewhere.
-const NO_PAGE: [&str; 6] = [
-    "/-/{folder}/{file}",
-    "/admin/counters",
-    "/admin/imports/{id}/rejects",
-    "/docs",
-    "/docs/{folder}/{file}",
-    "/sign-in/code",
-];
+const NO_PAGE: [&str; 5] =
+    ["/-/{folder}/{file}", "/admin/counters", "/admin/imports/{id}/rejects", "/home/security/codes", "/sign-in/code"];
 
 /// Routes of pages that are not made where the others are.
 const BEYOND: [&str; 4] = ["/links/{token}", "/{dataset}/about", "/{dataset}/explore", "/{dataset}/explore/{key}"];

@@ -42,7 +42,7 @@ pub(super) fn configure(app: &mut web::ServiceConfig) {
         .service(method::resource("/home/security/notices", "POST").route(post(choose_notices)))
         .service(method::resource("/home/security/sessions/end-others", "POST").route(post(end_others)))
         .service(method::resource("/home/security/sessions/{key_id}/end", "POST").route(post(end_one)))
-        .service(method::resource(CODES_PATH, "GET, HEAD").route(get(show_codes)))
+        .service(method::resource("/home/security/codes", "GET, HEAD").route(get(show_codes)))
         .service(method::resource("/home/security/codes/kept", "POST").route(post(kept_codes)))
         .service(method::resource("/home/security/second-factor/begin", "POST").route(post(begin)))
         .service(method::resource("/home/security/second-factor/confirm", "POST").route(post(confirm)))
