@@ -21,7 +21,7 @@ async fn the_pages_work_below_a_path_prefix() {
     browser.follow("Reference");
     browser.sees("/permits/{key}/{record_id}");
     browser.picture("prefix-docs");
-    browser.follow("/permits/facets");
+    browser.follow("GET /permits/facets");
     browser.sees(&format!("\"{}/permits/facets?columns=", proxy.url));
     browser.picture("prefix-operation");
 

@@ -62,7 +62,7 @@ async fn the_reference_is_read_with_and_without_scripts() {
         assert!(!browser.text().contains("/users/{id}/keys"), "the administration has a reference of its own");
         browser.accessible("the list of the reference");
         browser.picture("docs-reference");
-        browser.follow("/permits/facets");
+        browser.follow("GET /permits/facets");
         browser.sees("Count the values of columns");
         browser.sees("estimated_cost__between");
         browser.sees(&format!("\"{url}/permits/facets?columns="));
@@ -72,8 +72,8 @@ async fn the_reference_is_read_with_and_without_scripts() {
         assert!(wide.is_empty(), "nothing is wider than the screen: {wide:?}");
         // Beside it are those of the same data set, and what a word on it means is a link away.
         browser.follow("List what imports have changed");
-        browser.follow("permits_change");
-        assert!(browser.url().ends_with("/docs/reference/permits_changes#object-permits_change"), "{}", browser.url());
+        browser.click("permits_change");
+        browser.wait("the object", "location.hash === '#object-permits_change'");
         browser.follow("That version is no longer held");
         browser.sees("410");
         browser.go(&format!("{url}/docs/reference"));
@@ -82,7 +82,7 @@ async fn the_reference_is_read_with_and_without_scripts() {
         assert!(!browser.text().contains("/permits/facets"));
         browser.picture("docs-admin");
         if has_scripts {
-            let weight = browser.weigh(&format!("{url}/docs/reference/sf_open_data_list"));
+            let weight = browser.weigh(&format!("{url}/docs/reference/permits_list"));
             assert!(weight.total() < 60_000 && weight.requests == 3, "{weight:?}");
             browser.tab_to(reference);
             browser.sees_focus();
