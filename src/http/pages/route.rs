@@ -135,3 +135,31 @@ async fn encoded(request: &HttpRequest, response: HttpResponse) -> Result<HttpRe
 pub(super) fn language(request: &HttpRequest) -> Language {
     Language::wanted(request.headers())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs::File,
+        io::{Read, Seek},
+        sync::Arc,
+    };
+
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    #[test]
+    fn the_cause_of_a_page_that_cannot_be_shown_is_logged() {
+        let mut file: File = tempfile::tempfile().unwrap();
+        let subscriber = tracing_subscriber::fmt().with_writer(Arc::new(file.try_clone().unwrap())).finish();
+        let answer = tracing::subscriber::with_default(subscriber, || {
+            let fault = Refusal::Problem(Problem::internal("disk 7 is on fire"));
+            answered(&TestRequest::default().to_http_request(), Err(fault))
+        });
+        assert_eq!(answer.status(), 500);
+        let mut logged = String::new();
+        file.rewind().unwrap();
+        file.read_to_string(&mut logged).unwrap();
+        assert!(logged.contains("disk 7 is on fire"), "{logged}");
+    }
+}

@@ -48,9 +48,8 @@ impl Home<'_> {
                     kept.extend(path.map(link_to));
                 }
                 Event::End(TagEnd::Link) => {
-                    if open.pop() == Some(true) {
-                        kept.push(Event::End(TagEnd::Link));
-                    }
+                    let leads = open.pop() == Some(true);
+                    kept.extend(leads.then_some(Event::End(TagEnd::Link)));
                 }
                 Event::Code(code) => {
                     let path = Some(&code).filter(|code| open.is_empty() && LINKED.contains(&&***code));

@@ -43,7 +43,7 @@ fn filled(document: &Value, schema: &Value, depth: usize) -> Value {
         Some("number") => json!(schema.get("minimum").and_then(Value::as_f64).map_or(1.5, |least| least.max(1.5))),
         Some("array") => {
             let count = number(schema, "minItems").unwrap_or(1).clamp(1, ITEMS_MAX as u64);
-            let items = schema.get("items").map(|items| inner(items)).into_iter();
+            let items = schema.get("items").map(&inner).into_iter();
             items.flat_map(|item| (0..count).map(move |_| item.clone())).collect()
         }
         Some("object") => {
