@@ -49,12 +49,12 @@ const PROOFS: [(&str, &str, &str, &str); 3] = [
 ];
 
 #[derive(Default)]
-struct Writing {
+struct CurlWriter {
     parts: Vec<LinePart>,
     blanks: Vec<Blank>,
 }
 
-impl Writing {
+impl CurlWriter {
     fn text(&mut self, text: &str) {
         match self.parts.last_mut().filter(|last| !last.is_blank) {
             Some(last) => last.text.push_str(text),
@@ -70,7 +70,7 @@ impl Writing {
 
 /// The line, and what is to be put in.
 pub(super) fn line(call: &Call<'_>) -> (Vec<LinePart>, Vec<Blank>) {
-    let mut writing = Writing::default();
+    let mut writing = CurlWriter::default();
     writing.text("curl ");
     let is_implied = call.method == "GET" || (call.method == "POST" && call.body.is_some());
     if !is_implied {
@@ -91,7 +91,7 @@ fn member<'v>(value: &'v Value, name: &str) -> &'v str {
 }
 
 /// The address, with what the path names, and the parameters that have to be there.
-fn address(call: &Call<'_>, writing: &mut Writing) {
+fn address(call: &Call<'_>, writing: &mut CurlWriter) {
     writing.text(&format!("\"{}", call.public_url));
     let mut rest = call.path;
     while let Some((before, (name, after))) =
@@ -123,7 +123,7 @@ fn address(call: &Call<'_>, writing: &mut Writing) {
     writing.text("\"");
 }
 
-fn body(call: &Call<'_>, writing: &mut Writing) {
+fn body(call: &Call<'_>, writing: &mut CurlWriter) {
     let Some((media_type, example)) = call.body else { return };
     if media_type.ends_with("json") {
         let text = serde_json::to_string_pretty(example).unwrap_or_default();
