@@ -10,12 +10,13 @@ mod administration;
 mod answer;
 mod components;
 mod data;
+mod listed;
 mod operation;
 mod parameter;
 mod provider;
 mod schema;
 
-use std::{cell::RefCell, sync::Arc};
+use std::{cell::RefCell, rc::Rc, sync::Arc};
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -26,6 +27,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
+pub(super) use self::listed::{Heading, ListedOperation};
 use super::{
     Problem,
     coding::{self, Coding},
@@ -60,7 +62,7 @@ impl Audience {
     }
 
     /// What is said of the whole.
-    fn description(self) -> &'static str {
+    pub(in crate::http) fn description(self) -> &'static str {
         match self {
             Self::Consumers => {
                 "Tables of records, for those who were invited.
@@ -192,6 +194,7 @@ struct Made {
     definitions: Vec<Arc<Definition>>,
     bytes: Bytes,
     tag: String,
+    headings: Rc<[Heading]>,
 }
 
 impl Last {
@@ -205,11 +208,11 @@ impl Last {
         if let Some(made) = self.made.borrow().as_ref().filter(same) {
             return made.clone();
         }
-        let (settings, public_url) = (&service.settings, &service.public_url);
-        let document = document(self.audience, &settings.mail.brand, public_url, &settings.public_url, &definitions);
+        let document = served_by(service, self.audience, &definitions);
+        let headings = listed::headings(&document).into();
         let bytes = Bytes::from(document.to_string());
         let tag = hex(Sha256::digest(&bytes).as_slice().get(..16).unwrap_or_default());
-        let made = Made { definitions, bytes, tag };
+        let made = Made { definitions, bytes, tag, headings };
         self.made.replace(Some(made.clone()));
         made
     }
@@ -219,6 +222,49 @@ impl Last {
 struct Kept {
     for_consumers: Last,
     for_administrators: Last,
+}
+
+impl Kept {
+    /// The document for these readers about what is served now. The administration is the same whatever is served.
+    fn of(&self, service: &Service, audience: Audience) -> Made {
+        match audience {
+            Audience::Consumers => self.for_consumers.of(service, definitions(service)),
+            Audience::Administrators => self.for_administrators.of(service, Vec::new()),
+        }
+    }
+}
+
+/// The definitions of what is served.
+fn definitions(service: &Service) -> Vec<Arc<Definition>> {
+    let data_sets = service.records.data_sets();
+    let served = data_sets.iter().filter(|data_set| !data_set.standing.withdrawn);
+    served.map(|data_set| Arc::clone(&data_set.definition)).collect()
+}
+
+/// The document of this server about these data sets.
+fn served_by(service: &Service, audience: Audience, definitions: &[Arc<Definition>]) -> Value {
+    let (settings, public_url) = (&service.settings, &service.public_url);
+    document(audience, &settings.mail.brand, public_url, &settings.public_url, definitions)
+}
+
+/// What the document for these readers is about, by its headings.
+///
+/// # Errors
+/// A fault of ours: when the routes were not added by [`configure`].
+pub(super) fn headings(request: &HttpRequest, audience: Audience) -> Result<Rc<[Heading]>, Problem> {
+    let service = request.app_data::<web::Data<Service>>();
+    let (service, kept) = service
+        .zip(request.app_data::<web::Data<Kept>>())
+        .ok_or_else(|| Problem::internal("the descriptions of the interface are not configured"))?;
+    Ok(kept.of(service, audience).headings)
+}
+
+/// Of the document for these readers what stands under one heading, with the components that it names, and what has nothing to do
+/// with any data set. It is made anew each time: that takes milliseconds, and a whole document of many data sets is megabytes.
+pub(super) fn under_heading(service: &Service, audience: Audience, name: &str) -> Value {
+    let mut definitions = definitions(service);
+    definitions.retain(|definition| audience == Audience::Consumers && definition.name == name);
+    served_by(service, audience, &definitions)
 }
 
 /// Adds the routes. Each worker keeps the documents that it sent last.
@@ -237,19 +283,15 @@ async fn show_to_consumers(
     service: web::Data<Service>,
     kept: web::Data<Kept>,
 ) -> Result<HttpResponse, Problem> {
-    let data_sets = service.records.data_sets();
-    let served = data_sets.iter().filter(|data_set| !data_set.standing.withdrawn);
-    let definitions = served.map(|data_set| Arc::clone(&data_set.definition)).collect();
-    answered(&request, kept.for_consumers.of(&service, definitions)).await
+    answered(&request, kept.of(&service, Audience::Consumers)).await
 }
 
-/// The administration is the same whatever is served.
 async fn show_to_administrators(
     request: HttpRequest,
     service: web::Data<Service>,
     kept: web::Data<Kept>,
 ) -> Result<HttpResponse, Problem> {
-    answered(&request, kept.for_administrators.of(&service, Vec::new())).await
+    answered(&request, kept.of(&service, Audience::Administrators)).await
 }
 
 /// The document as its reader likes it best. Each coding of it has a tag of its own.

@@ -65,16 +65,10 @@ async fn behind_a_path_prefix_every_address_is_below_it() {
 
     let get =
         async |path: &str| app.send(app.request(Method::GET, path).header("accept", "text/html")).await.expect(200);
-    let reference = get("/docs/reference").await.body;
-    let files: Vec<&str> = reference.split('"').filter(|text| text.contains("/reference.")).collect();
-    assert_eq!(files.len(), 2);
-    for file in files {
-        get(file.strip_prefix("/api/v1").unwrap_or_else(|| panic!("{file}"))).await;
-    }
-    assert!(
-        reference.contains("data-document=\"/api/v1/openapi.json\"") && reference.contains("data-server=\"/api/v1\"")
-    );
-    for page in ["/", "/sign-in", "/problems", "/docs", "/docs/reference", "/docs/admin"] {
+    let of_operations = ["/docs/reference/permits_list", "/docs/admin/invite_user"];
+    for page in
+        ["/", "/sign-in", "/problems", "/docs", "/docs/reference", "/docs/admin"].into_iter().chain(of_operations)
+    {
         let html = get(page).await.body;
         let places = ["href=\"", "src=\"", "action=\""].map(|name| html.split(name).skip(1).map(ToOwned::to_owned));
         for place in places.into_iter().flatten().map(|rest| rest.split('"').next().unwrap().to_owned()) {

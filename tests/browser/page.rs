@@ -258,11 +258,6 @@ impl Browser {
         entries.iter().map(|entry| entry["url"].as_str().unwrap().to_owned()).collect()
     }
 
-    /// The addresses that the page asked for, whether or not it was let.
-    pub(crate) fn requests(&self) -> Vec<String> {
-        self.heard(|heard| heard.traffic.requests.iter().map(|request| request.url.clone()).collect())
-    }
-
     /// Says that the story expects this; see [`Guard::expect`](super::guard::Guard::expect).
     pub(crate) fn expect(&mut self, kind: Kind, part: &str) {
         self.heard(|heard| heard.guard.expect(kind, part));

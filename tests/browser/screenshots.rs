@@ -69,6 +69,7 @@ const STATES: &[Pictured] = &[
     at!("no-key", "/permits", "You need a key"),
     at!("problems", "/problems", "How this server says no"),
     at!("docs", "/docs", "Guide for programs"),
+    at!("docs-reference", "/docs/reference/permits_facets", "Count the values of columns"),
     Pictured {
         name: "link",
         reach: |browser, server| {

@@ -97,12 +97,6 @@ impl Server {
         request.send().await.unwrap().status().as_u16()
     }
 
-    /// A key of somebody who is invited for it.
-    pub(crate) async fn key(&self) -> String {
-        let user = self.invite(&json!({ "email": "ida@example.org" })).await;
-        self.key_of(&user).await
-    }
-
     /// Another key of somebody.
     pub(crate) async fn key_of(&self, user: &str) -> String {
         let key = self.send(Method::POST, &format!("/users/{user}/keys"), &json!({})).await;

@@ -1,8 +1,9 @@
-//! The documentation: `/docs` is a guide for whoever asks for data, with examples of a data set that they may see; below it are the two
-//! references. The guide's text is `docs/DATA.md`.
+//! The documentation: `/docs` is a guide for whoever asks for data, with examples of a data set that they may see; below it are the
+//! pages of the reference. The guide's text is `docs/DATA.md`.
 
 mod example;
 mod operators;
+mod prose;
 pub(super) mod reference;
 mod subject;
 mod text;

@@ -40,6 +40,7 @@ static PAGES: &[Folder] = &folders![
     "admin/tokens",
     "docs",
     "docs/reference",
+    "docs/reference/operation",
     "explore",
     "explore/record",
     "admin/undone",

@@ -46,7 +46,8 @@ pub fn configure(app: &mut web::ServiceConfig) {
         .service(method::readable("/docs", docs::guide))
         .service(method::readable("/docs/reference", docs::reference::for_consumers))
         .service(method::readable("/docs/admin", docs::reference::for_administrators))
-        .service(method::readable("/docs/{folder}/{file}", docs::reference::file))
+        .service(method::readable("/docs/reference/{operation}", docs::reference::of_consumers))
+        .service(method::readable("/docs/admin/{operation}", docs::reference::of_administrators))
         .configure(sign_in::configure)
         .configure(admin::configure)
         .configure(home::configure);

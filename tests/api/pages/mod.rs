@@ -11,6 +11,7 @@ mod docs;
 mod explore;
 mod links;
 mod person;
+mod reference;
 mod security;
 mod sign_in;
 mod staff;

@@ -1,27 +1,6 @@
-//! The documentation of the interface: the guide is read, and the reference tried with a key.
+//! The documentation of the interface: the guide and the reference are read.
 
-use crate::{guard::Kind, look::Look, page::Browser, server::Server};
-
-/// Gives the reference a key to try requests with.
-pub(super) fn authorize(browser: &mut Browser, key: &str, picture: &str) {
-    browser.click_on(".auth-wrapper .authorize");
-    browser.sees("An administrator's token");
-    // The cookie of a session, which comes later, has a field of the same name.
-    let first = ":nth-child(1 of .auth-container:has(#api_key_value))";
-    browser.fill_in(&format!("{first} #api_key_value"), key);
-    browser.picture(picture);
-    browser.click_on(&format!("{first} .authorize"));
-    browser.sees("Logout");
-    browser.click_on(".modal-ux .close-modal");
-}
-
-/// Opens what stands there about pages of permits; returns where that is.
-pub(super) fn open_list(browser: &mut Browser) -> &'static str {
-    let list = "#operations-permits-permits_list";
-    browser.click_on(&format!("{list} .opblock-summary-control"));
-    browser.sees("Conditions on 32 columns");
-    list
-}
+use crate::{look::Look, page::Browser, server::Server};
 
 /// With scripts and without, wide and narrow: the guide is found from the front page, read, and its lines are copied.
 #[tokio::test]
@@ -64,76 +43,50 @@ async fn the_guide_is_read_with_and_without_scripts() {
     german.close();
 }
 
+/// With scripts and without, wide and narrow, in both languages: an operation is found, and what it takes is read.
 #[tokio::test]
-async fn the_reference_is_read_and_tried() {
-    let server = Server::start();
-    let own = format!("{}/", server.told("url"));
-    let Some(mut browser) = Browser::open(&format!("{own}docs")) else { return };
-    // Swagger UI asks for the description that it shows.
-    browser.expect(Kind::Requests, "");
-    browser.follow("Reference");
-    for shown in
-        ["San Francisco building permits", "/permits/{key}/{record_id}", "/permits/facets", "/me/keys", "/sessions"]
-    {
-        browser.sees(shown);
-    }
-    assert!(!browser.text().contains("/users/{id}/keys"), "the administration has a reference of its own");
-    browser.picture("docs");
-    let ground = |browser: &mut Browser| browser.evaluate("getComputedStyle(document.body).backgroundColor");
-    let of_reference = ground(&mut browser);
-    let weight = browser.weigh(&format!("{own}docs/reference"));
-    assert_eq!(weight.requests, 4, "document, style, script and description: {weight:?}");
-    println!("the reference weighs {weight:?}");
-    browser.go(&format!("{own}docs"));
-    assert_eq!(of_reference, ground(&mut browser), "what stands around the reference looks as other pages do");
-    browser.follow("Reference");
-
-    // With a key of one's own a request is tried.
-    browser.sees("/permits/facets");
-    authorize(&mut browser, &server.key().await, "docs-authorize");
-    let list = open_list(&mut browser);
-    assert!(!browser.text().contains("estimated_cost__between"), "conditions are shown as they are chosen");
-    browser.click_on(&format!("{list} .try-out__btn"));
-    browser.choose_in(&format!("{list} .conditions select"), "estimated_cost");
-    browser.sees("estimated_cost__between");
-    browser.picture("docs-conditions");
-    browser.fill_in("tr[data-param-name='estimated_cost__gte'] input", "1");
-    browser.click_on(&format!("{list} .execute"));
-    browser.sees("\"application_number\": \"#");
-    browser.picture("docs-answer");
-    browser.resize(400);
-    browser.picture("docs-narrow");
-    let wide = browser.wider_than_the_window();
-    assert!(wide.is_empty(), "nothing is wider than a narrow screen: {wide:?}");
-
-    let requests = browser.requests();
-    assert!(
-        requests.iter().any(|url| url.contains("/permits?") && url.contains("estimated_cost__gte=1")),
-        "{requests:?}"
-    );
-
-    browser.resize(1280);
-    browser.loads(|browser| browser.click_within("nav", "Guide", "Administration"));
-    for shown in ["/users/{id}/keys", "/plans", "/imports"] {
-        browser.sees(shown);
-    }
-    assert!(!browser.text().contains("/permits/facets"));
-    browser.picture("docs-admin");
-    browser.close();
-}
-
-/// Without scripts there is no Swagger UI: the page says where the description is.
-#[tokio::test]
-async fn the_references_say_without_scripts_where_their_descriptions_are() {
+async fn the_reference_is_read_with_and_without_scripts() {
     let server = Server::start();
     let url = server.told("url").to_owned();
-    for (page, document) in [("/docs/reference", "/openapi.json"), ("/docs/admin", "/openapi-admin.json")] {
-        let Some(mut browser) = Browser::open_as(Look::phone().without_scripts(), &format!("{url}{page}")) else {
-            return;
-        };
-        browser.sees("This page needs JavaScript.");
-        browser.sees(document);
-        browser.accessible("a reference without scripts");
+    let looks = [
+        (Look::default(), "Reference", "Administration"),
+        (Look::phone().without_scripts(), "Reference", "Administration"),
+        (Look::default().dark().in_language("de"), "Referenz", "Verwaltung"),
+    ];
+    for (look, reference, administration) in looks {
+        let has_scripts = look.scripts;
+        let Some(mut browser) = Browser::open_as(look, &format!("{url}/docs")) else { return };
+        browser.follow(reference);
+        browser.sees("/permits/{key}/{record_id}");
+        browser.sees("/me/keys");
+        assert!(!browser.text().contains("/users/{id}/keys"), "the administration has a reference of its own");
+        browser.accessible("the list of the reference");
+        browser.picture("docs-reference");
+        browser.follow("GET /permits/facets");
+        browser.sees("Count the values of columns");
+        browser.sees("estimated_cost__between");
+        browser.sees(&format!("\"{url}/permits/facets?columns="));
+        browser.accessible("an operation");
+        browser.picture("docs-operation");
+        let wide = browser.wider_than_the_window();
+        assert!(wide.is_empty(), "nothing is wider than the screen: {wide:?}");
+        // Beside it are those of the same data set, and what a word on it means is a link away.
+        browser.follow("List what imports have changed");
+        browser.click("permits_change");
+        browser.wait("the object", "location.hash === '#object-permits_change'");
+        browser.follow("That version is no longer held");
+        browser.sees("410");
+        browser.go(&format!("{url}/docs/reference"));
+        browser.follow(administration);
+        browser.sees("/users/{id}/keys");
+        assert!(!browser.text().contains("/permits/facets"));
+        browser.picture("docs-admin");
+        if has_scripts {
+            let weight = browser.weigh(&format!("{url}/docs/reference/permits_list"));
+            assert!(weight.total() < 60_000 && weight.requests == 3, "{weight:?}");
+            browser.tab_to(reference);
+            browser.sees_focus();
+        }
         browser.close();
     }
 }

@@ -53,12 +53,20 @@ const PAGES: &[Known] = pages![
     Anybody "front" "/";
     Anybody "problem" "/problems";
     Anybody "problem" "/problems/{code}" => |_| "/problems/quota-exceeded".to_owned();
+    Anybody "docs" "/docs";
+    Anybody "docs/reference" "/docs/reference";
+    Anybody "docs/reference/operation" "/docs/reference/{operation}" => |_| "/docs/reference/permits_list".to_owned();
+    Anybody "docs/reference/operation" "/docs/reference/{operation}" => |_| "/docs/reference/permits_changes".to_owned();
+    Anybody "docs/reference/operation" "/docs/reference/{operation}" => |_| "/docs/reference/show_link".to_owned();
+    Anybody "docs/reference" "/docs/admin";
+    Anybody "docs/reference/operation" "/docs/admin/{operation}" => |_| "/docs/admin/invite_users".to_owned();
+    Anybody "docs/reference/operation" "/docs/admin/{operation}" => |_| "/docs/admin/send_import".to_owned();
+    Anybody "docs/reference/operation" "/docs/admin/{operation}" => |_| "/docs/admin/export_user".to_owned();
     Anybody "sign_in" "/sign-in";
     Anybody "sign_in/forgotten" "/sign-in/forgotten";
     Anybody "sign_in/forgotten" "/sign-in/forgotten/sent";
     Anybody "links" "/links/{token}" => |ids| ids.link.clone();
     Anybody "links" "/links/{token}" => |_| "/links/pml_over".to_owned();
-    Anybody "docs" "/docs";
     Anybody "about" "/{dataset}/about" => |_| "/permits/about".to_owned();
     Person "front" "/";
     Person "home" "/home";
@@ -91,23 +99,13 @@ const PAGES: &[Known] = pages![
 
 /// Pages that an address alone does not lead to, and the story that has looked at them.
 const TOLD_ELSEWHERE: &[(&str, &str, &str)] = &[
-    ("docs/reference", "documentation.rs", "accessible(\"a reference without scripts\")"),
     ("home/codes", "second_factor.rs", "accessible(\"recovery codes\")"),
     ("sign_in/code", "second_factor.rs", "accessible(\"the code is asked for\")"),
 ];
 
 /// Routes below the pages that are no page of a template, or told elsewhere.
-const NO_PAGE: [&str; 8] = [
-    "/-/{folder}/{file}",
-    "/admin/counters",
-    "/admin/imports/{id}/rejects",
-    // Swagger UI, which is another project's program.
-    "/docs/admin",
-    "/docs/reference",
-    "/docs/{folder}/{file}",
-    "/home/security/codes",
-    "/sign-in/code",
-];
+const NO_PAGE: [&str; 5] =
+    ["/-/{folder}/{file}", "/admin/counters", "/admin/imports/{id}/rejects", "/home/security/codes", "/sign-in/code"];
 
 /// Routes of pages that are not made where the others are.
 const BEYOND: [&str; 4] = ["/links/{token}", "/{dataset}/about", "/{dataset}/explore", "/{dataset}/explore/{key}"];

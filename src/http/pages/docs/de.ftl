@@ -18,3 +18,7 @@ docs-condition = Bedingung
 docs-found = Findet
 docs-finds = Findet:
 docs-finds-some = einige Datensätze
+docs-nav = Dokumentation
+docs-nav-guide = Anleitung
+docs-nav-reference = Referenz
+docs-nav-admin = Verwaltung

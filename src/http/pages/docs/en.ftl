@@ -18,3 +18,7 @@ docs-condition = Condition
 docs-found = Finds
 docs-finds = Finds:
 docs-finds-some = some records
+docs-nav = Documentation
+docs-nav-guide = Guide
+docs-nav-reference = Reference
+docs-nav-admin = Administration

@@ -16,8 +16,8 @@ const COLUMNS: &str = "<!-- columns -->";
 /// How paths of the data set begin that the source speaks of.
 const SOURCE_PATH: &str = "/permits";
 /// Paths of this server that are links wherever they are named.
-const LINKED: [&str; 6] =
-    ["/docs/reference", "/docs/admin", "/openapi.json", "/openapi-admin.json", "/problems", "/home"];
+pub(super) const LINKED: [&str; 7] =
+    ["/docs", "/docs/reference", "/docs/admin", "/openapi.json", "/openapi-admin.json", "/problems", "/home"];
 
 /// A section of the guide.
 #[derive(Debug, Serialize)]

@@ -11,3 +11,4 @@ home-examples-excel-basic = Wenn Excel nach dem Zugriff fragt, wählen Sie „St
 home-examples-excel-anonymous = Wenn Excel nach dem Zugriff auf diese Adresse fragt, wählen Sie „Anonym“: der Schlüssel steht in der Abfrage.
 home-examples-guide = Was sich noch fragen lässt
 home-examples-secret = Wer Ihren Schlüssel hat, liest in Ihrem Namen Daten und verbraucht, was von Ihrem Tag übrig ist. Halten Sie ihn aus Dateien heraus, die Sie teilen.
+home-examples-reference = Alle Anfragen

@@ -11,3 +11,4 @@ home-examples-excel-basic = When Excel asks for access, choose “Basic”. The 
 home-examples-excel-anonymous = When Excel asks for access to this address, choose “Anonymous”: the key is in the query.
 home-examples-guide = What else can be asked
 home-examples-secret = Whoever has your key reads data in your name, and uses up what is left of your day. Keep it out of files that you share.
+home-examples-reference = Every request
