@@ -8,7 +8,7 @@ use crate::{
 };
 
 const GET: &str = "GET /problems HTTP/1.1\r\nhost: x\r\n\r\n";
-const GET_MUCH: &str = "GET /docs/0/swagger-ui-bundle.js HTTP/1.1\r\nhost: x\r\n\r\n";
+const GET_MUCH: &str = "GET /docs/0/docs.js HTTP/1.1\r\nhost: x\r\n\r\n";
 /// Between two bytes of a client that drips.
 const DRIP: Duration = Duration::from_millis(40);
 

@@ -48,7 +48,7 @@ async fn answers_that_nobody_reads_take_little_memory() {
     home.json(&["plans", "set", "default", "--rate", "1000000", "--burst", "1000000", "--quota", "1000000"]);
     home.json(&["invite", "ana@example.org"]);
     let key = home.json(&["keys", "issue", "--user", "ana@example.org"])["key"].as_str().unwrap().to_owned();
-    for path in ["/docs/0/swagger-ui-bundle.js", "/permits?limit=1000"] {
+    for path in ["/docs/0/docs.js", "/permits?limit=1000"] {
         // One each: what the other left free would hide what this one takes.
         let server = Server::start(&home, "serve");
         let url = format!("{}{path}", server.ready()["url"].as_str().unwrap());

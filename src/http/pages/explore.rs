@@ -4,6 +4,7 @@
 mod address;
 mod chart;
 mod record;
+mod rows;
 mod summary;
 mod table;
 mod wording;
@@ -12,13 +13,9 @@ use std::{rc::Rc, sync::Arc};
 
 use actix_web::{
     Error, HttpMessage, HttpRequest, HttpResponse,
-    body::MessageBody,
     dev::{AppService, HttpServiceFactory, ResourceDef, ServiceRequest, ServiceResponse, fn_service},
     guard::{self, GuardContext},
-    http::{
-        Method, StatusCode,
-        header::{self, HeaderValue},
-    },
+    http::{Method, StatusCode},
 };
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde_json::{Value, json};
@@ -35,9 +32,7 @@ use crate::{
         reach::OutOfReach,
     },
     http::{
-        DataRoute, Problem, ProblemCode, address as addresses,
-        coding::{self, Coding},
-        credentials, method,
+        DataRoute, Problem, ProblemCode, address as addresses, credentials, method,
         passage::Passage,
         routes::data::{DataSets, first_segment},
     },
@@ -50,8 +45,6 @@ const METHODS: &str = "GET, HEAD";
 const SECTION: &str = "explore";
 /// The segment of the page that says what a data set is.
 const ABOUT: &str = "about";
-/// An answer to whoever asks, which is compressed as they like.
-const VARY: HeaderValue = HeaderValue::from_static("Accept, Accept-Encoding, Accept-Language, Cookie");
 
 /// The pages of data sets. They come before the data sets' other routes, and take only what is a page.
 pub struct DataPages {
@@ -114,10 +107,7 @@ impl DataPages {
             [key, id] if !key.is_empty() => self.record(request, key, Some(id)).await,
             _ => return addresses::unknown(request),
         };
-        match compressed(request, route::answered(request, shown)).await {
-            Ok(response) => response,
-            Err(problem) => problem.respond(request),
-        }
+        route::sent(request, shown).await
     }
 
     async fn table(&self, request: &HttpRequest) -> Shown {
@@ -280,22 +270,4 @@ fn trouble(problem: &Problem) -> Option<Value> {
         _ => return None,
     };
     Some(json!({ "kind": kind, "detail": problem.detail() }))
-}
-
-/// The page as its reader's browser likes it best.
-async fn compressed(request: &HttpRequest, response: HttpResponse) -> Result<HttpResponse, Problem> {
-    let is_page = response.extensions().get::<Problem>().is_none()
-        && response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
-    if !is_page {
-        return Ok(response);
-    }
-    let (head, body) = response.into_parts();
-    let bytes = body.try_into_bytes().map_err(|_| Problem::internal("a page is no document"))?;
-    let (bytes, coding) = coding::encoded(bytes, Coding::accepted(request)).await?;
-    let mut response = head.set_body(actix_web::body::BoxBody::new(bytes));
-    if let Some(coding) = coding {
-        coding::coded(&mut response, coding);
-    }
-    response.headers_mut().insert(header::VARY, VARY);
-    Ok(response)
 }

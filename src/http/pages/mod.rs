@@ -19,6 +19,7 @@ mod language;
 pub(super) mod links;
 mod look;
 mod messages;
+mod packed;
 pub(in crate::http) mod problem;
 mod route;
 mod sign_in;
@@ -29,7 +30,6 @@ mod wording;
 
 use actix_web::{
     HttpResponse,
-    body::MessageBody,
     http::header::{self, HeaderName, HeaderValue},
     web,
 };
@@ -57,12 +57,12 @@ pub fn configure(app: &mut web::ServiceConfig) {
         .configure(home::configure);
 }
 
-/// A file that is part of the program. It changes with the program, so a browser asks again each time.
-fn file(media_type: &'static str, policy: &'static str, text: impl MessageBody + 'static) -> HttpResponse {
+/// The head of a file that is part of the program. It changes with the program, so a browser asks again each time.
+fn file(media_type: &'static str, policy: &'static str) -> HttpResponse {
     HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, HeaderValue::from_static(media_type)))
         .insert_header((header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy)))
         .insert_header((REFERRER_POLICY, HeaderValue::from_static("no-referrer")))
         .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-cache")))
-        .body(text)
+        .finish()
 }

@@ -11,7 +11,7 @@ use super::{
     flash::Flash,
     form::Form,
     language::Language,
-    problem,
+    packed, problem,
     visit::{Refusal, Shown, Visit, Visitor, led_to},
 };
 use crate::http::{cookie::Cookie, method, state::Service};
@@ -30,7 +30,7 @@ where
         let handler = handler.clone();
         async move {
             let shown = async { handler(Visit::open(&request).await?).await };
-            answered(&request, shown.await)
+            sent(&request, shown.await).await
         }
     })
 }
@@ -53,6 +53,11 @@ where
             answered(&request, shown.await)
         }
     })
+}
+
+/// The answer to a look at a page, compressed as its reader's browser likes it.
+pub(super) async fn sent(request: &HttpRequest, shown: Shown) -> HttpResponse {
+    packed::page(request, answered(request, shown)).await.unwrap_or_else(|problem| problem.respond(request))
 }
 
 /// A page, or what is shown instead.
