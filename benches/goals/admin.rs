@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::{Outcome, http, process::Server};
 
 /// The password of everybody who signs in.
-const PASSWORD: &str = "a password for measurements";
+pub(crate) const PASSWORD: &str = "a password for measurements";
 
 /// Whoever holds an administrator's token.
 pub(crate) struct Admin {

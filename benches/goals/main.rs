@@ -1,4 +1,4 @@
-//! Measures the goals P1 to P12, and those of people, in one run and prints them as one table: `make bench`, or
+//! Measures the goals P1 to P14, and those of people, in one run and prints them as one table: `make bench`, or
 //! `cargo bench --bench goals -- --only P1,P3 --quick`.
 
 mod admin;
@@ -15,6 +15,7 @@ mod http;
 mod import;
 mod load;
 mod others;
+mod pages;
 mod people;
 mod process;
 mod reads;
@@ -146,7 +147,7 @@ type Measure = fn(&Plan) -> Outcome<Vec<Finding>>;
 /// What is measured only when it is asked for by name.
 const BY_NAME: [(&str, Measure); 1] = [("asks", asks::measure)];
 
-const GOALS: [(&str, Measure); 13] = [
+const GOALS: [(&str, Measure); 14] = [
     ("P1", reads::measure),
     ("P2", refusals::measure),
     ("P3", filters::measure),
@@ -159,6 +160,7 @@ const GOALS: [(&str, Measure); 13] = [
     ("P10", footprint::start),
     ("P11", growth::measure),
     ("P12", build::measure),
+    ("P14", pages::measure),
     ("people", people::measure),
 ];
 

@@ -128,7 +128,7 @@ pub(crate) fn machine(options: &str) -> String {
 const PAGE: &str = "# Benchmarks
 `make bench` prints this table; a run of all goals (`make bench BENCH=\"--large\"`) also writes it here. Ratios are what
 counts: both sides of each were measured in the same run, in alternation, the server on one core and the load on the
-other; the figures are medians. `PERFORMANCE` numbers P1 to P12 name the goals that the project has set itself.
+other; the figures are medians. `PERFORMANCE` numbers P1 to P14 name the goals that the project has set itself.
 
 ";
 

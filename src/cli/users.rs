@@ -260,6 +260,7 @@ impl List {
             }),
             invitation: self.invitation.map(|state| (state, now)),
             plan: self.plan,
+            unreached: None,
             after: after.map_err(|error| Failure::usage(format!("--after: {error}; take it from the page before")))?,
             limit: limit.saturating_add(1),
         };

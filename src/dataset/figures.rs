@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::{
     ColumnType, Definition, Record, Value, json,
-    summary::{FacetTally, FiguresTally},
+    summary::{FacetTally, FiguresTally, TallyRoom},
 };
 
 /// A value is shown where so many records have it at least.
@@ -18,10 +18,16 @@ pub const SHOWN_RECORDS_MIN: u64 = 10;
 pub const SHOWN_ONE_IN_MAX: u64 = 1_000;
 /// The most frequent values of a column that are shown.
 pub const SHOWN_VALUES_MAX: u32 = 10;
-/// A column with more different values than this shows none of them: it is counted no further.
+/// A column with more different values than this shows none of them: it is counted no further. Those that are too long to be shown are
+/// not among them.
 const DIFFERENT_VALUES_MAX: usize = 1_000;
 /// The longest value that is shown, bytes of JSON.
 const VALUE_BYTES_MAX: usize = 400;
+/// The longest text that is counted: with its quotes it is a value that may be shown.
+const COUNTED_BYTES_MAX: usize = VALUE_BYTES_MAX - 2;
+/// What the different values of all columns may take while they are counted, bytes. Each column of texts has the same part of it: a table
+/// of up to eight such columns is counted whatever is in them, in wider ones a column of many long values is counted no further.
+const TALLY_BYTES_MAX: usize = 8 << 20;
 /// All frequent values together, bytes of JSON. What is beyond it is left out, from the last columns on.
 const VALUES_BYTES_MAX: usize = 48 * 1024;
 
@@ -143,10 +149,19 @@ pub struct TableTally {
 impl TableTally {
     /// Of the columns of a definition.
     pub fn new(definition: &Definition) -> Self {
+        let is_text = |(place, column): &(usize, &super::Column)| {
+            column.kind == ColumnType::Text && shows_values(definition, *place)
+        };
+        let texts = definition.columns.iter().enumerate().filter(is_text).count();
+        let room = TallyRoom {
+            different_max: DIFFERENT_VALUES_MAX,
+            bytes_max: TALLY_BYTES_MAX / texts.max(1),
+            text_bytes_max: COUNTED_BYTES_MAX,
+        };
         let of = |(place, column): (usize, &super::Column)| {
             let counted = match column.kind {
                 _ if !shows_values(definition, place) => Counted::Empty,
-                ColumnType::Text => Counted::Values(FacetTally::of_few(place, DIFFERENT_VALUES_MAX)),
+                ColumnType::Text => Counted::Values(FacetTally::within(place, room)),
                 _ => Counted::Range(FiguresTally::new(place)),
             };
             (column.name.clone(), 0, counted)
@@ -189,6 +204,16 @@ impl TableTally {
     pub fn add_all(&mut self, record: &Record) {
         self.add_record();
         record.values.iter().enumerate().for_each(|(place, value)| self.add(place, value));
+    }
+
+    /// What the different values take that it holds now, bytes.
+    #[cfg(test)]
+    fn held_bytes(&self) -> usize {
+        let of = |(_, _, counted): &(String, u64, Counted)| match counted {
+            Counted::Values(tally) => tally.held_bytes(),
+            _ => 0,
+        };
+        self.columns.iter().map(of).sum()
     }
 
     /// How many records it has counted.
@@ -313,6 +338,84 @@ mod tests {
             let document = serde_json::to_string(&figures).unwrap();
             prop_assert_eq!(serde_json::from_str::<TableFigures>(&document).unwrap(), figures);
         }
+    }
+
+    /// Some texts, of which one may be too long to be shown.
+    fn texts() -> impl Strategy<Value = Vec<String>> {
+        let length = prop_oneof![8 => 1..40_usize, 4 => 300..398_usize, 2 => 399..500_usize, 1 => Just(65_536_usize)];
+        let text = (length, 0..2_000_u32).prop_map(|(length, number)| {
+            let number = number.to_string();
+            number.clone() + &"x".repeat(length.saturating_sub(number.len()))
+        });
+        proptest::collection::vec(text, 1..60)
+    }
+
+    /// A definition with so many columns of texts.
+    fn wide(columns: usize) -> Definition {
+        let mut definition = definition();
+        let kind = definition.columns[2].clone();
+        for nth in 1..columns {
+            definition.columns.push(super::super::Column { name: format!("text{nth}"), ..kind.clone() });
+        }
+        definition
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
+        #[test]
+        fn what_is_counted_has_a_bound_and_does_not_depend_on_the_order(
+            texts in texts(), columns in 1..400_usize, times in 1..40_usize, turned in 0..60_usize,
+        ) {
+            let definition = wide(columns);
+            let tallied = |texts: &[String]| {
+                let mut tally = TableTally::new(&definition);
+                let mut held = 0;
+                for text in texts.iter().cycle().take(texts.len() * times) {
+                    tally.add_record();
+                    for place in std::iter::once(2).chain(6..definition.columns.len()) {
+                        if tally.wants(place) {
+                            tally.add(place, &Value::Text(text.clone()));
+                        }
+                    }
+                    held = held.max(tally.held_bytes());
+                }
+                (tally.finish(1, AT), held)
+            };
+            let (figures, held) = tallied(&texts);
+            prop_assert!(held <= TALLY_BYTES_MAX, "{held} bytes are held");
+            let mut other = texts.clone();
+            other.rotate_left(turned % texts.len());
+            other.reverse();
+            prop_assert_eq!(&tallied(&other).0, &figures);
+
+            let mut naive: BTreeMap<&str, u64> = BTreeMap::new();
+            for text in texts.iter().filter(|text| text.len() + 2 <= VALUE_BYTES_MAX) {
+                *naive.entry(text).or_default() += times as u64;
+            }
+            let bytes: usize = naive.keys().map(|text| 2 * text.len() + 192).sum();
+            let fits = bytes <= (8 << 20) / columns;
+            let mut expected: Vec<(&str, u64)> = naive.into_iter().filter(|_| fits).collect();
+            expected.sort_by(|left, right| right.1.cmp(&left.1).then_with(|| left.0.cmp(right.0)));
+            expected.truncate(10);
+            expected.retain(|(_, count)| *count >= SHOWN_RECORDS_MIN);
+            let shown: Vec<(String, u64)> =
+                figures.columns[2].values.iter().map(|shown| (shown.value.text(), shown.count)).collect();
+            let expected: Vec<(String, u64)> = expected.into_iter().map(|(text, count)| (text.to_owned(), count)).collect();
+            prop_assert_eq!(shown, expected);
+        }
+    }
+
+    #[test]
+    fn values_that_are_too_long_to_be_shown_do_not_hide_the_others() {
+        let states =
+            (0..5_000).map(|nth| if nth % 2 == 0 { "filed".to_owned() } else { format!("{nth}{}", "z".repeat(400)) });
+        let records: Vec<Record> = states.enumerate().map(|(nth, state)| record(nth, Some(state), None)).collect();
+        let shown = counted(&definition(), &records).columns[2].values.clone();
+        assert_eq!(
+            shown.iter().map(|shown| (shown.value.text(), shown.count)).collect::<Vec<_>>(),
+            [("filed".to_owned(), 2_500)]
+        );
     }
 
     #[test]

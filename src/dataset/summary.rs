@@ -15,6 +15,29 @@ pub struct Facet {
     pub complete: bool,
 }
 
+/// What a count of values may take. What is beyond it depends on the values alone, and not on their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TallyRoom {
+    /// With more different values than this it is given up.
+    pub different_max: usize,
+    /// With different values that together take more memory than this it is given up, bytes.
+    pub bytes_max: usize,
+    /// A longer text is not counted at all, bytes.
+    pub text_bytes_max: usize,
+}
+
+impl TallyRoom {
+    /// As much as there is.
+    const ALL: Self = Self { different_max: usize::MAX, bytes_max: usize::MAX, text_bytes_max: usize::MAX };
+    /// What a value takes beside its text, which is there twice, bytes: its place in a table that is half empty at the worst.
+    const VALUE_BYTES: usize = 192;
+
+    /// What a value takes whose text has so many bytes.
+    fn bytes_of(text_bytes: usize) -> usize {
+        text_bytes.saturating_mul(2).saturating_add(Self::VALUE_BYTES)
+    }
+}
+
 /// Counts the values of a column, up to a number of different ones.
 #[derive(Debug)]
 pub struct FacetTally {
@@ -22,8 +45,9 @@ pub struct FacetTally {
     /// By the text itself, of texts, and by the JSON of other values.
     counts: HashMap<Vec<u8>, (Value, u64)>,
     nulls: u64,
-    /// With more different values than this it is given up.
-    different_max: usize,
+    room: TallyRoom,
+    /// What the different values take.
+    bytes: usize,
     has_given_up: bool,
     /// The text of the value that is counted.
     text: Vec<u8>,
@@ -32,17 +56,30 @@ pub struct FacetTally {
 impl FacetTally {
     /// Of the column at this place.
     pub fn new(column: usize) -> Self {
-        Self::of_few(column, usize::MAX)
+        Self::within(column, TallyRoom::ALL)
     }
 
-    /// Of the column at this place, as long as it has few different values. With more it is given up: nothing is counted.
-    pub fn of_few(column: usize, different_max: usize) -> Self {
-        Self { column, counts: HashMap::new(), nulls: 0, different_max, has_given_up: false, text: Vec::new() }
+    /// Of the column at this place, as long as its different values have room. If they have not it is given up: nothing is counted.
+    pub fn within(column: usize, room: TallyRoom) -> Self {
+        Self { column, counts: HashMap::new(), nulls: 0, room, bytes: 0, has_given_up: false, text: Vec::new() }
     }
 
-    /// Whether there were more different values than it counts.
+    /// Whether the different values had no room.
     pub fn has_given_up(&self) -> bool {
         self.has_given_up
+    }
+
+    /// What the different values take that it holds now, bytes: the texts' own room, and that of the table.
+    #[cfg(test)]
+    pub(super) fn held_bytes(&self) -> usize {
+        let entry = size_of::<(Vec<u8>, (Value, u64))>() + 1;
+        // Seven of eight places of the table are for use.
+        let table = self.counts.capacity() * 8 / 7 * entry;
+        let texts = self.counts.iter().map(|(text, (value, _))| match value {
+            Value::Text(value) => text.capacity() + value.capacity(),
+            _ => text.capacity(),
+        });
+        texts.sum::<usize>() + table
     }
 
     /// Counts a value.
@@ -68,9 +105,15 @@ impl FacetTally {
                 &self.text
             }
         };
+        if text.len() > self.room.text_bytes_max {
+            return;
+        }
         if let Some((_, count)) = self.counts.get_mut(text) {
             *count += 1;
-        } else if self.counts.len() < self.different_max {
+            return;
+        }
+        self.bytes = self.bytes.saturating_add(TallyRoom::bytes_of(text.len()));
+        if self.counts.len() < self.room.different_max && self.bytes <= self.room.bytes_max {
             self.counts.insert(text.to_owned(), (value.clone(), 1));
         } else {
             self.has_given_up = true;

@@ -22,7 +22,7 @@ use super::{
 };
 
 /// How a person stands, as the views show it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum UserStatus {
     /// Invited; no mail has been handed over yet.
@@ -48,10 +48,15 @@ impl UserStatus {
             Self::Deleted => "deleted",
         }
     }
+
+    /// The status of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.as_str() == name)
+    }
 }
 
 /// How far the last invitation of a person has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum InvitationState {
     /// It was asked for; its mail has not been handed over yet.
@@ -160,6 +165,15 @@ impl UserRow {
     #[must_use]
     pub fn at(self, now: Timestamp) -> Self {
         Self { invitation: self.invitation.at(now), ..self }
+    }
+
+    /// Whether mails do not reach them by this moment, or they want none: the last one failed, that of their invitation came back, or its
+    /// links have ended and none was used.
+    pub fn is_unreached(&self, now: Timestamp) -> bool {
+        let has_failed =
+            |state| matches!(state, InvitationState::Bounced | InvitationState::Failed | InvitationState::Expired);
+        self.status != UserStatus::Deleted
+            && (self.mail_stop.is_some() || self.mail_failure.is_some() || has_failed(self.invitation.at(now).state))
     }
 }
 

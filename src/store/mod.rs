@@ -207,6 +207,8 @@ pub struct UserFilter {
     pub invitation: Option<(InvitationState, Timestamp)>,
     /// Their plan; of those who were deleted none counts.
     pub plan: Option<String>,
+    /// Those whom mails do not reach by this moment, or who want none.
+    pub unreached: Option<Timestamp>,
     /// The last one of the page before.
     pub after: Option<UserId>,
     /// At most so many.
@@ -264,8 +266,9 @@ pub trait Views: Send + Sync {
     /// How many people have each plan, those not counted who were deleted. A plan that nobody has is not among them. Over DynamoDB all
     /// people are read for it.
     async fn people_of_plans(&self) -> Result<BTreeMap<String, u64>, StoreError>;
-    /// How many people stand how. A status that nobody has is not among them. Over DynamoDB all people are read for it.
-    async fn people_of_statuses(&self) -> Result<BTreeMap<&'static str, u64>, StoreError>;
+    /// How many people stand how, and how far their last invitation has come as it is written: of one that has expired that it was
+    /// mailed. What is true of nobody is not among them. Over DynamoDB all people are read for it.
+    async fn people_by_standing(&self) -> Result<BTreeMap<(UserStatus, InvitationState), u64>, StoreError>;
     /// The administrators' tokens, also those that have ended, by id.
     async fn admin_tokens(&self) -> Result<Vec<TokenRow>, StoreError>;
     /// An administrator's token.

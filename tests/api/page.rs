@@ -140,3 +140,48 @@ async fn every_problem_has_a_page() {
     let missing = app.send(app.request(Method::GET, "/problems/none-of-them")).await.expect(404);
     assert_eq!(missing.json()["type"], "/problems/not-found");
 }
+
+/// What was answered to a browser that takes this coding: how it is coded, what else the caches are told, and the text.
+async fn coded(app: &TestApp, path: &str, coding: &str) -> (Option<String>, String, Vec<u8>) {
+    let request = app.request(Method::GET, path).header("accept", "text/html").header("accept-encoding", coding);
+    let response = request.send().await.unwrap();
+    assert_eq!(response.status(), 200, "{path}");
+    let field = |name: &str| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+    let (kind, vary) = (field("content-encoding"), field("vary").unwrap_or_default());
+    let sent = response.bytes().await.unwrap();
+    let mut plain = Vec::new();
+    match kind.as_deref() {
+        Some("gzip") => drop(std::io::copy(&mut flate2::read::GzDecoder::new(&*sent), &mut plain).unwrap()),
+        Some("br") => drop(std::io::copy(&mut brotli::Decompressor::new(&*sent, 4096), &mut plain).unwrap()),
+        Some("zstd") => plain = zstd::stream::decode_all(&*sent).unwrap(),
+        Some(other) => panic!("{path}: {other}"),
+        None => plain = sent.to_vec(),
+    }
+    (kind, vary, plain)
+}
+
+#[tokio::test]
+async fn pages_and_their_files_come_compressed_to_whoever_takes_that() {
+    let app = TestApp::start().await;
+    let shown = page(&app, "/problems").await.expect(200);
+    let files = shown.body.split('"').filter(|text| text.starts_with("/-/")).map(ToOwned::to_owned);
+    for path in files {
+        let (kind, vary, plain) = coded(&app, &path, "identity").await;
+        assert_eq!((kind, vary.as_str()), (None, "Accept-Encoding"), "{path}");
+        // The second time it is the one that was kept.
+        for coding in ["gzip", "br", "zstd", "gzip", "br", "zstd"] {
+            let (kind, vary, text) = coded(&app, &path, coding).await;
+            assert_eq!((kind.as_deref(), vary.as_str()), (Some(coding), "Accept-Encoding"), "{path}");
+            assert!(text == plain, "{path} in {coding}");
+        }
+    }
+    for coding in ["gzip", "br", "zstd"] {
+        let (kind, vary, text) = coded(&app, "/problems", coding).await;
+        assert_eq!(kind.as_deref(), Some(coding));
+        assert!(
+            vary.contains("Accept-Encoding") && vary.contains("Cookie") && vary.contains("Accept-Language"),
+            "{vary}"
+        );
+        assert!(String::from_utf8(text).unwrap().trim_end().ends_with("</html>"));
+    }
+}

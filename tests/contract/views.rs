@@ -1,5 +1,7 @@
 //! The views.
 
+use std::collections::BTreeMap;
+
 use jiff::SignedDuration;
 use permitd::{
     domain::{
@@ -249,6 +251,25 @@ pub(crate) async fn how_far_an_invitation_has_come_is_kept_and_filtered<B: Backe
     for (state, at) in [(InvitationState::Opened, 2), (InvitationState::Used, 3), (InvitationState::Bounced, 4)] {
         assert_eq!(found(state, after_h(99)).await, people[at..=at]);
     }
+    let unreached = async |now| {
+        let filter = UserFilter { unreached: Some(now), limit: 100, ..UserFilter::default() };
+        let found = stores.views.users(filter).await.unwrap();
+        let everybody = stores.views.users(UserFilter { limit: 100, ..UserFilter::default() }).await.unwrap();
+        let expected: Vec<_> = everybody.into_iter().filter(|user| user.is_unreached(now)).collect();
+        assert_eq!(found, expected);
+        found.len()
+    };
+    assert_eq!(
+        (unreached(after_h(3)).await, unreached(after_h(10)).await),
+        (1, 2),
+        "one whose links have ended besides"
+    );
+    let mut standing: BTreeMap<(UserStatus, InvitationState), u64> = BTreeMap::new();
+    for user in stores.views.users(UserFilter { limit: 100, ..UserFilter::default() }).await.unwrap() {
+        *standing.entry((user.status, user.invitation.state)).or_default() += 1;
+    }
+    assert!(standing.len() > 3);
+    assert_eq!(stores.views.people_by_standing().await.unwrap(), standing);
     assert_eq!(crate::replay::differences(&stores), Vec::<String>::new());
     crate::replay::rebuild(&*stores.replay);
     assert_eq!(found(InvitationState::Expired, after_h(10)).await, people[1..2], "a rebuild comes to the same");

@@ -1,14 +1,17 @@
 //! The one style and the one script of all pages: part of the program, under an address that changes with them.
 
-use actix_web::{HttpRequest, HttpResponse, http::header, web};
-use bytes::Bytes;
+use std::sync::LazyLock;
 
+use actix_web::{HttpRequest, HttpResponse, http::header, web};
+
+use super::packed::PackedFile;
 use crate::http::{Problem, ProblemCode, state::Service};
 
 /// The style of all servers.
 pub(super) const STYLE: &str = include_str!("assets/style.css");
 /// The script.
 pub(super) const SCRIPT: &str = include_str!("assets/script.js");
+static PACKED_SCRIPT: LazyLock<PackedFile> = LazyLock::new(|| PackedFile::new(SCRIPT));
 /// A name that changes with what it names need not be asked for again.
 const FOR_EVER: &str = "public, max-age=31536000, immutable";
 
@@ -20,14 +23,15 @@ pub(super) async fn show(
 ) -> HttpResponse {
     let (folder, name) = path.into_inner();
     let (media_type, content) = match name.as_str() {
-        "style.css" => ("text/css; charset=utf-8", Bytes::from(service.look.style.clone())),
-        "script.js" => ("text/javascript; charset=utf-8", Bytes::from_static(SCRIPT.as_bytes())),
+        "style.css" => ("text/css; charset=utf-8", &*service.look.style),
+        "script.js" => ("text/javascript; charset=utf-8", &*PACKED_SCRIPT),
         _ => return Problem::new(ProblemCode::NotFound, "the pages have no such file").respond(&request),
     };
     // The page may come from a server of another version than its files.
     let caching = if folder == service.look.folder { FOR_EVER } else { "no-cache" };
-    HttpResponse::Ok()
+    let response = HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, media_type))
         .insert_header((header::CACHE_CONTROL, caching))
-        .body(content)
+        .finish();
+    content.put_into(&request, response).await.unwrap_or_else(|problem| problem.respond(&request))
 }

@@ -17,7 +17,7 @@ use self::subject::Subject;
 use super::{
     about::{Readable, paragraphs},
     front::served,
-    route::{answered, compressed},
+    route::sent,
     visit::{Anyone, Known, Shown, Visit},
 };
 use crate::{http::address, store::records::DataSet};
@@ -26,7 +26,7 @@ const TEMPLATE: &str = "docs/page.html";
 
 /// `GET /docs`
 pub(super) async fn guide(request: HttpRequest) -> HttpResponse {
-    compressed(&request, answered(&request, page(&request).await)).await
+    sent(&request, page(&request).await).await
 }
 
 async fn page(request: &HttpRequest) -> Shown {

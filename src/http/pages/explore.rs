@@ -4,6 +4,7 @@
 mod address;
 mod chart;
 mod record;
+mod rows;
 mod summary;
 mod table;
 mod wording;
@@ -106,7 +107,7 @@ impl DataPages {
             [key, id] if !key.is_empty() => self.record(request, key, Some(id)).await,
             _ => return addresses::unknown(request),
         };
-        route::compressed(request, route::answered(request, shown)).await
+        route::sent(request, shown).await
     }
 
     async fn table(&self, request: &HttpRequest) -> Shown {

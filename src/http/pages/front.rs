@@ -17,7 +17,7 @@ use crate::{
 /// A page for browsers, JSON for programs.
 pub(super) async fn show(request: HttpRequest, service: web::Data<Service>) -> HttpResponse {
     if wants_html(request.headers()) {
-        return route::answered(&request, page(&request, &service).await);
+        return route::sent(&request, page(&request, &service).await).await;
     }
     let data_sets: Vec<Value> = served(&service).iter().map(|set| listed(set)).collect();
     HttpResponse::Ok().insert_header((header::VARY, "Accept")).json(json!({

@@ -9,7 +9,7 @@ use super::{
     flash::Flash,
     form::Form,
     handed::{self, Handed},
-    route::answered,
+    route::{self, answered},
     sign_in::{entered, provider_label, worded},
     visit::{Anyone, Shown, Visit},
 };
@@ -29,7 +29,7 @@ const TEMPLATE: &str = "links/page.html";
 
 /// The page of a link.
 pub(in crate::http) async fn show(request: &HttpRequest) -> HttpResponse {
-    answered(request, shown(request).await)
+    route::sent(request, shown(request).await).await
 }
 
 async fn shown(request: &HttpRequest) -> Shown {

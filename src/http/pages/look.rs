@@ -1,11 +1,14 @@
 //! How the pages of a server look: its color and its logo, in front of the style that all servers have.
 
-use std::{fs::File, io::Read, path::Path};
+use std::{fs::File, io::Read, path::Path, sync::Arc};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use sha2::{Digest, Sha256};
 
-use super::assets::{SCRIPT, STYLE};
+use super::{
+    assets::{SCRIPT, STYLE},
+    packed::PackedFile,
+};
 use crate::{config::pages::Pages, domain::id::hex};
 
 /// The largest logo, bytes: it is a part of the style.
@@ -24,7 +27,7 @@ pub struct Look {
     /// Whether there is a logo in the style.
     pub(super) has_logo: bool,
     /// The style.
-    pub(super) style: String,
+    pub(super) style: Arc<PackedFile>,
 }
 
 impl Look {
@@ -42,7 +45,7 @@ impl Look {
         style.push_str(STYLE);
         let hash = Sha256::new().chain_update(&style).chain_update(SCRIPT).finalize();
         let folder = hex(hash.as_slice().get(..8).unwrap_or_default());
-        Ok(Self { folder, has_logo: logo.is_some(), style })
+        Ok(Self { folder, has_logo: logo.is_some(), style: Arc::new(PackedFile::new(style)) })
     }
 }
 
@@ -131,9 +134,8 @@ mod tests {
             std::fs::write(&path, content).unwrap();
             Look::open(&Pages { brand_color: "#0b57d0".to_owned(), logo: path })
         };
-        assert!(
-            opened("a.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>").unwrap().style.contains("data:image/svg+xml")
-        );
+        let look = opened("a.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>").unwrap();
+        assert!(str::from_utf8(look.style.plain()).unwrap().contains("data:image/svg+xml"));
         assert!(opened("b.png", b"<html>").unwrap_err().contains("neither PNG nor SVG"));
         assert!(opened("c.svg", &vec![b' '; 30_000]).unwrap_err().contains("more than"));
     }

@@ -18,6 +18,7 @@ mod language;
 pub(super) mod links;
 mod look;
 mod messages;
+mod packed;
 pub(in crate::http) mod problem;
 mod route;
 mod sign_in;

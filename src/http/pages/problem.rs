@@ -21,7 +21,7 @@ const TEMPLATE: &str = "problem/page.html";
 /// `GET /problems`: all kinds.
 pub(super) async fn list(request: HttpRequest) -> HttpResponse {
     let kinds: Vec<Value> = ProblemCode::ALL.iter().map(|code| kind(*code)).collect();
-    route::answered(&request, shown(&request, json!({ "kinds": kinds })).await)
+    route::sent(&request, shown(&request, json!({ "kinds": kinds })).await).await
 }
 
 /// `GET /problems/{code}`: what one kind means and what to do.
@@ -30,7 +30,7 @@ pub(super) async fn show(request: HttpRequest, slug: web::Path<String>) -> HttpR
         return Problem::new(ProblemCode::NotFound, "there is no problem of this name; /problems lists them all")
             .respond(&request);
     };
-    route::answered(&request, shown(&request, json!({ "kind": kind(code) })).await)
+    route::sent(&request, shown(&request, json!({ "kind": kind(code) })).await).await
 }
 
 async fn shown(request: &HttpRequest, context: Value) -> Shown {

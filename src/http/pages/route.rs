@@ -2,11 +2,7 @@
 
 use actix_web::{
     HttpRequest, HttpResponse, Route,
-    body::{BoxBody, MessageBody},
-    http::{
-        Method,
-        header::{self, HeaderValue},
-    },
+    http::{Method, header},
     web,
 };
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -15,22 +11,13 @@ use super::{
     flash::Flash,
     form::Form,
     language::Language,
-    problem,
+    packed, problem,
     visit::{Refusal, Shown, Visit, Visitor, led_to},
 };
-use crate::http::{
-    Problem,
-    coding::{self, Coding},
-    cookie::Cookie,
-    method,
-    state::Service,
-};
+use crate::http::{cookie::Cookie, method, state::Service};
 
 /// Longest address that somebody is led back to after they have signed in, bytes.
 const RETURN_BYTES_MAX: usize = 1024;
-/// A page that is compressed as its reader likes.
-const VARY: HeaderValue = HeaderValue::from_static("Accept, Accept-Encoding, Accept-Language, Cookie");
-
 /// A route for looking at a page.
 pub(super) fn get<W, F, Fut>(handler: F) -> Route
 where
@@ -42,7 +29,7 @@ where
         let handler = handler.clone();
         async move {
             let shown = async { handler(Visit::open(&request).await?).await };
-            answered(&request, shown.await)
+            sent(&request, shown.await).await
         }
     })
 }
@@ -65,6 +52,11 @@ where
             answered(&request, shown.await)
         }
     })
+}
+
+/// The answer to a look at a page, compressed as its reader's browser likes it.
+pub(super) async fn sent(request: &HttpRequest, shown: Shown) -> HttpResponse {
+    packed::page(request, answered(request, shown)).await.unwrap_or_else(|problem| problem.respond(request))
 }
 
 /// A page, or what is shown instead.
@@ -106,28 +98,6 @@ fn sign_in_path(request: &HttpRequest) -> String {
         true => format!("/sign-in?return_to={}", utf8_percent_encode(target, NON_ALPHANUMERIC)),
         false => "/sign-in".to_owned(),
     }
-}
-
-/// The page as its reader's browser likes it best.
-pub(super) async fn compressed(request: &HttpRequest, response: HttpResponse) -> HttpResponse {
-    let is_page = response.extensions().get::<Problem>().is_none()
-        && response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
-    if !is_page {
-        return response;
-    }
-    encoded(request, response).await.unwrap_or_else(|problem| problem.respond(request))
-}
-
-async fn encoded(request: &HttpRequest, response: HttpResponse) -> Result<HttpResponse, Problem> {
-    let (head, body) = response.into_parts();
-    let bytes = body.try_into_bytes().map_err(|_| Problem::internal("a page is no document"))?;
-    let (bytes, coding) = coding::encoded(bytes, Coding::accepted(request)).await?;
-    let mut response = head.set_body(BoxBody::new(bytes));
-    if let Some(coding) = coding {
-        coding::coded(&mut response, coding);
-    }
-    response.headers_mut().insert(header::VARY, VARY);
-    Ok(response)
 }
 
 /// The reader's language, of a request whose visitor is not known.

@@ -34,7 +34,7 @@ use crate::{
         email::EMAIL_BYTES_MAX,
         id::{StreamId, UserId},
         key::KeyId,
-        view::{ImportRow, KeyRow, PlanRow, SessionRow, TokenRow, UserRow, UserStatus},
+        view::{ImportRow, InvitationState, KeyRow, PlanRow, SessionRow, TokenRow, UserRow, UserStatus},
     },
     store::{DueFilter, DueNotice, UserFilter, Views},
 };
@@ -105,11 +105,11 @@ impl Views for Dynamo {
         Ok(counted)
     }
 
-    async fn people_of_statuses(&self) -> Result<BTreeMap<&'static str, u64>, StoreError> {
+    async fn people_by_standing(&self) -> Result<BTreeMap<(UserStatus, InvitationState), u64>, StoreError> {
         let list = List { name: USERS, newest_first: true, before: None, page: PAGE_ENTRIES };
         let mut counted = BTreeMap::new();
         for user in list.rows(self, usize::MAX, read_user, |_| true).await? {
-            *counted.entry(user.status.as_str()).or_default() += 1;
+            *counted.entry((user.status, user.invitation.state)).or_default() += 1;
         }
         Ok(counted)
     }
@@ -252,9 +252,11 @@ async fn users(dynamo: &Dynamo, filter: &UserFilter) -> Result<Vec<UserRow>, Sto
             && filter.status.is_none_or(|status| status == user.status)
             && filter.invitation.is_none_or(has_come_to)
             && filter.plan.as_ref().is_none_or(has_plan)
+            && filter.unreached.is_none_or(|now| user.is_unreached(now))
     };
     // Where few of many are wanted, a page of them takes many entries.
-    let picks = search.is_some() || filter.status.is_some() || filter.invitation.is_some() || filter.plan.is_some();
+    let by_standing = filter.status.is_some() || filter.invitation.is_some() || filter.unreached.is_some();
+    let picks = search.is_some() || by_standing || filter.plan.is_some();
     let page = if picks { PAGE_ENTRIES } else { PAGE_ENTRIES.min(filter.limit) };
     let list = List { name: USERS, newest_first: true, before, page };
     list.rows(dynamo, filter.limit, read_user, wanted).await

@@ -19,7 +19,7 @@ use self::rows::{
 pub(in crate::store) use self::rows::{Statements, put};
 pub(super) use self::rows::{USER_COLUMNS, key_id, moment, optional_text, read_scopes};
 use super::{
-    Database, StoreError,
+    Database, StoreError, corrupt,
     roll::{self, KeptRoll, Roll},
 };
 use crate::{
@@ -34,6 +34,10 @@ use crate::{
 
 /// The views' tables, in the order in which they are made, and the columns that identify a row.
 pub(in crate::store) const TABLES: [&str; 6] = ["users", "keys", "sessions", "plans", "imports", "tokens"];
+
+/// As [`UserRow::is_unreached`] says it.
+const UNREACHED: &str = " AND status != 'deleted' AND (mail_stop IS NOT NULL OR mail_failure IS NOT NULL \
+                         OR invitation IN ('bounced', 'failed', 'expired') OR (invitation = 'mailed' AND invitation_ends <= ?))";
 
 /// The statements that make the tables with this suffix, without [`indexes`]. A person's keys lie together: they are written
 /// and read together, and a rebuild, which goes from person to person in the order of their ids, only ever appends.
@@ -178,6 +182,10 @@ fn users(connection: &Connection, roll: &Mutex<KeptRoll>, filter: &UserFilter) -
             sql.push_str(&format!(" AND (invitation_ends {expired})"));
             values.push(SqlValue::Integer(now.as_microsecond()));
         }
+    }
+    if let Some(now) = filter.unreached {
+        sql.push_str(UNREACHED);
+        values.push(SqlValue::Integer(now.as_microsecond()));
     }
     let after = match filter.after {
         None => None,
@@ -327,16 +335,17 @@ impl Views for Database {
         .await
     }
 
-    async fn people_of_statuses(&self) -> Result<BTreeMap<&'static str, u64>, StoreError> {
-        let sql = "SELECT status, count(*) FROM users GROUP BY status";
-        let counted = self
-            .read(move |connection| select(connection, sql, &[], |row| Ok((row.get::<_, String>(0)?, row.get(1)?))))
-            .await?;
-        let known = |(status, count): (String, u64)| {
-            let status = UserStatus::ALL.into_iter().find(|known| known.as_str() == status)?;
-            Some((status.as_str(), count))
+    async fn people_by_standing(&self) -> Result<BTreeMap<(UserStatus, InvitationState), u64>, StoreError> {
+        let sql = "SELECT status, invitation, count(*) FROM users GROUP BY status, invitation";
+        let read = |row: &Row<'_>| {
+            let (status, invitation): (String, String) = (row.get(0)?, row.get(1)?);
+            let standing = (
+                UserStatus::named(&status).ok_or_else(|| corrupt("status", status))?,
+                InvitationState::named(&invitation).ok_or_else(|| corrupt("invitation", invitation))?,
+            );
+            Ok((standing, row.get(2)?))
         };
-        Ok(counted.into_iter().filter_map(known).collect())
+        self.read(move |connection| Ok(select(connection, sql, &[], read)?.into_iter().collect())).await
     }
 
     async fn admin_tokens(&self) -> Result<Vec<TokenRow>, StoreError> {

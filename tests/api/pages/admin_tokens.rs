@@ -3,6 +3,16 @@
 use super::staff::{administrator, with_token};
 use crate::app::TestApp;
 
+/// How the page of tokens is coded for a browser that takes gzip.
+async fn coding(app: &TestApp, browser: &crate::browser::Browser<'_>) -> Option<String> {
+    let cookies: Vec<String> =
+        browser.cookies.lock().unwrap().iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let request = app.request(reqwest::Method::GET, "/admin/tokens").header("cookie", cookies.join("; "));
+    let response = request.header("accept", "text/html").header("accept-encoding", "gzip").send().await.unwrap();
+    assert_eq!(response.status(), 200);
+    response.headers().get("content-encoding").map(|coding| coding.to_str().unwrap().to_owned())
+}
+
 #[tokio::test]
 async fn a_token_is_made_shown_once_and_revoked() {
     let app = TestApp::start().await;
@@ -25,7 +35,9 @@ async fn a_token_is_made_shown_once_and_revoked() {
     let token = made.copied("new-token");
     assert!(!made.html.contains("<b>nightly") && !made.path.contains(&token));
     assert_eq!(browser.send(&order).await.copied("new-token"), token, "made once");
+    assert_eq!(coding(&app, &browser).await, None, "how far a page shrinks tells of the secret on it");
     let kept = browser.send(&made.form("I have kept it")).await.expect(200);
+    assert_eq!(coding(&app, &browser).await.as_deref(), Some("gzip"));
     assert!(!kept.html.contains(&token));
     kept.shows("<b>nightly").shows("only reads").shows("until 1 Jan 2099, 23:59 UTC");
 

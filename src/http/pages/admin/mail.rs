@@ -28,9 +28,7 @@ use crate::{
     store::UserFilter,
 };
 
-/// People that are looked at, and that are shown.
-const LOOKED_AT_MAX: usize = 10_000;
-const PAGE_PEOPLE: usize = 1_000;
+/// People that are shown: the ones who were invited last.
 const SHOWN_MAX: usize = 200;
 
 /// Adds the routes.
@@ -65,20 +63,9 @@ async fn page(visit: &Visit<Staff<OfServer>>, status: StatusCode, form: &Value) 
 /// People whom mails did not reach, or who do not want them.
 async fn unreached(visit: &Visit<Staff<OfServer>>) -> Result<Vec<Value>, Problem> {
     let (views, now) = (&visit.service.committer.stores.views, visit.service.committer.clock.now());
-    let (mut after, mut seen, mut found) = (None, 0, Vec::new());
-    while seen < LOOKED_AT_MAX && found.len() < SHOWN_MAX {
-        let filter = UserFilter { after, limit: PAGE_PEOPLE, ..UserFilter::default() };
-        let people = views.users(filter).await.map_err(store_problem)?;
-        seen += people.len();
-        after = people.last().map(|person| person.id);
-        let is_last = people.len() < PAGE_PEOPLE;
-        found.extend(people.into_iter().filter_map(|person| trouble(person, now)));
-        if is_last {
-            break;
-        }
-    }
-    found.truncate(SHOWN_MAX);
-    Ok(found)
+    let filter = UserFilter { unreached: Some(now), limit: SHOWN_MAX, ..UserFilter::default() };
+    let people = views.users(filter).await.map_err(store_problem)?;
+    Ok(people.into_iter().filter_map(|person| trouble(person, now)).collect())
 }
 
 /// What is wrong with the mails of somebody, if anything is.

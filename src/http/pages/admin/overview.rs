@@ -21,12 +21,9 @@ use crate::{
         session::beyond,
         state::Service,
     },
-    store::UserFilter,
 };
 
 const TEMPLATE: &str = "admin/overview/page.html";
-/// People of one state of invitation that are counted; of more it is said that there are at least so many.
-const COUNTED_MAX: usize = 1000;
 /// Imports, the newest, that are looked at.
 const IMPORTS_LOOKED_AT: usize = 200;
 
@@ -80,28 +77,28 @@ async fn show(visit: Visit<SomeStaff>) -> Shown {
 
 async fn people(service: &Service, waits: &mut Vec<Value>) -> Result<Value, Problem> {
     let views = &service.committer.stores.views;
-    let counted = views.people_of_statuses().await.map_err(store_problem)?;
-    let now = service.committer.clock.now();
+    let counted = views.people_by_standing().await.map_err(store_problem)?;
+    let of = |wanted: &dyn Fn(UserStatus, InvitationState) -> bool| -> u64 {
+        counted.iter().filter(|((status, state), _)| wanted(*status, *state)).map(|(_, count)| count).sum()
+    };
     let states = [
         ("failed", InvitationState::Failed),
         ("bounced", InvitationState::Bounced),
         ("unsent", InvitationState::Invited),
     ];
     for (message, state) in states {
-        let filter = UserFilter { invitation: Some((state, now)), limit: COUNTED_MAX + 1, ..UserFilter::default() };
-        let found = views.users(filter).await.map_err(store_problem)?;
-        let count =
-            found.iter().filter(|row| !matches!(row.status, UserStatus::Deleted | UserStatus::Disabled)).count();
+        let waits_for_mail = |status| !matches!(status, UserStatus::Deleted | UserStatus::Disabled);
+        let count = of(&|status, of_invitation| of_invitation == state && waits_for_mail(status));
         if count > 0 {
             waits.push(json!({
-                "message": message, "count": count.min(COUNTED_MAX), "is_more": count > COUNTED_MAX,
+                "message": message, "count": count,
                 "path": format!("/admin/people?invitation={}", state.as_str()), "is_bad": message != "unsent",
             }));
         }
     }
     let statuses: Vec<Value> = UserStatus::ALL
         .into_iter()
-        .map(|status| json!({ "status": status, "count": counted.get(status.as_str()).copied().unwrap_or(0) }))
+        .map(|status| json!({ "status": status, "count": of(&|known, _| known == status) }))
         .collect();
     Ok(json!({ "statuses": statuses, "total": counted.values().sum::<u64>() }))
 }
@@ -110,9 +107,7 @@ async fn data(service: &Service, waits: &mut Vec<Value>) -> Result<Value, Proble
     let imports = service.committer.stores.views.imports(None, IMPORTS_LOOKED_AT).await.map_err(store_problem)?;
     let held = imports.iter().filter(|import| import.status == HELD).count();
     if held > 0 {
-        waits.push(
-            json!({ "message": "held", "count": held, "is_more": false, "path": "/admin/imports", "is_bad": false }),
-        );
+        waits.push(json!({ "message": "held", "count": held, "path": "/admin/imports", "is_bad": false }));
     }
     let sets: Vec<Value> = service
         .records
@@ -133,13 +128,13 @@ async fn server(service: &Service, waits: &mut Vec<Value>) -> Result<Value, Prob
     let depth = service.committer.queue.depth().await.map_err(queue_problem)?;
     if depth.dead > 0 {
         waits.push(json!({
-            "message": "dead", "count": depth.dead, "is_more": false, "path": "/admin/undone", "is_bad": true,
+            "message": "dead", "count": depth.dead, "path": "/admin/undone", "is_bad": true,
         }));
     }
     let is_good = service.checkup.troubles(service).await.is_empty() && service.lineages.losses().is_empty();
     if !is_good {
         waits.push(json!({
-            "message": "unhealthy", "count": 1, "is_more": false, "path": "/admin/health", "is_bad": true,
+            "message": "unhealthy", "count": 1, "path": "/admin/health", "is_bad": true,
         }));
     }
     Ok(json!({ "is_good": is_good }))

@@ -14,7 +14,7 @@ use crate::http::{
     Problem, ProblemCode, address,
     openapi::{self, Audience},
     pages::{
-        route::{answered, compressed},
+        route::sent,
         visit::{Anyone, Shown, Visit, put},
     },
 };
@@ -24,22 +24,22 @@ const OPERATION: &str = "docs/reference/operation/page.html";
 
 /// `GET /docs/reference`
 pub(in crate::http::pages) async fn for_consumers(request: HttpRequest) -> HttpResponse {
-    compressed(&request, answered(&request, list(&request, Audience::Consumers).await)).await
+    sent(&request, list(&request, Audience::Consumers).await).await
 }
 
 /// `GET /docs/admin`
 pub(in crate::http::pages) async fn for_administrators(request: HttpRequest) -> HttpResponse {
-    compressed(&request, answered(&request, list(&request, Audience::Administrators).await)).await
+    sent(&request, list(&request, Audience::Administrators).await).await
 }
 
 /// `GET /docs/reference/{operation}`
 pub(in crate::http::pages) async fn of_consumers(request: HttpRequest) -> HttpResponse {
-    compressed(&request, answered(&request, operation(&request, Audience::Consumers).await)).await
+    sent(&request, operation(&request, Audience::Consumers).await).await
 }
 
 /// `GET /docs/admin/{operation}`
 pub(in crate::http::pages) async fn of_administrators(request: HttpRequest) -> HttpResponse {
-    compressed(&request, answered(&request, operation(&request, Audience::Administrators).await)).await
+    sent(&request, operation(&request, Audience::Administrators).await).await
 }
 
 /// What the pages of a document have in common.

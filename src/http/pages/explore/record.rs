@@ -150,7 +150,7 @@ fn summary(definition: &Definition, record: &Json, language: Language) -> String
     });
     let texts = others.filter_map(|(_, column)| {
         let value = record.get(&column.name).filter(|value| !value.is_null())?;
-        Some(wording::cut(&wording::shown(column.kind, value, language), 40))
+        Some(wording::cut(&wording::shown(column.kind, value, language), 40).into_owned())
     });
     texts.take(NAMED).collect::<Vec<_>>().join(" · ")
 }
@@ -211,7 +211,8 @@ fn differences(definition: &Definition, before: &Json, after: &Json, language: L
         if from == to || Some(place) == definition.load_date {
             continue;
         }
-        let shown = |value: &Json| wording::cut(&wording::shown(column.kind, value, language), CHANGE_CHARS);
+        let shown =
+            |value: &Json| wording::cut(&wording::shown(column.kind, value, language), CHANGE_CHARS).into_owned();
         changes.push(json!({ "label": wording::label(&column.name), "from": shown(&from), "to": shown(&to) }));
     }
     changes

@@ -11,6 +11,7 @@ use serde_json::{Value as Json, json};
 use super::{
     DataReader, NotShown, TEMPLATE,
     address::{CHART, PageAddress, VALUES},
+    rows::Rows,
     summary, trouble, wording,
 };
 use crate::{
@@ -20,8 +21,8 @@ use crate::{
         summary::Facet,
     },
     http::{
-        Problem, ProblemCode,
-        pages::{templates::escaped, visit::Shown},
+        Problem, ProblemCode, address as addresses,
+        pages::visit::Shown,
         routes::data::{DataSets, PageOfRows},
     },
 };
@@ -30,12 +31,6 @@ use crate::{
 const ROWS_MAX: u32 = 250;
 /// Cells on a page at most.
 const CELLS_MAX: usize = 20_000;
-/// Characters of a text that a cell shows at once.
-const CELL_CHARS: usize = 80;
-/// Characters of a text that a cell holds at all; the record's page has the whole.
-const CELL_CHARS_MAX: usize = 1_000;
-/// What the texts of all cells may take, bytes.
-const TEXT_BYTES_MAX: usize = 1 << 20;
 /// Columns that have fields to filter by: the others have to be chosen first.
 const FILTERS_MAX: usize = 60;
 const SIZES: [u32; 4] = [25, 50, 100, 250];
@@ -209,35 +204,19 @@ impl TablePage<'_, '_> {
         let definition = self.definition();
         let columns: Vec<&Column> = chosen.iter().filter_map(|place| definition.columns.get(*place)).collect();
         let (key, id) = (definition.column_name(definition.key), definition.column_name(definition.record_id));
-        let mut room = TEXT_BYTES_MAX;
-        let rows: Vec<Json> = page
-            .records
-            .iter()
-            .map(|record| {
-                let text_of = |name: &str| record.get(name).and_then(Json::as_str).unwrap_or_default();
-                let cells: Vec<Json> = columns
-                    .iter()
-                    .map(|column| {
-                        let value = record.get(&column.name).unwrap_or(&Json::Null);
-                        let whole = wording::shown(column.kind, value, language);
-                        let mut short = wording::cut(&whole, CELL_CHARS);
-                        let mut all = if short == whole { String::new() } else { wording::cut(&whole, CELL_CHARS_MAX) };
-                        let takes = |text: &str| escaped(text).len();
-                        if takes(&short) + takes(&all) > room {
-                            all.clear();
-                        }
-                        if takes(&short) > room {
-                            "…".clone_into(&mut short);
-                        }
-                        room = room.saturating_sub(takes(&short) + takes(&all));
-                        json!([short, all, is_number(column.kind)])
-                    })
-                    .collect();
-                json!({ "href": self.reader.path_of(text_of(key), Some(text_of(id))), "name": format!("{} {}", text_of(key), text_of(id)), "cells": cells })
-            })
-            .collect();
+        let prefix = addresses::prefix(&self.reader.visit.service.public_url);
+        let mut rows = Rows::new();
+        for record in &page.records {
+            let text_of = |name: &str| record.get(name).and_then(Json::as_str).unwrap_or_default();
+            let href = format!("{prefix}{}", self.reader.path_of(text_of(key), Some(text_of(id))));
+            let cells = columns.iter().map(|column| {
+                let value = record.get(&column.name).unwrap_or(&Json::Null);
+                (wording::shown(column.kind, value, language), is_number(column.kind))
+            });
+            rows.write(&href, &format!("{} {}", text_of(key), text_of(id)), cells);
+        }
         let next = page.next.as_ref().map(|cursor| self.address.going_on(cursor).path(&self.reader.base()));
-        let shown = json!({ "rows": rows, "complete": page.complete, "count": page.count, "next": next });
+        let shown = json!({ "rows": rows.finish(), "complete": page.complete, "count": page.count, "next": next });
         self.put("table", shown);
     }
 
@@ -333,7 +312,7 @@ impl TablePage<'_, '_> {
             let is_wrong = self.wrong.iter().any(|wrong| wrong.name == *name);
             let said = match self.reader.data.question(&self.reader.data_set, &alone.query()) {
                 Ok(query) if !query.filter.parts().is_empty() => self.speaker().filter(&query.filter)?,
-                _ => wording::cut(&format!("{name} = {value}"), 80),
+                _ => wording::cut(&format!("{name} = {value}"), 80).into_owned(),
             };
             let without = self.address.without(&[name]).path(&self.reader.base());
             chips.push(json!({ "said": said, "href": without, "is_wrong": is_wrong }));

@@ -1,5 +1,7 @@
 //! A question in plain words, and values as the reader's language writes them.
 
+use std::borrow::Cow;
+
 use fluent_bundle::{FluentArgs, FluentValue};
 use jiff::{Timestamp, civil::Date};
 use serde_json::Value as Json;
@@ -194,7 +196,7 @@ impl Speaker<'_> {
         let is_word =
             !short.is_empty() && short.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '#'));
         match (is_word, self.language) {
-            (true, _) => short,
+            (true, _) => short.into_owned(),
             (false, Language::English) => format!("“{short}”"),
             (false, Language::German) => format!("„{short}“"),
         }
@@ -202,10 +204,14 @@ impl Speaker<'_> {
 }
 
 /// A text of so many characters at most.
-pub(super) fn cut(text: &str, chars: usize) -> String {
+pub(super) fn cut(text: &str, chars: usize) -> Cow<'_, str> {
+    // So few bytes have no more characters than that.
+    if text.len() <= chars {
+        return Cow::Borrowed(text);
+    }
     match text.char_indices().nth(chars) {
-        Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default().trim_end()),
-        None => text.to_owned(),
+        Some((at, _)) => Cow::Owned(format!("{}…", text.get(..at).unwrap_or_default().trim_end())),
+        None => Cow::Borrowed(text),
     }
 }
 

@@ -332,13 +332,8 @@ pub(in crate::store::sqlite) fn key_id(text: &str) -> Result<KeyId, StoreError> 
 pub(in crate::store::sqlite) fn read_user(row: &Row<'_>) -> Result<UserRow, StoreError> {
     let role: String = row.get(4)?;
     let role = Role::named(&role).ok_or_else(|| corrupt("role", role))?;
-    let status = match row.get::<_, String>(6)?.as_str() {
-        "invited" => UserStatus::Invited,
-        "active" => UserStatus::Active,
-        "disabled" => UserStatus::Disabled,
-        "deleted" => UserStatus::Deleted,
-        other => return Err(corrupt("status", other)),
-    };
+    let status: String = row.get(6)?;
+    let status = UserStatus::named(&status).ok_or_else(|| corrupt("status", status))?;
     let invitation: String = row.get(12)?;
     Ok(UserRow {
         id: user_id(&row.get::<_, String>(0)?)?,

@@ -57,7 +57,6 @@ admin-dead = { $count ->
    *[other] { $count } Aufgaben wurden aufgegeben, weil sie zu oft gescheitert sind
 }
 admin-unhealthy = Der Server hat eine Störung: Sehen Sie seinen Zustand an
-admin-at-least = mindestens
 admin-last-import = Letzter Import
 admin-no-import = Es wurde noch nichts importiert.
 admin-import-to = Eine Datei importieren

@@ -57,7 +57,6 @@ admin-dead = { $count ->
    *[other] { $count } tasks were given up after they had failed too often
 }
 admin-unhealthy = The server has a trouble: look at its health
-admin-at-least = at least
 admin-last-import = Last import
 admin-no-import = Nothing has been imported yet.
 admin-import-to = Import a file
