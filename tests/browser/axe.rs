@@ -10,8 +10,9 @@ use super::{
     support,
 };
 
-/// Widths to which a page has to flow: 320 CSS pixels is 1280 at a zoom of 400 % (WCAG 1.4.10); 360 is a common phone.
-const NARROW: [u32; 2] = [320, 360];
+/// Widths to which a page has to flow: 320 CSS pixels is 1280 at a zoom of 400 % (WCAG 1.4.10); 360 is a common phone, 768 one of its larger
+/// kin, 1920 a large screen.
+const WIDTHS: [u32; 4] = [320, 360, 768, 1920];
 
 /// Every rule of WCAG 2.0, 2.1 and 2.2 at the levels A and AA, and of best practices, those on trial and those that are off until
 /// asked for (the size of targets) included.
@@ -85,7 +86,7 @@ impl Browser {
         let before = self.look.clone();
         let sized = "!!document.querySelector('meta[name=viewport]')?.content.includes('width=device-width')";
         assert_eq!(self.evaluate(sized), json!(true), "{state} does not say that it fits the device's width");
-        for width in NARROW {
+        for width in WIDTHS {
             self.resize(width);
             let wide = self.wider_than_the_window();
             assert!(wide.is_empty(), "{state} has to be scrolled sideways at {width} px: {wide:?}");

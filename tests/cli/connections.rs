@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::{
     Home,
     server::{Server, number_after},
-    support::Process,
+    support::{Process, repository},
 };
 
 /// Clients that do not read what they ask for, and how often each asks.
@@ -45,6 +45,14 @@ async fn answers_that_nobody_reads_take_little_memory() {
     let home = Home::new();
     home.sample(2_000, "a.csv");
     home.json(&["import", "a.csv", "--dataset", "permits"]);
+    // The description of one data set alone is not long enough.
+    let definition = std::fs::read_to_string(repository().join("schemas/datasets/permits.toml")).unwrap();
+    for name in ["more", "most"] {
+        let file = format!("{name}.toml");
+        std::fs::write(home.path(&file), definition.replace("name = \"permits\"", &format!("name = \"{name}\"")))
+            .unwrap();
+        home.json(&["import", "a.csv", "--definition", &file]);
+    }
     home.json(&["plans", "set", "default", "--rate", "1000000", "--burst", "1000000", "--quota", "1000000"]);
     home.json(&["invite", "ana@example.org"]);
     let key = home.json(&["keys", "issue", "--user", "ana@example.org"])["key"].as_str().unwrap().to_owned();

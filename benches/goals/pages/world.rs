@@ -67,8 +67,8 @@ pub(crate) struct World {
     pub(crate) link: String,
     /// A browser that was let in by its password and owes a code.
     pub(crate) halfway: Browser,
-    /// The page of new recovery codes, which is shown once.
-    pub(crate) codes_bytes: usize,
+    /// One that is shown its new recovery codes.
+    pub(crate) codes: Browser,
 }
 
 impl World {
@@ -113,7 +113,7 @@ impl World {
         for _ in 0..100 {
             http::get(server.address, path, Some(field(&made, "key")?)).ok_or("no record")?;
         }
-        let (halfway, codes_bytes) = halfway(&server, &by_token, &outbox)?;
+        let (codes, halfway) = second_factor(&server, &by_token, &outbox)?;
         let sample = sample(plan, plan.rows, "csv")?;
         let file = send_file(&server, &admin.token, &sample)?;
         let link = link(&unread(&server, &outbox, &users, &by_token)?)?;
@@ -129,7 +129,7 @@ impl World {
             file,
             link,
             halfway,
-            codes_bytes,
+            codes,
             server,
         })
     }
@@ -228,26 +228,26 @@ fn link(mail: &Path) -> Outcome<String> {
     Ok(rest.chars().take_while(|char| char.is_ascii_alphanumeric() || "/_".contains(*char)).collect())
 }
 
-/// Somebody sets up a second factor, and is then let in by their password alone. Also what the page of their codes took.
-fn halfway(server: &Server, by_token: &Admin, outbox: &Path) -> Outcome<(Browser, usize)> {
+/// Somebody sets up a second factor, and is shown their codes; in another browser they are let in by their password alone.
+fn second_factor(server: &Server, by_token: &Admin, outbox: &Path) -> Outcome<(Browser, Browser)> {
     const SECURITY: &str = "/home/security";
     let member = invited(server, by_token, outbox, &json!({ "email": "careful@example.org", "plan": "bench" }))?;
-    let mut browser = Browser::with(server.address, SESSION, &member.token)?;
-    browser.fill_in(SECURITY, "/home/security/second-factor/begin", &[])?;
-    let page = browser.read(SECURITY)?.text();
+    let mut codes = Browser::with(server.address, SESSION, &member.token)?;
+    codes.fill_in(SECURITY, "/home/security/second-factor/begin", &[])?;
+    let page = codes.read(SECURITY)?.text();
     let secret = page.split("secret=").nth(1).and_then(|rest| rest.split(['&', '"']).next());
     let secret = secret.and_then(totp::unbase32).ok_or("no second factor can be set up")?;
     let code = totp::code(&secret, totp::step_at(jiff::Timestamp::now())).ok_or("there is no code")?;
-    let codes = browser.fill_in(SECURITY, "/home/security/second-factor/confirm", &[("code", &code)])?;
-    if codes.status != 200 {
-        return Err(format!("the second factor was not confirmed: {}", codes.status).into());
+    let confirmed = codes.fill_in(SECURITY, "/home/security/second-factor/confirm", &[("code", &code)])?;
+    if !confirmed.field("location").is_some_and(|place| place.ends_with("/home/security/codes")) {
+        return Err(format!("the second factor was not confirmed: {}", confirmed.status).into());
     }
     let document: Value = serde_json::from_str(&member.credentials)?;
     let mut browser = Browser::open(server.address)?;
     let given = [("email", field(&document, "email")?), ("password", PASSWORD)];
     let led = browser.fill_in("/sign-in", "/sign-in", &given)?;
     match led.field("location") {
-        Some(place) if place.contains("/sign-in/code") => Ok((browser, codes.bytes)),
+        Some(place) if place.contains("/sign-in/code") => Ok((codes, browser)),
         place => Err(format!("the code is not asked for: {} {place:?}", led.status).into()),
     }
 }

@@ -38,8 +38,8 @@ use crate::{
 const SENT_PER_CALLER_MAX: usize = 10;
 /// For how long a file waits.
 const SENT_LIFE: SignedDuration = SignedDuration::from_hours(24);
-/// Rows that are read to show how a file is read.
-const ROWS_MAX: u64 = 1_000;
+/// Rows that are read to show how a file is read, each time that its page is shown: as many as take some milliseconds.
+const ROWS_MAX: u64 = 500;
 /// Of these, the ones that are shown.
 const SHOWN_ROWS_MAX: usize = 10;
 /// What is wrong with cells, as far as it is shown.

@@ -33,7 +33,8 @@ impl<'a> Described<'a> {
         &self.definition.name
     }
 
-    /// What one of its components is called.
+    /// What one of its operations or components is called. No `what` may end in `_` and another one: data sets of which one is called as
+    /// the other with a word more would have something in common.
     fn named(&self, what: &str) -> String {
         format!("{}_{what}", self.definition.name)
     }
@@ -167,7 +168,7 @@ impl<'a> Described<'a> {
 
     fn history_of_record(&self) -> Operation {
         let found = Answer::json(StatusCode::OK, "A page of states.", reference(&self.named("history")));
-        self.new_operation("record_history", "Read what a record was", found.may_have(Header::Link))
+        self.new_operation("history_by_id", "Read what a record was", found.may_have(Header::Link))
             .says("Each state as far back as it is kept, the oldest first.")
             .takes([self.key(), self.record_id(), shared("changes"), shared("cursor"), shared("numbers")])
             .fails(&[NotFound, VersionGone])
@@ -414,4 +415,31 @@ pub(super) fn schemas() -> Vec<(&'static str, Value)> {
         ("Page", page),
         ("PastPage", past_page),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, sync::Arc};
+
+    use super::*;
+    use crate::http::openapi::{Audience, document};
+
+    /// Of two data sets, one may be called as the other with a word more.
+    #[test]
+    fn no_two_operations_have_one_id() {
+        let named = |name: &str| {
+            let toml = format!(
+                "name = {name:?}\ntitle = \"X\"\nrecord_id = \"id\"\n[key]\ncolumn = \"tag\"\n[[column]]\nname = \"tag\"\nheaders = [\"T\"]\n\
+                 [[column]]\nname = \"id\"\ntype = \"integer\"\nimport = true\n"
+            );
+            Arc::new(Definition::from_toml(&toml, "x.toml").unwrap())
+        };
+        let words = ["", "_by", "_record", "_history", "_history_by", "_list", "_facets", "_stats", "_changes"];
+        let definitions: Vec<Arc<Definition>> = words.into_iter().map(|word| named(&format!("trees{word}"))).collect();
+        let document = document(Audience::Consumers, "x", "https://x.example", "", &definitions);
+        let paths = document["paths"].as_object().unwrap().values();
+        let ids = paths.flat_map(|path| path.as_object().unwrap().values()).map(|operation| &operation["operationId"]);
+        let ids: Vec<String> = ids.map(|id| id.as_str().unwrap().to_owned()).collect();
+        assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "{ids:?}");
+    }
 }

@@ -203,7 +203,7 @@ async fn the_lines_of_the_reference_are_asked_as_they_stand() {
     let key = unlimited(&app).await;
     let browser = Browser::new(&app);
     let asking = Asking::of(&app, &key, "trees", ["tag", "record_id"]).await;
-    for what in ["list", "by_key", "record", "facets", "stats", "changes", "history", "record_history"] {
+    for what in ["list", "by_key", "record", "facets", "stats", "changes", "history", "history_by_id"] {
         let page = browser.open(&format!("/docs/reference/trees_{what}")).await.expect(200);
         assert!(page.html.contains("<mark>$KEY</mark>"), "{}", page.main());
         let answer: Value = serde_json::from_slice(&asking.run(&line(&page))).unwrap();

@@ -311,7 +311,6 @@ fn images_and_measurements_are_of_the_profile_for_handing_out() {
         "email-encoding",
         "indicatif",
         "lettre",
-        "minijinja",
         "nom",
         "quoted_printable",
         "rust_xlsx",
