@@ -57,7 +57,7 @@ impl Browser {
         let mut known = BTreeSet::new();
         let looks = [
             (Scheme::Light, before.width, RULES),
-            (Scheme::Light, NARROW[0], RULES),
+            (Scheme::Light, WIDTHS[0], RULES),
             (Scheme::Dark, before.width, RULES_OF_COLOR),
         ];
         for (scheme, width, rules) in looks {
