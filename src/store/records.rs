@@ -17,6 +17,7 @@ use bytes::Bytes;
 use jiff::civil::Date;
 use uuid::Uuid;
 
+pub use self::outcome::ImportOrder;
 pub use crate::dataset::query::Since;
 use crate::{
     dataset::{
@@ -497,39 +498,11 @@ pub trait RecordStore: Send + Sync {
         limit: u32,
     ) -> Result<Option<Past>, RecordStoreError>;
 
-    /// Begins an import into the data set of that definition, which need not exist yet. `today` becomes the load date of
-    /// every record that is inserted or changed. With `replace`, records that the file does not hold are removed.
+    /// Begins an import into the data set of that definition, which need not exist yet. It keeps other imports into it away. Fails with
+    /// [`RecordStoreError::ImportRunning`] also where something else is there than what it is begun instead of.
     ///
     /// Blocks, as does everything in [`ImportSession`]: an import belongs on a thread of its own.
-    fn begin_import(
-        &self,
-        definition: &Definition,
-        import_id: Uuid,
-        today: Date,
-        replace: bool,
-    ) -> Result<Box<dyn ImportSession>, RecordStoreError>;
-
-    /// The same for a data set that is to hold what this import brings and nothing else, as if it were new: another instance,
-    /// with a version above all that there were. Fails with [`RecordStoreError::ImportRunning`] where something else is there
-    /// than what it is begun instead of.
-    fn begin_import_anew(
-        &self,
-        definition: &Definition,
-        import_id: Uuid,
-        today: Date,
-        anew: Anew,
-    ) -> Result<Box<dyn ImportSession>, RecordStoreError>;
-
-    /// Begins an import of which nothing is ever to be seen: it can be settled, but not committed. It keeps other imports away, as
-    /// any import does. With `anew`, it says what an import comes to that begins the data set anew.
-    fn begin_dry_run(
-        &self,
-        definition: &Definition,
-        import_id: Uuid,
-        today: Date,
-        replace: bool,
-        anew: Option<Anew>,
-    ) -> Result<Box<dyn ImportSession>, RecordStoreError>;
+    fn begin_import(&self, order: ImportOrder) -> Result<Box<dyn ImportSession>, RecordStoreError>;
 
     /// Whether an import into the data set is under way at the moment, in this process or another.
     fn is_importing(&self, name: &str) -> Result<bool, RecordStoreError>;

@@ -16,7 +16,7 @@ use permitd::{
         reader::{self, ImportRow},
         sample::{self, SampleFormat},
     },
-    store::records::{AbsentColumn, ImportResult, ImportSession, RecordStore, RecordStoreError},
+    store::records::{AbsentColumn, ImportOrder, ImportResult, ImportSession, RecordStore, RecordStoreError},
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -46,7 +46,7 @@ fn put_all(session: &mut dyn ImportSession, file: &[u8]) {
 }
 
 fn import(records: &Arc<dyn RecordStore>, file: &[u8], replace: bool) -> ImportResult {
-    let mut session = records.begin_import(&definition(), Uuid::now_v7(), TODAY, replace).unwrap();
+    let mut session = records.begin_import(ImportOrder::new(&definition(), Uuid::now_v7(), TODAY, replace)).unwrap();
     put_all(&mut *session, file);
     session.commit().unwrap()
 }
@@ -81,7 +81,7 @@ pub(crate) async fn an_import_is_seen_as_a_whole_or_not_at_all<B: Backend>() {
     let backend = B::new();
     let records = backend.records(clock());
     assert!(records.data_sets().is_empty() && records.data_set("permits").is_none());
-    let mut session = records.begin_import(&definition(), Uuid::now_v7(), TODAY, false).unwrap();
+    let mut session = records.begin_import(ImportOrder::new(&definition(), Uuid::now_v7(), TODAY, false)).unwrap();
     put_all(&mut *session, &report(50, 1));
     drop(session);
     records.refresh().await.unwrap();
@@ -104,7 +104,7 @@ pub(crate) async fn an_import_is_seen_as_a_whole_or_not_at_all<B: Backend>() {
         assert_eq!(at_once.unwrap(), Some(found), "an answer without waiting is the same");
     }
 
-    let mut session = records.begin_import(&definition(), Uuid::now_v7(), TODAY, true).unwrap();
+    let mut session = records.begin_import(ImportOrder::new(&definition(), Uuid::now_v7(), TODAY, true)).unwrap();
     put_all(&mut *session, &report(10, 2));
     assert_eq!(find(&records, "limit=100").await.0.len(), 50, "readers see nothing of an import under way");
     session.commit().unwrap();
@@ -185,11 +185,11 @@ pub(crate) async fn figures_of_columns_follow_from_the_records<B: Backend>() {
     }
     let before = figures(&records);
     // What becomes of nothing makes no figures.
-    let mut given_up = records.begin_import(&definition(), Uuid::now_v7(), TODAY, true).unwrap();
+    let mut given_up = records.begin_import(ImportOrder::new(&definition(), Uuid::now_v7(), TODAY, true)).unwrap();
     put_all(&mut *given_up, &report(20, 3));
     given_up.settle().unwrap();
     drop(given_up);
-    let mut dry = records.begin_dry_run(&definition(), Uuid::now_v7(), TODAY, true, None).unwrap();
+    let mut dry = records.begin_import(ImportOrder::new(&definition(), Uuid::now_v7(), TODAY, true).dry()).unwrap();
     put_all(&mut *dry, &report(20, 3));
     dry.settle().unwrap();
     drop(dry);
@@ -212,7 +212,7 @@ pub(crate) async fn figures_show_nothing_that_a_definition_calls_personal<B: Bac
         column.personal = ["status", "estimated_cost"].contains(&column.name.as_str());
     }
     now.about.publisher = Some("Somebody else".to_owned());
-    let mut session = records.begin_import(&now, Uuid::now_v7(), TODAY, false).unwrap();
+    let mut session = records.begin_import(ImportOrder::new(&now, Uuid::now_v7(), TODAY, false)).unwrap();
     put_all(&mut *session, &report(200, 1));
     let result = session.commit().unwrap();
     assert_eq!((result.version, result.changed), (1, false), "what it says about itself makes no version");
@@ -245,7 +245,7 @@ pub(crate) async fn what_a_file_lacks_is_kept_or_emptied<B: Backend>() {
     let described = before.iter().filter(|record| !record["description"].is_null()).count() as u64;
     assert!(described > 0);
     let run = |kept: bool| {
-        let mut session = records.begin_import(&definition(), Uuid::now_v7(), TODAY, true).unwrap();
+        let mut session = records.begin_import(ImportOrder::new(&definition(), Uuid::now_v7(), TODAY, true)).unwrap();
         session.absent(&[column], kept).unwrap();
         put_all(&mut *session, &without);
         let outlook = session.settle().unwrap();
@@ -267,7 +267,8 @@ pub(crate) async fn a_dry_run_leaves_nothing_behind<B: Backend>() {
     let backend = B::new();
     let (records, other) = (backend.records(clock()), backend.records(clock()));
     let rehearse = |file: &[u8], replace: bool| {
-        let mut session = records.begin_dry_run(&definition(), Uuid::now_v7(), TODAY, replace, None).unwrap();
+        let mut session =
+            records.begin_import(ImportOrder::new(&definition(), Uuid::now_v7(), TODAY, replace).dry()).unwrap();
         session.absent(&[], true).unwrap();
         put_all(&mut *session, file);
         assert!(other.is_importing("permits").unwrap(), "it keeps others away");
@@ -287,7 +288,8 @@ pub(crate) async fn a_dry_run_leaves_nothing_behind<B: Backend>() {
     records.refresh().await.unwrap();
     assert_eq!(records.data_set("permits").map(|data_set| (data_set.version, data_set.records)), Some((1, 60)));
     assert_eq!(find(&records, "limit=1000").await.0, before);
-    let mut session = records.begin_dry_run(&definition(), Uuid::now_v7(), TODAY, false, None).unwrap();
+    let mut session =
+        records.begin_import(ImportOrder::new(&definition(), Uuid::now_v7(), TODAY, false).dry()).unwrap();
     put_all(&mut *session, &report(80, 1));
     assert!(matches!(session.commit(), Err(RecordStoreError::DryRun { .. })));
     assert_eq!(import_counts(&import(&records, &report(80, 1), false)), more, "it comes to what was said");
@@ -300,10 +302,10 @@ fn import_counts(result: &ImportResult) -> [u64; 5] {
 pub(crate) async fn one_import_at_a_time<B: Backend>() {
     let backend = B::new();
     let (records, other) = (backend.records(clock()), backend.records(clock()));
-    let mut session = records.begin_import(&definition(), Uuid::now_v7(), TODAY, false).unwrap();
+    let mut session = records.begin_import(ImportOrder::new(&definition(), Uuid::now_v7(), TODAY, false)).unwrap();
     put_all(&mut *session, &report(10, 1));
     assert!(other.is_importing("permits").unwrap());
-    let second = other.begin_import(&definition(), Uuid::now_v7(), TODAY, false).err();
+    let second = other.begin_import(ImportOrder::new(&definition(), Uuid::now_v7(), TODAY, false)).err();
     assert!(matches!(second, Some(RecordStoreError::ImportRunning { .. })), "{second:?}");
     session.commit().unwrap();
     assert!(!records.is_importing("permits").unwrap());

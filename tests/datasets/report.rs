@@ -12,7 +12,7 @@ use permitd::{
         reader::{self, ImportRow},
     },
     store::{
-        records::{ImportResult, RecordStore, Retention},
+        records::{ImportOrder, ImportResult, RecordStore, Retention},
         sqlite::records::{Settings, SqliteRecordStore},
     },
 };
@@ -49,7 +49,8 @@ impl Permits {
     fn import(&self, file: &[u8], today: Date, replace: bool) -> Result<ImportResult, Box<dyn std::error::Error>> {
         let limits = reader::Limits::default();
         let rows = reader::open(Cursor::new(file.to_vec()), REPORT, &self.definition, &limits)?;
-        let mut session = self.store.begin_import(&self.definition, Uuid::from_u128(1), today, replace)?;
+        let mut session =
+            self.store.begin_import(ImportOrder::new(&self.definition, Uuid::from_u128(1), today, replace))?;
         for row in rows {
             match row? {
                 ImportRow::Record { line, key, record } => {

@@ -35,8 +35,8 @@ use crate::{
     },
     failpoint::crash_point,
     store::records::{
-        AbsentColumn, Anew, ChangedValue, ImportResult, ImportSession, Outlook, RecordStore, RecordStoreError,
-        RowOutcome,
+        AbsentColumn, Anew, ChangedValue, ImportOrder, ImportResult, ImportSession, Outlook, RecordStore,
+        RecordStoreError, RowOutcome,
     },
 };
 
@@ -120,11 +120,11 @@ impl ImportWork {
             let anew = self.anew(&dataset).await?;
             let (work, definition) = (Arc::clone(self), Arc::clone(&definition));
             let session = blocking(move || {
-                Ok(match anew {
-                    anew if dry_run => work.records.begin_dry_run(&definition, import, work.today(), replace, anew)?,
-                    None => work.records.begin_import(&definition, import, work.today(), replace)?,
-                    Some(anew) => work.records.begin_import_anew(&definition, import, work.today(), anew)?,
-                })
+                let mut order = ImportOrder::new(&definition, import, work.today(), replace);
+                if let Some(anew) = anew {
+                    order = order.beginning_anew(anew);
+                }
+                Ok(work.records.begin_import(if dry_run { order.dry() } else { order })?)
             });
             match session.await {
                 // Whoever sent a file has gone: it waits for an import of a command, or of another server.

@@ -11,16 +11,22 @@ use super::{
 };
 use crate::dataset::{Definition, Record, Value};
 
-/// What was asked for.
-pub(in crate::store) struct Order {
-    pub(in crate::store) definition: Arc<Definition>,
-    pub(in crate::store) import_id: Uuid,
-    pub(in crate::store) today: Date,
-    pub(in crate::store) replace: bool,
-    /// Whether all that is stored is dropped, whatever it is.
-    pub(in crate::store) anew: Option<Anew>,
-    /// Whether nothing of it is ever to be seen.
-    pub(in crate::store) is_dry: bool,
+/// What an import is to do.
+#[derive(Debug, Clone)]
+pub struct ImportOrder {
+    /// The data set's definition. The data set need not exist yet.
+    pub definition: Arc<Definition>,
+    /// Nobody else's.
+    pub import_id: Uuid,
+    /// The load date of every record that is inserted or changed.
+    pub today: Date,
+    /// Whether records that the file does not hold are removed.
+    pub replace: bool,
+    /// Given where the data set is to hold what this import brings and nothing else, as if it were new: another instance, with a version
+    /// above all that there were.
+    pub anew: Option<Anew>,
+    /// Whether nothing of it is ever to be seen: it can be settled, but not committed.
+    pub is_dry: bool,
 }
 
 /// What becomes of the columns that a file does not have.
@@ -147,25 +153,22 @@ impl Counts {
     }
 }
 
-impl Order {
+impl ImportOrder {
     /// A file is to be imported into what there is.
-    pub(in crate::store) fn new(definition: &Definition, import_id: Uuid, today: Date, replace: bool) -> Self {
+    pub fn new(definition: &Definition, import_id: Uuid, today: Date, replace: bool) -> Self {
         Self { definition: Arc::new(definition.clone()), import_id, today, replace, anew: None, is_dry: false }
     }
 
-    /// Nothing is to be seen of it.
-    pub(in crate::store) fn dry(
-        definition: &Definition,
-        import_id: Uuid,
-        today: Date,
-        replace: bool,
-        anew: Option<Anew>,
-    ) -> Self {
-        let order = match anew {
-            None => Self::new(definition, import_id, today, replace),
-            Some(anew) => Self::anew(definition, import_id, today, anew),
-        };
-        Self { is_dry: true, ..order }
+    /// The same, as if there was nothing before.
+    #[must_use]
+    pub fn beginning_anew(self, anew: Anew) -> Self {
+        Self { replace: true, anew: Some(anew), ..self }
+    }
+
+    /// The same, with nothing of it to be seen.
+    #[must_use]
+    pub fn dry(self) -> Self {
+        Self { is_dry: true, ..self }
     }
 
     /// Checks that it may be committed.
@@ -190,11 +193,6 @@ impl Order {
             nulled,
             differences,
         }
-    }
-
-    /// A file is to be imported as if there was nothing.
-    pub(in crate::store) fn anew(definition: &Definition, import_id: Uuid, today: Date, anew: Anew) -> Self {
-        Self { anew: Some(anew), ..Self::new(definition, import_id, today, true) }
     }
 
     /// Checks that what is stored is what the data set is begun anew instead of.

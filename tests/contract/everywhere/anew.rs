@@ -12,7 +12,7 @@ use permitd::{
         Value,
         query::{Position, Query, Since},
     },
-    store::records::{Anew, RecordStore, RecordStoreError, Retention},
+    store::records::{Anew, ImportOrder, RecordStore, RecordStoreError, Retention},
 };
 use proptest::prelude::*;
 use uuid::Uuid;
@@ -27,7 +27,8 @@ use super::{
 use crate::support;
 
 fn anew(store: &Arc<dyn RecordStore>, rows: usize, anew: Anew) -> Result<u64, RecordStoreError> {
-    let mut session = store.begin_import_anew(&definition(), Uuid::now_v7(), TODAY, anew)?;
+    let mut session =
+        store.begin_import(ImportOrder::new(&definition(), Uuid::now_v7(), TODAY, true).beginning_anew(anew))?;
     put_all(&mut *session, &records(rows, "anew"));
     Ok(session.commit()?.version)
 }
@@ -42,7 +43,8 @@ fn what_is_removed_is_gone_everywhere_and_its_name_is_free() {
         import(store, &records(6, "filed"), false);
         import(store, &records(6, "issued"), false);
         let held = store.hold("things", Uuid::now_v7()).unwrap();
-        let refused = store.begin_import(&definition(), Uuid::now_v7(), TODAY, false).map(drop).unwrap_err();
+        let refused =
+            store.begin_import(ImportOrder::new(&definition(), Uuid::now_v7(), TODAY, false)).map(drop).unwrap_err();
         assert!(matches!(refused, RecordStoreError::ImportRunning { .. }), "{refused}");
         held.remove().unwrap();
         assert!(store.data_set("things").is_none());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use permitd::{
     clock::ManualClock,
     dataset::{Record, Value, query::Query},
-    store::records::{RecordStore, RecordStoreError},
+    store::records::{ImportOrder, RecordStore, RecordStoreError},
 };
 use uuid::Uuid;
 
@@ -38,7 +38,7 @@ pub(super) fn import(
     records: &[Record],
     replace: bool,
 ) -> permitd::store::records::ImportResult {
-    let mut session = store.begin_import(&definition(), Uuid::now_v7(), TODAY, replace).unwrap();
+    let mut session = store.begin_import(ImportOrder::new(&definition(), Uuid::now_v7(), TODAY, replace)).unwrap();
     put_all(&mut *session, records);
     session.commit().unwrap()
 }
@@ -54,7 +54,7 @@ pub(super) fn outlast_the_lease(clock: &ManualClock, store: &Arc<dyn RecordStore
 fn a_first_import_that_is_given_up_is_cleared_away_by_the_next() {
     let tables = Tables::new(&definition());
     let store: Arc<dyn RecordStore> = tables.store(ManualClock::at(beginning()), 10_000);
-    let mut session = store.begin_import(&definition(), Uuid::now_v7(), TODAY, false).unwrap();
+    let mut session = store.begin_import(ImportOrder::new(&definition(), Uuid::now_v7(), TODAY, false)).unwrap();
     put_all(&mut *session, &records(60, "given up"));
     drop(session);
     assert!(store.data_set("things").is_none() && !store.is_importing("things").unwrap());
@@ -71,7 +71,7 @@ fn a_later_import_that_is_given_up_changes_nothing() {
     let store: Arc<dyn RecordStore> = tables.store(clock, 10_000);
     import(&store, &records(60, "filed"), false);
     let before = tables.items();
-    let mut session = store.begin_import(&definition(), Uuid::now_v7(), TODAY, true).unwrap();
+    let mut session = store.begin_import(ImportOrder::new(&definition(), Uuid::now_v7(), TODAY, true)).unwrap();
     put_all(&mut *session, &records(55, "given up"));
     drop(session);
     assert_eq!(statuses(&store), vec!["filed"; 60]);
@@ -88,19 +88,19 @@ fn an_import_that_is_not_heard_of_is_overtaken_and_cannot_commit() {
     let clock = ManualClock::at(beginning());
     let (here, there): (Arc<dyn RecordStore>, Arc<dyn RecordStore>) =
         (tables.store(clock.clone(), 10_000), tables.store(clock.clone(), 10_000));
-    let mut stalled = here.begin_import(&definition(), Uuid::now_v7(), TODAY, false).unwrap();
+    let mut stalled = here.begin_import(ImportOrder::new(&definition(), Uuid::now_v7(), TODAY, false)).unwrap();
     put_all(&mut *stalled, &records(30, "stalled"));
     clock.advance_us(59 * SECOND_US);
     assert!(there.is_importing("things").unwrap());
     assert!(matches!(
-        there.begin_import(&definition(), Uuid::now_v7(), TODAY, false).err(),
+        there.begin_import(ImportOrder::new(&definition(), Uuid::now_v7(), TODAY, false)).err(),
         Some(RecordStoreError::ImportRunning { .. })
     ));
     clock.advance_us(2 * SECOND_US);
     assert!(there.is_importing("things").unwrap(), "by this clock it has run out; whether it is silent is to be seen");
     clock.advance_us(30 * SECOND_US);
     assert!(!there.is_importing("things").unwrap());
-    let mut second = there.begin_import(&definition(), Uuid::now_v7(), TODAY, false).unwrap();
+    let mut second = there.begin_import(ImportOrder::new(&definition(), Uuid::now_v7(), TODAY, false)).unwrap();
     put_all(&mut *second, &records(20, "second"));
     let refused = stalled.commit().unwrap_err().to_string();
     assert!(refused.contains("another one took its place"), "{refused}");
@@ -121,7 +121,7 @@ fn an_overtaken_import_whose_rival_has_finished_cannot_commit() {
     let clock = ManualClock::at(beginning());
     let store: Arc<dyn RecordStore> = tables.store(clock.clone(), 10_000);
     import(&store, &records(5, "filed"), false);
-    let mut stalled = store.begin_import(&definition(), Uuid::now_v7(), TODAY, false).unwrap();
+    let mut stalled = store.begin_import(ImportOrder::new(&definition(), Uuid::now_v7(), TODAY, false)).unwrap();
     put_all(&mut *stalled, &records(5, "stalled"));
     outlast_the_lease(&clock, &store);
     import(&store, &records(5, "second"), false);
@@ -157,12 +157,13 @@ fn a_table_that_is_missing_is_named_with_what_to_do() {
     let store: Arc<dyn RecordStore> = tables.store(ManualClock::at(beginning()), 10_000);
     let mut other = definition();
     other.name = "others".to_owned();
-    let refused = store.begin_import(&other, Uuid::now_v7(), TODAY, false).err().unwrap().to_string();
+    let refused = store.begin_import(ImportOrder::new(&other, Uuid::now_v7(), TODAY, false)).err().unwrap().to_string();
     assert!(refused.contains("records-others") && refused.contains("permitd aws setup"), "{refused}");
     assert!(!store.is_importing("others").unwrap(), "the lock is given back");
     let mut indexed = definition();
     indexed.indexes.push(permitd::dataset::Index { partition: "filed".to_owned(), sort: None });
-    let refused = store.begin_import(&indexed, Uuid::now_v7(), TODAY, false).err().unwrap().to_string();
+    let refused =
+        store.begin_import(ImportOrder::new(&indexed, Uuid::now_v7(), TODAY, false)).err().unwrap().to_string();
     assert!(refused.contains("by-filed") && refused.contains("permitd aws setup"), "{refused}");
 }
 

@@ -8,7 +8,7 @@ use permitd::{
         Definition, Index, Record, Value,
         query::{Filter, Format, Position, Query, SortTerm, Term, Test},
     },
-    store::records::{Export, RecordStore, RecordStoreError, Retention, Since},
+    store::records::{Export, ImportOrder, RecordStore, RecordStoreError, Retention, Since},
 };
 use uuid::Uuid;
 
@@ -76,7 +76,7 @@ fn an_import_that_dies_leaves_no_changes() {
     let clock = ManualClock::at(beginning());
     let store: Arc<dyn RecordStore> = tables.store(clock.clone(), 10_000);
     import(&store, &records(30, "filed"), false);
-    let mut session = store.begin_import(&definition(), Uuid::now_v7(), TODAY, true).unwrap();
+    let mut session = store.begin_import(ImportOrder::new(&definition(), Uuid::now_v7(), TODAY, true)).unwrap();
     put_all(&mut *session, &records(50, "given up"));
     drop(session);
     assert!(tables.items_of("changes").len() > 1, "it has written some down");
@@ -87,7 +87,7 @@ fn an_import_that_dies_leaves_no_changes() {
     assert_eq!((changes.len(), &changes[0]["key"], &changes[0]["change"]), (1, &"k030".into(), &"inserted".into()));
     assert_eq!(tables.items_of("changes").len(), 1 + 2, "what it had written is gone");
     // One that is overtaken writes on; that counts for nothing.
-    let mut stalled = store.begin_import(&definition(), Uuid::now_v7(), TODAY, false).unwrap();
+    let mut stalled = store.begin_import(ImportOrder::new(&definition(), Uuid::now_v7(), TODAY, false)).unwrap();
     put_all(&mut *stalled, &records(20, "stalled"));
     outlast_the_lease(&clock, &store);
     import(&store, &records(32, "filed"), false);
@@ -131,7 +131,7 @@ fn other_columns_end_walks_and_keep_changes() {
     narrower.load_date = Some(7);
     let mut changed = records(1, "issued");
     changed[0].values.remove(5);
-    let mut session = store.begin_import(&narrower, Uuid::now_v7(), TODAY, false).unwrap();
+    let mut session = store.begin_import(ImportOrder::new(&narrower, Uuid::now_v7(), TODAY, false)).unwrap();
     put_all(&mut *session, &changed);
     assert_eq!(session.commit().unwrap().updated, 1);
     let gone = find(&store, &Query { after: first.next, ..Query::everything(1) }).unwrap_err();
@@ -143,7 +143,7 @@ fn other_columns_end_walks_and_keep_changes() {
     let states = listed(&all_states(&store, "k001", None, 100).unwrap().unwrap());
     assert_eq!((states.len(), &states[0]["valid_from"]["version"]), (1, &1.into()));
     // Back again: what was dropped is not there any more.
-    let mut session = store.begin_import(&definition(), Uuid::now_v7(), TODAY, false).unwrap();
+    let mut session = store.begin_import(ImportOrder::new(&definition(), Uuid::now_v7(), TODAY, false)).unwrap();
     put_all(&mut *session, &records(1, "complete"));
     session.commit().unwrap();
     let changes = listed(&all_changes(&store, 1, 100).unwrap());
@@ -236,7 +236,7 @@ fn an_index_that_comes_later_finds_what_is_held() {
     let tables = Tables::new(&of_the_table);
     let store: Arc<dyn RecordStore> = tables.store(ManualClock::at(beginning()), 10_000);
     let run = |definition: &Definition, rows: &[Record]| {
-        let mut session = store.begin_import(definition, Uuid::now_v7(), TODAY, true).unwrap();
+        let mut session = store.begin_import(ImportOrder::new(definition, Uuid::now_v7(), TODAY, true)).unwrap();
         put_all(&mut *session, rows);
         session.commit().unwrap()
     };
@@ -298,7 +298,7 @@ fn what_was_lost_on_the_way_is_not_found_again() {
                 .map(|column| row.values[self::definition().column_index(&column.name).unwrap()].clone())
                 .collect();
         }
-        let mut session = store.begin_import(definition, Uuid::now_v7(), TODAY, false).unwrap();
+        let mut session = store.begin_import(ImportOrder::new(definition, Uuid::now_v7(), TODAY, false)).unwrap();
         put_all(&mut *session, &rows);
         session.commit().unwrap()
     };

@@ -8,7 +8,7 @@ use permitd::{
         Column, ColumnType, Definition, Index, Record, RecordIdRule, Value,
         query::{Position, Query},
     },
-    store::records::{ImportResult, RecordStore, RecordStoreError, Retention},
+    store::records::{ImportOrder, ImportResult, RecordStore, RecordStoreError, Retention},
 };
 use proptest::prelude::*;
 use uuid::Uuid;
@@ -117,9 +117,9 @@ fn run(store: &Arc<dyn RecordStore>, import: &Import) -> (Vec<String>, Result<Op
     let mut outcomes = Vec::new();
     let (definition, id) = (&import.definition, Uuid::from_u128(7));
     let session = if import.is_dry {
-        store.begin_dry_run(definition, id, TODAY, import.replace, None)
+        store.begin_import(ImportOrder::new(definition, id, TODAY, import.replace).dry())
     } else {
-        store.begin_import(definition, id, TODAY, import.replace)
+        store.begin_import(ImportOrder::new(definition, id, TODAY, import.replace))
     };
     let mut session = match session {
         Ok(session) => session,

@@ -14,7 +14,7 @@ use permitd::{
     clock::{Clock as _, ManualClock},
     store::{
         dynamodb::{records::DynamoRecordStore, schema},
-        records::{RecordStore, RecordStoreError},
+        records::{ImportOrder, RecordStore, RecordStoreError},
     },
 };
 use uuid::Uuid;
@@ -77,7 +77,7 @@ fn whoever_died_under_a_wrong_clock_keeps_nobody_away() {
         assert!(!store.is_importing("things").unwrap(), "{case}: it was not renewed");
         // One that has not looked before waits for as long.
         let other: Arc<dyn RecordStore> = tables.patient_store(clock(readers_us), patience);
-        let mut session = other.begin_import(&definition(), Uuid::now_v7(), TODAY, false).unwrap();
+        let mut session = other.begin_import(ImportOrder::new(&definition(), Uuid::now_v7(), TODAY, false)).unwrap();
         put_all(&mut *session, &records(5, "filed"));
         assert_eq!(session.commit().unwrap().inserted, 5, "{case}");
     }
@@ -110,7 +110,7 @@ fn whoever_lives_under_a_wrong_clock_is_not_taken_for_dead() {
                     std::thread::park_timeout(BEAT);
                 }
             });
-            let refused = store.begin_import(&definition(), Uuid::now_v7(), TODAY, false).err();
+            let refused = store.begin_import(ImportOrder::new(&definition(), Uuid::now_v7(), TODAY, false)).err();
             done.store(true, Ordering::SeqCst);
             assert!(matches!(refused, Some(RecordStoreError::ImportRunning { .. })), "{case}: {refused:?}");
         });
@@ -123,7 +123,7 @@ fn what_was_ended_by_hand_is_taken_at_once() {
     let store: Arc<dyn RecordStore> = tables.patient_store(clock(0), Duration::from_secs(3600));
     tables.hold(Uuid::from_u128(7), 0);
     assert!(!store.is_importing("things").unwrap());
-    drop(store.begin_import(&definition(), Uuid::now_v7(), TODAY, false).unwrap());
+    drop(store.begin_import(ImportOrder::new(&definition(), Uuid::now_v7(), TODAY, false)).unwrap());
     assert!(!store.is_importing("things").unwrap(), "it was given back");
 }
 

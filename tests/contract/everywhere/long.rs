@@ -9,7 +9,7 @@ use permitd::{
         cursor::{self, CursorKey},
         query::{PageStart, Query, SortTerm},
     },
-    store::records::{RecordStore, Retention, Since},
+    store::records::{ImportOrder, RecordStore, Retention, Since},
 };
 use uuid::Uuid;
 
@@ -87,7 +87,7 @@ fn a_walk_sorted_by_long_texts_comes_to_its_end() {
     let embedded: Arc<dyn RecordStore> = Arc::new(sqlite(&folder, clock.clone(), Retention::default()));
     let shared: Arc<dyn RecordStore> = tables.store(clock, 10_000);
     let import = |store: &Arc<dyn RecordStore>, records: &[Record]| {
-        let mut session = store.begin_import(&definition(), Uuid::now_v7(), TODAY, true).unwrap();
+        let mut session = store.begin_import(ImportOrder::new(&definition(), Uuid::now_v7(), TODAY, true)).unwrap();
         put_all(&mut *session, records);
         session.commit().unwrap();
     };
@@ -121,7 +121,7 @@ fn a_walk_through_long_keys_comes_to_its_end() {
     let store: Arc<dyn RecordStore> = Arc::new(sqlite(&folder, ManualClock::at(beginning()), Retention::default()));
     let long = |nth: i64| record(format!("{}{nth}", "k½".repeat(2_000)), nth, Some("y".repeat(5_000)));
     let records: Vec<Record> = (0..7).map(long).chain([record("k".to_owned(), 1, None)]).collect();
-    let mut session = store.begin_import(&definition(), Uuid::now_v7(), TODAY, false).unwrap();
+    let mut session = store.begin_import(ImportOrder::new(&definition(), Uuid::now_v7(), TODAY, false)).unwrap();
     put_all(&mut *session, &records);
     session.commit().unwrap();
     for sort in orders().into_iter().chain([Vec::new()]) {
@@ -191,7 +191,7 @@ fn identities(chars: usize) -> Vec<(String, String)> {
 fn changes_and_states_come_to_their_end(store: &Arc<dyn RecordStore>, chars: usize) {
     let identities = identities(chars);
     let import = |units: i64, identities: &[(String, String)]| {
-        let mut session = store.begin_import(&with_long_ids(), Uuid::now_v7(), TODAY, true).unwrap();
+        let mut session = store.begin_import(ImportOrder::new(&with_long_ids(), Uuid::now_v7(), TODAY, true)).unwrap();
         let record = |(key, id): &(String, String)| {
             let mut values = vec![Value::Null; with_long_ids().columns.len()];
             (values[0], values[1]) = (Value::Text(key.clone()), Value::Text(id.clone()));

@@ -12,7 +12,7 @@ use permitd::{
         query::{Facets, Format, Query, Stats},
         summary::{FacetTally, FiguresTally},
     },
-    store::records::{RecordStore, RecordStoreError, Retention},
+    store::records::{ImportOrder, RecordStore, RecordStoreError, Retention},
 };
 use proptest::prelude::*;
 use uuid::Uuid;
@@ -68,7 +68,8 @@ impl Filled {
         let shared: Arc<dyn RecordStore> = tables.store(clock.clone(), 10_000);
         for store in [&embedded, &shared] {
             for (records, replace) in [(first, false), (second, replace)] {
-                let mut session = store.begin_import(&definition(), Uuid::now_v7(), TODAY, replace).unwrap();
+                let mut session =
+                    store.begin_import(ImportOrder::new(&definition(), Uuid::now_v7(), TODAY, replace)).unwrap();
                 put_all(&mut *session, records);
                 session.commit().unwrap();
             }
@@ -250,7 +251,7 @@ proptest! {
         for (nth, (records, replace, which)) in imports.iter().enumerate() {
             // The same columns, not always the same indexes.
             for (store, definition) in [(&embedded, definition()), (&here, definitions().swap_remove(*which))] {
-                let mut session = store.begin_import(&definition, Uuid::from_u128(7), TODAY, *replace && nth > 0).unwrap();
+                let mut session = store.begin_import(ImportOrder::new(&definition, Uuid::from_u128(7), TODAY, *replace && nth > 0)).unwrap();
                 put_all(&mut *session, records);
                 session.commit().unwrap();
             }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use permitd::{
     clock::ManualClock,
-    store::records::{RecordStore, Retention},
+    store::records::{ImportOrder, RecordStore, Retention},
 };
 use proptest::prelude::*;
 use uuid::Uuid;
@@ -35,7 +35,7 @@ proptest! {
         for (nth, (records, replace, is_tried_before)) in imports.iter().enumerate() {
             if *is_tried_before {
                 // One that dies changes nothing.
-                let mut session = shared.begin_import(&definition(), Uuid::now_v7(), TODAY, true).unwrap();
+                let mut session = shared.begin_import(ImportOrder::new(&definition(), Uuid::now_v7(), TODAY, true)).unwrap();
                 put_all(&mut *session, &records[records.len() / 2..]);
             }
             let mut now = if *replace && nth > 0 { BTreeMap::new() } else { versions[versions.len() - 1].clone() };
@@ -46,7 +46,7 @@ proptest! {
                 clock.advance_us(1_000_000);
             }
             for store in [&embedded, &shared] {
-                let mut session = store.begin_import(&definition(), Uuid::now_v7(), TODAY, *replace && nth > 0).unwrap();
+                let mut session = store.begin_import(ImportOrder::new(&definition(), Uuid::now_v7(), TODAY, *replace && nth > 0)).unwrap();
                 put_all(&mut *session, records);
                 let result = session.commit().unwrap();
                 prop_assert_eq!((result.version as usize, result.changed), (versions.len() - 1, is_change));

@@ -9,7 +9,7 @@ use permitd::{
         Definition, Index, Record, Value,
         query::{Filter, Format, Query, Stats, Term, Test},
     },
-    store::records::{RecordStore, RecordStoreError, Retention},
+    store::records::{ImportOrder, RecordStore, RecordStoreError, Retention},
 };
 use uuid::Uuid;
 
@@ -56,7 +56,7 @@ fn without_status(number: usize, units: i64) -> Record {
 }
 
 fn import(store: &Arc<dyn RecordStore>, definition: &Definition, records: &[Record], replace: bool) {
-    let mut session = store.begin_import(definition, Uuid::now_v7(), TODAY, replace).unwrap();
+    let mut session = store.begin_import(ImportOrder::new(definition, Uuid::now_v7(), TODAY, replace)).unwrap();
     put_all(&mut *session, records);
     assert!(session.commit().unwrap().changed);
 }
@@ -150,7 +150,8 @@ fn records_that_are_identified_in_another_way_leave_nothing() {
 fn an_import_that_is_given_up_erases_nothing() {
     let deployment = Deployment::with_secrets();
     let (items, told) = (secrets(&deployment.tables), past(&deployment.shared));
-    let mut session = deployment.shared.begin_import(&withdrawn(), Uuid::now_v7(), TODAY, true).unwrap();
+    let mut session =
+        deployment.shared.begin_import(ImportOrder::new(&withdrawn(), Uuid::now_v7(), TODAY, true)).unwrap();
     put_all(&mut *session, &[without_status(1, 2)]);
     drop(session);
     assert_eq!((secrets(&deployment.tables), past(&deployment.shared)), (items, told));
@@ -189,7 +190,7 @@ fn what_an_import_that_died_has_not_erased_is_by_the_next() {
         let told = past(&deployment.shared);
         assert_eq!(past(&deployment.embedded), told, "it is shown to nobody meanwhile");
         // It need not change anything, nor come to its end.
-        let session = deployment.shared.begin_import(&next, Uuid::now_v7(), TODAY, false).unwrap();
+        let session = deployment.shared.begin_import(ImportOrder::new(&next, Uuid::now_v7(), TODAY, false)).unwrap();
         drop(session);
         assert_eq!(past(&deployment.shared), told);
         deployment.check();

@@ -33,8 +33,8 @@ use crate::{
         StoreError,
         dynamodb::{Dynamo, item::text, schema, unavailable},
         records::{
-            ImportResult, ImportSession, Outlook, RecordStoreError, RowOutcome,
-            outcome::{Absent, Columns, Counts, Effects, Order},
+            ImportOrder, ImportResult, ImportSession, Outlook, RecordStoreError, RowOutcome,
+            outcome::{Absent, Columns, Counts, Effects},
             past::Kind,
             rules::{self, set},
         },
@@ -52,7 +52,7 @@ struct Probe {
 
 pub(super) struct OpenImport {
     shared: Arc<Shared>,
-    order: Order,
+    order: ImportOrder,
     dynamo: Dynamo,
     writer: Writer,
     /// Writes the table of changes.
@@ -106,7 +106,7 @@ pub(super) fn no_bridge(name: &str, error: &BridgeError) -> RecordStoreError {
 }
 
 impl OpenImport {
-    pub(super) fn begin(shared: Arc<Shared>, order: Order) -> Result<Self, RecordStoreError> {
+    pub(super) fn begin(shared: Arc<Shared>, order: ImportOrder) -> Result<Self, RecordStoreError> {
         let name = order.definition.name.clone();
         rules::check_name(&name)?;
         let bridge = Arc::new(Bridge::start("records-import").map_err(|error| no_bridge(&name, &error))?);
@@ -378,7 +378,7 @@ impl ImportSession for OpenImport {
 }
 
 /// What the definition of an import is to the stored one.
-fn columns(stored: Option<&Manifest>, order: &Order) -> Result<Columns, RecordStoreError> {
+fn columns(stored: Option<&Manifest>, order: &ImportOrder) -> Result<Columns, RecordStoreError> {
     let Some(stored) = stored.filter(|_| order.anew.is_none()) else { return Ok(Columns::New) };
     let (before, now) = (stored.layout.definition(), &order.definition);
     if rules::same_columns(before, now) {

@@ -41,7 +41,6 @@ use std::{
 };
 
 use async_trait::async_trait;
-use jiff::civil::Date;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
@@ -54,7 +53,6 @@ use super::{
 use crate::{
     clock::SharedClock,
     dataset::{
-        Definition,
         query::{Facets, PageStart, Query, Stats},
         summary::{Facet, Figures},
     },
@@ -62,8 +60,8 @@ use crate::{
         StoreError,
         dynamodb::item::text,
         records::{
-            Anew, DataSet, Export, Held, ImportSession, Page, Past, RecordReader, RecordStore, RecordStoreError,
-            Retention, Since, Summary, cache, outcome::Order, rules,
+            DataSet, Export, Held, ImportOrder, ImportSession, Page, Past, RecordReader, RecordStore, RecordStoreError,
+            Retention, Since, Summary, cache, rules,
         },
     },
 };
@@ -251,37 +249,7 @@ impl RecordStore for DynamoRecordStore {
         history::history(&self.shared, data_set, (key, record_id), after, limit).await
     }
 
-    fn begin_import(
-        &self,
-        definition: &Definition,
-        import_id: Uuid,
-        today: Date,
-        replace: bool,
-    ) -> Result<Box<dyn ImportSession>, RecordStoreError> {
-        let order = Order::new(definition, import_id, today, replace);
-        Ok(Box::new(import::OpenImport::begin(Arc::clone(&self.shared), order)?))
-    }
-
-    fn begin_import_anew(
-        &self,
-        definition: &Definition,
-        import_id: Uuid,
-        today: Date,
-        anew: Anew,
-    ) -> Result<Box<dyn ImportSession>, RecordStoreError> {
-        let order = Order::anew(definition, import_id, today, anew);
-        Ok(Box::new(import::OpenImport::begin(Arc::clone(&self.shared), order)?))
-    }
-
-    fn begin_dry_run(
-        &self,
-        definition: &Definition,
-        import_id: Uuid,
-        today: Date,
-        replace: bool,
-        anew: Option<Anew>,
-    ) -> Result<Box<dyn ImportSession>, RecordStoreError> {
-        let order = Order::dry(definition, import_id, today, replace, anew);
+    fn begin_import(&self, order: ImportOrder) -> Result<Box<dyn ImportSession>, RecordStoreError> {
         Ok(Box::new(import::OpenImport::begin(Arc::clone(&self.shared), order)?))
     }
 

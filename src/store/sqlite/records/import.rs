@@ -17,8 +17,8 @@ use crate::{
     dataset::{ColumnType, Record, RecordIdRule, Value, figures::TableTally},
     private::{self, FilePlace},
     store::records::{
-        DataSet, ImportResult, ImportSession, LastImport, Outlook, RecordStoreError, RowOutcome,
-        outcome::{Absent, Columns, Counts, Effects, Order},
+        DataSet, ImportOrder, ImportResult, ImportSession, LastImport, Outlook, RecordStoreError, RowOutcome,
+        outcome::{Absent, Columns, Counts, Effects},
         rules::{self, set},
         seen::Seen,
     },
@@ -47,7 +47,7 @@ pub(super) struct OpenImport {
     shared: Arc<Shared>,
     path: PathBuf,
     connection: Connection,
-    order: Order,
+    order: ImportOrder,
     stored: Option<DataSet>,
     columns: Columns,
     /// Whether the table was empty when the import began: there is nothing to compare with.
@@ -97,7 +97,7 @@ pub(super) fn is_running(shared: &Shared, name: &str) -> Result<bool, RecordStor
 }
 
 impl OpenImport {
-    pub(super) fn begin(shared: Arc<Shared>, order: Order) -> Result<Self, RecordStoreError> {
+    pub(super) fn begin(shared: Arc<Shared>, order: ImportOrder) -> Result<Self, RecordStoreError> {
         let name = order.definition.name.clone();
         let path = shared.path(&name)?;
         let failed = |error: rusqlite::Error| {

@@ -36,7 +36,6 @@ use std::{
 };
 
 use async_trait::async_trait;
-use jiff::civil::Date;
 use rusqlite::OpenFlags;
 use uuid::Uuid;
 
@@ -48,14 +47,13 @@ use self::{
 use crate::{
     clock::SharedClock,
     dataset::{
-        Definition,
         query::{Facets, PageStart, Query, Stats},
         summary::{Facet, Figures},
     },
     private::{self, FilePlace},
     store::records::{
-        Anew, DataSet, Export, Held, ImportSession, Page, Past, RecordReader, RecordStore, RecordStoreError, Retention,
-        Since, Summary, cache, outcome::Order, rules,
+        DataSet, Export, Held, ImportOrder, ImportSession, Page, Past, RecordReader, RecordStore, RecordStoreError,
+        Retention, Since, Summary, cache, rules,
     },
 };
 
@@ -199,37 +197,7 @@ impl RecordStore for SqliteRecordStore {
             .await
     }
 
-    fn begin_import(
-        &self,
-        definition: &Definition,
-        import_id: Uuid,
-        today: Date,
-        replace: bool,
-    ) -> Result<Box<dyn ImportSession>, RecordStoreError> {
-        let order = Order::new(definition, import_id, today, replace);
-        Ok(Box::new(import::OpenImport::begin(Arc::clone(&self.shared), order)?))
-    }
-
-    fn begin_import_anew(
-        &self,
-        definition: &Definition,
-        import_id: Uuid,
-        today: Date,
-        anew: Anew,
-    ) -> Result<Box<dyn ImportSession>, RecordStoreError> {
-        let order = Order::anew(definition, import_id, today, anew);
-        Ok(Box::new(import::OpenImport::begin(Arc::clone(&self.shared), order)?))
-    }
-
-    fn begin_dry_run(
-        &self,
-        definition: &Definition,
-        import_id: Uuid,
-        today: Date,
-        replace: bool,
-        anew: Option<Anew>,
-    ) -> Result<Box<dyn ImportSession>, RecordStoreError> {
-        let order = Order::dry(definition, import_id, today, replace, anew);
+    fn begin_import(&self, order: ImportOrder) -> Result<Box<dyn ImportSession>, RecordStoreError> {
         Ok(Box::new(import::OpenImport::begin(Arc::clone(&self.shared), order)?))
     }
 

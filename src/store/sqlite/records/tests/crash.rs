@@ -122,7 +122,7 @@ fn imports_into_the_folder_of_the_environment() {
     let settings =
         Settings { directory: folder.into(), cache_bytes: 1 << 20, ..settings(&tempfile::tempdir().unwrap()) };
     let store = SqliteRecordStore::open(settings, SystemClock::shared()).unwrap();
-    let mut session = store.begin_import(&definition(), Uuid::from_u128(8), TODAY, true).unwrap();
+    let mut session = store.begin_import(ImportOrder::new(&definition(), Uuid::from_u128(8), TODAY, true)).unwrap();
     put_all(&mut *session, &long_records("b"));
     println!("\nall rows are in");
     session.commit().unwrap();

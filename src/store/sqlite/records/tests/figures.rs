@@ -60,6 +60,6 @@ fn figures_of_another_version_and_damaged_ones_are_not_shown() {
     run(&store, "UPDATE state SET version = 1; UPDATE figures SET document = '{\"version\":1'");
     let damaged = store.another();
     assert_eq!((status(&damaged), damaged.data_set("things").unwrap().records), (None, 40));
-    damaged.begin_import(&definition(), Uuid::from_u128(8), TODAY, false).unwrap().commit().unwrap();
+    damaged.begin_import(ImportOrder::new(&definition(), Uuid::from_u128(8), TODAY, false)).unwrap().commit().unwrap();
     assert_eq!(status(&damaged).as_deref(), Some("filed"));
 }

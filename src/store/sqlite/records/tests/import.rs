@@ -9,7 +9,8 @@ fn the_same_file_again_changes_nothing() {
     let first = store.import(&definition(), &records);
     assert_eq!((first.version, first.changed, first.inserted), (1, true, 3));
 
-    let mut session = store.store.begin_import(&definition(), Uuid::from_u128(8), date(2027, 1, 1), true).unwrap();
+    let mut session =
+        store.store.begin_import(ImportOrder::new(&definition(), Uuid::from_u128(8), date(2027, 1, 1), true)).unwrap();
     assert_eq!(put_all(&mut *session, &records), [RowOutcome::Unchanged; 3]);
     let second = session.commit().unwrap();
     assert_eq!((second.version, second.changed, second.unchanged), (1, false, 3));
@@ -21,7 +22,8 @@ fn the_same_file_again_changes_nothing() {
 fn a_changed_row_is_updated_and_dated() {
     let store = Store::new();
     store.import(&definition(), &[record("1", "filed", 100), record("2", "filed", 200)]);
-    let mut session = store.store.begin_import(&definition(), Uuid::from_u128(8), date(2027, 1, 1), false).unwrap();
+    let mut session =
+        store.store.begin_import(ImportOrder::new(&definition(), Uuid::from_u128(8), date(2027, 1, 1), false)).unwrap();
     let outcomes =
         put_all(&mut *session, &[record("1", "issued", 100), record("2", "filed", 200), record("2", "new", 1)]);
     assert_eq!(outcomes, [RowOutcome::Updated, RowOutcome::Unchanged, RowOutcome::Inserted]);
@@ -69,7 +71,7 @@ fn a_dropped_import_leaves_everything_as_it_was() {
 fn one_import_at_a_time_in_any_process() {
     let store = Store::new();
     let running = store.begin(&definition(), false);
-    let other = store.another().begin_import(&definition(), Uuid::from_u128(8), TODAY, false);
+    let other = store.another().begin_import(ImportOrder::new(&definition(), Uuid::from_u128(8), TODAY, false));
     assert!(matches!(other, Err(RecordStoreError::ImportRunning { .. })));
     drop(running);
     store.import(&definition(), &[]);
@@ -155,7 +157,8 @@ fn other_columns_take_effect_with_the_next_import() {
     row.values[3] = Value::Money(100);
     row.values[4] = Value::Null;
     row.values.push(Value::Text("94110".into()));
-    let mut session = store.store.begin_import(&changed, Uuid::from_u128(8), date(2027, 1, 1), false).unwrap();
+    let mut session =
+        store.store.begin_import(ImportOrder::new(&changed, Uuid::from_u128(8), date(2027, 1, 1), false)).unwrap();
     row.values[5] = Value::Null;
     assert_eq!(session.put(1, "1", row.clone()).unwrap(), RowOutcome::Updated);
     assert_eq!(store.data_set().definition, asked.definition);
@@ -177,7 +180,7 @@ fn other_columns_take_effect_with_the_next_import() {
 fn another_identity_needs_replacing() {
     let store = Store::new();
     store.import(&definition(), &[record("1", "filed", 100)]);
-    let refused = store.store.begin_import(&definition_with_ids(), Uuid::from_u128(8), TODAY, false);
+    let refused = store.store.begin_import(ImportOrder::new(&definition_with_ids(), Uuid::from_u128(8), TODAY, false));
     assert!(matches!(refused, Err(RecordStoreError::IdentityChanged { .. })));
     let mut session = store.begin(&definition_with_ids(), true);
     let mut row = record("2", "filed", 1);
@@ -224,7 +227,7 @@ fn names_are_file_names() {
     for name in ["", "../up", "A", "a.b", &"x".repeat(65)] {
         let mut definition = definition();
         definition.name = name.to_owned();
-        let refused = store.store.begin_import(&definition, Uuid::nil(), TODAY, false);
+        let refused = store.store.begin_import(ImportOrder::new(&definition, Uuid::nil(), TODAY, false));
         assert!(matches!(refused, Err(RecordStoreError::BadName { .. })), "{name}");
     }
 }
@@ -250,7 +253,9 @@ fn who_only_looks_whether_an_import_runs_is_in_no_imports_way() {
             }
         });
         let begun: Vec<bool> = (0..200)
-            .map(|number| store.store.begin_import(&definition(), Uuid::from_u128(number), TODAY, false).is_ok())
+            .map(|number| {
+                store.store.begin_import(ImportOrder::new(&definition(), Uuid::from_u128(number), TODAY, false)).is_ok()
+            })
             .collect();
         done.store(true, std::sync::atomic::Ordering::Relaxed);
         assert!(begun.iter().all(|begun| *begun), "{} were refused", begun.iter().filter(|begun| !**begun).count());

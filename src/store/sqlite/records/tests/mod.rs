@@ -25,7 +25,8 @@ use crate::{
         query::{self, Limits, Query},
     },
     store::records::{
-        DataSet, ImportResult, ImportSession, RecordReader, RecordStore, RecordStoreError, Retention, RowOutcome,
+        DataSet, ImportOrder, ImportResult, ImportSession, RecordReader, RecordStore, RecordStoreError, Retention,
+        RowOutcome,
         samples::{any_record, definition},
     },
 };
@@ -100,7 +101,7 @@ impl Store {
     }
 
     fn begin(&self, definition: &Definition, replace: bool) -> Box<dyn ImportSession> {
-        self.store.begin_import(definition, Uuid::from_u128(7), TODAY, replace).unwrap()
+        self.store.begin_import(ImportOrder::new(definition, Uuid::from_u128(7), TODAY, replace)).unwrap()
     }
 
     fn import(&self, definition: &Definition, records: &[Record]) -> ImportResult {
