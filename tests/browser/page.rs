@@ -36,7 +36,7 @@ pub(crate) struct Browser {
     /// Which page of the browser it is.
     session: String,
     /// What holds its cookies.
-    context: String,
+    context: Rc<str>,
     pub(crate) look: Look,
     pub(super) pictures: usize,
     is_judged: bool,
@@ -51,18 +51,26 @@ impl Browser {
     /// The same for somebody who looks like this.
     pub(crate) fn open_as(look: Look, url: &str) -> Option<Self> {
         let chromium = Rc::new(RefCell::new(Chromium::start()?));
-        Some(Self::within(chromium, look, url))
+        Some(Self::within(chromium, None, look, url))
     }
 
     /// Opens an address for somebody else, who shares nothing with whoever looks at this page.
     pub(crate) fn beside(&self, look: Look, url: &str) -> Self {
-        Self::within(Rc::clone(&self.chromium), look, url)
+        Self::within(Rc::clone(&self.chromium), None, look, url)
     }
 
-    fn within(chromium: Rc<RefCell<Chromium>>, look: Look, url: &str) -> Self {
+    /// Opens an address in another tab of the same person.
+    pub(crate) fn another_tab(&self, url: &str) -> Self {
+        Self::within(Rc::clone(&self.chromium), Some(&self.context), self.look.clone(), url)
+    }
+
+    fn within(chromium: Rc<RefCell<Chromium>>, of: Option<&Rc<str>>, look: Look, url: &str) -> Self {
         let ask = |method: &str, params: Value| chromium.borrow_mut().ask(None, method, &params).unwrap();
-        let context = ask("Target.createBrowserContext", json!({}))["browserContextId"].as_str().unwrap().to_owned();
-        let target = ask("Target.createTarget", json!({ "url": "about:blank", "browserContextId": context }));
+        let context = match of {
+            Some(context) => Rc::clone(context),
+            None => ask("Target.createBrowserContext", json!({}))["browserContextId"].as_str().unwrap().into(),
+        };
+        let target = ask("Target.createTarget", json!({ "url": "about:blank", "browserContextId": *context }));
         let attached = json!({ "targetId": target["targetId"], "flatten": true });
         let session = ask("Target.attachToTarget", attached)["sessionId"].as_str().unwrap().to_owned();
         let frame = target["targetId"].as_str().unwrap();
@@ -307,13 +315,16 @@ impl Browser {
     pub(crate) fn close(mut self) {
         self.judge();
         let chromium = Rc::clone(&self.chromium);
-        let context = json!({ "browserContextId": self.context });
+        let context = Rc::clone(&self.context);
         drop(self);
         match Rc::try_unwrap(chromium) {
             Ok(chromium) => chromium.into_inner().end(),
-            Err(chromium) => {
+            // Of several tabs of one person, the last one takes along what the browser knows of them.
+            Err(chromium) if Rc::strong_count(&context) == 1 => {
+                let context = json!({ "browserContextId": *context });
                 chromium.borrow_mut().ask(None, "Target.disposeBrowserContext", &context).unwrap();
             }
+            Err(_) => {}
         }
     }
 }

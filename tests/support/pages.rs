@@ -82,6 +82,13 @@ impl<'a> Browser<'a> {
 
     /// One request, which is led nowhere.
     pub(crate) async fn ask(&self, method: Method, path: &str, form: Option<&Form>) -> Page {
+        // As browsers do: pages at secret addresses tell them to say nothing.
+        let own = self.app.url("");
+        self.ask_from(if path.contains("/links/") { "null" } else { own.as_str() }, method, path, form).await
+    }
+
+    /// The same with a form of this origin.
+    pub(crate) async fn ask_from(&self, origin: &str, method: Method, path: &str, form: Option<&Form>) -> Page {
         let cookies: Vec<String> =
             self.cookies.lock().unwrap().iter().map(|(name, value)| format!("{name}={value}")).collect();
         let mut request = self.client.request(method, self.app.url(path));
@@ -91,9 +98,6 @@ impl<'a> Browser<'a> {
         }
         if let Some(form) = form {
             let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(&form.fields).finish();
-            // As browsers do: pages at secret addresses tell them to say nothing.
-            let own = self.app.url("");
-            let origin = if path.contains("/links/") { "null" } else { own.as_str() };
             request = request.header("origin", origin);
             request = request.header("content-type", "application/x-www-form-urlencoded").body(body);
         }

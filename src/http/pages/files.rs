@@ -38,6 +38,7 @@ static PAGES: &[Folder] = &folders![
     "admin/plans",
     "admin/sent_file",
     "admin/tokens",
+    "again",
     "docs",
     "docs/reference",
     "docs/reference/operation",

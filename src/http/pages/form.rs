@@ -33,16 +33,40 @@ impl Form {
     ///
     /// # Errors
     /// 403 when it comes from elsewhere, or from a page that another session was shown; those of a body.
-    pub(super) async fn read<W: Visitor>(
-        request: &HttpRequest,
-        payload: Payload,
-        service: &Service,
-    ) -> Result<Self, Problem> {
-        let bytes = bytes_of(request, payload, W::FORM_BYTES_MAX).await?;
-        let fields = form_urlencoded::parse(&bytes).take(FIELDS_MAX);
-        let form = Self(fields.map(|(name, value)| (name.into_owned(), Zeroizing::new(value.into_owned()))).collect());
-        check_source(request, service, form.raw("csrf").unwrap_or_default())?;
+    async fn read<W: Visitor>(request: &HttpRequest, payload: Payload, service: &Service) -> Result<Self, Problem> {
+        let form = Self::received(request, payload, W::FORM_BYTES_MAX).await?;
+        form.check_source(request, service)?;
         Ok(form)
+    }
+
+    /// Reads a form that may come from anywhere.
+    ///
+    /// # Errors
+    /// Those of a body.
+    pub(super) async fn received(request: &HttpRequest, payload: Payload, bytes_max: usize) -> Result<Self, Problem> {
+        let bytes = bytes_of(request, payload, bytes_max).await?;
+        let fields = form_urlencoded::parse(&bytes);
+        if fields.clone().nth(FIELDS_MAX).is_some() {
+            let detail = format!("the form may have at most {FIELDS_MAX} fields");
+            return Err(Problem::new(ProblemCode::BodyTooLarge, detail));
+        }
+        Ok(Self(fields.map(|(name, value)| (name.into_owned(), Zeroizing::new(value.into_owned()))).collect()))
+    }
+
+    /// As the function of that name, by the token in the form.
+    ///
+    /// # Errors
+    /// 403.
+    pub(super) fn check_source(&self, request: &HttpRequest, service: &Service) -> Result<(), Problem> {
+        check_source(request, service, self.raw("csrf").unwrap_or_default())
+    }
+
+    /// What was typed and pressed, for a page that sends it again. None where a secret is among it.
+    pub(super) fn open_fields(&self) -> Option<Vec<(&str, &str)>> {
+        const OF_THE_PAGE: [&str; 2] = ["csrf", "once"];
+        let fields = self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let typed: Vec<_> = fields.filter(|(name, _)| !OF_THE_PAGE.contains(name)).collect();
+        typed.iter().all(|(name, _)| !SECRETS.contains(name)).then_some(typed)
     }
 
     /// Reads a form that whoever comes may send.

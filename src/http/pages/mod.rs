@@ -3,6 +3,7 @@
 
 mod about;
 mod admin;
+mod again;
 mod assets;
 mod counters;
 mod docs;

@@ -8,13 +8,14 @@ use actix_web::{
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{
+    again,
     flash::Flash,
     form::Form,
     language::Language,
     packed, problem,
     visit::{Refusal, Shown, Visit, Visitor, led_to},
 };
-use crate::http::{cookie::Cookie, method, state::Service};
+use crate::http::{ProblemCode, cookie::Cookie, method, state::Service};
 
 /// Longest address that somebody is led back to after they have signed in, bytes.
 const RETURN_BYTES_MAX: usize = 1024;
@@ -45,9 +46,22 @@ where
         let handler = handler.clone();
         async move {
             let shown = async {
-                let visit = Visit::open(&request).await?;
-                let form = Form::read::<W>(&request, payload.into_inner(), &visit.service).await?;
-                handler(visit, form).await
+                let payload = payload.into_inner();
+                let visit = match (Visit::<W>::open(&request).await, request.app_data::<web::Data<Service>>()) {
+                    (Err(Refusal::SignIn), Some(service)) => {
+                        return again::signed_out::<W>(&request, payload, service).await;
+                    }
+                    (visit, _) => visit?,
+                };
+                let form = Form::received(&request, payload, W::FORM_BYTES_MAX).await?;
+                match form.check_source(&request, &visit.service) {
+                    Ok(()) => handler(visit, form).await,
+                    Err(problem) if problem.code() == ProblemCode::FormOver => {
+                        let shown = again::over(&request, &visit.service, &form).await?;
+                        shown.ok_or(Refusal::Problem(problem))
+                    }
+                    Err(problem) => Err(problem.into()),
+                }
             };
             answered(&request, shown.await)
         }

@@ -14,27 +14,7 @@ use crate::{
 };
 
 /// A data set of three columns.
-pub(crate) const THINGS: &str = r#"
-    name = "things"
-    title = "Things"
-    record_id = "record_id"
-    [key]
-    column = "tag"
-    [[column]]
-    name = "tag"
-    headers = ["Tag"]
-    [[column]]
-    name = "record_id"
-    type = "integer"
-    import = true
-    [[column]]
-    name = "colour"
-    headers = ["Colour"]
-    [[column]]
-    name = "height"
-    type = "integer"
-    headers = ["Height"]
-"#;
+pub(crate) const THINGS: &str = include_str!("../../datasets/things.toml");
 
 /// A server with so many things, and a key that reads them.
 pub(crate) struct Things {

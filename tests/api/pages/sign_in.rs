@@ -193,6 +193,56 @@ async fn a_session_that_has_ended_says_so() {
 }
 
 #[tokio::test]
+async fn what_is_typed_while_a_session_ends_is_not_lost() {
+    let app = TestApp::start().await;
+    member(&app, ANA).await;
+    let browser = Browser::reading(&app, "de");
+    let sign_in_again = async || {
+        let form = browser.open("/sign-in").await.form("Anmelden").with("email", ANA).with("password", PASSWORD);
+        browser.send(&form).await.expect(200);
+    };
+    sign_in_again().await;
+    let typed = browser.open("/home/keys/new").await.form("Schlüssel machen").with("label", "\"Büro\" <b>");
+    let ended = app.send(app.request(Method::DELETE, "/me/sessions").bearer_auth(sign_in(&app, ANA).await)).await;
+    ended.expect(200);
+    // Another site learns and keeps nothing.
+    let kept = browser.ask_from("https://elsewhere.example", Method::POST, &typed.action, Some(&typed)).await;
+    assert!(!kept.html.contains("Büro"), "{}", kept.html);
+    let out = browser.send(&typed).await.expect(401);
+    out.shows("Ihre Sitzung ist beendet").shows("was Sie eingegeben haben, ist auf dieser Seite noch da");
+    let again = out.form("Noch einmal senden");
+    let label = ("label".to_owned(), "\"Büro\" <b>".to_owned());
+    assert!(again.fields.contains(&label) && again.action == typed.action, "{again:?}");
+    // As long as nobody has signed in, it stays as it is.
+    assert!(browser.send(&again).await.expect(401).form("Noch einmal senden").fields.contains(&label));
+    sign_in_again().await;
+    let asked = browser.send(&again).await.expect(403);
+    asked.shows("Noch einmal senden?").shows("Es ist noch nichts geschehen");
+    assert!(!browser.open("/home").await.says("Büro"), "nothing is done unasked");
+    browser.send(&asked.form("Noch einmal senden")).await.expect(200);
+    browser.open("/home").await.expect(200).shows("\"Büro\" <b>");
+}
+
+#[tokio::test]
+async fn what_is_secret_is_never_kept_for_later() {
+    let app = TestApp::start().await;
+    member(&app, ANA).await;
+    let browser = Browser::new(&app);
+    browser.sign_in(ANA, PASSWORD).await.expect(200);
+    let form = browser.open("/home/security").await.form("Change the password");
+    let form =
+        form.with("current", PASSWORD).with("new", "another long password").with("repeated", "another long password");
+    app.send(app.request(Method::DELETE, "/me/sessions").bearer_auth(sign_in(&app, ANA).await)).await.expect(200);
+    let out = browser.send(&form).await.expect(200);
+    assert_eq!(out.path, "/sign-in");
+    assert!(!out.html.contains("another long password") && !out.html.contains(PASSWORD));
+    // A form of more fields than any page has is refused as a whole.
+    let many =
+        (0..2_001).fold(browser.open("/sign-in").await.form("Sign in"), |form, nth| form.ticked("x", &nth.to_string()));
+    browser.send(&many).await.expect(413);
+}
+
+#[tokio::test]
 async fn with_a_token_nobody_is_led_around() {
     let app = TestApp::start().await;
     member(&app, ANA).await;

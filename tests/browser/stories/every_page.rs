@@ -99,6 +99,7 @@ const PAGES: &[Known] = pages![
 
 /// Pages that an address alone does not lead to, and the story that has looked at them.
 const TOLD_ELSEWHERE: &[(&str, &str, &str)] = &[
+    ("again", "invited.rs", "accessible(\"a form again, the session over\")"),
     ("home/codes", "second_factor.rs", "accessible(\"recovery codes\")"),
     ("sign_in/code", "second_factor.rs", "accessible(\"the code is asked for\")"),
 ];

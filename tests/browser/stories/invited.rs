@@ -95,12 +95,50 @@ async fn whoever_is_disabled_meanwhile_is_signed_out() {
     let disabled = json!({ "status": "disabled" });
     server.send(reqwest::Method::PATCH, &format!("/users/{user}"), &disabled).await;
     browser.fill("Name (optional)", "laptop");
-    browser.follow("Make the key");
-    browser.sees("Password");
     browser.expect(Kind::Failed, "401 POST");
-    browser.fill("E-mail address", "ana@example.org");
-    browser.fill("Password", PASSWORD);
-    browser.loads(|browser| browser.press_key("Enter"));
-    browser.sees("The address or the password is wrong.");
+    browser.follow("Make the key");
+    browser.sees("Your session has ended");
+    let mut tab = browser.another_tab(&format!("{}/sign-in", server.told("url")));
+    tab.expect(Kind::Failed, "401 POST");
+    tab.fill("E-mail address", "ana@example.org");
+    tab.fill("Password", PASSWORD);
+    tab.loads(|tab| tab.press_key("Enter"));
+    tab.sees("The address or the password is wrong.");
+    tab.close();
+    browser.follow("Send again");
+    browser.sees("Your session has ended");
+    browser.close();
+}
+
+/// Somebody is asked to sign in when they send a form: they do so in another tab, come back, and what they typed is still there.
+#[tokio::test]
+async fn what_was_typed_outlasts_a_session() {
+    let server = Server::start();
+    let user = server.invite(&json!({ "email": "ana@example.org", "name": "Ana Ito" })).await;
+    let Some(mut browser) = Browser::open(&server.link("ana@example.org").await) else { return };
+    browser.fill("New password", PASSWORD);
+    browser.follow("Set password and sign in");
+    browser.follow("New key");
+    browser.fill("Name (optional)", "The report <b>of Mondays</b>");
+    server.send(reqwest::Method::DELETE, &format!("/users/{user}/sessions"), &json!({})).await;
+    browser.expect(Kind::Failed, "401 POST");
+    browser.follow("Make the key");
+    browser.accessible("a form again, the session over");
+    browser.click("What is sent");
+    browser.sees("The report <b>of Mondays</b>");
+    let mut tab = browser.another_tab(&format!("{}/sign-in", server.told("url")));
+    tab.fill("E-mail address", "ana@example.org");
+    tab.fill("Password", PASSWORD);
+    tab.follow("Sign in");
+    tab.sees("Hello, Ana Ito");
+    browser.expect(Kind::Failed, "403 POST");
+    browser.follow("Send again");
+    browser.sees("Send it again?");
+    browser.accessible("a form again, signed in meanwhile");
+    browser.follow("Send again");
+    browser.sees("Your new key");
+    tab.go(&format!("{}/home", server.told("url")));
+    tab.sees("The report <b>of Mondays</b>");
+    tab.close();
     browser.close();
 }

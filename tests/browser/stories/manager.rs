@@ -13,27 +13,7 @@ use crate::{
     server::{Server, Table},
 };
 
-const THINGS: &str = r#"
-name = "things"
-title = "Things"
-record_id = "record_id"
-[key]
-column = "tag"
-[[column]]
-name = "tag"
-headers = ["Tag"]
-[[column]]
-name = "record_id"
-type = "integer"
-import = true
-[[column]]
-name = "colour"
-headers = ["Colour"]
-[[column]]
-name = "height"
-type = "integer"
-headers = ["Height"]
-"#;
+const THINGS: &str = include_str!("../../datasets/things.toml");
 /// Records that the data set has at first. Of one row more, one that cannot be a record is less than the guard minds.
 const THINGS_AT_FIRST: usize = 120;
 /// The place where an import stands still before it is committed, for longer than any story.

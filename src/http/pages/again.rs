@@ -1,0 +1,52 @@
+//! A form that cannot be believed any more, since whoever sent it was signed out or in meanwhile: it is shown again, with what was typed.
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    dev::Payload,
+    http::{StatusCode, uri::PathAndQuery},
+};
+use serde_json::{Value, json};
+
+use super::{
+    form::Form,
+    visit::{Anyone, Refusal, Shown, Visit, Visitor},
+};
+use crate::http::{ProblemCode, cookie::Cookie, signed_in::is_same_origin, state::Service};
+
+/// The longest form that is kept for somebody who is signed out, bytes.
+const SIGNED_OUT_BYTES_MAX: usize = 64 << 10;
+
+/// What becomes of a form whose visitor has to sign in first. It is shown again where a session has ended, and as long as it has no secret.
+///
+/// # Errors
+/// That they have to sign in, where it is not shown again.
+pub(super) async fn signed_out<W: Visitor>(request: &HttpRequest, payload: Payload, service: &Service) -> Shown {
+    let had_session = Cookie::SESSION.read(request.headers(), &service.public_url).is_some();
+    if !had_session || !is_same_origin(request, &service.public_url) {
+        return Err(Refusal::SignIn);
+    }
+    let bytes_max = W::FORM_BYTES_MAX.min(SIGNED_OUT_BYTES_MAX);
+    let Ok(form) = Form::received(request, payload, bytes_max).await else { return Err(Refusal::SignIn) };
+    shown(request, &form, true).await?.ok_or(Refusal::SignIn)
+}
+
+/// A form of a page that another session was shown, shown again for this one. None where another site may have sent it, or where it has a
+/// secret, which no page shows again.
+///
+/// # Errors
+/// As of a page.
+pub(super) async fn over(
+    request: &HttpRequest,
+    service: &Service,
+    form: &Form,
+) -> Result<Option<HttpResponse>, Refusal> {
+    if is_same_origin(request, &service.public_url) { shown(request, form, false).await } else { Ok(None) }
+}
+
+async fn shown(request: &HttpRequest, form: &Form, signed_out: bool) -> Result<Option<HttpResponse>, Refusal> {
+    let Some(fields) = form.open_fields() else { return Ok(None) };
+    let fields: Vec<Value> = fields.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect();
+    let status = if signed_out { StatusCode::UNAUTHORIZED } else { ProblemCode::FormOver.status() };
+    let context = json!({ "signed_out": signed_out, "fields": fields, "target": request.uri().path_and_query().map(PathAndQuery::as_str) });
+    Visit::<Anyone>::open(request).await?.page_as(status, "again/page.html", &context).map(Some)
+}
