@@ -107,7 +107,7 @@ fn released_events() -> Vec<(&'static str, Event)> {
     let issued = |bounds: KeyBounds| Event::ApiKeyIssued {
         key_id,
         hash: key.hash(),
-        last_four: key.last_four(),
+        last_four: "oqmJ".to_owned(),
         secret_version: 1,
         invitation: Some(invitation),
         label: Some(known("laptop")),

@@ -72,7 +72,9 @@ impl Measured {
 pub(crate) fn measure(plan: &Plan) -> Outcome<Vec<Finding>> {
     let mut world = World::new(plan)?;
     let pages = pages(&world);
-    if let Some(folder) = folders().find(|folder| *folder != ANSWERED && !pages.iter().any(|page| page.template == *folder)) {
+    if let Some(folder) =
+        folders().find(|folder| *folder != ANSWERED && !pages.iter().any(|page| page.template == *folder))
+    {
         return Err(format!("the page {folder} is not measured").into());
     }
     let constant = Server::constant(CONSTANT_BYTES, &plan.scratch)?;

@@ -140,7 +140,7 @@ pub enum Event {
         key_id: KeyId,
         /// The SHA-256 of the key.
         hash: KeyHash,
-        /// The last four characters of its secret.
+        /// The last four characters of the key, by which people tell keys apart; of its secret where it was made when these were taken.
         last_four: String,
         /// Which server secret it was derived from.
         secret_version: u32,

@@ -44,7 +44,7 @@ pub struct NewKey {
     pub id: KeyId,
     /// The SHA-256 of the key.
     pub hash: KeyHash,
-    /// The last four characters of its secret.
+    /// The last four characters of the key, by which people tell keys apart.
     pub last_four: String,
     /// Which server secret it was derived from.
     pub secret_version: u32,
@@ -59,7 +59,7 @@ pub struct Key {
     pub version: u64,
     /// The SHA-256 of the key.
     pub hash: KeyHash,
-    /// The last four characters of its secret.
+    /// The last four characters of the key, by which people tell keys apart.
     pub last_four: String,
     /// Which server secret it was derived from.
     pub secret_version: u32,

@@ -190,7 +190,7 @@ pub struct KeyRow {
     /// The SHA-256 of the key.
     #[serde(skip)]
     pub hash: KeyHash,
-    /// The last four characters of its secret.
+    /// The last four characters of the key, by which people tell keys apart.
     pub last_four: String,
     /// What its owner calls it.
     pub label: Option<String>,

@@ -130,7 +130,7 @@ pub struct KeyLeak {
     pub what: &'static str,
     /// The public id of the key or session.
     pub key_id: String,
-    /// The last four characters of a key's secret.
+    /// The last four characters of the key.
     pub last_four: String,
     /// The owner's id.
     pub user: String,
@@ -201,7 +201,7 @@ pub struct QuotaSpent {
 pub struct KeyTold {
     /// Its public id.
     pub id: String,
-    /// The last four characters of its secret.
+    /// The last four characters of the key, by which people tell keys apart.
     pub last_four: String,
     /// What its owner calls it.
     #[serde(skip_serializing_if = "Option::is_none")]
