@@ -154,7 +154,7 @@ const STATES: &[Pictured] = &[
     at!("admin-data", "/admin/data", "trees"),
     at!("admin-data-set", "/admin/data/trees", "Trees"),
     at!("admin-mail", "/admin/mail", "Mail"),
-    at!("admin-undone", "/admin/undone", "Undone"),
+    at!("admin-undone", "/admin/undone", "Failed tasks"),
     at!("admin-events", "/admin/events", "Ana Ito"),
     at!("admin-health", "/admin/health", "Where things are kept"),
 ];

@@ -135,7 +135,7 @@ fn a_bad_row_is_told_by_line_column_value_and_reason() {
     assert_eq!(
         told,
         [
-            r##"2 #1 file_date="31/31/2016": expected a date such as 2016-12-01 or 12/31/2016"##,
+            r##"2 #1 file_date="31/31/2016": there is no such day, read with the month before the day"##,
             r##"2 #1 estimated_cost="much": expected an amount such as 4000 or 4000.50"##,
             r##"3 - application_number="": is blank, and every row needs a value here"##,
             r##"4 #3 lot="#REF!": the cell holds #REF!"##,

@@ -46,6 +46,12 @@ pub(in crate::dataset) enum CellError {
     Point,
     #[error("expected a date such as 2016-12-01 or {0}")]
     Date(&'static str),
+    #[error("there is no such day{0}")]
+    NoSuchDay(&'static str),
+    #[error("expected a number such as 37,78: decimals are written with a comma here")]
+    NumberWithComma,
+    #[error("expected an amount such as 4000 or 4000,50: decimals are written with a comma here")]
+    MoneyWithComma,
     #[error("expected a number, and the cell holds a time of day or a duration")]
     Clock,
     #[error("begins with zeros, which a number would lose: make the column a text")]
@@ -95,14 +101,23 @@ pub(in crate::dataset) fn value_of(
         ColumnType::Text => Value::Text(text_of(cell)?.into_owned()),
         ColumnType::Integer => Value::Integer(integer(cell, reading)?),
         ColumnType::Money => {
-            let (cents, exact) = cents(cell, reading)?;
+            let (cents, exact) = cents(cell, reading).map_err(|error| in_marks(error, reading.marks))?;
             return Ok((Value::Money(cents), exact));
         }
-        ColumnType::Number => Value::Number(number(cell, reading)?),
+        ColumnType::Number => Value::Number(number(cell, reading).map_err(|error| in_marks(error, reading.marks))?),
         ColumnType::Date => Value::Date(date(cell, reading)?),
         ColumnType::Timestamp => Value::Timestamp(timestamp(cell, reading)?),
     };
     Ok((value, true))
+}
+
+/// A refusal with an example as the file writes numbers.
+fn in_marks(error: CellError, marks: Marks) -> CellError {
+    match (marks.decimal, error) {
+        (Mark::Comma, CellError::Value(ValueError::Number)) => CellError::NumberWithComma,
+        (Mark::Comma, CellError::Value(ValueError::Money)) => CellError::MoneyWithComma,
+        (_, error) => error,
+    }
 }
 
 /// What a text that is no number is no value of.
@@ -315,6 +330,27 @@ mod tests {
             assert!(read(Cell::Text(wrong), ColumnType::Date).is_err(), "{wrong}");
         }
         assert_eq!(read_as(Cell::Text("1/12/2016"), ColumnType::Date, &day_first()).as_ref(), Ok(&day));
+    }
+
+    #[test]
+    fn a_refusal_has_an_example_as_the_file_writes() {
+        let said = |text, kind, reading| read_as(Cell::Text(text), kind, &reading).unwrap_err().to_string();
+        let german = || Reading { marks: Marks { decimal: Mark::Comma, ..Marks::PLAIN }, ..day_first() };
+        let no_day = "there is no such day, read with the day before the month";
+        for (text, kind, reason) in [
+            ("31.02.2024", ColumnType::Date, no_day),
+            ("2024-13-01", ColumnType::Date, "there is no such day"),
+            ("31.2.", ColumnType::Date, "expected a date such as 2016-12-01 or 31/12/2016"),
+            ("hoch", ColumnType::Number, "expected a number such as 37,78: decimals are written with a comma here"),
+            (
+                "x",
+                ColumnType::Money,
+                "expected an amount such as 4000 or 4000,50: decimals are written with a comma here",
+            ),
+        ] {
+            assert_eq!(said(text, kind, german()), reason, "{text}");
+        }
+        assert_eq!(said("high", ColumnType::Number, Reading::PLAIN), "expected a number such as 37.78");
     }
 
     #[test]

@@ -30,7 +30,8 @@ pub(in crate::dataset) struct Written {
 
 /// A date; a time of day is left out.
 pub(super) fn date(cell: Cell<'_>, reading: &Reading) -> Result<Date, CellError> {
-    Ok(written(cell, reading)?.ok_or_else(|| date_error(reading))?.moment.date())
+    let text = if let Cell::Text(text) = cell { text } else { "" };
+    Ok(written(cell, reading)?.ok_or_else(|| date_error(text, reading))?.moment.date())
 }
 
 /// A moment; without a zone of its own it is one of the reading's.
@@ -48,7 +49,16 @@ pub(super) fn timestamp(cell: Cell<'_>, reading: &Reading) -> Result<Timestamp, 
     }
 }
 
-fn date_error(reading: &Reading) -> CellError {
+fn date_error(text: &str, reading: &Reading) -> CellError {
+    let text = trim(text);
+    if is_of_three_numbers(text) {
+        let is_year_first = text.bytes().take(3).all(|byte| byte.is_ascii_digit());
+        return CellError::NoSuchDay(match reading.date_order {
+            _ if is_year_first => "",
+            DateOrder::MonthFirst => ", read with the month before the day",
+            DateOrder::DayFirst => ", read with the day before the month",
+        });
+    }
     CellError::Date(match reading.date_order {
         DateOrder::MonthFirst => "12/31/2016",
         DateOrder::DayFirst => "31/12/2016",
@@ -131,6 +141,21 @@ fn date_of_tokens(first: &str, second: &str, third: &str, order: DateOrder) -> O
         DateOrder::MonthFirst => date_of(year(third)?, short(first)?, short(second)?),
         DateOrder::DayFirst => date_of(year(third)?, short(second)?, short(first)?),
     }
+}
+
+/// Whether a text has the form of a date, whatever its numbers are.
+fn is_of_three_numbers(text: &str) -> bool {
+    let mut lengths = [0; 3];
+    let mut rest = text;
+    for (nth, length) in lengths.iter_mut().enumerate() {
+        let at = if nth == 0 { Some(rest) } else { separated(rest) };
+        let Some((digits, behind)) = at.and_then(token) else { return false };
+        if !digits.starts_with(|digit: char| digit.is_ascii_digit()) {
+            return false;
+        }
+        (*length, rest) = (digits.len(), behind);
+    }
+    rest.is_empty() && matches!(lengths, [1 | 2, 1 | 2, 2 | 4] | [4, 1 | 2, 1 | 2])
 }
 
 /// A run of digits or of letters at the text's beginning, and what follows it.

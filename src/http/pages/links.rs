@@ -135,9 +135,9 @@ async fn signed_in(visit: &Visit<Anyone>, link: PresentedLink, password: &str) -
     let user = visit.service.committer.load_user(link.place.user).await.map_err(command_problem)?;
     let email = user.as_ref().and_then(|user| user.email.known()).unwrap_or_default();
     let given = sessions::given(&visit.request, email, Zeroizing::new(password.to_owned()), None);
-    let flash = Flash::done("links-set");
+    let told = ["links-set", "links-set-code"].map(Flash::done);
     match sessions::offered(&visit.service) {
-        Ok(()) => match entered(visit, given, None, Some(&flash)).await {
+        Ok(()) => match entered(visit, given, None, told.each_ref().map(Some)).await {
             Ok(led) => Ok(led),
             // The password is set, whatever keeps them out now.
             Err(_) => visit.led("/sign-in", Some(&Flash::done("links-set-sign-in"))),

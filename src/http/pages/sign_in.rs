@@ -90,13 +90,14 @@ async fn sign_in(visit: Visit<Anyone>, form: Form) -> Shown {
     let (email, password) = (form.text("email").unwrap_or_default(), form.secret("password").unwrap_or_default());
     let password = Zeroizing::new(password.to_owned());
     let given = sessions::given(&visit.request, email, password, None);
-    match entered(&visit, given, form.text("return_to"), None).await {
+    match entered(&visit, given, form.text("return_to"), [None, None]).await {
         Ok(response) => Ok(response),
         Err(problem) => again(&visit, &form, &worded(&visit, problem)),
     }
 }
 
-/// Signs somebody in: leads them on, or to where the code of their second factor is asked for.
+/// Signs somebody in: leads them on, or to where the code of their second factor is asked for. The first flash is told where they are
+/// in, the second where they owe the code.
 ///
 /// # Errors
 /// Why they are not signed in.
@@ -104,14 +105,14 @@ pub(super) async fn entered(
     visit: &Visit<Anyone>,
     given: Credentials,
     wanted: Option<&str>,
-    flash: Option<&Flash>,
+    [inside, halfway]: [Option<&Flash>; 2],
 ) -> Result<HttpResponse, Problem> {
     let envelope = own_envelope(&visit.request, Who::system("sign-in")).await?;
     let step = visit.service.sign_ins.start_by_steps(given, &envelope).await;
     match sign_in_done(step, &visit.request).await? {
-        Step::In(started) => led_in(visit, &started, &place_after(visit, wanted), flash),
+        Step::In(started) => led_in(visit, &started, &place_after(visit, wanted), inside),
         Step::CodeWanted(proof) => {
-            let mut led = visit.led_on(&with_return("/sign-in/code", wanted), flash)?;
+            let mut led = visit.led_on(&with_return("/sign-in/code", wanted), halfway)?;
             let cookie = Cookie::PROOF.set(&proof, code::PROOF_AGE_S, &visit.service.public_url)?;
             led.headers_mut().append(header::SET_COOKIE, cookie);
             Ok(led)

@@ -171,7 +171,7 @@ async fn a_key_is_shown_until_it_was_kept_and_to_nobody_else() {
     let sealed = browser.cookies.lock().unwrap()["permitd-handed"].clone();
     other.cookies.lock().unwrap().insert("permitd-handed".to_owned(), sealed);
     assert!(!other.open(&path).await.expect(200).html.contains(&key));
-    let kept = browser.send(&issued.form("I have kept it")).await.expect(200);
+    let kept = browser.send(&issued.form("I have saved it")).await.expect(200);
     assert!(!kept.html.contains(&key) && !browser.open(&path).await.html.contains(&key));
 
     let rotated = browser.send(&key_form(&kept, &key, "rotate").with("grace_s", "0")).await.expect(200);

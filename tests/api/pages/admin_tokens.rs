@@ -36,7 +36,7 @@ async fn a_token_is_made_shown_once_and_revoked() {
     assert!(!made.html.contains("<b>nightly") && !made.path.contains(&token));
     assert_eq!(browser.send(&order).await.copied("new-token"), token, "made once");
     assert_eq!(coding(&app, &browser).await, None, "how far a page shrinks tells of the secret on it");
-    let kept = browser.send(&made.form("I have kept it")).await.expect(200);
+    let kept = browser.send(&made.form("I have saved it")).await.expect(200);
     assert_eq!(coding(&app, &browser).await.as_deref(), Some("gzip"));
     assert!(!kept.html.contains(&token));
     kept.shows("<b>nightly").shows("only reads").shows("until 1 Jan 2099, 23:59 UTC");

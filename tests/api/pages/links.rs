@@ -72,7 +72,7 @@ async fn from_the_invitation_over_a_password_to_a_key_that_works_and_ends() {
     let old = browser.open(&made.path).await.expect(200);
     old.shows("This key was replaced. It works until");
     assert!(!old.html.contains(&key) && !old.html.contains(&second));
-    let kept = browser.send(&rotated.form("I have kept it")).await.expect(200);
+    let kept = browser.send(&rotated.form("I have saved it")).await.expect(200);
     kept.shows("The key is not shown again");
     for path in ["/home", rotated.path.as_str(), made.path.as_str(), "/home/examples"] {
         let page = browser.open(path).await.expect(200);
@@ -173,7 +173,7 @@ async fn a_key_is_claimed_once_and_shown_until_it_is_kept() {
     let stranger = Browser::new(&app);
     let over = stranger.open(&claim).await.expect(410);
     assert!(!over.html.contains(&key));
-    let kept = browser.send(&shown.form("I have kept it")).await.expect(200);
+    let kept = browser.send(&shown.form("I have saved it")).await.expect(200);
     kept.shows("the key is not shown again");
     assert!(!browser.open(&claim).await.expect(410).html.contains(&key));
 }

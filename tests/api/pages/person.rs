@@ -1,10 +1,18 @@
 //! What somebody has here: their data, their keys, their use.
 
+use std::{fs, path::Path, process::Command};
+
 use reqwest::Method;
 use serde_json::json;
 
 use super::sign_in::at_noon;
-use crate::{accounts::member, app::TestApp, browser::Browser};
+use crate::{
+    accounts::member,
+    app::TestApp,
+    browser::Browser,
+    data::unlimited,
+    support::{data_dir, tools},
+};
 
 const ANA: &str = "ana@example.org";
 const PASSWORD: &str = "correct horse battery";
@@ -130,4 +138,34 @@ async fn examples_name_the_server_and_the_data_set() {
         assert!(page.copied(id).contains("permits"), "{id}");
     }
     assert!(!page.html.contains("<script>"));
+}
+
+/// All records come, however many pages they take: programs of these languages are there wherever the tests run.
+#[tokio::test]
+async fn examples_read_all_records() {
+    let app = TestApp::with_sample(1_100).await;
+    let key = unlimited(&app).await;
+    member(&app, "ben@example.org").await;
+    let browser = Browser::new(&app);
+    browser.sign_in("ben@example.org", PASSWORD).await.expect(200);
+    let page = browser.open("/home/examples").await.expect(200);
+    let line = |id: &str| page.copied(id).replace("YOUR_KEY", &key);
+    let folder = data_dir();
+    let printed = |program: &Path, arguments: &[&str], text: &str| {
+        let mut command = Command::new(program);
+        let output =
+            command.args(arguments).arg(text).current_dir(folder.path()).env("NO_PROXY", "*").output().unwrap();
+        assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    printed(Path::new("sh"), &["-c"], &line("line-curl-csv"));
+    let table = fs::read_to_string(folder.path().join("permits.csv")).unwrap();
+    let records = csv::Reader::from_reader(table.as_bytes()).records().count();
+    assert!(records > 1_000, "{records} are on one page");
+    let python = tools::folder().join("venv/bin/python");
+    assert_eq!(printed(&python, &["-c"], &line("line-python")).trim(), records.to_string());
+    assert_eq!(
+        printed(Path::new("node"), &["--input-type=module", "-e"], &line("line-js")).trim(),
+        records.to_string()
+    );
 }

@@ -103,7 +103,7 @@ async fn the_password_the_sessions_and_the_mails_are_theirs_to_change() {
     let form = left.form("Change the password");
     let new = "another long password";
     let wrong = browser.send(&form.clone().with("current", "not it").with("password", new)).await.expect(401);
-    wrong.shows("this is not your present password");
+    wrong.shows("this is not your current password");
     assert!(!wrong.html.contains(new) && !wrong.html.contains("not it"));
     browser
         .send(&form.clone().with("current", PASSWORD).with("password", "short"))

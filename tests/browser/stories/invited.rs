@@ -35,7 +35,7 @@ async fn from_the_invitation_to_a_key_and_its_end() {
         browser.press_key("Escape");
         browser.reload();
         assert_eq!(browser.read("#new-key"), key, "it is not lost");
-        browser.follow("I have kept it");
+        browser.follow("I have saved it");
         browser.sees_no(&key);
 
         browser.follow("Replace the key");
@@ -45,7 +45,7 @@ async fn from_the_invitation_to_a_key_and_its_end() {
         for key in [&key, &second] {
             assert_eq!(server.status("/permits?limit=1", key).await, 200, "the old one works on for a day");
         }
-        browser.follow("I have kept it");
+        browser.follow("I have saved it");
         browser.click("Revoke this key …");
         browser.sees("This cannot be undone");
         browser.accessible("a key, about to be revoked");

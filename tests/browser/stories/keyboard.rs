@@ -92,7 +92,7 @@ async fn a_reader_needs_no_mouse() {
         write(&mut browser, "Name (optional)", "laptop");
         follow(&mut browser, "Make the key");
         browser.sees("Your new key");
-        follow(&mut browser, "I have kept it");
+        follow(&mut browser, "I have saved it");
         follow(&mut browser, "Home");
         follow(&mut browser, "Explore");
         browser.sees("in the order of application number");

@@ -30,7 +30,7 @@ async fn tokens_are_made_and_revoked() {
         browser.accessible("tokens, a new one");
         let listed = server.client.get(format!("{}/imports", server.told("url"))).bearer_auth(&token);
         assert_eq!(listed.send().await.unwrap().status(), 200);
-        browser.follow("I have kept it");
+        browser.follow("I have saved it");
         browser.sees_no(&token);
         browser.click_within("tr", "nightly import", "Revoke…");
         browser.sees("Programs with the token “nightly import” are refused at once.");
@@ -100,12 +100,12 @@ async fn a_person_is_acted_upon_in_every_way() {
         browser.accessible("a person, a new key");
         let key = browser.read("#new-key");
         assert_eq!(server.status("/permits?limit=1", &key).await, 200);
-        browser.follow("I have kept it");
+        browser.follow("I have saved it");
         browser.click_within("tr", "laptop", "Replace…");
         browser.accessible("a person, a key about to be replaced");
         browser.follow("Replace the key");
         browser.sees("The key was replaced.");
-        browser.follow("I have kept it");
+        browser.follow("I have saved it");
         browser.choose("Role", "manager");
         browser.follow("Change the role");
         browser.sees("Ben Okafor has the role manager now.");
@@ -209,10 +209,10 @@ async fn what_was_given_up_is_tried_again() {
         browser.follow("Yes, try all again");
         browser.sees("One is tried again now.");
         server.mail("ben@example.org", "/links/").await;
-        browser.loads(|browser| browser.click_within("header", "Mail", "Undone"));
+        browser.loads(|browser| browser.click_within("header", "Mail", "Failed tasks"));
         browser.sees("Nothing is undone.");
 
-        browser.loads(|browser| browser.click_within("header", "Undone", "Mail"));
+        browser.loads(|browser| browser.click_within("header", "Failed tasks", "Mail"));
         browser.fill("To", "ada@example.org");
         browser.follow("Send the example");
         browser.sees("was written to a file");

@@ -23,5 +23,6 @@ async fn show(visit: Visit<Person>) -> Shown {
     let wanted = wanted.into_owned().find(|(name, _)| name == "dataset").map(|(_, name)| name);
     let chosen = data_sets.iter().find(|set| set["name"].as_str() == wanted.as_deref()).or(data_sets.first());
     let name = chosen.map(|set| set["name"].clone());
-    visit.page("home/examples/page.html", &json!({ "datasets": data_sets, "name": name }))
+    let export_cost = visit.service.settings.records.export_cost;
+    visit.page("home/examples/page.html", &json!({ "datasets": data_sets, "name": name, "export_cost": export_cost }))
 }

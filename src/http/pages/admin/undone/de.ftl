@@ -1,4 +1,4 @@
-undone-title = Unerledigt
+undone-title = Fehlgeschlagenes
 undone-what = Der Server hat dies mehrmals versucht und aufgegeben. Beheben Sie zuerst die Ursache, und lassen Sie es dann noch einmal versuchen: Jedes wird einmal erledigt, auch wenn Sie zweimal darum bitten.
 undone-kind-invitation = { $count ->
     [one] Eine Einladung konnte nicht gesendet werden

@@ -1,4 +1,4 @@
-undone-title = Undone
+undone-title = Failed tasks
 undone-what = The server tried these several times and gave up. Mend the cause first, then have them tried again: each is done once, also if you ask twice.
 undone-kind-invitation = { $count ->
     [one] An invitation could not be sent

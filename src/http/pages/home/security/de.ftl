@@ -77,6 +77,6 @@ home-security-notices-chosen = Gespeichert. Sie bekommen die E-Mails, die angekr
 home-security-data = Ihre Daten
 home-security-data-text = Alles, was über Sie aufbewahrt wird, als eine Datei (JSON): Ihr Konto, Schlüssel ohne ihre Geheimnisse, Sitzungen, E-Mails, Nutzung, und was geschehen ist.
 home-security-data-download = Ihre Daten herunterladen
-home-security-delete = Gelöscht werden
+home-security-delete = Ihr Konto löschen
 home-security-delete-text = Bitten Sie darum, wer Sie eingeladen hat. Ihre Adresse, Ihr Name und alles, was sagt, wer Sie sind, wird dann für immer gelöscht; Ihre Schlüssel und Sitzungen enden sofort.
 home-security-id = Kennung Ihres Kontos, für Nachfragen
