@@ -1,5 +1,7 @@
 //! Problems as people read them: the pages that a problem's `type` leads to, and what a browser shows whose request failed.
 
+mod german;
+
 use actix_web::{
     HttpRequest, HttpResponse,
     http::{
@@ -11,6 +13,7 @@ use actix_web::{
 use serde_json::{Value, json};
 
 use super::{
+    language::Language,
     route, templates,
     visit::{self, Anyone, Shown, Visit, Whole},
 };
@@ -20,7 +23,8 @@ const TEMPLATE: &str = "problem/page.html";
 
 /// `GET /problems`: all kinds.
 pub(super) async fn list(request: HttpRequest) -> HttpResponse {
-    let kinds: Vec<Value> = ProblemCode::ALL.iter().map(|code| kind(*code)).collect();
+    let language = route::language(&request);
+    let kinds: Vec<Value> = ProblemCode::ALL.iter().map(|code| kind(*code, language)).collect();
     route::sent(&request, shown(&request, json!({ "kinds": kinds })).await).await
 }
 
@@ -30,17 +34,21 @@ pub(super) async fn show(request: HttpRequest, slug: web::Path<String>) -> HttpR
         return Problem::new(ProblemCode::NotFound, "there is no problem of this name; /problems lists them all")
             .respond(&request);
     };
-    route::sent(&request, shown(&request, json!({ "kind": kind(code) })).await).await
+    route::sent(&request, shown(&request, json!({ "kind": kind(code, route::language(&request)) })).await).await
 }
 
 async fn shown(request: &HttpRequest, context: Value) -> Shown {
     Visit::<Anyone>::open(request).await?.page(TEMPLATE, &context)
 }
 
-fn kind(code: ProblemCode) -> Value {
+fn kind(code: ProblemCode, language: Language) -> Value {
+    let (title, explanation) = match language {
+        Language::English => (code.title(), code.explanation()),
+        Language::German => german::told(code),
+    };
     json!({
-        "slug": code.slug(), "path": code.path(), "title": code.title(), "status": code.status().as_u16(),
-        "explanation": code.explanation(), "guide": place_in_guide(code),
+        "slug": code.slug(), "path": code.path(), "title": title, "status": code.status().as_u16(),
+        "explanation": explanation, "guide": place_in_guide(code),
     })
 }
 
@@ -78,7 +86,7 @@ pub(in crate::http) fn answer(problem: &Problem, request: &HttpRequest) -> HttpR
     // By it the operator finds the cause.
     let id = RequestId::of(request).filter(|_| problem.code().status().is_server_error());
     let own = json!({
-        "request_id": id.as_ref().map(RequestId::as_str), "kind": kind(problem.code()), "detail": capital(problem.detail()), "happened": true,
+        "request_id": id.as_ref().map(RequestId::as_str), "kind": kind(problem.code(), language), "detail": Some(capital(problem.detail())).filter(|detail| detail != problem.code().title()), "happened": true,
         "needs_key": needs_key, "address": address, "target": target(request, service),
     });
     let rendered = templates::render(language, TEMPLATE, &Whole { frame, own: &own });

@@ -224,6 +224,19 @@ async fn what_is_typed_while_a_session_ends_is_not_lost() {
 }
 
 #[tokio::test]
+async fn refusals_are_told_in_the_readers_language() {
+    let app = TestApp::start().await;
+    let german = Browser::reading(&app, "de");
+    let missing = german.open("/nix").await.expect(404);
+    missing.shows("Unter diesem Pfad gibt es nichts").shows("Prüfen Sie die Schreibweise");
+    assert!(!missing.says("There is nothing at this path"), "{}", missing.text());
+    german.open("/problems/quota-exceeded").await.expect(200).shows("Das Kontingent des Tarifs ist aufgebraucht");
+    german.open("/problems").await.expect(200).shows("Zu viele Versuche für ein Konto");
+    let english = Browser::new(&app).open("/nix").await.expect(404);
+    assert_eq!(english.text().matches("There is nothing at this path").count(), 1, "{}", english.text());
+}
+
+#[tokio::test]
 async fn what_is_secret_is_never_kept_for_later() {
     let app = TestApp::start().await;
     member(&app, ANA).await;
