@@ -11,6 +11,7 @@ mod by_provider;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
+use quick_cache::sync::Cache;
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
@@ -50,6 +51,8 @@ pub use self::{
 
 /// Requests for a new password that are worked on at the same time, after they were answered.
 const RESETS_AT_ONCE: usize = 64;
+/// Networks of sign-ins that are remembered; others are forgotten first that were not seen for long.
+const NETWORKS_MAX: usize = 10_000;
 /// Accounts of which wrong tries are remembered: some megabytes.
 const ACCOUNTS_MAX: usize = 16_384;
 
@@ -153,6 +156,8 @@ pub struct SignIns {
     committer: Arc<Committer>,
     pool: HashingPool,
     attempts: Attempts<String>,
+    /// Networks from which somebody has signed in here.
+    networks: Cache<String, ()>,
     policy: SignInPolicy,
     resets: Arc<Semaphore>,
     book: Arc<GrantBook>,
@@ -165,7 +170,8 @@ impl SignIns {
         let (attempts, resets) =
             (Attempts::new(policy.slowing, ACCOUNTS_MAX), Arc::new(Semaphore::new(RESETS_AT_ONCE)));
         let uses = SessionUses::new(Arc::clone(&committer));
-        Self { committer, pool, attempts, policy, resets, book, uses }
+        let networks = Cache::new(NETWORKS_MAX);
+        Self { committer, pool, attempts, networks, policy, resets, book, uses }
     }
 
     /// What carries commands out.

@@ -306,6 +306,11 @@ async fn whoever_guesses_keeps_nobody_out_of_their_account() {
         }
         assert_eq!(app.service().sign_ins.pool().counts().verified, before, "a wait costs no hash");
     }
+    // Nor does it tell who has an account that somebody of the same network has one.
+    for nth in 0..6 {
+        let status = if nth < 5 { 401 } else { 429 };
+        from("203.0.113.8", "nobody@example.org", PASSWORD).await.expect(status);
+    }
     for client in ["203.0.113.77", "2001:db8:1:ffff::2"] {
         from(client, ANA, PASSWORD).await.expect(201);
     }

@@ -168,14 +168,16 @@ impl SignIns {
         let known = self.committer.load_user(user.unwrap_or(UserId(Uuid::nil()))).await?;
         let known = known.filter(|user| user.standing == Standing::Enabled);
         if let Err(wait) = waits {
-            // What strangers guess keeps nobody out who comes from where they have signed in: those tries are counted apart.
-            if !known.as_ref().is_some_and(|user| user.sign_in.has_come_from(&given.network)) {
+            // What strangers guess keeps nobody out who comes from where they have signed in: those tries are counted apart. They are so
+            // for every account at a network from which somebody has signed in, or it would tell whose account there is.
+            let is_theirs = known.as_ref().is_some_and(|user| user.sign_in.has_come_from(&given.network));
+            let may_try = is_theirs || self.networks.get(&given.network).is_some();
+            account = format!("{account} {}", given.network);
+            if let Err(wait) = if may_try { self.begin(&account) } else { Err(wait) } {
                 // Reading a person takes longer than finding nobody.
                 tokio::time::sleep_until(asked + WAIT_TOLD_AFTER).await;
                 return Err(wait);
             }
-            account = format!("{account} {}", given.network);
-            self.begin(&account)?;
         }
         let phc = known.as_ref().and_then(|user| user.sign_in.password.as_ref()?.known().map(ToOwned::to_owned));
         let password = PasswordText::given(&given.password);
@@ -207,7 +209,7 @@ impl SignIns {
         let now = self.committer.clock.now();
         let expires_at = now.checked_add(self.policy.session).unwrap_or(now);
         let idle_s = self.policy.idle_s;
-        let session = NewSession { id: token.id(), hash: token.hash(), expires_at, idle_s, network };
+        let session = NewSession { id: token.id(), hash: token.hash(), expires_at, idle_s, network: network.clone() };
         let bounds = self.policy.bounds;
         let command = SignInCommand::StartSession { checked, rehashed, session, code, now, bounds };
         let committed = match self.run(user.id, &by(user.id, envelope), command).await {
@@ -219,6 +221,9 @@ impl SignIns {
         };
         if let Some(codes) = &codes {
             self.attempts.forget(codes);
+        }
+        if !network.is_empty() {
+            self.networks.insert(network, ());
         }
         crash_point("session-started");
         Ok(Started { user: user.id, token, committed })

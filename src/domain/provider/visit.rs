@@ -81,10 +81,13 @@ impl ProviderVisit {
 }
 
 /// Whether a text leads to this server and nowhere else, whatever reads it as an address: one slash, then visible ASCII without the
-/// backslashes that browsers take for slashes.
+/// backslashes that browsers take for slashes, and without steps upwards, which would lead out of the path that the server is below.
 pub fn is_local_path(text: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_graphic() && byte != b'\\';
-    text.len() <= PATH_BYTES_MAX && text.starts_with('/') && !text.starts_with("//") && text.bytes().all(is_plain)
+    let path = text.split(['?', '#']).next().unwrap_or_default();
+    let is_step = |part: &str| [".", ".."].contains(&part.to_ascii_lowercase().replace("%2e", ".").as_str());
+    let is_here = text.starts_with('/') && !text.starts_with("//") && !path.split('/').any(is_step);
+    text.len() <= PATH_BYTES_MAX && is_here && text.bytes().all(is_plain)
 }
 
 #[cfg(test)]
@@ -96,7 +99,15 @@ mod tests {
 
     #[test]
     fn only_paths_of_this_server_are_returned_to() {
-        for path in ["/", "/admin", "/permits?status=issued&limit=3#top", "/a//b", "/@evil.org", "/%2f%2fevil.org"] {
+        for path in [
+            "/",
+            "/admin",
+            "/permits?status=issued&limit=3#top",
+            "/a//b",
+            "/@evil.org",
+            "/%2f%2fevil.org",
+            "/a..b/.c?x=/../y",
+        ] {
             assert!(is_local_path(path), "{path}");
         }
         let long = format!("/{}", "a".repeat(PATH_BYTES_MAX));
@@ -113,6 +124,9 @@ mod tests {
             "https://evil.org",
             "javascript:alert(1)",
             " /admin",
+            "/../evil",
+            "/a/%2E./%2e%2e/b",
+            "/.",
             "/ad min",
             long.as_str(),
         ] {
@@ -125,7 +139,7 @@ mod tests {
         fn a_visit_reads_back(
             id: VisitId,
             second in 0i64..4_000_000_000,
-            path in "/[a-z?=&.%-]{0,40}",
+            path in "/[a-z?=&.%-]{0,40}".prop_filter("leads elsewhere", |path| is_local_path(path)),
             user in prop::option::of(any::<u128>()),
             role in prop::option::of(0usize..3),
         ) {
