@@ -4,11 +4,13 @@
 use std::sync::Arc;
 
 use actix_web::{HttpRequest, http::StatusCode};
+use fluent_bundle::FluentArgs;
 use serde_json::{Map, Value, json};
 
 use super::{
     explore::instead,
     language::Language,
+    messages,
     visit::{Anyone, Known, Refusal, Shown, Visit},
     wording,
 };
@@ -98,6 +100,7 @@ fn context(about: &About, service: &Service, language: Language, held_from: u64)
     let changed = change.inserted + change.updated + change.removed;
     json!({
         "about": about.about,
+        "frequency": said.frequency.as_deref().map(|said| frequency(said, language)),
         "name": about.name,
         "title": about.title,
         "version": about.version,
@@ -119,6 +122,14 @@ fn context(about: &About, service: &Service, language: Language, held_from: u64)
         "summary": summary(about),
         "json_ld": json_ld(about, &service.public_url),
     })
+}
+
+/// How often records come: a usual word in the reader's language, other words as they are.
+fn frequency(said: &str, language: Language) -> String {
+    const USUAL: [&str; 6] = ["hourly", "daily", "weekly", "monthly", "quarterly", "yearly"];
+    let usual = USUAL.iter().find(|word| said.trim().eq_ignore_ascii_case(word));
+    let told = usual.and_then(|word| messages::say(language, &format!("about-every-{word}"), &FluentArgs::new()));
+    told.unwrap_or_else(|| said.to_owned())
 }
 
 /// The parts of a text between blank lines.

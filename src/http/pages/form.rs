@@ -168,7 +168,15 @@ pub(super) fn sentence(reason: &str) -> String {
 /// 403.
 pub(super) fn check_source(request: &HttpRequest, service: &Service, token: &str) -> Result<(), Problem> {
     if !hides_source(request) && is_cross_origin(request, &service.public_url) {
-        return Err(Problem::new(ProblemCode::CrossOrigin, "the form was sent from another site"));
+        let detail = match is_at_another_name(request) {
+            true => format!(
+                "this server knows itself as {}, and was opened at another address: open it there, or have `public_url` set to the \
+                 address that people open",
+                service.public_url
+            ),
+            false => "the form was sent from another site".to_owned(),
+        };
+        return Err(Problem::new(ProblemCode::CrossOrigin, detail));
     }
     let is_ours =
         bound_to(request, service).is_some_and(|bound| service.committer.secrets.is_form_token(&bound, token));
@@ -177,6 +185,13 @@ pub(super) fn check_source(request: &HttpRequest, service: &Service, token: &str
     }
     let detail = "the form is from before you signed in or out, or the browser takes no cookies: load the page again";
     Err(Problem::new(ProblemCode::FormOver, detail))
+}
+
+/// Whether a form comes from a page at the very address that it is sent to.
+fn is_at_another_name(request: &HttpRequest) -> bool {
+    let said = |name| request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let origin = said(header::ORIGIN);
+    origin.split_once("://").is_some_and(|(_, name)| name.eq_ignore_ascii_case(said(header::HOST)))
 }
 
 /// Whether a browser was told to say nothing of where a form comes from, as pages at secret addresses do: the form's token tells it then.

@@ -43,7 +43,7 @@ async fn anybody_sees_what_a_public_data_set_is_and_none_of_its_records() {
         "what is to be built or altered",
         "Publisher San Francisco Department of Building Inspection",
         "Licence Open Data Commons Public Domain Dedication and License (PDDL) 1.0",
-        "New records come monthly",
+        "New records come every month",
         "Records 400",
         "New records 400 Changed records 0 Removed records 0",
         "The state of the application, in lower case. Text 0%",
@@ -92,7 +92,7 @@ async fn a_german_reader_reads_german() {
     let german = page(&app, "/permits/about", &[("accept-language", "de".to_owned())]).await.expect(200);
     assert!(german.body.contains("<html lang=\"de\">"));
     let text = text(&german);
-    for said in ["Herausgeber San Francisco", "Letzter Import", "So erhalten Sie Zugang", "0\u{a0}%"] {
+    for said in ["Herausgeber San Francisco", "Letzter Import", "So erhalten Sie Zugang", "Neue Datensätze kommen monatlich", "0\u{a0}%"] {
         assert!(text.contains(&said.replace('\u{a0}', " ")) || german.body.contains(said), "{said}: {text}");
     }
 }

@@ -223,6 +223,19 @@ async fn what_is_typed_while_a_session_ends_is_not_lost() {
     browser.open("/home").await.expect(200).shows("\"Büro\" <b>");
 }
 
+/// Whoever runs a server and opens it at another address than it knows is told what to set.
+#[tokio::test]
+async fn a_server_that_is_opened_at_another_address_says_so() {
+    let app = TestApp::set(&[("public_url", "http://permits.example.org")], 0).await;
+    member(&app, ANA).await;
+    let browser = Browser::new(&app);
+    let form = browser.open("/sign-in").await.form("Sign in").with("email", ANA).with("password", PASSWORD);
+    let opened = browser.ask(Method::POST, "/sign-in", Some(&form)).await.expect(403);
+    opened.shows("knows itself as http://permits.example.org").shows("public_url");
+    let elsewhere = browser.ask_from("http://evil.example", Method::POST, "/sign-in", Some(&form)).await.expect(403);
+    elsewhere.shows("The form was sent from another site");
+}
+
 #[tokio::test]
 async fn refusals_are_told_in_the_readers_language() {
     let app = TestApp::start().await;

@@ -52,3 +52,9 @@ about-limit-past = { $days ->
     [one] Frühere Versionen gibt es ab Version { $version }. Sie werden einen Tag lang aufbewahrt.
    *[other] Frühere Versionen gibt es ab Version { $version }. Sie werden { $days } Tage lang aufbewahrt.
 }
+about-every-hourly = stündlich
+about-every-daily = täglich
+about-every-weekly = wöchentlich
+about-every-monthly = monatlich
+about-every-quarterly = vierteljährlich
+about-every-yearly = jährlich

@@ -52,3 +52,9 @@ about-limit-past = { $days ->
     [one] Earlier versions can be asked for since version { $version }. They are kept for one day.
    *[other] Earlier versions can be asked for since version { $version }. They are kept for { $days } days.
 }
+about-every-hourly = every hour
+about-every-daily = every day
+about-every-weekly = every week
+about-every-monthly = every month
+about-every-quarterly = every quarter
+about-every-yearly = every year
