@@ -196,15 +196,25 @@ fn row(
     Ok(RosterRow { line, email: email.unwrap_or_default().chars().take(EMAIL_BYTES_MAX).collect(), asked })
 }
 
+/// An address, and the name before it as mail programs write both: `Ben Okafor <ben@example.org>`.
+fn without_name(cell: &str) -> (&str, Option<&str>) {
+    match cell.strip_suffix('>').and_then(|rest| rest.rsplit_once('<')) {
+        Some((name, address)) => {
+            (address.trim(), Some(name.trim_matches([' ', '"', '\''])).filter(|name| !name.is_empty()))
+        }
+        None => (cell, None),
+    }
+}
+
 fn invitee(cells: [Option<&str>; 4], default_plan: &str) -> Result<Invitee, String> {
     let cell = |column: usize| cells.get(column).copied().flatten();
-    let email = cell(EMAIL).ok_or("there is no address")?;
+    let (email, called) = without_name(cell(EMAIL).ok_or("there is no address")?);
     let email = Email::parse(email).map_err(|error| error.to_string())?;
     let role = match cell(ROLE) {
         None => Role::Reader,
         Some(role) => Role::named(role).ok_or("a role is reader, manager or admin")?,
     };
-    let (name, plan) = (cell(NAME).map(ToOwned::to_owned), cell(PLAN).unwrap_or(default_plan).to_owned());
+    let (name, plan) = (cell(NAME).or(called).map(ToOwned::to_owned), cell(PLAN).unwrap_or(default_plan).to_owned());
     let invitee = Invitee { email, name, role, plan };
     // What would be refused later is told now.
     user::decide(None, invitee.command(Uuid::nil())).map_err(|refusal| refusal.to_string())?;
@@ -259,6 +269,15 @@ mod tests {
         let rows = told("email,name\na@b.org,\"Ana\nc@d.org,Cem\ne@f.org,Eve\n");
         let [(2, Err(reason))] = &rows[..] else { panic!("{rows:?}") };
         assert!(reason.contains("close the quote"), "{reason}");
+    }
+
+    #[test]
+    fn addresses_are_read_as_mail_programs_write_them() {
+        let list = "email,name\nBen Okafor <ben@example.org>\n<cem@example.org>\n\"Ito, Ana\" <ana@example.org>,Ana\nEve <eve>\n";
+        let rows = read(list.as_bytes(), "default").unwrap();
+        let names: Vec<_> = rows.iter().map(|row| row.asked.as_ref().ok().map(|asked| asked.name.as_deref())).collect();
+        assert_eq!(names, [Some(Some("Ben Okafor")), Some(None), Some(Some("Ana")), None]);
+        assert_eq!(told(list)[0], (2, Ok("ben@example.org".to_owned())));
     }
 
     #[test]

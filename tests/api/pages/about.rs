@@ -92,7 +92,13 @@ async fn a_german_reader_reads_german() {
     let german = page(&app, "/permits/about", &[("accept-language", "de".to_owned())]).await.expect(200);
     assert!(german.body.contains("<html lang=\"de\">"));
     let text = text(&german);
-    for said in ["Herausgeber San Francisco", "Letzter Import", "So erhalten Sie Zugang", "Neue Datensätze kommen monatlich", "0\u{a0}%"] {
+    for said in [
+        "Herausgeber San Francisco",
+        "Letzter Import",
+        "So erhalten Sie Zugang",
+        "Neue Datensätze kommen monatlich",
+        "0\u{a0}%",
+    ] {
         assert!(text.contains(&said.replace('\u{a0}', " ")) || german.body.contains(said), "{said}: {text}");
     }
 }

@@ -243,7 +243,7 @@ async fn refusals_are_told_in_the_readers_language() {
     let missing = german.open("/nix").await.expect(404);
     missing.shows("Unter diesem Pfad gibt es nichts").shows("Prüfen Sie die Schreibweise");
     assert!(!missing.says("There is nothing at this path"), "{}", missing.text());
-    german.open("/problems/quota-exceeded").await.expect(200).shows("Das Kontingent des Tarifs ist aufgebraucht");
+    german.open("/problems/quota-exceeded").await.expect(200).shows("Das Kontingent des Plans ist aufgebraucht");
     german.open("/problems").await.expect(200).shows("Zu viele Versuche für ein Konto");
     let english = Browser::new(&app).open("/nix").await.expect(404);
     assert_eq!(english.text().matches("There is nothing at this path").count(), 1, "{}", english.text());

@@ -47,7 +47,7 @@ about-limit-export = { $cost ->
     [one] Eine solche Datei zählt als eine Anfrage.
    *[other] Eine solche Datei zählt als { $cost } Anfragen.
 }
-about-limit-plan = Wie viel Sie in einer Sekunde und an einem Tag fragen können, hängt von Ihrem Tarif ab. Sie sehen es auf Ihrer Startseite.
+about-limit-plan = Wie viel Sie in einer Sekunde und an einem Tag fragen können, hängt von Ihrem Plan ab. Sie sehen es auf Ihrer Startseite.
 about-limit-past = { $days ->
     [one] Frühere Versionen gibt es ab Version { $version }. Sie werden einen Tag lang aufbewahrt.
    *[other] Frühere Versionen gibt es ab Version { $version }. Sie werden { $days } Tage lang aufbewahrt.

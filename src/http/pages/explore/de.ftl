@@ -1,6 +1,6 @@
 explore-title = { $title }: erkunden
 explore-plan-title = Ihr Zugang umfasst diese Daten nicht
-explore-plan-text = Sie sind angemeldet, aber Ihr Tarif reicht nicht bis „{ $title }“. Jemand muss die Daten für Sie freigeben.
+explore-plan-text = Sie sind angemeldet, aber Ihr Plan reicht nicht bis „{ $title }“. Jemand muss die Daten für Sie freigeben.
 explore-withdrawn-title = Diese Daten werden zurzeit nicht bereitgestellt
 explore-withdrawn-text = „{ $title }“ wurde von der Verwaltung zurückgezogen. Die Datensätze bleiben erhalten und können wiederkommen.
 explore-token-title = Ein Token liest keine Daten
@@ -55,7 +55,7 @@ explore-trouble-quota-text = Alle { $quota } Anfragen von heute sind verbraucht.
 explore-trouble-part = Für diese Seite sind nicht genug Anfragen übrig
 explore-trouble-part-text = Diese Seite kostet { $cost } Anfragen, und heute sind noch { $left } übrig. Neue gibt es ab { $again }.
 explore-trouble-rate = Das ging etwas zu schnell
-explore-trouble-rate-text = Die Anfragen kommen schneller, als Ihr Tarif erlaubt. Warten Sie { $seconds ->
+explore-trouble-rate-text = Die Anfragen kommen schneller, als Ihr Plan erlaubt. Warten Sie { $seconds ->
     [one] 1 Sekunde
    *[other] { $seconds } Sekunden
 } und versuchen Sie es dann noch einmal. Es wurde nichts berechnet.

@@ -40,8 +40,8 @@ pub(super) fn told(code: ProblemCode) -> (&'static str, &'static str) {
         ),
         P::Scope => (
             "Der Schlüssel darf das nicht",
-            "Der Schlüssel gilt, aber er oder Ihr Tarif erlaubt das nicht. needed sagt, was fehlt: read oder export, dass der Schlüssel für diese \
-             Daten ist, oder dass Ihr Tarif sie enthält. Es wurde nichts gezählt. Nehmen Sie einen Schlüssel, der es darf, oder bitten Sie darum.",
+            "Der Schlüssel gilt, aber er oder Ihr Plan erlaubt das nicht. needed sagt, was fehlt: read oder export, dass der Schlüssel für diese \
+             Daten ist, oder dass Ihr Plan sie enthält. Es wurde nichts gezählt. Nehmen Sie einen Schlüssel, der es darf, oder bitten Sie darum.",
         ),
         P::SignInRequired => (
             "Melden Sie sich zuerst an",
@@ -133,7 +133,7 @@ pub(super) fn told(code: ProblemCode) -> (&'static str, &'static str) {
              einen neuen.",
         ),
         P::QuotaExceeded => (
-            "Das Kontingent des Tarifs ist aufgebraucht",
+            "Das Kontingent des Plans ist aufgebraucht",
             "violated-policies nennt die Grenze: burst füllt sich in Sekunden, daily mit dem nächsten Tag (UTC). Warten Sie so viele Sekunden, wie \
              Retry-After sagt. Der Kopf RateLimit jeder Antwort sagt, was übrig ist, damit ein Programm nicht hineinläuft.",
         ),
