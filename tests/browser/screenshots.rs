@@ -257,7 +257,7 @@ async fn screenshots() {
     }
     browser.close();
     let quantised = Command::new(QUANTISER)
-        .args(["--ext=.png", "--force", "--skip-if-larger", "--strip", "--speed=1", "64", "--"])
+        .args(["--ext=.png", "--force", "--skip-if-larger", "--strip", "--speed=1", "48", "--"])
         .args(pictures_in(made.path()))
         .status();
     // 98 and 99: some would have become larger, or worse; those stay as they are.

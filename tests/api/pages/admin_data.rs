@@ -44,5 +44,5 @@ async fn an_example_of_a_mail_is_sent_and_an_address_that_is_none_is_said() {
 async fn nothing_undone_is_said_so() {
     let app = server(1).await;
     let browser = with_token(&app, &app.admin_token, "en").await;
-    browser.open("/admin/undone").await.expect(200).shows("Nothing is undone.");
+    browser.open("/admin/undone").await.expect(200).shows("Nothing has failed.");
 }

@@ -210,7 +210,7 @@ async fn what_was_given_up_is_tried_again() {
         browser.sees("One is tried again now.");
         server.mail("ben@example.org", "/links/").await;
         browser.loads(|browser| browser.click_within("header", "Mail", "Failed tasks"));
-        browser.sees("Nothing is undone.");
+        browser.sees("Nothing has failed.");
 
         browser.loads(|browser| browser.click_within("header", "Failed tasks", "Mail"));
         browser.fill("To", "ada@example.org");

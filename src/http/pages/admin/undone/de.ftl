@@ -36,7 +36,7 @@ undone-first = Das sind die ersten { $count }.
 undone-all = Alle noch einmal versuchen
 undone-all-question = Alles Aufgegebene wird noch einmal versucht, auch was nicht auf dieser Seite steht. Was wieder scheitert, kommt hierher zurück.
 undone-all-confirm = Ja, alle noch einmal versuchen
-undone-none = Nichts ist unerledigt. Was der Server nach mehreren Versuchen aufgibt, steht hier.
+undone-none = Nichts ist fehlgeschlagen. Was der Server nach mehreren Versuchen aufgibt, steht hier.
 undone-sent = { $count ->
     [one] Eines wird jetzt noch einmal versucht. Wenn es wieder scheitert, kommt es hierher zurück.
    *[other] { $count } werden jetzt noch einmal versucht. Was wieder scheitert, kommt hierher zurück.

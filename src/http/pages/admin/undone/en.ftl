@@ -36,7 +36,7 @@ undone-first = These are the first { $count }.
 undone-all = Try all again
 undone-all-question = All that was given up is tried again, also what is not on this page. What fails again comes back here.
 undone-all-confirm = Yes, try all again
-undone-none = Nothing is undone. What the server gives up after several tries is listed here.
+undone-none = Nothing has failed. What the server gives up after several tries is listed here.
 undone-sent = { $count ->
     [one] One is tried again now. If it fails again, it comes back here.
    *[other] { $count } are tried again now. What fails again comes back here.
