@@ -178,6 +178,29 @@ async fn what_is_wrong_is_said_at_its_field_and_costs_nothing() {
     assert_eq!(looking.left().await, 1000);
 }
 
+/// Every mistake and every condition has a link with all the others: a page would grow with the square of its address.
+#[tokio::test]
+async fn a_long_question_makes_no_huge_page() {
+    let looking = Looking::at(5, 1000).await;
+    let many = |count: usize| (0..count).map(|nth| format!("x{nth}={}", "y".repeat(60))).collect::<Vec<_>>().join("&");
+    let most = looking.open(&format!("{BASE}?{}", many(100))).await.expect(400);
+    assert!(read(&most.body).contains("and 80 more") && most.body.len() < 600_000, "{}", most.body.len());
+    let beyond = looking.open(&format!("{BASE}?{}", many(101))).await.expect(400);
+    assert!(read(&beyond.body).contains("at most 100 parameters") && beyond.body.len() < 20_000, "{}", beyond.body);
+    let conditions = (0..90).map(|nth| format!("estimated_cost__lt={}", 1_000_000 + nth)).collect::<Vec<_>>().join("&");
+    let right = looking.open(&format!("{BASE}?{conditions}")).await;
+    assert!(right.body.len() < 1_000_000, "{}", right.body.len());
+    assert_eq!(looking.left().await, 1000);
+}
+
+/// Whoever clicks opens the file in a spreadsheet.
+#[tokio::test]
+async fn a_file_to_download_is_safe_for_spreadsheets() {
+    let looking = Looking::at(5, 1000).await;
+    let led = link(&looking.page(&format!("{BASE}?status=issued")).await, "Download as CSV");
+    assert!(led.contains("status=issued") && led.contains("csv_safe=true") && led.contains("bom=true"), "{led}");
+}
+
 #[tokio::test]
 async fn values_and_a_chart_cost_one_request_each_and_lead_to_their_rows() {
     let looking = Looking::at(200, 1000).await;

@@ -11,8 +11,10 @@ pub(super) const CHART: &str = "chart-of";
 const OWN: [&str; 2] = [VALUES, CHART];
 /// Those that change neither which records are meant nor their order.
 const BESIDE: [&str; 4] = ["select", "limit", "count", "cursor"];
-/// Parameters that are looked at: more than a question may have.
-const PARAMETERS_MAX: usize = 1_100;
+/// Parameters of a page at most: each is shown with a link that has all the others.
+pub(super) const PARAMETERS_MAX: usize = 100;
+/// Parameters that are looked at.
+const LOOKED_AT_MAX: usize = 1_100;
 
 /// The parameters of a page.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -23,7 +25,7 @@ impl PageAddress {
     /// one list is made.
     pub(super) fn read(raw: &str) -> Self {
         let mut address = Self::default();
-        for (name, value) in form_urlencoded::parse(raw.as_bytes()).take(PARAMETERS_MAX) {
+        for (name, value) in form_urlencoded::parse(raw.as_bytes()).take(LOOKED_AT_MAX) {
             if value.trim().is_empty() || name.is_empty() {
                 continue;
             }

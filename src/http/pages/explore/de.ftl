@@ -125,3 +125,4 @@ explore-contains = { $column } enthält { $value }
 explore-starts-with = { $column } beginnt mit { $value }
 explore-is-empty = { $column } ist leer
 explore-is-not-empty = { $column } ist nicht leer
+explore-more = und { $count } weitere

@@ -125,3 +125,4 @@ explore-contains = { $column } contains { $value }
 explore-starts-with = { $column } starts with { $value }
 explore-is-empty = { $column } is empty
 explore-is-not-empty = { $column } is not empty
+explore-more = and { $count } more

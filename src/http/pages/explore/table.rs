@@ -10,7 +10,7 @@ use serde_json::{Value as Json, json};
 
 use super::{
     DataReader, NotShown, TEMPLATE,
-    address::{CHART, PageAddress, VALUES},
+    address::{CHART, PARAMETERS_MAX, PageAddress, VALUES},
     rows::Rows,
     summary, trouble, wording,
 };
@@ -33,6 +33,12 @@ const ROWS_MAX: u32 = 250;
 const CELLS_MAX: usize = 20_000;
 /// Columns that have fields to filter by: the others have to be chosen first.
 const FILTERS_MAX: usize = 60;
+/// The same where the address is long: each of these has all of it in its form.
+const FILTERS_OF_LONG_MAX: usize = 10;
+/// From here on an address is long, bytes.
+const LONG_BYTES: usize = 2_000;
+/// Conditions, and mistakes, that a page shows. Each has a link with all the others.
+const SHOWN_MAX: usize = 20;
 const SIZES: [u32; 4] = [25, 50, 100, 250];
 
 /// What is asked besides rows, and what came of it.
@@ -69,6 +75,10 @@ pub(super) async fn show(reader: &DataReader<'_>) -> Shown {
     let address = PageAddress::read(raw);
     if address.differs_from(raw) {
         return reader.visit.led(&address.path(&reader.base()), None);
+    }
+    if address.pairs().len() > PARAMETERS_MAX {
+        let detail = format!("a page shows at most {PARAMETERS_MAX} parameters; a program may ask for more");
+        return Err(Problem::new(ProblemCode::InvalidParameters, detail).into());
     }
     let mut wrong = Vec::new();
     let mut noted = |found: Result<Option<usize>, InvalidParam>| {
@@ -265,6 +275,8 @@ impl TablePage<'_, '_> {
             ("in_words", json!(said)),
             ("form", self.form()),
             ("corrections", self.corrections()),
+            ("more_wrong", json!(self.wrong.len().saturating_sub(SHOWN_MAX))),
+            ("more_chips", json!(self.address.conditions().count().saturating_sub(SHOWN_MAX))),
             ("cost", json!(1 + beside.cost())),
             ("export_cost", json!(settings.records.export_cost)),
             ("as_request", self.as_request()),
@@ -307,7 +319,7 @@ impl TablePage<'_, '_> {
     /// The conditions in words, each with the way to do without it.
     fn chips(&self) -> Result<Json, Problem> {
         let mut chips = Vec::new();
-        for (name, value) in self.address.conditions() {
+        for (name, value) in self.address.conditions().take(SHOWN_MAX) {
             let alone = PageAddress::default().with(name, value);
             let is_wrong = self.wrong.iter().any(|wrong| wrong.name == *name);
             let said = match self.reader.data.question(&self.reader.data_set, &alone.query()) {
@@ -328,9 +340,11 @@ impl TablePage<'_, '_> {
                 |given: &str| given == name || given.strip_prefix(name).is_some_and(|rest| rest.starts_with("__"));
             self.address.conditions().any(|(given, _)| of_column(given))
         };
+        let is_long = self.address.query().len() > LONG_BYTES;
+        let offered_max = if is_long { FILTERS_OF_LONG_MAX } else { FILTERS_MAX };
         let offered = definition.columns.iter().enumerate().filter(|(place, column)| {
             let nth = chosen.iter().position(|chosen| chosen == place);
-            nth.is_some_and(|nth| nth < FILTERS_MAX) || has_condition(&column.name)
+            nth.is_some_and(|nth| nth < offered_max) || (!is_long && has_condition(&column.name))
         });
         let filters = offered.map(|(_, column)| {
             let name = &column.name;
@@ -392,7 +406,7 @@ impl TablePage<'_, '_> {
             return Json::Null;
         }
         let fields: serde_json::Map<String, Json> =
-            self.wrong.iter().map(|wrong| (wrong.name.clone(), json!(wrong.reason))).collect();
+            self.wrong.iter().take(SHOWN_MAX).map(|wrong| (wrong.name.clone(), json!(wrong.reason))).collect();
         json!({ "reason": "", "fields": fields, "values": {} })
     }
 
@@ -400,23 +414,24 @@ impl TablePage<'_, '_> {
     fn corrections(&self) -> Json {
         let base = self.reader.base();
         let definition = self.definition();
-        let corrections = self.wrong.iter().map(|InvalidParam { name, reason, did_you_mean, position, .. }| {
-            let value = self.address.get(name).unwrap_or_default();
-            // What was meant is another name, or another value of a parameter that is known.
-            let is_value = matches!(name.as_str(), "count" | "format" | "numbers" | VALUES | CHART);
-            let led = did_you_mean.as_ref().and_then(|meant| match name.as_str() {
-                _ if is_value => Some(self.address.with(name, meant)),
-                "select" | "sort" => {
-                    corrected_list(definition, value, meant).map(|list| self.address.with(name, &list))
-                }
-                "filter" => None,
-                _ => Some(self.address.without(&[name]).with(meant, value)),
+        let corrections =
+            self.wrong.iter().take(SHOWN_MAX).map(|InvalidParam { name, reason, did_you_mean, position, .. }| {
+                let value = self.address.get(name).unwrap_or_default();
+                // What was meant is another name, or another value of a parameter that is known.
+                let is_value = matches!(name.as_str(), "count" | "format" | "numbers" | VALUES | CHART);
+                let led = did_you_mean.as_ref().and_then(|meant| match name.as_str() {
+                    _ if is_value => Some(self.address.with(name, meant)),
+                    "select" | "sort" => {
+                        corrected_list(definition, value, meant).map(|list| self.address.with(name, &list))
+                    }
+                    "filter" => None,
+                    _ => Some(self.address.without(&[name]).with(meant, value)),
+                });
+                json!({
+                    "name": name, "reason": reason, "meant": did_you_mean, "position": position,
+                    "href": led.map(|led| led.path(&base)), "without": self.address.without(&[name]).path(&base),
+                })
             });
-            json!({
-                "name": name, "reason": reason, "meant": did_you_mean, "position": position,
-                "href": led.map(|led| led.path(&base)), "without": self.address.without(&[name]).path(&base),
-            })
-        });
         Json::Array(corrections.collect())
     }
 
@@ -427,11 +442,13 @@ impl TablePage<'_, '_> {
         let of = |address: &PageAddress| address.path(&format!("/{name}"));
         let page = format!("{public_url}{}", of(&self.address.of_api()));
         let csv = of(&self.address.of_export().with("format", "csv"));
+        // Who clicks opens it in a spreadsheet, which takes some texts for formulas, and others for texts of its own code page.
+        let sheet = of(&self.address.of_export().with("format", "csv").with("csv_safe", "true").with("bom", "true"));
         let ndjson = of(&self.address.of_export().with("format", "ndjson"));
         let curl = |url: &str| format!("curl -H \"x-api-key: $KEY\" '{}'", url.replace('\'', "%27"));
         json!({
             "url": page, "curl": curl(&page), "curl_csv": curl(&format!("{public_url}{csv}")),
-            "curl_ndjson": curl(&format!("{public_url}{ndjson}")), "csv": csv, "ndjson": ndjson,
+            "curl_ndjson": curl(&format!("{public_url}{ndjson}")), "sheet": sheet, "ndjson": ndjson,
         })
     }
 }
