@@ -31,7 +31,6 @@ pub(super) use self::listed::{Heading, ListedOperation};
 use super::{
     Problem,
     coding::{self, Coding},
-    method,
     state::Service,
 };
 use crate::{dataset::Definition, domain::id::hex};
@@ -183,10 +182,13 @@ fn security_schemes() -> Value {
     })
 }
 
-/// A document as it was last sent, and what it was made of.
+/// Documents of one audience that are kept: readers of different plans see different data sets.
+const KEPT_MAX: usize = 4;
+
+/// The documents that were sent last, and what they were made of: the latest at the end.
 struct Last {
     audience: Audience,
-    made: RefCell<Option<Made>>,
+    made: RefCell<Vec<Made>>,
 }
 
 #[derive(Clone)]
@@ -204,16 +206,21 @@ impl Last {
 
     /// The document about these data sets: the last one, as long as they are the same.
     fn of(&self, service: &Service, definitions: Vec<Arc<Definition>>) -> Made {
-        let same = |made: &&Made| made.definitions == definitions;
-        if let Some(made) = self.made.borrow().as_ref().filter(same) {
-            return made.clone();
+        let mut kept = self.made.borrow_mut();
+        if let Some(place) = kept.iter().position(|made| made.definitions == definitions) {
+            let made = kept.remove(place);
+            kept.push(made.clone());
+            return made;
         }
         let document = served_by(service, self.audience, &definitions);
         let headings = listed::headings(&document).into();
         let bytes = Bytes::from(document.to_string());
         let tag = hex(Sha256::digest(&bytes).as_slice().get(..16).unwrap_or_default());
         let made = Made { definitions, bytes, tag, headings };
-        self.made.replace(Some(made.clone()));
+        if kept.len() == KEPT_MAX {
+            kept.remove(0);
+        }
+        kept.push(made.clone());
         made
     }
 }
@@ -225,19 +232,19 @@ struct Kept {
 }
 
 impl Kept {
-    /// The document for these readers about what is served now. The administration is the same whatever is served.
-    fn of(&self, service: &Service, audience: Audience) -> Made {
+    /// The document for these readers about what is served now and they may see. The administration is the same whatever is served.
+    fn of(&self, service: &Service, audience: Audience, may_see: impl Fn(&Definition) -> bool) -> Made {
         match audience {
-            Audience::Consumers => self.for_consumers.of(service, definitions(service)),
+            Audience::Consumers => self.for_consumers.of(service, definitions(service, may_see)),
             Audience::Administrators => self.for_administrators.of(service, Vec::new()),
         }
     }
 }
 
-/// The definitions of what is served.
-fn definitions(service: &Service) -> Vec<Arc<Definition>> {
+/// The definitions of what is served, as far as somebody may see them.
+fn definitions(service: &Service, may_see: impl Fn(&Definition) -> bool) -> Vec<Arc<Definition>> {
     let data_sets = service.records.data_sets();
-    let served = data_sets.iter().filter(|data_set| !data_set.standing.withdrawn);
+    let served = data_sets.iter().filter(|data_set| !data_set.standing.withdrawn && may_see(&data_set.definition));
     served.map(|data_set| Arc::clone(&data_set.definition)).collect()
 }
 
@@ -247,51 +254,56 @@ fn served_by(service: &Service, audience: Audience, definitions: &[Arc<Definitio
     document(audience, &settings.mail.brand, public_url, &settings.public_url, definitions)
 }
 
-/// What the document for these readers is about, by its headings.
+/// The document for these readers, with the data sets that they may see.
 ///
 /// # Errors
-/// A fault of ours: when the routes were not added by [`configure`].
-pub(super) fn headings(request: &HttpRequest, audience: Audience) -> Result<Rc<[Heading]>, Problem> {
+/// A fault of ours: when it was not prepared by [`configure`].
+fn made(request: &HttpRequest, audience: Audience, may_see: impl Fn(&Definition) -> bool) -> Result<Made, Problem> {
     let service = request.app_data::<web::Data<Service>>();
     let (service, kept) = service
         .zip(request.app_data::<web::Data<Kept>>())
         .ok_or_else(|| Problem::internal("the descriptions of the interface are not configured"))?;
-    Ok(kept.of(service, audience).headings)
+    Ok(kept.of(service, audience, may_see))
+}
+
+/// What the document for these readers is about, by its headings.
+///
+/// # Errors
+/// As [`shown_to`].
+pub(super) fn headings(
+    request: &HttpRequest,
+    audience: Audience,
+    may_see: impl Fn(&Definition) -> bool,
+) -> Result<Rc<[Heading]>, Problem> {
+    Ok(made(request, audience, may_see)?.headings)
+}
+
+/// The document for these readers, with the data sets that they may see, in the coding that they like best.
+///
+/// # Errors
+/// A fault of ours: when it was not prepared by [`configure`], or cannot be compressed.
+pub(super) async fn shown_to(
+    request: &HttpRequest,
+    audience: Audience,
+    may_see: impl Fn(&Definition) -> bool,
+) -> Result<HttpResponse, Problem> {
+    answered(request, made(request, audience, may_see)?).await
 }
 
 /// Of the document for these readers what stands under one heading, with the components that it names, and what has nothing to do
 /// with any data set. It is made anew each time: that takes milliseconds, and a whole document of many data sets is megabytes.
 pub(super) fn under_heading(service: &Service, audience: Audience, name: &str) -> Value {
-    let mut definitions = definitions(service);
-    definitions.retain(|definition| audience == Audience::Consumers && definition.name == name);
+    let definitions = definitions(service, |definition| audience == Audience::Consumers && definition.name == name);
     served_by(service, audience, &definitions)
 }
 
-/// Adds the routes. Each worker keeps the documents that it sent last.
+/// Prepares the documents: each worker keeps those that it sent last.
 pub fn configure(app: &mut web::ServiceConfig) {
     let kept = Kept {
         for_consumers: Last::none_yet(Audience::Consumers),
         for_administrators: Last::none_yet(Audience::Administrators),
     };
-    app.app_data(web::Data::new(kept))
-        .service(method::readable("/openapi.json", show_to_consumers))
-        .service(method::readable("/openapi-admin.json", show_to_administrators));
-}
-
-async fn show_to_consumers(
-    request: HttpRequest,
-    service: web::Data<Service>,
-    kept: web::Data<Kept>,
-) -> Result<HttpResponse, Problem> {
-    answered(&request, kept.of(&service, Audience::Consumers)).await
-}
-
-async fn show_to_administrators(
-    request: HttpRequest,
-    service: web::Data<Service>,
-    kept: web::Data<Kept>,
-) -> Result<HttpResponse, Problem> {
-    answered(&request, kept.of(&service, Audience::Administrators)).await
+    app.app_data(web::Data::new(kept));
 }
 
 /// The document as its reader likes it best. Each coding of it has a tag of its own.
@@ -312,7 +324,7 @@ async fn answered(request: &HttpRequest, made: Made) -> Result<HttpResponse, Pro
     response
         .insert_header((header::ETAG, tag_of(coding)))
         .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-cache")))
-        .insert_header((header::VARY, HeaderValue::from_static("Accept-Encoding")));
+        .insert_header((header::VARY, HeaderValue::from_static("Accept-Encoding, Authorization, Cookie, X-Api-Key")));
     if known {
         return Ok(response.finish());
     }

@@ -122,7 +122,7 @@ async fn the_first_page_is_for_people_and_for_programs() {
 #[tokio::test]
 async fn the_first_page_says_what_is_missing() {
     let empty = TestApp::start().await;
-    assert!(page(&empty, "/").await.body.contains("Nothing has been published yet"));
+    assert!(page(&empty, "/").await.body.contains("No data set is shown to everybody here"));
 }
 
 #[tokio::test]

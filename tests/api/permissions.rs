@@ -18,6 +18,8 @@ use crate::{
 enum Need {
     /// Nothing.
     Nothing,
+    /// Nothing; but what is shown has to be right.
+    NothingWrong,
     /// A session.
     Session,
     /// An API key or a session.
@@ -42,7 +44,7 @@ const TABLE: &[(&str, &str, Need)] = &[
     ("GET", "/docs", Need::Nothing),
     ("GET", "/docs/reference", Need::Nothing),
     ("GET", "/docs/admin", Need::Nothing),
-    ("GET", "/openapi.json", Need::Nothing),
+    ("GET", "/openapi.json", Need::NothingWrong),
     ("GET", "/openapi-admin.json", Need::Nothing),
     ("GET", "/problems", Need::Nothing),
     ("GET", "/problems/{code}", Need::Nothing),
@@ -175,6 +177,10 @@ impl Caller {
     fn refused(&self, method: &str, need: Need) -> Option<u16> {
         match (need, &self.may) {
             (Need::Nothing, _) => None,
+            (Need::NothingWrong, _) => {
+                let is_known = self.has_key || self.signed_in.is_some() || self.may.is_some();
+                (!is_known && !self.headers.is_empty()).then_some(401)
+            }
             (Need::Session, _) => self.signed_in.is_none().then_some(401),
             (Need::Oneself, _) => (!self.has_key && self.signed_in.is_none()).then_some(401),
             (Need::ScopesOrOneself(_), _) if self.has_key || self.signed_in.is_some() => None,
@@ -308,6 +314,7 @@ fn described(document: &Value) -> Vec<(String, String, Need)> {
             let security = operation["security"].as_array().unwrap();
             let need = match security.first() {
                 None => Need::Nothing,
+                Some(first) if *first == json!({}) => Need::NothingWrong,
                 Some(first) if first["apiKey"].is_array() => {
                     assert!(security.iter().any(|other| other["session"].is_array()), "{method} {path}: {security:?}");
                     Need::Oneself

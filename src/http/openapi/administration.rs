@@ -575,8 +575,8 @@ fn server(paths: &mut Paths) {
         .answers(html("The page of the kind."))
         .fails(&[NotFound]);
     paths.add(&Method::GET, "/problems/{code}", problem);
-    let document = |id: &str, summary: &str| {
-        open(id, summary)
+    let document = |caller: Caller, id: &str| {
+        Operation::new(caller, id, tag, "This document")
             .takes([shared("if-none-match")])
             .answers(
                 Answer::json(StatusCode::OK, "The document.", json!({ "type": "object" }))
@@ -591,8 +591,11 @@ fn server(paths: &mut Paths) {
                     .header(Header::Vary),
             )
     };
-    paths.add(&Method::GET, "/openapi.json", document("show_openapi", "This document"));
-    let of_administration = document("show_admin_openapi", "This document").for_administrators();
+    let of_consumers = document(Caller::Welcome, "show_openapi").says(
+        "Data sets are in it that everybody may see, and those that whoever asks may read. Asked with a key it counts as a request.",
+    );
+    paths.add(&Method::GET, "/openapi.json", of_consumers);
+    let of_administration = document(Caller::Anybody, "show_admin_openapi").for_administrators();
     paths.add(&Method::GET, "/openapi-admin.json", of_administration);
     paths.add(&Method::GET, "/docs", open("show_docs", "A guide to the interface").answers(html("The page.")));
     let reference = open("show_reference", "This document as a page").answers(html("The page."));

@@ -164,7 +164,7 @@ fn counted(status: StatusCode, caller: Caller) -> Option<bool> {
     match (caller, status.as_u16()) {
         (Caller::Reader, 404 | 410) => Some(true),
         // What the connection refuses, and a wrong key, comes before the limits are looked at.
-        (Caller::Reader, 400 | 429 | 500 | 503) => Some(false),
+        (Caller::Reader | Caller::Welcome, 400 | 429 | 500 | 503) => Some(false),
         _ => None,
     }
 }

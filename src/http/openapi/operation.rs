@@ -1,5 +1,7 @@
 //! One operation of the document, and the paths that they make up.
 
+use std::iter;
+
 use actix_web::http::Method;
 use serde_json::{Map, Value, json};
 
@@ -17,6 +19,8 @@ use crate::{
 pub(super) enum Caller {
     /// Anybody.
     Anybody,
+    /// Anybody; whoever says who they are is shown more.
+    Welcome,
     /// Whoever has an API key or a session, at data.
     Reader,
     /// Whoever has a session.
@@ -31,6 +35,10 @@ impl Caller {
     fn security(self) -> Vec<Value> {
         match self {
             Self::Anybody => Vec::new(),
+            Self::Welcome => {
+                let ways = ["apiKey", "bearer", "basic", "session", "sessionCookie", "adminToken"];
+                iter::once(json!({})).chain(ways.map(|way| json!({ way: [] }))).collect()
+            }
             Self::Person => vec![json!({ "session": [] }), json!({ "sessionCookie": [] })],
             Self::Reader | Self::Oneself => {
                 ["apiKey", "bearer", "basic", "session", "sessionCookie"].map(|way| json!({ way: [] })).to_vec()
@@ -51,6 +59,21 @@ impl Caller {
         };
         match self {
             Self::Anybody => &[UrlTooLong, Internal],
+            Self::Welcome => &[
+                InvalidRequest,
+                InvalidKey,
+                InvalidToken,
+                SignInRequired,
+                KeyNotAllowedHere,
+                Scope,
+                UrlTooLong,
+                QuotaExceeded,
+                TooManyFromAddress,
+                HeadTooLarge,
+                Internal,
+                Overloaded,
+                Unavailable,
+            ],
             Self::Reader => &[
                 InvalidRequest,
                 InvalidKey,

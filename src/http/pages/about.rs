@@ -15,10 +15,11 @@ use super::{
     wording,
 };
 use crate::{
-    dataset::{ColumnType, definition::SelfDescription, figures::WrittenValue},
+    dataset::{ColumnType, Definition, definition::SelfDescription, figures::WrittenValue},
     domain::{
         bounds::names_dataset,
         permission::{AccessKind, Permission, Permissions},
+        user::User,
     },
     http::{
         Problem, ProblemCode,
@@ -78,9 +79,34 @@ impl Readable {
         if visit.permissions().may(Permissions::of(&[Permission::Data]), AccessKind::Read) {
             return Ok(Self::All);
         }
-        let Some(Known::Person(holder)) = visit.known() else { return Ok(Self::None) };
-        let plan = visit.service.committer.stores.views.plan(&holder.user.plan).await.map_err(store_problem)?;
+        match visit.known() {
+            Some(Known::Person(holder)) => Self::to_person(&visit.service, &holder.user).await,
+            _ => Ok(Self::None),
+        }
+    }
+
+    /// What somebody may read who is signed in.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub(super) async fn to_person(service: &Service, user: &User) -> Result<Self, Problem> {
+        if Permissions::of_role(user.role).may(Permissions::of(&[Permission::Data]), AccessKind::Read) {
+            return Ok(Self::All);
+        }
+        let plan = service.committer.stores.views.plan(&user.plan).await.map_err(store_problem)?;
         Ok(plan.map_or(Self::None, |plan| Self::OfPlan(plan.rules.datasets)))
+    }
+
+    /// What is served, as far as the visitor may see what it says about itself.
+    pub(super) fn served(&self, service: &Service) -> Vec<Arc<DataSet>> {
+        let mut data_sets = super::front::served(service);
+        data_sets.retain(|set| self.shows(&set.definition));
+        data_sets
+    }
+
+    /// Whether the visitor may see what a data set says about itself.
+    pub(super) fn shows(&self, definition: &Definition) -> bool {
+        definition.about.public || self.has(&definition.name)
     }
 
     /// Whether the data set of that name is among them.

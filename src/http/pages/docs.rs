@@ -1,6 +1,7 @@
 //! The documentation: `/docs` is a guide for whoever asks for data, with examples of a data set that they may see; below it are the
 //! pages of the reference. The guide's text is `docs/DATA.md`.
 
+pub(super) mod document;
 mod example;
 mod operators;
 mod prose;
@@ -8,15 +9,12 @@ pub(super) mod reference;
 mod subject;
 mod text;
 
-use std::sync::Arc;
-
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::{Value, json};
 
 use self::subject::Subject;
 use super::{
     about::{Readable, paragraphs},
-    front::served,
     route::sent,
     visit::{Anyone, Known, Shown, Visit},
 };
@@ -32,8 +30,7 @@ pub(super) async fn guide(request: HttpRequest) -> HttpResponse {
 async fn page(request: &HttpRequest) -> Shown {
     let visit = Visit::<Anyone>::open(request).await?;
     let readable = Readable::to(&visit).await?;
-    let may_see = |set: &Arc<DataSet>| set.definition.about.public || readable.has(&set.definition.name);
-    let data_sets: Vec<Arc<DataSet>> = served(&visit.service).into_iter().filter(may_see).collect();
+    let data_sets = readable.served(&visit.service);
     let wanted = form_urlencoded::parse(request.query_string().as_bytes());
     let wanted = wanted.into_owned().find(|(name, _)| name == "dataset").map(|(_, name)| name);
     // Whoever names one that they may not see is told what they are told of one that is not there.

@@ -1,4 +1,4 @@
-//! `GET /`: what this server publishes, for whoever opens its address.
+//! `GET /`: what this server publishes, for whoever opens its address, as far as they may see it.
 
 use std::sync::Arc;
 
@@ -6,6 +6,7 @@ use actix_web::{HttpRequest, HttpResponse, http::header, web};
 use serde_json::{Value, json};
 
 use super::{
+    about::Readable,
     route,
     visit::{Anyone, Shown, Visit},
 };
@@ -17,9 +18,9 @@ use crate::{
 /// A page for browsers, JSON for programs.
 pub(super) async fn show(request: HttpRequest, service: web::Data<Service>) -> HttpResponse {
     if wants_html(request.headers()) {
-        return route::sent(&request, page(&request, &service).await).await;
+        return route::sent(&request, page(&request).await).await;
     }
-    let data_sets: Vec<Value> = served(&service).iter().map(|set| listed(set)).collect();
+    let data_sets: Vec<Value> = Readable::None.served(&service).iter().map(|set| listed(set)).collect();
     HttpResponse::Ok().insert_header((header::VARY, "Accept")).json(json!({
         "name": service.settings.mail.brand,
         "version": env!("CARGO_PKG_VERSION"),
@@ -46,8 +47,9 @@ fn listed(set: &DataSet) -> Value {
     json!({ "name": name, "title": title, "path": format!("/{name}"), "records": set.records })
 }
 
-async fn page(request: &HttpRequest, service: &Service) -> Shown {
+async fn page(request: &HttpRequest) -> Shown {
     let visit = Visit::<Anyone>::open(request).await?;
-    let data_sets: Vec<Value> = served(service).iter().map(|set| listed(set)).collect();
+    let readable = Readable::to(&visit).await?;
+    let data_sets: Vec<Value> = readable.served(&visit.service).iter().map(|set| listed(set)).collect();
     visit.page("front/page.html", &json!({ "datasets": data_sets }))
 }

@@ -8,20 +8,23 @@ use zeroize::Zeroizing;
 use super::{
     flash::Flash,
     form::Form,
+    front::served,
     handed::{self, Handed},
     route::{self, answered},
     sign_in::{entered, provider_label, worded},
-    visit::{Anyone, Shown, Visit},
+    visit::{Anyone, Shown, Visit, put},
 };
 use crate::{
     actors::sign_in::{Behind, Redeemed},
     domain::{
+        bounds::names_dataset,
+        id::UserId,
         link::{LinkPurpose, PresentedLink},
         user::User,
     },
     http::{
         Problem, ProblemCode,
-        routes::{command_problem, links, sessions},
+        routes::{command_problem, links, sessions, store_problem},
     },
 };
 
@@ -38,7 +41,9 @@ async fn shown(request: &HttpRequest) -> Shown {
     let owner = links::owner(visit.part("token"));
     let is_theirs = |what: &Handed| matches!(what, Handed::Key(user, _) if owner == Some(*user));
     if let Some(key) = handed::secret(&visit, is_theirs).await? {
-        return visit.page(TEMPLATE, &context(&visit, "key", None, &Value::Null, &key));
+        let mut context = context(&visit, "key", None, &Value::Null, &key);
+        put(&mut context, "dataset", example_of(&visit, owner).await?);
+        return visit.page(TEMPLATE, &context);
     }
     match links::opened(request, &visit.service, visit.part("token")).await {
         Ok((link, behind)) => asked(&visit, link, behind, StatusCode::OK, &Value::Null).await,
@@ -57,6 +62,19 @@ async fn asked(visit: &Visit<Anyone>, link: PresentedLink, behind: Behind, statu
     visit.page_as(status, TEMPLATE, &context(visit, state, Some((user.as_ref(), behind)), form, &Value::Null))
 }
 
+/// A data set that a key's owner may read, to try it with.
+async fn example_of(visit: &Visit<Anyone>, owner: Option<UserId>) -> Result<Value, Problem> {
+    let Some(owner) = owner else { return Ok(Value::Null) };
+    let Some(user) = visit.service.committer.load_user(owner).await.map_err(command_problem)? else {
+        return Ok(Value::Null);
+    };
+    let plan = visit.service.committer.stores.views.plan(&user.plan).await.map_err(store_problem)?;
+    let names = plan.and_then(|plan| plan.rules.datasets);
+    let may_read = |name: &str| names_dataset(names.as_deref(), name);
+    let readable = served(&visit.service).into_iter().find(|set| may_read(&set.definition.name));
+    Ok(json!(readable.map(|set| set.definition.name.clone())))
+}
+
 fn context(
     visit: &Visit<Anyone>,
     state: &str,
@@ -66,15 +84,13 @@ fn context(
 ) -> Value {
     let service = &visit.service;
     let email = of.and_then(|(user, _)| user?.email.known());
-    let data_sets: Vec<String> =
-        super::front::served(service).iter().map(|set| set.definition.name.to_string()).collect();
     json!({
         "state": state, "form": form, "key": key, "email": email,
         "expires_at": of.map(|(_, behind)| behind.expires_at),
         "chars_min": service.settings.accounts.password_chars_min,
         "has_passwords": service.settings.accounts.sign_in,
         "provider": provider_label(service),
-        "dataset": data_sets.first(),
+        "dataset": null,
     })
 }
 

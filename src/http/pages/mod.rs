@@ -45,6 +45,8 @@ pub fn configure(app: &mut web::ServiceConfig) {
         .service(method::readable("/problems", problem::list))
         .service(method::readable("/problems/{code}", problem::show))
         .service(method::readable("/admin/counters", counters::show))
+        .service(method::readable("/openapi.json", docs::document::for_consumers))
+        .service(method::readable("/openapi-admin.json", docs::document::for_administrators))
         .service(method::readable("/docs", docs::guide))
         .service(method::readable("/docs/reference", docs::reference::for_consumers))
         .service(method::readable("/docs/admin", docs::reference::for_administrators))

@@ -261,7 +261,7 @@ async fn permissions_and_tokens_of_forms_are_asked_for_each_act() {
     browser.send(&form.clone().with("csrf", "AAAA")).await.expect(403);
     let all = ["people", "data", "plans", "events", "server"];
     let other = with_token(&app, &token_for(&app, "other", &all).await, "en").await;
-    other.send(&form).await.expect(403).shows("load the page again");
+    other.send(&form).await.expect(403).shows("Send it again?");
     assert_eq!(app.admin_get(&format!("/users/{id}")).await.json()["email"], "ana@example.org");
     let (id, _) = app.invite_as(&json!({ "email": "ben@example.org", "name": "Ben" })).await;
     let stranger = Browser::new(&app);

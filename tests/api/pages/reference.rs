@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use permitd::dataset::Definition;
 use reqwest::Method;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::docs::{Asking, TREES, trees};
 use crate::{
+    accounts::{member, sign_in},
     app::TestApp,
     browser::{Browser, Page},
     data::{imported, unlimited},
@@ -26,7 +27,15 @@ async fn planted() -> TestApp {
 }
 
 async fn document(app: &TestApp, path: &str) -> Value {
-    app.send(app.request(Method::GET, path)).await.expect(200).json()
+    app.admin_get(path).await.expect(200).json()
+}
+
+/// Somebody who may read every data set.
+async fn reading(app: &TestApp) -> Browser<'_> {
+    member(app, "eve@example.org").await;
+    let browser = Browser::new(app);
+    browser.sign_in("eve@example.org", "correct horse battery").await.expect(200);
+    browser
 }
 
 /// Method, path and description of every operation.
@@ -278,7 +287,7 @@ async fn what_a_definition_says_becomes_no_markup_of_the_reference() {
     let text = text.replace("name = \"colour\"", &format!("name = \"colour\"\n    description = \"{hostile}\""));
     let definition = Definition::from_toml(&text, "things.toml").unwrap();
     imported(&of.app, definition, things(0..30).into_bytes(), "things.csv").await;
-    let browser = Browser::new(&of.app);
+    let browser = reading(&of.app).await;
     for path in ["", "/things_list", "/things_record", "/things_facets", "/things_changes"] {
         let page = browser.open(&format!("/docs/reference{path}")).await.expect(200);
         for markup in ["<script>", "</pre><script", "javascript:alert", "<img", "<b>"] {
@@ -290,10 +299,55 @@ async fn what_a_definition_says_becomes_no_markup_of_the_reference() {
     }
 }
 
+/// A data set that is not for everybody is described, named and counted to whoever may read it alone.
+#[tokio::test]
+async fn strangers_are_told_of_what_is_public_alone() {
+    let of = Things::with(5).await;
+    let app = &of.app;
+    let plan = json!({ "rate_per_s": 1000, "burst": 1000, "quota_per_day": 100_000, "datasets": ["permits"] });
+    app.admin_send(Method::PUT, "/plans/others", &plan).await;
+    let (_, others_key) = app.invite_as(&json!({ "email": "cem@example.org", "plan": "others" })).await;
+    let told = async |path: &str, header: (&'static str, String)| {
+        app.send(app.request(Method::GET, path).header(header.0, header.1)).await
+    };
+    member(app, "eve@example.org").await;
+    let session = format!("Bearer {}", sign_in(app, "eve@example.org").await);
+    let token = format!("Bearer {}", app.admin_token);
+    for (header, sees) in [
+        (("x-nothing", "x".to_owned()), false),
+        (("x-api-key", others_key), false),
+        (("x-api-key", of.key.clone()), true),
+        (("authorization", session.clone()), true),
+        (("authorization", token), true),
+        (("cookie", session.replace("Bearer ", "permitd=")), true),
+    ] {
+        let shown = told("/openapi.json", header.clone()).await.expect(200);
+        assert_eq!(shown.body.contains("things"), sees, "{header:?}");
+        assert_eq!(shown.body.contains("colour"), sees, "{header:?}");
+    }
+    told("/openapi.json", ("x-api-key", "pmt_nobody".to_owned())).await.expect(401);
+    told("/openapi.json", ("authorization", "Bearer pmt_admin_nobody".to_owned())).await.expect(401);
+    let limited = told("/openapi.json", ("x-api-key", of.key.clone())).await;
+    assert!(limited.header("ratelimit").is_some(), "with a key it is a request");
+
+    let (stranger, reader) = (Browser::new(app), Browser::new(app));
+    reader.sign_in("eve@example.org", "correct horse battery").await.expect(200);
+    for path in ["/", "/docs", "/docs/reference", "/docs/reference/things_list", "/openapi.json"] {
+        let page = stranger.open(path).await;
+        assert!(!page.main().contains("colour") && !page.main().contains("Things"), "{path}: {}", page.main());
+    }
+    assert_eq!(stranger.open("/docs/reference/things_list").await.status, 404);
+    reader.open("/").await.expect(200).shows("Things");
+    reader.open("/docs/reference").await.expect(200).shows("things");
+    reader.open("/docs/reference/things_list").await.expect(200).shows("colour");
+    let listed = app.send(app.request(Method::GET, "/").header("accept", "application/json")).await.expect(200);
+    assert!(!listed.body.contains("things"), "{}", listed.body);
+}
+
 #[tokio::test]
 async fn the_reference_shows_what_the_document_shows_and_not_more() {
     let of = Things::with(5).await;
-    let browser = Browser::new(&of.app);
+    let browser = reading(&of.app).await;
     let document_has = async || document(&of.app, "/openapi.json").await["paths"]["/things"].is_object();
     assert!(document_has().await);
     browser.open("/docs/reference/things_list").await.expect(200);

@@ -14,6 +14,7 @@ use crate::http::{
     Problem, ProblemCode, address,
     openapi::{self, Audience},
     pages::{
+        about::Readable,
         route::sent,
         visit::{Anyone, Shown, Visit, put},
     },
@@ -58,8 +59,9 @@ fn home(visit: &Visit) -> Home<'_> {
 
 async fn list(request: &HttpRequest, audience: Audience) -> Shown {
     let visit = Visit::<Anyone>::open(request).await?;
+    let readable = Readable::to(&visit).await?;
     let home = home(&visit);
-    let mut headings = json!(openapi::headings(request, audience)?.as_ref());
+    let mut headings = json!(openapi::headings(request, audience, |set| readable.shows(set))?.as_ref());
     for heading in headings.as_array_mut().into_iter().flatten() {
         let description = heading.get("description").and_then(Value::as_str).unwrap_or_default();
         let description = home.html(description);
@@ -73,7 +75,8 @@ async fn list(request: &HttpRequest, audience: Audience) -> Shown {
 
 async fn operation(request: &HttpRequest, audience: Audience) -> Shown {
     let visit = Visit::<Anyone>::open(request).await?;
-    let headings = openapi::headings(request, audience)?;
+    let readable = Readable::to(&visit).await?;
+    let headings = openapi::headings(request, audience, |set| readable.shows(set))?;
     let id = visit.part("operation");
     let found =
         headings.iter().find_map(|heading| Some((heading, heading.operations.iter().find(|one| one.id == id)?)));

@@ -13,10 +13,12 @@ use serde_json::{Value, json};
 
 use super::{Admitted, DataSets, failure};
 use crate::{
+    dataset::Definition,
     domain::credential::CredentialKind,
     http::{
         Problem, ProblemCode, address,
         credentials::{self, InHeaders, NoCredential},
+        openapi::{self, Audience},
         routes::{
             answer::{self, Answer},
             datasets::{Described, list_all, no_data_set, show_one},
@@ -27,6 +29,8 @@ use crate::{
     store::records::DataSet,
 };
 
+/// The path of the document that describes the interface, with the data sets that its reader may see.
+pub(super) const DOCUMENT: &str = "/openapi.json";
 /// The path at which data sets are listed.
 pub(super) const PATH: &str = "/datasets";
 
@@ -38,6 +42,14 @@ pub(super) fn described(path: &str) -> Option<&str> {
 /// Whether the list or a description is asked for with a key or a session: what a token sees is another one.
 pub(super) fn is_asked_by_reader(method: &Method, path: &str, headers: &HeaderMap, public_url: &str) -> bool {
     let is_description = || (method == Method::GET || method == Method::HEAD) && described(path).is_some();
+    if path == DOCUMENT {
+        // Whoever is signed in looks at it for nothing.
+        return match credentials::in_header(headers) {
+            Ok(InHeaders::Credential(credential)) => credential.kind == CredentialKind::Key,
+            Ok(InHeaders::Token(_)) | Err(NoCredential::Missing) => false,
+            Err(_) => true,
+        };
+    }
     (path == PATH || is_description())
         && !matches!(credentials::shown(headers, public_url), Ok(InHeaders::Token(_)) | Err(NoCredential::Missing))
 }
@@ -100,6 +112,14 @@ impl DataSets {
             Ok(answer::document(StatusCode::OK, &Described::to_readers(&self.service, &data_set).await?))
         };
         Ok((pass, described.await))
+    }
+
+    /// The document of the interface, with the data sets that a key may read, and those that anybody may see.
+    pub(super) async fn interface(&self, request: &HttpRequest) -> Result<Admitted, Problem> {
+        let pass = self.admit(request, None, self.credential(request)?).await?;
+        let may_see = |set: &Definition| set.about.public || pass.is_for(&set.name);
+        let shown = openapi::shown_to(request, Audience::Consumers, may_see).await;
+        Ok((pass, shown))
     }
 
     /// The data sets that a key or a session may read.

@@ -130,7 +130,7 @@ impl DataSets {
     /// One request for data: the gate first, then the answer, with the limits in its header either way.
     async fn respond(&self, request: &HttpRequest) -> HttpResponse {
         let described = directory::described(request.path());
-        if described.is_some() || request.path() == directory::PATH {
+        if described.is_some() || [directory::PATH, directory::DOCUMENT].contains(&request.path()) {
             if request.method() != Method::GET && request.method() != Method::HEAD {
                 return method::other(request, METHODS);
             }
@@ -139,6 +139,7 @@ impl DataSets {
             }
             let told = match described {
                 Some(name) => Box::pin(self.describe(request, name)).await,
+                None if request.path() == directory::DOCUMENT => Box::pin(self.interface(request)).await,
                 None => Box::pin(self.list(request)).await,
             };
             return self.answered(request, told).await;

@@ -1,0 +1,52 @@
+//! The documents of the interface: `/openapi.json` for consumers, with the data sets that they may see, and `/openapi-admin.json`. Whoever
+//! sends a key is answered by the data routes.
+
+use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
+
+use crate::http::{
+    Problem, ProblemCode,
+    credentials::{self, InHeaders},
+    openapi::{self, Audience},
+    pages::{
+        about::Readable,
+        visit::{Anyone, Refusal, Visit},
+    },
+    session::{Admin, OfData},
+    signed_in::SessionHolder,
+    state::Service,
+};
+
+/// `GET /openapi.json`
+pub(in crate::http::pages) async fn for_consumers(request: HttpRequest) -> Result<HttpResponse, Problem> {
+    let readable = readable(&request).await?;
+    openapi::shown_to(&request, Audience::Consumers, |set| readable.shows(set)).await
+}
+
+/// `GET /openapi-admin.json`
+pub(in crate::http::pages) async fn for_administrators(request: HttpRequest) -> Result<HttpResponse, Problem> {
+    openapi::shown_to(&request, Audience::Administrators, |_| false).await
+}
+
+/// What whoever asks may see: by a token of the administration or of a session, or by their browser.
+async fn readable(request: &HttpRequest) -> Result<Readable, Problem> {
+    let service = request.app_data::<web::Data<Service>>();
+    match (credentials::in_header(request.headers()), service) {
+        (Ok(InHeaders::Token(_)), _) => {
+            return match Admin::<OfData>::extract(request).await {
+                Ok(_) => Ok(Readable::All),
+                Err(problem) if problem.code() == ProblemCode::MissingPermission => Ok(Readable::None),
+                Err(problem) => Err(problem),
+            };
+        }
+        (Ok(InHeaders::Credential(_)), Some(service)) => {
+            let SessionHolder(holder) = SessionHolder::extract(request).await?;
+            return Readable::to_person(service, &holder.user).await;
+        }
+        _ => {}
+    }
+    match Visit::<Anyone>::open(request).await {
+        Ok(visit) => Readable::to(&visit).await,
+        Err(Refusal::Problem(problem)) => Err(problem),
+        Err(_) => Ok(Readable::None),
+    }
+}
