@@ -626,6 +626,7 @@ async fn imports(world: &World) {
             options: Vec::new(),
             file_name: "few.csv".to_owned(),
             definition: None,
+            redefines: None,
         };
         imports.accept(upload, wanted, &envelope(number)).await.unwrap()
     };

@@ -54,6 +54,7 @@ const PAGES: &[Known] = pages![
     Anybody "problem" "/problems";
     Anybody "problem" "/problems/{code}" => |_| "/problems/quota-exceeded".to_owned();
     Anybody "docs" "/docs";
+    Anybody "docs/definitions" "/docs/definitions";
     Anybody "docs/reference" "/docs/reference";
     Anybody "docs/reference/operation" "/docs/reference/{operation}" => |_| "/docs/reference/permits_list".to_owned();
     Anybody "docs/reference/operation" "/docs/reference/{operation}" => |_| "/docs/reference/permits_changes".to_owned();
