@@ -43,9 +43,8 @@ pub(super) fn definition(of: &Definition) -> String {
 fn head(text: &mut Text, of: &Definition) {
     let source = &of.source;
     text.text("name", &of.name);
-    if of.title != of.name {
-        text.text("title", &of.title);
-    }
+    // Also where it is the name: it is what people change first.
+    text.text("title", &of.title);
     if of.column_name(of.record_id) != "record_id" {
         text.text("record_id", of.column_name(of.record_id));
     }
