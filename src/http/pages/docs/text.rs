@@ -38,6 +38,9 @@ pub(super) struct Section {
     title: String,
     /// What stands in it.
     blocks: Vec<Block>,
+    /// Tables in it.
+    #[serde(skip)]
+    tables: usize,
 }
 
 /// A part of a section.
@@ -110,7 +113,7 @@ impl Section {
     fn new(title: &str) -> Self {
         let words = title.to_lowercase();
         let words = words.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
-        Self { id: words.collect::<Vec<_>>().join("-"), title: title.to_owned(), blocks: Vec::new() }
+        Self { id: words.collect::<Vec<_>>().join("-"), title: title.to_owned(), blocks: Vec::new(), tables: 0 }
     }
 }
 
@@ -187,7 +190,15 @@ impl<'a> Writer<'a> {
                 }
             }
             Event::Start(Tag::Table(_)) => {
-                let title = self.sections.last().map(|section| section.title.clone()).unwrap_or_default();
+                // Two tables of a section are told apart by their place.
+                let title = self.sections.last_mut().map(|section| {
+                    section.tables += 1;
+                    match section.tables {
+                        1 => section.title.clone(),
+                        nth => format!("{} ({nth})", section.title),
+                    }
+                });
+                let title = title.unwrap_or_default();
                 let region =
                     format!("<div class=\"scroll\" role=\"region\" aria-label=\"{}\" tabindex=\"0\">", escaped(&title));
                 self.pending.push(Event::Html(region.into()));
@@ -260,6 +271,7 @@ mod tests {
         let text = serde_json::to_string(&sections).unwrap();
         assert!(text.contains("[[column]]\\nname = \\\"tree\\\""), "the example is there: {text}");
         assert!(text.contains("<a href=\\\"/api/admin/imports\\\">"), "{text}");
+        assert!(text.contains("aria-label=\\\"[[column]] (2)\\\""), "landmarks have names of their own: {text}");
         assert!(text.contains("<code>fill_down</code>") && !text.contains("../"), "{text}");
     }
 
