@@ -23,7 +23,7 @@ use permitd::{
         account::AccountCommand,
         commit::Envelope,
         hashing::HashingPool,
-        import::{ImportSettings, Imports, Order, Wanted},
+        import::{FoundDefinition, ImportSettings, Imports, Order, Wanted},
         invite::user_in,
         sign_in::{Credentials, Entering, SignInPolicy, SignIns},
         tokens::{TokenOrder, Tokens},
@@ -586,7 +586,8 @@ async fn imports(world: &World) {
         uploads_per_caller_max: 4,
         definitions: Arc::new(|name| {
             let known = Definition::builtin().map_err(|error| error.to_string())?;
-            Ok(known.into_iter().find(|definition| definition.name == name).map(Arc::new))
+            let found = |definition| FoundDefinition { definition: Arc::new(definition), is_in_file: false };
+            Ok(known.into_iter().find(|definition| definition.name == name).map(found))
         }),
         defined: Arc::new(|| Ok(Vec::new())),
         mailbox_capacity: 4,
@@ -626,6 +627,7 @@ async fn imports(world: &World) {
             options: Vec::new(),
             file_name: "few.csv".to_owned(),
             definition: None,
+            redefines: None,
         };
         imports.accept(upload, wanted, &envelope(number)).await.unwrap()
     };

@@ -186,6 +186,7 @@ fn pages(world: &World) -> Vec<Page> {
         page("admin/health", "", "/admin/health"),
         page("admin/undone", "", "/admin/undone"),
         page("docs", "", "/docs"),
+        page("docs/definitions", "", "/docs/definitions"),
         page("docs/reference", "", "/docs/reference"),
         page("docs/reference", "administration", "/docs/admin"),
         page("docs/reference/operation", "", "/docs/reference/permits_list"),

@@ -11,6 +11,7 @@ mod guard;
 mod looked_at;
 mod naming;
 mod recovery;
+mod redefined;
 mod rejects;
 mod spool;
 mod staging;
@@ -42,6 +43,7 @@ pub use self::{
     error::ImportError,
     guard::Guarded,
     looked_at::{LookedAt, LookedColumn, LookedProblem, ReadAs, SentFile},
+    redefined::Redefinition,
     staging::{Upload, UploadRefusal},
     status::ImportStatus,
 };
@@ -62,8 +64,17 @@ use crate::{
 /// Imports that are looked at for those that died beside a server.
 const RECENT_IMPORTS: usize = 200;
 
+/// A definition that was found.
+#[derive(Debug, Clone)]
+pub struct FoundDefinition {
+    /// The definition.
+    pub definition: Arc<Definition>,
+    /// Whether it is kept by hand in a file, which the next import reads again.
+    pub is_in_file: bool,
+}
+
 /// Finds the definition that a data set's files are read by; an error where definitions cannot be read.
-pub type FindDefinition = Arc<dyn Fn(&str) -> Result<Option<Arc<Definition>>, String> + Send + Sync>;
+pub type FindDefinition = Arc<dyn Fn(&str) -> Result<Option<FoundDefinition>, String> + Send + Sync>;
 
 /// The names of the data sets that there are definitions of.
 pub type DefinedNames = Arc<dyn Fn() -> Result<Vec<String>, String> + Send + Sync>;
@@ -114,8 +125,10 @@ pub struct Wanted {
     pub keep_absent: bool,
     /// What is said of the file, by the names of parameters.
     pub options: Vec<(String, String)>,
-    /// The definition to read it by, as TOML, where the data set has none yet.
+    /// The definition to read it by, as TOML, where it is not the one that the data set has.
     pub definition: Option<String>,
+    /// The fingerprint of the data set's definition that this one takes the place of; none where the data set has none yet.
+    pub redefines: Option<String>,
     /// Its name, without its folders.
     pub file_name: String,
 }
@@ -423,6 +436,14 @@ impl Imports {
     /// # Errors
     /// When there is none, or definitions cannot be read.
     pub fn definition(&self, dataset: &str) -> Result<Arc<Definition>, ImportError> {
+        Ok(self.found_definition(dataset)?.definition)
+    }
+
+    /// The same, with where it is from.
+    ///
+    /// # Errors
+    /// As [`Self::definition`].
+    pub fn found_definition(&self, dataset: &str) -> Result<FoundDefinition, ImportError> {
         let found = (self.work.settings.definitions)(dataset).map_err(ImportError::Definitions)?;
         found.ok_or_else(|| ImportError::NoDefinition { name: dataset.to_owned() })
     }

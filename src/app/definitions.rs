@@ -8,7 +8,7 @@ use std::{
 
 use super::StartError;
 use crate::{
-    actors::import::{DefinedNames, FindDefinition},
+    actors::import::{DefinedNames, FindDefinition, FoundDefinition},
     dataset::Definition,
     store::{records::RecordStore, sqlite},
 };
@@ -107,7 +107,9 @@ pub(super) fn finder(folder: Option<&Path>, records: &Arc<dyn RecordStore>) -> F
     Arc::new(move |name| {
         let known = known_definitions(folder.as_deref()).map_err(|error| error.to_string())?;
         let stored = records.data_set(name).map(|stored| Arc::clone(&stored.definition));
-        Ok(chosen_definition(known, stored.as_ref(), name).map(|(chosen, _)| chosen.definition))
+        let found =
+            |Known { definition, place }| FoundDefinition { definition, is_in_file: matches!(place, Place::File(_)) };
+        Ok(chosen_definition(known, stored.as_ref(), name).map(|(chosen, _)| found(chosen)))
     })
 }
 

@@ -69,10 +69,14 @@ struct List {}
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  permitd datasets show permits")]
+  permitd datasets show permits
+  permitd datasets show permits --definition > permits.toml")]
 struct Show {
     /// The data set
     name: String,
+    /// Print its definition, to be changed and given to `permitd import --definition`
+    #[arg(long)]
+    definition: bool,
 }
 
 /// Keep a data set, and serve it to nobody: who asks is told so
@@ -141,7 +145,11 @@ impl DataSets {
         let known = app::known_definitions(settings.datasets())?;
         with_node(settings, Data::MustExist, async |node| match command {
             OfRecords::List(List {}) => list(&node, &known).await,
-            OfRecords::Show(Show { name }) => show(&node, &known, &name).await,
+            OfRecords::Show(Show { name, definition: true }) => {
+                let text = find(&node, &name)?.definition.to_toml();
+                Ok(Answer::file(json!({ "name": name, "definition": text }), text))
+            }
+            OfRecords::Show(Show { name, definition: false }) => show(&node, &known, &name).await,
             OfRecords::Withdraw(Withdraw { name }) => withdraw(&node, &name, true).await,
             OfRecords::Restore(RestoreDataSet { name }) => withdraw(&node, &name, false).await,
             OfRecords::Rename(Rename { name, to }) => rename(&node, &name, &to).await,

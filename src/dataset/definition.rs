@@ -14,6 +14,7 @@ mod parse;
 mod source;
 #[cfg(test)]
 mod tests;
+mod write;
 
 pub use about::SelfDescription;
 pub use dialect::{Dialect, Mark, Quote, Said};
@@ -139,6 +140,12 @@ impl Definition {
     /// Reads a definition. `file` is only for messages, which name it, the key path and the valid values.
     pub fn from_toml(text: &str, file: &str) -> Result<Self, DefinitionError> {
         parse::definition(text, file)
+    }
+
+    /// Writes the definition as a person would. Read again it is the same definition; comments and what it said of columns that are
+    /// not published are not in it.
+    pub fn to_toml(&self) -> String {
+        write::definition(self)
     }
 
     /// Whether a text can be the name of a data set.

@@ -66,15 +66,17 @@ async fn behind_a_path_prefix_every_address_is_below_it() {
     let get =
         async |path: &str| app.send(app.request(Method::GET, path).header("accept", "text/html")).await.expect(200);
     let of_operations = ["/docs/reference/permits_list", "/docs/admin/invite_user"];
-    for page in
-        ["/", "/sign-in", "/problems", "/docs", "/docs/reference", "/docs/admin"].into_iter().chain(of_operations)
+    for page in ["/", "/sign-in", "/problems", "/docs", "/docs/definitions", "/docs/reference", "/docs/admin"]
+        .into_iter()
+        .chain(of_operations)
     {
         let html = get(page).await.body;
         let places = ["href=\"", "src=\"", "action=\""].map(|name| html.split(name).skip(1).map(ToOwned::to_owned));
         for place in places.into_iter().flatten().map(|rest| rest.split('"').next().unwrap().to_owned()) {
             let is_within = ["/api/v1/", "#", "data:"].iter().any(|own| place.starts_with(own));
-            // The guide names standards.
-            let is_within = is_within || (page == "/docs" && place.starts_with("https://"));
+            // They name standards.
+            let is_guide = ["/docs", "/docs/definitions"].contains(&page);
+            let is_within = is_within || (is_guide && place.starts_with("https://"));
             assert!(is_within, "{page} leads to {place}");
         }
     }

@@ -20,6 +20,7 @@ async fn a_page_asks_for_one_style_and_one_script_which_are_kept() {
         "/problems",
         "/problems/not-found",
         "/docs",
+        "/docs/definitions",
         "/docs/reference",
         "/docs/reference/permits_list",
         "/docs/admin",

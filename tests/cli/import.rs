@@ -635,6 +635,26 @@ fn data_sets_are_listed_and_shown() {
 }
 
 #[test]
+fn a_definition_is_printed_changed_and_imported_by() {
+    let home = Home::new();
+    trees(&home);
+    home.json(&["import", "trees.csv", "--definition", "trees.toml"]);
+    let text = home.run(&["datasets", "show", "trees", "--definition"]).out;
+    assert_eq!(home.json(&["datasets", "show", "trees", "--definition"])["definition"], text.as_str());
+    let fingerprint = || home.json(&["datasets", "show", "trees"])["definition"]["fingerprint"].clone();
+    let before = fingerprint();
+    std::fs::write(home.path("same.toml"), &text).unwrap();
+    home.json(&["import", "trees.csv", "--definition", "same.toml"]);
+    assert_eq!(fingerprint(), before, "what is printed is the definition");
+    let title = text.lines().find(|line| line.starts_with("title = ")).unwrap();
+    std::fs::write(home.path("other.toml"), text.replace(title, "title = 'The \"trees\"'")).unwrap();
+    home.json(&["import", "trees.csv", "--definition", "other.toml"]);
+    assert_eq!(home.json(&["datasets", "show", "trees"])["title"], "The \"trees\"");
+    assert!(home.run(&["datasets", "show", "trees", "--definition"]).out.contains("title = 'The \"trees\"'\n"));
+    home.refused(3, &["datasets", "show", "tree", "--definition"]);
+}
+
+#[test]
 fn a_folder_that_was_given_by_mistake_is_told() {
     let home = Home::new();
     trees(&home);

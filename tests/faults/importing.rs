@@ -170,6 +170,7 @@ async fn hold(node: &Node) -> Uuid {
         options: Vec::new(),
         file_name: "few.csv".to_owned(),
         definition: None,
+        redefines: None,
     };
     let import = imports.accept(upload, wanted, &asked_by("somebody")).await.unwrap();
     ends_as(node, import, "held").await;

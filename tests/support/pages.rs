@@ -201,15 +201,19 @@ impl Page {
         // What stands in the page itself comes before what stands in the bar of every page.
         let forms = self.main().split("<form ").skip(1).chain(self.html.split("<form ").skip(1));
         let forms = forms.map(|form| form.split("</form>").next().unwrap());
-        let mut wanted = forms.filter(|form| {
-            form.split("<button").skip(1).any(|of| {
-                let label = of.split_once('>').unwrap().1.split("</button>").next().unwrap();
-                unescaped(label).trim() == button
+        let pressed = |form: &&str| {
+            form.split("<button").skip(1).find_map(|of| {
+                let (tag, rest) = of.split_once('>').unwrap();
+                let label = unescaped(rest.split("</button>").next().unwrap());
+                (label.trim() == button).then(|| attribute(tag, "formaction"))
             })
-        });
-        let form = wanted.next().unwrap_or_else(|| panic!("no form with {button:?} on {}: {}", self.path, self.main()));
+        };
+        let mut wanted = forms.filter_map(|form| Some((form, pressed(&form)?)));
+        let (form, own) =
+            wanted.next().unwrap_or_else(|| panic!("no form with {button:?} on {}: {}", self.path, self.main()));
         let (head, body) = form.split_once('>').unwrap();
-        Form { action: attribute(head, "action").unwrap(), fields: fields(body) }
+        // A button may have a place of its own.
+        Form { action: own.or_else(|| attribute(head, "action")).unwrap(), fields: fields(body) }
     }
 
     /// The text of what can be copied under this id.

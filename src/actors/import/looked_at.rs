@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use super::{
     ImportError, Imports, Upload, UploadRefusal, Wanted,
+    redefined::{Redefinition, own_definition},
     spool::{self, Spool, Ticket, UNFINISHED},
     staging::failed_to,
     work::blocking,
@@ -62,6 +63,9 @@ pub struct SentFile {
     pub dataset: Option<String>,
     /// The definition of a new one, as somebody writes it.
     pub definition: Option<String>,
+    /// The definition of the one that there is, as somebody changes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redefinition: Option<Redefinition>,
     /// What a new one is to be called, before it has a definition.
     pub name: Option<String>,
     /// The import that it was given to last.
@@ -154,27 +158,6 @@ pub struct LookedProblem {
     pub reason: String,
 }
 
-/// The definition that somebody wrote for a data set that there is none of; `known` is the one that there is all the same.
-///
-/// # Errors
-/// What is wrong with it; where there is another one by now.
-pub(super) fn own_definition(
-    text: &str,
-    name: &str,
-    known: Option<&Definition>,
-) -> Result<Arc<Definition>, ImportError> {
-    let own = Definition::from_toml(text, "the definition").map_err(|error| ImportError::Said(error.to_string()))?;
-    if own.name != name {
-        return Err(ImportError::Said(format!("the definition is of {:?}, and not of {name:?}", own.name)));
-    }
-    match known {
-        Some(known) if known.fingerprint() != own.fingerprint() => Err(ImportError::Said(format!(
-            "there is a data set {name:?} already, which is defined otherwise: choose it, or give the new one another name"
-        ))),
-        _ => Ok(Arc::new(own)),
-    }
-}
-
 impl Imports {
     /// Whether somebody may have a file wait, besides those that do.
     ///
@@ -247,13 +230,17 @@ impl Imports {
     /// What is wrong with it, or that there is none.
     pub fn definition_of(&self, sent: &SentFile) -> Result<Arc<Definition>, ImportError> {
         if let Some(name) = &sent.dataset {
-            return self.definition(name);
+            let known = self.found_definition(name)?;
+            return match &sent.redefinition {
+                None => Ok(known.definition),
+                Some(Redefinition { text, of }) => own_definition(text, name, Some(&known), Some(of)),
+            };
         }
         let text = sent.definition.as_deref().unwrap_or_default();
         let own =
             Definition::from_toml(text, "the definition").map_err(|error| ImportError::Said(error.to_string()))?;
         let known = (self.work.settings.definitions)(&own.name).map_err(ImportError::Definitions)?;
-        own_definition(text, &own.name, known.as_deref())
+        own_definition(text, &own.name, known.as_ref(), None)
     }
 
     /// Reads the beginning of a file.
@@ -296,13 +283,19 @@ impl Imports {
         let shelf = Shelf::of(&self.work.spool);
         let stream = StreamId::DataSet(definition.name.clone());
         let id = envelope.command.derived_uuid("import", &stream);
+        let (text, redefines) = match (&sent.dataset, &sent.redefinition) {
+            (None, _) => (sent.definition.clone(), None),
+            (Some(_), None) => (None, None),
+            (Some(_), Some(Redefinition { text, of })) => (Some(text.clone()), Some(of.clone())),
+        };
         let wanted = Wanted {
             dataset: definition.name.clone(),
             replace: sent.replace,
             dry_run,
             keep_absent: sent.keep_absent,
             options: sent.options.clone(),
-            definition: sent.dataset.is_none().then(|| sent.definition.clone()).flatten(),
+            definition: text,
+            redefines,
             file_name: sent.file_name.clone(),
         };
         let keep = move |spool: &Spool, ticket: &Ticket| spool.keep_again(&shelf.path(sent.id, FILE), ticket);

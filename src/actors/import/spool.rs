@@ -48,9 +48,12 @@ pub struct Ticket {
     pub keep_absent: bool,
     /// What was said of the file, by the names of parameters.
     pub options: Vec<(String, String)>,
-    /// The definition to read it by, where the data set has none yet.
+    /// The definition to read it by, where it is not the one that the data set has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub definition: Option<String>,
+    /// The fingerprint of the data set's definition that this one takes the place of; none where the data set had none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redefines: Option<String>,
     /// Its name.
     pub file_name: String,
     /// Its size.
@@ -423,6 +426,7 @@ mod tests {
             keep_absent: false,
             options: vec![("delimiter".to_owned(), ";".to_owned())],
             definition: None,
+            redefines: None,
             file_name: "trees.csv".to_owned(),
             bytes: 3,
             sha256,

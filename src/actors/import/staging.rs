@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::{
     ImportError, Imports, Order, RunStaged, Staged, Summary, Wanted,
     desk::{Crowd, Seat},
-    looked_at,
+    redefined,
     spool::{Arriving, ImportReport, Spool, Ticket, TicketState},
     work::{ImportWork, blocking},
 };
@@ -187,7 +187,7 @@ impl Imports {
         keep: impl FnOnce(&Spool, &Ticket) -> io::Result<()> + Send + 'static,
     ) -> Result<Uuid, ImportError> {
         let work = &self.work;
-        let Wanted { dataset, replace, dry_run, keep_absent, options, definition, file_name } = wanted;
+        let Wanted { dataset, replace, dry_run, keep_absent, options, definition, redefines, file_name } = wanted;
         let ticket = Ticket {
             id,
             dataset,
@@ -196,6 +196,7 @@ impl Imports {
             keep_absent,
             options,
             definition,
+            redefines,
             file_name,
             bytes,
             sha256,
@@ -440,8 +441,8 @@ impl ImportWork {
         let name = &ticket.dataset;
         let known = (self.settings.definitions)(name).map_err(ImportError::Definitions)?;
         let definition = match &ticket.definition {
-            None => known.ok_or_else(|| ImportError::NoDefinition { name: name.clone() })?,
-            Some(text) => looked_at::own_definition(text, name, known.as_deref())?,
+            None => known.ok_or_else(|| ImportError::NoDefinition { name: name.clone() })?.definition,
+            Some(text) => redefined::own_definition(text, name, known.as_ref(), ticket.redefines.as_deref())?,
         };
         let options = ticket.options.iter().map(|(name, text)| (name.as_str(), text.as_str()));
         let said = Said::of(options).map_err(|(name, reason)| ImportError::Said(format!("{name}: {reason}")))?;

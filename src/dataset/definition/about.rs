@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{DefinitionError, node::DefinitionTable};
 
 /// The keys of `[about]`.
-const ABOUT: [&str; 11] = [
+pub(super) const ABOUT: [&str; 11] = [
     "description",
     "licence",
     "licence_url",
@@ -114,7 +114,7 @@ fn checked(text: &str, chars_max: usize, has_lines: bool) -> Result<String, Stri
 }
 
 /// Whether a character can make a text look like another one: a control character, a line break, a mark of writing direction.
-fn hides(c: char) -> bool {
+pub(super) fn hides(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }

@@ -47,7 +47,7 @@ const RESERVED_DATASETS: [&str; 22] = [
     "users",
 ];
 
-const ROOT: [&str; 21] = [
+pub(super) const ROOT: [&str; 21] = [
     "name",
     "title",
     "about",
@@ -70,9 +70,9 @@ const ROOT: [&str; 21] = [
     "stop_at",
     "fill_down",
 ];
-const GUARD: [&str; 3] = ["removed_max", "rejected_max", "nulled_max"];
-const KEY: [&str; 4] = ["column", "prefix", "strip", "fold"];
-const COLUMN: [&str; 15] = [
+pub(super) const GUARD: [&str; 3] = ["removed_max", "rejected_max", "nulled_max"];
+pub(super) const KEY: [&str; 4] = ["column", "prefix", "strip", "fold"];
+pub(super) const COLUMN: [&str; 15] = [
     "name",
     "type",
     "description",
@@ -89,16 +89,16 @@ const COLUMN: [&str; 15] = [
     "import",
     "date_order",
 ];
-const PART: [&str; 5] = ["column", "before", "prefix", "case", "omit"];
-const INDEX: [&str; 2] = ["partition", "sort"];
+pub(super) const PART: [&str; 5] = ["column", "before", "prefix", "case", "omit"];
+pub(super) const INDEX: [&str; 2] = ["partition", "sort"];
 
-const FOLDS: [(&str, Fold); 3] = [("none", Fold::None), ("lower", Fold::Lower), ("upper", Fold::Upper)];
-const CASES: [(&str, Case); 4] =
+pub(super) const FOLDS: [(&str, Fold); 3] = [("none", Fold::None), ("lower", Fold::Lower), ("upper", Fold::Upper)];
+pub(super) const CASES: [(&str, Case); 4] =
     [("keep", Case::Keep), ("lower", Case::Lower), ("upper", Case::Upper), ("title", Case::Title)];
 /// The orders of day and month, by the names that definitions use.
 pub const DATE_ORDERS: [(&str, DateOrder); 2] =
     [("month_first", DateOrder::MonthFirst), ("day_first", DateOrder::DayFirst)];
-const EXTRACTS: [(&str, Extract); 2] = [("latitude", Extract::Latitude), ("longitude", Extract::Longitude)];
+pub(super) const EXTRACTS: [(&str, Extract); 2] = [("latitude", Extract::Latitude), ("longitude", Extract::Longitude)];
 
 pub(super) fn definition(text: &str, file: &str) -> Result<Definition, DefinitionError> {
     let whole_file = |path: String, reason: String| DefinitionError { file: file.to_owned(), path, reason };
@@ -193,13 +193,7 @@ fn fill_down(root: &DefinitionTable<'_>, fields: &mut [Field]) -> Result<(), Def
 
 /// Marks a column whose blank cells have the value above them.
 pub(super) fn fill_down_column(fields: &mut [Field], name: &str) -> Result<(), String> {
-    let is_read = |field: &&mut Field| matches!(field.origin, Origin::Header { .. });
-    // People know the header; it is nobody else's.
-    let bears = |field: &Field| match &field.origin {
-        Origin::Header { headers, .. } => headers.iter().any(|header| normal_header(header) == normal_header(name)),
-        _ => false,
-    };
-    match fields.iter_mut().filter(is_read).find(|field| field.name == name || bears(field)) {
+    match fill_down_place(fields, name).and_then(|place| fields.get_mut(place)) {
         Some(field) => field.fill_down = true,
         None => {
             let known = fields.iter().filter(|field| matches!(field.origin, Origin::Header { .. }));
@@ -208,6 +202,18 @@ pub(super) fn fill_down_column(fields: &mut [Field], name: &str) -> Result<(), S
         }
     }
     Ok(())
+}
+
+/// The place of the column of the file that is called so.
+pub(super) fn fill_down_place(fields: &[Field], name: &str) -> Option<usize> {
+    // People know the header; it is nobody else's.
+    let is_called_so = |field: &Field| match &field.origin {
+        Origin::Header { headers, .. } => {
+            field.name == name || headers.iter().any(|header| normal_header(header) == normal_header(name))
+        }
+        _ => false,
+    };
+    fields.iter().position(is_called_so)
 }
 
 fn dataset_name(root: &DefinitionTable<'_>) -> Result<String, DefinitionError> {

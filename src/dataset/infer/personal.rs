@@ -4,7 +4,7 @@
 //! not be costs somebody a look; one that is not and should be costs somebody their privacy.
 
 /// Words of people and of what belongs to them, which are looked for within run-together words as well.
-const STEMS: [&str; 99] = [
+const STEMS: [&str; 101] = [
     // People.
     "owner",
     "applicant",
@@ -58,6 +58,8 @@ const STEMS: [&str; 99] = [
     "phone",
     "rufnummer",
     "handynummer",
+    "handynr",
+    "mobilnr",
     "mobilnummer",
     "mobile",
     "cellulare",
@@ -196,6 +198,32 @@ const BEARERS: [&str; 34] = [
     "guardian",
 ];
 
+/// Ends of German words of people, such as `Baumpate`, `Antragsbearbeiterin`, `Notfallkontakt`. What begins with them is something else,
+/// such as `Patent`.
+const ENDS: [&str; 17] = [
+    "pate",
+    "patin",
+    "paten",
+    "bearbeiter",
+    "bearbeiterin",
+    "bearbeitende",
+    "betreuer",
+    "betreuerin",
+    "betreuende",
+    "antragstellende",
+    "kontakt",
+    "kontakte",
+    "kontaktdaten",
+    "person",
+    "inhaberin",
+    "besitzer",
+    "besitzerin",
+];
+
+/// Ends of words that end so and are no people: `Spaten`, `participate`, `Schaltkontakt`.
+const ENDS_OF_OTHERS: [&str; 8] =
+    ["spate", "spaten", "karpaten", "cipate", "sipate", "schaltkontakt", "steckkontakt", "tuerkontakt"];
+
 /// Names that are no person's, though they hold such a word.
 const IMPERSONAL: [&str; 34] = [
     "file",
@@ -256,7 +284,9 @@ impl Looks {
 pub(super) fn reason(words: &[String], looks: Looks) -> Option<&'static str> {
     let joined: String = words.concat();
     let has = |list: &[&str]| words.iter().any(|word| list.contains(&word.as_str()));
-    if !has(&IMPERSONAL) && (STEMS.iter().any(|stem| joined.contains(stem)) || has(&WORDS)) {
+    let ends = |word: &String, list: &[&str]| list.iter().any(|end| word.ends_with(end));
+    let ends_so = words.iter().any(|word| ends(word, &ENDS) && !ends(word, &ENDS_OF_OTHERS));
+    if !has(&IMPERSONAL) && (STEMS.iter().any(|stem| joined.contains(stem)) || has(&WORDS) || ends_so) {
         return Some("by its header");
     }
     let named = words.iter().any(|word| word == "name");
@@ -348,6 +378,30 @@ mod tests {
             "Sobrenome",
             "Data de Nascimento",
             "Eigentümer",
+            "Eigentümerin",
+            "Pate",
+            "Baumpate",
+            "BAUMPATIN",
+            "Name der Baumpaten",
+            "Bearbeiter",
+            "Bearbeiter/in",
+            "Antragsbearbeiterin",
+            "Sachbearbeiter",
+            "Kontakt",
+            "Notfallkontakt",
+            "Kontaktperson",
+            "Ansprechpartner",
+            "Ansprechpartnerin",
+            "Antragsteller",
+            "Betreuer",
+            "Baumbetreuerin",
+            "Nachname",
+            "Familienname",
+            "Telefon",
+            "Handy",
+            "Handynr.",
+            "E-Mail-Adresse",
+            "Geburtsdatum",
             "Propriétaire",
             "agent_name",
             "CPF",
@@ -373,6 +427,15 @@ mod tests {
             "Owner type",
             "Nom de la gare",
             "Geburtenrate",
+            "Spatel",
+            "Spaten",
+            "Patent",
+            "Patentnummer",
+            "Karpaten",
+            "Bearbeitungsstand",
+            "Schaltkontakt",
+            "Betreuungsplätze",
+            "Personenzahl",
             "status",
             "permitno",
             "Neighborhood",

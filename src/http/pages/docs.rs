@@ -1,5 +1,5 @@
 //! The documentation: `/docs` is a guide for whoever asks for data, with examples of a data set that they may see; below it are the
-//! pages of the reference. The guide's text is `docs/DATA.md`.
+//! pages of the reference, and the language of definitions. The guide's text is `docs/DATA.md`.
 
 pub(super) mod document;
 mod example;
@@ -21,6 +21,7 @@ use super::{
 use crate::{http::address, store::records::DataSet};
 
 const TEMPLATE: &str = "docs/page.html";
+const DEFINITIONS: &str = "docs/definitions/page.html";
 
 /// `GET /docs`
 pub(super) async fn guide(request: HttpRequest) -> HttpResponse {
@@ -51,6 +52,18 @@ async fn page(request: &HttpRequest) -> Shown {
         "guide": guide,
     });
     visit.page(TEMPLATE, &context)
+}
+
+/// `GET /docs/definitions`
+pub(super) async fn definitions(request: HttpRequest) -> HttpResponse {
+    sent(&request, language(&request).await).await
+}
+
+async fn language(request: &HttpRequest) -> Shown {
+    let visit = Visit::<Anyone>::open(request).await?;
+    let public_url = &visit.service.public_url;
+    let sections = text::language(&Subject::made_up(public_url), address::prefix(public_url));
+    visit.page(DEFINITIONS, &json!({ "sections": sections }))
 }
 
 /// What a data set says about how to get access to it.

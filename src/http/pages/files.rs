@@ -40,6 +40,7 @@ static PAGES: &[Folder] = &folders![
     "admin/tokens",
     "again",
     "docs",
+    "docs/definitions",
     "docs/reference",
     "docs/reference/operation",
     "explore",

@@ -48,6 +48,7 @@ pub fn configure(app: &mut web::ServiceConfig) {
         .service(method::readable("/openapi.json", docs::document::for_consumers))
         .service(method::readable("/openapi-admin.json", docs::document::for_administrators))
         .service(method::readable("/docs", docs::guide))
+        .service(method::readable("/docs/definitions", docs::definitions))
         .service(method::readable("/docs/reference", docs::reference::for_consumers))
         .service(method::readable("/docs/admin", docs::reference::for_administrators))
         .service(method::readable("/docs/reference/{operation}", docs::reference::of_consumers))

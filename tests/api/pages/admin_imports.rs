@@ -152,12 +152,13 @@ async fn a_file_is_read_otherwise_without_being_sent_again() {
     let browser = with_token(&app, &app.admin_token, "en").await;
     let file = "Tag|Colour|Height\nX1|red|7\n";
     let looked = sent(&app, &browser, &[("dataset", "things")], "a.csv", file.as_bytes()).await.expect(200);
-    let form = looked.form("Read it again").with("dataset", "things").with("mode", "merge").with("absent", "empty");
+    let form =
+        looked.form("Read the file again").with("dataset", "things").with("mode", "merge").with("absent", "empty");
     let wrong = browser.send(&form.clone().with("delimiter", "abc")).await.expect(400);
     wrong.shows("cannot separate cells");
     assert!(wrong.html.contains("value=\"abc\""), "what was typed is still there");
     let read = browser.send(&form.with("delimiter", "|")).await.expect(200);
-    read.shows("The file was read again, as you said.").shows("X1");
+    read.shows("The file was read again with your settings.").shows("X1");
     let gone = browser.send(&read.form("Yes, remove it")).await.expect(200);
     gone.shows("The file was removed.").shows("No file waits");
     browser.open(&read.path).await.expect(404).shows("Send it again");
@@ -217,4 +218,166 @@ async fn a_definition_of_nothing_but_marks_can_be_mended() {
     assert_eq!(kept.status, 400);
     let again = browser.open(&page.path).await.expect(200);
     browser.send(&again.form("Yes, remove it")).await.expect(200);
+}
+
+/// The text of a form's definition.
+fn definition_in(form: &Form) -> String {
+    form.fields.iter().find(|(name, _)| name == "definition").unwrap().1.trim().to_owned() + "\n"
+}
+
+async fn title_of_things(app: &TestApp) -> (String, u64) {
+    let shown = app.admin_get("/datasets/things").await.expect(200).json();
+    (shown["title"].as_str().unwrap().to_owned(), shown["version"].as_u64().unwrap())
+}
+
+#[tokio::test]
+async fn the_definition_of_a_data_set_is_changed_by_an_import_in_the_page() {
+    let app = server(20).await;
+    let browser = with_token(&app, &app.admin_token, "en").await;
+    let fields = [("dataset", "things"), ("mode", "merge")];
+    let file = things(0..21);
+    let looked = sent(&app, &browser, &fields, "new.csv", file.as_bytes()).await.expect(200);
+    looked.shows("The definition of this data set").shows("takes effect with the import of this file");
+    assert!(looked.links().iter().any(|link| link == "/docs/definitions"), "{:?}", looked.links());
+    assert!(!looked.html.contains("<details open"), "they are closed");
+    let form = looked.form("Try it out");
+    let text = definition_in(&form);
+    assert_eq!(text, Definition::from_toml(THINGS, "things.toml").unwrap().to_toml());
+
+    let changed = text.replace("title = \"Things\"", "title = \"Things of the <b>city</b>\"");
+    let changed = changed.replace(
+        "name = \"colour\"",
+        "name = \"colour\"\ndescription = \"As \\\"it\\\" is painted.\"\npersonal = true",
+    );
+    let changed = changed + "[about]\ndescription = \"\"\"\nOne line.\nAnother.\"\"\"\n";
+    // As a browser sends lines.
+    let mut form = form.with("definition", &changed.replace('\n', "\r\n"));
+    form.action = format!("{}/try", looked.path);
+    let tried = settled(&app, &browser, browser.send(&form).await).await;
+    tried.shows("The file was tried out. Nothing was changed.");
+    assert_eq!(title_of_things(&app).await, ("Things".to_owned(), 1));
+    let again = browser.open(&looked.path).await.expect(200);
+    again.shows("definition changed").shows("Undo the changes of the definition");
+    assert_eq!(definition_in(&again.form("Try it out")), changed);
+    assert!(!again.html.contains("<b>city"), "it is escaped");
+
+    let done = settled(&app, &browser, browser.send(&tried.form("Import it now")).await).await;
+    done.shows("The file was imported").shows("New records\n1");
+    assert_eq!(title_of_things(&app).await, ("Things of the <b>city</b>".to_owned(), 2));
+    let page = browser.open("/admin/data/things").await.expect(200);
+    page.shows("As \"it\" is painted.")
+        .shows("Send the file again on the page Imports, and change the definition there.");
+    page.shows("Another.").shows("personal = true");
+    // What was changed stays: the next file is read by it.
+    let next = sent(&app, &browser, &fields, "next.csv", file.as_bytes()).await.expect(200);
+    assert!(definition_in(&next.form("Try it out")).contains("As \"it\" is painted."));
+    assert!(!next.html.contains("definition changed"));
+}
+
+#[tokio::test]
+async fn a_wrong_definition_of_a_data_set_is_told_with_its_line_and_kept() {
+    let app = server(3).await;
+    let browser = with_token(&app, &app.admin_token, "en").await;
+    let looked = sent(&app, &browser, &[("dataset", "things")], "a.csv", things(0..3).as_bytes()).await.expect(200);
+    let form = looked.form("Save and check");
+    let text = definition_in(&form);
+    for (wrong, told) in [
+        (text.clone() + "# mine\nkolour = 1\n", "kolour"),
+        (text.clone() + "kolour =", "is not TOML"),
+        (
+            text.replace("name = \"things\"", "name = \"birds\""),
+            "line 1: the name is “birds”, but this is the definition of “things”",
+        ),
+    ] {
+        for to in ["definition", "try", "start"] {
+            let mut form = form.clone().with("definition", &wrong);
+            form.action = format!("{}/{to}", looked.path);
+            let refused = browser.send(&form).await.expect(400);
+            refused.shows("line ").shows(told);
+            assert!(refused.html.contains("<details open"), "where it is written is seen");
+            let kept = browser.open(&looked.path).await.expect(200);
+            kept.shows(told);
+            assert_eq!(
+                definition_in(&kept.form("Save and check")).trim(),
+                wrong.trim(),
+                "what was written is still there"
+            );
+        }
+    }
+    // Another reading takes nothing of it away, and another data set does.
+    let read = browser.open(&looked.path).await.form("Read the file again").with("dataset", "things");
+    browser.send(&read.with("delimiter", ",")).await.expect(200).shows("birds");
+    let undone = browser.open(&looked.path).await.form("Yes, undo them");
+    let undone = browser.send(&undone).await.expect(200);
+    undone.shows("Your changes of the definition were undone.");
+    assert_eq!(definition_in(&undone.form("Save and check")), text);
+    assert_eq!(title_of_things(&app).await, ("Things".to_owned(), 1));
+}
+
+#[tokio::test]
+async fn a_definition_that_says_the_same_is_no_change() {
+    let app = server(3).await;
+    let browser = with_token(&app, &app.admin_token, "en").await;
+    let looked = sent(&app, &browser, &[("dataset", "things")], "a.csv", things(0..3).as_bytes()).await.expect(200);
+    let form = looked.form("Save and check");
+    let text = format!("# A comment\n{}", THINGS.replace("\n[key]", "\n\n\n[key]"));
+    assert_ne!(text, definition_in(&form));
+    let kept = browser.send(&form.clone().with("definition", &text)).await.expect(200);
+    kept.shows("The definition has no mistake.");
+    assert!(!kept.html.contains("definition changed"));
+    let done = settled(&app, &browser, browser.send(&kept.form("Import without trying")).await).await;
+    done.shows("Unchanged records\n3");
+    assert_eq!(title_of_things(&app).await, ("Things".to_owned(), 1));
+}
+
+#[tokio::test]
+async fn a_change_of_a_definition_does_not_undo_that_of_another() {
+    let app = server(3).await;
+    let browser = with_token(&app, &app.admin_token, "en").await;
+    let looked = sent(&app, &browser, &[("dataset", "things")], "a.csv", things(0..3).as_bytes()).await.expect(200);
+    let mine = definition_in(&looked.form("Save and check")).replace("\"Things\"", "\"Mine\"");
+    let kept = browser.send(&looked.form("Save and check").with("definition", &mine)).await.expect(200);
+    let other = Definition::from_toml(&THINGS.replace("\"Things\"", "\"Theirs\""), "things.toml").unwrap();
+    imported(&app, other, things(0..4).into_bytes(), "other.csv").await;
+    for form in [kept.form("Import without trying"), looked.form("Import without trying").with("definition", &mine)] {
+        let mut form = form;
+        form.action = format!("{}/start", looked.path);
+        browser.send(&form).await.expect(400).shows("was changed by an import since you began to change it");
+    }
+    assert_eq!(title_of_things(&app).await, ("Theirs".to_owned(), 2));
+    let undone = browser.send(&browser.open(&looked.path).await.form("Yes, undo them")).await.expect(200);
+    assert!(definition_in(&undone.form("Save and check")).contains("Theirs"));
+}
+
+#[tokio::test]
+async fn a_definition_that_is_kept_in_a_file_is_shown_and_not_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("things.toml"), THINGS).unwrap();
+    let app = TestApp::set(&[("datasets", folder.path().to_str().unwrap())], 0).await;
+    let definition = Definition::from_toml(THINGS, "things.toml").unwrap();
+    imported(&app, definition, things(0..3).into_bytes(), "things.csv").await;
+    let browser = with_token(&app, &app.admin_token, "en").await;
+    let looked = sent(&app, &browser, &[("dataset", "things")], "a.csv", things(0..3).as_bytes()).await.expect(200);
+    looked.shows("It is kept in a file on the server, which each import reads again.").shows("title = \"Things\"");
+    assert!(!looked.html.contains("name=\"definition\""), "{}", looked.main());
+    let form = looked.form("Try it out").with("of", &"0".repeat(64));
+    let mut form = form.with("definition", &THINGS.replace("\"Things\"", "\"Mine\""));
+    for to in ["definition", "start"] {
+        form.action = format!("{}/{to}", looked.path);
+        browser.send(&form).await.expect(400).shows("it has to be changed there");
+    }
+    assert_eq!(title_of_things(&app).await, ("Things".to_owned(), 1));
+    // It is imported by as it is, once that is undone.
+    let undone = browser.send(&browser.open(&looked.path).await.form("Yes, undo them")).await.expect(200);
+    let done = settled(&app, &browser, browser.send(&undone.form("Import without trying")).await).await;
+    done.shows("Unchanged records\n3");
+}
+
+#[tokio::test]
+async fn the_language_of_definitions_is_explained() {
+    let app = server(1).await;
+    let page = Browser::reading(&app, "de").open("/docs/definitions").await.expect(200);
+    page.shows("Definitionen von Datenbeständen").shows("Die Anleitung selbst ist auf Englisch.");
+    page.shows("the column, of type text, that records are found by").shows("name = \"trees\"");
+    assert!(page.html.contains("<article lang=\"en\">") && page.html.contains("id=\"the-file\""));
 }

@@ -54,6 +54,7 @@ const PAGES: &[Known] = pages![
     Anybody "problem" "/problems";
     Anybody "problem" "/problems/{code}" => |_| "/problems/quota-exceeded".to_owned();
     Anybody "docs" "/docs";
+    Anybody "docs/definitions" "/docs/definitions";
     Anybody "docs/reference" "/docs/reference";
     Anybody "docs/reference/operation" "/docs/reference/{operation}" => |_| "/docs/reference/permits_list".to_owned();
     Anybody "docs/reference/operation" "/docs/reference/{operation}" => |_| "/docs/reference/permits_changes".to_owned();
@@ -188,7 +189,7 @@ fn file_and_import(browser: &mut Browser, server: &Server) -> (String, String) {
     browser.choose_file_in("input[name=file]", &server.folder.path().join("december.csv"));
     browser.loads(|browser| browser.click_on("main form[enctype] button"));
     let file = browser.url();
-    browser.loads(|browser| browser.click_on("form[action$='/try'] button"));
+    browser.loads(|browser| browser.click_on("button[formaction$='/try']"));
     let deadline = Instant::now() + PATIENCE;
     while browser.evaluate("!!document.querySelector('[data-again]')") == true {
         assert!(Instant::now() < deadline, "the file is not tried out: {}", browser.text());

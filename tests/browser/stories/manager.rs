@@ -137,6 +137,10 @@ async fn a_manager_publishes_a_file() {
         assert!(browser.read("[aria-label='The first rows, as records']").contains(&format!("blue{nth}")));
         assert!(browser.read("[aria-label='What cannot be read']").contains("tall"));
         browser.accessible("a file, read");
+        browser.click("The definition of this data set");
+        browser.sees("takes effect with the import of this file");
+        assert!(browser.value("Definition (TOML)").contains("name = \"things\""));
+        browser.accessible("a file, read, and the definition of its data set");
 
         browser.follow("Try it out");
         comes_to(&mut browser, "The file was tried out. Nothing was changed.");
@@ -233,7 +237,7 @@ async fn a_manager_begins_a_new_data_set() {
         browser.accessible("a definition, wrong");
         browser.fill("Definition (TOML)", &drafted.replace("\"colour\"", "\"plumage\""));
         assert_eq!(browser.follow("Save and check"), 200);
-        browser.sees("The definition is right.");
+        browser.sees("The definition has no mistake.");
         assert!(browser.read("[aria-label='The columns of the file']").contains("plumage"));
         browser.accessible("a definition, right");
 

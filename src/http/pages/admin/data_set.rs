@@ -88,7 +88,7 @@ async fn page(visit: &Here, data_set: &DataSet, status: StatusCode, form: &Value
             "held_from": data_set.held_from, "withdrawn": data_set.standing.withdrawn,
             "versions": data_set.version.saturating_sub(data_set.held_from).saturating_add(1),
             "former_names": data_set.standing.former_names, "indexes": definition.indexes, "guard": definition.guard,
-            "fingerprint": definition.fingerprint(),
+            "fingerprint": definition.fingerprint(), "text": definition.to_toml(),
         },
     });
     visit.page_as(status, TEMPLATE, &context)

@@ -207,6 +207,7 @@ async fn take(
         id: service.imports.new_sent_id().map_err(import_problem)?,
         dataset,
         definition: None,
+        redefinition: None,
         name: new_name,
         import: None,
         replace: of("mode") == Some("replace"),

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::imports::data_sets;
 use crate::{
-    actors::import::SentFile,
+    actors::import::{Redefinition, SentFile},
     dataset::{Definition, definition::Said, infer},
     http::{
         Problem, ProblemCode, method,
@@ -22,6 +22,9 @@ use crate::{
 };
 
 const TEMPLATE: &str = "admin/sent_file/page.html";
+/// The longest definition of a data set that can be changed in the page, bytes: a form takes it also where each of them is written as
+/// three.
+const CHANGED_BYTES_MAX: usize = 300_000;
 type Here = Visit<Staff<OfData>>;
 
 /// Adds the routes.
@@ -69,7 +72,7 @@ async fn proposed(visit: &Here, sent: &SentFile) -> Result<String, Problem> {
 async fn page(visit: &Here, sent: &SentFile, status: StatusCode, form: &Value, trouble: Option<Problem>) -> Shown {
     let imports = &visit.service.imports;
     // What is wrong with the definition is said where it is written.
-    let wrong = sent.definition.as_deref().filter(|_| sent.dataset.is_none()).and_then(|text| mistake(visit, text));
+    let wrong = mistake(visit, sent);
     let (looked, trouble) = match (trouble, &wrong) {
         (Some(problem), _) => (None, Some(problem)),
         (None, Some(_)) => (None, None),
@@ -87,14 +90,15 @@ async fn page(visit: &Here, sent: &SentFile, status: StatusCode, form: &Value, t
         (form, _) => form.clone(),
     };
     let definition = imports.definition_of(sent).ok();
-    let target = definition.as_ref().map(|definition| definition.name.clone());
+    let target = sent.dataset.clone().or(definition.as_ref().map(|definition| definition.name.clone()));
     let present = target.as_ref().and_then(|name| visit.service.records.data_set(name));
     let options: serde_json::Map<String, Value> =
         Said::NAMES.iter().map(|name| ((*name).to_owned(), json!(told(sent, name)))).collect();
+    let title = definition.map(|definition| definition.title.clone());
     let context = json!({
-        "form": form, "sent": sent, "looked": looked, "trouble": trouble.as_ref().map(Problem::detail),
+        "form": form, "sent": sent, "looked": looked, "present": present_definition(visit, sent), "trouble": trouble.as_ref().map(Problem::detail),
         "data_sets": data_sets(visit)?, "options": options, "target": target,
-        "records": present.as_ref().map(|present| present.records), "title": definition.map(|definition| definition.title.clone()),
+        "records": present.as_ref().map(|present| present.records), "title": title,
         "shown_at": visit.service.committer.clock.now(),
     });
     visit.page_as(status, TEMPLATE, &context)
@@ -106,21 +110,50 @@ fn told(sent: &SentFile, name: &str) -> String {
     texts.collect::<Vec<_>>().join("\n")
 }
 
-/// What is wrong with a definition, with the line; nothing where it can be used.
-fn mistake(visit: &Here, text: &str) -> Option<String> {
-    match Definition::from_toml(text, "") {
-        Ok(own) => match visit.service.imports.definition(&own.name) {
-            Ok(known) if known.fingerprint() != own.fingerprint() => Some(format!(
-                "{}: there is a data set {:?} already. Write another name here, or choose that data set above",
-                line_told(text, "name"),
-                own.name
-            )),
+/// The definition that the chosen data set has, as it is shown to be changed; nothing where the file is for a new one.
+fn present_definition(visit: &Here, sent: &SentFile) -> Option<Value> {
+    let found = visit.service.imports.found_definition(sent.dataset.as_deref()?).ok()?;
+    let (present, text) = (found.definition.fingerprint(), found.definition.to_toml());
+    let fixed = match (found.is_in_file, text.len() > CHANGED_BYTES_MAX) {
+        (true, _) => Some("in-file"),
+        (false, true) => Some("long"),
+        (false, false) => None,
+    };
+    let (text, of, is_changed) = match &sent.redefinition {
+        Some(Redefinition { text, of }) => (text.clone(), of.clone(), true),
+        None => (text, present, false),
+    };
+    Some(json!({ "text": text, "of": of, "is_changed": is_changed, "fixed": fixed }))
+}
+
+/// What is wrong with the definition that somebody wrote, with the line; nothing where it can be used.
+fn mistake(visit: &Here, sent: &SentFile) -> Option<String> {
+    let text = match &sent.dataset {
+        Some(_) => &sent.redefinition.as_ref()?.text,
+        None => sent.definition.as_ref()?,
+    };
+    let own = match Definition::from_toml(text, "") {
+        Ok(own) => own,
+        Err(error) if error.path.starts_with("line ") => return Some(format!("{}: {}", error.path, error.reason)),
+        Err(error) => return Some(format!("{}, {}: {}", line_told(text, &error.path), error.path, error.reason)),
+    };
+    let imports = &visit.service.imports;
+    let told = |id: &str, with: &[(&str, String)]| {
+        let reason = visit.say(id, with).unwrap_or_default();
+        Some(format!("{}: {reason}", line_told(text, "name")))
+    };
+    match &sent.dataset {
+        Some(name) if own.name != *name => {
+            told("sent-file-definition-other-name", &[("name", own.name), ("dataset", name.clone())])
+        }
+        Some(_) => imports.definition_of(sent).err().map(|error| error.to_string()),
+        None => match imports.definition(&own.name) {
+            Ok(known) if known.fingerprint() != own.fingerprint() => {
+                let choice = visit.say("imports-dataset", &[]).unwrap_or_default();
+                told("sent-file-definition-name-taken", &[("name", own.name), ("choice", choice)])
+            }
             _ => None,
         },
-        Err(error) => Some(match error.path.starts_with("line ") {
-            true => format!("{}: {}", error.path, error.reason),
-            false => format!("{}, {}: {}", line_told(text, &error.path), error.path, error.reason),
-        }),
     }
 }
 
@@ -153,13 +186,31 @@ fn line_of(text: &str, path: &str) -> usize {
 
 /// Keeps the definition that a form brings, also a wrong one: nothing that was written is lost.
 async fn keep_definition(visit: &Here, sent: &mut SentFile, form: &Form) -> Result<Option<Problem>, Problem> {
-    let Some(text) = form.secret("definition").filter(|_| sent.dataset.is_none()) else { return Ok(None) };
+    let Some(text) = form.secret("definition") else { return Ok(None) };
+    let at = |reason: String| Problem::new(ProblemCode::InvalidBody, format!("at `definition`: {reason}"));
     // Browsers send lines with two marks.
     let text = text.replace("\r\n", "\n");
-    let wrong = mistake(visit, &text);
-    sent.definition = Some(text);
+    match (&sent.dataset, form.text("of")) {
+        (None, None) => sent.definition = Some(text),
+        (Some(name), Some(of)) => {
+            let present = visit.service.imports.definition(name).map_err(|error| at(error.to_string()))?;
+            sent.redefinition = is_changed(&present, &text, of).then(|| Redefinition { text, of: of.to_owned() });
+        }
+        // Meanwhile somebody has said in another window which data set it is for.
+        _ => return Ok(Some(at(visit.say("sent-file-definition-of-other", &[]).unwrap_or_default()))),
+    }
     visit.service.imports.change_sent_file(sent).await.map_err(import_problem)?;
-    Ok(wrong.map(|reason| Problem::new(ProblemCode::InvalidBody, format!("at `definition`: {reason}"))))
+    Ok(mistake(visit, sent).map(at))
+}
+
+/// Whether a text says something else than the definition that a data set has, or had when it was shown. One that says nothing else is no
+/// change, however it is laid out.
+fn is_changed(present: &Definition, text: &str, of: &str) -> bool {
+    if text.trim() == present.to_toml().trim() {
+        return false;
+    }
+    let own = Definition::from_toml(text, "").map(|own| own.fingerprint());
+    own.map_or(true, |own| own != of && own != present.fingerprint())
 }
 
 async fn define(visit: Here, form: Form) -> Shown {
@@ -210,7 +261,11 @@ fn changed(visit: &Here, sent: &SentFile, form: &Form) -> Result<SentFile, Probl
     let said = Said::of(options.iter().map(|(name, text)| (name.as_str(), text.as_str())));
     let said = said.map_err(|(name, reason)| at(&name, reason))?;
     if let Some(name) = &dataset {
-        let definition = visit.service.imports.definition(name).map_err(|error| at("dataset", error.to_string()))?;
+        let imports = &visit.service.imports;
+        let present = imports.definition(name).map_err(|error| at("dataset", error.to_string()))?;
+        // What is wrong with a changed one is said where it is written.
+        let own = Some(sent).filter(|sent| sent.dataset == dataset).and_then(|sent| imports.definition_of(sent).ok());
+        let definition = own.unwrap_or(present);
         let place = if said.fill_down.is_empty() { "decimal" } else { "fill_down" };
         definition.reading_as(&said).map_err(|reason| at(place, reason))?;
     } else {
@@ -220,6 +275,7 @@ fn changed(visit: &Here, sent: &SentFile, form: &Form) -> Result<SentFile, Probl
     let is_other = options != sent.options;
     Ok(SentFile {
         definition: sent.definition.clone().filter(|_| !is_other || form.has("keep")),
+        redefinition: sent.redefinition.clone().filter(|_| dataset == sent.dataset),
         dataset,
         replace: form.text("mode") == Some("replace"),
         keep_absent: form.text("absent") == Some("keep"),
@@ -230,6 +286,11 @@ fn changed(visit: &Here, sent: &SentFile, form: &Form) -> Result<SentFile, Probl
 
 async fn propose(visit: Here, _: Form) -> Shown {
     let sent = found(&visit).await?;
+    if sent.dataset.is_some() {
+        let sent = SentFile { redefinition: None, ..sent };
+        visit.service.imports.change_sent_file(&sent).await.map_err(import_problem)?;
+        return visit.led(&place(&sent), Some(&Flash::done("sent-file-definition-undone")));
+    }
     let text = match proposed(&visit, &sent).await {
         Ok(text) => text,
         Err(problem) => return page(&visit, &sent, problem.code().status(), &Value::Null, Some(problem)).await,

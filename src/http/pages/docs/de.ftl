@@ -22,3 +22,4 @@ docs-nav = Dokumentation
 docs-nav-guide = Anleitung
 docs-nav-reference = Referenz
 docs-nav-admin = Verwaltung
+docs-nav-definitions = Definitionen

@@ -22,3 +22,4 @@ docs-nav = Documentation
 docs-nav-guide = Guide
 docs-nav-reference = Reference
 docs-nav-admin = Administration
+docs-nav-definitions = Definitions

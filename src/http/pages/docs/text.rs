@@ -1,5 +1,5 @@
 //! The text of the guide, from `docs/DATA.md`: its sections as HTML, the examples of another data set in place of those that stand
-//! there, and the paths of this server as links.
+//! there, and the paths of this server as links. The language of definitions, from `schemas/datasets/README.md`, becomes a page alike.
 
 use pulldown_cmark::{CodeBlockKind, CowStr, Event, HeadingLevel, Options, Parser, Tag, TagEnd, html};
 use serde::Serialize;
@@ -11,13 +11,23 @@ use super::{
 use crate::http::pages::templates::escaped;
 
 const SOURCE: &str = include_str!("../../../../docs/DATA.md");
+const LANGUAGE: &str = include_str!("../../../../schemas/datasets/README.md");
 /// Where the table of columns stands.
 const COLUMNS: &str = "<!-- columns -->";
 /// How paths of the data set begin that the source speaks of.
 const SOURCE_PATH: &str = "/permits";
 /// Paths of this server that are links wherever they are named.
-pub(super) const LINKED: [&str; 7] =
-    ["/docs", "/docs/reference", "/docs/admin", "/openapi.json", "/openapi-admin.json", "/problems", "/home"];
+pub(super) const LINKED: [&str; 9] = [
+    "/docs",
+    "/docs/definitions",
+    "/docs/reference",
+    "/docs/admin",
+    "/openapi.json",
+    "/openapi-admin.json",
+    "/problems",
+    "/home",
+    "/admin/imports",
+];
 
 /// A section of the guide.
 #[derive(Debug, Serialize)]
@@ -28,6 +38,9 @@ pub(super) struct Section {
     title: String,
     /// What stands in it.
     blocks: Vec<Block>,
+    /// Tables in it.
+    #[serde(skip)]
+    tables: usize,
 }
 
 /// A part of a section.
@@ -53,9 +66,18 @@ enum Block {
 
 /// The guide with examples of this data set, below this prefix of the server's paths.
 pub(super) fn guide(subject: &Subject, prefix: &str) -> Vec<Section> {
+    sections(SOURCE, subject, prefix)
+}
+
+/// What can be written into a definition. It has no examples of a data set.
+pub(super) fn language(subject: &Subject, prefix: &str) -> Vec<Section> {
+    sections(LANGUAGE, subject, prefix)
+}
+
+fn sections(source: &'static str, subject: &Subject, prefix: &str) -> Vec<Section> {
     let mut writer =
         Writer { subject, prefix, sections: vec![Section::new("")], pending: Vec::new(), unlinked: Vec::new() };
-    let mut events = Parser::new_ext(SOURCE, Options::ENABLE_TABLES);
+    let mut events = Parser::new_ext(source, Options::ENABLE_TABLES);
     while let Some(event) = events.next() {
         match event {
             Event::Start(Tag::Heading { level, .. }) => {
@@ -91,7 +113,7 @@ impl Section {
     fn new(title: &str) -> Self {
         let words = title.to_lowercase();
         let words = words.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
-        Self { id: words.collect::<Vec<_>>().join("-"), title: title.to_owned(), blocks: Vec::new() }
+        Self { id: words.collect::<Vec<_>>().join("-"), title: title.to_owned(), blocks: Vec::new(), tables: 0 }
     }
 }
 
@@ -168,7 +190,15 @@ impl<'a> Writer<'a> {
                 }
             }
             Event::Start(Tag::Table(_)) => {
-                let title = self.sections.last().map(|section| section.title.clone()).unwrap_or_default();
+                // Two tables of a section are told apart by their place.
+                let title = self.sections.last_mut().map(|section| {
+                    section.tables += 1;
+                    match section.tables {
+                        1 => section.title.clone(),
+                        nth => format!("{} ({nth})", section.title),
+                    }
+                });
+                let title = title.unwrap_or_default();
                 let region =
                     format!("<div class=\"scroll\" role=\"region\" aria-label=\"{}\" tabindex=\"0\">", escaped(&title));
                 self.pending.push(Event::Html(region.into()));
@@ -230,6 +260,19 @@ mod tests {
             assert!(example(name, &subject).is_some(), "there is no example {name}");
         }
         assert_eq!(named.iter().collect::<BTreeSet<_>>().len(), named.len(), "each stands there once");
+    }
+
+    #[test]
+    fn the_language_of_definitions_has_a_section_for_each_table() {
+        let sections = language(&Subject::made_up("https://x.example/api"), "/api");
+        let ids: Vec<&str> = sections.iter().map(|section| section.id.as_str()).collect();
+        let expected = ["", "the-data-set", "about", "the-file", "key", "column", "join", "guard", "index"];
+        assert_eq!(ids, expected);
+        let text = serde_json::to_string(&sections).unwrap();
+        assert!(text.contains("[[column]]\\nname = \\\"tree\\\""), "the example is there: {text}");
+        assert!(text.contains("<a href=\\\"/api/admin/imports\\\">"), "{text}");
+        assert!(text.contains("aria-label=\\\"[[column]] (2)\\\""), "landmarks have names of their own: {text}");
+        assert!(text.contains("<code>fill_down</code>") && !text.contains("../"), "{text}");
     }
 
     #[test]

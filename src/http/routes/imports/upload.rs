@@ -107,6 +107,7 @@ fn wanted(request: &HttpRequest, service: &Service) -> Result<(Wanted, Option<St
         keep_absent: params.one_of("absent", &ON_ABSENT)?.unwrap_or(false),
         options,
         definition: None,
+        redefines: None,
         file_name: String::new(),
     };
     let said = Said::of(wanted.options.iter().map(|(name, text)| (name.as_str(), text.as_str())));

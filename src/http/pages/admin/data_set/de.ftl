@@ -15,7 +15,8 @@ data-set-record-id = Datensatznummer
 data-set-read = einer Spalte der Datei
 data-set-joined = mehreren Spalten der Datei
 data-set-made = vom Import gemacht
-data-set-definition = Mehr von der Definition
+data-set-definition = Die Definition
+data-set-text-what = Senden Sie die Datei auf der Seite <a href="{ $imports }">Importe</a> noch einmal, und ändern Sie dort die Definition. Was darin stehen kann: <a href="{ $language }">die Sprache der Definitionen</a> (auf Englisch).
 data-set-indexes = Indexe
 data-set-no-indexes = keine
 data-set-fingerprint = Fingerabdruck

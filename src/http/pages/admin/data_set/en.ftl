@@ -15,7 +15,8 @@ data-set-record-id = record id
 data-set-read = a column of the file
 data-set-joined = several columns of the file
 data-set-made = made by the import
-data-set-definition = More of the definition
+data-set-definition = The definition
+data-set-text-what = Send the file again on the page <a href="{ $imports }">Imports</a>, and change the definition there. What can be written into it: <a href="{ $language }">the language of definitions</a>.
 data-set-indexes = Indexes
 data-set-no-indexes = none
 data-set-fingerprint = Fingerprint

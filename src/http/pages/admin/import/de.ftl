@@ -55,7 +55,7 @@ import-tried = Hier steht, was ein Import der Datei tun würde.
 import-tried-same = Ein Import würde nichts ändern: Alle Datensätze sind schon da, so wie sie in der Datei stehen.
 import-tried-would-hold = Ein Import würde zuerst auf Ihre Entscheidung warten, weil er mehr ändern würde als üblich:
 import-start = Jetzt importieren
-import-read-otherwise = Datei anders lesen
+import-read-otherwise = Ändern, wie die Datei gelesen wird
 import-file-gone = Die Datei liegt nicht mehr bereit. Um sie zu importieren, <a href="{ $path }">senden Sie sie noch einmal</a>.
 import-done-title = Die Datei wurde importiert
 import-done = { $dataset } hat jetzt die Version { $version }.

@@ -55,7 +55,7 @@ import-tried = Below is what importing it would do.
 import-tried-same = Importing it would change nothing: all of its records are there already, as the file has them.
 import-tried-would-hold = An import of it would first wait for your decision, because it would change more than is usual:
 import-start = Import it now
-import-read-otherwise = Read the file otherwise
+import-read-otherwise = Change how the file is read
 import-file-gone = The file does not wait any more. To import it, <a href="{ $path }">send it again</a>.
 import-done-title = The file was imported
 import-done = { $dataset } is now at version { $version }.
