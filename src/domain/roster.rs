@@ -79,7 +79,8 @@ pub enum RosterError {
     TooLong,
 }
 
-/// Reads a list. Rows without any text count as none; spaces around a cell do not count. Where a row names no role, it is a reader's;
+/// Reads a list. Its first line names its columns; where it has an address instead, they are those of [`ROSTER_COLUMNS`] in that order. Rows
+/// without any text count as none; spaces around a cell do not count. Where a row names no role, it is a reader's;
 /// where it names no plan, it is `default_plan`. Whoever is in the list twice is wrong the second time.
 ///
 /// # Errors
@@ -91,12 +92,15 @@ pub fn read(list: &[u8], default_plan: &str) -> Result<Vec<RosterRow>, RosterErr
     let mut records = reader.from_reader(list).into_byte_records();
     // Reading from memory does not fail, and rows of every length are taken.
     let mut next = || records.next().and_then(Result::ok);
-    let header = next().ok_or(RosterError::Empty)?;
-    let places = columns(&header)?;
+    let first = next().ok_or(RosterError::Empty)?;
+    // Who pastes addresses alone has no line with names.
+    let has_names = !first.iter().any(|cell| cell.contains(&b'@'));
+    let places = if has_names { columns(&first)? } else { [Some(EMAIL), Some(NAME), Some(ROLE), Some(PLAN)] };
+    let mut first = Some(first).filter(|_| !has_names);
     let mut rows: Vec<RosterRow> = Vec::new();
     let mut seen: HashMap<Email, u64> = HashMap::new();
     let mut lines = Lines { list, at: 0, line: 1 };
-    while let Some(record) = next() {
+    while let Some(record) = first.take().or_else(&mut next) {
         if record.iter().all(<[u8]>::is_empty) {
             continue;
         }
@@ -212,7 +216,7 @@ fn invitee(cells: [Option<&str>; 4], default_plan: &str) -> Result<Invitee, Stri
     let email = Email::parse(email).map_err(|error| error.to_string())?;
     let role = match cell(ROLE) {
         None => Role::Reader,
-        Some(role) => Role::named(role).ok_or("a role is reader, manager or admin")?,
+        Some(role) => Role::named(&role.to_ascii_lowercase()).ok_or("a role is reader, manager or admin")?,
     };
     let (name, plan) = (cell(NAME).or(called).map(ToOwned::to_owned), cell(PLAN).unwrap_or(default_plan).to_owned());
     let invitee = Invitee { email, name, role, plan };
@@ -269,6 +273,16 @@ mod tests {
         let rows = told("email,name\na@b.org,\"Ana\nc@d.org,Cem\ne@f.org,Eve\n");
         let [(2, Err(reason))] = &rows[..] else { panic!("{rows:?}") };
         assert!(reason.contains("close the quote"), "{reason}");
+    }
+
+    #[test]
+    fn addresses_alone_are_a_list() {
+        let list = "a@b.org,Ana\nc@d.org;x\n\ne@f.org,Eve,Reader,gold\nA@b.org\n";
+        let wrong = |reason: &str| Err(reason.to_owned());
+        let rows = told(list);
+        assert_eq!(rows[0], (1, Ok("a@b.org".to_owned())));
+        assert_eq!(rows[2..], [(4, Ok("e@f.org".to_owned())), (5, wrong("line 1 has the same address"))]);
+        assert_eq!(told("a@b.org;Ana\n"), [(1, Ok("a@b.org".to_owned()))]);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     dataset::definition::Origin,
+    domain::{bounds::names_dataset, view::PlanRow},
     http::{
         Problem, ProblemCode, method,
         pages::{
@@ -81,6 +82,7 @@ async fn page(visit: &Here, data_set: &DataSet, status: StatusCode, form: &Value
         })
     });
     let columns: Vec<Value> = columns.collect();
+    let plans = readers(visit, &definition.name).await?;
     let context = json!({
         "form": form, "imports": imports, "columns": columns,
         "set": {
@@ -89,9 +91,20 @@ async fn page(visit: &Here, data_set: &DataSet, status: StatusCode, form: &Value
             "versions": data_set.version.saturating_sub(data_set.held_from).saturating_add(1),
             "former_names": data_set.standing.former_names, "indexes": definition.indexes, "guard": definition.guard,
             "fingerprint": definition.fingerprint(), "text": definition.to_toml(),
+            "plans": plans, "is_public": definition.about.public,
         },
     });
     visit.page_as(status, TEMPLATE, &context)
+}
+
+/// The plans whose people may read a data set, and how many these are.
+async fn readers(visit: &Here, name: &str) -> Result<Vec<Value>, Problem> {
+    let views = &visit.service.committer.stores.views;
+    let plans = views.plans().await.map_err(store_problem)?;
+    let people = views.people_of_plans().await.map_err(store_problem)?;
+    let reading = plans.iter().filter(|plan| names_dataset(plan.rules.datasets.as_deref(), name));
+    let shown = |plan: &PlanRow| json!({ "name": plan.name, "people": people.get(&plan.name).copied().unwrap_or(0) });
+    Ok(reading.map(shown).collect())
 }
 
 async fn withdraw(visit: Here, form: Form) -> Shown {

@@ -87,20 +87,6 @@ async fn invited(visit: &Visit<Staff<OfPeople>>, form: &Form) -> Result<Value, P
     visit.asked(users::invite(command, visit.service.clone())).await
 }
 
-/// The list as the API takes it, and how many lines were put before it: who pastes addresses alone has no first line with names.
-fn with_header(list: &str) -> (String, u64) {
-    let list = list.trim_start_matches('\u{feff}');
-    let first = list.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
-    if !first.contains('@') {
-        return (list.to_owned(), 0);
-    }
-    let separator = [',', ';', '\t'].into_iter().find(|separator| first.contains(*separator)).unwrap_or(',');
-    let names = ["email", "name", "role", "plan"];
-    let cells = first.split(separator).count().clamp(1, names.len());
-    let header: Vec<&str> = names.into_iter().take(cells).collect();
-    (format!("{}\n{list}", header.join(&separator.to_string())), 1)
-}
-
 async fn invite_list(visit: Visit<Staff<OfPeople>>, form: Form) -> Shown {
     let dry_run = !form.has("send");
     let mut page = context(&visit).await?;
@@ -132,29 +118,9 @@ async fn listed(visit: &Visit<Staff<OfPeople>>, form: &Form, dry_run: bool) -> R
     let Some(list) = form.text("list") else {
         return Err(Problem::new(ProblemCode::InvalidBody, super::say(visit.language, "invite-list-empty", &[])?));
     };
-    let (list, added) = with_header(list);
     let rows = rows_of(list.as_bytes(), visit.caller(), &visit.service)?;
     let envelope = visit.envelope(form, &[if dry_run { b"dry\n" } else { b"all\n" }, list.as_bytes()].concat())?;
     let order = RosterOrder { rows, mode: RosterMode::Good, dry_run };
     let outcome = visit.service.inviting.invite_all(order, envelope).await.map_err(command_problem)?;
-    let mut roster = serde_json::to_value(ShownRoster::of(outcome, dry_run)).map_err(Problem::internal)?;
-    for row in roster.pointer_mut("/data").and_then(Value::as_array_mut).into_iter().flatten() {
-        if let Some(line) = row["line"].as_u64() {
-            row["line"] = json!(line.saturating_sub(added));
-        }
-    }
-    Ok(roster)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_alone_are_a_list() {
-        assert_eq!(with_header("email\na@b.org"), ("email\na@b.org".to_owned(), 0));
-        assert_eq!(with_header("a@b.org\nc@d.org"), ("email\na@b.org\nc@d.org".to_owned(), 1));
-        assert_eq!(with_header("a@b.org;Ana"), ("email;name\na@b.org;Ana".to_owned(), 1));
-        assert_eq!(with_header("a@b.org\tAna\treader\tgold").0, "email\tname\trole\tplan\na@b.org\tAna\treader\tgold");
-    }
+    Ok(serde_json::to_value(ShownRoster::of(outcome, dry_run)).map_err(Problem::internal)?)
 }

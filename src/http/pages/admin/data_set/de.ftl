@@ -58,3 +58,10 @@ data-set-removed = { $name } wurde entfernt, mit { $count ->
     [one] { $count } Datensatz
    *[other] { $count } Datensätzen
 }.
+data-set-readers = Wer sie lesen darf
+data-set-readers-people = { $count ->
+    [one] { $count } Person
+   *[other] { $count } Personen
+}
+data-set-readers-none = Niemand: kein Plan enthält sie. Geben Sie sie einem Plan.
+data-set-public = Was sie sind, darf jeder sehen.

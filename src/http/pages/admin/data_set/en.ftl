@@ -58,3 +58,10 @@ data-set-removed = { $name } was removed, with { $count ->
     [one] { $count } record
    *[other] { $count } records
 }.
+data-set-readers = Who may read it
+data-set-readers-people = { $count ->
+    [one] { $count } person
+   *[other] { $count } people
+}
+data-set-readers-none = Nobody: no plan has it. Give it to a plan.
+data-set-public = What it is may be seen by everybody.
