@@ -106,8 +106,15 @@ const TOLD_ELSEWHERE: &[(&str, &str, &str)] = &[
 ];
 
 /// Routes below the pages that are no page of a template, or told elsewhere.
-const NO_PAGE: [&str; 5] =
-    ["/-/{folder}/{file}", "/admin/counters", "/admin/imports/{id}/rejects", "/home/security/codes", "/sign-in/code"];
+const NO_PAGE: [&str; 7] = [
+    "/-/{folder}/{file}",
+    "/admin/counters",
+    "/admin/imports/{id}/rejects",
+    "/home/security/codes",
+    "/sign-in/code",
+    "/openapi.json",
+    "/openapi-admin.json",
+];
 
 /// Routes of pages that are not made where the others are.
 const BEYOND: [&str; 4] = ["/links/{token}", "/{dataset}/about", "/{dataset}/explore", "/{dataset}/explore/{key}"];

@@ -4,7 +4,7 @@ docs-english = Die Anleitung selbst ist auf Englisch.
 docs-dataset = Beispiele mit dem Datenbestand
 docs-show = Zeigen
 docs-begin = Bevor Sie anfangen
-docs-of = Die Beispiele handeln von <a href="{ $href }">{ $title }</a>. Sie lassen sich kopieren, wie sie sind.
+docs-of = Die Beispiele handeln von <a href="{ $href }">{ $title }</a>. Sie lassen sich kopieren, wie sie sind, sobald <code>KEY</code> Ihren Schlüssel enthält.
 docs-made-up = Die Beispiele handeln von einer erfundenen Tabelle mit Büchern: Es gibt hier keine Daten, die jeder sehen darf. Angemeldet lesen Sie sie mit den Daten, auf die Sie Zugriff haben.
 docs-signed-in = Sie sind angemeldet. <a href="{ $keys }">Legen Sie einen Schlüssel an</a> oder <a href="{ $examples }">kopieren Sie eine fertige Zeile</a> für Python, R, JavaScript oder Excel.
 docs-token = Sie haben ein Administrator-Token, das keine Datensätze liest. Was Sie damit aufrufen können, steht in der <a href="{ $href }">Referenz der Verwaltung</a>.

@@ -4,7 +4,7 @@ docs-english = The guide itself is in English.
 docs-dataset = Examples with the data set
 docs-show = Show
 docs-begin = Before you begin
-docs-of = The examples are about <a href="{ $href }">{ $title }</a>. They can be copied as they are.
+docs-of = The examples are about <a href="{ $href }">{ $title }</a>. They can be copied as they are once <code>KEY</code> holds your key.
 docs-made-up = The examples are about a table of books that is made up: there is no data here that anybody may see. Signed in, you read them with the data that you have access to.
 docs-signed-in = You are signed in. <a href="{ $keys }">Make a key</a> for your program, or <a href="{ $examples }">copy a ready line</a> for Python, R, JavaScript or Excel.
 docs-token = You have an administrator’s token, which reads no records. What you can call is in the <a href="{ $href }">reference of the administration</a>.

@@ -80,7 +80,11 @@ pub(super) fn example(name: &str, subject: &Subject) -> Option<Example> {
         "export" => {
             let file = |format: &str| {
                 let line = one_page(&format!("format={format}&limit=1000"));
-                line.replacen(" \"http", &format!(" -o {}.{format} \"http", subject.name), 1)
+                line.replacen("curl ", "curl --fail ", 1).replacen(
+                    " \"http",
+                    &format!(" -o {}.{format} \"http", subject.name),
+                    1,
+                )
             };
             lines(&[file("csv"), file("ndjson")])
         }
