@@ -98,7 +98,9 @@ impl<'a> Asking<'a> {
 
     /// Runs a line in a shell, as somebody does who has copied it; what it printed.
     pub(super) fn run(&self, line: &str) -> Vec<u8> {
-        let curl = "curl() { command curl -sS --fail-with-body --noproxy '*' \"$@\"; }\n";
+        // Whoever fails without a body cannot do so with one.
+        let fails = if line.contains(" --fail ") { "" } else { "--fail-with-body" };
+        let curl = format!("curl() {{ command curl -sS {fails} --noproxy '*' \"$@\"; }}\n");
         let mut shell = Command::new("sh");
         shell.arg("-c").arg(format!("{curl}{line}")).current_dir(self.folder.path()).env("KEY", &self.key);
         shell.env("RECORD_KEY", &self.record[0]).env("RECORD_ID", &self.record[1]);

@@ -178,6 +178,15 @@ async fn what_is_wrong_is_said_at_its_field_and_costs_nothing() {
     assert_eq!(looking.left().await, 1000);
 }
 
+/// A German reader is shown `12,5`, and may type it.
+#[tokio::test]
+async fn numbers_are_typed_as_they_are_shown() {
+    let looking = Looking::at(5, 1000).await;
+    let led = looking.open_in(&format!("{BASE}?estimated_cost__gte=1.944%2C17&status=issued"), "de").await.expect(303);
+    let location = led.header("location").unwrap();
+    assert!(location.contains("estimated_cost__gte=1944.17") && location.contains("status=issued"), "{location}");
+}
+
 /// Every mistake and every condition has a link with all the others: a page would grow with the square of its address.
 #[tokio::test]
 async fn a_long_question_makes_no_huge_page() {

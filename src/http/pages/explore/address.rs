@@ -3,6 +3,11 @@
 
 use form_urlencoded::Serializer;
 
+use crate::{
+    dataset::{ColumnType, Definition},
+    http::pages::language::Language,
+};
+
 /// The column whose values are counted beside the rows.
 pub(super) const VALUES: &str = "values-of";
 /// The column that is drawn.
@@ -40,6 +45,19 @@ impl PageAddress {
             }
         }
         address
+    }
+
+    /// The same with numbers as the API takes them, where somebody has typed them as they are shown to them.
+    pub(super) fn in_plain_numbers(self, definition: &Definition, language: Language) -> Self {
+        let plain = |(name, value): (String, String)| {
+            let (column, operator) = name.split_once("__").unwrap_or((&name, "eq"));
+            let kind = definition.column_index(column).map(|place| definition.column_kind(place));
+            let is_number = matches!(kind, Some(ColumnType::Integer | ColumnType::Money | ColumnType::Number));
+            let is_one = ["eq", "ne", "gt", "gte", "lt", "lte"].contains(&operator);
+            let written = if is_number && is_one { plain_number(&value, language) } else { None };
+            (name, written.unwrap_or(value))
+        };
+        Self(self.0.into_iter().map(plain).collect())
     }
 
     /// Whether an address that says the same is written otherwise.
@@ -106,9 +124,50 @@ impl PageAddress {
     }
 }
 
+/// `1.944,17` and `1,944.17` as `1944.17`, each in its language. None where it has no comma, or is written otherwise.
+fn plain_number(text: &str, language: Language) -> Option<String> {
+    let (thousands, decimal) = match language {
+        Language::English => (',', '.'),
+        Language::German => ('.', ','),
+    };
+    let bare = text.strip_prefix('-').unwrap_or(text);
+    let (whole, fraction) = bare.split_once(decimal).map_or((bare, None), |(whole, fraction)| (whole, Some(fraction)));
+    let is_of_digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let mut groups = whole.split(thousands);
+    let first = groups.next().filter(|first| is_of_digits(first))?;
+    let rest: Vec<&str> = groups.collect();
+    let is_grouped =
+        rest.iter().all(|group| group.len() == 3 && is_of_digits(group)) && (rest.is_empty() || first.len() <= 3);
+    if !text.contains(',') || !is_grouped || !fraction.is_none_or(is_of_digits) {
+        return None;
+    }
+    let minus = if bare.len() < text.len() { "-" } else { "" };
+    let fraction = fraction.map(|digits| format!(".{digits}")).unwrap_or_default();
+    Some(format!("{minus}{first}{}{fraction}", rest.concat()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_are_taken_as_they_are_shown() {
+        let german = |text: &str| plain_number(text, Language::German);
+        let english = |text: &str| plain_number(text, Language::English);
+        for (text, plain) in [("12,5", "12.5"), ("1.944,17", "1944.17"), ("-1.234.567,0", "-1234567.0"), ("0,5", "0.5")]
+        {
+            assert_eq!(german(text).as_deref(), Some(plain), "{text}");
+        }
+        for (text, plain) in [("1,944.17", "1944.17"), ("1,234,567", "1234567"), ("-1,000", "-1000")] {
+            assert_eq!(english(text).as_deref(), Some(plain), "{text}");
+        }
+        for text in ["12.5", "1944", "", ",", "1,", "a,b", "1,2,3", "1.2.3,4", "12345.678,9"] {
+            assert_eq!(german(text), None, "{text}");
+        }
+        for text in ["12,5", "1,2345", "1.5", "12345,678", ",5"] {
+            assert_eq!(english(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn fields_that_were_left_empty_ask_for_nothing() {

@@ -72,7 +72,7 @@ struct TablePage<'r, 'd> {
 /// `GET /{dataset}/explore`
 pub(super) async fn show(reader: &DataReader<'_>) -> Shown {
     let raw = reader.request().query_string();
-    let address = PageAddress::read(raw);
+    let address = PageAddress::read(raw).in_plain_numbers(&reader.data_set.definition, reader.visit.language);
     if address.differs_from(raw) {
         return reader.visit.led(&address.path(&reader.base()), None);
     }
