@@ -122,5 +122,5 @@ async fn listed(visit: &Visit<Staff<OfPeople>>, form: &Form, dry_run: bool) -> R
     let envelope = visit.envelope(form, &[if dry_run { b"dry\n" } else { b"all\n" }, list.as_bytes()].concat())?;
     let order = RosterOrder { rows, mode: RosterMode::Good, dry_run };
     let outcome = visit.service.inviting.invite_all(order, envelope).await.map_err(command_problem)?;
-    Ok(serde_json::to_value(ShownRoster::of(outcome, dry_run)).map_err(Problem::internal)?)
+    serde_json::to_value(ShownRoster::of(outcome, dry_run)).map_err(Problem::internal)
 }
