@@ -229,6 +229,17 @@ impl Last {
 struct Kept {
     for_consumers: Last,
     for_administrators: Last,
+    parts: RefCell<Vec<Part>>,
+}
+
+/// Parts of documents that are kept: some hundred kilobytes each.
+const PARTS_MAX: usize = 16;
+
+/// The part of a document that is about one data set, or about none, and what it was made of.
+struct Part {
+    audience: Audience,
+    definitions: Vec<Arc<Definition>>,
+    document: Rc<Value>,
 }
 
 impl Kept {
@@ -259,11 +270,16 @@ fn served_by(service: &Service, audience: Audience, definitions: &[Arc<Definitio
 /// # Errors
 /// A fault of ours: when it was not prepared by [`configure`].
 fn made(request: &HttpRequest, audience: Audience, may_see: impl Fn(&Definition) -> bool) -> Result<Made, Problem> {
+    let (service, kept) = prepared(request)?;
+    Ok(kept.of(service, audience, may_see))
+}
+
+fn prepared(request: &HttpRequest) -> Result<(&Service, &Kept), Problem> {
     let service = request.app_data::<web::Data<Service>>();
     let (service, kept) = service
         .zip(request.app_data::<web::Data<Kept>>())
         .ok_or_else(|| Problem::internal("the descriptions of the interface are not configured"))?;
-    Ok(kept.of(service, audience, may_see))
+    Ok((service.get_ref(), kept.get_ref()))
 }
 
 /// What the document for these readers is about, by its headings.
@@ -291,10 +307,29 @@ pub(super) async fn shown_to(
 }
 
 /// Of the document for these readers what stands under one heading, with the components that it names, and what has nothing to do
-/// with any data set. It is made anew each time: that takes milliseconds, and a whole document of many data sets is megabytes.
-pub(super) fn under_heading(service: &Service, audience: Audience, name: &str) -> Value {
+/// with any data set. A whole document of many data sets is megabytes, and to make a part takes milliseconds: those that were asked for last
+/// are kept.
+///
+/// # Errors
+/// As [`shown_to`].
+pub(super) fn under_heading(request: &HttpRequest, audience: Audience, name: &str) -> Result<Rc<Value>, Problem> {
+    let (service, kept) = prepared(request)?;
     let definitions = definitions(service, |definition| audience == Audience::Consumers && definition.name == name);
-    served_by(service, audience, &definitions)
+    let mut parts = kept.parts.borrow_mut();
+    let place = parts.iter().position(|part| part.audience == audience && part.definitions == definitions);
+    let part = match place.map(|place| parts.remove(place)) {
+        Some(part) => part,
+        None => {
+            let document = Rc::new(served_by(service, audience, &definitions));
+            Part { audience, definitions, document }
+        }
+    };
+    let document = Rc::clone(&part.document);
+    if parts.len() == PARTS_MAX {
+        parts.remove(0);
+    }
+    parts.push(part);
+    Ok(document)
 }
 
 /// Prepares the documents: each worker keeps those that it sent last.
@@ -302,6 +337,7 @@ pub fn configure(app: &mut web::ServiceConfig) {
     let kept = Kept {
         for_consumers: Last::none_yet(Audience::Consumers),
         for_administrators: Last::none_yet(Audience::Administrators),
+        parts: RefCell::default(),
     };
     app.app_data(web::Data::new(kept));
 }

@@ -82,7 +82,7 @@ async fn operation(request: &HttpRequest, audience: Audience) -> Shown {
         headings.iter().find_map(|heading| Some((heading, heading.operations.iter().find(|one| one.id == id)?)));
     let missing = || Problem::new(ProblemCode::NotFound, "the reference has no operation of this name");
     let (heading, listed) = found.ok_or_else(missing)?;
-    let document = openapi::under_heading(&visit.service, audience, &heading.name);
+    let document = openapi::under_heading(request, audience, &heading.name)?;
     let mut context = common(audience);
     put(&mut context, "heading", json!(heading));
     put(&mut context, "operation", described::described(&document, listed, home(&visit)).ok_or_else(missing)?);
