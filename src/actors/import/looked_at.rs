@@ -334,7 +334,7 @@ fn said(sent: &SentFile) -> Result<Said, ImportError> {
 fn look(mut file: File, file_name: &str, reading: &Definition, limits: &Limits) -> Result<LookedAt, ImportError> {
     let dialect = &reading.source.dialect;
     let encoding = reader::encoding_of(&mut file, dialect)?;
-    let mut source = reader::open(file, file_name, reading, limits)?;
+    let mut source = reader::open_to_look(file, file_name, reading, limits)?;
     let header = source.header().clone();
     let format = match source.format() {
         Format::Xlsx => "xlsx",

@@ -46,6 +46,8 @@ pub(in crate::dataset) use xlsx::letters_of;
 
 const BATCHES_AHEAD: usize = 4;
 const BATCH_ROWS: usize = 256;
+/// The same where the first rows alone are wanted, and no batch waits.
+const LOOKED_AT_ROWS: usize = 64;
 /// Roughly: the bytes of the texts of a batch.
 const BATCH_BYTES: usize = 512 * 1024;
 
@@ -146,15 +148,47 @@ enum Message {
 /// # Errors
 /// Everything that makes the file as a whole unusable, see [`ReadError`].
 pub fn open(
-    mut source: impl Read + Seek + Send + 'static,
+    source: impl Read + Seek + Send + 'static,
     file_name: &str,
     definition: &Definition,
     limits: &Limits,
 ) -> Result<ImportSource, ReadError> {
+    open_ahead(source, file_name, definition, limits, Ahead { batches: BATCHES_AHEAD, batch_rows: BATCH_ROWS })
+}
+
+/// The same for whoever takes the first rows alone: hardly more are read than are taken.
+///
+/// # Errors
+/// As of [`open`].
+pub fn open_to_look(
+    source: impl Read + Seek + Send + 'static,
+    file_name: &str,
+    definition: &Definition,
+    limits: &Limits,
+) -> Result<ImportSource, ReadError> {
+    open_ahead(source, file_name, definition, limits, Ahead { batches: 0, batch_rows: LOOKED_AT_ROWS })
+}
+
+/// How far the reading goes ahead of what is taken.
+#[derive(Clone, Copy)]
+struct Ahead {
+    /// Batches that wait.
+    batches: usize,
+    /// Rows of a batch at most.
+    batch_rows: usize,
+}
+
+fn open_ahead(
+    mut source: impl Read + Seek + Send + 'static,
+    file_name: &str,
+    definition: &Definition,
+    limits: &Limits,
+    ahead: Ahead,
+) -> Result<ImportSource, ReadError> {
     let bytes_total = source.seek(SeekFrom::End(0))?;
     let format = detect::detect(&mut source, file_name, &definition.source.dialect, limits)?;
     let progress = Arc::new(AtomicU64::new(0));
-    let (sender, batches) = sync_channel(BATCHES_AHEAD);
+    let (sender, batches) = sync_channel(ahead.batches);
 
     let counted = Counted { source, read: Arc::clone(&progress) };
     let limits = limits.clone();
@@ -162,7 +196,7 @@ pub fn open(
     let file_name = file_name.to_owned();
     std::thread::Builder::new().name("dataset-reader".into()).spawn(move || {
         let dialect = definition.source.dialect.clone();
-        let mut sink = Importer::new(definition, limits.header_rows_max, sender);
+        let mut sink = Importer::new(definition, limits.header_rows_max, sender, ahead.batch_rows);
         let outcome = read_rows(counted, format, &file_name, &dialect, &limits, &mut sink);
         sink.finish(outcome);
     })?;
@@ -302,13 +336,19 @@ struct Importer {
     above: Option<(u64, u64, u64)>,
     last: LastRows,
     batch: Vec<ImportRow>,
+    batch_rows: usize,
     sender: SyncSender<Message>,
     /// Whether the receiver is still there. Nothing is wrong when it is not: someone changed their mind.
     listening: bool,
 }
 
 impl Importer {
-    fn new(definition: Arc<Definition>, header_rows_max: usize, sender: SyncSender<Message>) -> Self {
+    fn new(
+        definition: Arc<Definition>,
+        header_rows_max: usize,
+        sender: SyncSender<Message>,
+        batch_rows: usize,
+    ) -> Self {
         Self {
             skip_rows: definition.source.dialect.skip_rows,
             search: HeaderSearch::new(definition, header_rows_max),
@@ -319,7 +359,8 @@ impl Importer {
             notes: Vec::new(),
             above: None,
             last: LastRows::default(),
-            batch: Vec::with_capacity(BATCH_ROWS),
+            batch: Vec::with_capacity(batch_rows),
+            batch_rows,
             sender,
             listening: true,
         }
@@ -330,7 +371,7 @@ impl Importer {
     }
 
     fn flush(&mut self) {
-        let rows = std::mem::replace(&mut self.batch, Vec::with_capacity(BATCH_ROWS));
+        let rows = std::mem::replace(&mut self.batch, Vec::with_capacity(self.batch_rows));
         self.send(Message::Rows(rows));
     }
 
@@ -415,7 +456,7 @@ impl RowSink for Importer {
         self.last.meet(line, row);
         if let Some(mapped) = mapper.map(line, row) {
             self.batch.push(mapped);
-            if self.batch.len() >= BATCH_ROWS || mapper.take_bytes_if(BATCH_BYTES) {
+            if self.batch.len() >= self.batch_rows || mapper.take_bytes_if(BATCH_BYTES) {
                 self.flush();
             }
         }
