@@ -49,7 +49,7 @@ async fn page(request: &HttpRequest) -> Shown {
         "explores": explores,
         "access": chosen.map(|set| access(set)),
         "kinds": operators::kinds(&subject),
-        "guide": guide,
+        "sections": guide,
     });
     visit.page(TEMPLATE, &context)
 }

@@ -64,6 +64,7 @@ static PAGES: &[Folder] = &folders![
 #[rustfmt::skip]
 static PARTS: &[(&str, &str)] = &[
     ("parts/admin.html", include_str!("parts/admin.html")),
+    ("parts/contents.html", include_str!("parts/contents.html")),
     ("parts/docs.html", include_str!("parts/docs.html")),
     ("parts/events.html", include_str!("parts/events.html")),
     ("parts/form.html", include_str!("parts/form.html")),
