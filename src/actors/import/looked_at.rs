@@ -174,9 +174,12 @@ impl Imports {
     /// Has a file that has arrived wait; `about` says what is known of it but its size and its hash, which are those of the file.
     ///
     /// # Errors
-    /// When it cannot be kept.
-    pub async fn lay_by(&self, upload: Upload, about: SentFile) -> Result<SentFile, ImportError> {
+    /// When so many files of theirs wait by now, or it cannot be kept.
+    pub async fn lay_by(&self, upload: Upload, about: SentFile) -> Result<SentFile, UploadRefusal> {
         let Upload { arriving, .. } = upload;
+        // Others may have come to wait while it arrived.
+        let _turn = self.work.accepting.lock().await;
+        self.has_room_to_look(&about.who).await?;
         let sent = SentFile { bytes: arriving.bytes(), sha256: arriving.sha256(), ..about };
         let (shelf, kept) = (Shelf::of(&self.work.spool), sent.clone());
         blocking(move || {
@@ -184,7 +187,8 @@ impl Imports {
             arriving.kept_at(&shelf.path(kept.id, FILE)).map_err(failed_to("kept"))?;
             shelf.write(&kept).map_err(failed_to("kept"))
         })
-        .await?;
+        .await
+        .map_err(|error| UploadRefusal::Io(io::Error::other(error)))?;
         Ok(sent)
     }
 

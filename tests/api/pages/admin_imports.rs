@@ -164,6 +164,28 @@ async fn a_file_is_read_otherwise_without_being_sent_again() {
     browser.open(&read.path).await.expect(404).shows("Send it again");
 }
 
+/// Two files that arrive at the same time find room for one each.
+#[tokio::test]
+async fn no_more_files_wait_than_may_however_they_are_sent() {
+    let app = server(5).await;
+    let browser = with_token(&app, &app.admin_token, "en").await;
+    let form = browser.open("/admin/imports").await.expect(200).form("Look at the file").with("dataset", "things");
+    let file = things(0..6);
+    for _ in 0..9 {
+        send_file(&app, &browser, &form, "a.csv", file.as_bytes()).await.expect(200);
+    }
+    let send = || send_file(&app, &browser, &form, "b.csv", file.as_bytes());
+    let (one, other) = tokio::join!(send(), send());
+    let mut statuses = [one.status, other.status];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 409]);
+    let page = browser.open("/admin/imports").await.expect(200);
+    let waiting: std::collections::BTreeSet<String> =
+        page.links().into_iter().filter(|link| link.contains("/admin/imports/files/")).collect();
+    assert_eq!(waiting.len(), 10, "{waiting:?}");
+    send().await.expect(409).shows("10 files of yours wait");
+}
+
 #[tokio::test]
 async fn hostile_names_values_and_forms_do_no_harm() {
     let app = server(3).await;

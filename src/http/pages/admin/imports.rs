@@ -219,5 +219,5 @@ async fn take(
         who: who.clone(),
         sent_at: service.committer.clock.now(),
     };
-    service.imports.lay_by(upload, about).await.map_err(import_problem)
+    service.imports.lay_by(upload, about).await.map_err(sending::refused)
 }
