@@ -1,6 +1,8 @@
 //! Somebody who comes by, without an invitation.
 
-use crate::{guard::Kind, look::Look, page::Browser, server::Server};
+use serde_json::json;
+
+use crate::{guard::Kind, look::Look, page::Browser, server::Server, support};
 
 #[tokio::test]
 async fn whoever_comes_by_is_told_what_this_is_and_how_to_get_in() {
@@ -30,6 +32,37 @@ async fn whoever_comes_by_is_told_what_this_is_and_how_to_get_in() {
         browser.expect(Kind::Failed, "404 GET");
         browser.go(&format!("{}/nowhere", server.told("url")));
         browser.accessible("nowhere");
+        browser.close();
+    }
+}
+
+/// A name, a color that no text can be read in, and a logo that brings a script along.
+#[tokio::test]
+async fn the_pages_have_the_brand_of_whoever_runs_the_server() {
+    let folder = support::data_dir();
+    let logo = folder.path().join("logo.svg");
+    let picture = "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 144 36' onload='window.__ran=1'>\
+                   <script>window.__ran=1</script><rect width='144' height='36'/></svg>";
+    std::fs::write(&logo, picture).unwrap();
+    let logo = logo.display().to_string();
+    for (logo, is_written) in [("", true), (logo.as_str(), false)] {
+        let settings = [
+            ("PERMITD_MAIL_BRAND", "City <b>records</b>"),
+            ("PERMITD_PAGES_BRAND_COLOR", "#ffd400"),
+            ("PERMITD_PAGES_LOGO", logo),
+        ];
+        let server = Server::with(&[], &settings);
+        let Some(mut browser) = Browser::open(server.told("url")) else { return };
+        assert_eq!(browser.read(".brand"), "City <b>records</b>", "it is read out also where there is a picture");
+        assert!(browser.title().contains("City <b>records</b>"), "{}", browser.title());
+        let shows =
+            "getComputedStyle(document.querySelector('.brand')).backgroundImage.startsWith('url(\"data:image/svg')";
+        assert_eq!(browser.evaluate(shows), json!(!is_written));
+        let color = "getComputedStyle(document.querySelector('a.button')).backgroundColor";
+        assert_eq!(browser.evaluate(color), json!("rgb(255, 212, 0)"));
+        browser.accessible("the front in a brand's look");
+        browser.go(&format!("{}/sign-in", server.told("url")));
+        browser.accessible("sign in, in a brand's look");
         browser.close();
     }
 }
