@@ -3,7 +3,7 @@
 use std::{
     fmt, io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use super::StartError;
@@ -48,13 +48,23 @@ pub struct Known {
     pub place: Place,
 }
 
+/// The built-in definitions. They are read once: pages look for definitions several times each.
+fn builtin() -> Result<&'static [Arc<Definition>], StartError> {
+    static READ: OnceLock<Vec<Arc<Definition>>> = OnceLock::new();
+    if let Some(read) = READ.get() {
+        return Ok(read);
+    }
+    let read = Definition::builtin()?.into_iter().map(Arc::new).collect();
+    Ok(READ.get_or_init(|| read))
+}
+
 /// The built-in definitions and those of a folder; one of the folder replaces a built-in one of the same name.
 ///
 /// # Errors
 /// When a file cannot be read or is no definition.
 pub fn known_definitions(folder: Option<&Path>) -> Result<Vec<Known>, StartError> {
-    let builtin = |definition| Known { definition: Arc::new(definition), place: Place::Builtin };
-    let mut known: Vec<Known> = Definition::builtin()?.into_iter().map(builtin).collect();
+    let of_program = |definition: &Arc<Definition>| Known { definition: Arc::clone(definition), place: Place::Builtin };
+    let mut known: Vec<Known> = builtin()?.iter().map(of_program).collect();
     let Some(folder) = folder else { return Ok(known) };
     let mut files = Vec::new();
     let failed = |error: io::Error| mistaken(folder, &error);

@@ -92,8 +92,8 @@ pub(super) fn data_sets(visit: &Visit<Staff<OfData>>) -> Result<Vec<Value>, Prob
     let mut shown: Vec<(String, String)> =
         all.iter().map(|data_set| (data_set.definition.name.clone(), data_set.definition.title.clone())).collect();
     for name in visit.service.imports.defined().unwrap_or_default() {
-        if let Ok(definition) = visit.service.imports.definition(&name)
-            && !shown.iter().any(|(known, _)| *known == name)
+        if !shown.iter().any(|(known, _)| *known == name)
+            && let Ok(definition) = visit.service.imports.definition(&name)
         {
             shown.push((name, definition.title.clone()));
         }
