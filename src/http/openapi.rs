@@ -229,14 +229,14 @@ impl Last {
 struct Kept {
     for_consumers: Last,
     for_administrators: Last,
-    parts: RefCell<Vec<Part>>,
+    parts: RefCell<Vec<DocumentPart>>,
 }
 
 /// Parts of documents that are kept: some hundred kilobytes each.
 const PARTS_MAX: usize = 16;
 
 /// The part of a document that is about one data set, or about none, and what it was made of.
-struct Part {
+struct DocumentPart {
     audience: Audience,
     definitions: Vec<Arc<Definition>>,
     document: Rc<Value>,
@@ -321,7 +321,7 @@ pub(super) fn under_heading(request: &HttpRequest, audience: Audience, name: &st
         Some(part) => part,
         None => {
             let document = Rc::new(served_by(service, audience, &definitions));
-            Part { audience, definitions, document }
+            DocumentPart { audience, definitions, document }
         }
     };
     let document = Rc::clone(&part.document);

@@ -19,7 +19,7 @@ const NOT_PUBLISHED: &str = "\
 ";
 
 pub(super) fn definition(of: &Definition) -> String {
-    let mut text = Text(String::new());
+    let mut text = TomlText(String::new());
     head(&mut text, of);
     about(&mut text, &of.about);
     key(&mut text, of);
@@ -40,7 +40,7 @@ pub(super) fn definition(of: &Definition) -> String {
     text.0
 }
 
-fn head(text: &mut Text, of: &Definition) {
+fn head(text: &mut TomlText, of: &Definition) {
     let source = &of.source;
     text.text("name", &of.name);
     // Also where it is the name: it is what people change first.
@@ -72,7 +72,7 @@ fn filled_name<'d>(fields: &'d [Field], place: usize, field: &'d Field) -> &'d s
     if is_found(&field.name) { &field.name } else { headers.find(|name| is_found(name)).unwrap_or(&field.name) }
 }
 
-fn dialect(text: &mut Text, of: &Dialect) {
+fn dialect(text: &mut TomlText, of: &Dialect) {
     match of.delimiter {
         Some(b'\t') => text.text("delimiter", "tab"),
         Some(byte) => text.text("delimiter", char::from(byte).encode_utf8(&mut [0; 4])),
@@ -93,7 +93,7 @@ fn dialect(text: &mut Text, of: &Dialect) {
     }
 }
 
-fn about(text: &mut Text, of: &SelfDescription) {
+fn about(text: &mut TomlText, of: &SelfDescription) {
     if of.is_default() {
         return;
     }
@@ -111,7 +111,7 @@ fn about(text: &mut Text, of: &SelfDescription) {
     text.flag("public", of.public);
 }
 
-fn key(text: &mut Text, of: &Definition) {
+fn key(text: &mut TomlText, of: &Definition) {
     let format = &of.source.key_format;
     text.line("\n[key]");
     text.text("column", of.column_name(of.key));
@@ -124,7 +124,7 @@ fn key(text: &mut Text, of: &Definition) {
     }
 }
 
-fn column(text: &mut Text, of: &Definition, field: &Field) {
+fn column(text: &mut TomlText, of: &Definition, field: &Field) {
     text.text("name", &field.name);
     if field.kind != ColumnType::Text {
         text.text("type", field.kind.as_str());
@@ -186,13 +186,13 @@ fn joined(part: &Part, fields: &[Field]) -> String {
     written.join(", ")
 }
 
-fn index(text: &mut Text, of: &Index) {
+fn index(text: &mut TomlText, of: &Index) {
     text.line("\n[[index]]");
     text.text("partition", &of.partition);
     text.said("sort", of.sort.as_deref());
 }
 
-fn guard(text: &mut Text, of: Guard) {
+fn guard(text: &mut TomlText, of: Guard) {
     if of.is_default() {
         return;
     }
@@ -211,9 +211,9 @@ fn word_of<T: Copy + PartialEq>(words: &[(&'static str, T)], meant: T) -> &'stat
 }
 
 /// The text that is written.
-struct Text(String);
+struct TomlText(String);
 
-impl Text {
+impl TomlText {
     fn line(&mut self, line: &str) {
         self.0.push_str(line);
         self.0.push('\n');

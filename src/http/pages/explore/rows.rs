@@ -14,12 +14,12 @@ const CELL_CHARS_MAX: usize = 1_000;
 const TEXT_BYTES_MAX: usize = 1 << 20;
 
 /// Writes rows, as far as there is room for their texts.
-pub(super) struct Rows {
+pub(super) struct HtmlRows {
     markup: String,
     room: usize,
 }
 
-impl Rows {
+impl HtmlRows {
     pub(super) fn new() -> Self {
         Self { markup: String::new(), room: TEXT_BYTES_MAX }
     }
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     fn written(cells: &[(&str, bool)]) -> String {
-        let mut rows = Rows::new();
+        let mut rows = HtmlRows::new();
         rows.write("/a?b&c", "its <name>", cells.iter().map(|(text, is_number)| ((*text).to_owned(), *is_number)));
         rows.finish()
     }
@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn texts_take_bounded_room() {
-        let mut rows = Rows::new();
+        let mut rows = HtmlRows::new();
         for _ in 0..2_000 {
             rows.write("/", "name", ["", &"<".repeat(2_000)].into_iter().map(|text| (text.to_owned(), false)));
         }
@@ -112,7 +112,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_becomes_markup(href in ".{0,20}", name in ".{0,20}", text in "[<>&\"'a-c/!-]{0,120}") {
-            let mut rows = Rows::new();
+            let mut rows = HtmlRows::new();
             rows.write(&href, &name, [text.clone(), text].into_iter().map(|text| (text, false)));
             let markup = rows.finish();
             let known = ["<tr>", "</tr>", "<td>", "</td>", "<th scope=\"row\">", "</th>", "<a href=\"", "\">", "</a>", "<details>",

@@ -11,7 +11,7 @@ use serde_json::{Value as Json, json};
 use super::{
     DataReader, NotShown, TEMPLATE,
     address::{CHART, PARAMETERS_MAX, PageAddress, VALUES},
-    rows::Rows,
+    rows::HtmlRows,
     summary, trouble, wording,
 };
 use crate::{
@@ -215,7 +215,7 @@ impl TablePage<'_, '_> {
         let columns: Vec<&Column> = chosen.iter().filter_map(|place| definition.columns.get(*place)).collect();
         let (key, id) = (definition.column_name(definition.key), definition.column_name(definition.record_id));
         let prefix = addresses::prefix(&self.reader.visit.service.public_url);
-        let mut rows = Rows::new();
+        let mut rows = HtmlRows::new();
         for record in &page.records {
             let text_of = |name: &str| record.get(name).and_then(Json::as_str).unwrap_or_default();
             let href = format!("{prefix}{}", self.reader.path_of(text_of(key), Some(text_of(id))));

@@ -64,4 +64,4 @@ data-set-readers-people = { $count ->
    *[other] { $count } Personen
 }
 data-set-readers-none = Niemand: kein Plan enthält sie. Geben Sie sie einem Plan.
-data-set-public = Was sie sind, darf jeder sehen.
+data-set-public = Ihre Beschreibung ist öffentlich.

@@ -64,4 +64,4 @@ data-set-readers-people = { $count ->
    *[other] { $count } people
 }
 data-set-readers-none = Nobody: no plan has it. Give it to a plan.
-data-set-public = What it is may be seen by everybody.
+data-set-public = Its description is public.
