@@ -59,8 +59,6 @@ pub struct Offer {
     pub contact: Option<String>,
     /// What can be read.
     pub datasets: Vec<Dataset>,
-    /// The path of a request that works, if any does.
-    pub example_path: Option<String>,
     /// What mails carry.
     pub links: LinkPolicy,
 }

@@ -329,8 +329,6 @@ fn offering(settings: &Settings, public_url: &str, records: &Arc<dyn RecordStore
             public_url: public_url.clone(),
             contact: contact.clone(),
             datasets: data_sets.iter().map(offered).collect(),
-            // Before the first import every path of data is a 404.
-            example_path: data_sets.first().map(|data_set| format!("/{}?limit=3", data_set.definition.name)),
             links,
         }
     })

@@ -127,7 +127,6 @@ fn mailers(world: &World, visibility: Duration, watch: Option<Polling>) -> (Mail
         public_url: "http://127.0.0.1".to_owned(),
         contact: None,
         datasets: Vec::new(),
-        example_path: Some("/permits?limit=3".to_owned()),
         links: LinkPolicy::keys_alone(),
     };
     (

@@ -37,7 +37,6 @@ impl Post {
             public_url: "http://127.0.0.1".to_owned(),
             contact: None,
             datasets: Vec::new(),
-            example_path: Some("/permits?limit=3".to_owned()),
             links: LinkPolicy::keys_alone(),
         };
         let (committer, visibility) = (Arc::clone(&world.committer), Duration::from_secs(30));

@@ -141,7 +141,6 @@ impl World {
             public_url: "http://127.0.0.1".to_owned(),
             contact: None,
             datasets: Vec::new(),
-            example_path: Some("/permits?limit=3".to_owned()),
             links: LinkPolicy::keys_alone(),
         };
         let mailer: Arc<dyn Mailer> = mailbox.clone();

@@ -12,7 +12,7 @@ use crate::{
         key_rules::KnownRules,
     },
     domain::{
-        bounds::KeyChange,
+        bounds::{KeyChange, names_dataset},
         event::Origin,
         fulfilment::{self, Duty, FulfilmentStep},
         id::{CommandId, StreamId, Who},
@@ -227,8 +227,13 @@ impl MailerWork {
             return Err(MessageError::OtherSecret(key_id));
         }
         let plan = self.committer.stores.views.plan(&person.plan).await.map_err(CommandError::from)?;
-        let Limits { rate_per_s, burst, quota_per_day } = plan.map(|plan| plan.limits).unwrap_or_default();
-        let Offer { brand, public_url, contact, datasets, example_path, links } = self.offering.offer();
+        let Limits { rate_per_s, burst, quota_per_day } = plan.as_ref().map(|plan| plan.limits).unwrap_or_default();
+        let Offer { brand, public_url, contact, mut datasets, links } = self.offering.offer();
+        // What their plan does not have is neither described nor promised to them.
+        let of_plan = plan.and_then(|plan| plan.rules.datasets);
+        datasets.retain(|set| names_dataset(of_plan.as_deref(), set.path.trim_start_matches('/')));
+        // Before the first import every path of data is a 404.
+        let example_path = datasets.first().map(|set| format!("{}?limit=3", set.path));
         let link = |purpose| self.address_of(person, invitation, purpose, &public_url);
         let (password_link, claim_link) = (link(LinkPurpose::Invitation)?, link(LinkPurpose::ClaimKey)?);
         let invited = Zeroizing::new(Invitation {

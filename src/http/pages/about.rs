@@ -53,7 +53,7 @@ pub(super) async fn show(request: &HttpRequest, data: &DataSets) -> Shown {
     }
     let data_set = data.sound(request, data_set).await?;
     if !is_public(&data_set) && !Readable::to(&visit).await?.has(&data_set.definition.name) {
-        return instead(&visit, StatusCode::FORBIDDEN, "plan", &data_set.definition.title);
+        return instead(&visit, StatusCode::FORBIDDEN, "plan", &data_set.definition.name);
     }
     let gone = || Problem::new(ProblemCode::NotFound, "this data set has just been removed");
     let about = about(&visit.service, &data_set.definition.name).await.map_err(store_problem)?.ok_or_else(gone)?;

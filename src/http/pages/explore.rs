@@ -147,9 +147,8 @@ impl DataPages {
             let rest = rest.get(1 + name.len()..).unwrap_or_default();
             return visit.led(&format!("/{}{rest}", to.definition.name), None).map(Err);
         }
-        if let Some(withdrawn) = data_set.as_ref().filter(|data_set| data_set.standing.withdrawn) {
-            let title = &withdrawn.definition.title;
-            return instead(&visit, ProblemCode::DataSetWithdrawn.status(), "withdrawn", title).map(Err);
+        if data_set.as_ref().is_some_and(|data_set| data_set.standing.withdrawn) {
+            return instead(&visit, ProblemCode::DataSetWithdrawn.status(), "withdrawn", name).map(Err);
         }
         let data_set = self.data.sound(request, data_set).await?;
         let shown = credentials::of_reader(request.headers(), &service.public_url);
@@ -162,9 +161,9 @@ impl DataPages {
     }
 }
 
-/// A page that says why there is no data on it.
-pub(super) fn instead(visit: &Visit<Anyone>, status: StatusCode, why: &str, title: &str) -> Shown {
-    visit.page_as(status, TEMPLATE, &json!({ "instead": why, "dataset": { "title": title } }))
+/// A page that says why there is no data on it. What a data set says of itself, its title included, is not for whoever meets this page.
+pub(super) fn instead(visit: &Visit<Anyone>, status: StatusCode, why: &str, name: &str) -> Shown {
+    visit.page_as(status, TEMPLATE, &json!({ "instead": why, "dataset": { "title": name } }))
 }
 
 /// Somebody who reads a data set with a session.
@@ -223,8 +222,8 @@ impl DataReader<'_> {
             }
             Admission::OutOfReach(OutOfReach::SecondFactor) => NotShown::Answered(Err(Refusal::SecondFactor)),
             Admission::OutOfReach(_) => {
-                let title = &self.data_set.definition.title;
-                NotShown::Answered(instead(&self.visit, StatusCode::FORBIDDEN, "plan", title))
+                let name = &self.data_set.definition.name;
+                NotShown::Answered(instead(&self.visit, StatusCode::FORBIDDEN, "plan", name))
             }
             Admission::Ended | Admission::Unknown | Admission::Admitted(_) => NotShown::Answered(Err(Refusal::SignIn)),
         })

@@ -342,6 +342,22 @@ async fn strangers_are_told_of_what_is_public_alone() {
     reader.open("/").await.expect(200).shows("Things");
     reader.open("/docs/reference").await.expect(200).shows("things");
     reader.open("/docs/reference/things_list").await.expect(200).shows("colour");
+    // Nor is somebody whose plan has another one alone, in their invitation or where they try.
+    let mail = app.mail_to("cem@example.org", 1).await;
+    assert!(!mail.text.contains("hings") && !mail.text.contains("curl"), "{}", mail.text);
+    let user = member(app, "dan@example.org").await;
+    app.admin_send(Method::PATCH, &format!("/users/{user}"), &json!({ "plan": "others" })).await.expect(200);
+    let other = Browser::new(app);
+    other.sign_in("dan@example.org", "correct horse battery").await.expect(200);
+    let refused = async |status: u16| {
+        for path in ["/things/about", "/things/explore", "/things/explore/T1"] {
+            let page = other.open(path).await.expect(status);
+            assert!(!page.html.contains("Things"), "{path}: {}", page.html);
+        }
+    };
+    refused(403).await;
+    app.send(app.admin(Method::POST, "/datasets/things/withdraw")).await.expect(200);
+    refused(410).await;
     let listed = app.send(app.request(Method::GET, "/").header("accept", "application/json")).await.expect(200);
     assert!(!listed.body.contains("things"), "{}", listed.body);
 }
