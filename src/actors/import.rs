@@ -43,7 +43,7 @@ pub use self::{
     error::ImportError,
     guard::Guarded,
     looked_at::{LookedAt, LookedColumn, LookedProblem, ReadAs, SentFile},
-    redefined::Redefinition,
+    redefined::{Opened, Redefinition},
     staging::{Upload, UploadRefusal},
     status::ImportStatus,
 };

@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{FoundDefinition, ImportError};
-use crate::dataset::Definition;
+use uuid::Uuid;
+
+use super::{FoundDefinition, ImportError, Imports};
+use crate::dataset::{Column, Definition};
 
 /// A definition that is to take the place of the one that a data set has.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +18,52 @@ pub struct Redefinition {
     pub text: String,
     /// The fingerprint of the definition that was changed into this one.
     pub of: String,
+}
+
+/// What somebody who decides upon a changed definition has to know: what it shows that was not shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Opened {
+    /// Columns that are not published now.
+    pub published: Vec<String>,
+    /// Columns that tell of people now.
+    pub not_personal: Vec<String>,
+    /// Whether anybody may see what the data set says about itself, and not its readers alone.
+    pub public: bool,
+}
+
+impl Opened {
+    fn by(new: &Definition, present: &Definition) -> Self {
+        let named = |column: &Column| present.columns.iter().find(|known| known.name == column.name).cloned();
+        let names = |chosen: &dyn Fn(&Column) -> bool| {
+            new.columns.iter().filter(|column| chosen(column)).map(|column| column.name.clone()).collect()
+        };
+        Self {
+            published: names(&|column| named(column).is_none()),
+            not_personal: names(&|column| !column.personal && named(column).is_some_and(|known| known.personal)),
+            public: new.about.public && !present.about.public,
+        }
+    }
+}
+
+impl Imports {
+    /// What an import shows besides that the data set's definition does not, where it brings another one. Known on the server that has
+    /// its file, as long as it was not carried out.
+    ///
+    /// # Errors
+    /// When what is kept of the import cannot be read.
+    pub async fn opened_by(&self, import: Uuid) -> Result<Option<Opened>, ImportError> {
+        let ticket = self.work.read_ticket(import).await?;
+        let Some((text, name)) = ticket.and_then(|ticket| {
+            ticket.redefines.as_ref()?;
+            Some((ticket.definition?, ticket.dataset))
+        }) else {
+            return Ok(None);
+        };
+        let (Ok(new), Ok(present)) = (Definition::from_toml(&text, "the definition"), self.definition(&name)) else {
+            return Ok(None);
+        };
+        Ok((new.fingerprint() != present.fingerprint()).then(|| Opened::by(&new, &present)))
+    }
 }
 
 /// The definition that somebody wrote for a data set. `known` is the one that it has by now; `redefines` the fingerprint of the one that

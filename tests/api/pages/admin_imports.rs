@@ -296,6 +296,37 @@ async fn the_definition_of_a_data_set_is_changed_by_an_import_in_the_page() {
     assert!(!next.html.contains("definition changed"));
 }
 
+/// Whoever decides upon a file that somebody else has sent is told what its definition opens up.
+#[tokio::test]
+async fn what_a_changed_definition_opens_up_is_said_before_it_does() {
+    let app = server(20).await;
+    let browser = with_token(&app, &app.admin_token, "en").await;
+    let closed = THINGS
+        .replace("name = \"colour\"", "name = \"colour\"\npersonal = true")
+        .replace("name = \"height\"", "name = \"height\"\npublish = false");
+    let closed = Definition::from_toml(&closed, "things.toml").unwrap();
+    imported(&app, closed.clone(), things(0..20).into_bytes(), "things.csv").await;
+    let half = things(0..9);
+    let fields = [("dataset", "things"), ("mode", "replace")];
+    let looked = sent(&app, &browser, &fields, "half.csv", half.as_bytes()).await.expect(200);
+    let opened = closed.to_toml().replace("personal = true\n", "").replace("publish = false\n", "");
+    let opened = opened.replace("\n[key]", "\n[about]\npublic = true\n\n[key]");
+    for act in ["try", "start"] {
+        let mut form = looked.form("Try it out").with("definition", &opened);
+        form.action = format!("{}/{act}", looked.path);
+        let told = settled(&app, &browser, browser.send(&form).await).await;
+        told.shows("This import changes the definition of the data set, too.");
+        told.shows("Published from then on, and not before: height").shows("so that their values are shown: colour");
+        told.shows("may be seen by everybody from then on");
+        if act == "start" {
+            told.shows("This import needs your decision");
+        }
+    }
+    let plain = sent(&app, &browser, &fields, "half.csv", half.as_bytes()).await.expect(200);
+    let tried = settled(&app, &browser, browser.send(&plain.form("Try it out")).await).await;
+    assert!(!tried.says("changes the definition"), "{}", tried.text());
+}
+
 #[tokio::test]
 async fn a_wrong_definition_of_a_data_set_is_told_with_its_line_and_kept() {
     let app = server(3).await;

@@ -72,8 +72,9 @@ async fn show(visit: Here) -> Shown {
         let total = progress.bytes_total.filter(|total| *total > 0)?;
         Some(progress.bytes.min(total).saturating_mul(100) / total)
     });
+    let opened = service.imports.opened_by(import.id).await.map_err(import_problem)?;
     let context = json!({
-        "import": import, "who": who, "rejects": rejects, "rejects_shown": REJECTS_SHOWN, "records": records, "why": why,
+        "opened": opened, "import": import, "who": who, "rejects": rejects, "rejects_shown": REJECTS_SHOWN, "records": records, "why": why,
         "is_settled": import.is_settled(), "percent": percent, "sent": sent_file(&visit, &import).await?,
     });
     visit.page(TEMPLATE, &context)
