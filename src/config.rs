@@ -118,14 +118,8 @@ pub enum Backend {
 pub struct Aws {
     /// `aws.prefix`
     pub prefix: String,
-    /// `aws.index_shards`
-    pub index_shards: u32,
-    /// `aws.find_records_max`
-    pub find_records_max: u64,
     /// `aws.parallel_requests`
     pub parallel_requests: usize,
-    /// `aws.index_settle_ms`
-    pub index_settle_ms: u64,
 }
 
 /// The port for operators.
@@ -300,6 +294,8 @@ pub struct Records {
     pub history_changes_max: u64,
     /// `records.refresh_interval_ms`
     pub refresh_interval_ms: u64,
+    /// `records.ready_while_copying`
+    pub ready_while_copying: bool,
 }
 
 /// Limits of imported files.

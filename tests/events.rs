@@ -52,7 +52,7 @@ use permitd::{
     passwords::PasswordHashing,
     store::{
         records::Retention,
-        sqlite::records::{Settings, SqliteRecordStore},
+        sqlite::records::{FileRole, Settings, SqliteRecordStore},
     },
 };
 use serde_json::Value;
@@ -559,6 +559,7 @@ async fn tokens(world: &World) {
 
 async fn imports(world: &World) {
     let settings = Settings {
+        role: FileRole::Truth,
         directory: world.place.data().join("records"),
         cache_bytes: 1 << 20,
         find_threads: 1,

@@ -33,6 +33,8 @@ mod proxied;
 mod proxied_imports;
 #[path = "faults/proxied_mail.rs"]
 mod proxied_mail;
+#[path = "faults/proxied_replicas.rs"]
+mod proxied_replicas;
 #[path = "faults/quotas.rs"]
 mod quotas;
 #[path = "faults/random.rs"]

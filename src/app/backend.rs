@@ -29,10 +29,15 @@ use crate::{
         records::{RecordStore, Retention},
         sqlite::{
             Database,
-            records::{Settings as SqliteRecordSettings, SqliteRecordStore},
+            records::{FileRole, Settings as SqliteRecordSettings, SqliteRecordStore},
         },
     },
 };
+
+/// How old what a node heard of a data set may be for it to read by it without a new look: four refreshes, and within these.
+/// What imports take away they take away later.
+const HEARING_MIN_MS: u64 = 200;
+const HEARING_MAX_MS: u64 = 30_000;
 
 /// Queries that may wait for each one that runs.
 const FIND_WAITING_PER_THREAD: usize = 32;
@@ -74,13 +79,8 @@ pub(super) async fn open(
 pub(super) fn shares(settings: &Settings) -> Shares {
     let records = &settings.records;
     let waiting_max = records.find_threads * FIND_WAITING_PER_THREAD;
-    // Over DynamoDB a question has no thread: it waits for the network.
-    let at_work_max = match settings.backend {
-        Backend::Sqlite => records.find_threads,
-        Backend::Aws => waiting_max,
-    };
     Shares::new(
-        Capacity::shared(at_work_max, records.scans_per_person_max, waiting_max),
+        Capacity::shared(records.find_threads, records.scans_per_person_max, waiting_max),
         Capacity::shared(records.exports_max, records.exports_per_person_max, 0),
         Duration::from_millis(records.find_timeout_ms),
     )
@@ -93,6 +93,7 @@ fn retention(settings: &Settings) -> Retention {
 fn sqlite_records(settings: &Settings) -> SqliteRecordSettings {
     let find_threads = settings.records.find_threads;
     SqliteRecordSettings {
+        role: FileRole::Truth,
         directory: data_dir::records(&settings.data),
         cache_bytes: settings.records.cache_bytes_max,
         find_threads,
@@ -105,20 +106,13 @@ fn sqlite_records(settings: &Settings) -> SqliteRecordSettings {
     }
 }
 
-fn dynamo_records(settings: &Settings) -> DynamoRecordSettings {
+fn dynamo_records(settings: &Settings, purpose: Purpose) -> DynamoRecordSettings {
+    let hearing_ms = settings.records.refresh_interval_ms.saturating_mul(4);
     DynamoRecordSettings {
-        cache_bytes: settings.records.cache_bytes_max,
-        shards: settings.aws.index_shards,
-        find_records_max: settings.aws.find_records_max,
         parallel_requests: settings.aws.parallel_requests,
-        index_settle_ms: settings.aws.index_settle_ms,
-        find_waiting_max: settings.records.find_threads * FIND_WAITING_PER_THREAD,
-        find_timeout_ms: settings.records.find_timeout_ms,
-        exports_max: settings.records.exports_max,
-        export_timeout_ms: settings.records.export_timeout_ms,
-        export_stall_ms: settings.records.export_stall_ms,
-        retention: retention(settings),
-        scratch: data_dir::scratch(&settings.data),
+        hearing_ms: hearing_ms.clamp(HEARING_MIN_MS, HEARING_MAX_MS),
+        is_server: purpose == Purpose::Serve,
+        replica: sqlite_records(settings),
     }
 }
 
@@ -132,7 +126,9 @@ pub(super) async fn open_records(
         Backend::Sqlite => Arc::new(SqliteRecordStore::open(sqlite_records(settings), Arc::clone(clock))?),
         Backend::Aws => {
             let dynamo = dynamo(settings, aws).await?.1;
-            Arc::new(DynamoRecordStore::open(dynamo, dynamo_records(settings), Arc::clone(clock)).await?)
+            Arc::new(
+                DynamoRecordStore::open(dynamo, dynamo_records(settings, Purpose::Command), Arc::clone(clock)).await?,
+            )
         }
     })
 }
@@ -239,7 +235,7 @@ async fn open_aws(
         stores,
         queue: Arc::new(SqsQueue::open(&access, prefix, policy).await?),
         feedback,
-        records: Arc::new(DynamoRecordStore::open(dynamo, dynamo_records(settings), Arc::clone(clock)).await?),
+        records: Arc::new(DynamoRecordStore::open(dynamo, dynamo_records(settings, purpose), Arc::clone(clock)).await?),
         mailer: mailer(settings, Arc::clone(clock), Some(&access))?,
         // Whether a server runs somewhere cannot be known; what follows from a command is one's to do.
         beside_server: purpose == Purpose::Command,

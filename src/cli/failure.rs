@@ -217,12 +217,13 @@ fn records_exit(error: &RecordStoreError) -> Exit {
         | RecordStoreError::NameTaken { .. }
         | RecordStoreError::NotRenamed
         | RecordStoreError::IdentityChanged { .. } => Exit::Refused,
-        RecordStoreError::Corrupt { .. } | RecordStoreError::BadRow { .. } | RecordStoreError::DryRun { .. } => {
-            Exit::Damaged
-        }
+        RecordStoreError::WrongRole { .. }
+        | RecordStoreError::Corrupt { .. }
+        | RecordStoreError::BadRow { .. }
+        | RecordStoreError::DryRun { .. } => Exit::Damaged,
         RecordStoreError::TooLong { .. } => Exit::BadFile,
         RecordStoreError::Busy
-        | RecordStoreError::TooMuchToRead { .. }
+        | RecordStoreError::Copying { .. }
         | RecordStoreError::TimedOut { .. }
         | RecordStoreError::Stalled
         | RecordStoreError::TooLarge { .. }

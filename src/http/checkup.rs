@@ -74,7 +74,20 @@ async fn look(service: &Service) -> Vec<String> {
         service.book.trouble().map(|reason| format!("grants are refused: {reason}")),
         committer.secrets.doubted().map(ToOwned::to_owned),
     ];
-    troubles.into_iter().flatten().collect()
+    troubles.into_iter().flatten().chain(copying(service)).collect()
+}
+
+/// The copies of records that are not there yet: questions about them are not answered.
+fn copying(service: &Service) -> Vec<String> {
+    if service.settings.records.ready_while_copying {
+        return Vec::new();
+    }
+    let copies = service.records.copies().into_iter().filter(|copy| !copy.is_ready);
+    let told = copies.map(|copy| {
+        let why = copy.trouble.map(|trouble| format!("; it is tried again: {trouble}")).unwrap_or_default();
+        format!("the records of {}: {:.0} percent are copied to this server{why}", copy.name, copy.share * 100.0)
+    });
+    told.collect()
 }
 
 /// What is wrong with a thing that was tried.

@@ -197,8 +197,9 @@ async fn refusals_and_failures_do_not_count_and_mistakes_do() {
     assert_eq!(daily_left(&app.get("/permits?limit=1", &key).await.expect(200)), 989);
     // 5xx: the records are gone.
     app.place().lose_the_records("permits").await;
-    for _ in 0..3 {
-        let answer = app.get("/permits?sort=-estimated_cost&limit=7", &key).await;
+    // In AWS a node answers questions from its own copy: what it needs the table for are reads by key.
+    for unread in 0..3 {
+        let answer = app.get(&format!("/permits/19991231000{unread}"), &key).await;
         assert!(answer.status >= 500, "{} {}", answer.status, answer.body);
         assert_eq!(daily_left(&answer), 989, "the server's own failure does not count");
     }

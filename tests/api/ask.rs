@@ -11,7 +11,6 @@ use serde_json::{Value, json};
 use crate::{
     app::{Options, TestApp},
     data::{identity, import, serving, things, unlimited, walk},
-    support::backend::Mode,
 };
 
 fn encoded(text: &str) -> String {
@@ -225,15 +224,11 @@ async fn the_sqlite3_command_finds_the_same() {
     assert!(matched > 1000, "the questions are about something: {matched}");
 }
 
-/// On one machine a question has a time; over DynamoDB, where what it reads is paid for, a number of records as well.
 #[tokio::test]
-async fn a_question_that_reads_too_much_ends_with_what_would_narrow_it() {
+async fn a_question_that_takes_too_long_ends_with_what_would_narrow_it() {
     let clock = ManualClock::at("2026-03-01T12:00:00Z".parse().unwrap());
-    let mut settings = vec![("aws.find_records_max", "100".to_owned())];
-    if crate::MODE == Mode::Sqlite {
-        // By the clock of the test; what AWS takes goes by the machine's.
-        settings.push(("records.find_timeout_ms", "60".to_owned()));
-    }
+    // By the clock of the test.
+    let settings = vec![("records.find_timeout_ms", "60".to_owned())];
     let app = TestApp::with(Options { clock: clock.clone(), settings, sample_rows: 2000, ..Options::default() }).await;
     let key = unlimited(&app).await;
     let slow = "/permits?description__contains=nothing-of-the-kind&sort=estimated_cost";
@@ -244,18 +239,10 @@ async fn a_question_that_reads_too_much_ends_with_what_would_narrow_it() {
     assert_eq!(crate::admission::daily_left(&answer), left - 1, "what the server did is charged");
     let problem = answer.json();
     let detail = problem["detail"].as_str().unwrap();
-    match crate::MODE {
-        Mode::Sqlite => {
-            assert_eq!((answer.status, problem["type"].as_str().unwrap()), (503, "/problems/overloaded"));
-            assert!(answer.header("retry-after").is_some());
-            assert!(detail.contains("given up after 60 ms"), "{detail}");
-            assert_eq!(app.get(slow, &key).await.expect(200).json()["data"], json!([]));
-        }
-        Mode::Aws => {
-            assert_eq!((answer.status, problem["type"].as_str().unwrap()), (400, "/problems/invalid-parameters"));
-            assert!(detail.contains("more than 100 records"), "{detail}");
-        }
-    }
+    assert_eq!((answer.status, problem["type"].as_str().unwrap()), (503, "/problems/overloaded"));
+    assert!(answer.header("retry-after").is_some());
+    assert!(detail.contains("given up after 60 ms"), "{detail}");
+    assert_eq!(app.get(slow, &key).await.expect(200).json()["data"], json!([]));
     assert!(detail.contains("index"), "{detail}");
     // Others are served.
     app.get("/permits/201612013997", &key).await.expect(200);

@@ -112,8 +112,8 @@ async fn records_in_whose_place_is_no_file_are_missed() {
     for instead in ["a pipe", "a folder", "a link to them"] {
         let (app, key, places) = serving_two().await;
         let (place, away) = (app.data().join("records/permits.db"), app.data().join("away"));
-        if !place.is_file() {
-            // In DynamoDB there is no file.
+        if crate::MODE == crate::support::backend::Mode::Aws {
+            // There the file is a copy: nothing is missed with it.
             return;
         }
         std::fs::rename(&place, &away).unwrap();

@@ -17,6 +17,7 @@ use permitd::{
             schema,
         },
         records::{RecordStore, Retention},
+        sqlite::records::{FileRole, Settings},
     },
 };
 
@@ -123,18 +124,21 @@ impl<E: Emulated> crate::backend::Backend for DynamoBackend<E> {
 
     fn records(&self, clock: SharedClock) -> Arc<dyn RecordStore> {
         let settings = RecordSettings {
-            cache_bytes: 1 << 20,
-            shards: 4,
-            find_records_max: 10_000,
             parallel_requests: 4,
-            index_settle_ms: 0,
-            find_waiting_max: 16,
-            find_timeout_ms: 60_000,
-            exports_max: 2,
-            export_timeout_ms: 60_000,
-            export_stall_ms: 10_000,
-            retention: Retention::default(),
-            scratch: self.scratch.path().to_owned(),
+            hearing_ms: 0,
+            is_server: true,
+            replica: Settings {
+                role: FileRole::Replica,
+                directory: self.scratch.path().join(uuid::Uuid::now_v7().to_string()),
+                cache_bytes: 1 << 20,
+                find_threads: 1,
+                find_waiting_max: 16,
+                find_timeout_ms: 60_000,
+                exports_max: 2,
+                export_timeout_ms: 60_000,
+                export_stall_ms: 10_000,
+                retention: Retention::default(),
+            },
         };
         let dynamo = self.dynamo_of_another_process();
         on_a_thread(async move || {

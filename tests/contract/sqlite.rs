@@ -11,7 +11,7 @@ use permitd::{
         records::{RecordStore, Retention},
         sqlite::{
             Database,
-            records::{Settings, SqliteRecordStore},
+            records::{FileRole, Settings, SqliteRecordStore},
         },
     },
 };
@@ -50,6 +50,7 @@ impl crate::backend::Backend for Backend {
 
     fn records(&self, clock: SharedClock) -> Arc<dyn RecordStore> {
         let settings = Settings {
+            role: FileRole::Truth,
             directory: self.folder.path().join("records"),
             cache_bytes: 1 << 20,
             find_threads: 2,

@@ -12,8 +12,8 @@ use permitd::{
         reader::{self, ImportRow},
     },
     store::{
-        records::{ImportOrder, ImportResult, RecordStore, Retention},
-        sqlite::records::{Settings, SqliteRecordStore},
+        records::{ImportOrder, ImportResult, RecordCatalog, RecordImports, RecordQuestions, Retention},
+        sqlite::records::{FileRole, Settings, SqliteRecordStore},
     },
 };
 use uuid::Uuid;
@@ -32,6 +32,7 @@ impl Permits {
     fn new() -> Result<Self, Box<dyn std::error::Error>> {
         let folder = tempfile::tempdir()?;
         let settings = Settings {
+            role: FileRole::Truth,
             directory: folder.path().join("records"),
             cache_bytes: 1 << 20,
             find_threads: 1,

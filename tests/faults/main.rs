@@ -9,7 +9,7 @@
 //! - 22: views and mark are written in one transaction with the commit. The relay projects and then clears the mark; that
 //!   is where the row is tried.
 //!
-//! Left out: `proxied`, `proxied_imports` and `proxied_mail`, in which AWS misbehaves itself.
+//! Left out: `proxied`, `proxied_imports`, `proxied_replicas` and `proxied_mail`, in which AWS misbehaves itself.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "these are tests")]
 

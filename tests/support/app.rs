@@ -326,6 +326,10 @@ async fn launch(options: Arc<Options>, place: &Place, sample_rows: u64) -> Runni
             if sample_rows > 0 {
                 import_sample(&node, sample_rows).await;
             }
+            // As whoever sends requests waits for a node that is ready.
+            while node.service.records.copies().iter().any(|copy| !copy.is_ready && copy.trouble.is_none()) {
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
             let server = Server::start(node, listeners).expect("servers");
             let sent = started.send((service, public, ops, admin_token));
             assert!(sent.is_ok(), "the test waits for its node");

@@ -175,7 +175,6 @@ impl Place {
             settings.extend([
                 ("backend", "aws".to_owned()),
                 ("aws.prefix", cloud.prefix.clone()),
-                ("aws.index_settle_ms", "0".to_owned()),
                 ("mail.transport", "file".to_owned()),
             ]);
         }

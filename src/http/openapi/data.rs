@@ -374,11 +374,7 @@ pub(super) fn schemas() -> Vec<(&'static str, Value)> {
     let explained = closed(
         "How the records were found.",
         &["plan"],
-        [
-            ("plan", described(list(text()), "What was done: which index, which scan, what was sorted.")),
-            ("read_units", json!({ "type": "number", "description": "Read units that DynamoDB counted." })),
-            ("examined", described(integer(0, None), "Records that were looked at.")),
-        ],
+        [("plan", described(list(text()), "What was done: which index, which scan, what was sorted."))],
     );
     let page = closed(
         "Where the page is among others.",
@@ -387,13 +383,6 @@ pub(super) fn schemas() -> Vec<(&'static str, Value)> {
             ("limit", described(integer(1, None), "Records on a page at most.")),
             ("next", described(nullable(text()), "The cursor of the next page; null after the last.")),
             ("count", described(integer(0, None), "How many records match in all, where that was asked.")),
-            (
-                "complete",
-                described(
-                    flag(),
-                    "False where the page holds only what was found within the read budget, and more follows.",
-                ),
-            ),
             ("explain", reference("Explained")),
         ],
     );

@@ -20,6 +20,7 @@ use crate::{
         state::Service,
     },
     queue::{Depth, QueueError},
+    store::records::CopyProgress,
 };
 
 /// The media type of what [`Snapshot::text`] gives.
@@ -41,6 +42,7 @@ pub(super) struct Snapshot {
     queue: Depth,
     /// Name, records, version.
     data_sets: Vec<(String, u64, u64)>,
+    copies: Vec<CopyProgress>,
     /// Data sets whose records are not those that the log knows.
     not_served: Vec<String>,
     aws: Calls,
@@ -67,6 +69,7 @@ impl Snapshot {
             importer: service.imports.counts(),
             queue,
             data_sets: data_sets.iter().map(|set| (set.definition.name.clone(), set.records, set.version)).collect(),
+            copies: service.records.copies(),
             not_served: service.lineages.losses().iter().map(|loss| loss.data_set().to_owned()).collect(),
             aws: service.aws.as_ref().map(Access::calls).unwrap_or_default(),
             ready: service.readiness.get(),
@@ -199,6 +202,41 @@ impl Snapshot {
         let mut family = encoder.encode_descriptor("permitd_dataset_not_served", help, None, MetricType::Gauge)?;
         for name in &self.not_served {
             family.encode_family(&[("dataset", name.as_str())])?.encode_gauge(&1_u64)?;
+        }
+        self.encode_copies(encoder)
+    }
+
+    /// How far the copies are that questions are answered from, where records are kept elsewhere.
+    fn encode_copies(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        type Shown = (&'static str, &'static str, fn(&CopyProgress) -> f64);
+        // Whole numbers below 2^53 are kept as they are.
+        let shown: [Shown; 5] = [
+            ("permitd_copy_ready", "1 while questions are answered from this node's copy of the records", |copy| {
+                f64::from(u8::from(copy.is_ready))
+            }),
+            ("permitd_copy_share", "The part of the records that is copied to this node, from 0 to 1", |copy| {
+                copy.share
+            }),
+            (
+                "permitd_copy_behind_versions",
+                "Versions that were committed and are not shown by this node yet",
+                |copy| copy.versions_behind as f64,
+            ),
+            (
+                "permitd_copy_behind_seconds",
+                "For how long this node has known of a version that it does not show",
+                |copy| copy.seconds_behind,
+            ),
+            ("permitd_copy_bytes", "What this node's copy of the records takes on its disk", |copy| copy.bytes as f64),
+        ];
+        if self.copies.is_empty() {
+            return Ok(());
+        }
+        for (name, help, value) in shown {
+            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            for copy in &self.copies {
+                family.encode_family(&[("dataset", copy.name.as_str())])?.encode_gauge(&value(copy))?;
+            }
         }
         Ok(())
     }

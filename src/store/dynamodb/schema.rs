@@ -7,7 +7,7 @@
 //! | `views` | people, keys, plans, imports | `k` stream, `r` row |
 //! | `ledger` | what a key may; what a person has consumed, by day | `k` key id or `user#<id>`, `d` day |
 //! | `state` | claims on names, the set of administrators, last uses of their tokens, data sets, what commands were answered | `k` kind, `r` name |
-//! | `changes` | what imports changed, one an inserted, updated or removed record; one a version | `k` data set and epoch, `r` record |
+//! | `changes` | what imports changed, in parts; one a version; one a generation of columns | `k` data set and epoch, `r` number |
 //! | `personal` | the keys that people's data is sealed with | `k` person |
 //! | `secrets` | the server secret | `k` name |
 //! | `records-<data set>` | one a record and version of it | the data set's key column, its record id column |
@@ -44,8 +44,6 @@ pub const OUTBOX: &str = "outbox";
 pub const LISTS: &str = "lists";
 /// The sparse index of people by address.
 pub const EMAILS: &str = "emails";
-/// The index of records in the order of their keys.
-pub const WALK: &str = "walk";
 
 /// The type of a key attribute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -159,27 +157,8 @@ pub fn base_tables() -> Vec<TableSpec> {
     ]
 }
 
-/// The table of a data set's records, with an index for each that the definition declares, and one for walking through all.
+/// The table of a data set's records.
 pub fn records(definition: &Definition) -> TableSpec {
-    let column = |place: usize| definition.column_name(place);
-    let walk = index(WALK, text("$walk"), text("$order"), Projected::All);
-    let declared = definition.indexes.iter().map(|declared| {
-        let name = index_name(&declared.partition, declared.sort.as_deref());
-        index(&name, text(&format!("${name}")), text(&format!("${name}.order")), Projected::All)
-    });
-    table(
-        &records_table(&definition.name),
-        text(column(definition.key)),
-        Some(text(column(definition.record_id))),
-        std::iter::once(walk).chain(declared).collect(),
-    )
-}
-
-/// The name of the index for a declared one, such as `by-status.file_date`. It follows from what is indexed, so that a changed
-/// declaration is another index.
-pub fn index_name(partition: &str, sort: Option<&str>) -> String {
-    match sort {
-        Some(sort) => format!("by-{partition}.{sort}"),
-        None => format!("by-{partition}"),
-    }
+    let column = |place: usize| text(definition.column_name(place));
+    table(&records_table(&definition.name), column(definition.key), Some(column(definition.record_id)), Vec::new())
 }

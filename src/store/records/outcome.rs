@@ -54,10 +54,6 @@ impl Absent {
         self.columns.iter().map(|absent| absent.column)
     }
 
-    pub(in crate::store) fn is_empty(&self) -> bool {
-        self.columns.is_empty()
-    }
-
     /// Compares a record with the values that are stored of these columns, in their order; they are taken on where they are
     /// kept.
     pub(in crate::store) fn compare(&mut self, record: &mut Record, stored: Vec<Value>) {

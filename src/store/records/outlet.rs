@@ -4,12 +4,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::{
-    sync::{
-        mpsc::{self, OwnedPermit, Receiver, Sender, error::TrySendError},
-        oneshot,
-    },
-    time::timeout,
+use tokio::sync::{
+    mpsc::{self, OwnedPermit, Receiver, Sender, error::TrySendError},
+    oneshot,
 };
 
 use super::{Export, RecordStoreError};
@@ -21,8 +18,6 @@ pub(in crate::store) const PART_BYTES: usize = 64 * 1024;
 const PARTS_WAITING: usize = 4;
 /// How long a thread rests before it looks whether there is room for the next part.
 const REST_OF_THREAD: Duration = Duration::from_millis(2);
-/// How long a task waits for room before it looks at the clock.
-const REST_OF_TASK: Duration = Duration::from_millis(50);
 
 type Part = Result<Bytes, RecordStoreError>;
 
@@ -108,29 +103,6 @@ impl Outlet {
                 return Err(Gone);
             }
             std::thread::park_timeout(REST_OF_THREAD);
-        }
-    }
-
-    /// Sends a part from a task, as soon as there is room for it.
-    pub(in crate::store) async fn send(&mut self, version: u64, part: Vec<u8>) -> Result<(), Gone> {
-        self.begin(version)?;
-        if part.is_empty() {
-            return Ok(());
-        }
-        let give_up_us = self.give_up_us();
-        loop {
-            match timeout(REST_OF_TASK, self.parts.reserve()).await {
-                Ok(Ok(room)) => {
-                    room.send(Ok(Bytes::from(part)));
-                    return Ok(());
-                }
-                Ok(Err(_)) => return Err(Gone),
-                Err(_) if self.clock.monotonic_us() >= give_up_us => {
-                    self.stalled = true;
-                    return Err(Gone);
-                }
-                Err(_) => {}
-            }
         }
     }
 

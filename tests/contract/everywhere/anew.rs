@@ -37,8 +37,8 @@ fn anew(store: &Arc<dyn RecordStore>, rows: usize, anew: Anew) -> Result<u64, Re
 fn what_is_removed_is_gone_everywhere_and_its_name_is_free() {
     let (tables, folder, clock) = (Tables::new(&definition()), support::data_dir(), ManualClock::at(beginning()));
     let embedded: Arc<dyn RecordStore> = Arc::new(sqlite(&folder, clock.clone(), Retention::default()));
-    let shared: Arc<dyn RecordStore> = tables.store(clock.clone(), 10_000);
-    let elsewhere: Arc<dyn RecordStore> = tables.store(clock, 10_000);
+    let shared: Arc<dyn RecordStore> = tables.store(clock.clone());
+    let elsewhere: Arc<dyn RecordStore> = tables.store(clock);
     for store in [&embedded, &shared] {
         import(store, &records(6, "filed"), false);
         import(store, &records(6, "issued"), false);
@@ -65,7 +65,7 @@ fn what_is_removed_is_gone_everywhere_and_its_name_is_free() {
 fn what_is_begun_anew_has_another_instance_and_goes_on_above_all_known_versions() {
     let (tables, folder, clock) = (Tables::new(&definition()), support::data_dir(), ManualClock::at(beginning()));
     let embedded: Arc<dyn RecordStore> = Arc::new(sqlite(&folder, clock.clone(), Retention::default()));
-    let shared: Arc<dyn RecordStore> = tables.store(clock, 10_000);
+    let shared: Arc<dyn RecordStore> = tables.store(clock);
     for store in [&embedded, &shared] {
         import(store, &records(6, "filed"), false);
         import(store, &records(6, "issued"), false);
@@ -100,7 +100,7 @@ fn what_is_begun_anew_has_another_instance_and_goes_on_above_all_known_versions(
         assert_eq!(data(find(store, &all()).unwrap()).len(), 4);
         // A node that comes later sees the same.
     }
-    let elsewhere: Arc<dyn RecordStore> = tables.store(ManualClock::at(beginning()), 10_000);
+    let elsewhere: Arc<dyn RecordStore> = tables.store(ManualClock::at(beginning()));
     assert_eq!(statuses(&elsewhere), vec!["later"; 4]);
 }
 
@@ -128,7 +128,7 @@ proptest! {
         let (tables, folder) = (Tables::new(&definition()), support::data_dir());
         let shared_clock: SharedClock = clock.clone();
         let embedded: Arc<dyn RecordStore> = Arc::new(sqlite(&folder, Arc::clone(&shared_clock), Retention::default()));
-        let shared: Arc<dyn RecordStore> = tables.store(shared_clock, 10_000);
+        let shared: Arc<dyn RecordStore> = tables.store(shared_clock);
         for (nth, second) in seconds.iter().enumerate() {
             clock.0.store(second * 1_000_000, Ordering::SeqCst);
             for store in [&embedded, &shared] {

@@ -4,12 +4,17 @@ use std::sync::Arc;
 
 use permitd::{
     clock::ManualClock,
-    dataset::{Record, Value, query::Query},
-    store::records::{ImportOrder, RecordStore, RecordStoreError},
+    dataset::{
+        Record, Value,
+        query::{Facets, Format, Query},
+    },
+    store::records::{ImportOrder, RecordStore, RecordStoreError, Since},
 };
 use uuid::Uuid;
 
-use super::{TODAY, Tables, beginning, data, find, get, put_all, samples::definition, wait};
+use super::{
+    TODAY, Tables, beginning, changes, data, export, facets, find, get, heard, put_all, samples::definition, wait,
+};
 
 pub(super) const SECOND_US: i64 = 1_000_000;
 pub(super) const DAY_US: i64 = 86_400 * SECOND_US;
@@ -53,7 +58,7 @@ pub(super) fn outlast_the_lease(clock: &ManualClock, store: &Arc<dyn RecordStore
 #[test]
 fn a_first_import_that_is_given_up_is_cleared_away_by_the_next() {
     let tables = Tables::new(&definition());
-    let store: Arc<dyn RecordStore> = tables.store(ManualClock::at(beginning()), 10_000);
+    let store: Arc<dyn RecordStore> = tables.store(ManualClock::at(beginning()));
     let mut session = store.begin_import(ImportOrder::new(&definition(), Uuid::now_v7(), TODAY, false)).unwrap();
     put_all(&mut *session, &records(60, "given up"));
     drop(session);
@@ -68,7 +73,7 @@ fn a_first_import_that_is_given_up_is_cleared_away_by_the_next() {
 fn a_later_import_that_is_given_up_changes_nothing() {
     let tables = Tables::new(&definition());
     let clock = ManualClock::at(beginning());
-    let store: Arc<dyn RecordStore> = tables.store(clock, 10_000);
+    let store: Arc<dyn RecordStore> = tables.store(clock);
     import(&store, &records(60, "filed"), false);
     let before = tables.items();
     let mut session = store.begin_import(ImportOrder::new(&definition(), Uuid::now_v7(), TODAY, true)).unwrap();
@@ -77,9 +82,7 @@ fn a_later_import_that_is_given_up_changes_nothing() {
     assert_eq!(statuses(&store), vec!["filed"; 60]);
     let again = import(&store, &records(60, "filed"), true);
     assert_eq!((again.changed, again.version, again.unchanged, again.removed), (false, 1, 60, 0));
-    let mut after = tables.items();
-    assert_eq!(after.len(), before.len(), "what it wrote is gone");
-    assert!(after.iter_mut().all(|item| item.remove("$to").is_none()), "what it said of others is taken back");
+    assert_eq!(tables.items().len(), before.len(), "nothing of it was written");
 }
 
 #[test]
@@ -87,7 +90,7 @@ fn an_import_that_is_not_heard_of_is_overtaken_and_cannot_commit() {
     let tables = Tables::new(&definition());
     let clock = ManualClock::at(beginning());
     let (here, there): (Arc<dyn RecordStore>, Arc<dyn RecordStore>) =
-        (tables.store(clock.clone(), 10_000), tables.store(clock.clone(), 10_000));
+        (tables.store(clock.clone()), tables.store(clock.clone()));
     let mut stalled = here.begin_import(ImportOrder::new(&definition(), Uuid::now_v7(), TODAY, false)).unwrap();
     put_all(&mut *stalled, &records(30, "stalled"));
     clock.advance_us(59 * SECOND_US);
@@ -107,8 +110,7 @@ fn an_import_that_is_not_heard_of_is_overtaken_and_cannot_commit() {
     assert!(there.is_importing("things").unwrap(), "giving up does not take the lock from whoever has it");
     assert_eq!(second.commit().unwrap().inserted, 20);
     assert_eq!(statuses(&there), vec!["second"; 20]);
-    let seen = Arc::clone(&here);
-    wait(async move { seen.refresh().await.unwrap() });
+    heard(&here);
     assert_eq!(statuses(&here), vec!["second"; 20]);
     let third = import(&here, &records(20, "second"), true);
     assert_eq!((third.unchanged, third.changed), (20, false));
@@ -119,14 +121,17 @@ fn an_import_that_is_not_heard_of_is_overtaken_and_cannot_commit() {
 fn an_overtaken_import_whose_rival_has_finished_cannot_commit() {
     let tables = Tables::new(&definition());
     let clock = ManualClock::at(beginning());
-    let store: Arc<dyn RecordStore> = tables.store(clock.clone(), 10_000);
+    let store: Arc<dyn RecordStore> = tables.store(clock.clone());
     import(&store, &records(5, "filed"), false);
-    let mut stalled = store.begin_import(ImportOrder::new(&definition(), Uuid::now_v7(), TODAY, false)).unwrap();
+    let elsewhere: Arc<dyn RecordStore> = tables.store(clock.clone());
+    let mut stalled = elsewhere.begin_import(ImportOrder::new(&definition(), Uuid::now_v7(), TODAY, false)).unwrap();
     put_all(&mut *stalled, &records(5, "stalled"));
     outlast_the_lease(&clock, &store);
     import(&store, &records(5, "second"), false);
     assert!(stalled.commit().is_err());
     assert_eq!(statuses(&store), vec!["second"; 5]);
+    heard(&elsewhere);
+    assert_eq!(statuses(&elsewhere), vec!["second"; 5]);
 }
 
 #[test]
@@ -134,10 +139,9 @@ fn who_has_not_heard_of_an_import_reads_what_was_there_before() {
     let tables = Tables::new(&definition());
     let clock = ManualClock::at(beginning());
     let (here, there): (Arc<dyn RecordStore>, Arc<dyn RecordStore>) =
-        (tables.store(clock.clone(), 10_000), tables.store(clock.clone(), 10_000));
+        (tables.store(clock.clone()), tables.store(clock.clone()));
     import(&here, &records(40, "filed"), false);
-    let noticed = Arc::clone(&there);
-    wait(async move { noticed.refresh().await.unwrap() });
+    heard(&there);
     import(&here, &records(30, "issued"), true);
     assert_eq!(statuses(&there), vec!["filed"; 40]);
     assert_eq!(statuses(&here), vec!["issued"; 30]);
@@ -145,95 +149,26 @@ fn who_has_not_heard_of_an_import_reads_what_was_there_before() {
     clock.advance_us(DAY_US);
     import(&here, &records(30, "issued"), true);
     assert_eq!(statuses(&there), vec!["filed"; 40]);
-    assert_eq!(tables.items().len(), 70);
-    let noticed = Arc::clone(&there);
-    wait(async move { noticed.refresh().await.unwrap() });
+    assert_eq!(tables.items().len(), 40 + 30 + 10, "and what says that ten are gone");
+    heard(&there);
     assert_eq!(statuses(&there), vec!["issued"; 30]);
 }
 
 #[test]
 fn a_table_that_is_missing_is_named_with_what_to_do() {
     let tables = Tables::new(&definition());
-    let store: Arc<dyn RecordStore> = tables.store(ManualClock::at(beginning()), 10_000);
+    let store: Arc<dyn RecordStore> = tables.store(ManualClock::at(beginning()));
     let mut other = definition();
     other.name = "others".to_owned();
     let refused = store.begin_import(ImportOrder::new(&other, Uuid::now_v7(), TODAY, false)).err().unwrap().to_string();
     assert!(refused.contains("records-others") && refused.contains("permitd aws setup"), "{refused}");
     assert!(!store.is_importing("others").unwrap(), "the lock is given back");
-    let mut indexed = definition();
-    indexed.indexes.push(permitd::dataset::Index { partition: "filed".to_owned(), sort: None });
-    let refused =
-        store.begin_import(ImportOrder::new(&indexed, Uuid::now_v7(), TODAY, false)).err().unwrap().to_string();
-    assert!(refused.contains("by-filed") && refused.contains("permitd aws setup"), "{refused}");
-}
-
-#[test]
-fn what_would_read_too_much_is_refused_with_what_would_help() {
-    let tables = Tables::new(&definition());
-    let store: Arc<dyn RecordStore> = tables.store(ManualClock::at(beginning()), 20);
-    import(&store, &records(30, "filed"), false);
-    let parse = |raw_query: &str| {
-        let key = permitd::dataset::cursor::CursorKey::new([7; 32]);
-        permitd::dataset::query::parse(&definition(), raw_query, &permitd::dataset::query::Limits::default(), &key)
-            .unwrap()
-    };
-    let refused = find(&store, &parse("latitude=1&sort=changed")).unwrap_err().to_string();
-    assert!(refused.contains("20 records") && refused.contains("partition latitude, sort changed"), "{refused}");
-    let page = find(&store, &parse("status__contains=nothing&explain=true")).unwrap();
-    assert!(!page.complete && page.document.count() == 0 && page.next.is_some());
-    let explained = page.explained.unwrap();
-    assert_eq!(explained.examined, Some(20));
-    assert!(
-        explained.read_units.is_some_and(|units| units > 0.0) && explained.plan[0].contains("walk"),
-        "{explained:?}"
-    );
-}
-
-#[test]
-fn alternatives_that_both_hold_find_a_record_once() {
-    let tables = Tables::new(&definition());
-    let store: Arc<dyn RecordStore> = tables.store(ManualClock::at(beginning()), 10_000);
-    let mut rows = records(12, "filed");
-    for (row, number) in rows.iter_mut().zip(0_i64..) {
-        row.values[2] = Value::Text(if number % 2 == 0 { "filed" } else { "issued" }.to_owned());
-        row.values[4] = Value::Money(number % 3);
-    }
-    import(&store, &rows, false);
-    let ask = |expression: &str, more: &str| {
-        let filter: String = form_urlencoded::byte_serialize(expression.as_bytes()).collect();
-        let (key, limits) = (permitd::dataset::cursor::CursorKey::new([7; 32]), Default::default());
-        let raw_query = format!("filter={filter}&count=exact&explain=true{more}");
-        find(&store, &permitd::dataset::query::parse(&definition(), &raw_query, &limits, &key).unwrap()).unwrap()
-    };
-    // Six of the twelve are filed, four cost nothing, two are both; k001 is neither.
-    for (expression, expected) in [
-        ("status = filed OR cost = 0", 8),
-        ("cost = 0 OR status = filed OR number = k001", 9),
-        ("(status = filed OR cost = 0) AND number != k000", 7),
-        ("(status = filed AND cost = 0) OR (cost = 0 AND status = issued)", 4),
-        // What is read for the first one is what only the second one means.
-        ("(cost = 0 AND units > 1000) OR status = filed", 6),
-        ("(cost = 0 AND status = issued) OR status = filed", 8),
-    ] {
-        for more in ["", "&sort=-cost", "&limit=3"] {
-            let page = ask(expression, more);
-            assert_eq!(page.count, Some(expected), "{expression}{more}");
-            let plan = page.explained.as_ref().unwrap().plan.clone();
-            assert!(plan.iter().any(|step| step.contains("each record once")), "{plan:?}");
-            let mut keys: Vec<_> = data(page).into_iter().map(|record| record["number"].to_string()).collect();
-            let count = keys.len();
-            keys.sort();
-            keys.dedup();
-            assert_eq!(keys.len(), count, "{expression}{more}");
-            assert_eq!(count as u64, if more == "&limit=3" { 3 } else { expected }, "{expression}{more}");
-        }
-    }
 }
 
 #[test]
 fn a_read_is_one_request_and_none_the_second_time() {
     let tables = Tables::new(&definition());
-    let store: Arc<dyn RecordStore> = tables.store(ManualClock::at(beginning()), 10_000);
+    let store: Arc<dyn RecordStore> = tables.store(ManualClock::at(beginning()));
     import(&store, &records(5, "filed"), false);
     for (key, record_id, found) in [("k001", None, true), ("k002", Some("1"), true), ("nothing", None, false)] {
         let (sent, first) = tables.sent(|| get(&store, key, record_id));
@@ -256,90 +191,60 @@ fn a_read_is_one_request_and_none_the_second_time() {
 }
 
 #[test]
-fn an_import_sends_what_it_has_to_and_no_more() {
+fn an_import_sends_what_it_has_to_and_reads_nothing_to_compare() {
     let tables = Tables::new(&definition());
-    let store: Arc<dyn RecordStore> = tables.store(ManualClock::at(beginning()), 10_000);
+    let store: Arc<dyn RecordStore> = tables.store(ManualClock::at(beginning()));
     let rows = records(100, "filed");
     let (sent, _) = tables.sent(|| import(&store, &rows, false));
-    // Each of the last eight rows is looked for in each of the four indexes; and what is known of earlier versions.
+    // The list of what is written, a hundred rows in batches of 25, the lock (taken, noted, renewed), what is known of versions.
+    let counted = |sent: [(&str, u64); 6]| sent.map(|(operation, count)| (operation.to_owned(), count));
     let first = [
-        ("BatchWriteItem", 4),
+        ("BatchWriteItem", 5),
         ("DescribeTable", 1),
         ("GetItem", 1),
-        ("Query", 33),
-        ("Scan", 4),
+        ("Query", 1),
         ("TransactWriteItems", 1),
-        ("UpdateItem", 2),
+        ("UpdateItem", 3),
     ];
-    assert_eq!(sent, first.map(|(operation, count)| (operation.to_owned(), count)));
+    assert_eq!(sent, counted(first));
     let (sent, again) = tables.sent(|| import(&store, &rows, true));
     assert!(!again.changed);
     let nothing_new =
-        [("DescribeTable", 1), ("GetItem", 1), ("Query", 1), ("Scan", 4), ("TransactWriteItems", 1), ("UpdateItem", 2)];
+        [("DescribeTable", 1), ("GetItem", 1), ("Query", 1), ("TransactWriteItems", 1), ("UpdateItem", 2)];
     assert_eq!(sent, nothing_new.map(|(operation, count)| (operation.to_owned(), count)));
     let (sent, changed) = tables.sent(|| import(&store, &records(90, "issued"), true));
     assert_eq!((changed.updated, changed.removed), (90, 10));
-    // Ninety rows and a hundred changes in batches of 25; a hundred rows end. The table is read again for the figures of its columns.
-    let changes = [
-        ("BatchWriteItem", 8),
-        ("DescribeTable", 1),
-        ("GetItem", 1),
-        ("Query", 33),
-        ("Scan", 8),
-        ("TransactWriteItems", 1),
-        ("UpdateItem", 102),
-    ];
-    assert_eq!(sent, changes.map(|(operation, count)| (operation.to_owned(), count)));
-    assert_eq!(tables.items_of("changes").len(), 100 + 2, "each change, and each version");
+    assert_eq!(sent, counted(first));
+    assert_eq!(tables.items_of("changes").len(), 2 + 2 + 1, "lists, versions, the columns of a generation");
 }
 
 #[test]
-fn what_would_have_to_be_counted_is_refused_where_it_is_too_much() {
+fn a_question_is_no_request() {
     let tables = Tables::new(&definition());
-    let store: Arc<dyn RecordStore> = tables.store(ManualClock::at(beginning()), 20);
+    let store: Arc<dyn RecordStore> = tables.store(ManualClock::at(beginning()));
     import(&store, &records(30, "filed"), false);
-    let count = |raw_query: &str| {
+    import(&store, &records(30, "issued"), false);
+    let parse = |raw_query: &str| {
         let key = permitd::dataset::cursor::CursorKey::new([7; 32]);
         let limits = permitd::dataset::query::Limits::default();
-        let query = permitd::dataset::query::parse(&definition(), raw_query, &limits, &key).unwrap();
-        tables.sent(|| find(&store, &query).map(|page| page.count))
+        permitd::dataset::query::parse(&definition(), raw_query, &limits, &key).unwrap()
     };
-    let (sent, counted) = count("count=exact&limit=3");
-    assert_eq!(counted.unwrap(), Some(30));
-    assert_eq!(sent, [("Query".to_owned(), 3)], "nothing is read to count what is known");
-    assert_eq!(count("limit=3").1.unwrap(), None);
-    let refused = count("count=exact&limit=3&status=filed&sort=filed").1.unwrap_err().to_string();
-    assert!(refused.contains("20 records for a page: leave out count=exact, "), "{refused}");
-    assert_eq!(count("limit=3&status=filed&sort=filed").1.unwrap(), None);
-    assert_eq!(count("count=exact&number__in=k001,k002,k099&limit=1").1.unwrap(), Some(2));
-}
-
-#[test]
-fn too_many_queries_at_once_are_refused() {
-    let tables = Tables::new(&definition());
-    let store: Arc<dyn RecordStore> = tables.store(ManualClock::at(beginning()), 10_000);
-    import(&store, &records(5, "filed"), false);
-    let outcomes = wait(async move {
-        let data_set = store.data_set("things").unwrap();
-        // Each holds its place from the first time it is asked until its end.
-        let queries = (0..17).map(|_| {
-            let (store, data_set) = (Arc::clone(&store), Arc::clone(&data_set));
-            tokio::spawn(async move { store.find(&data_set, &all()).await.map(|page| page.document.count()) })
-        });
-        let mut outcomes = Vec::new();
-        for query in queries.collect::<Vec<_>>() {
-            outcomes.push(query.await.unwrap());
+    let (sent, ()) = tables.sent(|| {
+        for raw_query in ["", "count=exact&status=issued", "latitude=1&sort=changed", "status__contains=nothing"] {
+            find(&store, &parse(raw_query)).unwrap();
         }
-        outcomes
+        export(&store, &Query { format: Some(Format::Csv), ..all() }).unwrap();
+        let asked = Facets { filter: all().filter, columns: vec![2], limit: 5, numbers_as_texts: false };
+        assert_eq!(facets(&store, &asked).unwrap().records, 30);
+        assert_eq!(changes(&store, &Since::Version(1), 100).unwrap().document.count(), 30);
     });
-    let busy = outcomes.iter().filter(|outcome| matches!(outcome, Err(RecordStoreError::Busy))).count();
-    assert_eq!((busy, outcomes.iter().filter(|outcome| matches!(outcome, Ok(5))).count()), (1, 16));
+    assert_eq!(sent, Vec::new());
 }
 
 #[test]
 fn a_page_that_stops_goes_on_behind_records_that_do_not_match() {
     let tables = Tables::new(&definition());
-    let store: Arc<dyn RecordStore> = tables.store(ManualClock::at(beginning()), 2);
+    let store: Arc<dyn RecordStore> = tables.store(ManualClock::at(beginning()));
     let latitudes = [Some(1.0), None, Some(2.0), Some(-1.0), None, Some(1.0), Some(3.0), Some(1.0)];
     let mut rows = records(latitudes.len(), "filed");
     for (number, (row, latitude)) in rows.iter_mut().zip(latitudes).enumerate() {

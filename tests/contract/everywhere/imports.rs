@@ -227,7 +227,7 @@ proptest! {
         let (tables, folder) = (Tables::new(&for_the_table()), support::data_dir());
         let clock = ManualClock::at(beginning());
         let embedded: Arc<dyn RecordStore> = Arc::new(sqlite(&folder, clock.clone(), retention));
-        let shared: Arc<dyn RecordStore> = tables.store_with(clock.clone(), 10_000, retention);
+        let shared: Arc<dyn RecordStore> = tables.store_with(clock.clone(), retention);
         for (import, time_us) in imports {
             prop_assert_eq!(run(&embedded, &import), run(&shared, &import), "{:?}", import);
             // Some of what nobody needs any more is cleared away by the next import, some is not yet.
@@ -237,7 +237,7 @@ proptest! {
             indexes_agree(&shared);
             let refreshed = Arc::clone(&shared);
             wait(async move { refreshed.refresh().await.unwrap() });
-            let elsewhere: Arc<dyn RecordStore> = tables.store(clock.clone(), 10_000);
+            let elsewhere: Arc<dyn RecordStore> = tables.store(clock.clone());
             prop_assert_eq!(seen(&elsewhere), seen(&shared));
             prop_assert_eq!(past(&elsewhere), past(&shared));
         }

@@ -14,7 +14,7 @@ use permitd::{
     clock::{Clock as _, ManualClock},
     store::{
         dynamodb::{records::DynamoRecordStore, schema},
-        records::{ImportOrder, RecordStore, RecordStoreError},
+        records::{ImportOrder, RecordImports, RecordStore, RecordStoreError},
     },
 };
 use uuid::Uuid;
@@ -41,7 +41,7 @@ fn clock(wrong_us: i64) -> Arc<ManualClock> {
 
 impl Tables {
     fn patient_store(&self, clock: Arc<ManualClock>, patience: Duration) -> Arc<DynamoRecordStore> {
-        let (dynamo, settings) = (self.dynamo.clone(), self.settings(10_000, super::Retention::default(), 0));
+        let (dynamo, settings) = (self.dynamo.clone(), self.settings(super::Retention::default()));
         let open = DynamoRecordStore::open_patient_for(patience, dynamo, settings, clock);
         Arc::new(wait(async move { open.await.unwrap() }))
     }

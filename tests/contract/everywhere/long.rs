@@ -85,7 +85,7 @@ fn walk(store: &Arc<dyn RecordStore>, query: &Query, mut between: impl FnMut()) 
 fn a_walk_sorted_by_long_texts_comes_to_its_end() {
     let (tables, folder, clock) = (Tables::new(&definition()), support::data_dir(), ManualClock::at(beginning()));
     let embedded: Arc<dyn RecordStore> = Arc::new(sqlite(&folder, clock.clone(), Retention::default()));
-    let shared: Arc<dyn RecordStore> = tables.store(clock, 10_000);
+    let shared: Arc<dyn RecordStore> = tables.store(clock);
     let import = |store: &Arc<dyn RecordStore>, records: &[Record]| {
         let mut session = store.begin_import(ImportOrder::new(&definition(), Uuid::now_v7(), TODAY, true)).unwrap();
         put_all(&mut *session, records);
@@ -238,7 +238,7 @@ fn changes_and_states_come_to_their_end(store: &Arc<dyn RecordStore>, chars: usi
 #[test]
 fn changes_and_histories_of_long_keys_and_ids_come_to_their_end() {
     let (tables, folder, clock) = (Tables::new(&with_long_ids()), support::data_dir(), ManualClock::at(beginning()));
-    let shared: Arc<dyn RecordStore> = tables.store(clock.clone(), 10_000);
+    let shared: Arc<dyn RecordStore> = tables.store(clock.clone());
     // A key and a record id are one key of an index in DynamoDB: of 1,024 bytes.
     changes_and_states_come_to_their_end(&shared, 240);
     let embedded: Arc<dyn RecordStore> = Arc::new(sqlite(&folder, clock, Retention::default()));

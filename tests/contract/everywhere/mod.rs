@@ -32,8 +32,10 @@ use permitd::{
             Dynamo,
             records::{DynamoRecordStore, RecordSettings},
         },
-        records::{Found, ImportSession, Page, Past, RecordStore, RecordStoreError, Retention, Since, Summary},
-        sqlite::records::{Settings, SqliteRecordStore},
+        records::{
+            Found, ImportSession, Page, Past, RecordCatalog, RecordStore, RecordStoreError, Retention, Since, Summary,
+        },
+        sqlite::records::{FileRole, Settings, SqliteRecordStore},
     },
 };
 
@@ -73,40 +75,33 @@ impl Tables {
         Self { access, dynamo, scratch: support::data_dir() }
     }
 
-    fn store(&self, clock: SharedClock, find_records_max: u64) -> Arc<DynamoRecordStore> {
-        self.store_with(clock, find_records_max, Retention::default())
+    /// A node, whose replicas are its own.
+    fn store(&self, clock: SharedClock) -> Arc<DynamoRecordStore> {
+        self.store_with(clock, Retention::default())
     }
 
-    fn store_with(&self, clock: SharedClock, find_records_max: u64, retention: Retention) -> Arc<DynamoRecordStore> {
-        self.store_that_settles(clock, find_records_max, retention, 0)
+    fn store_with(&self, clock: SharedClock, retention: Retention) -> Arc<DynamoRecordStore> {
+        self.open(clock, self.settings(retention))
     }
 
-    /// The same whose imports give others some time, and which gives itself no more.
-    fn store_that_settles(
-        &self,
-        clock: SharedClock,
-        find_records_max: u64,
-        retention: Retention,
-        index_settle_ms: u64,
-    ) -> Arc<DynamoRecordStore> {
-        let (dynamo, settings) = (self.dynamo.clone(), self.settings(find_records_max, retention, index_settle_ms));
-        Arc::new(wait(async move { DynamoRecordStore::open(dynamo, settings, clock).await.unwrap() }))
+    /// A node with these settings that has copied what there is.
+    fn open(&self, clock: SharedClock, settings: RecordSettings) -> Arc<DynamoRecordStore> {
+        let dynamo = self.dynamo.clone();
+        let store = wait(async move { DynamoRecordStore::open(dynamo, settings, clock).await.unwrap() });
+        until_copied(&store);
+        Arc::new(store)
     }
 
-    fn settings(&self, find_records_max: u64, retention: Retention, index_settle_ms: u64) -> RecordSettings {
+    fn settings(&self, retention: Retention) -> RecordSettings {
         RecordSettings {
-            cache_bytes: 1 << 20,
-            shards: 3,
-            find_records_max,
             parallel_requests: 4,
-            index_settle_ms,
-            find_waiting_max: 16,
-            find_timeout_ms: 60_000,
-            exports_max: 2,
-            export_timeout_ms: 600_000,
-            export_stall_ms: 300_000,
-            retention,
-            scratch: self.scratch.path().to_owned(),
+            hearing_ms: 0,
+            is_server: true,
+            replica: settings_of(
+                &self.scratch.path().join(uuid::Uuid::now_v7().to_string()),
+                FileRole::Replica,
+                retention,
+            ),
         }
     }
 
@@ -144,19 +139,37 @@ impl Tables {
     }
 }
 
-fn sqlite(folder: &tempfile::TempDir, clock: SharedClock, retention: Retention) -> SqliteRecordStore {
-    let settings = Settings {
-        directory: folder.path().join("records"),
+/// Waits until a node answers questions about all data sets: a copy goes on by itself.
+fn until_copied(store: &dyn RecordCatalog) {
+    while store.copies().iter().any(|copy| !copy.is_ready) {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+}
+
+/// Lets a node hear of what others have imported, and copy what it has to.
+fn heard(store: &Arc<dyn RecordStore>) {
+    let hearing = Arc::clone(store);
+    wait(async move { hearing.refresh().await.unwrap() });
+    until_copied(&**store);
+}
+
+fn settings_of(directory: &std::path::Path, role: FileRole, retention: Retention) -> Settings {
+    Settings {
+        role,
+        directory: directory.to_owned(),
         cache_bytes: 1 << 20,
         find_threads: 1,
         find_waiting_max: 16,
         find_timeout_ms: 60_000,
         retention,
         exports_max: 2,
-        export_timeout_ms: 60_000,
-        export_stall_ms: 10_000,
-    };
-    SqliteRecordStore::open(settings, clock).unwrap()
+        export_timeout_ms: 600_000,
+        export_stall_ms: 300_000,
+    }
+}
+
+fn sqlite(folder: &tempfile::TempDir, clock: SharedClock, retention: Retention) -> SqliteRecordStore {
+    SqliteRecordStore::open(settings_of(&folder.path().join("records"), FileRole::Truth, retention), clock).unwrap()
 }
 
 fn key(record: &Record) -> &str {

@@ -26,16 +26,16 @@ use super::{
 };
 use crate::support;
 
-/// A page, whether it is complete, and how many records match in all.
-type Shown = (Vec<serde_json::Value>, bool, Option<u64>);
+/// A page, and how many records match in all.
+type Shown = (Vec<serde_json::Value>, Option<u64>);
 
 /// Every page of a query; or why there is none.
 fn pages(store: &Arc<dyn RecordStore>, query: &Query) -> Result<Vec<Shown>, RecordStoreError> {
     let (mut query, mut pages) = (query.clone(), Vec::new());
     loop {
         let page = find(store, &query)?;
-        let (next, complete, count) = (page.next.clone(), page.complete, page.count);
-        pages.push((data(page), complete, count));
+        let (next, count) = (page.next.clone(), page.count);
+        pages.push((data(page), count));
         assert!(pages.len() < 300, "{query:?} comes to no end");
         let Some(next) = next else { return Ok(pages) };
         // As a caller would go on: through a sealed cursor.
@@ -49,14 +49,14 @@ fn pages(store: &Arc<dyn RecordStore>, query: &Query) -> Result<Vec<Shown>, Reco
 }
 
 fn rows(pages: Vec<Shown>) -> Vec<serde_json::Value> {
-    pages.into_iter().flat_map(|(rows, ..)| rows).collect()
+    pages.into_iter().flat_map(|(rows, _)| rows).collect()
 }
 
-/// The same two imports in stores of each kind, and in one that may read next to nothing.
+/// The same two imports in stores of each kind, and in a node that has copied what they left.
 struct Filled {
     embedded: Arc<dyn RecordStore>,
     shared: Arc<dyn RecordStore>,
-    frugal: Arc<dyn RecordStore>,
+    copied: Arc<dyn RecordStore>,
     _places: (Tables, tempfile::TempDir),
 }
 
@@ -65,7 +65,7 @@ impl Filled {
         let (tables, folder) = (Tables::new(&definition()), support::data_dir());
         let clock = ManualClock::at(beginning());
         let embedded: Arc<dyn RecordStore> = Arc::new(sqlite(&folder, clock.clone(), Retention::default()));
-        let shared: Arc<dyn RecordStore> = tables.store(clock.clone(), 10_000);
+        let shared: Arc<dyn RecordStore> = tables.store(clock.clone());
         for store in [&embedded, &shared] {
             for (records, replace) in [(first, false), (second, replace)] {
                 let mut session =
@@ -74,8 +74,8 @@ impl Filled {
                 session.commit().unwrap();
             }
         }
-        let frugal: Arc<dyn RecordStore> = tables.store(clock, 3);
-        Self { embedded, shared, frugal, _places: (tables, folder) }
+        let copied: Arc<dyn RecordStore> = tables.store(clock);
+        Self { embedded, shared, copied, _places: (tables, folder) }
     }
 }
 
@@ -97,7 +97,7 @@ proptest! {
         replace in any::<bool>(),
         queries in proptest::collection::vec(any_query(), 25),
     ) {
-        let Filled { embedded, shared, frugal, _places } = Filled::with(&first, &second, replace);
+        let Filled { embedded, shared, copied, _places } = Filled::with(&first, &second, replace);
         let records = model(&first, &second, replace);
         for query in queries {
             let expected = naive(&definition(), &records, &query);
@@ -105,20 +105,9 @@ proptest! {
             let of_shared = pages(&shared, &query).unwrap();
             prop_assert_eq!(&of_embedded, &of_shared, "{:?}", query);
             let count = query.count.then_some(expected.len() as u64);
-            prop_assert!(of_shared.iter().all(|(.., counted)| *counted == count), "{:?}", query);
+            prop_assert!(of_shared.iter().all(|(_, counted)| *counted == count), "{:?}", query);
             prop_assert_eq!(&rows(of_shared), &expected, "{:?}", query);
-            // With next to no budget it takes more pages, or is refused; it never leaves anything out.
-            match pages(&frugal, &query) {
-                Ok(pages) => {
-                    prop_assert!(pages.iter().all(|(.., counted)| *counted == count), "{:?}", query);
-                    prop_assert_eq!(&rows(pages), &expected, "{:?}", query);
-                }
-                Err(RecordStoreError::TooMuchToRead { records_max: 3, .. }) => {
-                    // Versions that were replaced count until they are cleared away.
-                    prop_assert!(first.len() + second.len() > 3);
-                }
-                Err(error) => prop_assert!(false, "{}: {:?}", error, query),
-            }
+            prop_assert_eq!(&pages(&copied, &query).unwrap(), &of_embedded, "{:?}", query);
         }
     }
 }
@@ -148,15 +137,6 @@ fn exported(records: &[Record], query: &Query) -> Vec<u8> {
     whole
 }
 
-/// Whether a store that may read next to nothing says the same, or that it would have to read too much.
-fn same_or_too_much<T: PartialEq + std::fmt::Debug>(found: Result<T, RecordStoreError>, expected: &T) {
-    match found {
-        Ok(found) => assert_eq!(&found, expected),
-        Err(RecordStoreError::TooMuchToRead { records_max: 3, .. }) => {}
-        Err(error) => panic!("{error}"),
-    }
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: 12, max_shrink_iters: 200, ..ProptestConfig::default() })]
     #[test]
@@ -172,7 +152,7 @@ proptest! {
         bom in any::<bool>(),
         numbers_as_texts in any::<bool>(),
     ) {
-        let Filled { embedded, shared, frugal, _places } = Filled::with(&first, &second, replace);
+        let Filled { embedded, shared, copied, _places } = Filled::with(&first, &second, replace);
         let records = model(&first, &second, replace);
         // Of texts there are no figures.
         let measured: Vec<usize> = columns.iter().copied().filter(|column| ![0, 2].contains(column)).collect();
@@ -187,7 +167,7 @@ proptest! {
                 matching.iter().for_each(|record| tally.add(&record.values[facet.column]));
                 prop_assert_eq!(facet, &tally.finish(limit), "{:?}", asked);
             }
-            same_or_too_much(facets(&frugal, &asked), &found);
+            prop_assert_eq!(&facets(&copied, &asked).unwrap(), &found, "{:?}", asked);
             let asked = Stats { filter: query.filter.clone(), columns: measured.clone(), numbers_as_texts: false };
             let found = stats(&shared, &asked).unwrap();
             prop_assert_eq!(&found, &stats(&embedded, &asked).unwrap(), "{:?}", asked);
@@ -196,13 +176,13 @@ proptest! {
                 matching.iter().for_each(|record| tally.add(&record.values[figures.column]));
                 prop_assert_eq!(figures, &tally.finish(), "{:?}", asked);
             }
-            same_or_too_much(stats(&frugal, &asked), &found);
+            prop_assert_eq!(&stats(&copied, &asked).unwrap(), &found, "{:?}", asked);
             for format in [Format::Ndjson, Format::Csv] {
                 let query = Query { format: Some(format), limit_asked, csv_safe, bom, numbers_as_texts, ..query.clone() };
                 let found = export(&shared, &query).unwrap();
                 prop_assert_eq!(&found, &exported(&records, &query), "{:?}", query);
                 prop_assert_eq!(&found, &export(&embedded, &query).unwrap(), "{:?}", query);
-                same_or_too_much(export(&frugal, &query), &found);
+                prop_assert_eq!(&found, &export(&copied, &query).unwrap(), "{:?}", query);
             }
         }
     }
@@ -213,22 +193,16 @@ proptest! {
 struct Walk {
     next: Option<Query>,
     pages: Vec<Shown>,
-    is_too_much: bool,
 }
 
 impl Walk {
     /// Reads the next page.
     fn go_on(&mut self, store: &Arc<dyn RecordStore>) {
         let Some(query) = self.next.take() else { return };
-        match find(store, &query) {
-            Ok(page) => {
-                self.next = page.next.clone().map(|place| Query { after: Some(place), ..query });
-                let (complete, count) = (page.complete, page.count);
-                self.pages.push((data(page), complete, count));
-            }
-            Err(RecordStoreError::TooMuchToRead { records_max: 3, .. }) => self.is_too_much = true,
-            Err(error) => panic!("{error}: {query:?}"),
-        }
+        let page = find(store, &query).unwrap_or_else(|error| panic!("{error}: {query:?}"));
+        self.next = page.next.clone().map(|place| Query { after: Some(place), ..query });
+        let count = page.count;
+        self.pages.push((data(page), count));
     }
 }
 
@@ -242,7 +216,7 @@ proptest! {
         let (tables, folder) = (Tables::new(&for_the_table()), support::data_dir());
         let clock = ManualClock::at(beginning());
         let embedded: Arc<dyn RecordStore> = Arc::new(sqlite(&folder, clock.clone(), Retention::default()));
-        let here: Arc<dyn RecordStore> = tables.store(clock.clone(), 10_000);
+        let here: Arc<dyn RecordStore> = tables.store(clock.clone());
         // Two nodes that hear of no import by themselves.
         let mut others: Vec<Arc<dyn RecordStore>> = Vec::new();
         // Each query with what it means, and how far each store has come with it.
@@ -262,7 +236,7 @@ proptest! {
             now.retain(|old| !*replace && !added.iter().any(|new| is_same(old, new)));
             now.extend(added);
             if others.is_empty() {
-                others = vec![tables.store(clock.clone(), 10_000), tables.store(clock.clone(), 3)];
+                others = vec![tables.store(clock.clone()), tables.store(clock.clone())];
             }
             for (.., walks) in &mut walks {
                 for (store, walk) in [&embedded, &here].into_iter().chain(&others).zip(walks) {
@@ -270,7 +244,7 @@ proptest! {
                 }
             }
             for query in queries.iter().skip(nth * 3).take(3) {
-                let mut first = Walk { next: Some(query.clone()), pages: Vec::new(), is_too_much: false };
+                let mut first = Walk { next: Some(query.clone()), pages: Vec::new() };
                 first.go_on(&here);
                 // Who has not heard of the version is asked to go on with it.
                 walks.push((query.clone(), naive(&definition(), &now, query), vec![first; 4]));
@@ -285,12 +259,10 @@ proptest! {
             }
             let count = query.count.then_some(expected.len() as u64);
             for walk in &walks {
-                prop_assert!(walk.pages.iter().all(|(.., counted)| *counted == count), "{:?}", query);
+                prop_assert!(walk.pages.iter().all(|(_, counted)| *counted == count), "{:?}", query);
             }
-            let frugal = walks.pop().unwrap();
-            if !frugal.is_too_much {
-                prop_assert_eq!(&rows(frugal.pages), &expected, "{:?}", query);
-            }
+            let last = walks.pop().unwrap();
+            prop_assert_eq!(&rows(last.pages), &expected, "{:?}", query);
             prop_assert_eq!(&walks[0].pages, &walks[1].pages, "{:?}", query);
             prop_assert_eq!(&walks[1].pages, &walks[2].pages, "{:?}", query);
             prop_assert_eq!(rows(walks.swap_remove(0).pages), expected, "{:?}", query);

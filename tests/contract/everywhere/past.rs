@@ -30,7 +30,7 @@ proptest! {
         let (tables, folder) = (Tables::new(&definition()), support::data_dir());
         let clock = ManualClock::at(beginning());
         let embedded: Arc<dyn RecordStore> = Arc::new(sqlite(&folder, clock.clone(), Retention::default()));
-        let shared: Arc<dyn RecordStore> = tables.store(clock.clone(), 10_000);
+        let shared: Arc<dyn RecordStore> = tables.store(clock.clone());
         let mut versions: Vec<Held> = vec![BTreeMap::new()];
         for (nth, (records, replace, is_tried_before)) in imports.iter().enumerate() {
             if *is_tried_before {
@@ -52,7 +52,7 @@ proptest! {
                 prop_assert_eq!((result.version as usize, result.changed), (versions.len() - 1, is_change));
             }
         }
-        let elsewhere: Arc<dyn RecordStore> = tables.store(clock, 10_000);
+        let elsewhere: Arc<dyn RecordStore> = tables.store(clock);
         for since in 1..versions.len() {
             let pages = all_changes(&shared, since as u64, limit).unwrap();
             prop_assert_eq!(listed(&pages), expected_changes(&versions, since, moment));

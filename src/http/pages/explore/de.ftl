@@ -72,7 +72,6 @@ explore-none-loosen = Entfernen Sie eine Bedingung, um mehr zu finden:
 explore-none-without = ohne „{ $condition }“
 explore-none-at-all = Hier gibt es noch keine Datensätze.
 explore-rows = { $title }: Datensätze
-explore-not-complete = Der Server hat bisher einen Teil der Datensätze durchgesehen und angehalten, um schnell zu bleiben. Die nächste Seite sucht weiter.
 explore-most = Diese Seite zeigt höchstens { $most } Zeilen. Die Anfrage unten liefert so viele, wie sie sagt.
 explore-counted = { $count ->
     [one] 1 Datensatz passt

@@ -72,7 +72,6 @@ explore-none-loosen = Remove a condition to find more:
 explore-none-without = without “{ $condition }”
 explore-none-at-all = There are no records here yet.
 explore-rows = { $title }: records
-explore-not-complete = The server has looked through a part of the records so far, and stopped to stay quick. The next page looks on.
 explore-most = This page shows at most { $most } rows. The request below gives as many as it says.
 explore-counted = { $count ->
     [one] 1 record matches

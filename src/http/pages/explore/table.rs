@@ -226,7 +226,7 @@ impl TablePage<'_, '_> {
             rows.write(&href, &format!("{} {}", text_of(key), text_of(id)), cells);
         }
         let next = page.next.as_ref().map(|cursor| self.address.going_on(cursor).path(&self.reader.base()));
-        let shown = json!({ "rows": rows.finish(), "complete": page.complete, "count": page.count, "next": next });
+        let shown = json!({ "rows": rows.finish(), "count": page.count, "next": next });
         self.put("table", shown);
     }
 

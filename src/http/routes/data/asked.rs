@@ -31,8 +31,6 @@ pub(in crate::http) struct PageOfRows {
     pub(in crate::http) records: Vec<Value>,
     /// The cursor of the next page.
     pub(in crate::http) next: Option<String>,
-    /// Whether the page is full or the last one; otherwise the store stopped looking.
-    pub(in crate::http) complete: bool,
     /// How many match, if that was asked.
     pub(in crate::http) count: Option<u64>,
 }
@@ -101,10 +99,10 @@ impl DataSets {
         query: &Query,
     ) -> Result<PageOfRows, Problem> {
         let found = self.queries.find(who, Arc::clone(data_set), query.clone()).await.map_err(query_problem)?;
-        let (complete, count) = (found.complete, found.count);
+        let count = found.count;
         let made = self.page(data_set, query, found)?;
         let mut document: Value = serde_json::from_slice(&made.text).map_err(Problem::internal)?;
-        Ok(PageOfRows { records: entries(&mut document), next: made.next, complete, count })
+        Ok(PageOfRows { records: entries(&mut document), next: made.next, count })
     }
 
     /// How often the values of a column occur, at most so many of them.

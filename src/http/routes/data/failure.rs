@@ -8,6 +8,9 @@ use crate::{
     store::records::{DataSet, RecordStoreError},
 };
 
+/// When to ask again while the records are copied to this node: seconds to minutes, by their number.
+const COPY_RETRY_AFTER_S: u64 = 5;
+
 /// That parameters are wrong; or that what the only wrong one is about is gone.
 pub(super) fn wrong_parameters(params: &[InvalidParam]) -> Problem {
     match params {
@@ -72,9 +75,12 @@ fn records_problem(error: RecordStoreError) -> Problem {
         RecordStoreError::TimedOut { .. } | RecordStoreError::Stalled => {
             Problem::new(ProblemCode::Overloaded, text).retry_after(RETRY_AFTER_S).charged(Charge::Whole)
         }
-        RecordStoreError::TooLarge { .. }
-        | RecordStoreError::TooMuchToRead { .. }
-        | RecordStoreError::NoSuchVersion { .. } => Problem::new(ProblemCode::InvalidParameters, text),
+        RecordStoreError::Copying { .. } => {
+            Problem::new(ProblemCode::Unavailable, text).retry_after(COPY_RETRY_AFTER_S).charged(Charge::Nothing)
+        }
+        RecordStoreError::TooLarge { .. } | RecordStoreError::NoSuchVersion { .. } => {
+            Problem::new(ProblemCode::InvalidParameters, text)
+        }
         RecordStoreError::Unavailable { .. } => {
             let detail = "the records cannot be read at the moment; the request was not counted";
             Problem::new(ProblemCode::Unavailable, detail).retry_after(RETRY_AFTER_S).because(text)
@@ -84,6 +90,7 @@ fn records_problem(error: RecordStoreError) -> Problem {
         | RecordStoreError::IdentityChanged { .. }
         | RecordStoreError::BadRow { .. }
         | RecordStoreError::TooLong { .. }
+        | RecordStoreError::WrongRole { .. }
         | RecordStoreError::Corrupt { .. }
         | RecordStoreError::DryRun { .. } => Problem::internal(text),
     }
@@ -102,7 +109,7 @@ mod tests {
         let cases = [
             (RecordStoreError::TimedOut { limit_ms: 5, narrow: narrow() }.into(), Charge::Whole),
             (RecordStoreError::Stalled.into(), Charge::Whole),
-            (RecordStoreError::TooMuchToRead { records_max: 5, narrow: narrow() }.into(), Charge::Whole),
+            (RecordStoreError::Copying { name: narrow(), percent: 5 }.into(), Charge::Nothing),
             (RecordStoreError::TooLarge { bytes_max: 5, narrow: narrow() }.into(), Charge::Whole),
             (RecordStoreError::VersionGone { name: narrow(), version: 1, held_from: 2 }.into(), Charge::Whole),
             (RecordStoreError::Unavailable { doing: narrow(), reason: narrow() }.into(), Charge::Rate),

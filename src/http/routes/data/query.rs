@@ -87,10 +87,6 @@ impl DataSets {
         if let Some(count) = page.count {
             page_of.insert("count".to_owned(), count.into());
         }
-        // Only where it is not as everybody expects.
-        if !page.complete {
-            page_of.insert("complete".to_owned(), false.into());
-        }
         if let Some(explained) = page.explained {
             page_of.insert("explain".to_owned(), serde_json::to_value(explained).map_err(Problem::internal)?);
         }

@@ -1,9 +1,9 @@
 //! Which of the versions of a record that lie beside each other a reader sees.
 //!
-//! Every import writes under an epoch of its own, a number that rises with each one that begins. A row carries the epoch it
-//! was written in and, once a later import has replaced or removed it, the epoch of that one. Neither counts before its import
-//! is committed, which is one write of the data set's state. Epochs between two that were committed one after the other belong
-//! to imports that died: they never count.
+//! Every import writes under an epoch of its own, a number that rises with each one that begins. A row carries the epoch it was
+//! written in and never changes; of the rows of a record, the one of the last epoch that counts is seen. An epoch counts from the
+//! moment in which its import is committed, which is one write of the data set's state. Epochs between two that were committed one
+//! after the other belong to imports that died or came to nothing: they never count.
 
 use std::fmt::Write;
 
@@ -34,20 +34,14 @@ impl Epochs {
         self.visible
     }
 
-    /// Whether the import of that epoch was committed.
+    /// Whether the import of that epoch was committed by then.
     pub(super) fn is_committed(&self, epoch: u64) -> bool {
         epoch <= self.visible && !self.gaps.iter().any(|(first, last)| (*first..=*last).contains(&epoch))
     }
 
-    /// Whether a row written in one epoch and, perhaps, replaced or removed in another is seen.
-    pub(super) fn sees(&self, from: u64, to: Option<u64>) -> bool {
-        self.sees_at(self.visible, from, to)
-    }
-
-    /// Whether it was seen when an epoch had become visible.
-    pub(super) fn sees_at(&self, epoch: u64, from: u64, to: Option<u64>) -> bool {
-        let counts = |other: u64| other <= epoch && self.is_committed(other);
-        counts(from) && !to.is_some_and(counts)
+    /// The same as they were when an earlier epoch had become visible.
+    pub(super) fn at(&self, epoch: u64) -> Self {
+        Self { visible: epoch, ..self.clone() }
     }
 
     /// The epoch up to which this state knows nothing of what was replaced or removed.
@@ -59,13 +53,6 @@ impl Epochs {
     pub(super) fn floor_of_all(&self, now_us: i64) -> u64 {
         let known_everywhere = |(_, moment): &&(u64, i64)| now_us.saturating_sub(*moment) > UNSEEN_KEPT_US;
         self.given_up.iter().rev().find(known_everywhere).map_or(0, |(floor, _)| *floor)
-    }
-
-    /// Whether nobody can need the row any more. To be asked only by who holds the import lock: what is not committed then
-    /// never will be.
-    pub(super) fn is_garbage(&self, from: u64, to: Option<u64>, now_us: i64) -> bool {
-        let is_given_up = |to: u64| self.is_committed(to) && to <= self.floor_of_all(now_us);
-        !self.is_committed(from) || to.is_some_and(is_given_up)
     }
 
     /// The same after a later epoch was committed, by a state that gives up what was replaced or removed up to `floor`.
@@ -128,35 +115,19 @@ mod tests {
         let first = Epochs::default().committed(1, 1, 0);
         // Imports 2 and 3 died; 4 is committed.
         let second = first.committed(4, 1, MINUTE_US);
-        assert!(first.sees(1, None) && first.sees(1, Some(4)) && !first.sees(4, None));
-        assert!(second.sees(1, None) && second.sees(4, None) && !second.sees(1, Some(4)));
-        assert!(!second.sees(2, None) && !second.sees(3, None));
-        assert!(second.sees(1, Some(3)), "who died removes nothing");
+        assert!(first.is_committed(1) && !first.is_committed(4));
+        assert!(second.is_committed(1) && second.is_committed(4));
+        assert!(!second.is_committed(2) && !second.is_committed(3));
     }
 
     #[test]
     fn earlier_epochs_are_seen_as_they_were() {
         let epochs = Epochs::default().committed(1, 1, 0).committed(4, 1, 0).committed(5, 1, 0);
-        let seen = |from, to| [1, 4, 5].map(|epoch| epochs.sees_at(epoch, from, to));
-        assert_eq!(seen(1, None), [true, true, true]);
-        assert_eq!(seen(1, Some(4)), [true, false, false]);
-        assert_eq!(seen(1, Some(3)), [true, true, true], "who died removes nothing at any time");
-        assert_eq!(seen(1, Some(6)), [true, true, true], "nor does who is not done");
-        assert_eq!(seen(4, Some(5)), [false, true, false]);
-        assert_eq!(seen(2, None), [false, false, false]);
-    }
-
-    #[test]
-    fn garbage_is_what_died_and_what_everybody_has_heard_to_be_given_up() {
-        let epochs = Epochs::default().committed(1, 1, 0).committed(4, 1, MINUTE_US);
-        assert!(epochs.is_garbage(2, None, MINUTE_US) && epochs.is_garbage(5, None, MINUTE_US));
-        assert!(!epochs.is_garbage(1, None, i64::MAX) && !epochs.is_garbage(1, Some(3), i64::MAX));
-        assert!(!epochs.is_garbage(1, Some(4), i64::MAX), "version 1 is held");
-        let later = epochs.committed(5, 4, 5 * MINUTE_US);
-        assert!(!later.is_garbage(1, Some(4), 6 * MINUTE_US), "somebody may still read by the state before");
-        assert!(later.is_garbage(1, Some(4), 6 * MINUTE_US + 1));
-        assert!(!later.is_garbage(1, Some(5), i64::MAX), "what came after that is held");
-        assert!(Epochs::default().is_garbage(1, None, 0), "nothing was ever committed");
+        let seen = |epoch: u64| [1, 4, 5].map(|at| epochs.at(at).is_committed(epoch));
+        assert_eq!(seen(1), [true, true, true]);
+        assert_eq!(seen(3), [false, false, false], "who died is seen at no time");
+        assert_eq!(seen(4), [false, true, true]);
+        assert_eq!(seen(6), [false, false, false]);
     }
 
     #[test]

@@ -29,7 +29,7 @@ use crate::{
         StoreError,
         dynamodb::{
             Dynamo,
-            item::{Item, find_number, find_text, get_number, number, text},
+            item::{Item, damaged, find_number, find_text, get_number, number, text},
             schema, unavailable,
         },
     },
@@ -42,6 +42,8 @@ pub(super) const HOLDER: &str = "holder";
 /// The attribute of the last epoch that was given out.
 pub(super) const EPOCH: &str = "epoch";
 const UNTIL: &str = "until";
+/// The attribute of the epochs that have begun to write and are neither committed nor cleared away.
+const WROTE: &str = "wrote";
 
 /// How long a lease lasts that is not renewed.
 const LEASE_US: i64 = 60_000_000;
@@ -64,12 +66,28 @@ pub(super) struct Lock {
     holder: String,
 }
 
+/// What is known when the lock is taken.
+struct Taken {
+    epoch: u64,
+    dead: Vec<u64>,
+}
+
+impl Taken {
+    fn read(item: &Item) -> Result<Self, StoreError> {
+        let wrote = item.get(WROTE).and_then(|epochs| epochs.as_ns().ok()).map_or(&[][..], Vec::as_slice);
+        let dead = wrote.iter().map(|epoch| epoch.parse().map_err(|error| damaged(WROTE, error)));
+        Ok(Self { epoch: get_number(item, EPOCH)?, dead: dead.collect::<Result<_, _>>()? })
+    }
+}
+
 /// The lock, held.
 #[derive(Debug)]
 pub(super) struct Lease {
     lock: Lock,
     bridge: Arc<Bridge>,
     epoch: u64,
+    /// Epochs of imports that died after they had begun to write.
+    dead: Vec<u64>,
     lost: Arc<AtomicBool>,
     renewing: tokio::task::JoinHandle<()>,
     ended: bool,
@@ -98,11 +116,11 @@ impl Lock {
     }
 
     /// Takes it, with a new epoch; none if somebody else has it. Waits where it cannot be told at once whether who has it lives.
-    async fn take(&self, watch: &SilentLocks) -> Result<Option<u64>, StoreError> {
+    async fn take(&self, watch: &SilentLocks) -> Result<Option<Taken>, StoreError> {
         // An earlier try of this one may have been answered too late.
         let free = self.taking("attribute_not_exists(#h) OR #h = :h", HashMap::new());
         let found = match self.taken(free).await? {
-            Ok(epoch) => return Ok(Some(epoch)),
+            Ok(taken) => return Ok(Some(taken)),
             Err(found) => found,
         };
         let mark = match found.judged(self.now_us()) {
@@ -144,14 +162,14 @@ impl Lock {
             .expression_attribute_values(":u", number(self.now_us().saturating_add(LEASE_US)))
             .expression_attribute_values(":zero", number(0))
             .expression_attribute_values(":one", number(1))
-            .return_values(ReturnValue::UpdatedNew)
+            .return_values(ReturnValue::AllNew)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
     }
 
     /// The new epoch, or who has it.
-    async fn taken(&self, request: UpdateItemFluentBuilder) -> Result<Result<u64, Mark>, StoreError> {
+    async fn taken(&self, request: UpdateItemFluentBuilder) -> Result<Result<Taken, Mark>, StoreError> {
         let error = match request.send().await {
-            Ok(taken) => return get_number(taken.attributes().unwrap_or(&Item::new()), EPOCH).map(Ok),
+            Ok(taken) => return Taken::read(taken.attributes().unwrap_or(&Item::new())).map(Ok),
             Err(error) => error,
         };
         match error.as_service_error() {
@@ -169,7 +187,6 @@ impl Lock {
             .update_expression(update)
             .condition_expression("#h = :h AND #e = :e")
             .expression_attribute_names("#h", HOLDER)
-            .expression_attribute_names("#u", UNTIL)
             .expression_attribute_names("#e", EPOCH)
             .expression_attribute_values(":h", text(&self.holder))
             .expression_attribute_values(":e", number(epoch))
@@ -178,7 +195,12 @@ impl Lock {
     /// Renews it; false if it is somebody else's by now.
     async fn renew(&self, epoch: u64) -> Result<bool, StoreError> {
         let until = self.now_us().saturating_add(LEASE_US);
-        let request = self.as_holder(epoch, "SET #u = :u").expression_attribute_values(":u", number(until));
+        let request = self.as_holder(epoch, "SET #u = :u").expression_attribute_names("#u", UNTIL);
+        self.held(request.expression_attribute_values(":u", number(until))).await
+    }
+
+    /// Sends what is refused if the lock is somebody else's by now: false.
+    async fn held(&self, request: UpdateItemFluentBuilder) -> Result<bool, StoreError> {
         match request.send().await {
             Ok(_) => Ok(true),
             Err(error) if is_refused(&error) => Ok(false),
@@ -188,12 +210,8 @@ impl Lock {
 
     /// Gives it back, if it is still this one's.
     async fn release(&self, epoch: u64) -> Result<(), StoreError> {
-        let released = self.as_holder(epoch, "REMOVE #h, #u").send().await;
-        match released {
-            Ok(_) => Ok(()),
-            Err(error) if is_refused(&error) => Ok(()),
-            Err(error) => Err(unavailable(&self.table(), &error)),
-        }
+        let request = self.as_holder(epoch, "REMOVE #h, #u").expression_attribute_names("#u", UNTIL);
+        self.held(request).await.map(drop)
     }
 }
 
@@ -204,7 +222,8 @@ pub(super) fn release_within(
     aws_sdk_dynamodb::types::Update::builder()
         .table_name(lease.lock.table())
         .set_key(Some(lease.lock.key()))
-        .update_expression("REMOVE #h, #u")
+        .update_expression(format!("REMOVE #h, #u DELETE {WROTE} :w"))
+        .expression_attribute_values(":w", AttributeValue::Ns(vec![lease.epoch.to_string()]))
         .condition_expression("#h = :h AND #e = :e")
         .expression_attribute_names("#h", HOLDER)
         .expression_attribute_names("#u", UNTIL)
@@ -316,15 +335,42 @@ impl Lease {
     pub(super) fn take(lock: Lock, watch: Arc<SilentLocks>, bridge: Arc<Bridge>) -> Result<Option<Self>, StoreError> {
         let taking = lock.clone();
         let taken = bridge.run(async move { taking.take(&watch).await });
-        let Some(epoch) = taken.map_err(|error| StoreError::Unavailable(error.to_string()))?? else { return Ok(None) };
+        let taken = taken.map_err(|error| StoreError::Unavailable(error.to_string()))??;
+        let Some(Taken { epoch, dead }) = taken else { return Ok(None) };
         let lost = Arc::new(AtomicBool::new(false));
         let renewing = bridge.spawn(renew(lock.clone(), epoch, Arc::clone(&lost)));
-        Ok(Some(Self { lock, bridge, epoch, lost, renewing, ended: false }))
+        Ok(Some(Self { lock, bridge, epoch, dead, lost, renewing, ended: false }))
     }
 
     /// The epoch that its holder writes under.
     pub(super) fn epoch(&self) -> u64 {
         self.epoch
+    }
+
+    /// The epochs of imports that died after they had begun to write.
+    pub(super) fn dead(&self) -> &[u64] {
+        &self.dead
+    }
+
+    /// Notes that its holder begins to write; false if somebody else has it by now.
+    pub(super) fn begin_to_write(&self) -> Result<bool, StoreError> {
+        self.note(format!("ADD {WROTE} :w"), vec![self.epoch])
+    }
+
+    /// Notes that nothing is left of imports that died.
+    pub(super) fn dead_are_cleared(&mut self) -> Result<bool, StoreError> {
+        let dead = std::mem::take(&mut self.dead);
+        self.note(format!("DELETE {WROTE} :w"), dead)
+    }
+
+    fn note(&self, update: String, epochs: Vec<u64>) -> Result<bool, StoreError> {
+        let (lock, epoch) = (self.lock.clone(), self.epoch);
+        let noted = self.bridge.run(async move {
+            let epochs = AttributeValue::Ns(epochs.iter().map(ToString::to_string).collect());
+            let request = lock.as_holder(epoch, &update).expression_attribute_values(":w", epochs);
+            lock.held(request).await
+        });
+        noted.map_err(|error| StoreError::Unavailable(error.to_string()))?
     }
 
     /// Whether somebody else is known to have it by now.

@@ -3,22 +3,21 @@
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use jiff::civil::Date;
 
 use super::{
     epochs::{Epochs, pairs, read_pairs},
-    held::Held,
     row::Layout,
 };
 use crate::{
-    dataset::{Definition, figures::TableFigures},
+    dataset::figures::TableFigures,
     store::{
         StoreError,
         dynamodb::{
-            ITEM_BYTES_MAX,
-            item::{self, Item, binary, damaged, get_number, get_text, number, text},
+            Dynamo, ITEM_BYTES_MAX, fetch,
+            item::{self, Item, binary, damaged, find_number, get_number, get_text, number, put_some, text},
+            schema,
         },
-        records::{self, DataSet, DataSetStanding, ImportResult, LastImport},
+        records::{self, DataSet, state},
     },
 };
 
@@ -26,15 +25,15 @@ use crate::{
 pub(super) const KIND: &str = "dataset";
 /// The attribute of the visible epoch, which every write is conditional on.
 pub(super) const EPOCH: &str = "epoch";
-/// The attribute that an item has while the data set is served to nobody.
-pub(super) const WITHDRAWN: &str = "withdrawn";
+/// The attribute of the epoch since which the table of records is to be swept.
+pub(super) const OWED: &str = "owed";
 /// The attribute with the figures of the columns: JSON, packed by zstd.
 const FIGURES: &str = "figures";
 /// Figures unpacked, bytes at most: more than a thousand columns with long names take.
 const FIGURES_BYTES_MAX: usize = 1 << 20;
 const PACKING_LEVEL: i32 = 3;
 /// The layout that this code reads and writes.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// A data set's state.
 #[derive(Debug, Clone)]
@@ -43,140 +42,85 @@ pub(super) struct Manifest {
     pub(super) data_set: Arc<DataSet>,
     /// Which rows are seen.
     pub(super) epochs: Epochs,
-    /// What is known of the past.
-    pub(super) kept: Kept,
-    /// How its rows lie in the table.
+    /// The epoch that its records begin with: what is older belongs to records that were dropped as a whole.
+    pub(super) born: u64,
+    /// The generations of columns that ended: each with the epoch of the import that ended it, the first one first.
+    pub(super) generations: Vec<(u64, u64)>,
+    /// The lists of epochs up to this one are cleared away.
+    pub(super) cleared: u64,
+    /// The epoch since which rows hold what is not to be kept, until these were looked through.
+    pub(super) owed: Option<u64>,
+    /// How its records lie in the table.
     pub(super) layout: Arc<Layout>,
 }
 
-/// What is known of the past of a data set.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Kept {
-    /// The versions that can be read as they were.
-    pub(super) held: Held,
-    /// The generations of columns that ended: each with the epoch of the import that ended it, the first one first. Their
-    /// definitions are in the table `changes`.
-    pub(super) generations: Vec<(u64, u64)>,
-    /// The changes of epochs up to this one are cleared away.
-    pub(super) cleared: u64,
-}
-
 impl Manifest {
-    pub(super) fn new(data_set: DataSet, epochs: Epochs, kept: Kept, shards: u32) -> Self {
-        let layout = Arc::new(Layout::new(Arc::clone(&data_set.definition), shards));
-        Self { data_set: Arc::new(data_set), epochs, kept, layout }
-    }
-
-    /// The epoch at which a version is read, if it is held.
-    pub(super) fn epoch(&self, version: u64) -> Option<u64> {
-        let DataSet { version: present, held_from, .. } = *self.data_set;
-        if version == present {
-            return Some(self.epochs.visible());
-        }
-        self.kept.held.epoch(version).filter(|_| (held_from..present).contains(&version))
+    /// The generation of the columns that an epoch wrote.
+    pub(super) fn generation_at(&self, epoch: u64) -> u64 {
+        let ended = self.generations.iter().find(|(_, until)| *until > epoch);
+        ended.map_or(self.data_set.generation, |(generation, _)| *generation)
     }
 
     pub(super) fn item(&self) -> Result<Item, serde_json::Error> {
-        let DataSet {
-            definition,
-            instance,
-            version,
-            generation,
-            held_from,
-            changes_from,
-            records,
-            last_import,
-            standing,
-            figures,
-        } = &*self.data_set;
-        let LastImport { id, day, result } = last_import;
         let (epoch, gaps, given_up) = self.epochs.to_texts();
-        let Kept { held, generations, cleared } = &self.kept;
-        let attributes: [(&str, AttributeValue); 25] = [
+        let mut item = item::item([
             ("k", text(KIND)),
-            ("r", text(&definition.name)),
+            ("r", text(&self.data_set.definition.name)),
             ("format", number(FORMAT)),
-            ("instance", text(instance.to_string())),
-            ("version", number(version)),
-            ("held_from", number(held_from)),
-            ("changes_from", number(changes_from)),
-            ("generation", number(generation)),
-            ("records", number(records)),
-            ("shards", number(self.layout.shards())),
-            ("definition", text(serde_json::to_string(&**definition)?)),
+            ("document", text(state::write_document(&self.data_set)?)),
+            ("since", text(self.layout.since_text())),
             (EPOCH, number(epoch)),
             ("gaps", text(gaps)),
             ("given_up", text(given_up)),
-            ("held", text(held.to_text())),
-            ("generations", text(pairs(generations))),
-            ("cleared", number(cleared)),
-            ("import_id", text(id.to_string())),
-            ("import_day", text(day.to_string())),
-            ("changed", number(u8::from(result.changed))),
-            ("inserted", number(result.inserted)),
-            ("updated", number(result.updated)),
-            ("unchanged", number(result.unchanged)),
-            ("removed", number(result.removed)),
-            ("rejected", number(result.rejected)),
-        ];
-        let mut item: Item = attributes.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        if standing.withdrawn {
-            item.insert(WITHDRAWN.to_owned(), AttributeValue::Bool(true));
-        }
-        if let Some(figures) = figures {
+            ("born", number(self.born)),
+            ("generations", text(pairs(&self.generations))),
+            ("cleared", number(self.cleared)),
+        ]);
+        put_some(&mut item, OWED, self.owed.map(number));
+        if let Some(figures) = &self.data_set.figures {
             put_figures(&mut item, figures)?;
         }
         Ok(item)
     }
 
-    /// Reads an item. The definition of `before` is kept where it is the same, and what follows from it.
-    pub(super) fn read(item: &Item, before: Option<&Self>) -> Result<Self, StoreError> {
+    pub(super) fn read(item: &Item) -> Result<Self, StoreError> {
         let format: u32 = get_number(item, "format")?;
         if format != FORMAT {
             return Err(StoreError::Incompatible(other_format(format)));
         }
-        let definition: Definition =
-            serde_json::from_str(get_text(item, "definition")?).map_err(|error| damaged("definition", error))?;
-        let shards: u32 = get_number(item, "shards")?;
-        let layout = before.map(|before| &before.layout);
-        let layout = match layout.filter(|layout| **layout.definition() == definition && layout.shards() == shards) {
-            Some(layout) => Arc::clone(layout),
-            None => Arc::new(Layout::new(Arc::new(definition), shards)),
-        };
+        let figures = read_figures(get_text(item, "r")?, item);
+        let data_set = state::read_document(get_text(item, "document")?, figures);
+        let data_set = data_set.map_err(|error| damaged("document", error))?;
+        let layout = Layout::read(Arc::clone(&data_set.definition), get_text(item, "since")?)?;
         let epochs = Epochs::from_texts(get_number(item, EPOCH)?, get_text(item, "gaps")?, get_text(item, "given_up")?)
             .map_err(|error| damaged("gaps", error))?;
-        let kept = Kept {
-            held: Held::from_text(get_text(item, "held")?).map_err(|error| damaged("held", error))?,
+        Ok(Self {
+            data_set: Arc::new(data_set),
+            epochs,
+            born: get_number(item, "born")?,
             generations: read_pairs(get_text(item, "generations")?).map_err(|error| damaged("generations", error))?,
             cleared: get_number(item, "cleared")?,
-        };
-        let version = get_number(item, "version")?;
-        let result = ImportResult {
-            version,
-            changed: get_number::<u8>(item, "changed")? == 1,
-            inserted: get_number(item, "inserted")?,
-            updated: get_number(item, "updated")?,
-            unchanged: get_number(item, "unchanged")?,
-            removed: get_number(item, "removed")?,
-            rejected: get_number(item, "rejected")?,
-        };
-        let day: Date = get_text(item, "import_day")?.parse().map_err(|error| damaged("import_day", error))?;
-        let id = get_text(item, "import_id")?.parse().map_err(|error| damaged("import_id", error))?;
-        let data_set = DataSet {
-            definition: Arc::clone(layout.definition()),
-            instance: get_text(item, "instance")?.parse().map_err(|error| damaged("instance", error))?,
-            version,
-            generation: get_number(item, "generation")?,
-            held_from: get_number(item, "held_from")?,
-            changes_from: get_number(item, "changes_from")?,
-            records: get_number(item, "records")?,
-            last_import: LastImport { id, day, result },
-            // No data set has another name here than the one that it began with.
-            standing: DataSetStanding { withdrawn: item.contains_key(WITHDRAWN), former_names: Vec::new() },
-            figures: read_figures(&layout.definition().name, item),
-        };
-        Ok(Self { data_set: Arc::new(data_set), epochs, kept, layout })
+            owed: find_number(item, OWED)?,
+            layout: Arc::new(layout),
+        })
     }
+}
+
+/// The key of a data set's item.
+pub(super) fn key(name: &str) -> Item {
+    item::item([("k", text(KIND)), ("r", text(name))])
+}
+
+/// The state of a data set, if an import into it was ever committed.
+pub(super) async fn of(dynamo: &Dynamo, name: &str) -> Result<Option<Manifest>, StoreError> {
+    let found = fetch::get(dynamo, &dynamo.table(schema::STATE), key(name)).await?;
+    found.map(|item| Manifest::read(&item)).transpose()
+}
+
+/// The states of all data sets by name; of each what is wrong with it, if anything is.
+pub(super) async fn all(dynamo: &Dynamo) -> Result<Vec<(String, Result<Manifest, StoreError>)>, StoreError> {
+    let items = fetch::of_kind(dynamo, KIND).await?;
+    items.iter().map(|item| Ok((get_text(item, "r")?.to_owned(), Manifest::read(item)))).collect()
 }
 
 /// Adds the figures of the columns, packed: the state is read again and again. Where they do not fit in beside a long definition it
@@ -195,7 +139,6 @@ fn put_figures(item: &mut Item, figures: &TableFigures) -> Result<(), serde_json
     Ok(())
 }
 
-/// The figures of the columns. An import of an older permitd left none.
 fn read_figures(name: &str, item: &Item) -> Option<Arc<TableFigures>> {
     let Some(AttributeValue::B(packed)) = item.get(FIGURES) else { return None };
     // What cannot be unpacked is not understood: it is said there.
@@ -209,8 +152,8 @@ fn other_format(format: u32) -> String {
         "use the newer permitd that wrote it".to_owned()
     } else {
         format!(
-            "an older permitd wrote it. Delete its item of the table state ({{k: {KIND:?}, r: its name}}) and its table \
-             of records, run `permitd aws setup`, and import it again"
+            "an older permitd wrote it. Export its records with that one, delete its item of the table state ({{k: {KIND:?}, r: its \
+             name}}) and its table of records, run `permitd aws setup`, and import them again"
         )
     };
     format!("a data set is of the format {format}, and this permitd reads {FORMAT}: {advice}")
@@ -222,14 +165,18 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::{dataset::figures::TableTally, store::records::samples::definition};
+    use crate::{
+        dataset::figures::TableTally,
+        store::records::{DataSetStanding, ImportResult, LastImport, samples::definition},
+    };
 
     fn manifest() -> Manifest {
         let result =
             ImportResult { version: 3, changed: true, inserted: 1, updated: 2, unchanged: 3, removed: 4, rejected: 5 };
         let last_import = LastImport { id: Uuid::from_u128(7), day: date(2026, 3, 1), result };
+        let definition = Arc::new(definition());
         let data_set = DataSet {
-            definition: Arc::new(definition()),
+            definition: Arc::clone(&definition),
             instance: Uuid::from_u128(5),
             version: 3,
             generation: 2,
@@ -238,49 +185,37 @@ mod tests {
             records: 6,
             last_import,
             standing: DataSetStanding { withdrawn: true, former_names: Vec::new() },
-            figures: Some(Arc::new(TableTally::new(&definition()).finish(3, jiff::Timestamp::UNIX_EPOCH))),
+            figures: Some(Arc::new(TableTally::new(&definition).finish(3, jiff::Timestamp::UNIX_EPOCH))),
         };
-        let kept = Kept { held: Held::only(2, 4).followed_by(3, 7), generations: vec![(1, 4)], cleared: 2 };
-        Manifest::new(data_set, Epochs::default().committed(7, 2, 5), kept, 4)
-    }
-
-    #[test]
-    fn a_version_that_is_held_has_an_epoch() {
-        let manifest = manifest();
-        assert_eq!([1, 2, 3, 4].map(|version| manifest.epoch(version)), [None, Some(4), Some(7), None]);
-    }
-
-    #[test]
-    fn it_is_read_as_it_was_stored() {
-        let stored = manifest();
-        let item = stored.item().unwrap();
-        let read = Manifest::read(&item, None).unwrap();
-        assert_eq!(format!("{:?}", read), format!("{stored:?}"));
-        let again = Manifest::read(&item, Some(&read)).unwrap();
-        assert!(Arc::ptr_eq(&read.layout, &again.layout), "the same definition is kept");
-    }
-
-    #[test]
-    fn a_state_goes_without_figures_that_cannot_be_read_or_kept() {
-        let mut item = manifest().item().unwrap();
-        item.insert(FIGURES.to_owned(), binary(b"no figures"));
-        assert_eq!(Manifest::read(&item, None).unwrap().data_set.figures, None);
-        item.remove(FIGURES);
-        assert_eq!(Manifest::read(&item, None).unwrap().data_set.figures, None);
-        item.insert("definition".to_owned(), text("x".repeat(ITEM_BYTES_MAX)));
-        put_figures(&mut item, manifest().data_set.figures.as_ref().unwrap()).unwrap();
-        assert!(!item.contains_key(FIGURES));
-    }
-
-    #[test]
-    fn another_format_is_refused() {
-        let mut item = manifest().item().unwrap();
-        for (format, advice) in [(FORMAT + 1, "newer permitd"), (FORMAT - 1, "import it again")] {
-            item.insert("format".to_owned(), number(format));
-            let Err(StoreError::Incompatible(text)) = Manifest::read(&item, None) else { panic!("{format} is read") };
-            assert!(text.contains(advice), "{text}");
+        Manifest {
+            data_set: Arc::new(data_set),
+            epochs: Epochs::default().committed(7, 2, 5),
+            born: 2,
+            generations: vec![(1, 4)],
+            cleared: 2,
+            owed: Some(7),
+            layout: Arc::new(Layout::new(definition)),
         }
-        item.remove("format");
-        assert!(matches!(Manifest::read(&item, None), Err(StoreError::Corrupt(_))));
+    }
+
+    #[test]
+    fn it_is_read_as_it_was_written() {
+        let manifest = manifest();
+        let item = manifest.item().unwrap();
+        let read = Manifest::read(&item).unwrap();
+        assert_eq!(read.item().unwrap(), item);
+        assert_eq!(read.data_set.figures, manifest.data_set.figures);
+        assert_eq!((read.data_set.standing.withdrawn, read.owed, read.born), (true, Some(7), 2));
+        assert_eq!([1, 3, 4, 7].map(|epoch| read.generation_at(epoch)), [1, 1, 2, 2]);
+    }
+
+    #[test]
+    fn another_format_is_refused_with_what_to_do() {
+        for (format, advice) in [(2, "permitd aws setup"), (4, "newer permitd")] {
+            let mut item = manifest().item().unwrap();
+            item.insert("format".to_owned(), number(format));
+            let refused = Manifest::read(&item).unwrap_err().to_string();
+            assert!(refused.contains(advice), "{refused}");
+        }
     }
 }

@@ -1,22 +1,18 @@
 //! Removing a data set: its state first, so that nobody sees it any more, then its rows and its past. The tables stay, for
 //! whatever is imported under the name again. Other names have other tables, which `aws setup` makes: nothing is renamed.
 
-use std::{
-    sync::{Arc, PoisonError, atomic::Ordering},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use uuid::Uuid;
 
 use super::{
-    Shared, failed,
-    fetch::Stream,
-    import::{changes_target, no_bridge, read_manifest},
+    Node, failed,
+    follow::{self, table},
+    import::{no_bridge, read_manifest},
+    lists,
     lock::{Lease, Lock},
     manifest::{self, Manifest},
-    past::{self, Whose},
-    write::{Target, WriteError, Writer},
+    write::{Target, Writer},
 };
 use crate::{
     aws::Bridge,
@@ -24,7 +20,7 @@ use crate::{
         StoreError,
         dynamodb::{
             Dynamo,
-            item::{Item, get_text, number, text},
+            item::{Item, number},
             schema, unavailable,
         },
         records::{Held, RecordStoreError, Renaming, rules},
@@ -33,7 +29,7 @@ use crate::{
 
 /// A data set whose lock is held, as an import holds it.
 pub(super) struct HeldDataSet {
-    shared: Arc<Shared>,
+    node: Arc<Node>,
     name: String,
     dynamo: Dynamo,
     stored: Option<Manifest>,
@@ -42,16 +38,16 @@ pub(super) struct HeldDataSet {
 }
 
 impl HeldDataSet {
-    pub(super) fn take(shared: Arc<Shared>, name: &str, who: Uuid) -> Result<Self, RecordStoreError> {
+    pub(super) fn take(node: Arc<Node>, name: &str, who: Uuid) -> Result<Self, RecordStoreError> {
         rules::check_name(name)?;
         let bridge = Arc::new(Bridge::start("records-removal").map_err(|error| no_bridge(name, &error))?);
-        let dynamo = shared.dynamo.with_own_connections();
-        let lock = Lock::new(dynamo.clone(), Arc::clone(&shared.clock), name, who);
-        let lease = Lease::take(lock, Arc::clone(&shared.watch), Arc::clone(&bridge));
+        let dynamo = node.shared.dynamo.with_own_connections();
+        let lock = Lock::new(dynamo.clone(), Arc::clone(&node.shared.clock), name, who);
+        let lease = Lease::take(lock, Arc::clone(&node.shared.watch), Arc::clone(&bridge));
         let lease = lease.map_err(|error| failed("remove", name, error))?;
         let lease = lease.ok_or_else(|| RecordStoreError::ImportRunning { name: name.to_owned() })?;
         let stored = read_manifest(&bridge, &dynamo, name)?;
-        Ok(Self { shared, name: name.to_owned(), dynamo, stored, lease, bridge })
+        Ok(Self { node, name: name.to_owned(), dynamo, stored, lease, bridge })
     }
 
     fn run<T: Send + 'static>(
@@ -67,15 +63,14 @@ impl HeldDataSet {
         let (dynamo, name, epoch) = (self.dynamo.clone(), self.name.clone(), stored.epochs.visible());
         self.run(async move {
             let table = dynamo.table(schema::STATE);
-            let request = dynamo.client().delete_item().table_name(&table);
-            let request = request.key("k", text(manifest::KIND)).key("r", text(name));
+            let request = dynamo.client().delete_item().table_name(&table).set_key(Some(manifest::key(&name)));
             let request = request.condition_expression("#e = :e").expression_attribute_names("#e", manifest::EPOCH);
             let sent = request.expression_attribute_values(":e", number(epoch)).send().await;
             sent.map(drop).map_err(|error| unavailable(&table, &error))
         })?;
-        self.shared.served.write().unwrap_or_else(PoisonError::into_inner).remove(&self.name);
-        self.shared.imports.fetch_add(1, Ordering::Release);
-        Ok(())
+        let (shared, name) = (Arc::clone(&self.node.shared), self.name.clone());
+        let forgotten = self.node.follower.run(async move { follow::forget(&shared, &name).await });
+        forgotten.map_err(|error| no_bridge(&self.name, &error))?
     }
 
     fn still_held(&self) -> Result<(), RecordStoreError> {
@@ -86,74 +81,62 @@ impl HeldDataSet {
     }
 
     fn writer(&self, target: Target) -> Writer {
-        let parallel_requests = self.shared.settings.parallel_requests;
+        let parallel_requests = self.node.shared.settings.parallel_requests;
         Writer::new(Arc::clone(&self.bridge), self.dynamo.clone(), target, parallel_requests)
     }
 
-    fn write_failed(&self, error: WriteError) -> RecordStoreError {
-        RecordStoreError::Unavailable { doing: format!("remove {}", self.name), reason: error.to_string() }
+    fn failed(&self, error: StoreError) -> RecordStoreError {
+        failed("remove", &self.name, error)
     }
 
     fn remove_rows(&self, stored: &Manifest) -> Result<(), RecordStoreError> {
-        let target = Target::new(self.dynamo.table(&schema::records_table(&self.name)), &stored.layout);
-        let (key, id) = (target.key.clone(), target.id.clone());
-        let mut writer = self.writer(target);
+        let mut writer = self.writer(Target::new(table(&self.node.shared, &self.name), &stored.layout));
         let mut start: Option<Item> = None;
         loop {
             self.still_held()?;
-            let (dynamo, table) = (self.dynamo.clone(), writer.target().table.clone());
-            let (key_name, id_name, from) = (key.clone(), id.clone(), start.take());
+            let (dynamo, target, from) = (self.dynamo.clone(), writer.target().clone(), start.take());
             let (items, next) = self.run(async move {
-                let request = dynamo.client().scan().table_name(&table).consistent_read(true);
+                let request = dynamo.client().scan().table_name(&target.table).consistent_read(true);
                 let request = request.projection_expression("#k, #i").set_exclusive_start_key(from);
                 let request =
-                    request.expression_attribute_names("#k", key_name).expression_attribute_names("#i", id_name);
-                let page = request.send().await.map_err(|error| unavailable(&table, &error))?;
+                    request.expression_attribute_names("#k", target.key).expression_attribute_names("#i", target.id);
+                let page = request.send().await.map_err(|error| unavailable(&target.table, &error))?;
                 Ok((page.items.unwrap_or_default(), page.last_evaluated_key))
             })?;
-            for item in &items {
-                let place = |name: &str| get_text(item, name).map_err(|error| failed("remove", &self.name, error));
-                writer.delete(place(&key)?, place(&id)?).map_err(|error| self.write_failed(error))?;
+            for item in items {
+                writer.delete(item).map_err(|error| self.failed(error))?;
             }
             match next {
                 Some(next) if !next.is_empty() => start = Some(next),
-                _ => return writer.finish().map_err(|error| self.write_failed(error)),
+                _ => return writer.finish().map_err(|error| self.failed(error)),
             }
         }
     }
 
     fn remove_past(&self, stored: &Manifest) -> Result<(), RecordStoreError> {
-        let whose = Whose::of(&stored.data_set);
-        let mut writer = self.writer(changes_target(&self.dynamo));
-        for epoch in stored.kept.cleared + 1..=stored.epochs.visible() {
-            for shard in 0..stored.layout.shards() {
-                let partition = whose.changes(epoch, shard);
-                let mut stream = Stream::new(partition.clone(), None);
-                while !stream.is_done() {
-                    self.still_held()?;
-                    let dynamo = self.dynamo.clone();
-                    let (items, rest) = self.run(async move {
-                        let fetched = stream.fetch(&dynamo, &past::source(&dynamo), None).await?;
-                        Ok((fetched.items, stream))
-                    })?;
-                    stream = rest;
-                    for item in &items {
-                        let sort = get_text(item, past::SORT).map_err(|error| failed("remove", &self.name, error))?;
-                        writer.delete(&partition, sort).map_err(|error| self.write_failed(error))?;
-                    }
-                }
-            }
+        let mut writer = self.writer(lists::target(&self.dynamo));
+        for epoch in stored.cleared + 1..=stored.epochs.visible() {
+            self.still_held()?;
+            let (dynamo, name) = (self.dynamo.clone(), self.name.clone());
+            let (_, keys) = self.run(async move { lists::list_of(&dynamo, &name, epoch).await })?;
+            self.delete(&mut writer, keys)?;
         }
-        let (dynamo, own) = (self.dynamo.clone(), whose.clone());
+        let (dynamo, name) = (self.dynamo.clone(), self.name.clone());
         let (versions, generations) = self.run(async move {
-            Ok((past::all_versions(&dynamo, &own).await?, past::all_generations(&dynamo, &own).await?))
+            Ok((lists::versions(&dynamo, &name).await?, lists::generations(&dynamo, &name).await?))
         })?;
-        let versions = versions.iter().map(|version| past::version_key(&whose, version.version));
-        let generations = generations.iter().map(|(generation, _)| past::generation_key(&whose, *generation));
-        for (partition, sort) in versions.chain(generations) {
-            writer.delete(&partition, &sort).map_err(|error| self.write_failed(error))?;
+        let versions = versions.iter().map(|version| lists::version_key(&self.name, version.state.version));
+        let generations = generations.iter().map(|(generation, _)| lists::generation_key(&self.name, *generation));
+        self.delete(&mut writer, versions.chain(generations).collect())?;
+        writer.finish().map_err(|error| self.failed(error))
+    }
+
+    fn delete(&self, writer: &mut Writer, keys: Vec<(String, String)>) -> Result<(), RecordStoreError> {
+        for (partition, sort) in keys {
+            let key = writer.target().key_of(&partition, &sort);
+            writer.delete(key).map_err(|error| self.failed(error))?;
         }
-        writer.finish().map_err(|error| self.write_failed(error))
+        Ok(())
     }
 }
 
@@ -163,7 +146,7 @@ impl Held for HeldDataSet {
         let Some(stored) = &self.stored else { return Ok(()) };
         self.remove_state(stored)?;
         // Servers that have not heard of it read on for a moment.
-        let heard = Duration::from_millis(self.shared.settings.index_settle_ms);
+        let heard = Duration::from_millis(self.node.shared.settings.hearing_ms);
         self.run(async move {
             tokio::time::sleep(heard).await;
             Ok(())
@@ -177,20 +160,18 @@ impl Held for HeldDataSet {
             return Err(RecordStoreError::UnknownDataSet { name: self.name.clone() });
         };
         self.still_held()?;
-        let (dynamo, name, epoch) = (self.dynamo.clone(), self.name.clone(), stored.epochs.visible());
+        let mut next = stored.clone();
+        let mut data_set = (*stored.data_set).clone();
+        data_set.standing.withdrawn = withdrawn;
+        next.data_set = Arc::new(data_set);
+        let item =
+            next.item().map_err(|error| self.failed(crate::store::dynamodb::item::damaged("document", error)))?;
+        let (dynamo, epoch) = (self.dynamo.clone(), stored.epochs.visible());
         self.run(async move {
             let table = dynamo.table(schema::STATE);
-            let request = dynamo.client().update_item().table_name(&table);
-            let request = request.key("k", text(manifest::KIND)).key("r", text(name));
+            let request = dynamo.client().put_item().table_name(&table).set_item(Some(item));
             let request = request.condition_expression("#e = :e").expression_attribute_names("#e", manifest::EPOCH);
-            let request = request.expression_attribute_names("#w", manifest::WITHDRAWN);
             let request = request.expression_attribute_values(":e", number(epoch));
-            let request = match withdrawn {
-                true => request
-                    .update_expression("SET #w = :w")
-                    .expression_attribute_values(":w", AttributeValue::Bool(true)),
-                false => request.update_expression("REMOVE #w"),
-            };
             request.send().await.map(drop).map_err(|error| unavailable(&table, &error))
         })
     }

@@ -1,27 +1,35 @@
-//! Point reads: from the cache of ready answers, else by one request, over connections of the reader's own.
+//! Reads by key: from the cache of ready answers, else by one request, over connections of the reader's own.
 
-use std::{cell::OnceCell, sync::Arc};
+use std::{cell::OnceCell, collections::HashMap, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::{
-    Served, Shared, failed,
-    fetch::{Source, Stream},
-    row, withdrawn,
-};
+use super::{Node, View, failed, row, unavailable};
 use crate::{
-    dataset::{Document, Value, query::Query, query::ascending},
+    dataset::{
+        Document, Value, json,
+        query::{Query, ascending},
+    },
     store::{
-        dynamodb::{Dynamo, PARTITION_KEY_BYTES_MAX},
-        records::{DataSet, Found, Page, RecordReader, RecordStoreError, cache::Question, rules},
+        StoreError,
+        dynamodb::{
+            Dynamo, PARTITION_KEY_BYTES_MAX, SORT_KEY_BYTES_MAX,
+            item::{Item, text},
+        },
+        records::{DataSet, Found, Page, RecordCatalog, RecordReader, RecordStoreError, cache::Question, rules},
     },
 };
 
+/// Epochs in the sort key come after this, and not after that.
+const FIRST_EPOCH: u64 = 0;
+const LAST_EPOCH: u64 = 9_999_999_999;
+
 pub(super) struct Reader {
-    shared: Arc<Shared>,
+    node: Arc<Node>,
     /// Made where it is used: a connection is driven by the runtime that made it.
     dynamo: OnceCell<Dynamo>,
+    engine: Box<dyn RecordReader>,
 }
 
 /// What is asked for, as far as it can be known without a request.
@@ -29,68 +37,99 @@ enum Known {
     /// It is in the cache, or cannot be there.
     Answer(Option<Found>),
     /// It has to be looked up; with this id only, if there is one.
-    Asked(Arc<Served>, Option<Value>),
+    Asked(Arc<View>, Option<Value>),
 }
 
 impl Reader {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, dynamo: OnceCell::new() }
+    pub(super) fn new(node: Arc<Node>) -> Self {
+        let engine = node.shared.engine.reader();
+        Self { node, dynamo: OnceCell::new(), engine }
     }
 
     fn known(&self, data_set: &str, key: &str, record_id: Option<&str>) -> Result<Known, RecordStoreError> {
-        let served = self.shared.find(data_set)?;
-        if let Some(found) = self.shared.cache.get(&question(&served, key, record_id)) {
+        let shared = &self.node.shared;
+        let view = shared.view(data_set)?;
+        if let Some(found) = shared.cache.get(&question(&view, key, record_id)) {
             return Ok(Known::Answer(Some(found)));
         }
         if key.is_empty() || key.len() > PARTITION_KEY_BYTES_MAX {
             return Ok(Known::Answer(None));
         }
-        let Some(text) = record_id else { return Ok(Known::Asked(served, None)) };
-        match rules::written_id(served.manifest.layout.definition(), text) {
-            Some(id) => Ok(Known::Asked(served, Some(id))),
+        let Some(written) = record_id else { return Ok(Known::Asked(view, None)) };
+        let is_kept = row::sort_key(written, LAST_EPOCH).len() <= SORT_KEY_BYTES_MAX;
+        match rules::written_id(view.layout.definition(), written).filter(|_| is_kept) {
+            Some(id) => Ok(Known::Asked(view, Some(id))),
             None => Ok(Known::Answer(None)),
         }
     }
 
-    async fn look_up(&self, served: &Served, key: &str, id: Option<&Value>) -> Result<Option<Found>, RecordStoreError> {
-        let dynamo = self.dynamo.get_or_init(|| self.shared.dynamo.with_own_connections());
-        let (layout, data_set) = (&served.manifest.layout, &served.manifest.data_set);
-        let name = &data_set.definition.name;
-        let source = Source {
-            table: served.table.clone(),
-            index: None,
-            partition: layout.key_attribute().to_owned(),
-            sort: layout.id_attribute().to_owned(),
-            descending: false,
-            consistent: false,
-            costs: false,
-        };
-        let mut stream = Stream::new(key.to_owned(), None);
-        let (mut records, mut bytes): (Vec<(Value, Vec<u8>)>, usize) = (Vec::new(), 0);
-        while !stream.is_done() {
-            let fetched = stream.fetch(dynamo, &source, None).await.map_err(|error| failed("read", name, error))?;
-            for item in fetched.items {
-                let (from, to) = row::epochs(&item).map_err(|error| failed("read", name, error))?;
-                if !served.manifest.epochs.sees(from, to) {
-                    continue;
-                }
-                if withdrawn::is_news(&item, served.manifest.epochs.visible())
-                    .map_err(|error| failed("read", name, error))?
-                {
-                    return Err(self.shared.outdated(name).await);
-                }
-                let record = layout.record(&item).map_err(|error| failed("read", name, error))?;
-                let record_id = row::value(&record, data_set.definition.record_id);
-                if id.is_none_or(|id| ascending(id, record_id).is_eq()) {
-                    let mut text = Vec::new();
-                    row::write_json(&data_set.definition, &record, None, &mut text);
-                    bytes += text.len();
-                    rules::check_answer(bytes)?;
-                    records.push((record_id.clone(), text));
-                }
+    /// Makes sure that nobody can have cleared away anything of what is shown: who clears waits for longer than this is old.
+    async fn hear(&self) -> Result<bool, RecordStoreError> {
+        let shared = &self.node.shared;
+        let good_for_us = i64::try_from(shared.settings.hearing_ms.saturating_mul(1_000)).unwrap_or(i64::MAX);
+        let is_good = || shared.clock.monotonic_us().saturating_sub(shared.nodes.heard_us()) < good_for_us;
+        if good_for_us == 0 || is_good() {
+            return Ok(false);
+        }
+        match self.node.refresh().await {
+            // A copy that cannot follow shows what it has.
+            Err(error) if !is_good() => Err(error),
+            _ => Ok(true),
+        }
+    }
+
+    async fn look_up(&self, view: &View, key: &str, id: Option<&Value>) -> Result<Option<Found>, RecordStoreError> {
+        let name = &view.data_set.definition.name;
+        let failed = |error: StoreError| failed("read", name, error);
+        let mut latest: HashMap<String, (u64, Item)> = HashMap::new();
+        for item in self.rows(view, key, id).await.map_err(failed)? {
+            let (id, epoch) = view.layout.place(&item).map_err(failed)?;
+            if view.sees(epoch) && latest.get(id).is_none_or(|(known, _)| *known < epoch) {
+                latest.insert(id.to_owned(), (epoch, item));
             }
         }
-        answer(data_set, records, id.is_some())
+        let (mut records, mut bytes): (Vec<(Value, Vec<u8>)>, usize) = (Vec::new(), 0);
+        for (epoch, item) in latest.values() {
+            if row::row(item, *epoch).map_err(failed)?.is_gone {
+                continue;
+            }
+            if row::is_news(item, view.epochs.visible()).map_err(failed)? {
+                return Err(RecordStoreError::DefinitionChanged { name: name.clone() });
+            }
+            let record = view.layout.record(item).map_err(failed)?;
+            let record_id = row::value(&record, view.data_set.definition.record_id);
+            if id.is_none_or(|id| ascending(id, record_id).is_eq()) {
+                let mut text = Vec::new();
+                json::write_record(&view.data_set.definition, &record, &mut text);
+                bytes += text.len();
+                rules::check_answer(bytes)?;
+                records.push((record_id.clone(), text));
+            }
+        }
+        answer(&view.data_set, records, id.is_some())
+    }
+
+    /// The rows of a key, or of one record id of it and, perhaps, others that begin like it.
+    async fn rows(&self, view: &View, key: &str, id: Option<&Value>) -> Result<Vec<Item>, StoreError> {
+        let dynamo = self.dynamo.get_or_init(|| self.node.shared.dynamo.with_own_connections());
+        let request = dynamo.client().query().table_name(&view.table).consistent_read(true);
+        let request = request
+            .expression_attribute_names("#k", view.layout.key_attribute())
+            .expression_attribute_values(":k", text(key));
+        let request = match id.map(ToString::to_string) {
+            None => request.key_condition_expression("#k = :k"),
+            Some(id) => request
+                .key_condition_expression("#k = :k AND #i BETWEEN :first AND :last")
+                .expression_attribute_names("#i", view.layout.id_attribute())
+                .expression_attribute_values(":first", text(row::sort_key(&id, FIRST_EPOCH)))
+                .expression_attribute_values(":last", text(row::sort_key(&id, LAST_EPOCH))),
+        };
+        let (mut rows, mut pages) = (Vec::new(), request.into_paginator().send());
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| unavailable(&view.table, &error))?;
+            rows.extend(page.items.unwrap_or_default());
+        }
+        Ok(rows)
     }
 }
 
@@ -114,24 +153,27 @@ fn answer(
     Ok(Some(Found { version: data_set.version, document: Bytes::from(document.into_boxed_slice()), count }))
 }
 
-fn question<'a>(served: &Served, key: &'a str, record_id: Option<&'a str>) -> Question<'a> {
-    Question { data_set: served.id, version: served.manifest.data_set.version, key, record_id }
+fn question<'a>(view: &View, key: &'a str, record_id: Option<&'a str>) -> Question<'a> {
+    Question { data_set: view.id, version: view.data_set.version, key, record_id }
 }
 
 #[async_trait(?Send)]
 impl RecordReader for Reader {
     async fn get(&self, data_set: &str, key: &str, record_id: Option<&str>) -> Result<Option<Found>, RecordStoreError> {
-        let mut has_heard = false;
+        let mut has_heard = self.hear().await?;
         loop {
-            let (served, id) = match self.known(data_set, key, record_id)? {
+            let (view, id) = match self.known(data_set, key, record_id)? {
                 Known::Answer(found) => return Ok(found),
-                Known::Asked(served, id) => (served, id),
+                Known::Asked(view, id) => (view, id),
             };
-            match self.look_up(&served, key, id.as_ref()).await {
-                // What is served has been looked at again by then.
-                Err(RecordStoreError::DefinitionChanged { .. }) if !has_heard => has_heard = true,
+            match self.look_up(&view, key, id.as_ref()).await {
+                // Something was taken from it by an import that is not shown here yet.
+                Err(RecordStoreError::DefinitionChanged { .. }) if !has_heard => {
+                    self.node.refresh().await?;
+                    has_heard = true;
+                }
                 Ok(Some(found)) => {
-                    self.shared.cache.insert(&question(&served, key, record_id), found.clone());
+                    self.node.shared.cache.insert(&question(&view, key, record_id), found.clone());
                     return Ok(Some(found));
                 }
                 other => return other,
@@ -152,7 +194,16 @@ impl RecordReader for Reader {
         }
     }
 
-    fn find_now(&self, _: &DataSet, _: &Query) -> Option<Result<Page, RecordStoreError>> {
-        None
+    fn find_now(&self, data_set: &DataSet, query: &Query) -> Option<Result<Page, RecordStoreError>> {
+        let (shared, name) = (&self.node.shared, &data_set.definition.name);
+        if let Err(error) = shared.check_ready(name) {
+            return Some(Err(error));
+        }
+        // One that is not shown here yet is waited for.
+        let is_shown = |version| shared.view(name).is_ok_and(|view| view.data_set.version >= version);
+        if !query.version().is_none_or(is_shown) {
+            return None;
+        }
+        self.engine.find_now(data_set, query).map(|answer| shared.answered(data_set, answer))
     }
 }

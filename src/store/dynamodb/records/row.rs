@@ -1,175 +1,167 @@
-//! A record as an item: one attribute of its own type for each value, the attributes that the indexes are keyed by, and the
-//! epochs in which it was written and replaced.
+//! A record as an item: one attribute of its own type for each value, and the version that it has been like this since.
 //!
 //! A null is an attribute that is not there. The record id's attribute is the table's sort key: the id, `#` and the epoch in
-//! ten digits, so that versions of a record lie beside each other.
+//! ten digits, so that the rows of a record lie beside each other, the latest last. An item never changes, but for values of
+//! columns that are withdrawn: these are taken out of it.
 
-use std::{collections::HashSet, sync::Arc};
+use std::sync::Arc;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use sha2::{Digest, Sha256};
 
-use super::order;
 use crate::{
-    dataset::{Column, ColumnType, Definition, Record, Value, json},
+    dataset::{Column, ColumnType, Definition, Record, Value},
     store::{
         StoreError,
         dynamodb::{
             ITEM_BYTES_MAX, PARTITION_KEY_BYTES_MAX, SORT_KEY_BYTES_MAX,
-            item::{self, Item, damaged, find_number, get_number, get_text, number, text},
-            schema,
+            item::{Item, damaged, find_number, get_number, get_text, number, text},
         },
-        records::RecordStoreError,
+        records::{RecordStoreError, rules},
     },
 };
 
-/// The epoch that a row was written in.
-pub(super) const FROM: &str = "$from";
-/// The epoch that it was replaced or removed in.
-pub(super) const TO: &str = "$to";
-/// The version that the record has been like this since. It stays when the row is only written anew for other columns.
+/// The version that the record has been like this since.
 pub(super) const VERSION: &str = "$version";
-/// The version that the record was not like this any more at.
-pub(super) const UNTIL: &str = "$until";
+/// Only where the record is removed as of that version.
+const GONE: &str = "$gone";
 /// The epoch in which values were taken from it that are not published any more.
 pub(super) const ERASED: &str = "$erased";
 
 /// Digits of an epoch in the sort key.
 const EPOCH_DIGITS: usize = 10;
-/// What is added to an item when it is replaced, bytes.
-const ROOM_FOR_TO_BYTES: usize = 48;
+/// What an item has beside its values, bytes.
+const OWN_BYTES: usize = 128;
 /// Powers of ten between which a number is certainly kept exactly. Beyond them it is kept as text.
 const EXACT_NUMBERS: std::ops::Range<f64> = 1e-120..1e120;
 
-/// An index of the table.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct IndexLayout {
-    /// Its name.
-    pub(super) name: String,
-    /// The attribute of its partition key.
-    pub(super) partition_attribute: String,
-    /// The attribute of its sort key.
-    pub(super) order_attribute: String,
-    /// The column that partitions it; none for the index of all records.
-    pub(super) partition: Option<usize>,
-    /// The columns that its sort key is made of. The last ones are the key and the record id.
-    pub(super) order: Vec<usize>,
+/// Since when a column has been published.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct ColumnSince {
+    /// The epoch since which there is a column of this name and type. Earlier rows have null there.
+    pub(super) typed: u64,
+    /// The epoch since which there is a column of this name. What earlier rows have under it was withdrawn.
+    pub(super) named: u64,
 }
 
 /// How the records of a data set lie in its table.
 #[derive(Debug)]
 pub(super) struct Layout {
     definition: Arc<Definition>,
-    /// Parts of each partition of an index, so that partitions of few values are spread.
-    shards: u32,
-    /// The index of all records comes first.
-    indexes: Vec<IndexLayout>,
+    /// One for each column.
+    since: Vec<ColumnSince>,
+}
+
+/// What a row says.
+#[derive(Debug, PartialEq)]
+pub(super) struct Row {
+    /// The epoch that it was written in.
+    pub(super) epoch: u64,
+    /// The version that the record has been like this since.
+    pub(super) version: u64,
+    /// Whether the record is removed.
+    pub(super) is_gone: bool,
 }
 
 impl Layout {
-    pub(super) fn new(definition: Arc<Definition>, shards: u32) -> Self {
-        let indexes = indexes(&definition);
-        Self { definition, shards: shards.max(1), indexes }
+    /// Of a data set that begins with these columns.
+    pub(super) fn new(definition: Arc<Definition>) -> Self {
+        let since = vec![ColumnSince::default(); definition.columns.len()];
+        Self { definition, since }
+    }
+
+    /// The same with other columns, as of an epoch.
+    pub(super) fn followed_by(&self, definition: &Arc<Definition>, epoch: u64) -> Self {
+        let kept = rules::kept_columns(&self.definition, definition);
+        let since = definition.columns.iter().zip(kept).map(|(column, kept)| {
+            let named = self.definition.column_index(&column.name).and_then(|place| self.since.get(place));
+            let typed = kept.and_then(|place| self.since.get(place));
+            ColumnSince {
+                typed: typed.map_or(epoch, |since| since.typed),
+                named: named.map_or(epoch, |since| since.named),
+            }
+        });
+        Self { since: since.collect(), definition: Arc::clone(definition) }
+    }
+
+    /// As it is stored beside its definition.
+    pub(super) fn since_text(&self) -> String {
+        let pairs = self.since.iter().map(|since| format!("{}:{}", since.typed, since.named));
+        pairs.collect::<Vec<_>>().join(",")
+    }
+
+    /// Reads what was stored.
+    pub(super) fn read(definition: Arc<Definition>, since: &str) -> Result<Self, StoreError> {
+        let read = |pair: &str| {
+            let (typed, named) = pair.split_once(':')?;
+            Some(ColumnSince { typed: typed.parse().ok()?, named: named.parse().ok()? })
+        };
+        let since: Option<Vec<ColumnSince>> = since.split(',').map(read).collect();
+        let since = since.filter(|since| since.len() == definition.columns.len());
+        Ok(Self { since: since.ok_or_else(|| damaged("since", "it does not fit the columns"))?, definition })
     }
 
     pub(super) fn definition(&self) -> &Arc<Definition> {
         &self.definition
     }
 
-    pub(super) fn shards(&self) -> u32 {
-        self.shards
-    }
-
-    pub(super) fn indexes(&self) -> &[IndexLayout] {
-        &self.indexes
-    }
-
     /// The name of the table's partition key.
     pub(super) fn key_attribute(&self) -> &str {
-        self.name(self.definition.key)
+        self.definition.column_name(self.definition.key)
     }
 
     /// The name of the table's sort key.
     pub(super) fn id_attribute(&self) -> &str {
-        self.name(self.definition.record_id)
+        self.definition.column_name(self.definition.record_id)
     }
 
-    fn name(&self, column: usize) -> &str {
-        self.definition.column_name(column)
+    /// The key of a record's row of an epoch.
+    pub(super) fn key_of(&self, key: &str, id: &str, epoch: u64) -> Item {
+        let key = (self.key_attribute().to_owned(), text(key));
+        [key, (self.id_attribute().to_owned(), text(sort_key(id, epoch)))].into()
     }
 
-    /// The partition key of one shard of a value, of null, or of all records.
-    pub(super) fn partition(&self, index: &IndexLayout, value: &Value, shard: u32) -> String {
-        match (index.partition, value) {
-            (None, _) => shard.to_string(),
-            (Some(_), Value::Null) => format!("{shard}#n"),
-            (Some(_), value) => format!("{shard}#v{}", order::canonical(value)),
-        }
-    }
-
-    /// The place of a record in an index.
-    pub(super) fn place(&self, index: &IndexLayout, record: &Record) -> String {
-        order::place(index.order.iter().map(|column| value(record, *column)))
-    }
-
-    /// The shard that a record is in.
-    pub(super) fn shard(&self, key: &str, id: &str) -> u32 {
-        // Of all hashes one that never changes: rows stay where they are.
-        let digest =
-            Sha256::new_with_prefix(key.as_bytes()).chain_update([0xff]).chain_update(id.as_bytes()).finalize();
-        let four = digest.iter().take(4).fold(0_u32, |number, byte| (number << 8) | u32::from(*byte));
-        four % self.shards
-    }
-
-    /// The attributes that the indexes are keyed by.
-    pub(super) fn index_attributes(
-        &self,
-        line: u64,
-        record: &Record,
-    ) -> Result<Vec<(String, String)>, RecordStoreError> {
-        let (key, id) = (value(record, self.definition.key), value(record, self.definition.record_id));
-        let shard = self.shard(&key.to_string(), &id.to_string());
-        let mut attributes = Vec::with_capacity(self.indexes.len() * 2);
-        for index in &self.indexes {
-            let value = index.partition.map_or(&Value::Null, |column| value(record, column));
-            let (partition, place) = (self.partition(index, value, shard), self.place(index, record));
-            if let Some(column) = index.partition {
-                self.check(line, column, partition.len(), PARTITION_KEY_BYTES_MAX)?;
-            }
-            if let Some(column) = index.order.first() {
-                self.check(line, *column, place.len(), SORT_KEY_BYTES_MAX)?;
-            }
-            attributes.push((index.partition_attribute.clone(), partition));
-            attributes.push((index.order_attribute.clone(), place));
-        }
-        Ok(attributes)
-    }
-
-    fn check(&self, line: u64, column: usize, bytes: usize, bytes_max: usize) -> Result<(), RecordStoreError> {
-        if bytes <= bytes_max {
-            return Ok(());
-        }
-        let what = format!("the value of {} as the key of a table or an index", self.name(column));
-        Err(RecordStoreError::TooLong { line, what, bytes, bytes_max })
-    }
-
-    /// The record as the item that an import writes in its epoch. It has been like this since `version`.
-    pub(super) fn item(
-        &self,
-        line: u64,
-        record: &Record,
-        (epoch, version): (u64, u64),
-    ) -> Result<Item, RecordStoreError> {
+    /// Checks that DynamoDB can keep a record.
+    pub(super) fn check(&self, line: u64, key: &str, record: &Record) -> Result<(), RecordStoreError> {
         let definition = &self.definition;
-        let key = value(record, definition.key).to_string();
+        let name = |place: usize| definition.column_name(place);
         if key.is_empty() {
             let reason = "the key is empty".to_owned();
             return Err(RecordStoreError::BadRow { line, reason });
         }
-        let sort_key = sort_key(&value(record, definition.record_id).to_string(), epoch);
-        self.check(line, definition.key, key.len(), PARTITION_KEY_BYTES_MAX)?;
-        self.check(line, definition.record_id, sort_key.len(), SORT_KEY_BYTES_MAX)?;
-        let mut item = Item::with_capacity(definition.columns.len() + 2 * self.indexes.len() + 2);
+        let id_bytes = value(record, definition.record_id).to_string().len() + 1 + EPOCH_DIGITS;
+        let keys = [
+            (definition.key, key.len(), PARTITION_KEY_BYTES_MAX),
+            (definition.record_id, id_bytes, SORT_KEY_BYTES_MAX),
+        ];
+        for (place, bytes, bytes_max) in keys {
+            if bytes > bytes_max {
+                let what = format!("the value of {} as the key of a table", name(place));
+                return Err(RecordStoreError::TooLong { line, what, bytes, bytes_max });
+            }
+        }
+        let mut bytes = OWN_BYTES;
+        let mut longest = (0, "");
+        for (column, value) in definition.columns.iter().zip(&record.values) {
+            let of_value = match value {
+                Value::Null => continue,
+                Value::Text(text) => text.len(),
+                // No other value takes more.
+                _ => 40,
+            };
+            bytes += column.name.len() + of_value;
+            longest = longest.max((of_value, column.name.as_str()));
+        }
+        if bytes > ITEM_BYTES_MAX {
+            let what = format!("the record, whose longest value is that of {},", longest.1);
+            return Err(RecordStoreError::TooLong { line, what, bytes, bytes_max: ITEM_BYTES_MAX });
+        }
+        Ok(())
+    }
+
+    /// The record as the item that an import writes in its epoch. It is like this as of `version`.
+    pub(super) fn item(&self, record: &Record, epoch: u64, version: u64) -> Item {
+        let definition = &self.definition;
+        let mut item = Item::with_capacity(definition.columns.len() + 1);
         for (place, (column, value)) in definition.columns.iter().zip(&record.values).enumerate() {
             if place != definition.record_id
                 && let Some(attribute) = attribute(value)
@@ -177,68 +169,65 @@ impl Layout {
                 item.insert(column.name.clone(), attribute);
             }
         }
-        item.insert(self.id_attribute().to_owned(), text(sort_key));
-        item.insert(FROM.to_owned(), number(epoch));
+        let id = value(record, definition.record_id).to_string();
+        item.insert(self.id_attribute().to_owned(), text(sort_key(&id, epoch)));
         item.insert(VERSION.to_owned(), number(version));
-        for (name, value) in self.index_attributes(line, record)? {
-            item.insert(name, text(value));
-        }
-        let bytes = item::bytes(&item) + ROOM_FOR_TO_BYTES;
-        if bytes > ITEM_BYTES_MAX {
-            let longest =
-                definition.columns.iter().zip(&record.values).max_by_key(|(_, value)| value.to_string().len());
-            let longest = longest.map_or("", |(column, _)| column.name.as_str());
-            let what = format!("the record, whose longest value is that of {longest},");
-            return Err(RecordStoreError::TooLong { line, what, bytes, bytes_max: ITEM_BYTES_MAX });
-        }
-        Ok(item)
+        item
     }
 
-    /// Reads the record of an item. To be asked only of what is seen: what is not may be of another definition.
+    /// The item that says that a record is removed as of `version`.
+    pub(super) fn tombstone(&self, key: &str, id: &Value, epoch: u64, version: u64) -> Item {
+        let mut item = self.key_of(key, &id.to_string(), epoch);
+        item.insert(VERSION.to_owned(), number(version));
+        item.insert(GONE.to_owned(), AttributeValue::Bool(true));
+        item
+    }
+
+    /// Reads the record of an item.
     pub(super) fn record(&self, item: &Item) -> Result<Record, StoreError> {
         let definition = &self.definition;
-        let mut values = Vec::with_capacity(definition.columns.len());
-        for (place, column) in definition.columns.iter().enumerate() {
-            values.push(if place == definition.record_id {
-                self.id(item, column)?
-            } else {
-                read(item.get(&column.name), column)?
-            });
-        }
-        Ok(Record { values })
+        let (id, epoch) = self.place(item)?;
+        let columns = definition.columns.iter().zip(&self.since).enumerate();
+        let values = columns.map(|(place, (column, since))| match place {
+            _ if place == definition.record_id => self.id_of(id),
+            _ if epoch < since.typed => Ok(Value::Null),
+            _ => read(item.get(&column.name), column),
+        });
+        Ok(Record { values: values.collect::<Result<_, _>>()? })
     }
 
-    /// The record id of an item.
-    pub(super) fn record_id(&self, item: &Item) -> Result<Value, StoreError> {
-        match self.definition.columns.get(self.definition.record_id) {
-            Some(column) => self.id(item, column),
-            None => Ok(Value::Null),
-        }
+    /// The record id of an item, as it is written, and the epoch of the item.
+    pub(super) fn place<'i>(&self, item: &'i Item) -> Result<(&'i str, u64), StoreError> {
+        let name = self.id_attribute();
+        split_sort_key(get_text(item, name)?).ok_or_else(|| damaged(name, "it has no epoch"))
     }
 
-    fn id(&self, item: &Item, column: &Column) -> Result<Value, StoreError> {
-        let (id, _) =
-            split_sort_key(get_text(item, &column.name)?).ok_or_else(|| damaged(&column.name, "it has no epoch"))?;
-        match column.kind {
-            ColumnType::Text => Ok(Value::Text(id.to_owned())),
-            kind => Value::parse(kind, id).map_err(|error| damaged(&column.name, error)),
-        }
+    /// The record id that is written like this.
+    pub(super) fn id_of(&self, written: &str) -> Result<Value, StoreError> {
+        rules::written_id(&self.definition, written)
+            .ok_or_else(|| damaged(self.id_attribute(), "it is not of the type of record ids"))
+    }
+
+    /// The attributes that hold what is not published any more.
+    pub(super) fn withdrawn_from(&self, item: &Item) -> Result<Vec<String>, StoreError> {
+        let (_, epoch) = self.place(item)?;
+        let lasts = |name: &str| {
+            let place = self.definition.column_index(name);
+            place.and_then(|place| self.since.get(place)).is_some_and(|since| since.named <= epoch)
+        };
+        let is_own = |name: &str| name.starts_with('$') || name == self.key_attribute() || name == self.id_attribute();
+        Ok(item.keys().filter(|name| !is_own(name) && !lasts(name)).cloned().collect())
     }
 }
 
-/// Whether an attribute is none of a column: their names begin with a letter.
-pub(super) fn is_own(attribute: &str) -> bool {
-    attribute.starts_with('$')
+/// What a row says, whatever its columns.
+pub(super) fn row(item: &Item, epoch: u64) -> Result<Row, StoreError> {
+    Ok(Row { epoch, version: get_number(item, VERSION)?, is_gone: item.contains_key(GONE) })
 }
 
-/// Whether an attribute says when something became of its row.
-pub(super) fn is_bookkeeping(attribute: &str) -> bool {
-    [FROM, TO, VERSION, UNTIL, ERASED].contains(&attribute)
-}
-
-/// When an item was written, and when it was replaced.
-pub(super) fn epochs(item: &Item) -> Result<(u64, Option<u64>), StoreError> {
-    Ok((get_number(item, FROM)?, find_number(item, TO)?))
+/// Whether something was taken from a row by an import that is not visible here yet.
+pub(super) fn is_news(item: &Item, visible: u64) -> Result<bool, StoreError> {
+    Ok(find_number(item, ERASED)?.is_some_and(|erased: u64| erased > visible))
 }
 
 /// The sort key of a version of a record.
@@ -247,73 +236,14 @@ pub(super) fn sort_key(id: &str, epoch: u64) -> String {
 }
 
 /// The record id and the epoch that a sort key is made of.
-pub(super) fn split_sort_key(sort_key: &str) -> Option<(&str, u64)> {
+fn split_sort_key(sort_key: &str) -> Option<(&str, u64)> {
     let (id, epoch) = sort_key.rsplit_once('#')?;
     Some((id, epoch.parse().ok()?))
-}
-
-/// What tells two versions of a record apart: a hash, without known collisions, of all its values but the load date.
-pub(super) fn fingerprint(definition: &Definition, record: &Record) -> [u8; 16] {
-    let mut text = Vec::with_capacity(512);
-    for (place, value) in record.values.iter().enumerate() {
-        if Some(place) != definition.load_date {
-            json::write_value(value, &mut text);
-        }
-        text.push(b',');
-    }
-    let digest = Sha256::digest(&text);
-    let mut half = [0; 16];
-    half.iter_mut().zip(digest.iter()).for_each(|(to, from)| *to = *from);
-    half
-}
-
-/// Appends the record as it is published, with all columns or those selected.
-pub(super) fn write_json(definition: &Definition, record: &Record, select: Option<&[usize]>, out: &mut Vec<u8>) {
-    let Some(select) = select else { return json::write_record(definition, record, out) };
-    out.push(b'{');
-    for (nth, column) in select.iter().enumerate() {
-        if nth > 0 {
-            out.push(b',');
-        }
-        json::write_string(definition.column_name(*column), out);
-        out.push(b':');
-        json::write_value(value(record, *column), out);
-    }
-    out.push(b'}');
 }
 
 /// A record's value; null where there is no such column.
 pub(super) fn value(record: &Record, column: usize) -> &Value {
     record.values.get(column).unwrap_or(&Value::Null)
-}
-
-fn indexes(definition: &Definition) -> Vec<IndexLayout> {
-    let identity = [definition.key, definition.record_id];
-    let walk = IndexLayout {
-        name: schema::WALK.to_owned(),
-        partition_attribute: "$walk".to_owned(),
-        order_attribute: "$order".to_owned(),
-        partition: None,
-        order: identity.to_vec(),
-    };
-    let mut indexes = vec![walk];
-    let mut names = HashSet::new();
-    for declared in &definition.indexes {
-        let name = schema::index_name(&declared.partition, declared.sort.as_deref());
-        let Some(partition) = definition.column_index(&declared.partition) else { continue };
-        if !names.insert(name.clone()) {
-            continue;
-        }
-        let mut order = Vec::new();
-        for column in declared.sort.iter().filter_map(|sort| definition.column_index(sort)).chain(identity) {
-            if column != partition && !order.contains(&column) {
-                order.push(column);
-            }
-        }
-        let (partition_attribute, order_attribute) = (format!("${name}"), format!("${name}.order"));
-        indexes.push(IndexLayout { name, partition_attribute, order_attribute, partition: Some(partition), order });
-    }
-    indexes
 }
 
 /// The value as an attribute; none for a null.
@@ -386,7 +316,7 @@ mod tests {
     use crate::store::records::samples::{any_record, definition};
 
     fn layout() -> Layout {
-        Layout::new(Arc::new(definition()), 4)
+        Layout::new(Arc::new(definition()))
     }
 
     fn record(values: &[(usize, Value)]) -> Record {
@@ -403,15 +333,17 @@ mod tests {
         #[test]
         fn a_record_comes_back_from_its_item(mut record in any_record(), id in any::<i64>(), epoch in 1_u64..9_999_999_999) {
             record.values[1] = Value::Integer(id);
-            let item = layout().item(1, &record, (epoch, 1)).unwrap();
-            prop_assert_eq!(epochs(&item).unwrap(), (epoch, None));
+            let item = layout().item(&record, epoch, 7);
+            let (written, found) = layout().place(&item).unwrap();
+            prop_assert_eq!((written.to_owned(), found), (id.to_string(), epoch));
+            prop_assert_eq!(row(&item, epoch).unwrap(), Row { epoch, version: 7, is_gone: false });
             prop_assert_eq!(layout().record(&item).unwrap(), record);
         }
 
         #[test]
         fn every_number_comes_back(float in any::<f64>().prop_filter("finite", |number| number.is_finite())) {
             let record = record(&[(5, Value::Number(float))]);
-            let read = layout().record(&layout().item(1, &record, (1, 1)).unwrap()).unwrap();
+            let read = layout().record(&layout().item(&record, 1, 1)).unwrap();
             let Value::Number(read) = read.values[5] else { panic!("no number") };
             prop_assert_eq!(read.to_bits(), float.to_bits());
         }
@@ -450,11 +382,12 @@ mod tests {
         ];
         for (place, value) in extremes {
             let record = record(&[(place, value)]);
-            assert_eq!(layout().record(&layout().item(1, &record, (1, 1)).unwrap()).unwrap(), record);
+            assert_eq!(layout().record(&layout().item(&record, 1, 1)).unwrap(), record);
         }
         let negative_zero = record(&[(5, Value::Number(-0.0))]);
-        let read = layout().record(&layout().item(1, &negative_zero, (1, 1)).unwrap()).unwrap();
-        assert_eq!(fingerprint(&definition(), &read), fingerprint(&definition(), &negative_zero));
+        let read = layout().record(&layout().item(&negative_zero, 1, 1)).unwrap();
+        let Value::Number(zero) = read.values[5] else { panic!("no number") };
+        assert!(zero == 0.0 && zero.is_sign_negative());
     }
 
     #[test]
@@ -468,28 +401,61 @@ mod tests {
     }
 
     #[test]
-    fn what_no_key_can_hold_is_named() {
-        let long = "x".repeat(3_000);
-        let refused = layout().item(7, &record(&[(2, Value::Text(long))]), (1, 1)).unwrap_err().to_string();
-        assert!(refused.contains("line 7") && refused.contains("status"), "{refused}");
-        let mut definition = definition();
-        definition.indexes.clear();
-        let plain = Layout::new(Arc::new(definition), 1);
+    fn what_no_item_can_hold_is_named() {
         let large = record(&[(2, Value::Text("x".repeat(ITEM_BYTES_MAX)))]);
-        let refused = plain.item(8, &large, (1, 1)).unwrap_err().to_string();
+        let refused = layout().check(8, "k", &large).unwrap_err().to_string();
         assert!(refused.contains("line 8") && refused.contains("status"), "{refused}");
-        let mut keyless = record(&[]);
-        keyless.values[0] = Value::Text(String::new());
-        assert!(matches!(plain.item(9, &keyless, (1, 1)), Err(RecordStoreError::BadRow { line: 9, .. })));
+        let refused =
+            layout().check(7, &"k".repeat(PARTITION_KEY_BYTES_MAX + 1), &record(&[])).unwrap_err().to_string();
+        assert!(refused.contains("line 7") && refused.contains("number"), "{refused}");
+        assert!(matches!(layout().check(9, "", &record(&[])), Err(RecordStoreError::BadRow { line: 9, .. })));
+        layout().check(1, "k", &record(&[(2, Value::Text("x".repeat(ITEM_BYTES_MAX / 2)))])).unwrap();
+    }
+
+    fn without(name: &str) -> Arc<Definition> {
+        let mut definition = definition();
+        definition.columns.retain(|column| column.name != name);
+        definition.load_date = definition.columns.iter().position(|column| column.name == "load_date");
+        Arc::new(definition)
     }
 
     #[test]
-    fn a_load_date_makes_no_difference() {
-        let dated = |day| record(&[(8, Value::Date(date(2026, 1, day)))]);
-        assert_eq!(fingerprint(&definition(), &dated(1)), fingerprint(&definition(), &dated(2)));
-        assert_ne!(
-            fingerprint(&definition(), &dated(1)),
-            fingerprint(&definition(), &record(&[(3, Value::Integer(1))]))
-        );
+    fn a_column_that_comes_back_begins_with_nulls() {
+        let filed = record(&[(2, Value::Text("filed".to_owned())), (3, Value::Integer(7))]);
+        let item = layout().item(&filed, 1, 1);
+        let gone = layout().followed_by(&without("status"), 3);
+        assert_eq!(gone.withdrawn_from(&item).unwrap(), ["status"]);
+        let again = gone.followed_by(&Arc::new(definition()), 5);
+        assert_eq!(again.record(&item).unwrap(), record(&[(3, Value::Integer(7))]));
+        assert_eq!(again.withdrawn_from(&item).unwrap(), ["status"], "also when it is published again");
+        assert!(again.withdrawn_from(&again.item(&filed, 5, 4)).unwrap().is_empty());
+        let read = Layout::read(Arc::new(definition()), &again.since_text()).unwrap();
+        assert_eq!(read.since, again.since);
+        assert!(Layout::read(without("status"), &again.since_text()).is_err());
+    }
+
+    #[test]
+    fn a_column_of_another_type_begins_with_nulls_and_keeps_what_was() {
+        let mut other = definition();
+        other.columns[3].kind = ColumnType::Text;
+        let now = layout().followed_by(&Arc::new(other), 3);
+        let item = layout().item(&record(&[(3, Value::Integer(7))]), 1, 1);
+        assert_eq!(now.record(&item).unwrap().values[3], Value::Null);
+        assert!(now.withdrawn_from(&item).unwrap().is_empty());
+    }
+
+    #[test]
+    fn who_has_not_heard_of_an_erasure_is_told() {
+        let mut item = layout().item(&record(&[]), 1, 1);
+        assert!(!is_news(&item, 0).unwrap());
+        item.insert(ERASED.to_owned(), number(5));
+        assert!(is_news(&item, 4).unwrap() && !is_news(&item, 5).unwrap());
+    }
+
+    #[test]
+    fn a_removed_record_says_so() {
+        let tombstone = layout().tombstone("k", &Value::Integer(1), 4, 3);
+        assert_eq!(row(&tombstone, 4).unwrap(), Row { epoch: 4, version: 3, is_gone: true });
+        assert_eq!(layout().place(&tombstone).unwrap(), ("1", 4));
     }
 }

@@ -9,7 +9,7 @@ use std::{
 use aws_sdk_dynamodb::types::{AttributeValue, DeleteRequest, PutRequest, WriteRequest};
 use tokio::sync::Semaphore;
 
-use super::row::{ERASED, Layout, TO, UNTIL};
+use super::row::{ERASED, Layout};
 use crate::{
     aws::Bridge,
     store::{
@@ -58,17 +58,6 @@ impl Target {
     }
 }
 
-/// Why something was not written.
-#[derive(Debug, Clone, thiserror::Error)]
-pub(super) enum WriteError {
-    /// Somebody else has written since: this import is not the last one any more.
-    #[error("another import has written to the same records")]
-    Overtaken,
-    /// The store did not take it.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
 /// Takes what is to be written from a thread that blocks, and writes it on a bridge.
 pub(super) struct Writer {
     bridge: Arc<Bridge>,
@@ -76,10 +65,9 @@ pub(super) struct Writer {
     target: Arc<Target>,
     parallel: u32,
     permits: Arc<Semaphore>,
-    failure: Arc<Mutex<Option<WriteError>>>,
+    failure: Arc<Mutex<Option<StoreError>>>,
     batch: Vec<WriteRequest>,
     batch_bytes: usize,
-    is_idle: bool,
 }
 
 impl Writer {
@@ -94,13 +82,7 @@ impl Writer {
             failure: Arc::default(),
             batch: Vec::with_capacity(BATCH_WRITES_MAX),
             batch_bytes: 0,
-            is_idle: false,
         }
-    }
-
-    /// The same that takes everything and writes nothing.
-    pub(super) fn idle(self) -> Self {
-        Self { is_idle: true, ..self }
     }
 
     pub(super) fn target(&self) -> &Target {
@@ -108,116 +90,53 @@ impl Writer {
     }
 
     /// Writes an item.
-    pub(super) fn put(&mut self, item: Item) -> Result<(), WriteError> {
+    pub(super) fn put(&mut self, item: Item) -> Result<(), StoreError> {
         let bytes = item::bytes(&item);
         let put = PutRequest::builder().set_item(Some(item)).build().map_err(built)?;
         self.add(WriteRequest::builder().put_request(put).build(), bytes)
     }
 
     /// Deletes an item.
-    pub(super) fn delete(&mut self, key: &str, sort_key: &str) -> Result<(), WriteError> {
-        let delete =
-            DeleteRequest::builder().set_key(Some(self.target.key_of(key, sort_key))).build().map_err(built)?;
+    pub(super) fn delete(&mut self, key: Item) -> Result<(), StoreError> {
+        let delete = DeleteRequest::builder().set_key(Some(key)).build().map_err(built)?;
         self.add(WriteRequest::builder().delete_request(delete).build(), 0)
     }
 
-    /// Says of an item since which epoch, and version, it is replaced or removed.
-    pub(super) fn end(&self, key: &str, sort_key: &str, (epoch, version): (u64, u64)) -> Result<(), WriteError> {
-        // An earlier try may have been answered too late.
-        let update = Update {
-            expression: "SET #t = :t, #u = :u".to_owned(),
-            condition: "attribute_exists(#k) AND (attribute_not_exists(#t) OR #t <= :t)",
-            names: vec![
-                ("#t".to_owned(), TO.to_owned()),
-                ("#u".to_owned(), UNTIL.to_owned()),
-                ("#k".to_owned(), self.target.key.clone()),
-            ],
-            values: vec![(":t".to_owned(), number(epoch)), (":u".to_owned(), number(version))],
-            may_be_refused: false,
-        };
-        self.update(key, sort_key, update)
-    }
-
-    /// Takes back what an import that died said of an item.
-    pub(super) fn revive(&self, key: &str, sort_key: &str, dead_epoch: u64) -> Result<(), WriteError> {
-        let update = Update {
-            expression: "REMOVE #t, #u".to_owned(),
-            condition: "#t = :t",
-            names: vec![("#t".to_owned(), TO.to_owned()), ("#u".to_owned(), UNTIL.to_owned())],
-            values: vec![(":t".to_owned(), number(dead_epoch))],
-            // Done by an earlier try.
-            may_be_refused: true,
-        };
-        self.update(key, sort_key, update)
-    }
-
-    /// Sets attributes of an item that is there.
-    pub(super) fn set(&self, key: &str, sort_key: &str, attributes: &[(String, String)]) -> Result<(), WriteError> {
-        let mut update = Update {
-            expression: String::from("SET "),
-            condition: "attribute_exists(#k)",
-            names: vec![("#k".to_owned(), self.target.key.clone())],
-            values: Vec::new(),
-            may_be_refused: false,
-        };
-        for (place, (name, value)) in attributes.iter().enumerate() {
-            let between = if place > 0 { ", " } else { "" };
-            update.expression.push_str(&format!("{between}#n{place} = :v{place}"));
-            update.names.push((format!("#n{place}"), name.clone()));
-            update.values.push((format!(":v{place}"), AttributeValue::S(value.clone())));
-        }
-        self.update(key, sort_key, update)
-    }
-
-    /// Takes attributes from an item, and says of it in which epoch that was.
-    pub(super) fn erase(&self, key: &str, sort_key: &str, attributes: &[String], epoch: u64) -> Result<(), WriteError> {
+    /// Takes attributes from an item, and says of it in which epoch that was. One that was cleared away meanwhile stays away.
+    pub(super) fn erase(&self, key: Item, attributes: &[String], epoch: u64) -> Result<(), StoreError> {
         for some in attributes.chunks(REMOVED_AT_A_TIME) {
             let places: Vec<String> = (0..some.len()).map(|place| format!("#n{place}")).collect();
             let names = places.iter().cloned().zip(some.iter().cloned());
             let own = [("#e".to_owned(), ERASED.to_owned()), ("#k".to_owned(), self.target.key.clone())];
-            let update = Update {
-                expression: format!("SET #e = :e REMOVE {}", places.join(", ")),
-                condition: "attribute_exists(#k)",
-                names: names.chain(own).collect(),
-                values: vec![(":e".to_owned(), number(epoch))],
-                // It has been cleared away meanwhile.
-                may_be_refused: true,
-            };
-            self.update(key, sort_key, update)?;
+            let request = self
+                .dynamo
+                .client()
+                .update_item()
+                .table_name(&self.target.table)
+                .set_key(Some(key.clone()))
+                .update_expression(format!("SET #e = :e REMOVE {}", places.join(", ")))
+                .condition_expression("attribute_exists(#k)")
+                .set_expression_attribute_names(Some(names.chain(own).collect()))
+                .expression_attribute_values(":e", number(epoch));
+            let table = self.target.table.clone();
+            self.spawn(async move {
+                match request.send().await {
+                    Ok(_) => Ok(()),
+                    Err(error)
+                        if error
+                            .as_service_error()
+                            .is_some_and(|error| error.is_conditional_check_failed_exception()) =>
+                    {
+                        Ok(())
+                    }
+                    Err(error) => Err(unavailable(&table, &error)),
+                }
+            })?;
         }
         Ok(())
     }
 
-    fn update(&self, key: &str, sort_key: &str, update: Update) -> Result<(), WriteError> {
-        let request = self
-            .dynamo
-            .client()
-            .update_item()
-            .table_name(&self.target.table)
-            .set_key(Some(self.target.key_of(key, sort_key)))
-            .update_expression(update.expression)
-            .condition_expression(update.condition)
-            .set_expression_attribute_names(Some(update.names.into_iter().collect()))
-            .set_expression_attribute_values(Some(update.values.into_iter().collect()));
-        let table = self.target.table.clone();
-        self.spawn(async move {
-            match request.send().await {
-                Ok(_) => Ok(()),
-                Err(error)
-                    if error.as_service_error().is_some_and(|error| error.is_conditional_check_failed_exception()) =>
-                {
-                    if update.may_be_refused {
-                        Ok(())
-                    } else {
-                        Err(WriteError::Overtaken)
-                    }
-                }
-                Err(error) => Err(unavailable(&table, &error).into()),
-            }
-        })
-    }
-
-    fn add(&mut self, request: WriteRequest, bytes: usize) -> Result<(), WriteError> {
+    fn add(&mut self, request: WriteRequest, bytes: usize) -> Result<(), StoreError> {
         if self.batch_bytes + bytes > BATCH_BYTES_MAX {
             self.send_batch()?;
         }
@@ -226,21 +145,18 @@ impl Writer {
         if self.batch.len() >= BATCH_WRITES_MAX { self.send_batch() } else { Ok(()) }
     }
 
-    fn send_batch(&mut self) -> Result<(), WriteError> {
+    fn send_batch(&mut self) -> Result<(), StoreError> {
         if self.batch.is_empty() {
             return Ok(());
         }
         let batch = std::mem::replace(&mut self.batch, Vec::with_capacity(BATCH_WRITES_MAX));
         self.batch_bytes = 0;
         let (dynamo, table) = (self.dynamo.clone(), self.target.table.clone());
-        self.spawn(async move { Ok(write_batch(&dynamo, &table, batch, FIRST_PAUSE).await?) })
+        self.spawn(async move { write_batch(&dynamo, &table, batch, FIRST_PAUSE).await })
     }
 
     /// Starts to write as soon as there is room for one more request.
-    fn spawn(&self, work: impl Future<Output = Result<(), WriteError>> + Send + 'static) -> Result<(), WriteError> {
-        if self.is_idle {
-            return Ok(());
-        }
+    fn spawn(&self, work: impl Future<Output = Result<(), StoreError>> + Send + 'static) -> Result<(), StoreError> {
         self.check()?;
         let (permits, failure) = (Arc::clone(&self.permits), Arc::clone(&self.failure));
         let started = self.bridge.run(async move {
@@ -252,10 +168,10 @@ impl Writer {
                 drop(permit);
             });
         });
-        started.map_err(|error| StoreError::Unavailable(error.to_string()).into())
+        started.map_err(|error| StoreError::Unavailable(error.to_string()))
     }
 
-    fn check(&self) -> Result<(), WriteError> {
+    fn check(&self) -> Result<(), StoreError> {
         match &*self.failure.lock().unwrap_or_else(PoisonError::into_inner) {
             Some(error) => Err(error.clone()),
             None => Ok(()),
@@ -263,31 +179,21 @@ impl Writer {
     }
 
     /// Waits until everything is written.
-    pub(super) fn finish(&mut self) -> Result<(), WriteError> {
+    pub(super) fn finish(&mut self) -> Result<(), StoreError> {
         self.send_batch()?;
         let (permits, parallel) = (Arc::clone(&self.permits), self.parallel);
         // With all permits in one hand nothing is under way.
         let waited = self.bridge.run(async move { permits.acquire_many(parallel).await.map(drop) });
         match waited {
             Ok(Ok(())) => self.check(),
-            Ok(Err(error)) => Err(StoreError::Unavailable(error.to_string()).into()),
-            Err(error) => Err(StoreError::Unavailable(error.to_string()).into()),
+            Ok(Err(error)) => Err(StoreError::Unavailable(error.to_string())),
+            Err(error) => Err(StoreError::Unavailable(error.to_string())),
         }
     }
 }
 
-/// An update of one item.
-struct Update {
-    expression: String,
-    condition: &'static str,
-    names: Vec<(String, String)>,
-    values: Vec<(String, AttributeValue)>,
-    /// Whether a refused condition says that it is done already.
-    may_be_refused: bool,
-}
-
-fn built(error: aws_sdk_dynamodb::error::BuildError) -> WriteError {
-    StoreError::Unavailable(error.to_string()).into()
+fn built(error: aws_sdk_dynamodb::error::BuildError) -> StoreError {
+    StoreError::Unavailable(error.to_string())
 }
 
 /// Writes a batch, and what was left undone of it, again and again with growing pauses.
@@ -433,11 +339,13 @@ mod tests {
         let mut writer = Writer::new(bridge, dynamo, target, 2);
         writer.put([("k".to_owned(), text("key"))].into()).unwrap();
         assert!(writer.finish().unwrap_err().to_string().contains("no such thing"));
-        assert!(writer.end("k", "r", (1, 1)).is_err(), "nothing more is begun");
+        let key = writer.target().key_of("k", "r");
+        assert!(writer.delete(key.clone()).and_then(|()| writer.finish()).is_err(), "nothing more is begun");
+        assert!(writer.erase(key, &["a".to_owned()], 1).is_err());
     }
 
     #[test]
-    fn a_refused_end_is_another_imports_doing() {
+    fn what_was_cleared_away_meanwhile_needs_no_erasing() {
         let refused = serde_json::json!({ "__type": "ConditionalCheckFailedException", "message": "refused" });
         let scripted = Scripted::new([(400, refused.to_string())]);
         let bridge = Arc::new(Bridge::start("test").unwrap());
@@ -445,9 +353,8 @@ mod tests {
         let dynamo = bridge.run(async move { making.dynamo().await }).unwrap();
         let target = Target { table: "things".to_owned(), key: "k".to_owned(), id: "r".to_owned() };
         let mut writer = Writer::new(bridge, dynamo, target, 2);
-        writer.revive("k", "r", 1).unwrap();
+        writer.erase(writer.target().key_of("k", "r"), &["a".to_owned()], 1).unwrap();
         writer.finish().unwrap();
-        writer.end("k", "r", (1, 1)).unwrap();
-        assert!(matches!(writer.finish(), Err(WriteError::Overtaken)));
+        assert_eq!(scripted.sent().len(), 1);
     }
 }

@@ -214,13 +214,11 @@ impl<'a> Gathered<'a> {
     }
 
     fn page(self, way: &Way) -> Page {
-        let explained =
-            self.query.explain.then(|| Explained { plan: way.explained(), read_units: None, examined: None });
+        let explained = self.query.explain.then(|| Explained { plan: way.explained() });
         Page {
             version: self.version,
             document: self.document,
             next: if self.more { self.last } else { None },
-            complete: true,
             count: None,
             explained,
         }

@@ -4,20 +4,29 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
+use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params_from_iter, types::Value as Sql};
 
 use super::{
-    LOCK_WAIT, Shared, erasure, figures, is_busy, load, open, past, render,
+    LOCK_WAIT, Shared, erasure, figures,
+    file::write_state,
+    is_busy, load, open,
+    past::{self, Retiring},
+    render, replica,
     rowset::RowSet,
     schema::{self, Stored},
-    table::{self, Statements},
+    table::{self, ROW_OF_ID, Statements},
     unavailable,
+    work::Work,
 };
 use crate::{
-    dataset::{ColumnType, Record, RecordIdRule, Value, figures::TableTally},
+    dataset::{
+        ColumnType, Record, RecordIdRule, Value,
+        figures::{TableFigures, TableTally},
+    },
     private::{self, FilePlace},
     store::records::{
-        DataSet, ImportOrder, ImportResult, ImportSession, LastImport, Outlook, RecordStoreError, RowOutcome,
+        DataSet, ImportOrder, ImportResult, ImportSession, Outlook, RecordStoreError, RowOutcome,
         outcome::{Absent, Columns, Counts, Effects},
         rules::{self, set},
         seen::Seen,
@@ -38,8 +47,6 @@ const SORT_CACHE_KIB: i64 = 4 * 1024;
 const SCRATCH_CACHE_KIB: i64 = 16 * 1024;
 /// Threads that help to sort the entries of a new index.
 const SORT_THREADS: i64 = 2;
-/// Rows that `ANALYZE` looks at in each index.
-const ANALYSIS_ROWS: i64 = 1_000;
 /// Rows removed by one statement.
 const REMOVED_PER_STEP: usize = 500;
 
@@ -69,17 +76,13 @@ pub(super) struct OpenImport {
     statements: Statements,
     /// Used for one record after the other.
     values: Vec<u8>,
+    /// The epoch that is to be noted with the version, where the file is a replica.
+    epoch: Option<u64>,
+    /// When the version came to be that was prepared.
+    at: Option<Timestamp>,
 }
 
 const KEEP_KEY: &str = "INSERT INTO temp.keys_kept (key) VALUES (?1) ON CONFLICT DO NOTHING";
-/// Keeps what a record was.
-const RECORD_CHANGE: &str = "INSERT INTO changes (version, \"$key\", \"$id\", was, generation, before, remains)
-    SELECT ?1, \"$key\", \"$id\", \"$from\", ?2, \"$values\", ?3 FROM records WHERE \"$row\" = ?4";
-/// Keeps that a record is new.
-const RECORD_INSERTION: &str = "INSERT INTO changes (version, \"$key\", \"$id\", remains)
-    SELECT ?1, \"$key\", \"$id\", 1 FROM records WHERE \"$row\" = ?2";
-const ROW_OF_ID: &str = "SELECT \"$row\" FROM records INDEXED BY by_key WHERE \"$key\" = ?1 AND \"$id\" = ?2";
-
 /// Whether somebody holds the write lock of the data set's file, as an import does from its beginning to its end.
 pub(super) fn is_running(shared: &Shared, name: &str) -> Result<bool, RecordStoreError> {
     let path = shared.path(name)?;
@@ -97,7 +100,8 @@ pub(super) fn is_running(shared: &Shared, name: &str) -> Result<bool, RecordStor
 }
 
 impl OpenImport {
-    pub(super) fn begin(shared: Arc<Shared>, order: ImportOrder) -> Result<Self, RecordStoreError> {
+    /// Begins an import. `epoch` is given where the file is a replica: the one that the truth is written under.
+    pub(super) fn begin(shared: Arc<Shared>, order: ImportOrder, epoch: Option<u64>) -> Result<Self, RecordStoreError> {
         let name = order.definition.name.clone();
         let path = shared.path(&name)?;
         let failed = |error: rusqlite::Error| {
@@ -141,6 +145,8 @@ impl OpenImport {
             is_settled: false,
             statements,
             values: Vec::new(),
+            epoch,
+            at: None,
         };
         session.prepare_table()?;
         Ok(session)
@@ -298,22 +304,17 @@ impl OpenImport {
         let row = self.connection.last_insert_rowid();
         // All that a new data set begins with is no change of it.
         if self.columns != Columns::New {
-            self.connection.prepare_cached(RECORD_INSERTION)?.execute((self.version, row))?;
+            past::note_insertion(&self.connection, self.version, row)?;
         }
         Ok(row)
     }
 
     /// Keeps what a stored record was before it is replaced or removed.
     fn retire(&self, row: i64, remains: bool) -> rusqlite::Result<()> {
-        let generation = self.generation().cast_signed();
-        let change = (self.version, generation, remains, row);
-        self.connection.prepare_cached(RECORD_CHANGE)?.execute(change)?;
+        let (version, generation) = (self.version, self.generation().cast_signed());
         // A version of other columns is not served: only its changes are.
-        if self.columns == Columns::Same {
-            let change = self.connection.last_insert_rowid();
-            self.connection.prepare_cached(&self.statements.retire)?.execute((change, self.version, row))?;
-        }
-        Ok(())
+        let is_held = self.columns == Columns::Same;
+        past::retire(&self.connection, &self.statements, Retiring { version, generation, is_held, remains }, row)
     }
 
     /// The generation of the columns that records are written with.
@@ -387,7 +388,13 @@ impl OpenImport {
         Ok(())
     }
 
-    fn finish(&mut self) -> rusqlite::Result<ImportResult> {
+    /// Does all but to commit. The data set as it will be.
+    pub(super) fn prepare(&mut self) -> Result<DataSet, RecordStoreError> {
+        self.order.check_real()?;
+        self.prepared().map_err(|error| self.failed(&error))
+    }
+
+    fn prepared(&mut self) -> rusqlite::Result<DataSet> {
         self.remove_once()?;
         if self.empty {
             // Sorting takes the memory that is no longer needed for remembering.
@@ -397,65 +404,66 @@ impl OpenImport {
             table::fit_indexes(&self.connection, &self.order.definition)?;
         }
         let mut data_set = self.order.outcome(self.counts, self.stored.as_ref(), self.columns);
-        if data_set.last_import.result.changed {
+        let changed = data_set.last_import.result.changed;
+        if changed {
             let at = past::next_moment(&self.connection, self.shared.clock.now())?;
             past::add_version(&self.connection, &data_set, at)?;
+            self.at = Some(at);
             past::give_up(&self.connection, &mut data_set, self.shared.settings.retention, self.shared.clock.now())?;
         }
-        self.write_state(&data_set)?;
+        write_state(&self.connection, &data_set)?;
         if self.order.needs_figures(self.stored.as_ref(), &data_set) {
-            self.write_figures(&data_set)?;
+            data_set.figures = Some(Arc::new(self.write_figures(&data_set)?));
         }
-        let result = data_set.last_import.result;
-        if result.changed {
-            self.connection.pragma_update(None, "analysis_limit", ANALYSIS_ROWS)?;
-            self.connection.execute_batch("ANALYZE")?;
+        if let Some(epoch) = self.epoch {
+            replica::mark(&self.connection, epoch, changed.then_some(data_set.version))?;
         }
-        self.connection.execute_batch("COMMIT")?;
-        Ok(result)
+        if changed {
+            table::analyze(&self.connection)?;
+        }
+        Ok(data_set)
     }
 
     /// Makes the figures of the columns: what came was counted as it came, and what stays besides is counted now.
-    fn write_figures(&mut self, data_set: &DataSet) -> rusqlite::Result<()> {
+    fn write_figures(&mut self, data_set: &DataSet) -> rusqlite::Result<TableFigures> {
         let definition = &self.order.definition;
         let mut tally = std::mem::replace(&mut self.tally, TableTally::new(definition));
         if tally.records() != data_set.records {
             figures::count_others(&self.connection, definition, &self.rows_counted, &mut tally)?;
         }
-        figures::write(&self.connection, &tally.finish(data_set.version, self.shared.clock.now()))
+        let figures = tally.finish(data_set.version, self.shared.clock.now());
+        figures::write(&self.connection, &figures)?;
+        Ok(figures)
     }
 
-    fn write_state(&self, data_set: &DataSet) -> rusqlite::Result<()> {
-        let DataSet { generation, records, last_import: LastImport { id, day, result }, .. } = data_set;
-        let DataSet { instance, held_from, changes_from, .. } = data_set;
-        let definition = serde_json::to_string(data_set.definition.as_ref())
-            .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
-        let number = |number: u64| Sql::Integer(number.cast_signed());
-        let row = [
-            Sql::Integer(schema::FORMAT),
-            number(result.version),
-            number(*generation),
-            number(*records),
-            Sql::Text(id.to_string()),
-            Sql::Text(day.to_string()),
-            Sql::Integer(i64::from(result.changed)),
-            number(result.inserted),
-            number(result.updated),
-            number(result.unchanged),
-            number(result.removed),
-            number(result.rejected),
-            Sql::Text(definition),
-            Sql::Text(instance.to_string()),
-            number(*held_from),
-            number(*changes_from),
-        ];
-        self.connection.execute(
-            "INSERT OR REPLACE INTO state (one, format, version, generation, records, import_id, import_day, changed,
-             inserted, updated, unchanged, removed, rejected, definition, instance, held_from, changes_from)
-             VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            params_from_iter(row),
-        )?;
-        Ok(())
+    /// Commits what was prepared.
+    pub(super) fn commit_prepared(self) -> Result<(), RecordStoreError> {
+        self.connection.execute_batch("COMMIT").map_err(|error| self.failed(&error))?;
+        // The import has happened. What somebody is in the way of now is done by the next import or refresh.
+        let tidied = table::use_log(&self.connection)
+            .and_then(|()| erasure::finish(&self.connection))
+            .and_then(|()| self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())));
+        if let Err(error) = tidied {
+            tracing::debug!(%error, path = %self.path.display(), "the log of an import was not shortened yet");
+        }
+        self.shared.imported(&self.order.definition.name, &self.path)
+    }
+
+    /// What is done but not committed.
+    pub(super) fn work(&self) -> Work<'_> {
+        let is_new = self.columns == Columns::New;
+        let (connection, definition) = (&self.connection, self.order.definition.as_ref());
+        Work { connection, definition, version: self.version, is_new, read: &self.statements.read }
+    }
+
+    /// What the import does to the columns of the data set.
+    pub(super) fn columns(&self) -> Columns {
+        self.columns
+    }
+
+    /// When the version came to be that was prepared, if it is a new one.
+    pub(super) fn moment(&self) -> Option<Timestamp> {
+        self.at
     }
 }
 
@@ -493,16 +501,8 @@ impl ImportSession for OpenImport {
     }
 
     fn commit(mut self: Box<Self>) -> Result<ImportResult, RecordStoreError> {
-        self.order.check_real()?;
-        let result = self.finish().map_err(|error| self.failed(&error))?;
-        // The import has happened. What somebody is in the way of now is done by the next import or refresh.
-        let tidied = use_log(&self.connection)
-            .and_then(|()| erasure::finish(&self.connection))
-            .and_then(|()| self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())));
-        if let Err(error) = tidied {
-            tracing::debug!(%error, path = %self.path.display(), "the log of an import was not shortened yet");
-        }
-        self.shared.imported(&self.order.definition.name, &self.path)?;
+        let result = self.prepare()?.last_import.result;
+        self.commit_prepared()?;
         Ok(result)
     }
 }
@@ -516,9 +516,9 @@ fn open_for_import(path: &std::path::Path) -> rusqlite::Result<Connection> {
     connection.busy_timeout(BEGIN_WAIT)?;
     let pages: i64 = connection.query_row("PRAGMA page_count", [], |row| row.get(0))?;
     if pages == 0 {
-        connection.pragma_update(None, "page_size", PAGE_BYTES)?;
+        begin_empty(&connection)?;
     } else {
-        use_log(&connection)?;
+        table::use_log(&connection)?;
     }
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
@@ -531,7 +531,7 @@ fn open_for_import(path: &std::path::Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Turns the write-ahead log on, for good: it is a property of the file.
-fn use_log(connection: &Connection) -> rusqlite::Result<()> {
-    connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))
+/// Gives a file that is still empty the size of its pages.
+pub(super) fn begin_empty(connection: &Connection) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "page_size", PAGE_BYTES)
 }

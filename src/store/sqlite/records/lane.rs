@@ -62,9 +62,11 @@ pub(super) fn lane<'l>(
             entry.insert(Lane { connection, shape: Shape::of(&data_set.definition, data_set.generation) })
         }
     };
-    let same = Arc::ptr_eq(&lane.shape.definition, &data_set.definition);
-    if !same || lane.shape.generation != data_set.generation {
-        lane.shape = Shape::of(&data_set.definition, data_set.generation);
+    // Of the same columns other indexes may have come to be declared since the question was checked.
+    let current = served.current();
+    let known = if current.generation == data_set.generation { &current.definition } else { &data_set.definition };
+    if !Arc::ptr_eq(&lane.shape.definition, known) || lane.shape.generation != data_set.generation {
+        lane.shape = Shape::of(known, data_set.generation);
     }
     Ok(lane)
 }

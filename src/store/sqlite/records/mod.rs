@@ -16,6 +16,7 @@ mod plan;
 mod pool;
 mod read;
 mod render;
+pub(in crate::store) mod replica;
 mod rowset;
 mod schema;
 mod served;
@@ -24,6 +25,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod walk;
+pub(in crate::store) mod work;
 
 use std::{
     collections::BTreeMap,
@@ -52,17 +54,21 @@ use crate::{
     },
     private::{self, FilePlace},
     store::records::{
-        DataSet, Export, Held, ImportOrder, ImportSession, Page, Past, RecordReader, RecordStore, RecordStoreError,
-        Retention, Since, Summary, cache, rules,
+        DataSet, Export, Held, ImportOrder, ImportSession, Page, Past, RecordCatalog, RecordImports, RecordQuestions,
+        RecordReader, RecordStoreError, Retention, Since, Summary, cache, rules,
     },
 };
 
 /// How long a reader waits for a lock, which is held for moments only.
 const LOCK_WAIT: Duration = Duration::from_secs(2);
 
+pub use self::replica::FileRole;
+
 /// Sizes and limits of the store.
 #[derive(Debug, Clone)]
 pub struct Settings {
+    /// What the files are.
+    pub role: FileRole,
     /// Where the files are. Made when absent.
     pub directory: PathBuf,
     /// Memory for ready answers of point reads, in bytes, over all readers.
@@ -101,7 +107,7 @@ struct Shared {
 }
 
 impl SqliteRecordStore {
-    /// Opens the data sets in the directory.
+    /// Opens the data sets in the directory. Replicas are served as soon as whoever keeps the truth has looked at them.
     ///
     /// # Errors
     /// Where the directory cannot be made, or a file in it cannot be read or is not one of ours.
@@ -117,14 +123,16 @@ impl SqliteRecordStore {
             next_id: AtomicU64::new(1),
             exporting: AtomicUsize::new(0),
         });
-        shared.refresh()?;
+        if shared.settings.role == FileRole::Truth {
+            shared.refresh()?;
+        }
         let pool = pool::Pool::start(&shared)?;
         Ok(Self { shared, pool })
     }
 }
 
 #[async_trait]
-impl RecordStore for SqliteRecordStore {
+impl RecordCatalog for SqliteRecordStore {
     fn data_sets(&self) -> Vec<Arc<DataSet>> {
         let served = self.shared.served.read().unwrap_or_else(PoisonError::into_inner);
         served.values().map(|served| served.current()).collect()
@@ -157,7 +165,10 @@ impl RecordStore for SqliteRecordStore {
     fn reader(&self) -> Box<dyn RecordReader> {
         Box::new(read::Reader::new(Arc::clone(&self.shared)))
     }
+}
 
+#[async_trait]
+impl RecordQuestions for SqliteRecordStore {
     async fn find(&self, data_set: &Arc<DataSet>, query: &Query) -> Result<Page, RecordStoreError> {
         let served = self.shared.same(data_set)?;
         let (query, narrow) = (query.clone(), rules::narrowing(&data_set.definition, query.count));
@@ -196,9 +207,11 @@ impl RecordStore for SqliteRecordStore {
         self.ask(data_set, move |reading| past::history(reading, &key, record_id.as_deref(), after.as_ref(), limit))
             .await
     }
+}
 
+impl RecordImports for SqliteRecordStore {
     fn begin_import(&self, order: ImportOrder) -> Result<Box<dyn ImportSession>, RecordStoreError> {
-        Ok(Box::new(import::OpenImport::begin(Arc::clone(&self.shared), order)?))
+        Ok(Box::new(import::OpenImport::begin(Arc::clone(&self.shared), order, None)?))
     }
 
     fn is_importing(&self, name: &str) -> Result<bool, RecordStoreError> {
@@ -305,6 +318,7 @@ impl Shared {
             Ok(None) | Err(RecordStoreError::ImportRunning { .. }) => return Ok(()),
             Err(error) => return Err(error),
         };
+        replica::check_role(&connection, &path, self.settings.role)?;
         // What an import that died has left is not waited for: a command beside it may be at it.
         match erasure::finish(&connection) {
             Err(error) if !is_busy(&error) => return Err(unavailable("write anew", &path, &error)),

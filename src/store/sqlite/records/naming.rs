@@ -11,13 +11,13 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::{
     Shared,
-    file::{load, write_standing},
+    file::{load, write_state},
     is_busy, open, unavailable,
 };
 use crate::{
     failpoint::crash_point,
     store::{
-        records::{DataSetStanding, Held, RecordStoreError, Renaming},
+        records::{Held, RecordStoreError, Renaming},
         sqlite::copy::Source,
     },
 };
@@ -48,25 +48,25 @@ impl HeldFile {
         };
         Ok(Self { shared, name, path, lock })
     }
+}
 
-    /// Takes the file away. Who has it open reads on until the next refresh; its content is nobody's then.
-    fn remove_file(&self) -> Result<(), RecordStoreError> {
-        let failed = |error: io::Error| at(&self.path, "remove", &error);
-        for suffix in ["", "-wal", "-shm"] {
-            match fs::remove_file(beside(&self.path, suffix)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
-                _ => {}
-            }
+/// Takes the file of a data set away. Who has it open reads on until the next refresh; its content is nobody's then.
+pub(super) fn remove_file(shared: &Shared, name: &str, path: &Path) -> Result<(), RecordStoreError> {
+    let failed = |error: io::Error| at(path, "remove", &error);
+    for suffix in ["", "-wal", "-shm"] {
+        match fs::remove_file(beside(path, suffix)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+            _ => {}
         }
-        File::open(&self.shared.settings.directory).and_then(|folder| folder.sync_all()).map_err(failed)?;
-        self.shared.served.write().unwrap_or_else(PoisonError::into_inner).remove(&self.name);
-        Ok(())
     }
+    File::open(&shared.settings.directory).and_then(|folder| folder.sync_all()).map_err(failed)?;
+    shared.served.write().unwrap_or_else(PoisonError::into_inner).remove(name);
+    Ok(())
 }
 
 impl Held for HeldFile {
     fn remove(self: Box<Self>) -> Result<(), RecordStoreError> {
-        self.remove_file()?;
+        remove_file(&self.shared, &self.name, &self.path)?;
         // Only now may somebody begin an import, which finds no file.
         drop(self.lock);
         Ok(())
@@ -77,11 +77,10 @@ impl Held for HeldFile {
             return Err(RecordStoreError::UnknownDataSet { name: self.name.clone() });
         };
         let failed = |error: rusqlite::Error| unavailable("write", &self.path, &error);
-        let stored = load(lock, &self.name)?;
-        let standing = stored.map(|stored| stored.standing).unwrap_or_default();
-        write_standing(lock, &DataSetStanding { withdrawn, ..standing })
-            .and_then(|()| lock.execute_batch("COMMIT"))
-            .map_err(failed)?;
+        let unknown = || RecordStoreError::UnknownDataSet { name: self.name.clone() };
+        let mut stored = load(lock, &self.name)?.ok_or_else(unknown)?;
+        stored.standing.withdrawn = withdrawn;
+        write_state(lock, &stored).and_then(|()| lock.execute_batch("COMMIT")).map_err(failed)?;
         self.shared.imported(&self.name, &self.path)
     }
 
@@ -102,16 +101,14 @@ impl Held for HeldFile {
         let source = Source::begin(folder, self.path.file_name().unwrap_or_default().into()).map_err(store_failed)?;
         source.copy_to(&unfinished, &mut |_| {}).map_err(store_failed)?;
         let failed = |error: rusqlite::Error| unavailable("write", &unfinished, &error);
-        let text = serde_json::to_string(&definition).map_err(|error| RecordStoreError::Corrupt {
-            name: definition.name.clone(),
-            reason: format!("its definition: {error}"),
-        })?;
         let copy = open(&unfinished, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
-        let mut standing = load(&copy, &self.name)?.map(|copied| copied.standing).unwrap_or_default();
-        standing.former_names.retain(|name| *name != definition.name);
-        standing.former_names.push(self.name.clone());
-        write_standing(&copy, &standing).map_err(failed)?;
-        copy.execute("UPDATE state SET import_id = ?1, definition = ?2", [import.to_string(), text]).map_err(failed)?;
+        let unknown = || RecordStoreError::UnknownDataSet { name: self.name.clone() };
+        let mut copied = load(&copy, &self.name)?.ok_or_else(unknown)?;
+        copied.standing.former_names.retain(|name| *name != definition.name);
+        copied.standing.former_names.push(self.name.clone());
+        copied.definition = Arc::new(definition);
+        copied.last_import.id = import;
+        write_state(&copy, &copied).map_err(failed)?;
         // What was written is moved into the file: it gets another name than its log.
         copy.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(failed)?;
         copy.close().map_err(|(_, error)| failed(error))?;
@@ -123,18 +120,18 @@ impl Held for HeldFile {
             File::open(&unfinished).and_then(|file| file.sync_all()).and_then(|()| fs::rename(&unfinished, &to));
         named.map_err(|error| at(&to, "name", &error))?;
         crash_point("dataset-copied");
-        self.remove_file()?;
+        remove_file(&self.shared, &self.name, &self.path)?;
         drop(self.lock);
         Ok(())
     }
 }
 
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
 }
 
-fn at(path: &Path, doing: &str, error: &io::Error) -> RecordStoreError {
+pub(super) fn at(path: &Path, doing: &str, error: &io::Error) -> RecordStoreError {
     RecordStoreError::Unavailable { doing: format!("{doing} {}", path.display()), reason: error.to_string() }
 }

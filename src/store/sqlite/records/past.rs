@@ -12,9 +12,11 @@ use rusqlite::{
 };
 
 use super::{
+    file::unwritable,
     pool::{Failure, Reading},
     render::Rendering,
     schema::{self, count, owned},
+    table::Statements,
 };
 use crate::{
     dataset::{
@@ -40,11 +42,19 @@ pub(super) fn add_version(connection: &Connection, data_set: &DataSet, at: Times
         "INSERT INTO versions (version, at, changes) VALUES (?1, ?2, ?3)",
         (version, past::moment(at), kept),
     )?;
-    let definition = serde_json::to_string(data_set.definition.as_ref())
-        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+    add_generation(connection, data_set.generation, &data_set.definition)
+}
+
+/// Writes down the definition that the values of a generation of columns are of.
+pub(super) fn add_generation(
+    connection: &Connection,
+    generation: u64,
+    definition: &Definition,
+) -> rusqlite::Result<()> {
+    let definition = serde_json::to_string(definition).map_err(unwritable)?;
     connection.execute(
         "INSERT OR REPLACE INTO generations (generation, definition) VALUES (?1, ?2)",
-        (data_set.generation.cast_signed(), definition),
+        (generation.cast_signed(), definition),
     )?;
     Ok(())
 }
@@ -55,6 +65,54 @@ pub(super) fn next_moment(connection: &Connection, now: Timestamp) -> rusqlite::
     let before = statement.query_row([], |row| row.get::<_, String>(0)).optional()?;
     let before = before.map(|at| at.parse().map_err(|error: jiff::Error| FromSqlError::other(error))).transpose()?;
     Ok(past::moment_after(now, before))
+}
+
+/// Keeps what a record was.
+const RECORD_CHANGE: &str = "INSERT INTO changes (version, \"$key\", \"$id\", was, generation, before, remains)
+    SELECT ?1, \"$key\", \"$id\", \"$from\", ?2, \"$values\", ?3 FROM records WHERE \"$row\" = ?4";
+/// Keeps that a record is new.
+const RECORD_INSERTION: &str = "INSERT INTO changes (version, \"$key\", \"$id\", remains)
+    SELECT ?1, \"$key\", \"$id\", 1 FROM records WHERE \"$row\" = ?2";
+
+/// How a record is retired.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Retiring {
+    /// The version that the record is not like this any more at.
+    pub(super) version: i64,
+    /// The generation of columns that its values are of.
+    pub(super) generation: i64,
+    /// Whether versions are held that it belongs to.
+    pub(super) is_held: bool,
+    /// Whether the record goes on with other values.
+    pub(super) remains: bool,
+}
+
+/// Keeps what a stored record was before it is replaced or removed.
+pub(super) fn retire(
+    connection: &Connection,
+    statements: &Statements,
+    retiring: Retiring,
+    row: i64,
+) -> rusqlite::Result<()> {
+    let Retiring { version, generation, is_held, remains } = retiring;
+    connection.prepare_cached(RECORD_CHANGE)?.execute((version, generation, remains, row))?;
+    if is_held {
+        let change = connection.last_insert_rowid();
+        connection.prepare_cached(&statements.retire)?.execute((change, version, row))?;
+    }
+    Ok(())
+}
+
+/// Keeps that a record is new since a version.
+pub(super) fn note_insertion(connection: &Connection, version: i64, row: i64) -> rusqlite::Result<()> {
+    connection.prepare_cached(RECORD_INSERTION)?.execute((version, row)).map(drop)
+}
+
+/// Drops what was up to a version, which becomes the earliest that can be read.
+pub(super) fn drop_before(connection: &Connection, floor: i64) -> rusqlite::Result<()> {
+    connection.execute("DELETE FROM old WHERE \"$to\" <= ?1", [floor])?;
+    connection.execute("DELETE FROM changes WHERE version <= ?1", [floor])?;
+    connection.execute("DELETE FROM versions WHERE version < ?1", [floor]).map(drop)
 }
 
 /// Gives up what is kept for longer than it is to be, or is more.
@@ -72,10 +130,7 @@ pub(super) fn give_up(
     })?;
     let known: Vec<Known> = known.collect::<rusqlite::Result<_>>()?;
     let Some(given_up) = retention::floor(&known, retention, now) else { return Ok(()) };
-    let floor = given_up.cast_signed();
-    connection.execute("DELETE FROM old WHERE \"$to\" <= ?1", [floor])?;
-    connection.execute("DELETE FROM changes WHERE version <= ?1", [floor])?;
-    connection.execute("DELETE FROM versions WHERE version < ?1", [floor])?;
+    drop_before(connection, given_up.cast_signed())?;
     data_set.held_from = data_set.held_from.max(given_up);
     data_set.changes_from = data_set.changes_from.max(given_up);
     Ok(())

@@ -7,7 +7,8 @@
 //! - `old`: the typed columns of what was replaced or removed, numbered as its change, with the indexes of `records`: an
 //!   earlier version is what of `records` was there already and what of `old` was there still.
 //! - `versions`: when each version came to be; `generations`: the definitions that stored values are of.
-//! - `state`: one row that says what the table is.
+//! - `state`: one row that says what the table is: a JSON document, and beside it what statements about records need.
+//! - `replica` and `epochs`: only in a copy of a data set whose truth is elsewhere (`replica.rs`).
 
 use jiff::civil::Date;
 use rusqlite::{
@@ -21,26 +22,17 @@ use crate::{
 };
 
 /// The layout that this code reads and writes.
-pub(super) const FORMAT: i64 = 4;
+pub(super) const FORMAT: i64 = 5;
 
 pub(super) const CREATE: &str = "CREATE TABLE state (
     one INTEGER PRIMARY KEY CHECK (one = 1),
     format INTEGER NOT NULL,
     version INTEGER NOT NULL,
     generation INTEGER NOT NULL,
-    records INTEGER NOT NULL,
-    import_id TEXT NOT NULL,
-    import_day TEXT NOT NULL,
-    changed INTEGER NOT NULL,
-    inserted INTEGER NOT NULL,
-    updated INTEGER NOT NULL,
-    unchanged INTEGER NOT NULL,
-    removed INTEGER NOT NULL,
-    rejected INTEGER NOT NULL,
-    definition TEXT NOT NULL,
-    instance TEXT NOT NULL,
     held_from INTEGER NOT NULL,
-    changes_from INTEGER NOT NULL
+    changes_from INTEGER NOT NULL,
+    records INTEGER NOT NULL,
+    document TEXT NOT NULL
 ) STRICT;
 CREATE TABLE versions (
     version INTEGER PRIMARY KEY,

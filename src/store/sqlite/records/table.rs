@@ -11,6 +11,12 @@ use crate::{
     store::records::rules,
 };
 
+/// Rows that `ANALYZE` looks at in each index.
+const ANALYSIS_ROWS: i64 = 1_000;
+/// Finds a record's row.
+pub(super) const ROW_OF_ID: &str =
+    "SELECT \"$row\" FROM records INDEXED BY by_key WHERE \"$key\" = ?1 AND \"$id\" = ?2";
+
 /// The texts of the statements that are run for each row.
 pub(super) struct Statements {
     pub(super) look_up: String,
@@ -104,6 +110,29 @@ pub(super) fn run(
     Ok(())
 }
 
+/// The statement that keeps the typed values of what a record was: the number of its change, since and until which version.
+pub(super) fn insert_old(definition: &Definition) -> String {
+    let marks = (1..=definition.columns.len() + 3).map(|place| format!("?{place}"));
+    format!("INSERT INTO old VALUES ({})", marks.collect::<Vec<_>>().join(","))
+}
+
+/// Runs it.
+pub(super) fn run_old(
+    connection: &Connection,
+    sql: &str,
+    (change, from, to): (i64, i64, i64),
+    record: &Record,
+) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached(sql)?;
+    for (place, number) in (1..).zip([change, from, to]) {
+        statement.raw_bind_parameter(place, number)?;
+    }
+    for (place, value) in (4..).zip(&record.values) {
+        statement.raw_bind_parameter(place, Stored(value))?;
+    }
+    statement.raw_execute().map(drop)
+}
+
 /// Makes the tables of records, without indexes.
 pub(super) fn create(connection: &Connection, definition: &Definition) -> rusqlite::Result<()> {
     connection.execute_batch(&schema::create_table(definition, Table::Records))?;
@@ -178,4 +207,15 @@ fn drop_indexes(connection: &Connection, table: Table, keep: &[String]) -> rusql
         connection.execute_batch(&format!("DROP INDEX {}", schema::quoted(&name)))?;
     }
     Ok(kept)
+}
+
+/// Lets SQLite look at the indexes anew, of which it then knows which one leads to fewer rows.
+pub(super) fn analyze(connection: &Connection) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "analysis_limit", ANALYSIS_ROWS)?;
+    connection.execute_batch("ANALYZE")
+}
+
+/// Turns the write-ahead log on, for good: it is a property of the file.
+pub(super) fn use_log(connection: &Connection) -> rusqlite::Result<()> {
+    connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))
 }

@@ -53,11 +53,14 @@ fn figures_of_another_version_and_damaged_ones_are_not_shown() {
     let store = Store::new();
     store.import(&definition(), &records("filed"));
     // As after an import by an older permitd, which knows of none.
-    run(&store, "UPDATE state SET version = 2");
+    run(&store, "UPDATE state SET version = 2, document = json_set(document, '$.state.version', 2)");
     let other = store.another();
     assert!(other.data_set("things").unwrap().figures.is_some());
     assert_eq!(status(&other), None);
-    run(&store, "UPDATE state SET version = 1; UPDATE figures SET document = '{\"version\":1'");
+    run(
+        &store,
+        "UPDATE state SET version = 1, document = json_set(document, '$.state.version', 1); UPDATE figures SET document = '{\"version\":1'",
+    );
     let damaged = store.another();
     assert_eq!((status(&damaged), damaged.data_set("things").unwrap().records), (None, 40));
     damaged.begin_import(ImportOrder::new(&definition(), Uuid::from_u128(8), TODAY, false)).unwrap().commit().unwrap();

@@ -16,7 +16,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use super::{Settings, SqliteRecordStore};
+use super::{FileRole, Settings, SqliteRecordStore};
 use crate::{
     clock::{ManualClock, SharedClock, SystemClock},
     dataset::{
@@ -25,8 +25,8 @@ use crate::{
         query::{self, Limits, Query},
     },
     store::records::{
-        DataSet, ImportOrder, ImportResult, ImportSession, RecordReader, RecordStore, RecordStoreError, Retention,
-        RowOutcome,
+        DataSet, ImportOrder, ImportResult, ImportSession, RecordCatalog, RecordImports, RecordQuestions, RecordReader,
+        RecordStoreError, Retention, RowOutcome,
         samples::{any_record, definition},
     },
 };
@@ -43,6 +43,7 @@ fn definition_with_ids() -> Definition {
 
 fn settings(folder: &TempDir) -> Settings {
     Settings {
+        role: FileRole::Truth,
         directory: folder.path().join("records"),
         cache_bytes: 1 << 20,
         find_threads: 1,

@@ -1,0 +1,322 @@
+//! The end of an import: what differs is listed and written, and one write makes it visible.
+
+use std::{sync::Arc, time::Duration};
+
+use aws_sdk_dynamodb::{
+    operation::transact_write_items::TransactWriteItemsError,
+    types::{Put, TransactWriteItem, Update},
+};
+use jiff::Timestamp;
+
+use super::{
+    clear::Cleared,
+    epochs::Epochs,
+    follow,
+    import::OpenImport,
+    lists::{self, Listed, Version},
+    lock,
+    manifest::{self, Manifest},
+};
+use crate::{
+    failpoint::crash_point,
+    store::{
+        StoreError,
+        dynamodb::{
+            Dynamo, ITEM_BYTES_MAX,
+            item::{self, Item, number},
+            schema, unavailable,
+        },
+        records::{DataSet, ImportResult, RecordStoreError, outcome::Columns, past::Kind, state::DataSetState},
+        sqlite::records::{replica::ReplicaImport, work::Done},
+    },
+};
+
+/// Records that a part of a list names.
+const LISTED_AT_A_TIME: usize = 4_000;
+/// A part of a list, bytes of keys and ids at most: packed it fits into an item in any case.
+const LISTED_BYTES_MAX: usize = 200 * 1024;
+/// How often the last write is tried again that conflicts with another one.
+const COMMIT_TRIES_MAX: u32 = 8;
+/// The pause before that.
+const COMMIT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How the last write went.
+enum Committed {
+    Yes,
+    /// The lock or the state is not as it was.
+    Overtaken,
+    /// Somebody else is at the same items: try again.
+    Conflict,
+}
+
+impl OpenImport {
+    pub(super) fn commit_with(&mut self, mut local: ReplicaImport) -> Result<ImportResult, RecordStoreError> {
+        let data_set = local.prepare()?;
+        let is_version = data_set.last_import.result.changed;
+        if is_version {
+            self.upload(&local, &data_set)?;
+        }
+        let versions = self.versions()?;
+        let cleared = if is_version { self.clear_past(&versions)? } else { self.cleared() };
+        let next = self.next(&local, data_set, cleared)?;
+        let writes = self.writes(&next, local.moment(), local.columns())?;
+        // Whoever took the lock over has cleared away what this import wrote.
+        if !self.lease.renew().map_err(|error| self.failed(error))? {
+            return Err(self.overtaken());
+        }
+        crash_point("import-before-commit");
+        self.commit_as(writes)?;
+        crash_point("import-committed");
+        // The import has happened. What the replica cannot take in now it hears of like those of other nodes.
+        if let Err(error) = local.commit() {
+            let error = error.to_string();
+            tracing::warn!(
+                data_set = self.name(),
+                error,
+                "this node's copy of the records follows its own import later"
+            );
+        }
+        let owed = next.owed;
+        let result = next.data_set.last_import.result.clone();
+        self.show(next)?;
+        crash_point("import-before-erasing");
+        // What could not be taken away now is by the next import.
+        if let Some(epoch) = owed
+            && let Err(error) = self.sweep(epoch)
+        {
+            tracing::warn!(
+                data_set = self.name(),
+                error = error.to_string(),
+                "values of columns that were withdrawn, or records that were dropped, are still stored: import again to \
+                 erase them"
+            );
+        }
+        Ok(result)
+    }
+
+    /// Lists what differs, then writes it, part by part.
+    fn upload(&self, local: &ReplicaImport, next: &DataSet) -> Result<(), RecordStoreError> {
+        if !self.lease.begin_to_write().map_err(|error| self.failed(error))? {
+            return Err(self.overtaken());
+        }
+        let (work, (epoch, version)) = (local.work(), (self.lease.epoch(), next.version));
+        let unread = |error: rusqlite::Error| RecordStoreError::Unavailable {
+            doing: format!("read what is to be written of {}", self.name()),
+            reason: error.to_string(),
+        };
+        let (mut records, mut lists) = (self.records_writer(), self.lists_writer());
+        let (mut last, mut part): (Option<Done>, u64) = (None, 0);
+        loop {
+            let mut some = work.after(last.as_ref(), LISTED_AT_A_TIME).map_err(unread)?;
+            let mut bytes = 0;
+            let fits = |done: &Done| {
+                bytes += done.key.len() + done.id.to_string().len();
+                bytes <= LISTED_BYTES_MAX
+            };
+            let room = some.iter().map(fits).take_while(|fits| *fits).count();
+            some.truncate(room.max(1));
+            let Some(end) = some.last().cloned() else { break };
+            let listed = some.iter().map(|done| {
+                let was = done.was.map(|version| work.epoch(version)).transpose()?;
+                Ok(Listed { kind: done.kind, key: done.key.clone(), id: done.id.to_string(), was })
+            });
+            let listed: Vec<Listed> = listed.collect::<rusqlite::Result<_>>().map_err(unread)?;
+            let item = lists::part(self.name(), epoch, part, &listed).map_err(|error| self.failed(error))?;
+            lists.put(item).and_then(|()| lists.finish()).map_err(|error| self.failed(error))?;
+            crash_point("import-listed");
+            for done in &some {
+                if self.lease.is_lost() {
+                    return Err(self.overtaken());
+                }
+                let item = match done.kind {
+                    Kind::Removed => self.layout.tombstone(&done.key, &done.id, epoch, version),
+                    Kind::Inserted | Kind::Updated => {
+                        let record = work.record(&done.key, &done.id).map_err(unread)?;
+                        self.layout.item(&record, epoch, version)
+                    }
+                };
+                records.put(item).map_err(|error| self.failed(error))?;
+                crash_point("import-uploading");
+            }
+            (last, part) = (Some(end), part + 1);
+        }
+        records.finish().map_err(|error| self.failed(error))
+    }
+
+    /// What is known of versions before.
+    fn versions(&self) -> Result<Vec<Version>, RecordStoreError> {
+        let (dynamo, name) = (self.dynamo.clone(), self.name().to_owned());
+        self.run(async move { lists::versions(&dynamo, &name).await })
+    }
+
+    /// The data set as it will be seen from now on.
+    fn next(&self, local: &ReplicaImport, data_set: DataSet, cleared: Cleared) -> Result<Manifest, RecordStoreError> {
+        let (epoch, now) = (self.lease.epoch(), self.node.shared.clock.now());
+        let before = self.stored.as_ref();
+        let epochs = before.map_or_else(Epochs::default, |stored| stored.epochs.clone());
+        // What came before the changes that are kept is given up.
+        let floor = local.work().epoch(data_set.changes_from).map_err(|error| RecordStoreError::Corrupt {
+            name: self.name().to_owned(),
+            reason: format!("the epoch of its version {}: {error}", data_set.changes_from),
+        })?;
+        let columns = local.columns();
+        let mut generations = match columns {
+            Columns::New => Vec::new(),
+            _ => before.map_or_else(Vec::new, |stored| stored.generations.clone()),
+        };
+        if let (Columns::Other, Some(stored)) = (columns, before) {
+            generations.push((stored.data_set.generation, epoch));
+        }
+        generations.retain(|(_, until)| *until > cleared.floor);
+        let born = match columns {
+            Columns::New => epoch,
+            _ => before.map_or(epoch, |stored| stored.born),
+        };
+        let withdraws = |stored: &Manifest| {
+            let (before, now) = (&stored.data_set.definition, &data_set.definition);
+            columns == Columns::New || before.columns.iter().any(|column| now.column_index(&column.name).is_none())
+        };
+        let owed = before.filter(|stored| withdraws(stored)).map(|_| epoch);
+        Ok(Manifest {
+            data_set: Arc::new(data_set),
+            epochs: epochs.committed(epoch, floor, now.as_microsecond()),
+            born,
+            generations,
+            cleared: cleared.lists,
+            owed,
+            layout: Arc::clone(&self.layout),
+        })
+    }
+
+    /// What makes it visible: the data set's state first.
+    fn writes(&self, next: &Manifest, at: Option<Timestamp>, columns: Columns) -> Result<Vec<Item>, RecordStoreError> {
+        let damaged = |error: serde_json::Error| self.failed(item::damaged("definition", error));
+        let item = next.item().map_err(damaged)?;
+        let bytes = item::bytes(&item);
+        if bytes > ITEM_BYTES_MAX {
+            let reason = format!(
+                "its definition takes {bytes} bytes, and DynamoDB keeps at most {ITEM_BYTES_MAX}: declare fewer columns, \
+                 or shorten what describes them"
+            );
+            return Err(RecordStoreError::Unavailable { doing: format!("import into {}", self.name()), reason });
+        }
+        let mut writes = vec![item];
+        let result = &next.data_set.last_import.result;
+        if let Some(at) = at {
+            let changes = match columns {
+                Columns::New => 0,
+                _ => result.inserted + result.updated + result.removed,
+            };
+            let version = Version { epoch: self.lease.epoch(), at, changes, state: DataSetState::of(&next.data_set) };
+            writes.push(version.item(self.name()).map_err(damaged)?);
+        }
+        if columns != Columns::Same {
+            writes.push(lists::generation(self.name(), next.data_set.generation, &next.layout).map_err(damaged)?);
+        }
+        Ok(writes)
+    }
+
+    /// Shows what became visible, as far as the replica has it.
+    fn show(&self, next: Manifest) -> Result<(), RecordStoreError> {
+        let (shared, name) = (Arc::clone(&self.node.shared), self.name().to_owned());
+        let shown = self.node.follower.run(async move {
+            shared.nodes.hear(follow::table(&shared, &name), next, shared.clock.monotonic_us());
+            follow::follow(&shared, &name).await
+        });
+        match shown {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(data_set = self.name(), %error, "an import is not shown here yet"),
+            Err(error) => tracing::warn!(data_set = self.name(), %error, "an import is not shown here yet"),
+        }
+        Ok(())
+    }
+
+    /// Writes the new state and what belongs to it, if this import still has the lock, and gives that back.
+    fn commit_as(&mut self, writes: Vec<Item>) -> Result<(), RecordStoreError> {
+        if self.lease.is_lost() {
+            return Err(self.overtaken());
+        }
+        self.lease.stop_renewing();
+        let built = |error: aws_sdk_dynamodb::error::BuildError| StoreError::Unavailable(error.to_string());
+        let put_into = |table: &str, item| Put::builder().table_name(self.dynamo.table(table)).set_item(Some(item));
+        let mut writes = writes.into_iter();
+        let put = put_into(schema::STATE, writes.next().unwrap_or_default());
+        let put = match &self.stored {
+            None => put.condition_expression("attribute_not_exists(#e)"),
+            Some(stored) => {
+                put.condition_expression("#e = :e").expression_attribute_values(":e", number(stored.epochs.visible()))
+            }
+        };
+        let put = put.expression_attribute_names("#e", manifest::EPOCH);
+        let puts = std::iter::once(put).chain(writes.map(|item| put_into(schema::CHANGES, item)));
+        let puts = puts.map(|put| put.build()).collect::<Result<Vec<_>, _>>();
+        let puts = puts.map_err(|error| self.failed(built(error)))?;
+        let release = lock::release_within(&self.lease).map_err(|error| self.failed(built(error)))?;
+        let (dynamo, name) = (self.dynamo.clone(), self.name().to_owned());
+        let (import, epoch) = (self.order.import_id, self.lease.epoch());
+        let committed = self.run(async move {
+            let outcome = commit(&dynamo, puts, release).await;
+            if matches!(outcome, Ok(Committed::Yes)) {
+                return Ok(true);
+            }
+            // An earlier try may have succeeded without its answer arriving.
+            let stored = manifest::of(&dynamo, &name).await;
+            let is_ours =
+                |stored: &Manifest| stored.epochs.visible() == epoch && stored.data_set.last_import.id == import;
+            match (outcome, stored) {
+                (_, Ok(Some(stored))) if is_ours(&stored) => Ok(true),
+                (Err(error), _) => Err(error),
+                (Ok(_), Err(error)) => Err(error),
+                (Ok(_), Ok(_)) => Ok(false),
+            }
+        })?;
+        if !committed {
+            return Err(self.overtaken());
+        }
+        self.lease.ended();
+        Ok(())
+    }
+}
+async fn commit(dynamo: &Dynamo, puts: Vec<Put>, release: Update) -> Result<Committed, StoreError> {
+    let table = dynamo.table(schema::STATE);
+    let put = |put: Put| TransactWriteItem::builder().put(put).build();
+    let update = |update: Update| TransactWriteItem::builder().update(update).build();
+    let mut pause = COMMIT_PAUSE;
+    for _ in 0..COMMIT_TRIES_MAX {
+        let written = dynamo
+            .client()
+            .transact_write_items()
+            .set_transact_items(Some(puts.iter().cloned().map(put).chain([update(release.clone())]).collect()))
+            .send()
+            .await;
+        let Err(error) = written else { return Ok(Committed::Yes) };
+        match error.as_service_error().map(cancelled) {
+            Some(Some(Committed::Conflict)) => {
+                tokio::time::sleep(pause).await;
+                pause *= 2;
+            }
+            Some(Some(outcome)) => return Ok(outcome),
+            Some(None) | None => return Err(unavailable(&table, &error)),
+        }
+    }
+    Err(StoreError::Unavailable(format!("table {table}: the data set's state is written to by others all the time")))
+}
+
+/// Why a transaction was cancelled, if it was.
+fn cancelled(error: &TransactWriteItemsError) -> Option<Committed> {
+    match error {
+        TransactWriteItemsError::TransactionCanceledException(error) => {
+            let reasons = error.cancellation_reasons();
+            let is = |code: &str| reasons.iter().any(|reason| reason.code() == Some(code));
+            if is("ConditionalCheckFailed") {
+                Some(Committed::Overtaken)
+            } else if is("TransactionConflict") || is("ThrottlingError") || is("ProvisionedThroughputExceeded") {
+                Some(Committed::Conflict)
+            } else {
+                None
+            }
+        }
+        TransactWriteItemsError::TransactionInProgressException(_) => Some(Committed::Conflict),
+        _ => None,
+    }
+}

@@ -1,0 +1,359 @@
+//! Making a replica: a parallel scan of the table, whose rows tell what each record is and what it was.
+//!
+//! The rows of a record lie beside each other, the latest last: so each segment of the scan tells whole records, one after the
+//! other, and nothing of a record is kept in memory but the row before. A scan takes a while, and imports go on meanwhile: what
+//! is read is what was visible when it began. Rows that nobody can read any more may be cleared away under it; a record that is
+//! missing or counted twice by that is told by the number of records, and the copy is made again.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, atomic::Ordering},
+};
+
+use aws_sdk_dynamodb::operation::scan::builders::ScanFluentBuilder;
+use tokio::sync::mpsc::{self, Receiver, Sender};
+
+use super::{
+    Shared, failed, follow,
+    lists::{self, Version},
+    manifest::{self, Manifest},
+    nodes::Copied,
+    row::{self, Layout, Row},
+};
+use crate::{
+    dataset::{Record, Value},
+    failpoint::crash_point,
+    store::{
+        StoreError,
+        dynamodb::{item::Item, unavailable},
+        records::RecordStoreError,
+        sqlite::records::replica::{Copying, Next, Retired},
+    },
+};
+
+/// Segments that are read at the same time, at most: each has a page of up to a megabyte in memory.
+const SEGMENTS_MAX: usize = 4;
+/// Parts of records that wait to be written.
+const WAITING_MAX: usize = 4;
+/// How often a copy is begun again under which the table was changed.
+const TRIES_MAX: u32 = 5;
+
+/// Begins to make a replica, unless that is under way.
+pub(super) fn begin(shared: &Arc<Shared>, name: &str) {
+    let Some(copied) = shared.nodes.begin_copy(name, shared.clock.monotonic_us()) else { return };
+    let (shared, name) = (Arc::clone(shared), name.to_owned());
+    tokio::spawn(async move {
+        tracing::info!(data_set = name, "the records are copied to this node");
+        let outcome = make(&shared, &name, &copied).await;
+        let trouble = match outcome {
+            Ok(()) => None,
+            Err(error) => {
+                let reason = error.to_string();
+                tracing::error!(
+                    data_set = name,
+                    reason,
+                    "the records could not be copied to this node: it is tried again"
+                );
+                Some(reason)
+            }
+        };
+        let is_made = trouble.is_none();
+        shared.nodes.end_copy(&name, trouble, shared.clock.monotonic_us());
+        if is_made && let Err(error) = follow::follow(&shared, &name).await {
+            tracing::warn!(data_set = name, %error, "the copy of the records cannot follow yet");
+            shared.nodes.note_trouble(&name, Some(error.to_string()));
+        }
+    });
+}
+
+async fn make(shared: &Arc<Shared>, name: &str, copied: &Arc<Copied>) -> Result<(), RecordStoreError> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match make_once(shared, name, copied).await {
+            Err(RecordStoreError::Corrupt { reason, .. }) if tries < TRIES_MAX => {
+                tracing::info!(data_set = name, reason, "the table was changed under a copy: it is made again");
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+async fn make_once(shared: &Arc<Shared>, name: &str, copied: &Arc<Copied>) -> Result<(), RecordStoreError> {
+    let doing = |error: StoreError| failed("copy", name, error);
+    let head = manifest::of(&shared.dynamo, name).await.map_err(doing)?;
+    // It was removed meanwhile.
+    let Some(head) = head else { return Ok(()) };
+    shared.nodes.hear(follow::table(shared, name), head.clone(), shared.clock.monotonic_us());
+    copied.records.store(0, Ordering::Relaxed);
+    copied.wanted.store(head.data_set.records, Ordering::Relaxed);
+    let versions = lists::versions(&shared.dynamo, name).await.map_err(doing)?;
+    let generations = lists::generations(&shared.dynamo, name).await.map_err(doing)?;
+    let plan = Arc::new(Plan::new(head, generations.into_iter().collect()));
+    let (rows, received) = mpsc::channel(WAITING_MAX);
+    let (engine, own, copied) = (Arc::clone(shared), Arc::clone(&plan), Arc::clone(copied));
+    let writing = follow::blocking(move || write(&engine, &own, &versions, received, &copied));
+    let (written, scanned) = tokio::join!(writing, scan(shared, name, &plan, rows));
+    scanned.map_err(doing)?;
+    written
+}
+
+/// What is copied, and by what columns it is read.
+struct Plan {
+    head: Manifest,
+    /// How records lay in generations that ended.
+    layouts: HashMap<u64, Arc<Layout>>,
+}
+
+/// What is written of a record.
+enum Told {
+    /// Everything was read.
+    End,
+    /// What it is, and the version since which it is like that.
+    Is(u64, Record),
+    /// It was new at a version.
+    Inserted { version: u64, key: String, id: Value },
+    /// It was something until a version.
+    Was { version: u64, was: u64, generation: u64, record: Record, remains: bool },
+    /// A version was written under an epoch.
+    Epoch(u64, u64),
+}
+
+impl Plan {
+    fn new(head: Manifest, layouts: HashMap<u64, Arc<Layout>>) -> Self {
+        Self { head, layouts }
+    }
+
+    fn sees(&self, epoch: u64) -> bool {
+        epoch >= self.head.born && self.head.epochs.is_committed(epoch)
+    }
+
+    /// How records lay in the table when an epoch was written.
+    fn layout(&self, generation: u64) -> Result<&Layout, StoreError> {
+        if generation == self.head.data_set.generation {
+            return Ok(&self.head.layout);
+        }
+        let found = self.layouts.get(&generation).map(|layout| &**layout);
+        found.ok_or_else(|| StoreError::Corrupt(format!("the columns of generation {generation} are missing")))
+    }
+
+    /// What a record was, with the columns of the generation that replaced or removed it. Values of columns that were withdrawn
+    /// since are not known any more, also where a column of that name is published again.
+    fn record_of(&self, generation: u64, open: &Open) -> Result<Record, StoreError> {
+        let layout = self.layout(generation)?;
+        let mut record = layout.record(&open.item)?;
+        if generation != self.head.data_set.generation {
+            let withdrawn = self.head.layout.withdrawn_from(&open.item)?;
+            for (column, value) in layout.definition().columns.iter().zip(&mut record.values) {
+                if withdrawn.contains(&column.name) {
+                    *value = Value::Null;
+                }
+            }
+        }
+        Ok(record)
+    }
+
+    /// Whether the changes of a version are kept.
+    fn keeps(&self, version: u64) -> bool {
+        version > self.head.data_set.changes_from
+    }
+}
+
+/// Reads all segments, and tells what their rows say.
+async fn scan(shared: &Shared, name: &str, plan: &Plan, told: Sender<Vec<Told>>) -> Result<(), StoreError> {
+    let table = follow::table(shared, name);
+    let request = shared.dynamo.client().scan().table_name(&table).consistent_read(true);
+    let segments = shared.settings.parallel_requests.clamp(1, SEGMENTS_MAX);
+    let total = i32::try_from(segments).unwrap_or(1);
+    let segment =
+        |number: i32| scan_segment(&table, request.clone().segment(number).total_segments(total), plan, &told);
+    futures_util::future::try_join_all((0..total).map(segment)).await?;
+    told.send(vec![Told::End]).await.ok();
+    Ok(())
+}
+
+async fn scan_segment(
+    table: &str,
+    request: ScanFluentBuilder,
+    plan: &Plan,
+    told: &Sender<Vec<Told>>,
+) -> Result<(), StoreError> {
+    let mut unfolding =
+        Unfolding { plan, key: String::new(), open: Vec::new(), versions: HashSet::new(), told: Vec::new() };
+    let mut pages = request.into_paginator().send();
+    while let Some(page) = pages.next().await {
+        let page = page.map_err(|error| unavailable(table, &error))?;
+        for item in page.items.unwrap_or_default() {
+            unfolding.take(item)?;
+        }
+        crash_point("replica-copying");
+        if told.send(std::mem::take(&mut unfolding.told)).await.is_err() {
+            // Who writes has stopped, and says why.
+            return Ok(());
+        }
+    }
+    unfolding.close_all()?;
+    told.send(unfolding.told).await.ok();
+    Ok(())
+}
+
+/// The row of a record that was read last.
+struct Open {
+    id: String,
+    row: Row,
+    item: Item,
+    /// The beginning of the sort keys of its rows, and of those that may lie among them.
+    prefix: String,
+}
+
+/// Makes records of the rows of a segment. Rows of one key come in the order of their sort keys. Between the rows of a record come
+/// only those of records whose ids begin with its id and a `#`: so what is open is a stack.
+struct Unfolding<'p> {
+    plan: &'p Plan,
+    key: String,
+    open: Vec<Open>,
+    /// Those whose epoch was told.
+    versions: HashSet<u64>,
+    told: Vec<Told>,
+}
+
+impl Unfolding<'_> {
+    fn take(&mut self, item: Item) -> Result<(), StoreError> {
+        let present = &self.plan.head.layout;
+        let key = crate::store::dynamodb::item::get_text(&item, present.key_attribute())?;
+        if key != self.key {
+            self.key = key.to_owned();
+            self.close_all()?;
+        }
+        let (id, epoch) = present.place(&item)?;
+        if !self.plan.sees(epoch) {
+            return Ok(());
+        }
+        let (id, row) = (id.to_owned(), row::row(&item, epoch)?);
+        let sort_key = row::sort_key(&id, epoch);
+        while let Some(last) = self.open.pop_if(|open| !sort_key.starts_with(&open.prefix)) {
+            self.close(&last)?;
+        }
+        if !row.is_gone && self.versions.insert(row.version) {
+            self.told.push(Told::Epoch(row.version, row.epoch));
+        }
+        match self.open.iter().rposition(|open| open.id == id) {
+            Some(place) => {
+                let next = Open { prefix: format!("{id}#"), id, row, item };
+                for above in self.open.split_off(place + 1) {
+                    self.close(&above)?;
+                }
+                if let Some(before) = self.open.pop() {
+                    self.follows(&before, &next)?;
+                }
+                self.open.push(next);
+            }
+            None => {
+                self.begins(&id, &row)?;
+                self.open.push(Open { prefix: format!("{id}#"), id, row, item });
+            }
+        }
+        Ok(())
+    }
+
+    fn id(&self, written: &str) -> Result<Value, StoreError> {
+        self.plan.head.layout.id_of(written)
+    }
+
+    /// Tells that a record is new, as far as that is kept.
+    fn begins(&mut self, id: &str, row: &Row) -> Result<(), StoreError> {
+        if self.plan.keeps(row.version) && !row.is_gone {
+            let (version, key, id) = (row.version, self.key.clone(), self.id(id)?);
+            self.told.push(Told::Inserted { version, key, id });
+        }
+        Ok(())
+    }
+
+    /// Tells what a record was before its next row, as far as that is kept.
+    fn follows(&mut self, before: &Open, next: &Open) -> Result<(), StoreError> {
+        let version = next.row.version;
+        if !self.plan.keeps(version) {
+            return Ok(());
+        }
+        if before.row.is_gone {
+            return self.begins(&next.id, &next.row);
+        }
+        let generation = self.plan.head.generation_at(next.row.epoch);
+        let record = self.plan.record_of(generation, before)?;
+        let (was, remains) = (before.row.version, !next.row.is_gone);
+        self.told.push(Told::Was { version, was, generation, record, remains });
+        Ok(())
+    }
+
+    /// Tells what a record is, unless it is gone.
+    fn close(&mut self, last: &Open) -> Result<(), StoreError> {
+        if !last.row.is_gone {
+            self.told.push(Told::Is(last.row.version, self.plan.head.layout.record(&last.item)?));
+        }
+        Ok(())
+    }
+
+    fn close_all(&mut self) -> Result<(), StoreError> {
+        while let Some(last) = self.open.pop() {
+            self.close(&last)?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes what is told, to the end, and puts the replica in its place.
+fn write(
+    shared: &Shared,
+    plan: &Plan,
+    versions: &[Version],
+    mut received: Receiver<Vec<Told>>,
+    copied: &Copied,
+) -> Result<(), RecordStoreError> {
+    let head = &plan.head;
+    let data_set = &head.data_set;
+    let mut copying = shared.engine.copy(&data_set.definition)?;
+    let mut is_whole = false;
+    while let Some(told) = received.blocking_recv() {
+        let mut records = 0;
+        for told in told {
+            records += u64::from(matches!(told, Told::Is(..)));
+            is_whole |= matches!(told, Told::End);
+            take_in(&mut copying, plan, told)?;
+        }
+        copied.records.fetch_add(records, Ordering::Relaxed);
+    }
+    if !is_whole {
+        let reason = "the table was not read to its end".to_owned();
+        return Err(RecordStoreError::Unavailable { doing: format!("copy {}", data_set.definition.name), reason });
+    }
+    for version in versions {
+        let number = version.state.version;
+        if (data_set.changes_from..=data_set.version).contains(&number) {
+            copying.version(number, version.at, version.changes)?;
+            copying.epoch(number, version.epoch)?;
+        }
+    }
+    for (generation, layout) in &plan.layouts {
+        copying.generation(*generation, layout.definition())?;
+    }
+    copying.generation(data_set.generation, &data_set.definition)?;
+    crash_point("replica-copied");
+    copying.finish(&Next { data_set: (**data_set).clone(), epoch: head.epochs.visible(), at: None })
+}
+
+fn take_in(copying: &mut Copying, plan: &Plan, told: Told) -> Result<(), RecordStoreError> {
+    match told {
+        Told::Is(since, record) => copying.record(since, &record),
+        Told::Inserted { version, key, id } => copying.inserted(version, &key, &id),
+        Told::Was { version, was, generation, record, remains } => {
+            let definition = plan.layout(generation).map_err(|error| failed("copy", "records", error))?.definition();
+            let text = |place: usize| record.values.get(place).cloned().unwrap_or(Value::Null);
+            let (key, id) = (text(definition.key).to_string(), text(definition.record_id));
+            let is_held = version > plan.head.data_set.held_from && generation == plan.head.data_set.generation;
+            let retired = Retired { version, was, generation, record: &record, remains, is_held };
+            copying.retired(&key, &id, &retired)
+        }
+        Told::Epoch(version, epoch) => copying.epoch(version, epoch),
+        Told::End => Ok(()),
+    }
+}

@@ -1,0 +1,279 @@
+//! Bringing replicas from version to version. It runs on the thread that follows.
+
+use std::{collections::HashMap, sync::Arc};
+
+use super::{
+    Shared, copy, failed,
+    lists::{self, Listed, Version},
+    manifest::{self, Manifest},
+    row::Layout,
+};
+use crate::{
+    dataset::Record,
+    failpoint::crash_point,
+    store::{
+        StoreError,
+        dynamodb::{BATCH_READS_MAX, fetch, schema},
+        records::{RecordStoreError, past::Kind},
+        sqlite::records::replica::{Follow, Next, Position},
+    },
+};
+
+/// Versions that are read at a time.
+const VERSIONS_AT_A_TIME: u64 = 100;
+/// Changes that are read at a time: what follows them is not in memory yet.
+const CHANGES_AT_A_TIME: usize = BATCH_READS_MAX * 8;
+
+/// Hears of all data sets, and brings each replica to what was heard. One that cannot follow does not keep the others from it:
+/// the first trouble is told in the end.
+pub(super) async fn refresh(shared: &Arc<Shared>) -> Result<(), RecordStoreError> {
+    let asked_us = shared.clock.monotonic_us();
+    let all = manifest::all(&shared.dynamo).await.map_err(|error| failed("read", "the list of data sets", error))?;
+    let mut troubles = Vec::new();
+    let mut present = Vec::new();
+    for (name, manifest) in all {
+        match manifest {
+            Ok(manifest) => shared.nodes.hear(table(shared, &name), manifest, asked_us),
+            Err(error) => troubles.push(failed("read", &name, error)),
+        }
+        present.push(name);
+    }
+    for name in shared.nodes.names().into_iter().filter(|name| !present.contains(name)) {
+        // One that came to be since the list was read is not forgotten.
+        match manifest::of(&shared.dynamo, &name).await {
+            Ok(None) => troubles.extend(forget(shared, &name).await.err()),
+            Ok(Some(_)) => {}
+            Err(error) => troubles.push(failed("read", &name, error)),
+        }
+    }
+    shared.nodes.heard_at(asked_us);
+    for name in shared.nodes.names() {
+        if let Err(error) = follow(shared, &name).await {
+            let reason = error.to_string();
+            if shared.nodes.trouble(&name).as_ref() != Some(&reason) {
+                tracing::warn!(data_set = name, reason, "this node's copy of the records cannot follow");
+            }
+            shared.nodes.note_trouble(&name, Some(reason));
+            troubles.push(error);
+        }
+    }
+    troubles.into_iter().next().map_or(Ok(()), Err)
+}
+
+pub(super) fn table(shared: &Shared, name: &str) -> String {
+    shared.dynamo.table(&schema::records_table(name))
+}
+
+/// Forgets a data set that is there no more, and takes its replica away.
+pub(super) async fn forget(shared: &Arc<Shared>, name: &str) -> Result<(), RecordStoreError> {
+    shared.nodes.forget(name);
+    let (shared, name) = (Arc::clone(shared), name.to_owned());
+    blocking(move || shared.engine.drop_replica(&name)).await
+}
+
+/// Does what blocks beside the thread that follows.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, RecordStoreError> + Send + 'static,
+) -> Result<T, RecordStoreError> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
+        Err(RecordStoreError::Unavailable { doing: "follow the records".to_owned(), reason: error.to_string() })
+    })
+}
+
+/// Brings a replica to what was heard of its data set, or begins to make it.
+pub(super) async fn follow(shared: &Arc<Shared>, name: &str) -> Result<(), RecordStoreError> {
+    let turn = shared.nodes.turn(name);
+    let _turn = turn.lock().await;
+    let Some(mut head) = shared.nodes.head(name) else { return Ok(()) };
+    let mut position = match position(shared, name).await {
+        Ok(position) => position,
+        Err(error @ RecordStoreError::WrongRole { .. }) => return Err(error),
+        // An import of this machine holds it: what that leaves is looked at then.
+        Err(RecordStoreError::ImportRunning { .. }) => return Ok(()),
+        Err(error @ RecordStoreError::Corrupt { .. }) => {
+            shared.nodes.distrust(name, &error.to_string());
+            None
+        }
+        Err(error) => return Err(error),
+    };
+    if position.as_ref().is_some_and(|position| position.epoch > head.epochs.visible()) {
+        // It may be this node that has not heard of the latest import.
+        let read = manifest::of(&shared.dynamo, name).await.map_err(|error| failed("read", name, error))?;
+        let Some(read) = read else { return Ok(()) };
+        shared.nodes.hear(table(shared, name), read.clone(), shared.clock.monotonic_us());
+        head = read;
+    }
+    loop {
+        let Some(found) = position.filter(|found| goes_on(found, &head) && !shared.nodes.is_distrusted(name)) else {
+            copy::begin(shared, name);
+            return Ok(());
+        };
+        if is_at(&found, &head) {
+            shared.nodes.show(&found.data_set, head.epochs.clone(), Arc::clone(&head.layout));
+            return Ok(());
+        }
+        position = match advance(shared, &found, &head).await {
+            Ok(()) => self::position(shared, name).await?,
+            Err(RecordStoreError::ImportRunning { .. }) => return Ok(()),
+            Err(error @ RecordStoreError::Corrupt { .. }) => {
+                shared.nodes.distrust(name, &error.to_string());
+                None
+            }
+            Err(error) => return Err(error),
+        };
+    }
+}
+
+async fn position(shared: &Arc<Shared>, name: &str) -> Result<Option<Position>, RecordStoreError> {
+    let (shared, name) = (Arc::clone(shared), name.to_owned());
+    blocking(move || shared.engine.position(&name)).await
+}
+
+/// Whether a replica can be brought to a state by the changes that are kept.
+fn goes_on(found: &Position, head: &Manifest) -> bool {
+    let (here, there) = (&found.data_set, &head.data_set);
+    here.instance == there.instance
+        && (there.changes_from..=there.version).contains(&here.version)
+        && found.epoch >= head.born
+        && found.epoch <= head.epochs.visible()
+}
+
+/// Whether a replica is at a state.
+fn is_at(found: &Position, head: &Manifest) -> bool {
+    found.epoch == head.epochs.visible() && found.data_set.standing == head.data_set.standing
+}
+
+/// Brings a replica one version further, or several, or to what is new of the version that it is at.
+async fn advance(shared: &Arc<Shared>, found: &Position, head: &Manifest) -> Result<(), RecordStoreError> {
+    let name = &head.data_set.definition.name;
+    let failed = |error: StoreError| failed("follow", name, error);
+    let (from, to) = (found.data_set.version, head.data_set.version);
+    if from == to {
+        let next = Next { data_set: (*head.data_set).clone(), epoch: head.epochs.visible(), at: None };
+        return apply(shared, next, head, None).await;
+    }
+    let last = to.min(from.saturating_add(VERSIONS_AT_A_TIME));
+    let versions = lists::versions_between(&shared.dynamo, name, from + 1, last).await.map_err(failed)?;
+    let generations = match versions.iter().all(|version| version.state.generation == head.data_set.generation) {
+        true => Vec::new(),
+        false => lists::generations(&shared.dynamo, name).await.map_err(failed)?,
+    };
+    for (expected, version) in (from + 1..=last).zip(versions.iter().map(Some).chain(std::iter::repeat(None))) {
+        let Some(version) = version.filter(|version| version.state.version == expected) else {
+            let reason = format!("version {expected} is missing among the changes");
+            return Err(RecordStoreError::Corrupt { name: name.clone(), reason });
+        };
+        let is_last = expected == to;
+        let layout = layout_of(version, head, &generations)?;
+        let data_set = match is_last {
+            true => (*head.data_set).clone(),
+            false => version.state.clone().with(Arc::clone(layout.definition()), None),
+        };
+        // What was imported since without changing anything is told by the state itself.
+        let epoch = if is_last { head.epochs.visible() } else { version.epoch };
+        let next = Next { data_set, epoch, at: Some(version.at) };
+        apply(shared, next, head, Some((version, &layout))).await?;
+        crash_point("replica-followed");
+        let shown = position(shared, name).await?;
+        if let Some(shown) = shown {
+            shared.nodes.show(&shown.data_set, head.epochs.at(epoch), layout);
+        }
+    }
+    Ok(())
+}
+
+/// How records lay in the table at a version.
+fn layout_of(
+    version: &Version,
+    head: &Manifest,
+    generations: &[(u64, Arc<Layout>)],
+) -> Result<Arc<Layout>, RecordStoreError> {
+    let generation = version.state.generation;
+    if generation == head.data_set.generation {
+        return Ok(Arc::clone(&head.layout));
+    }
+    let found = generations.iter().find(|(number, _)| *number == generation);
+    found.map(|(_, layout)| Arc::clone(layout)).ok_or_else(|| RecordStoreError::Corrupt {
+        name: head.data_set.definition.name.clone(),
+        reason: format!("the columns of generation {generation} are missing among the changes"),
+    })
+}
+
+/// Brings a replica to a state: with the changes of a version, if it is a new one.
+async fn apply(
+    shared: &Arc<Shared>,
+    next: Next,
+    head: &Manifest,
+    version: Option<(&Version, &Arc<Layout>)>,
+) -> Result<(), RecordStoreError> {
+    let name = head.data_set.definition.name.clone();
+    let engine = Arc::clone(shared);
+    let mut follow = blocking(move || engine.engine.follow(next)).await?;
+    if let Some((version, layout)) = version {
+        let listed = lists::list_of(&shared.dynamo, &name, version.epoch).await;
+        let (listed, _) = listed.map_err(|error| failed("follow", &name, error))?;
+        for some in listed.chunks(CHANGES_AT_A_TIME) {
+            let some: Vec<(Listed, Option<Record>)> = read(shared, &name, some, version.epoch, layout).await?;
+            let layout = Arc::clone(layout);
+            follow = blocking(move || take_in(follow, &layout, &some)).await?;
+        }
+        crash_point("replica-following");
+    }
+    blocking(move || follow.commit()).await
+}
+
+/// The changes with the records that they left.
+async fn read(
+    shared: &Shared,
+    name: &str,
+    some: &[Listed],
+    epoch: u64,
+    layout: &Layout,
+) -> Result<Vec<(Listed, Option<Record>)>, RecordStoreError> {
+    let failed = |error: StoreError| failed("follow", name, error);
+    let left = some.iter().filter(|listed| listed.kind != Kind::Removed);
+    let keys = left.map(|listed| layout.key_of(&listed.key, &listed.id, epoch)).collect();
+    let items = fetch::get_all(&shared.dynamo, &table(shared, name), keys).await.map_err(failed)?;
+    let mut records: HashMap<(String, String), Record> = HashMap::with_capacity(items.len());
+    for item in &items {
+        let (id, _) = layout.place(item).map_err(failed)?;
+        let record = layout.record(item).map_err(failed)?;
+        let key = record.values.get(layout.definition().key).map(ToString::to_string).unwrap_or_default();
+        records.insert((key, id.to_owned()), record);
+    }
+    let with = |listed: &Listed| {
+        let record = records.remove(&(listed.key.clone(), listed.id.clone()));
+        match (listed.kind, record) {
+            (Kind::Removed, _) => Ok((listed.clone(), None)),
+            (_, Some(record)) => Ok((listed.clone(), Some(record))),
+            (_, None) => Err(RecordStoreError::Unavailable {
+                doing: format!("follow {name}"),
+                reason: "a record that was changed is not there: it has been changed again meanwhile".to_owned(),
+            }),
+        }
+    };
+    some.iter().map(with).collect()
+}
+
+fn take_in(mut follow: Follow, layout: &Layout, some: &[(Listed, Option<Record>)]) -> Result<Follow, RecordStoreError> {
+    for (listed, record) in some {
+        let id = layout.id_of(&listed.id).map_err(|error| failed("follow", &layout.definition().name, error))?;
+        follow.change(listed.kind, &listed.key, &id, record.as_ref())?;
+    }
+    Ok(follow)
+}
+
+/// Waits until questions are answered at what was heard of a data set, or tells why they cannot be.
+pub(super) async fn caught_up(shared: &Arc<Shared>, name: &str) -> Result<(), RecordStoreError> {
+    loop {
+        let changed = shared.nodes.changed.notified();
+        tokio::pin!(changed);
+        changed.as_mut().enable();
+        follow(shared, name).await?;
+        match shared.nodes.ready(name) {
+            Some(Err(RecordStoreError::Copying { .. })) => changed.await,
+            Some(outcome) => return outcome,
+            None => return Err(RecordStoreError::UnknownDataSet { name: name.to_owned() }),
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! The table `changes`: what each import wrote, when versions came to be, and what columns they had.
+//!
+//! | partition key | sort key | item |
+//! |---|---|---|
+//! | `<data set>#<epoch>` | a number | a part of the list of what the import of that epoch wrote, packed |
+//! | `<data set>#versions` | the version | its epoch, its moment, how many changes it has, the data set's state |
+//! | `<data set>#generations` | the generation | the definition that it began with, and since when its columns are published |
+//!
+//! A part of a list is written before what it names: whatever an import that died has left is found by its list. Lists count
+//! when their epoch does.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{row::Layout, write::Target};
+use crate::{
+    dataset::Definition,
+    store::{
+        StoreError,
+        dynamodb::{
+            Dynamo, fetch,
+            item::{Item, binary, damaged, get_binary, get_moment, get_number, get_text, item, moment, number, text},
+            schema,
+        },
+        records::{past::Kind, state::DataSetState},
+    },
+};
+
+const PARTITION: &str = "k";
+const SORT: &str = "r";
+/// Digits of a number in a sort key.
+const DIGITS: usize = 20;
+const PACKING_LEVEL: i32 = 3;
+/// A part of a list unpacked, bytes at most.
+const PART_BYTES_MAX: usize = 16 << 20;
+
+/// The table, for whoever writes it.
+pub(super) fn target(dynamo: &Dynamo) -> Target {
+    Target { table: dynamo.table(schema::CHANGES), key: PARTITION.to_owned(), id: SORT.to_owned() }
+}
+
+/// What an import wrote of a record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Listed {
+    /// A letter of its kind.
+    #[serde(rename = "c", with = "letter")]
+    pub(super) kind: Kind,
+    #[serde(rename = "k")]
+    pub(super) key: String,
+    /// The record id, as it is written.
+    #[serde(rename = "i")]
+    pub(super) id: String,
+    /// The epoch of the row that is replaced or removed.
+    #[serde(rename = "w", default, skip_serializing_if = "Option::is_none")]
+    pub(super) was: Option<u64>,
+}
+
+mod letter {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    use crate::store::records::past::Kind;
+
+    fn of(kind: Kind) -> &'static str {
+        match kind {
+            Kind::Inserted => "i",
+            Kind::Updated => "u",
+            Kind::Removed => "r",
+        }
+    }
+
+    pub(super) fn serialize<S: Serializer>(kind: &Kind, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(of(*kind))
+    }
+
+    pub(super) fn deserialize<'d, D: Deserializer<'d>>(deserializer: D) -> Result<Kind, D::Error> {
+        let letter = String::deserialize(deserializer)?;
+        let kind = Kind::ALL.into_iter().find(|kind| of(*kind) == letter);
+        kind.ok_or_else(|| D::Error::custom("there is no such change"))
+    }
+}
+
+fn list_partition(data_set: &str, epoch: u64) -> String {
+    format!("{data_set}#{epoch}")
+}
+
+/// The item of a part of a list.
+pub(super) fn part(data_set: &str, epoch: u64, number: u64, listed: &[Listed]) -> Result<Item, StoreError> {
+    let unwritable = |error: &dyn std::fmt::Display| StoreError::Unavailable(format!("a list of changes: {error}"));
+    let text_of = serde_json::to_vec(listed).map_err(|error| unwritable(&error))?;
+    let packed = zstd::bulk::compress(&text_of, PACKING_LEVEL).map_err(|error| unwritable(&error))?;
+    Ok(item([
+        (PARTITION, text(list_partition(data_set, epoch))),
+        (SORT, text(digits(number))),
+        ("list", binary(&packed)),
+    ]))
+}
+
+/// What the import of an epoch listed, and the keys of the items that say so.
+pub(super) async fn list_of(
+    dynamo: &Dynamo,
+    data_set: &str,
+    epoch: u64,
+) -> Result<(Vec<Listed>, Vec<(String, String)>), StoreError> {
+    let (mut all, mut keys) = (Vec::new(), Vec::new());
+    for item in all_items(dynamo, list_partition(data_set, epoch)).await? {
+        let packed = get_binary(&item, "list")?;
+        let text = zstd::bulk::decompress(packed, PART_BYTES_MAX).map_err(|error| damaged("list", error))?;
+        let listed: Vec<Listed> = serde_json::from_slice(&text).map_err(|error| damaged("list", error))?;
+        all.extend(listed);
+        keys.push((get_text(&item, PARTITION)?.to_owned(), get_text(&item, SORT)?.to_owned()));
+    }
+    Ok((all, keys))
+}
+
+fn versions_partition(data_set: &str) -> String {
+    format!("{data_set}#versions")
+}
+
+fn generations_partition(data_set: &str) -> String {
+    format!("{data_set}#generations")
+}
+
+/// The keys of a version's item.
+pub(super) fn version_key(data_set: &str, version: u64) -> (String, String) {
+    (versions_partition(data_set), digits(version))
+}
+
+/// The keys of a generation's item.
+pub(super) fn generation_key(data_set: &str, generation: u64) -> (String, String) {
+    (generations_partition(data_set), digits(generation))
+}
+
+/// A version that came to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Version {
+    pub(super) epoch: u64,
+    pub(super) at: Timestamp,
+    /// How many changes of it are kept.
+    pub(super) changes: u64,
+    /// The data set as it was then.
+    pub(super) state: DataSetState,
+}
+
+impl Version {
+    pub(super) fn item(&self, data_set: &str) -> Result<Item, serde_json::Error> {
+        Ok(item([
+            (PARTITION, text(versions_partition(data_set))),
+            (SORT, text(digits(self.state.version))),
+            ("epoch", number(self.epoch)),
+            ("at", moment(self.at)),
+            ("changes", number(self.changes)),
+            ("state", text(serde_json::to_string(&self.state)?)),
+        ]))
+    }
+
+    fn read(item: &Item) -> Result<Self, StoreError> {
+        Ok(Self {
+            epoch: get_number(item, "epoch")?,
+            at: get_moment(item, "at")?,
+            changes: get_number(item, "changes")?,
+            state: serde_json::from_str(get_text(item, "state")?).map_err(|error| damaged("state", error))?,
+        })
+    }
+}
+
+/// The item of a generation of columns.
+pub(super) fn generation(data_set: &str, number: u64, layout: &Layout) -> Result<Item, serde_json::Error> {
+    Ok(item([
+        (PARTITION, text(generations_partition(data_set))),
+        (SORT, text(digits(number))),
+        ("definition", text(serde_json::to_string(&**layout.definition())?)),
+        ("since", text(layout.since_text())),
+    ]))
+}
+
+fn digits(number: u64) -> String {
+    format!("{number:0DIGITS$}")
+}
+
+/// All versions that are known, in order.
+pub(super) async fn versions(dynamo: &Dynamo, data_set: &str) -> Result<Vec<Version>, StoreError> {
+    all_items(dynamo, versions_partition(data_set)).await?.iter().map(Version::read).collect()
+}
+
+/// The versions from one on up to another, in order.
+pub(super) async fn versions_between(
+    dynamo: &Dynamo,
+    data_set: &str,
+    from: u64,
+    to: u64,
+) -> Result<Vec<Version>, StoreError> {
+    let request = items_of(dynamo, versions_partition(data_set))
+        .key_condition_expression("#k = :k AND #r BETWEEN :from AND :to")
+        .expression_attribute_names("#r", SORT)
+        .expression_attribute_values(":from", text(digits(from)))
+        .expression_attribute_values(":to", text(digits(to)));
+    let items = fetch::query(&dynamo.table(schema::CHANGES), request, usize::MAX).await?;
+    items.iter().map(Version::read).collect()
+}
+
+/// The generations of columns that are known, in order.
+pub(super) async fn generations(dynamo: &Dynamo, data_set: &str) -> Result<Vec<(u64, Arc<Layout>)>, StoreError> {
+    let read = |item: &Item| {
+        let generation = get_text(item, SORT)?.parse().map_err(|error| damaged(SORT, error))?;
+        let definition: Definition =
+            serde_json::from_str(get_text(item, "definition")?).map_err(|error| damaged("definition", error))?;
+        Ok((generation, Arc::new(Layout::read(definition.into(), get_text(item, "since")?)?)))
+    };
+    all_items(dynamo, generations_partition(data_set)).await?.iter().map(read).collect()
+}
+
+async fn all_items(dynamo: &Dynamo, partition: String) -> Result<Vec<Item>, StoreError> {
+    let request = items_of(dynamo, partition).key_condition_expression("#k = :k");
+    fetch::query(&dynamo.table(schema::CHANGES), request, usize::MAX).await
+}
+
+fn items_of(dynamo: &Dynamo, partition: String) -> aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder {
+    let request = dynamo.client().query().table_name(dynamo.table(schema::CHANGES)).consistent_read(true);
+    request.expression_attribute_names("#k", PARTITION).expression_attribute_values(":k", text(partition))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_is_read_as_it_was_written() {
+        let listed = [
+            Listed { kind: Kind::Inserted, key: "k#1".to_owned(), id: "2".to_owned(), was: None },
+            Listed { kind: Kind::Removed, key: "k".to_owned(), id: String::new(), was: Some(9) },
+        ];
+        let item = part("things", 3, 0, &listed).unwrap();
+        let text = zstd::bulk::decompress(get_binary(&item, "list").unwrap(), PART_BYTES_MAX).unwrap();
+        assert_eq!(serde_json::from_slice::<Vec<Listed>>(&text).unwrap(), listed);
+    }
+}

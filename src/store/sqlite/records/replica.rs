@@ -1,0 +1,575 @@
+//! A file that is a copy of a data set whose truth is elsewhere. It is what the file of an embedded server is, and says in two
+//! tables of its own what it is a copy of:
+//!
+//! - `replica`: the epoch of the truth that it has arrived at;
+//! - `epochs`: the epoch that each version was written under, of those that anything kept was written by.
+//!
+//! Guarantees: it goes from one version to the next in one transaction; a copy under way is in a file of another name and takes
+//! the place of this one as a whole; a file that holds a truth of its own is never taken for a copy, nor a copy for the truth.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{Arc, PoisonError},
+};
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
+
+use super::{
+    Shared, SqliteRecordStore, erasure, figures,
+    file::{load, open, unavailable, write_state},
+    import::OpenImport,
+    is_busy, naming,
+    past::{self, Retiring},
+    render,
+    schema::{self, Stored},
+    table::{self, ROW_OF_ID, Statements},
+    work::Work,
+};
+use crate::{
+    dataset::{Definition, Record, Value},
+    private,
+    store::records::{
+        DataSet, ImportOrder, ImportSession, RecordStoreError,
+        outcome::{Columns, Counts},
+        past::Kind,
+        rules,
+    },
+};
+
+const CREATE: &str =
+    "CREATE TABLE IF NOT EXISTS replica (one INTEGER PRIMARY KEY CHECK (one = 1), epoch INTEGER NOT NULL) STRICT;
+    CREATE TABLE IF NOT EXISTS epochs (version INTEGER PRIMARY KEY, epoch INTEGER NOT NULL) STRICT";
+/// The page cache while a copy is made, KiB.
+const COPYING_CACHE_KIB: i64 = 16 * 1024;
+/// What the name of a copy under way has in it.
+const COPYING: &str = ".db-copying-";
+
+/// What the files of a store are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum FileRole {
+    /// The records themselves.
+    #[default]
+    Truth,
+    /// Copies of records that are kept elsewhere.
+    Replica,
+}
+
+/// Writes down the epoch that a replica is at, and the version that it made, if it made one. Within the transaction that
+/// brings it there.
+pub(super) fn mark(connection: &Connection, epoch: u64, version: Option<u64>) -> rusqlite::Result<()> {
+    connection.execute_batch(CREATE)?;
+    connection.execute("INSERT OR REPLACE INTO replica VALUES (1, ?1)", [epoch.cast_signed()])?;
+    match version {
+        Some(version) => note_epoch(connection, version, epoch),
+        None => Ok(()),
+    }
+}
+
+fn note_epoch(connection: &Connection, version: u64, epoch: u64) -> rusqlite::Result<()> {
+    let pair = (version.cast_signed(), epoch.cast_signed());
+    connection.prepare_cached("INSERT OR REPLACE INTO epochs VALUES (?1, ?2)")?.execute(pair).map(drop)
+}
+
+/// The epoch that a version was written under.
+pub(super) fn epoch_of(connection: &Connection, version: u64) -> rusqlite::Result<u64> {
+    let mut statement = connection.prepare_cached("SELECT epoch FROM epochs WHERE version = ?1")?;
+    statement.query_row([version.cast_signed()], |row| schema::count(row, 0))
+}
+
+/// The epoch that a replica is at; none where the file is no replica.
+fn epoch(connection: &Connection) -> rusqlite::Result<Option<u64>> {
+    let made = connection.query_row("SELECT count(*) FROM sqlite_schema WHERE name = 'replica'", [], |row| row.get(0));
+    if made == Ok(0_i64) {
+        return Ok(None);
+    }
+    connection.query_row("SELECT epoch FROM replica", [], |row| schema::count(row, 0)).optional()
+}
+
+/// Checks that a file that holds a data set is what the store's files are.
+pub(super) fn check_role(connection: &Connection, path: &Path, role: FileRole) -> Result<(), RecordStoreError> {
+    let found = epoch(connection).map_err(|error| unavailable("read", path, &error))?;
+    let wrong = |reason: &str| RecordStoreError::WrongRole { path: path.to_owned(), reason: reason.to_owned() };
+    match (role, found) {
+        (FileRole::Truth, Some(_)) => Err(wrong(
+            "it is a node's copy of a data set that DynamoDB keeps. Serve it with backend = \"aws\", or move the file away: \
+             nothing is lost with it",
+        )),
+        (FileRole::Replica, None) => Err(wrong(
+            "it holds records of its own, of a server with backend = \"sqlite\". Move it away, or give this server another \
+             data directory: it would be replaced by a copy of what DynamoDB keeps",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses to touch a file that holds a truth of its own. One that cannot be read at all is none that anybody could serve.
+fn refuse_truth(path: &Path) -> Result<(), RecordStoreError> {
+    let holds = |connection: &Connection| {
+        connection.query_row("SELECT count(*) FROM sqlite_schema WHERE name = 'state'", [], |row| row.get::<_, i64>(0))
+    };
+    match open(path, OpenFlags::SQLITE_OPEN_READ_WRITE) {
+        Ok(connection) if holds(&connection).is_ok_and(|found| found > 0) => {
+            check_role(&connection, path, FileRole::Replica)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The next state of a data set, as the truth tells it.
+#[derive(Debug, Clone)]
+pub(in crate::store) struct Next {
+    /// The data set as it is then.
+    pub(in crate::store) data_set: DataSet,
+    /// The epoch that it was written under.
+    pub(in crate::store) epoch: u64,
+    /// When its version came to be; none where it is the version that there is already.
+    pub(in crate::store) at: Option<Timestamp>,
+}
+
+/// Where a replica is.
+#[derive(Debug, Clone)]
+pub(in crate::store) struct Position {
+    pub(in crate::store) data_set: Arc<DataSet>,
+    pub(in crate::store) epoch: u64,
+}
+
+impl SqliteRecordStore {
+    /// Looks at a replica again, which another process may have brought further. Nothing where there is none.
+    pub(in crate::store) fn position(&self, name: &str) -> Result<Option<Position>, RecordStoreError> {
+        let path = self.shared.path(name)?;
+        if !path.exists() {
+            self.shared.served.write().unwrap_or_else(PoisonError::into_inner).remove(name);
+            return Ok(None);
+        }
+        self.shared.imported(name, &path)?;
+        let Ok(served) = self.shared.find(name) else { return Ok(None) };
+        let control = served.control.lock().unwrap_or_else(PoisonError::into_inner);
+        let epoch = epoch(&control.connection).map_err(|error| unavailable("read", &path, &error))?;
+        let data_set = served.current();
+        Ok(epoch.map(|epoch| Position { data_set, epoch }))
+    }
+
+    /// Bytes that a replica takes on the disk.
+    pub(in crate::store) fn file_bytes(&self, name: &str) -> u64 {
+        let Ok(path) = self.shared.path(name) else { return 0 };
+        let bytes = |suffix| fs::metadata(naming::beside(&path, suffix)).map_or(0, |file| file.len());
+        bytes("") + bytes("-wal")
+    }
+
+    /// Takes a replica away. Nothing is lost with it.
+    pub(in crate::store) fn drop_replica(&self, name: &str) -> Result<(), RecordStoreError> {
+        let path = self.shared.path(name)?;
+        refuse_truth(&path)?;
+        naming::remove_file(&self.shared, name, &path)
+    }
+
+    /// Removes what copies left that did not come to their end.
+    pub(in crate::store) fn remove_unfinished_copies(&self) -> Result<(), RecordStoreError> {
+        let directory = &self.shared.settings.directory;
+        let failed = |error: io::Error| naming::at(directory, "tidy", &error);
+        for entry in fs::read_dir(directory).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            if entry.file_name().to_string_lossy().contains(COPYING) {
+                fs::remove_file(entry.path()).map_err(failed)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Begins to bring a replica to its next state.
+    pub(in crate::store) fn follow(&self, next: Next) -> Result<Follow, RecordStoreError> {
+        Follow::begin(Arc::clone(&self.shared), next)
+    }
+
+    /// Begins to make a replica.
+    pub(in crate::store) fn copy(&self, definition: &Arc<Definition>) -> Result<Copying, RecordStoreError> {
+        Copying::begin(Arc::clone(&self.shared), definition)
+    }
+
+    /// Begins an import that compares with a replica, and becomes visible in it when the truth has it.
+    pub(in crate::store) fn import_into_replica(
+        &self,
+        order: ImportOrder,
+        epoch: u64,
+    ) -> Result<ReplicaImport, RecordStoreError> {
+        Ok(ReplicaImport(OpenImport::begin(Arc::clone(&self.shared), order, Some(epoch))?))
+    }
+}
+
+/// An import into a replica.
+pub(in crate::store) struct ReplicaImport(OpenImport);
+
+impl ReplicaImport {
+    pub(in crate::store) fn columns(&self) -> Columns {
+        self.0.columns()
+    }
+
+    /// When the version came to be that was prepared, if it is a new one.
+    pub(in crate::store) fn moment(&self) -> Option<Timestamp> {
+        self.0.moment()
+    }
+
+    /// Does all but to commit. The data set as it will be.
+    pub(in crate::store) fn prepare(&mut self) -> Result<DataSet, RecordStoreError> {
+        self.0.prepare()
+    }
+
+    /// What is done but not committed.
+    pub(in crate::store) fn work(&self) -> Work<'_> {
+        self.0.work()
+    }
+
+    /// Commits what was prepared.
+    pub(in crate::store) fn commit(self) -> Result<(), RecordStoreError> {
+        self.0.commit_prepared()
+    }
+
+    /// What rows are handed to.
+    pub(in crate::store) fn session(&mut self) -> &mut dyn ImportSession {
+        &mut self.0
+    }
+}
+
+/// A replica on its way to its next state: one transaction.
+pub(in crate::store) struct Follow {
+    shared: Arc<Shared>,
+    path: PathBuf,
+    connection: Connection,
+    next: Next,
+    is_version: bool,
+    columns: Columns,
+    statements: Statements,
+    counts: Counts,
+    values: Vec<u8>,
+}
+
+impl Follow {
+    fn begin(shared: Arc<Shared>, next: Next) -> Result<Self, RecordStoreError> {
+        let name = &next.data_set.definition.name;
+        let path = shared.path(name)?;
+        let failed = |error: rusqlite::Error| match is_busy(&error) {
+            true => RecordStoreError::ImportRunning { name: name.clone() },
+            false => unavailable("follow", &path, &error),
+        };
+        let connection = open(&path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
+        let begun = table::use_log(&connection)
+            // What a failing machine takes back is brought forth again.
+            .and_then(|()| connection.pragma_update(None, "synchronous", "NORMAL"))
+            .and_then(|()| connection.execute_batch("BEGIN IMMEDIATE"));
+        begun.map_err(failed)?;
+        let torn = |reason: &str| torn(name, reason);
+        let before = load(&connection, name)?.ok_or_else(|| torn("it has no state"))?;
+        check_role(&connection, &path, FileRole::Replica)?;
+        let (was, now) = (&before.definition, &next.data_set.definition);
+        let is_version = before.version != next.data_set.version;
+        if before.instance != next.data_set.instance || is_version && before.version + 1 != next.data_set.version {
+            return Err(torn("it is not of the version before"));
+        }
+        let columns = match rules::same_columns(was, now) {
+            true => Columns::Same,
+            false if rules::same_identity(was, now) && is_version => Columns::Other,
+            false => return Err(torn("its columns are not those of the version before")),
+        };
+        let shaped = match columns {
+            Columns::Other => table::rewrite(&connection, was, now).and_then(|()| erasure::withdraw(&connection, now)),
+            _ => Ok(()),
+        };
+        shaped.and_then(|()| table::fit_indexes(&connection, now)).map_err(failed)?;
+        let statements = Statements::new(now);
+        let counts = Counts::default();
+        Ok(Self {
+            path: path.clone(),
+            shared,
+            connection,
+            is_version,
+            columns,
+            statements,
+            counts,
+            next,
+            values: Vec::new(),
+        })
+    }
+
+    fn failed(&self, error: &rusqlite::Error) -> RecordStoreError {
+        unavailable("follow", &self.path, error)
+    }
+
+    fn torn(&self, reason: &str) -> RecordStoreError {
+        torn(&self.next.data_set.definition.name, reason)
+    }
+
+    /// Takes in what became of a record: its new values, unless it is removed.
+    pub(in crate::store) fn change(
+        &mut self,
+        kind: Kind,
+        key: &str,
+        id: &Value,
+        record: Option<&Record>,
+    ) -> Result<(), RecordStoreError> {
+        match self.changed(kind, key, id, record) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(self.torn(&format!("it does not have what the next version changes ({})", kind.name()))),
+            Err(error) => Err(self.failed(&error)),
+        }
+    }
+
+    fn changed(&mut self, kind: Kind, key: &str, id: &Value, record: Option<&Record>) -> rusqlite::Result<bool> {
+        let row: Option<i64> =
+            self.connection.prepare_cached(ROW_OF_ID)?.query_row((key, Stored(id)), |row| row.get(0)).optional()?;
+        let version = self.next.data_set.version.cast_signed();
+        let retiring = Retiring {
+            version,
+            generation: self.next.data_set.generation.cast_signed(),
+            is_held: self.columns == Columns::Same,
+            remains: kind == Kind::Updated,
+        };
+        if let Some(record) = record {
+            self.values.clear();
+            render::write_values(record, &mut self.values);
+        }
+        match (kind, row, record) {
+            (Kind::Inserted, None, Some(record)) => {
+                table::run(&self.connection, &self.statements.insert, version, record, &self.values, None)?;
+                past::note_insertion(&self.connection, version, self.connection.last_insert_rowid())?;
+                self.counts.inserted += 1;
+            }
+            (Kind::Updated, Some(row), Some(record)) => {
+                past::retire(&self.connection, &self.statements, retiring, row)?;
+                table::run(&self.connection, &self.statements.update, version, record, &self.values, Some(row))?;
+                self.counts.updated += 1;
+            }
+            (Kind::Removed, Some(row), None) => {
+                past::retire(&self.connection, &self.statements, retiring, row)?;
+                self.connection.prepare_cached("DELETE FROM records WHERE \"$row\" = ?1")?.execute([row])?;
+                self.counts.removed += 1;
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// Makes the state visible.
+    pub(in crate::store) fn commit(self) -> Result<(), RecordStoreError> {
+        let result = &self.next.data_set.last_import.result;
+        let (changes, of_version) = (self.counts, (result.inserted, result.updated, result.removed));
+        if self.is_version && (changes.inserted, changes.updated, changes.removed) != of_version {
+            return Err(self.torn("the changes of the next version are not all there"));
+        }
+        self.write().map_err(|error| self.failed(&error))?;
+        if let Err(error) = erasure::finish(&self.connection) {
+            tracing::debug!(%error, path = %self.path.display(), "a replica was not written anew yet");
+        }
+        let name = self.next.data_set.definition.name.clone();
+        let Self { connection, shared, path, .. } = self;
+        drop(connection);
+        shared.imported(&name, &path)
+    }
+
+    fn write(&self) -> rusqlite::Result<()> {
+        let Self { connection, next: Next { data_set, epoch, at }, .. } = self;
+        if let Some(at) = at.filter(|_| self.is_version) {
+            past::add_version(connection, data_set, at)?;
+            past::drop_before(connection, data_set.changes_from.cast_signed())?;
+        }
+        write_state(connection, data_set)?;
+        if let Some(figures) = &data_set.figures {
+            figures::write(connection, figures)?;
+        }
+        mark(connection, *epoch, self.is_version.then_some(data_set.version))?;
+        if self.is_version {
+            table::analyze(connection)?;
+        }
+        connection.execute_batch("COMMIT")
+    }
+}
+
+/// That a replica is not what it should be: it is to be made anew.
+fn torn(name: &str, reason: &str) -> RecordStoreError {
+    RecordStoreError::Corrupt { name: name.to_owned(), reason: format!("this node's copy cannot go on: {reason}") }
+}
+
+/// What a record was.
+#[derive(Debug)]
+pub(in crate::store) struct Retired<'r> {
+    /// The version that it is not like this any more at.
+    pub(in crate::store) version: u64,
+    /// The version since which it was like this.
+    pub(in crate::store) was: u64,
+    /// The generation of columns that its values are of.
+    pub(in crate::store) generation: u64,
+    pub(in crate::store) record: &'r Record,
+    /// Whether the record goes on with other values.
+    pub(in crate::store) remains: bool,
+    /// Whether versions are held that it belongs to: its columns are those of the present.
+    pub(in crate::store) is_held: bool,
+}
+
+/// A replica in the making.
+pub(in crate::store) struct Copying {
+    shared: Arc<Shared>,
+    name: String,
+    path: PathBuf,
+    connection: Connection,
+    definition: Arc<Definition>,
+    statements: Statements,
+    retire: String,
+    values: Vec<u8>,
+    records: u64,
+}
+
+impl Copying {
+    fn begin(shared: Arc<Shared>, definition: &Arc<Definition>) -> Result<Self, RecordStoreError> {
+        let name = definition.name.clone();
+        let path = shared.path(&name)?.with_file_name(format!("{name}{COPYING}{}", uuid::Uuid::now_v7().simple()));
+        private::file_or_new(&path).map_err(|error| super::not_private(&path, &error))?;
+        let failed = |error: rusqlite::Error| unavailable("copy records into", &path, &error);
+        let connection = open(&path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
+        // Nobody reads it before it is whole; one that a crash has left is not gone on with.
+        let begun = super::import::begin_empty(&connection)
+            .and_then(|()| connection.pragma_update(None, "cache_size", -COPYING_CACHE_KIB))
+            .and_then(|()| connection.pragma_update(None, "synchronous", "OFF"))
+            .and_then(|()| connection.pragma_update(None, "journal_mode", "OFF"))
+            .and_then(|()| connection.execute_batch("BEGIN EXCLUSIVE"))
+            .and_then(|()| connection.execute_batch(schema::CREATE))
+            .and_then(|()| connection.execute_batch(CREATE))
+            .and_then(|()| table::create(&connection, definition));
+        let copying = Self {
+            shared,
+            name,
+            path: path.clone(),
+            connection,
+            definition: Arc::clone(definition),
+            statements: Statements::new(definition),
+            retire: table::insert_old(definition),
+            values: Vec::new(),
+            records: 0,
+        };
+        begun.map_err(failed)?;
+        Ok(copying)
+    }
+
+    fn failed(&self, error: &rusqlite::Error) -> RecordStoreError {
+        unavailable("copy records into", &self.path, error)
+    }
+
+    /// Takes in a record, which has been like this since a version.
+    pub(in crate::store) fn record(&mut self, since: u64, record: &Record) -> Result<(), RecordStoreError> {
+        self.values.clear();
+        render::write_values(record, &mut self.values);
+        self.records += 1;
+        table::run(&self.connection, &self.statements.insert, since.cast_signed(), record, &self.values, None)
+            .map_err(|error| self.failed(&error))
+    }
+
+    /// Takes in that a record was new at a version.
+    pub(in crate::store) fn inserted(&mut self, version: u64, key: &str, id: &Value) -> Result<(), RecordStoreError> {
+        let insert = "INSERT INTO changes (version, \"$key\", \"$id\", remains) VALUES (?1, ?2, ?3, 1)";
+        let inserted = self
+            .connection
+            .prepare_cached(insert)
+            .and_then(|mut statement| statement.execute((version.cast_signed(), key, Stored(id))));
+        inserted.map(drop).map_err(|error| self.failed(&error))
+    }
+
+    /// Takes in what a record was.
+    pub(in crate::store) fn retired(
+        &mut self,
+        key: &str,
+        id: &Value,
+        retired: &Retired<'_>,
+    ) -> Result<(), RecordStoreError> {
+        self.write_retired(key, id, retired).map_err(|error| self.failed(&error))
+    }
+
+    fn write_retired(&mut self, key: &str, id: &Value, retired: &Retired<'_>) -> rusqlite::Result<()> {
+        let Retired { version, was, generation, record, remains, is_held } = *retired;
+        self.values.clear();
+        render::write_values(record, &mut self.values);
+        let insert = "INSERT INTO changes (version, \"$key\", \"$id\", was, generation, before, remains)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+        let [version, was, generation] = [version, was, generation].map(u64::cast_signed);
+        self.connection.prepare_cached(insert)?.execute((
+            version,
+            key,
+            Stored(id),
+            was,
+            generation,
+            &self.values,
+            remains,
+        ))?;
+        if is_held {
+            let change = self.connection.last_insert_rowid();
+            table::run_old(&self.connection, &self.retire, (change, was, version), record)?;
+        }
+        Ok(())
+    }
+
+    /// Takes in that a version came to be, and how many changes of it are kept.
+    pub(in crate::store) fn version(
+        &mut self,
+        version: u64,
+        at: Timestamp,
+        changes: u64,
+    ) -> Result<(), RecordStoreError> {
+        let row = (version.cast_signed(), crate::store::records::past::moment(at), changes.cast_signed());
+        let insert = "INSERT INTO versions (version, at, changes) VALUES (?1, ?2, ?3)";
+        self.connection.execute(insert, row).map(drop).map_err(|error| self.failed(&error))
+    }
+
+    /// Takes in the columns of a generation.
+    pub(in crate::store) fn generation(
+        &mut self,
+        generation: u64,
+        definition: &Definition,
+    ) -> Result<(), RecordStoreError> {
+        past::add_generation(&self.connection, generation, definition).map_err(|error| self.failed(&error))
+    }
+
+    /// Takes in the epoch that a version was written under.
+    pub(in crate::store) fn epoch(&mut self, version: u64, epoch: u64) -> Result<(), RecordStoreError> {
+        note_epoch(&self.connection, version, epoch).map_err(|error| self.failed(&error))
+    }
+
+    /// Puts the copy in its place. Refuses one that does not have the records that the data set has.
+    pub(in crate::store) fn finish(mut self, next: &Next) -> Result<(), RecordStoreError> {
+        let data_set = &next.data_set;
+        if self.records != data_set.records {
+            let (found, wanted) = (self.records, data_set.records);
+            return Err(torn(&self.name, &format!("{found} records were copied, and the data set has {wanted}")));
+        }
+        self.write(next).map_err(|error| self.failed(&error))?;
+        let path = self.shared.path(&self.name)?;
+        let failed = |error: io::Error| naming::at(&path, "put a copy in the place of", &error);
+        fs::File::open(&self.path).and_then(|file| file.sync_all()).map_err(failed)?;
+        refuse_truth(&path)?;
+        naming::remove_file(&self.shared, &self.name, &path)?;
+        fs::rename(&self.path, &path).map_err(failed)?;
+        self.shared.imported(&self.name, &path)
+    }
+
+    /// Writes what is left to be written, and closes the file: its log goes with the last connection.
+    fn write(&mut self, next: &Next) -> rusqlite::Result<()> {
+        let connection = std::mem::replace(&mut self.connection, Connection::open_in_memory()?);
+        table::fit_indexes(&connection, &self.definition)?;
+        write_state(&connection, &next.data_set)?;
+        if let Some(found) = &next.data_set.figures {
+            figures::write(&connection, found)?;
+        }
+        mark(&connection, next.epoch, None)?;
+        table::analyze(&connection)?;
+        connection.execute_batch("COMMIT")?;
+        table::use_log(&connection)?;
+        connection.close().map_err(|(_, error)| error)
+    }
+}
+
+impl Drop for Copying {
+    fn drop(&mut self) {
+        for suffix in ["", "-wal", "-shm", "-journal"] {
+            // Where it has come to its end it has another name.
+            fs::remove_file(naming::beside(&self.path, suffix)).ok();
+        }
+    }
+}

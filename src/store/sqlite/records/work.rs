@@ -1,0 +1,83 @@
+//! What an import has done that is not committed yet, in parts of bounded size: so that it can be written elsewhere first.
+
+use rusqlite::{Connection, params_from_iter, types::Value as Sql};
+
+use super::{
+    schema::{self, Stored},
+    table::{self, ROW_OF_ID},
+};
+use crate::{
+    dataset::{ColumnType, Definition, Record, Value},
+    store::records::past::Kind,
+};
+
+/// What an import does to a record.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::store) struct Done {
+    pub(in crate::store) kind: Kind,
+    pub(in crate::store) key: String,
+    pub(in crate::store) id: Value,
+    /// The version since which the record was what it is not any more.
+    pub(in crate::store) was: Option<u64>,
+}
+
+/// The transaction of an import.
+pub(in crate::store) struct Work<'s> {
+    pub(super) connection: &'s Connection,
+    pub(super) definition: &'s Definition,
+    pub(super) version: i64,
+    /// Whether the data set begins with this import: then all its records are new, and none of that is kept as a change.
+    pub(super) is_new: bool,
+    pub(super) read: &'s str,
+}
+
+impl Work<'_> {
+    /// What is done to the records that follow another one: at most so many, in the order of keys and record ids.
+    pub(in crate::store) fn after(&self, last: Option<&Done>, max: usize) -> rusqlite::Result<Vec<Done>> {
+        let (place, mut params) = match last {
+            None => ("", Vec::new()),
+            Some(done) => {
+                (" AND (\"$key\", \"$id\") > (?, ?)", vec![Sql::Text(done.key.clone()), schema::owned(&done.id)])
+            }
+        };
+        let from = match self.is_new {
+            true => "SELECT \"$key\", \"$id\", NULL, 1, 0 FROM records INDEXED BY by_key WHERE 1".to_owned(),
+            false => {
+                params.insert(0, Sql::Integer(self.version));
+                "SELECT \"$key\", \"$id\", was, remains, before IS NOT NULL FROM changes INDEXED BY changes_feed
+                    WHERE version = ?"
+                    .to_owned()
+            }
+        };
+        params.push(Sql::Integer(i64::try_from(max).unwrap_or(i64::MAX)));
+        let sql = format!("{from}{place} ORDER BY \"$key\", \"$id\" LIMIT ?");
+        let kind_of_id = self.definition.columns.get(self.definition.record_id).map(|column| column.kind);
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let rows = statement.query_map(params_from_iter(&params), |row| {
+            let kind = match (row.get(4)?, row.get(3)?) {
+                (false, _) => Kind::Inserted,
+                (true, true) => Kind::Updated,
+                (true, false) => Kind::Removed,
+            };
+            let was: Option<i64> = row.get(2)?;
+            Ok(Done {
+                kind,
+                key: row.get(0)?,
+                id: schema::value(kind_of_id.unwrap_or(ColumnType::Text), row.get_ref(1)?)?,
+                was: was.map(i64::cast_unsigned),
+            })
+        })?;
+        rows.collect()
+    }
+
+    /// The record as it will be.
+    pub(in crate::store) fn record(&self, key: &str, id: &Value) -> rusqlite::Result<Record> {
+        let row = self.connection.prepare_cached(ROW_OF_ID)?.query_row((key, Stored(id)), |row| row.get(0))?;
+        table::read_record(self.connection, self.read, self.definition, row)
+    }
+
+    /// The epoch that a version was written under, as the replica knows it.
+    pub(in crate::store) fn epoch(&self, version: u64) -> rusqlite::Result<u64> {
+        super::replica::epoch_of(self.connection, version)
+    }
+}
