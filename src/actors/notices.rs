@@ -15,7 +15,7 @@ use super::{
     ask::{Busy, Mailbox, Reply, ask},
     commit::{CommandError, Committer, Envelope},
     counting::counters,
-    invite::user_in,
+    person::user_in,
 };
 use crate::{
     domain::{

@@ -20,7 +20,7 @@ use super::{
     commit::{CommandError, Committed, Committer, Envelope},
     grants::GrantBook,
     hashing::HashingPool,
-    invite::user_in,
+    person::user_in,
     session_uses::SessionUses,
 };
 use crate::{

@@ -148,7 +148,9 @@ where
             let response = visit.finish(request.into_response(response).map_into_right_body());
             return Box::pin(ready(Ok(response)));
         }
-        request.extensions_mut().insert(Passage::new(visit.id.clone()));
+        request
+            .extensions_mut()
+            .insert(Passage::new(visit.id.clone(), Arc::clone(&visit.edge.settings.explained_below)));
         let span = tracing::info_span!("request", request_id = %visit.id);
         Box::pin(async move {
             let answer = catch_panic(async move { service.call(request).await }.instrument(span)).await;

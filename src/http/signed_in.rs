@@ -11,9 +11,9 @@ use actix_web::{
 
 use super::{
     Problem, ProblemCode,
+    conditions::Conditions,
     credentials::{self, InHeaders, NoCredential},
     routes::{self, data::out_of_reach, store_problem},
-    session::Conditions,
     state::Service,
     wire,
 };
@@ -215,6 +215,12 @@ fn origin_of(public_url: &str) -> &str {
     let after_scheme = public_url.find("://").map_or(0, |at| at + 3);
     let path = public_url.get(after_scheme..).and_then(|rest| rest.find('/'));
     path.and_then(|at| public_url.get(..after_scheme + at)).unwrap_or(public_url)
+}
+
+/// Whether a browser was told to say nothing of where a form comes from, as pages at secret addresses do: the form's token tells it then.
+pub(in crate::http) fn hides_source(request: &HttpRequest) -> bool {
+    let headers = request.headers();
+    !headers.contains_key("sec-fetch-site") && headers.get(header::ORIGIN).is_some_and(|origin| origin == "null")
 }
 
 #[cfg(test)]

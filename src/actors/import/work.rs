@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::{
     Guarded, ImportCounters, ImportDifference, ImportError, ImportSettings, Order, Phase, Summary, desk::Desk, guard,
-    rejects::Rejects, spool::Spool,
+    rejects::Rejects, spool::Spool, summary::counts,
 };
 use crate::{
     actors::{
@@ -35,8 +35,8 @@ use crate::{
     },
     failpoint::crash_point,
     store::records::{
-        AbsentColumn, Anew, ChangedValue, ImportOrder, ImportResult, ImportSession, Outlook, RecordStore,
-        RecordStoreError, RowOutcome,
+        AbsentColumn, Anew, ChangedValue, ImportOrder, ImportSession, Outlook, RecordStore, RecordStoreError,
+        RowOutcome,
     },
 };
 
@@ -561,14 +561,4 @@ pub(super) async fn blocking<T: Send + 'static>(
 ) -> Result<T, ImportError> {
     let done = tokio::task::spawn_blocking(work).await;
     done.unwrap_or_else(|error| Err(ImportError::Interrupted(error.to_string())))
-}
-
-pub(super) fn counts(result: &ImportResult) -> ImportCounts {
-    ImportCounts {
-        inserted: result.inserted,
-        updated: result.updated,
-        unchanged: result.unchanged,
-        removed: result.removed,
-        rejected: result.rejected,
-    }
 }

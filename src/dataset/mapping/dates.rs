@@ -6,7 +6,7 @@ use jiff::{
     tz::Offset,
 };
 
-use super::convert::{CellError, Reading, trim};
+use super::reading::{CellError, Reading, trim};
 use crate::dataset::{
     ValueError,
     definition::DateOrder,
@@ -328,7 +328,7 @@ fn offset_of(zone: &str) -> Option<Offset> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dataset::mapping::convert::Reading;
+    use crate::dataset::mapping::reading::Reading;
 
     fn moment(text: &str) -> Result<String, CellError> {
         timestamp(Cell::Text(text), &Reading::PLAIN).map(|moment| moment.to_string())

@@ -99,7 +99,7 @@ impl Readable {
 
     /// What is served, as far as the visitor may see what it says about itself.
     pub(super) fn served(&self, service: &Service) -> Vec<Arc<DataSet>> {
-        let mut data_sets = super::front::served(service);
+        let mut data_sets = super::served::served(service);
         data_sets.retain(|set| self.shows(&set.definition));
         data_sets
     }

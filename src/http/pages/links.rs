@@ -8,9 +8,9 @@ use zeroize::Zeroizing;
 use super::{
     flash::Flash,
     form::Form,
-    front::served,
     handed::{self, Handed},
     route::{self, answered},
+    served::served,
     sign_in::{entered, provider_label, worded},
     visit::{Anyone, Shown, Visit, put},
 };

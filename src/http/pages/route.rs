@@ -11,7 +11,6 @@ use super::{
     again,
     flash::Flash,
     form::Form,
-    language::Language,
     packed, problem,
     visit::{Refusal, Shown, Visit, Visitor, led_to},
 };
@@ -112,9 +111,4 @@ fn sign_in_path(request: &HttpRequest) -> String {
         true => format!("/sign-in?return_to={}", utf8_percent_encode(target, NON_ALPHANUMERIC)),
         false => "/sign-in".to_owned(),
     }
-}
-
-/// The reader's language, of a request whose visitor is not known.
-pub(super) fn language(request: &HttpRequest) -> Language {
-    Language::wanted(request.headers())
 }

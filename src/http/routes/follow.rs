@@ -22,12 +22,10 @@ use crate::{
     http::{
         Problem, ProblemCode,
         session::{Admin, OfEvents},
-        state::Service,
+        state::{FOLLOWERS_MAX, Service},
     },
 };
 
-/// Those who follow the log of one server at most.
-pub(in crate::http) const FOLLOWERS_MAX: usize = 16;
 /// Time between two looks for what has come.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 /// Looks without anything new after which an empty line is sent, and credentials are checked again.

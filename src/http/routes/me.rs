@@ -25,7 +25,7 @@ use super::{
     users::existing,
 };
 use crate::{
-    actors::{account::AccountCommand, invite::user_in},
+    actors::{account::AccountCommand, person::user_in},
     domain::{
         notice::ChosenNotices,
         sign_in::SessionEnd,

@@ -13,7 +13,7 @@ use super::{RETRY_AFTER_S, store_problem};
 use crate::{
     actors::{Busy, commit::CommandError, import::ImportError, redrive::RedriveError, sign_in::SignInError},
     domain::{admin_token::TokenRefusal, data_set::HoldRefusal, sign_in::SignInRefusal, user::CommandRefusal},
-    http::{Problem, ProblemCode, session::beyond, wire},
+    http::{Problem, ProblemCode, credentials::beyond, wire},
     queue::QueueError,
     secrets::SecretsError,
     store::records::RecordStoreError,

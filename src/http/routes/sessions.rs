@@ -162,7 +162,7 @@ pub(super) fn started_body(service: &Service, started: &Started) -> Result<(serd
 /// Whether the session is good for setting up a second factor alone.
 fn must_set_up_second_factor(service: &Service, state: &crate::domain::view::State, session: KeyId) -> bool {
     use crate::{config::accounts::SecondFactorDemand, domain::event::Role};
-    let user = crate::actors::invite::user_in(state);
+    let user = crate::actors::person::user_in(state);
     service.settings.accounts.second_factor == SecondFactorDemand::Administrators
         && user.is_some_and(|user| user.role == Role::Admin && !user.sign_in.has_factor_in(session))
 }

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use super::{
     super::{
         answer::{Answer, Header},
-        operation::{Caller, Operation, Paths},
+        caller::Caller,
+        operation::{Operation, Paths},
         parameter::{conditions_of_writing, in_path, in_query, one_word, shared},
         schema::{
             self, closed, date, described, flag, integer, list, moment, nullable, one_of, reference, text, uuid, whole,
@@ -159,7 +160,7 @@ fn data_set_members() -> Vec<(&'static str, Value)> {
     vec![
         ("name", text()),
         ("title", text()),
-        ("path", super::schemas::path()),
+        ("path", crate::http::openapi::schema::path()),
         ("version", integer(0, None)),
         ("records", integer(0, None)),
         ("last_import_on", described(date(), "The UTC day of the last import.")),

@@ -6,7 +6,8 @@ use serde_json::json;
 use super::{
     super::{
         answer::{Answer, Header},
-        operation::{Caller, Operation, Paths},
+        caller::Caller,
+        operation::{Operation, Paths},
         parameter::{in_path, shared},
         schema::{one_of, reference, text},
     },

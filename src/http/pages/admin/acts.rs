@@ -20,7 +20,8 @@ use crate::{
         view::{UserRow, UserStatus},
     },
     http::{
-        Problem, ProblemCode,
+        Problem, ProblemCode, method,
+        pages::route::post,
         routes::{
             command::Nothing,
             me::second_factor,
@@ -62,6 +63,11 @@ impl Act {
             _ => return None,
         })
     }
+}
+
+/// Adds the routes.
+pub(super) fn configure(app: &mut web::ServiceConfig) {
+    app.service(method::resource("/admin/people/{id}/{act}", "POST").route(post(act)));
 }
 
 /// `POST /admin/people/{id}/{act}`.

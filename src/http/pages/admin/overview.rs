@@ -16,9 +16,10 @@ use crate::{
         view::{HELD, InvitationState, UserStatus},
     },
     http::{
-        Problem, method,
+        Problem,
+        credentials::beyond,
+        method,
         routes::{queue_problem, store_problem},
-        session::beyond,
         state::Service,
     },
 };

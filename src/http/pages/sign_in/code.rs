@@ -5,7 +5,6 @@ use serde_json::{Value, json};
 
 use super::{led_in, place_after, query_of, with_return, worded};
 use crate::{
-    actors::sign_in::PROOF_LIFE,
     domain::id::Who,
     http::{
         Problem, ProblemCode,
@@ -23,8 +22,6 @@ use crate::{
 };
 
 const TEMPLATE: &str = "sign_in/code/page.html";
-/// Seconds for which a browser keeps the proof of a password.
-pub(super) const PROOF_AGE_S: i64 = PROOF_LIFE.as_secs();
 /// Characters of a code that are read.
 const CODE_CHARS_MAX: usize = 64;
 

@@ -21,7 +21,7 @@ use crate::{
         openapi::{self, Audience},
         routes::{
             answer::{self, Answer},
-            datasets::{Described, list_all, no_data_set, show_one},
+            datasets::{Described, list_all, no_data_set, show_one, shown},
             params::Params,
         },
         session::{Admin, OfData},
@@ -137,27 +137,4 @@ impl DataSets {
             .json(json!({ "data": listed }));
         Ok((pass, Ok(response)))
     }
-}
-
-/// What is said of a data set to whoever may read it.
-pub(in crate::http::routes) fn shown(data_set: &DataSet) -> Value {
-    let definition = &data_set.definition;
-    let columns: Vec<Value> = definition
-        .columns
-        .iter()
-        .map(|column| {
-            let (name, kind, description) = (&column.name, column.kind, &column.description);
-            json!({ "name": name, "type": kind, "description": description, "personal": column.personal })
-        })
-        .collect();
-    json!({
-        "name": definition.name,
-        "title": definition.title,
-        "path": format!("/{}", definition.name),
-        "version": data_set.version,
-        "records": data_set.records,
-        "last_import_on": data_set.last_import.day,
-        "withdrawn": data_set.standing.withdrawn,
-        "columns": columns,
-    })
 }
