@@ -8,6 +8,7 @@ use std::{
 };
 
 use jiff::{civil::Date, tz::TimeZone};
+use tracing::Span;
 use uuid::Uuid;
 
 use super::{
@@ -555,10 +556,11 @@ async fn give_up(session: Option<Box<dyn ImportSession>>) -> Result<(), ImportEr
     .await
 }
 
-/// Does what blocks on a thread of its own.
+/// Does what blocks on a thread of its own; what is logged there is logged of the request.
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ImportError> + Send + 'static,
 ) -> Result<T, ImportError> {
-    let done = tokio::task::spawn_blocking(work).await;
+    let span = Span::current();
+    let done = tokio::task::spawn_blocking(move || span.in_scope(work)).await;
     done.unwrap_or_else(|error| Err(ImportError::Interrupted(error.to_string())))
 }
