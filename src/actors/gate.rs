@@ -4,7 +4,7 @@
 //!
 //! Guarantees: an answer from a grant that is held touches no store; when the ledger cannot be reached nobody passes.
 
-mod error;
+pub(super) mod error;
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 

@@ -4,7 +4,10 @@ use std::collections::VecDeque;
 
 use super::{
     mapping::convert::text_of,
-    reader::{Cell, NoRecord, RowCells},
+    reader::{
+        note::NoRecord,
+        rows::{Cell, RowCells},
+    },
 };
 
 /// How many rows are looked at.

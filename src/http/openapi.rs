@@ -8,12 +8,12 @@
 mod accounts;
 mod administration;
 mod answer;
-mod audience;
+pub(in crate::http) mod audience;
 mod caller;
 mod command;
 mod components;
 mod data;
-mod listed;
+pub(in crate::http) mod listed;
 mod operation;
 mod parameter;
 mod provider;
@@ -31,7 +31,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 pub use self::audience::Audience;
-pub(super) use self::listed::{Heading, ListedOperation};
+pub(super) use self::listed::Heading;
 use super::{
     Problem,
     coding::{self, Coding},

@@ -82,7 +82,7 @@ pub(super) async fn token_of(service: &Service, token: &str) -> Result<Option<(K
     let hash = KeyHash::of(token.as_bytes());
     let Some(OldToken { id, who }) = known(service, token, hash) else { return Ok(None) };
     let committer = &service.committer;
-    let row = committer.stores.views.admin_token(id).await.map_err(super::routes::store_problem)?;
+    let row = committer.stores.views.admin_token(id).await.map_err(super::store_problem::store_problem)?;
     let now = committer.clock.now();
     let Some(row) = row.filter(|row| row.hash == hash && row.works(now)) else { return Ok(None) };
     service.token_uses.note(&*committer.stores.admin_tokens, id, now).await;

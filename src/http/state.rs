@@ -10,6 +10,7 @@ use std::{
 
 use tokio::sync::Semaphore;
 
+use super::{checkup::Checkup, meter::RequestMeter, pages::look::Look, ready::ReadyAnswers, token_uses::TokenUses};
 use crate::{
     actors::{
         account::Accounts, commit::Committer, grants::GrantBook, import::Imports, invite::Inviting, leaks::Leaks,
@@ -20,7 +21,6 @@ use crate::{
     config::Settings,
     dataset::cursor::CursorKey,
     domain::{id::Who, key::KeyId},
-    http::{checkup::Checkup, meter::RequestMeter, pages::Look, ready::ReadyAnswers, token_uses::TokenUses},
     store::records::RecordStore,
 };
 

@@ -13,7 +13,10 @@ use super::{
 use crate::dataset::{
     ColumnType, Value, ValueError,
     definition::{Extract, Mark},
-    reader::{Cell, Numeral, shortest},
+    reader::{
+        number_format::shortest,
+        rows::{Cell, Numeral},
+    },
     value::{parse_cents, parse_number},
 };
 

@@ -10,7 +10,7 @@ use super::reading::{CellError, Reading, trim};
 use crate::dataset::{
     ValueError,
     definition::DateOrder,
-    reader::{Cell, moment_of_days},
+    reader::{rows::Cell, serial::moment_of_days},
     value::{date_of, number_of, parse_iso_date},
 };
 

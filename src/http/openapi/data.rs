@@ -15,7 +15,7 @@ use crate::{
     http::{
         DataRoute,
         ProblemCode::{InvalidParameters, NotFound, VersionGone},
-        routes::data::NUMBERS_AS_TEXTS,
+        routes::data::data_sets::NUMBERS_AS_TEXTS,
     },
 };
 

@@ -8,7 +8,7 @@ use fluent_bundle::FluentArgs;
 use serde_json::{Map, Value, json};
 
 use super::{
-    explore::instead,
+    explore::reader::instead,
     language::Language,
     messages,
     visit::{Anyone, Known, Refusal, Shown, Visit},
@@ -24,11 +24,9 @@ use crate::{
     http::{
         Problem, ProblemCode,
         about::{About, AboutColumn, about},
-        routes::{
-            data::{DataSets, first_segment},
-            store_problem,
-        },
+        routes::data::{data_sets::DataSets, wanted::first_segment},
         state::Service,
+        store_problem::store_problem,
     },
     store::records::DataSet,
 };

@@ -3,7 +3,7 @@
 
 mod address;
 mod chart;
-mod reader;
+pub(super) mod reader;
 mod record;
 mod rows;
 mod summary;
@@ -21,7 +21,7 @@ use actix_web::{
 use percent_encoding::percent_decode_str;
 
 pub(super) use self::reader::instead;
-use self::reader::{DataReader, NotShown, SECTION, TEMPLATE, trouble};
+use self::reader::{DataReader, SECTION};
 use super::{
     about, route,
     visit::{Anyone, Known, Person, Refusal, Shown, Visit, Visitor},
@@ -31,7 +31,7 @@ use crate::{
     http::{
         DataRoute, Problem, ProblemCode, address as addresses, credentials, method,
         passage::Passage,
-        routes::data::{DataSets, first_segment},
+        routes::data::{data_sets::DataSets, wanted::first_segment},
     },
 };
 

@@ -12,11 +12,12 @@ use crate::{
     http::{
         Problem, ProblemCode,
         body::bytes_of,
+        conditions::Conditions,
         routes::{
             command::{Command, Fields},
             own::{ActingPerson, Own},
         },
-        session::{Conditions, Needs},
+        session::Needs,
         signed_in::{SessionHolder, SignedIn, hides_source, is_cross_origin},
         state::Service,
     },

@@ -12,20 +12,20 @@ mod events_told;
 mod explore;
 mod files;
 mod flash;
-mod form;
+pub(in crate::http) mod form;
 mod front;
 mod handed;
 mod home;
 mod language;
 pub(super) mod links;
-mod look;
+pub(in crate::http) mod look;
 mod messages;
 mod packed;
 mod packed_file;
 pub(in crate::http) mod problem;
 mod route;
 mod served;
-mod sign_in;
+pub(in crate::http) mod sign_in;
 mod templates;
 mod token_visit;
 mod usage_chart;
@@ -35,10 +35,6 @@ mod wording;
 use actix_web::web;
 
 pub use self::{explore::DataPages, look::Look};
-pub(super) use self::{
-    form::Form,
-    sign_in::{not_let_in, provider_code},
-};
 use super::method;
 
 /// Adds the pages.

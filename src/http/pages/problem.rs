@@ -1,12 +1,11 @@
 //! Problems as people read them: the pages that a problem's `type` leads to, and what a browser shows whose request failed.
 
-mod answer;
+pub(in crate::http) mod answer;
 mod german;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
 
-pub(in crate::http) use self::answer::answer;
 use self::answer::{TEMPLATE, kind};
 use super::{
     language::Language,

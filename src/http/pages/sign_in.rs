@@ -1,17 +1,16 @@
 //! Signing in and out: `/sign-in` and below. A password and the code of a second factor are asked for one after the other; between them
 //! the browser keeps a sealed proof that the password was right, and no page holds the password.
 
-mod code;
-mod entered;
+pub(in crate::http) mod code;
+pub(super) mod entered;
 mod forgotten;
 
 use actix_web::{HttpRequest, HttpResponse, http::header, web};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-pub(in crate::http) use self::code::provider_code;
 pub(super) use self::entered::{entered, provider_label, worded};
-use self::entered::{led_in, place_after, query_of, with_return};
+use self::entered::{place_after, query_of};
 use super::{
     flash::Flash,
     form::Form,
@@ -25,7 +24,7 @@ use crate::{
         Problem, ProblemCode,
         cookie::Cookie,
         method,
-        routes::{command_problem, sessions},
+        routes::{refusal::command_problem, sessions},
         signed_in::own_envelope,
         wire,
     },

@@ -24,7 +24,7 @@ use crate::{
     http::{
         Problem, ProblemCode, address,
         cookie::Cookie,
-        routes::Answer,
+        routes::answer::Answer,
         session::{Admin, KnownCaller, Needs},
         signed_in::{SessionHolder, hides_source, must_set_up_factor},
         state::Service,

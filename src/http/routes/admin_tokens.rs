@@ -17,7 +17,6 @@ use super::{
     command::{Command, Fields, Nothing},
     params::Params,
     refusal::command_problem,
-    store_problem,
 };
 use crate::{
     actors::{
@@ -36,6 +35,7 @@ use crate::{
         method,
         session::{Admin, Needs, OfAll},
         state::Service,
+        store_problem::store_problem,
     },
 };
 

@@ -1,6 +1,6 @@
 //! Data sets as a whole: `/datasets`, `/datasets/{name}` and what can be done to them.
 
-mod described;
+pub(super) mod described;
 
 use actix_web::{
     HttpRequest,
@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use self::described::described;
-pub(super) use self::described::{Described, no_data_set, shown};
+pub(super) use self::described::{no_data_set, shown};
 use super::{
     answer::{self, Answer},
     command::{Command, Fields, Nothing},

@@ -10,20 +10,17 @@ use super::{
     answer::{self, Answer},
     follow,
     params::{self, Params},
-    store_problem,
     users::user_id,
 };
 use crate::{
     actors::log::{EventReading, ReadingOrder, Sieve},
     dataset::suggest,
-    domain::{
-        id::StreamId,
-        persisted::{self},
-    },
+    domain::{id::StreamId, persisted},
     http::{
         Problem, ProblemCode, method,
         session::{Admin, OfEvents, OfPeople},
         state::Service,
+        store_problem::store_problem,
     },
 };
 

@@ -23,6 +23,7 @@ use crate::{
         Problem, ProblemCode,
         session::{Admin, OfEvents},
         state::{FOLLOWERS_MAX, Service},
+        store_problem::RETRY_AFTER_S,
     },
 };
 
@@ -70,7 +71,7 @@ pub(super) fn lines(request: HttpRequest, service: &Service, log: EventReading, 
     let place = match extent.follows {
         true => Some(Arc::clone(&service.followers).try_acquire_owned().map_err(|_| {
             let detail = format!("{FOLLOWERS_MAX} others follow the log of this server already");
-            Problem::new(ProblemCode::Overloaded, detail).retry_after(super::RETRY_AFTER_S)
+            Problem::new(ProblemCode::Overloaded, detail).retry_after(RETRY_AFTER_S)
         })?),
         false => None,
     };

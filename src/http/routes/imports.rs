@@ -17,12 +17,12 @@ use super::{
     command::{Command, Nothing},
     params::Params,
     refusal::import_problem,
-    store_problem,
 };
 use crate::http::{
     method,
     session::{Admin, OfData},
     state::Service,
+    store_problem::store_problem,
 };
 pub(in crate::http) use rejects::show as rejected_rows;
 pub(in crate::http) use upload::{MODES, ON_ABSENT};

@@ -2,7 +2,7 @@
 //!
 //! The token stands in the path: the log has the route's pattern in its place, no page tells it to another site, and no answer is kept.
 
-mod opened;
+pub(in crate::http) mod opened;
 
 use actix_web::{
     HttpRequest,
@@ -16,7 +16,7 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use self::opened::presented;
-pub(in crate::http) use self::opened::{FORM, opened, owner, private, used};
+pub(in crate::http) use self::opened::{FORM, opened, private, used};
 use super::{
     answer::{self, Answer},
     command::{Fields, said},
@@ -25,7 +25,7 @@ use super::{
 use crate::{
     actors::sign_in::Redeemed,
     domain::link::LinkPurpose,
-    http::{method, pages, state::Service, wants::wants_html},
+    http::{method, pages::links as as_pages, state::Service, wants::wants_html},
 };
 
 /// Adds the routes.
@@ -55,7 +55,7 @@ impl Fields for LinkBody {
 
 async fn show(request: HttpRequest, token: web::Path<String>, service: web::Data<Service>) -> Answer {
     if wants_html(request.headers()) {
-        return Ok(private(pages::links::show(&request).await));
+        return Ok(private(as_pages::show(&request).await));
     }
     Params::read(request.query_string(), &[])?;
     let (_, behind) = opened(&request, &service, &token).await?;
@@ -85,7 +85,7 @@ async fn redeem(
     let mut payload: Payload = payload.into_inner();
     let is_form = actix_web::HttpMessage::content_type(&request).eq_ignore_ascii_case(FORM);
     if is_form && wants_html(request.headers()) {
-        return Ok(private(pages::links::send(&request, payload).await));
+        return Ok(private(as_pages::send(&request, payload).await));
     }
     answer::for_browser(redeemed(&request, &mut payload, &token, &service).await, &request)
 }

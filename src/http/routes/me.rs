@@ -20,7 +20,7 @@ use super::{
     own::Own,
     params::Params,
     refusal::{command_problem, sign_in_done},
-    sessions, store_problem,
+    sessions,
     usage::UsageQuery,
     users::existing,
 };
@@ -35,6 +35,7 @@ use crate::{
         Problem, method,
         signed_in::{Oneself, SignedIn},
         state::Service,
+        store_problem::store_problem,
     },
 };
 

@@ -1,7 +1,7 @@
 //! The routes, one file for each resource.
 
 pub(in crate::http) mod admin_tokens;
-mod answer;
+pub(in crate::http) mod answer;
 pub(in crate::http) mod command;
 pub mod data;
 pub(in crate::http) mod datasets;
@@ -22,7 +22,7 @@ pub(in crate::http) mod params;
 pub(in crate::http) mod passwords;
 pub(in crate::http) mod plans;
 pub(in crate::http) mod provider;
-mod refusal;
+pub(in crate::http) mod refusal;
 pub(in crate::http) mod sessions;
 pub(in crate::http) mod usage;
 pub(in crate::http) mod users;
@@ -30,9 +30,6 @@ pub(in crate::http) mod users;
 use actix_web::web;
 
 pub use super::store_problem::{RETRY_AFTER_S, store_problem};
-pub(super) use answer::{Answer, document};
-pub(super) use params::{LIMIT_DEFAULT, LIMIT_MAX};
-pub(super) use refusal::{command_problem, import_problem, queue_problem, sign_in_done};
 
 /// The administrator's resources, and where anybody reports leaks.
 pub fn administration(app: &mut web::ServiceConfig) {

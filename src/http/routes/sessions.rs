@@ -21,7 +21,6 @@ use super::{
     own::Own,
     params::Params,
     refusal::{command_problem, sign_in_done},
-    store_problem,
     users::{existing, user_id},
 };
 use crate::{
@@ -43,6 +42,7 @@ use crate::{
         session::{Admin, OfPeople},
         signed_in::{SessionHolder, is_cross_origin, own_envelope},
         state::Service,
+        store_problem::store_problem,
         wire,
     },
     store::last_use::UsedSession,

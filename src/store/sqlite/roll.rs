@@ -16,7 +16,7 @@ use memchr::memmem::Finder;
 use rusqlite::{Connection, OptionalExtension};
 use uuid::Uuid;
 
-use super::{StoreError, corrupt, lock, views::optional_text};
+use super::{StoreError, corrupt, lock, views::rows::optional_text};
 use crate::{
     dataset::text::folded,
     domain::id::{StreamId, UserId},

@@ -1,6 +1,6 @@
 //! The views' tables. Their names take a suffix, so that a rebuild writes new ones beside the live ones.
 
-mod rows;
+pub(super) mod rows;
 
 use std::{
     collections::BTreeMap,

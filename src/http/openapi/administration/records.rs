@@ -3,17 +3,14 @@
 use actix_web::http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::{
-    super::{
-        answer::{Answer, Header},
-        caller::Caller,
-        operation::{Operation, Paths},
-        parameter::{conditions_of_writing, in_path, in_query, one_word, shared},
-        schema::{
-            self, closed, date, described, flag, integer, list, moment, nullable, one_of, reference, text, uuid, whole,
-        },
+use super::super::{
+    answer::{Answer, Header},
+    caller::Caller,
+    operation::{Operation, Paths},
+    parameter::{conditions_of_writing, in_path, in_query, one_word, shared},
+    schema::{
+        self, closed, date, described, flag, integer, list, moment, nullable, one_of, reference, text, uuid, whole,
     },
-    BODY, Types, WithBody, all, command, ok, read,
 };
 use crate::{
     actors::import::ImportStatus,
@@ -24,6 +21,7 @@ use crate::{
             Conflict, IdempotencyKeyReused, InsufficientStorage, InvalidBody, InvalidParameters, InvalidRequest,
             NotFound,
         },
+        openapi::command::{BODY, Types, WithBody, all, command, ok, read},
         routes::{datasets, imports},
         session::{Needs as _, OfData},
     },

@@ -10,7 +10,8 @@ use super::{
         form::Form,
         visit::{Shown, Staff, Visit, at},
     },
-    not_done, path_of, person, say,
+    person,
+    told::{not_done, path_of, say},
 };
 use crate::{
     domain::{
@@ -25,10 +26,11 @@ use crate::{
         routes::{
             command::Nothing,
             me::second_factor,
-            passwords, sessions, store_problem,
+            passwords, sessions,
             users::{self, ChangeBody},
         },
         session::OfPeople,
+        store_problem::store_problem,
     },
 };
 

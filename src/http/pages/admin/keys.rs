@@ -10,7 +10,8 @@ use super::{
         handed::{self, Handed},
         visit::{Shown, Staff, Visit, at, put},
     },
-    day_in, not_done, path_of, person, reason,
+    person,
+    told::{day_in, not_done, path_of, reason},
 };
 use crate::{
     domain::id::UserId,

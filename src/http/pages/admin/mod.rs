@@ -22,7 +22,7 @@ mod undone;
 
 use actix_web::web;
 
-use self::told::{again, day_in, not_done, path_of, plans_to_give, reason, roles, say, wrong_field};
+use self::told::say;
 use super::visit::Refusal;
 
 /// Adds the routes.

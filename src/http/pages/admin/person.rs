@@ -12,7 +12,7 @@ use super::{
         usage_chart,
         visit::{Shown, Staff, Visit, at, put},
     },
-    day_in, plans_to_give, roles, say,
+    told::{day_in, plans_to_give, roles, say},
 };
 use crate::{
     domain::{
@@ -22,8 +22,9 @@ use crate::{
     },
     http::{
         Problem, ProblemCode, method,
-        routes::{command_problem, keys as key_routes, params::Params, sessions, store_problem, users},
+        routes::{keys as key_routes, params::Params, refusal::command_problem, sessions, users},
         session::OfPeople,
+        store_problem::store_problem,
     },
 };
 

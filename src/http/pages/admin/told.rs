@@ -16,9 +16,9 @@ use crate::{
             messages,
             visit::{Refusal, Shown, Staff, Visit, Visitor},
         },
-        routes::store_problem,
         session::{KnownCaller, Needs},
         state::Service,
+        store_problem::store_problem,
     },
 };
 

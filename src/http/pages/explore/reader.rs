@@ -16,7 +16,7 @@ use crate::{
     http::{
         Problem, ProblemCode,
         pages::visit::{Anyone, Refusal, Shown, Visit},
-        routes::data::DataSets,
+        routes::data::data_sets::DataSets,
     },
     store::records::DataSet,
 };

@@ -11,7 +11,8 @@ use crate::{
             served::served,
             visit::{Person, Visit, at},
         },
-        routes,
+        routes::{keys, usage},
+        store_problem::store_problem,
     },
 };
 
@@ -24,7 +25,7 @@ pub(super) const SOON: SignedDuration = SignedDuration::from_hours(24 * 30);
 /// What the person's plan says of keys.
 pub(super) async fn rules(visit: &Visit<Person>) -> Result<KeyRules, Problem> {
     let plan = visit.service.committer.stores.views.plan(&visit.who.0.user.plan).await;
-    Ok(plan.map_err(routes::store_problem)?.map(|plan| plan.rules).unwrap_or_default())
+    Ok(plan.map_err(store_problem)?.map(|plan| plan.rules).unwrap_or_default())
 }
 
 /// The data sets that the person may read.
@@ -41,7 +42,7 @@ pub(super) fn data_sets(visit: &Visit<Person>, rules: &KeyRules) -> Vec<Value> {
 /// What of today's quota is used, and when it is full again.
 pub(super) async fn today(visit: &Visit<Person>, me: &Value) -> Result<Value, Problem> {
     let user = visit.who.0.user.id;
-    let report = routes::usage::report(&visit.service, user, 1, None).await?.document();
+    let report = usage::report(&visit.service, user, 1, None).await?.document();
     let quota = at(me, "/limits/quota_per_day").as_u64().unwrap_or(0);
     let today = at(&report, "/data").as_array().and_then(|rows| rows.last());
     let used = today.and_then(|row| row["used"].as_u64()).unwrap_or(0).min(quota);
@@ -70,7 +71,7 @@ pub(super) fn next_day(now: Timestamp) -> Option<Timestamp> {
 
 /// The person's keys with how they stand, newest first.
 pub(super) async fn keys(visit: &Visit<Person>) -> Result<Vec<Value>, Problem> {
-    let answer = visit.asked(routes::keys::list_of(&visit.service, visit.who.0.user.id)).await?;
+    let answer = visit.asked(keys::list_of(&visit.service, visit.who.0.user.id)).await?;
     let now = visit.service.committer.clock.now();
     let rows = at(&answer, "/data").as_array().cloned().unwrap_or_default();
     let mut keys: Vec<Value> = rows.into_iter().map(|row| with_state(row, now)).collect();

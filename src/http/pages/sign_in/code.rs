@@ -1,9 +1,13 @@
 //! The code of a second factor, after the password (`/sign-in/code`) or after a provider has vouched.
 
-use actix_web::{HttpRequest, HttpResponse, http::StatusCode, http::header, web};
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::{StatusCode, header},
+    web,
+};
 use serde_json::{Value, json};
 
-use super::{led_in, place_after, query_of, with_return, worded};
+use super::entered::{led_in, place_after, query_of, with_return, worded};
 use crate::{
     domain::id::Who,
     http::{
@@ -16,7 +20,7 @@ use crate::{
             route::{answered, get, post},
             visit::{Anyone, Shown, Visit},
         },
-        routes::{sessions, sign_in_done},
+        routes::{refusal::sign_in_done, sessions},
         signed_in::own_envelope,
     },
 };

@@ -13,7 +13,7 @@ use crate::{
             flash::Flash,
             visit::{Anyone, Known, Visit, Visitor},
         },
-        routes::{sessions, sign_in_done},
+        routes::{refusal::sign_in_done, sessions},
         signed_in::own_envelope,
         state::Service,
     },

@@ -11,17 +11,23 @@ use actix_web::{
 };
 use serde_json::{Value, json};
 
-use super::{Admitted, DataSets, failure};
+use super::{
+    data_sets::{Admitted, DataSets},
+    failure,
+};
 use crate::{
     dataset::Definition,
     domain::credential::CredentialKind,
     http::{
         Problem, ProblemCode, address,
         credentials::{self, InHeaders, NoCredential},
-        openapi::{self, Audience},
+        openapi::{self, audience::Audience},
         routes::{
             answer::{self, Answer},
-            datasets::{Described, list_all, no_data_set, show_one, shown},
+            datasets::{
+                described::{Described, no_data_set, shown},
+                list_all, show_one,
+            },
             params::Params,
         },
         session::{Admin, OfData},

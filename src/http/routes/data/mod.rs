@@ -1,16 +1,16 @@
 //! The data sets: `/{dataset}` and what lies below it. This is the hot path.
 
-mod asked;
+pub(in crate::http) mod asked;
 mod caching;
-mod data_sets;
+pub(in crate::http) mod data_sets;
 mod directory;
 mod export;
 mod failure;
-mod limits;
+pub(in crate::http) mod limits;
 mod past;
 mod query;
 mod summary;
-mod wanted;
+pub(in crate::http) mod wanted;
 
 use std::{borrow::Cow, rc::Rc, sync::Arc};
 
@@ -27,9 +27,6 @@ use actix_web::{
 use bytes::Bytes;
 
 pub use self::data_sets::DataSets;
-pub(in crate::http) use self::{
-    asked::PageOfRows, data_sets::NUMBERS_AS_TEXTS, limits::out_of_reach, wanted::first_segment,
-};
 use self::{
     caching::Tag,
     data_sets::{Admitted, Made, QuestionForm},
@@ -37,6 +34,7 @@ use self::{
     limits::{limits, not_admitted, not_shown, undecided},
     wanted::{Question, Wanted},
 };
+pub(in crate::http) use self::{data_sets::NUMBERS_AS_TEXTS, wanted::first_segment};
 use crate::{
     actors::{
         gate::{Asking, Gate},

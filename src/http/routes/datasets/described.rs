@@ -8,8 +8,8 @@ use crate::{
     http::{
         Problem, ProblemCode,
         about::{self, LastChange},
-        routes::store_problem,
         state::Service,
+        store_problem::store_problem,
     },
     store::records::DataSet,
 };
