@@ -12,6 +12,7 @@ mod listeners;
 mod node;
 mod open_files;
 mod ports;
+mod purpose;
 mod secret;
 mod server;
 
@@ -27,6 +28,7 @@ pub use self::{
     listeners::Listeners,
     node::Node,
     open_files::raise_limit,
+    purpose::Purpose,
     secret::{ReplacedSecret, replace_secret},
     server::Server,
 };
@@ -69,15 +71,4 @@ pub async fn open_records(
     aws: Option<Access>,
 ) -> Result<Arc<dyn RecordStore>, StartError> {
     backend::open_records(settings, clock, aws).await
-}
-
-/// What a node is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Purpose {
-    /// It serves requests: it alone has the data directory's lock, and works on the queue all the time.
-    Serve,
-    /// It carries out one command beside a server, or without one.
-    Command,
-    /// It gives the deployment another server secret, and therefore does not compare it with what the log remembers.
-    ReplaceSecret,
 }

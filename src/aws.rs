@@ -29,6 +29,7 @@ use aws_smithy_runtime_api::{
     },
 };
 use aws_smithy_types::{config_bag::ConfigBag, error::metadata::ProvideErrorMetadata};
+use tracing::{Instrument, Span};
 
 pub use self::feedback::FeedbackPlace;
 
@@ -321,22 +322,24 @@ impl Bridge {
         Ok(Self { runtime: handle, stop: Some(stop), thread: Some(thread) })
     }
 
-    /// Runs `work` on the bridge's thread and waits for its end. The calling thread blocks.
+    /// Runs `work` on the bridge's thread and waits for its end. The calling thread blocks. What is logged there is logged of the request
+    /// that the calling thread is at.
     ///
     /// # Errors
     /// When the work panicked.
     pub fn run<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> Result<T, BridgeError> {
         let (answer, answered) = mpsc::sync_channel(1);
-        self.runtime.spawn(async move {
+        let work = async move {
             // Whoever asked may have gone.
             answer.send(work.await).ok();
-        });
+        };
+        self.runtime.spawn(work.instrument(Span::current()));
         answered.recv().map_err(|_| BridgeError("the work was interrupted".to_owned()))
     }
 
     /// Starts `work` on the bridge's thread; it goes on by itself, at most as long as the bridge is there.
     pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> tokio::task::JoinHandle<()> {
-        self.runtime.spawn(work)
+        self.runtime.spawn(work.instrument(Span::current()))
     }
 }
 

@@ -103,9 +103,13 @@ impl Secrets {
     pub fn open(data: &Path, entropy: &dyn Entropy) -> Result<Self, SecretsError> {
         let path = data.join(FILE_NAME);
         if !Self::is_there(&path)? {
-            file::create(&path, entropy)?;
+            file::create(&path, &Self::generate(entropy)?)?;
         }
-        file::read_unless_link(&path)
+        Self::of_file(&path, file::read_unless_link(&path)?)
+    }
+
+    fn of_file(path: &Path, json: Zeroizing<Vec<u8>>) -> Result<Self, SecretsError> {
+        Self::from_json(&json, &path.display().to_string())
     }
 
     /// Whether there is a secret for [`Self::open`], or for [`Self::open_file`] when a file is named.
@@ -128,9 +132,9 @@ impl Secrets {
     /// When the file cannot be read or written, is open to others than its owner, or is damaged.
     pub fn open_file(path: &Path, entropy: &dyn Entropy) -> Result<Self, SecretsError> {
         if !Self::is_there(path)? {
-            file::create(path, entropy)?;
+            file::create(path, &Self::generate(entropy)?)?;
         }
-        file::read(path)
+        Self::of_file(path, file::read(path)?)
     }
 
     /// Reads the secret of a named file, which must be there: for a server that shares it with others.
@@ -138,7 +142,7 @@ impl Secrets {
     /// # Errors
     /// When the file is missing, cannot be read, is open to others than its owner, or is damaged.
     pub fn read_file(path: &Path) -> Result<Self, SecretsError> {
-        file::read(path)
+        Self::of_file(path, file::read(path)?)
     }
 
     /// Whether what is at `path` now still has each version of this secret. It may have more: those are used from the next start
@@ -148,7 +152,7 @@ impl Secrets {
     /// What became of it.
     pub fn is_still_at(&self, path: &Path, may_be_link: bool) -> Result<(), SecretsError> {
         let now = if may_be_link { file::read(path)? } else { file::read_unless_link(path)? };
-        now.check(&self.marks()).map(drop)
+        Self::of_file(path, now)?.check(&self.marks()).map(drop)
     }
 
     /// A new secret, in the form in which it is kept. Whoever has it can make every key.

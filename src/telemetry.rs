@@ -22,11 +22,8 @@ use tracing_subscriber::{
 };
 
 use self::json::JsonLines;
-pub use self::lines::flush;
+pub use self::lines::{ACCESS_TARGET, flush};
 use crate::config::Log;
-
-/// The target of the lines about answered requests.
-pub const ACCESS_TARGET: &str = "permitd::access";
 
 /// Clients that tell at the levels below `info` what they send and receive, by the beginning of their modules' names.
 const TALKATIVE: [&str; 5] = ["aws_", "hyper", "h2", "rustls", "lettre"];

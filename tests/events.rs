@@ -24,7 +24,7 @@ use permitd::{
         commit::Envelope,
         hashing::HashingPool,
         import::{FoundDefinition, ImportSettings, Imports, Order, Wanted},
-        invite::user_in,
+        person::user_in,
         sign_in::{Credentials, Entering, SignInPolicy, SignIns},
         tokens::{TokenOrder, Tokens},
     },

@@ -25,6 +25,8 @@ mod history;
 mod importing;
 #[path = "faults/leaks.rs"]
 mod leaks;
+#[path = "faults/log_lines.rs"]
+mod log_lines;
 #[path = "faults/notices.rs"]
 mod notices;
 #[path = "faults/proxied.rs"]

@@ -13,8 +13,9 @@ use super::{
     ask::{Mailbox, Reply, ask},
     commit::{CommandError, Committed, Committer, Envelope},
     grants::GrantBook,
-    invite::{KnownPlans, user_in},
+    invite::KnownPlans,
     key_rules::KnownRules,
+    person::user_in,
 };
 use crate::domain::{
     bounds::KeyChange,

@@ -296,7 +296,7 @@ impl Committer {
         let (personal, key) = self.personal_change(stream, &events, loaded.key)?;
         let encoded = persisted::encode(&events, key.as_ref())?;
         let claims = self.claims(stream, &loaded.state, &events);
-        let could_administer = administrators::can(&loaded.state);
+        let could_administer = can_administer(&loaded.state);
         let mut state = loaded.state;
         let recorded: Vec<Recorded> = events
             .into_iter()
@@ -317,7 +317,7 @@ impl Committer {
         if recorded.iter().any(|recorded| is_derived(&recorded.event)) && !self.check_secret().await? {
             return Err(self.other_secret());
         }
-        let change = self.administrators_change(stream, could_administer, administrators::can(&state)).await;
+        let change = self.administrators_change(stream, could_administer, can_administer(&state)).await;
         let administrators = match change {
             Ok(change) => change,
             Err(error) => return self.keep_error(envelope, error).await,
@@ -542,6 +542,11 @@ impl Loaded {
         self.earlier = Some(FirstTry { committed, marked: commit.marked });
         Ok(())
     }
+}
+
+/// Whether the person of a stream can administer.
+fn can_administer(state: &State) -> bool {
+    matches!(state, State::User(Some(user)) if user.can_administer())
 }
 
 fn message(recorded: &Recorded) -> Message {

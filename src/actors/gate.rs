@@ -4,11 +4,14 @@
 //!
 //! Guarantees: an answer from a grant that is held touches no store; when the ledger cannot be reached nobody passes.
 
+pub(super) mod error;
+
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use actix::{Actor, Context, Handler, Message};
 use tracing::{Instrument, Span};
 
+pub use self::error::GateError;
 use super::{
     ask::{Busy, Mailbox, Reply, ask},
     grants::{Admission, GrantBook},
@@ -16,7 +19,7 @@ use super::{
 };
 use crate::{
     domain::{bounds::DataAction, credential::Credential, reach::KeyPurpose},
-    store::{StoreError, records::DataSet},
+    store::records::DataSet,
 };
 
 /// What a request would use its key or session for.
@@ -114,17 +117,6 @@ impl Handler<Admit> for GateActor {
         };
         actix::spawn(deciding.instrument(span));
     }
-}
-
-/// Why the gate could not decide: the request must not pass.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum GateError {
-    /// Too many requests wait.
-    #[error(transparent)]
-    Busy(#[from] Busy),
-    /// The ledger cannot be reached.
-    #[error(transparent)]
-    Ledger(#[from] StoreError),
 }
 
 /// How the edge talks to the gate of its worker.

@@ -21,6 +21,7 @@ use std::{
 };
 
 use tokio_util::task::TaskTracker;
+use tracing::{Instrument, Span};
 
 pub use self::pass::{Admission, Pass};
 use self::{
@@ -395,9 +396,9 @@ impl GrantBook {
         });
     }
 
-    /// Does this while the request goes on.
+    /// Does this while the request goes on; what is logged of it is logged of the request.
     fn write_down(&self, work: impl Future<Output = ()> + 'static) {
-        actix::spawn(self.writing_down.track_future(work));
+        actix::spawn(self.writing_down.track_future(work.instrument(Span::current())));
     }
 
     /// Waits until what requests have left to be written down beside them is written down, or could not be: a person's first request,

@@ -5,32 +5,28 @@
 //! time: the store's claim decides, not a look-up. One person is mailed so many invitations in an hour, and all together so
 //! many: the log decides that.
 
+mod plans;
 mod resend;
 mod roster;
 mod window;
+mod work;
 
-use std::{cell::RefCell, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use actix::{Actor, Context, Handler, Message};
 
-use jiff::SignedDuration;
-
-use self::window::{Reserved, Window};
+pub(super) use self::plans::KnownPlans;
 pub use self::{
     resend::Resent,
     roster::{ListedRow, RosterMode, RosterOrder, RosterOutcome, RowAction},
 };
+use self::{window::Window, work::InviteWork};
 use super::{
     ask::{Mailbox, Reply, ask},
     commit::{CommandError, Committed, Committer, Envelope},
 };
 pub use crate::domain::roster::Invitee;
-use crate::domain::{
-    id::{CommandId, StreamId, UserId},
-    pace::{self, InvitationBounds},
-    user::{Command, User, decide},
-    view::State,
-};
+use crate::domain::{id::UserId, pace::InvitationBounds};
 
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -61,13 +57,6 @@ struct InviteRoster {
 struct ResendUnfulfilled {
     envelope: Envelope,
     reply: Reply<Result<Resent, CommandError>>,
-}
-
-/// What inviting needs.
-struct InviteWork {
-    committer: Arc<Committer>,
-    per_person: u32,
-    window: Window,
 }
 
 /// The actor.
@@ -117,121 +106,6 @@ impl Handler<ResendUnfulfilled> for InviteActor {
     fn handle(&mut self, ResendUnfulfilled { envelope, reply }: ResendUnfulfilled, _: &mut Self::Context) {
         let work = Arc::clone(&self.work);
         reply.answer_later(async move { work.resend_unfulfilled(envelope).await });
-    }
-}
-
-impl InviteWork {
-    async fn invite(&self, invitee: Invitee, envelope: Envelope) -> Result<Committed, CommandError> {
-        let plans = KnownPlans::load(&self.committer, &invitee.plan).await?;
-        self.look().await?;
-        self.invite_on(&plans, invitee, &envelope).await
-    }
-
-    /// Invites somebody, once what others have invited was looked at.
-    async fn invite_on(
-        &self,
-        plans: &KnownPlans,
-        invitee: Invitee,
-        envelope: &Envelope,
-    ) -> Result<Committed, CommandError> {
-        // Whoever repeats the command finds the stream of the first try, by the id that follows from the command's.
-        let user = envelope.command.derived_user();
-        let invitation = envelope.command.derived_uuid("invitation", &StreamId::User(user));
-        let check = |_: &State| plans.check(&invitee.plan);
-        self.run(user, envelope, &invitee.command(invitation), check).await
-    }
-
-    async fn resend(&self, user: UserId, envelope: Envelope) -> Result<Committed, CommandError> {
-        self.look().await?;
-        self.resend_on(user, &envelope).await
-    }
-
-    /// Has an invitation mailed again, once what others have invited was looked at.
-    async fn resend_on(&self, user: UserId, envelope: &Envelope) -> Result<Committed, CommandError> {
-        let invitation = envelope.command.derived_uuid("invitation", &StreamId::User(user));
-        self.run(user, envelope, &Command::ResendInvitation { invitation }, |_| Ok(())).await
-    }
-
-    /// Looks at what was invited since the last look, by whomever.
-    async fn look(&self) -> Result<(), CommandError> {
-        Ok(self.window.look(&*self.committer.stores.log, self.committer.clock.now()).await?)
-    }
-
-    /// Carries out a command that a mail follows from, if that is within the bounds. A repeated one gets its first answer.
-    async fn run(
-        &self,
-        user: UserId,
-        envelope: &Envelope,
-        command: &Command,
-        check: impl Fn(&State) -> Result<(), CommandError>,
-    ) -> Result<Committed, CommandError> {
-        let (committer, stream) = (&self.committer, StreamId::User(user));
-        let reserved: RefCell<Option<Reserved<'_>>> = RefCell::new(None);
-        let decided = |state: &State| {
-            check(state)?;
-            let events = decide(user_in(state), command.clone())?;
-            self.check_person(user_in(state))?;
-            if reserved.borrow().is_none() {
-                *reserved.borrow_mut() = Some(self.reserve(&envelope.command)?);
-            }
-            Ok(events)
-        };
-        let committed = committer.run(&stream, envelope, decided).await?;
-        if let (Some(reserved), Some(last)) = (reserved.into_inner(), committed.events.last()) {
-            reserved.recorded(last.recorded_at);
-        }
-        Ok(committed)
-    }
-
-    fn check_person(&self, user: Option<&User>) -> Result<(), CommandError> {
-        let earlier = user.into_iter().flat_map(|user| user.invitations_at.iter().copied());
-        match pace::wait(earlier, self.per_person, self.committer.clock.now()) {
-            None => Ok(()),
-            Some(wait) => Err(too_many(format!("this person was mailed {} invitations", self.per_person), wait)),
-        }
-    }
-
-    fn reserve(&self, command: &CommandId) -> Result<Reserved<'_>, CommandError> {
-        let whose = || format!("{} invitations were mailed over all", self.window.bound());
-        self.window.reserve(command, self.committer.clock.now()).map_err(|wait| too_many(whose(), wait))
-    }
-}
-
-fn too_many(whose: String, wait: SignedDuration) -> CommandError {
-    // A part of a second more is a second more.
-    let whole = wait.as_secs() + i64::from(wait.subsec_nanos() > 0);
-    CommandError::TooManyInvitations { whose, wait_s: u64::try_from(whole).unwrap_or(0).max(1) }
-}
-
-/// The plans that can be given to somebody. They are checked when a command is decided, not before: a retry gets its first
-/// answer even if the plan has been retired since.
-pub(super) struct KnownPlans(Vec<String>);
-
-impl KnownPlans {
-    /// Those that have to be known for a command that asks for `wanted`: that one, or all, for whoever asked for one that cannot
-    /// be given. A list of plans may lack one that has only just come; a plan that is asked for by its name is there.
-    pub(super) async fn load(committer: &Committer, wanted: &str) -> Result<Self, CommandError> {
-        let views = &committer.stores.views;
-        if views.plan(wanted).await?.is_some_and(|plan| !plan.retired) {
-            return Ok(Self(vec![wanted.to_owned()]));
-        }
-        let plans = views.plans().await?.into_iter().filter(|plan| !plan.retired && plan.name != wanted);
-        Ok(Self(plans.map(|plan| plan.name).collect()))
-    }
-
-    pub(super) fn check(&self, name: &str) -> Result<(), CommandError> {
-        if self.0.iter().any(|known| known == name) {
-            return Ok(());
-        }
-        Err(CommandError::NoPlan { name: name.chars().take(80).collect(), known: self.0.clone() })
-    }
-}
-
-/// The person that a stream's state is of.
-pub fn user_in(state: &State) -> Option<&User> {
-    match state {
-        State::User(user) => user.as_ref(),
-        State::Plan(..) | State::DataSet(..) | State::AdminTokens(_) => None,
     }
 }
 

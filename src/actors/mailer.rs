@@ -14,6 +14,7 @@ mod feedback;
 mod fulfil;
 mod leak;
 mod notify;
+mod step;
 
 use std::{sync::Arc, time::Duration};
 

@@ -20,6 +20,7 @@ pub mod lineage;
 pub mod log;
 pub mod mailer;
 pub mod notices;
+pub mod person;
 pub mod provider;
 pub mod query;
 pub mod redrive;

@@ -10,12 +10,13 @@ use std::{sync::Arc, time::Duration};
 use actix::{Actor, AsyncContext, Context, Handler, Message};
 use futures_util::{StreamExt, stream};
 use jiff::SignedDuration;
+use tracing::{Instrument, Span};
 
 use super::{
     ask::{Busy, Mailbox, Reply, ask},
     commit::{CommandError, Committer, Envelope},
     counting::counters,
-    invite::user_in,
+    person::user_in,
 };
 use crate::{
     domain::{
@@ -168,13 +169,14 @@ impl Handler<NoteUse> for NoticeActor {
 impl NoticeActor {
     fn start_sweep(&self, reply: Option<Reply<Result<u64, NoticeError>>>) {
         let (committer, counters) = (Arc::clone(&self.committer), Arc::clone(&self.counters));
-        let sweeping = Arc::clone(&self.sweeping);
-        actix::spawn(async move {
+        let turn = Arc::clone(&self.sweeping);
+        let span = reply.as_ref().map_or_else(Span::none, Reply::span);
+        let sweeping = async move {
             // A tick that comes while a sweep is under way has nothing to add; whoever asks for one waits.
-            let _guard = match (&reply, sweeping.try_lock()) {
+            let _guard = match (&reply, turn.try_lock()) {
                 (_, Ok(guard)) => guard,
                 (None, Err(_)) => return,
-                (Some(_), Err(_)) => sweeping.lock().await,
+                (Some(_), Err(_)) => turn.lock().await,
             };
             let swept = sweep(&committer, &counters).await;
             if let Err(error) = &swept {
@@ -183,7 +185,8 @@ impl NoticeActor {
             if let Some(reply) = reply {
                 reply.send(swept);
             }
-        });
+        };
+        actix::spawn(sweeping.instrument(span));
     }
 }
 

@@ -11,7 +11,7 @@ use tracing::{Instrument, Span};
 
 use super::{
     ask::{Busy, Mailbox, Reply, ask},
-    gate::GateError,
+    gate::error::GateError,
     grants::{Admission, Pass},
     turns::{Capacity, Line, NoTurn, Turn},
 };

@@ -7,6 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use actix::{Actor, AsyncContext, Context, Handler, Message};
 use jiff::{SignedDuration, Timestamp};
+use tracing::{Instrument, Span};
 
 use super::{
     ask::{Busy, Mailbox, Reply, ask},
@@ -104,13 +105,14 @@ impl Handler<Sweep> for RelayActor {
 impl RelayActor {
     fn start_sweep(&self, reply: Option<Reply<Result<u64, SweepError>>>, left_behind_ms: i64) {
         let (committer, counters) = (Arc::clone(&self.committer), Arc::clone(&self.counters));
-        let sweeping = Arc::clone(&self.sweeping);
-        actix::spawn(async move {
+        let turn = Arc::clone(&self.sweeping);
+        let span = reply.as_ref().map_or_else(Span::none, Reply::span);
+        let sweeping = async move {
             // A tick that comes while a sweep is under way has nothing to add; whoever asks for one waits.
-            let _guard = match (&reply, sweeping.try_lock()) {
+            let _guard = match (&reply, turn.try_lock()) {
                 (_, Ok(guard)) => guard,
                 (None, Err(_)) => return,
-                (Some(_), Err(_)) => sweeping.lock().await,
+                (Some(_), Err(_)) => turn.lock().await,
             };
             let swept = sweep(&committer, &counters, left_behind_ms).await;
             if let Err(error) = &swept {
@@ -120,7 +122,8 @@ impl RelayActor {
             if let Some(reply) = reply {
                 reply.send(swept);
             }
-        });
+        };
+        actix::spawn(sweeping.instrument(span));
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     commit::{CommandError, Committer, Envelope},
-    invite::user_in,
+    person::user_in,
 };
 use crate::domain::{
     event::Origin,

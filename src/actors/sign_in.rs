@@ -13,6 +13,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use quick_cache::sync::Cache;
 use tokio::sync::Semaphore;
+use tracing::{Instrument, Span};
 use zeroize::Zeroizing;
 
 use super::{
@@ -20,7 +21,7 @@ use super::{
     commit::{CommandError, Committed, Committer, Envelope},
     grants::GrantBook,
     hashing::HashingPool,
-    invite::user_in,
+    person::user_in,
     session_uses::SessionUses,
 };
 use crate::{
@@ -252,7 +253,7 @@ impl SignIns {
     pub fn ask_for_reset(self: &Arc<Self>, email: Option<Email>, envelope: Envelope) -> Result<(), CommandError> {
         let place = Arc::clone(&self.resets).try_acquire_owned().map_err(|_| Busy::Full)?;
         let signing = Arc::clone(self);
-        actix::spawn(async move {
+        let mailing = async move {
             let _place = place;
             let asked = async {
                 let Some(user) = signing.find(email.as_ref()).await? else { return Ok(()) };
@@ -263,7 +264,8 @@ impl SignIns {
                 Ok(()) | Err(CommandError::Refused(_)) => {}
                 Err(error) => tracing::warn!(%error, "a link for a new password was asked for and is not mailed"),
             }
-        });
+        };
+        actix::spawn(mailing.instrument(Span::current()));
         Ok(())
     }
 

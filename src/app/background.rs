@@ -7,7 +7,7 @@ use tokio::{
     time::{Interval, MissedTickBehavior},
 };
 
-use super::{Premises, data_dir::SECRET_LOOKS, server::requests_patience};
+use super::data_dir::{Premises, SECRET_LOOKS};
 use crate::{config::Backend, http::state::Service, store::records::RecordStoreError};
 
 /// How often a server looks whether its files are still where they were.
@@ -44,7 +44,7 @@ pub(super) async fn watch(service: Service, mut premises: Premises) {
             break;
         }
     }
-    let patience = requests_patience(&service.settings);
+    let patience = service.settings.http.requests_patience();
     if service.mailers.stop(patience).await.is_err() {
         tracing::warn!("a mailer is still at work");
     }

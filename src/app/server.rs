@@ -10,10 +10,7 @@ use tokio::task::JoinHandle;
 use zeroize::Zeroizing;
 
 use super::{Listeners, Node, background, ports};
-use crate::{
-    config::Settings,
-    http::{state::Service, wire::Wire},
-};
+use crate::http::{state::Service, wire::Wire};
 
 /// How long a stop waits, beyond the time that connections without a request have, before it gives up the port, so that new ones
 /// are refused.
@@ -39,7 +36,7 @@ impl Server {
     pub fn start(mut node: Node, listeners: Listeners) -> std::io::Result<Self> {
         let service = node.service.clone();
         let wire = Arc::new(Wire::new(&service.settings, Arc::clone(&service.committer.clock)));
-        let patience = requests_patience(&service.settings);
+        let patience = service.settings.http.requests_patience();
         let public = ports::public(&service, listeners.public, Arc::clone(&wire), patience)?;
         let ops = ports::ops(&service, listeners.ops)?;
         let handles = (public.handle(), ops.handle());
@@ -68,7 +65,7 @@ impl Server {
         let service = &self.node.service;
         service.readiness.set(false);
         self.tasks.iter().for_each(JoinHandle::abort);
-        let (began, patience) = (Instant::now(), requests_patience(&service.settings));
+        let (began, patience) = (Instant::now(), service.settings.http.requests_patience());
         let (left, mailers) =
             tokio::join!(self.end_requests(patience), tokio::time::timeout(patience, service.mailers.stop(patience)));
         if left > 0 {
@@ -117,9 +114,4 @@ async fn close(service: &Service) {
     if let Err(error) = service.records.close().await {
         tracing::warn!(%error, "the records were not closed in order; nothing is lost");
     }
-}
-
-/// What a stop leaves to the requests in flight: all of its time but what it needs itself.
-pub(super) fn requests_patience(settings: &Settings) -> Duration {
-    Duration::from_secs(settings.http.shutdown_timeout_s.saturating_sub(1).max(1))
 }

@@ -1,10 +1,10 @@
 //! `permitd completions`: completion scripts for shells.
 
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::Shell;
 use serde_json::json;
 
-use super::{Answer, Cli, Failure};
+use super::{Answer, Failure};
 
 /// Print a completion script for a shell
 #[derive(Debug, Args)]
@@ -19,9 +19,9 @@ pub(super) struct Completions {
 }
 
 impl Completions {
-    pub(super) fn run(self) -> Result<Answer, Failure> {
+    pub(super) fn run(self, mut program: Command) -> Result<Answer, Failure> {
         let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut Cli::command(), "permitd", &mut script);
+        clap_complete::generate(self.shell, &mut program, "permitd", &mut script);
         let script = String::from_utf8_lossy(&script).into_owned();
         Ok(Answer::new(json!({ "shell": self.shell.to_string(), "script": script }), script))
     }

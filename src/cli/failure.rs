@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use super::output::{printable, printable_json};
+use super::printable::{printable, printable_json};
 use crate::{
     actors::{
         Busy,

@@ -13,7 +13,8 @@ use clap::Args;
 use super::{
     Answer, Common, Exit, Failure,
     open::{Data, Definitions, is_begun, origin, with_node},
-    output::{confirmed, counted, facts, grouped, printable},
+    output::{confirmed, counted, facts, grouped},
+    printable::printable,
     progress,
 };
 use crate::{

@@ -10,8 +10,8 @@ mod list;
 use super::{
     Answer, Common, Exit, Failure,
     open::{Data, with_node},
-    output::printable,
     people::{self, Mailing, mailing, noted, notes, outbox},
+    printable::printable,
 };
 use crate::{
     actors::{
@@ -133,7 +133,7 @@ pub(super) async fn invite_one(node: &Node, invitee: Invitee) -> Result<(Value, 
         ),
         other => other.into(),
     })?;
-    let Some(user) = crate::actors::invite::user_in(&committed.state) else {
+    let Some(user) = crate::actors::person::user_in(&committed.state) else {
         return Err(Failure::new(Exit::Damaged, "the invitation left no user; please report this"));
     };
     let mailing = mailing(node, user.id, user.changed_at).await?;

@@ -2,11 +2,11 @@
 
 use std::{fs, io, io::Write as _, path::PathBuf};
 
-use clap::{Args, Command, CommandFactory};
+use clap::{Args, Command};
 use clap_mangen::Man as Page;
 use serde_json::json;
 
-use super::{Answer, Cli, Failure, output::counted};
+use super::{Answer, Failure, output::counted};
 
 /// Write the manual pages of all commands into a folder
 ///
@@ -23,10 +23,10 @@ pub(super) struct Man {
 }
 
 impl Man {
-    pub(super) fn run(self) -> Result<Answer, Failure> {
+    pub(super) fn run(self, program: Command) -> Result<Answer, Failure> {
         let shown = self.folder.display();
         let failed = |error: io::Error| Failure::unavailable(format!("{shown} cannot be written: {error}"));
-        let pages = pages().map_err(failed)?;
+        let pages = pages(program).map_err(failed)?;
         fs::create_dir_all(&self.folder).map_err(failed)?;
         for (name, page) in &pages {
             fs::write(self.folder.join(name), page).map_err(failed)?;
@@ -39,8 +39,8 @@ impl Man {
 }
 
 /// The file name and the text of every page.
-fn pages() -> io::Result<Vec<(String, Vec<u8>)>> {
-    let mut program = Cli::command().disable_help_subcommand(true);
+fn pages(program: Command) -> io::Result<Vec<(String, Vec<u8>)>> {
+    let mut program = program.disable_help_subcommand(true);
     program.build();
     let mut pages = Vec::new();
     add(&program, &mut pages)?;
@@ -95,11 +95,14 @@ fn escaped(line: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory;
+
     use super::*;
+    use crate::cli::Cli;
 
     #[test]
     fn every_command_has_a_page_and_names_it() {
-        let pages = pages().unwrap();
+        let pages = pages(Cli::command()).unwrap();
         let names: Vec<&str> = pages.iter().map(|(name, _)| name.as_str()).collect();
         for name in ["permitd.1", "permitd-serve.1", "permitd-aws-setup.1", "permitd-health.1", "permitd-man.1"] {
             assert!(names.contains(&name), "{name}: {names:?}");

@@ -6,19 +6,25 @@
 use std::{
     ffi::OsString,
     io::{self, Write},
-    path::PathBuf,
     process::ExitCode,
 };
 
 use clap::{
-    Args, Parser, Subcommand,
+    CommandFactory, Parser, Subcommand,
     error::{ContextKind, ContextValue, ErrorKind},
 };
 
+use self::global::Common;
+use failure::{Exit, Failure};
+use output::Answer;
+use printable::printable;
+
 mod failure;
+mod global;
 mod number;
 mod open;
 mod output;
+mod printable;
 mod progress;
 
 mod admin_tokens;
@@ -47,9 +53,6 @@ mod serve;
 mod sign_in;
 mod usage;
 mod users;
-
-use failure::{Exit, Failure};
-use output::{Answer, printable, printable_json};
 
 /// Shown below the help of `permitd` itself.
 const AFTER_HELP: &str = "\
@@ -87,23 +90,6 @@ struct Cli {
     common: Common,
     #[command(subcommand)]
     command: Command,
-}
-
-/// What every command takes.
-#[derive(Debug, Args)]
-struct Common {
-    /// The data directory [variable: PERMITD_DATA] [default: ./permitd-data]
-    #[arg(long, global = true, value_name = "DIR", help_heading = "Common options")]
-    data: Option<PathBuf>,
-    /// The configuration file [variable: PERMITD_CONFIG] [default: permitd.toml in the data directory]
-    #[arg(long, global = true, value_name = "FILE", help_heading = "Common options")]
-    config: Option<PathBuf>,
-    /// Where everything is kept, sqlite or aws [variable: PERMITD_BACKEND] [default: sqlite]
-    #[arg(long, global = true, value_name = "BACKEND", help_heading = "Common options")]
-    backend: Option<String>,
-    /// Print one JSON document
-    #[arg(long, global = true, help_heading = "Common options")]
-    json: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -183,10 +169,10 @@ pub fn run() -> ExitCode {
         Command::Sample(command) => command.run(),
         Command::Config(command) => command.run(&cli.common),
         Command::OpenApi(command) => command.run(&cli.common),
-        Command::Completions(command) => command.run(),
-        Command::Man(command) => command.run(),
+        Command::Completions(command) => command.run(Cli::command()),
+        Command::Man(command) => command.run(Cli::command()),
     };
-    match outcome.and_then(|answer| print(&answer, cli.common.json).map(|()| answer.exit)) {
+    match outcome.and_then(|answer| answer.print(cli.common.json).map(|()| answer.exit)) {
         Ok(exit) => exit.into(),
         Err(failure) => {
             failure.print(cli.common.json);
@@ -228,25 +214,8 @@ fn lacks_person(error: &clap::Error) -> bool {
     error.kind() == ErrorKind::MissingRequiredArgument && missing.iter().any(|argument| argument.ends_with("<EMAIL>"))
 }
 
-fn print(answer: &Answer, json: bool) -> Result<(), Failure> {
-    // A server that was stopped has nothing to say, in either form.
-    let is_document = json && !answer.document.is_null();
-    let mut text = if is_document { printable_json(&answer.document) } else { answer.printed().into_owned() };
-    if !text.is_empty() && !text.ends_with('\n') {
-        text.push('\n');
-    }
-    let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        // Whoever reads, such as `head`, has read enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written.map_err(|error| Failure::unavailable(format!("standard output cannot be written: {error}"))),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

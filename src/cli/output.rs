@@ -5,17 +5,16 @@
 
 use std::{
     borrow::Cow,
-    io::{BufRead, IsTerminal, Write},
+    io::{self, BufRead, IsTerminal, Write},
 };
 
 use serde_json::Value;
 
-use super::{Exit, Failure};
-use crate::domain::text::{escaped, escaped_but, hidden};
-
-/// What makes a table's headings stand out, and what ends that.
-const BOLD: &str = "\u{1b}[1m";
-const PLAIN: &str = "\u{1b}[0m";
+use super::{
+    failure::{Exit, Failure},
+    printable::{BOLD, PLAIN, printable, printable_json},
+};
+use crate::domain::text::escaped;
 
 /// What a command answers.
 #[derive(Debug)]
@@ -41,8 +40,26 @@ impl Answer {
         Self { is_file: true, ..Self::new(document, text) }
     }
 
+    /// Prints it: as text, or as one JSON document.
+    pub(super) fn print(&self, json: bool) -> Result<(), Failure> {
+        // A server that was stopped has nothing to say, in either form.
+        let is_document = json && !self.document.is_null();
+        let mut text = if is_document { printable_json(&self.document) } else { self.printed().into_owned() };
+        if !text.is_empty() && !text.ends_with('\n') {
+            text.push('\n');
+        }
+        let mut out = io::stdout().lock();
+        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+            // Whoever reads, such as `head`, has read enough.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            written => {
+                written.map_err(|error| Failure::unavailable(format!("standard output cannot be written: {error}")))
+            }
+        }
+    }
+
     /// The text as it goes to standard output.
-    pub(super) fn printed(&self) -> Cow<'_, str> {
+    fn printed(&self) -> Cow<'_, str> {
         if self.is_file && !std::io::stdout().is_terminal() { self.text.as_str().into() } else { printable(&self.text) }
     }
 }
@@ -95,36 +112,6 @@ impl Table {
 pub(super) fn facts(facts: &[(&str, String)]) -> String {
     let width = facts.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
     facts.iter().map(|(name, value)| format!("  {name:<width$}  {}\n", escaped(value))).collect()
-}
-
-/// A text of several lines as it may be printed: what stands in its lines hides nothing. Only headings may be bold.
-pub(super) fn printable(text: &str) -> Cow<'_, str> {
-    if !text.contains(BOLD) {
-        return escaped_but(text, |c| matches!(c, '\n' | '\t'));
-    }
-    let line = |line: &str| match line.strip_prefix(BOLD).and_then(|rest| rest.strip_suffix(PLAIN)) {
-        Some(heading) => format!("{BOLD}{}{PLAIN}", escaped_but(heading, |c| c == '\t')),
-        None => escaped_but(line, |c| c == '\t').into_owned(),
-    };
-    text.split('\n').map(line).collect::<Vec<_>>().join("\n").into()
-}
-
-/// A document as it may be printed: JSON can write any character in another way, which means the same.
-pub(super) fn printable_json(document: &Value) -> String {
-    let text = document.to_string();
-    if text.chars().all(|c| hidden(c).is_none()) {
-        return text;
-    }
-    let mut shown = String::with_capacity(text.len() + 16);
-    for c in text.chars() {
-        if hidden(c).is_none() {
-            shown.push(c);
-        } else {
-            // Outside texts JSON has no such character, and within them this is how it writes one.
-            c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| shown.push_str(&format!("\\u{unit:04x}")));
-        }
-    }
-    shown
 }
 
 fn is_coloured() -> bool {

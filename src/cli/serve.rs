@@ -153,7 +153,7 @@ fn told(served: &[Value]) -> String {
 
 /// Prints what a server says when it is ready, at once.
 pub(super) fn announce(ready: &Answer, json: bool) -> Result<(), Failure> {
-    super::print(ready, json)
+    ready.print(json)
 }
 
 /// The signals that ask a server to stop.

@@ -10,7 +10,7 @@ use super::{
     people::{self, noted, notes, outbox, shown_email},
 };
 use crate::{
-    actors::{about::everything, invite::user_in},
+    actors::{about::everything, person::user_in},
     app,
     domain::sign_in::SessionEnd,
     store::last_use::UsedSession,

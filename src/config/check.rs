@@ -282,3 +282,19 @@ fn is_base_url(text: &str) -> bool {
 fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
+
+impl Settings {
+    pub(super) fn check_pages(&self) -> Result<(), ConfigError> {
+        if self.pages.brand_color().is_none() {
+            let expected = "a color such as \"#0b57d0\" is expected: # and six hexadecimal digits";
+            return Err(self.layers.invalid("pages.brand_color", expected.to_owned()));
+        }
+        let ending = self.pages.logo().map(|path| path.extension().and_then(|ending| ending.to_str()));
+        match ending {
+            None | Some(Some("svg" | "png")) => Ok(()),
+            Some(_) => {
+                Err(self.layers.invalid("pages.logo", "a file with the ending .svg or .png is expected".to_owned()))
+            }
+        }
+    }
+}

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use super::Origin;
+use super::origin::Origin;
 use crate::private::PrivacyError;
 
 /// A setting, or the place of one, that cannot be used.

@@ -2,15 +2,17 @@
 //!
 //! The defaults file holds every setting, so its leaves are the names there are, and their types the types expected.
 
-use std::{
-    collections::BTreeMap,
-    fmt,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, fmt, path::Path};
 
 use toml::{Table, Value};
 
-use super::{ConfigError, DEFAULTS, SECRET_PATHS};
+use super::{error::ConfigError, origin::Origin};
+
+/// The commented default configuration file.
+pub const DEFAULTS: &str = include_str!("../config.default.toml");
+
+/// Settings whose values are never shown.
+pub(super) const SECRET_PATHS: &[&str] = &["mail.smtp.password", "oidc.client_secret"];
 
 /// What every environment variable of permitd begins with.
 pub const VARIABLE_PREFIX: &str = "PERMITD_";
@@ -21,30 +23,6 @@ pub const CONFIG_VARIABLE: &str = "PERMITD_CONFIG";
 
 const CONFIG_FILE_BYTES_MAX: u64 = 1024 * 1024;
 const NEAREST_SIMILARITY_MIN: f64 = 0.75;
-
-/// Where a setting's value came from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
-    /// The defaults that are part of the program.
-    Default,
-    /// A configuration file.
-    File(PathBuf),
-    /// An environment variable.
-    Variable(String),
-    /// The command line.
-    Flag,
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Default => f.write_str("default"),
-            Self::File(file) => write!(f, "file {}", file.display()),
-            Self::Variable(name) => write!(f, "variable {name}"),
-            Self::Flag => f.write_str("command line"),
-        }
-    }
-}
 
 /// A setting's value and where it came from.
 #[derive(Clone)]

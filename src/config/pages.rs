@@ -4,8 +4,6 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::{ConfigError, Settings};
-
 /// How the pages look.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -27,21 +25,5 @@ impl Pages {
     /// The file of `pages.logo`, if there is one.
     pub fn logo(&self) -> Option<&Path> {
         (!self.logo.as_os_str().is_empty()).then_some(self.logo.as_path())
-    }
-}
-
-impl Settings {
-    pub(super) fn check_pages(&self) -> Result<(), ConfigError> {
-        if self.pages.brand_color().is_none() {
-            let expected = "a color such as \"#0b57d0\" is expected: # and six hexadecimal digits";
-            return Err(self.layers.invalid("pages.brand_color", expected.to_owned()));
-        }
-        let ending = self.pages.logo().map(|path| path.extension().and_then(|ending| ending.to_str()));
-        match ending {
-            None | Some(Some("svg" | "png")) => Ok(()),
-            Some(_) => {
-                Err(self.layers.invalid("pages.logo", "a file with the ending .svg or .png is expected".to_owned()))
-            }
-        }
     }
 }

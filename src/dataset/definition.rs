@@ -5,9 +5,18 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+pub use self::column::{Column, ColumnType};
 use super::text::nfc;
+pub use about::SelfDescription;
+pub use date_order::{DATE_ORDERS, DateOrder};
+pub use dialect::{Dialect, Mark, Quote, Said};
+pub use node::DefinitionError;
+pub use parse::{COLUMNS_MAX, DEFINITION_BYTES_MAX, RESERVED_COLUMNS};
+pub use source::{Case, Extract, Field, Fold, KeyFormat, Origin, Part, Source, normal_header};
 
 mod about;
+mod column;
+mod date_order;
 mod dialect;
 mod node;
 mod parse;
@@ -16,50 +25,11 @@ mod source;
 mod tests;
 mod write;
 
-pub use about::SelfDescription;
-pub use dialect::{Dialect, Mark, Quote, Said};
-pub use node::DefinitionError;
-pub use parse::{COLUMNS_MAX, DATE_ORDERS, DEFINITION_BYTES_MAX, RESERVED_COLUMNS};
-pub use source::{Case, DateOrder, Extract, Field, Fold, KeyFormat, Origin, Part, Source, normal_header};
-
 /// The definitions that are part of the program: file name and text.
 const BUILTIN: [(&str, &str); 2] = [
     ("permits.toml", include_str!("../../schemas/datasets/permits.toml")),
     ("sf_open_data.toml", include_str!("../../schemas/datasets/sf_open_data.toml")),
 ];
-
-/// The type of a column.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ColumnType {
-    /// Unicode text.
-    Text,
-    /// A whole number of 64 bits.
-    Integer,
-    /// An amount of money with two decimals.
-    Money,
-    /// A 64-bit floating point number.
-    Number,
-    /// A calendar date.
-    Date,
-    /// A moment in UTC.
-    Timestamp,
-}
-
-/// A published column.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Column {
-    /// The published name, `snake_case`, unique in the definition.
-    pub name: String,
-    /// The type of every value that is not null.
-    pub kind: ColumnType,
-    /// One sentence for people.
-    #[serde(default)]
-    pub description: String,
-    /// Whether its values tell of people or firms. Figures of the column show none of them.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub personal: bool,
-}
 
 /// Where a record's id, the second part of its key, comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -137,25 +107,6 @@ pub struct Definition {
 }
 
 impl Definition {
-    /// Reads a definition. `file` is only for messages, which name it, the key path and the valid values.
-    pub fn from_toml(text: &str, file: &str) -> Result<Self, DefinitionError> {
-        parse::definition(text, file)
-    }
-
-    /// Writes the definition as a person would. Read again it is the same definition; comments and what it said of columns that are
-    /// not published are not in it.
-    pub fn to_toml(&self) -> String {
-        write::definition(self)
-    }
-
-    /// Whether a text can be the name of a data set.
-    ///
-    /// # Errors
-    /// Why it cannot, to follow the name.
-    pub fn check_name(name: &str) -> Result<(), String> {
-        parse::check_name(name)
-    }
-
     /// The definitions that are part of the program, checked by a test to be valid.
     pub fn builtin() -> Result<Vec<Self>, DefinitionError> {
         BUILTIN.iter().map(|(file, text)| Self::from_toml(text, file)).collect()
@@ -176,7 +127,7 @@ impl Definition {
         }
         source.blanks.extend(said.blanks.iter().cloned());
         for name in &said.fill_down {
-            parse::fill_down_column(&mut source.fields, name)?;
+            source::fill_down_column(&mut source.fields, name)?;
         }
         Ok(reading)
     }
@@ -234,29 +185,5 @@ impl Definition {
         key.push_str(bare);
         // A mark at the beginning would become part of the prefix, which would not be known again.
         if matches!(nfc(&key), Cow::Owned(_)) { bare.to_owned() } else { key }
-    }
-}
-
-impl ColumnType {
-    /// All types by the names that definitions use.
-    pub const NAMES: [(&'static str, Self); 6] = [
-        ("text", Self::Text),
-        ("integer", Self::Integer),
-        ("money", Self::Money),
-        ("number", Self::Number),
-        ("date", Self::Date),
-        ("timestamp", Self::Timestamp),
-    ];
-
-    /// The name that definitions use.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Text => "text",
-            Self::Integer => "integer",
-            Self::Money => "money",
-            Self::Number => "number",
-            Self::Date => "date",
-            Self::Timestamp => "timestamp",
-        }
     }
 }

@@ -6,29 +6,25 @@
 
 use std::io::{Read, Seek, SeekFrom};
 
-use column::{ColumnStats, Readings};
-use header::{Kept, Top};
-
+use self::table::{ChosenHeader, Table};
 use super::{
     Definition,
     definition::Said,
-    last_rows::LastRows,
-    mapping::{is_ruler, stops_at},
     reader::{Flow, Limits, Note, ReadError, RowCells, RowSink, SheetName, scan},
-    text::{folded, nfc},
+    text::nfc,
 };
+use header::{Kept, Top};
 
 mod column;
 mod header;
 mod name;
 mod personal;
 mod propose;
+mod table;
 mod verdict;
 
 /// Bytes of the tops of sheets that are kept at most.
 const TOPS_BYTES_MAX: usize = 32 << 20;
-/// Hashes of values that are kept at most, of all columns together: by them it is told whether values repeat.
-const HASHES_MAX: usize = 4 << 20;
 
 /// Proposes a definition for a file, as TOML that [`super::Definition::from_toml`] reads when `dataset` is a valid name. What is
 /// said of the file is followed, and written into it.
@@ -110,16 +106,6 @@ pub fn data_set_name(text: &str) -> String {
     if Definition::check_name(&name).is_ok() { name } else { format!("{name}_data") }
 }
 
-/// The header that was chosen.
-#[derive(Debug, Clone)]
-struct ChosenHeader {
-    sheet: Option<String>,
-    line: u64,
-    names: Vec<String>,
-    /// The rows above it: the line of the first, of the last, and how many there are.
-    above: Option<(u64, u64, u64)>,
-}
-
 /// The top of each sheet, to choose one and its header by.
 struct Tops<'a> {
     limits: &'a Limits,
@@ -176,93 +162,6 @@ impl RowSink for Tops<'_> {
 
     fn sheet_end(&mut self) -> Flow {
         Flow::Continue
-    }
-}
-
-/// The rows below the header, column by column.
-struct Table {
-    header_line: u64,
-    skip_rows: u32,
-    /// Texts before which the table ends.
-    stop_at: Vec<String>,
-    readings: Readings,
-    columns: Vec<ColumnStats>,
-    rows: u64,
-    hashes_left: usize,
-    delimiter: Option<u8>,
-    notes: Vec<Note>,
-    last: LastRows,
-    /// Texts that stand for no value, in small letters.
-    blanks: Vec<String>,
-    /// The line of the first row, and whether it is one whose first cell is blank.
-    first: Option<(u64, bool)>,
-}
-
-impl Table {
-    fn new(chosen: &ChosenHeader, said: &Said) -> Self {
-        Self {
-            header_line: chosen.line,
-            skip_rows: said.dialect.skip_rows,
-            stop_at: said.dialect.stop_at.clone(),
-            readings: Readings::of(&said.dialect),
-            columns: chosen.names.iter().map(|header| ColumnStats::new(header)).collect(),
-            rows: 0,
-            hashes_left: HASHES_MAX,
-            delimiter: None,
-            notes: Vec::new(),
-            last: LastRows::default(),
-            blanks: said.blanks.iter().map(|blank| folded(blank).into_owned()).collect(),
-            first: None,
-        }
-    }
-}
-
-impl RowSink for Table {
-    fn delimiter(&mut self, delimiter: u8) {
-        self.delimiter = Some(delimiter);
-    }
-
-    fn sheet(&mut self, _name: Option<&str>, _epoch_1904: bool) {}
-
-    fn row<R: RowCells>(&mut self, line: u64, row: &R) -> Result<Flow, ReadError> {
-        if line <= self.header_line.max(u64::from(self.skip_rows)) {
-            return Ok(Flow::Continue);
-        }
-        if stops_at(&self.stop_at, row) {
-            return Ok(Flow::Stop);
-        }
-        if self.rows == 0 && is_ruler(row) {
-            return Ok(Flow::Continue);
-        }
-        let width = row.width();
-        let (mut filled, mut first_place) = (0, None);
-        for place in 0..width {
-            if self.columns.len() <= place {
-                self.columns.resize_with(place + 1, || ColumnStats::new(""));
-            }
-            let Some(column) = self.columns.get_mut(place) else { break };
-            if column.add(line, row.cell(place), (&self.blanks, &self.readings), &mut self.hashes_left) {
-                filled += 1;
-                first_place.get_or_insert(place);
-                column.first_row_filled = column.first_row_filled || self.rows == 0;
-            }
-        }
-        if filled == 0 {
-            return Ok(Flow::Continue);
-        }
-        self.rows += 1;
-        let place = first_place.unwrap_or(0);
-        self.first.get_or_insert((line, place > 0));
-        self.last.meet(line, row);
-        Ok(Flow::Continue)
-    }
-
-    fn sheet_end(&mut self) -> Flow {
-        Flow::Stop
-    }
-
-    fn note(&mut self, note: Note) {
-        self.notes.push(note);
     }
 }
 

@@ -4,7 +4,10 @@ use std::collections::VecDeque;
 
 use super::{
     mapping::convert::text_of,
-    reader::{Cell, RowCells},
+    reader::{
+        note::NoRecord,
+        rows::{Cell, RowCells},
+    },
 };
 
 /// How many rows are looked at.
@@ -43,17 +46,6 @@ struct Last {
     line: u64,
     text: String,
     filled: usize,
-}
-
-/// A row that is most likely no record.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NoRecord {
-    /// Its line.
-    pub line: u64,
-    /// What it looks like.
-    pub looks_like: &'static str,
-    /// What `stop_at` would say to end the table before it.
-    pub stop_at: String,
 }
 
 impl LastRows {

@@ -5,6 +5,7 @@ pub(in crate::dataset) mod dates;
 mod header;
 mod mapper;
 pub(in crate::dataset) mod numbers;
+pub(in crate::dataset) mod reading;
 mod title;
 
 pub use header::{FoundHeader, HeaderSearch};

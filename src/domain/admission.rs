@@ -13,28 +13,24 @@
 //!
 //! All moments are nanoseconds since the Unix epoch.
 
+mod bucket;
 mod grant;
 mod reservation;
+mod returned;
 mod tally;
 
+use self::bucket::half;
 pub use self::{
+    bucket::{Bucket, DAY_NS, SECOND_NS, day_of},
     grant::{Grant, Slot, Standing, Verdict},
-    reservation::{Holder, Reservation, settled, was_carried_out},
+    reservation::{Reservation, settled, was_carried_out},
+    returned::{Holder, Return},
     tally::{KeyUse, TALLY_LINES_MAX, Tally, UsageCount},
 };
-use super::plan::Limits;
 
-/// Nanoseconds of a second.
-pub const SECOND_NS: i64 = 1_000_000_000;
-/// Nanoseconds of a day; UTC days of a Unix clock are all as long.
-pub const DAY_NS: i64 = 86_400 * SECOND_NS;
 /// Grants in a row that nobody else's came between, after which a node takes itself for the only one of its key: others may
 /// have kept stretches of theirs meanwhile.
 const ALONE_STREAK: u8 = 4;
-/// The part of a grant's life that a stretch lasts at least: the ledger's answer takes its time.
-const STRETCH_LIFE_PART: i64 = 256;
-/// How much longer a stretch is than the one before, which was over before the ledger's answer came.
-const LATE_FACTOR: u64 = 8;
 /// A rest of a stretch may be given up while at least this part of the bucket can be spent at once: a fourth.
 const SPARE_PART: u64 = 4;
 /// How far the clocks of two nodes may be apart without one of them being taken for set back.
@@ -46,97 +42,6 @@ pub const DAYS_AHEAD_MAX: i64 = 2;
 pub const WANT_MIN: u64 = 64;
 /// Most requests that one grant may hold, and so the most that the crash of a node can withhold from a key.
 pub const WANT_MAX: u64 = 1 << 20;
-
-/// The bucket that a plan describes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Bucket {
-    /// Nanoseconds between two requests at the plan's rate.
-    pub interval_ns: i64,
-    /// Requests that the bucket holds.
-    pub burst: i64,
-    /// Requests per UTC day.
-    pub quota: u64,
-}
-
-impl Bucket {
-    /// The bucket of these limits. A rate that is no whole number of nanoseconds apart is rounded so as to be slower.
-    pub fn of(limits: &Limits) -> Self {
-        // Within the bounds of a plan (1e-3..=1e7 a second) this is 1e2..=1e12, which an f64 holds exactly enough.
-        let interval_ns = (1e9 / limits.rate_per_s).ceil() as i64;
-        Self { interval_ns: interval_ns.max(1), burst: i64::from(limits.burst), quota: limits.quota_per_day }
-    }
-
-    fn depth_ns(&self) -> i64 {
-        self.interval_ns.saturating_mul(self.burst)
-    }
-
-    /// What a request counts as that would count as `cost`: at most all that the bucket holds, and all of a day.
-    pub fn capped(&self, cost: u64) -> u64 {
-        cost.min(u64::try_from(self.burst).unwrap_or(1)).min(self.quota).max(1)
-    }
-
-    /// How far ahead the TAT may be after a grant that lives so long.
-    pub fn horizon_ns(&self, now_ns: i64, life_ns: i64) -> i64 {
-        now_ns.saturating_add(self.depth_ns()).saturating_add(life_ns)
-    }
-
-    /// Requests that have their place between two moments of virtual time.
-    fn places(&self, from_ns: i64, to_ns: i64) -> u64 {
-        u64::try_from(to_ns.saturating_sub(from_ns) / self.interval_ns).unwrap_or(0)
-    }
-
-    /// The longest stretch of a node beside which others may want one, if a grant's life is too long: it is where the bucket
-    /// has no places behind it then. Half of what the bucket holds, but not so short that it is over when the ledger's answer
-    /// comes.
-    fn most_beside_others(&self, life_ns: i64, returned: Option<&Return>, alone: bool) -> Option<u64> {
-        let depth = u64::try_from(self.burst).unwrap_or(0);
-        // With a place on each side.
-        let lasting = self.places(0, life_ns).saturating_add(2);
-        if lasting.saturating_mul(4) <= depth.saturating_mul(3) {
-            return None;
-        }
-        let least = self.places(0, life_ns / STRETCH_LIFE_PART).max(1);
-        let late = returned.filter(|back| back.late && back.interval_ns == self.interval_ns);
-        let longer = late.map_or(0, |back| self.places(back.tat_ns, back.limit_ns).saturating_mul(LATE_FACTOR));
-        // Who is known to share the key takes not much more than was spent last.
-        let known = returned.filter(|_| !alone).map_or(u64::MAX, |back| back.spent.saturating_mul(2).max(1));
-        Some(half(depth).min(known).max(least).max(longer))
-    }
-
-    /// The TAT of this bucket that has as many requests consumed as `tat_ns` has in a bucket of another interval: what was
-    /// consumed is carried over to another plan, at most as a bucket that is empty; and what is beyond that.
-    ///
-    /// The plan may have changed `since_ns` ago, of which the ledger hears only now. So of a plan that is slower it is supposed
-    /// that it did: what flowed in since then did so at the slower rate, and a change gives nothing of a second burst.
-    fn carried(&self, tat_ns: i64, interval_ns: i64, now_ns: i64, since_ns: i64) -> (i64, i64) {
-        if interval_ns <= 0 {
-            return (tat_ns, 0);
-        }
-        let since_ns = if self.interval_ns > interval_ns { since_ns } else { 0 };
-        let ahead_ns = tat_ns.saturating_sub(now_ns).saturating_add(since_ns);
-        if ahead_ns <= 0 {
-            return (tat_ns, 0);
-        }
-        let scaled = i128::from(ahead_ns) * i128::from(self.interval_ns);
-        // Rounded up: a part of a request is not given twice.
-        let scaled_ns =
-            i64::try_from((scaled + i128::from(interval_ns) - 1) / i128::from(interval_ns)).unwrap_or(i64::MAX);
-        let ahead_ns = scaled_ns.saturating_sub(since_ns);
-        let held_ns = ahead_ns.min(self.depth_ns());
-        (now_ns.saturating_add(held_ns), ahead_ns.saturating_sub(held_ns))
-    }
-
-    /// Requests that a bucket with this TAT would let pass at once.
-    fn available(&self, tat_ns: i64, now_ns: i64) -> i64 {
-        let room = now_ns.saturating_add(self.depth_ns()).saturating_sub(tat_ns.max(now_ns));
-        (room / self.interval_ns).clamp(0, self.burst)
-    }
-}
-
-/// The UTC day of a moment, counted from 1970-01-01.
-pub fn day_of(now_ns: i64) -> i64 {
-    now_ns.div_euclid(DAY_NS)
-}
 
 /// What the ledger knows of a key's consumption.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -155,33 +60,6 @@ pub struct LedgerRow {
     pub owed_ns: i64,
     /// How deep the bucket was, in requests, when that was written down; 0 where nothing is owed.
     pub owed_burst: i64,
-}
-
-/// What a node gives back of a grant that it will not spend any more.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Return {
-    /// Whose grant it was, and which.
-    pub holder: Holder,
-    /// Requests that were spent.
-    pub spent: u64,
-    /// Grants in a row since which nobody else has taken one.
-    pub streak: u8,
-    /// Since when that is so.
-    pub since_ns: i64,
-    /// Whether the grant's stretch was over before its first request could be decided.
-    pub late: bool,
-    /// Requests that do not count against the quota: not spent, or given back after the server's own failure.
-    pub unspent: u64,
-    /// The theoretical arrival time after the last request that was admitted.
-    pub tat_ns: i64,
-    /// The theoretical arrival time at which the grant would have been spent.
-    pub limit_ns: i64,
-    /// The UTC day of the grant.
-    pub day: i64,
-    /// The interval of the bucket that the stretch was cut from.
-    pub interval_ns: i64,
-    /// Whether the grant's answer never came. Where its stretch lies is then not known for sure: nobody goes on in it.
-    pub unanswered: bool,
 }
 
 /// What a node asks for.
@@ -430,11 +308,6 @@ impl LedgerRow {
             moved_up_ns: 0,
         }
     }
-}
-
-/// What a node takes that leaves something for another one, rounded up.
-fn half(count: u64) -> u64 {
-    count.div_ceil(2)
 }
 
 /// How much the next grant should ask for: twice what was spent when demand lasts, so that a busy key asks the ledger at

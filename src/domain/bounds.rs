@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use super::plan::{DATASETS_MAX, LIFE_DAYS_MAX};
 use super::{
     network::AddressRange,
     personal::Personal,
@@ -12,10 +13,6 @@ use super::{
 
 /// Most networks that one key may be used from.
 pub const NETWORKS_MAX: usize = 64;
-/// Most data sets that a key or a plan names.
-pub const DATASETS_MAX: usize = 64;
-/// Longest time that a key may be set to work, days: ten years.
-pub const LIFE_DAYS_MAX: u32 = 3653;
 
 /// What a request does with records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]

@@ -15,37 +15,7 @@ use super::{
     plan::{KeyRules, Limits},
     sign_in::SignInEvent,
 };
-
-/// What a person may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Role {
-    /// Reads the data.
-    Reader,
-    /// Imports and manages the data, but no people.
-    Manager,
-    /// Administers.
-    Admin,
-}
-
-impl Role {
-    /// All of them, each with more permissions than the one before.
-    pub const ALL: [Self; 3] = [Self::Reader, Self::Manager, Self::Admin];
-
-    /// The name in answers and on the command line.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Reader => "reader",
-            Self::Manager => "manager",
-            Self::Admin => "admin",
-        }
-    }
-
-    /// The role of this name.
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|role| role.as_str() == name)
-    }
-}
+pub use super::{guard::ImportCounts, role::Role};
 
 /// Why a key was revoked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -78,21 +48,6 @@ pub enum BounceKind {
     Permanent,
     /// Such as to a mailbox that is full.
     Transient,
-}
-
-/// What an import did, in rows.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct ImportCounts {
-    /// New records.
-    pub inserted: u64,
-    /// Records whose values changed.
-    pub updated: u64,
-    /// Records that were already so.
-    pub unchanged: u64,
-    /// Records that the file no longer holds (only when the file replaces the data set).
-    pub removed: u64,
-    /// Rows that could not become records.
-    pub rejected: u64,
 }
 
 /// Something that happened.

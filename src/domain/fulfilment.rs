@@ -8,9 +8,9 @@ use super::{
     key::KeyId,
     leak::Leaked,
     link::LinkPurpose,
-    notice::{self, Notice},
+    notice::Notice,
     sign_in::{SessionEnd, SignInEvent},
-    user::{Standing, User},
+    user::{Standing, User, noticed},
 };
 
 /// What the mail of an invitation carries.
@@ -69,7 +69,7 @@ pub fn duty(recorded: &Recorded) -> Option<Duty> {
             Some(Duty::TellOfLeak(Leaked::Session(*session)))
         }
         Event::SignIn(SignInEvent::LinkVoided { number }) => Some(Duty::TellOfLeak(Leaked::Link(*number))),
-        _ => notice::asked(recorded).map(Duty::Notify),
+        _ => noticed::asked(recorded).map(Duty::Notify),
     }
 }
 
@@ -117,7 +117,7 @@ pub fn next_step(user: Option<&User>, duty: Duty, delivery: MailContents) -> Ful
             Some(link) if !link.mailed && !link.used => FulfilmentStep::SendLink { number },
             _ => FulfilmentStep::Acknowledge,
         },
-        Duty::Notify(notice) if notice::is_open(user, notice) => FulfilmentStep::Notify(notice),
+        Duty::Notify(notice) if noticed::is_open(user, notice) => FulfilmentStep::Notify(notice),
         Duty::Notify(_) => FulfilmentStep::Acknowledge,
         Duty::Fulfil { invitation } if user.is_mailed(invitation) => FulfilmentStep::Acknowledge,
         Duty::Fulfil { invitation } => match user.invitation_key() {

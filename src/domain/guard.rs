@@ -5,7 +5,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{event::ImportCounts, text::counted};
+use super::text::counted;
 
 /// How much of what there is may go, in percent of it. 100 lets everything go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,6 +147,21 @@ pub fn covers(approved: &[Excess], found: &[Excess]) -> bool {
 pub fn told(excesses: &[Excess]) -> String {
     let told: Vec<String> = excesses.iter().map(ToString::to_string).collect();
     told.join("; ")
+}
+
+/// What an import did, in rows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct ImportCounts {
+    /// New records.
+    pub inserted: u64,
+    /// Records whose values changed.
+    pub updated: u64,
+    /// Records that were already so.
+    pub unchanged: u64,
+    /// Records that the file no longer holds (only when the file replaces the data set).
+    pub removed: u64,
+    /// Rows that could not become records.
+    pub rejected: u64,
 }
 
 #[cfg(test)]

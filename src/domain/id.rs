@@ -154,14 +154,8 @@ impl CommandId {
         uuid_of(&self.derived_bytes(purpose, Some(stream)))
     }
 
-    /// The id of the key that the command issues in a stream: the same for every try of it, another in every other stream.
-    pub fn derived_key_id(&self, stream: &StreamId) -> super::key::KeyId {
-        let mut bytes = [0; 12];
-        bytes.iter_mut().zip(self.derived_bytes("key", Some(stream))).for_each(|(to, from)| *to = from);
-        super::key::KeyId::from_random(bytes)
-    }
-
-    fn derived_bytes(&self, purpose: &str, stream: Option<&StreamId>) -> [u8; 32] {
+    /// Bytes that follow from the command, for one purpose.
+    pub(super) fn derived_bytes(&self, purpose: &str, stream: Option<&StreamId>) -> [u8; 32] {
         let hash = Sha256::new().chain_update(purpose.as_bytes()).chain_update([0]).chain_update(self.0.as_bytes());
         let hash = match stream {
             Some(stream) => hash.chain_update([0]).chain_update(stream.to_string().as_bytes()),

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use super::id::{IdError, hex, unhex};
+use super::id::{CommandId, IdError, StreamId, hex, unhex};
 
 /// What every key begins with.
 pub const PREFIX: &str = "pmt_";
@@ -58,6 +58,15 @@ impl KeyId {
     pub fn as_str(&self) -> &str {
         // Only ASCII letters and digits are ever put in.
         str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl CommandId {
+    /// The id of the key that the command issues in a stream: the same for every try of it, another in every other stream.
+    pub fn derived_key_id(&self, stream: &StreamId) -> KeyId {
+        let mut bytes = [0; 12];
+        bytes.iter_mut().zip(self.derived_bytes("key", Some(stream))).for_each(|(to, from)| *to = from);
+        KeyId::from_random(bytes)
     }
 }
 

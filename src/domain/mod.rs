@@ -28,6 +28,7 @@ pub mod plan;
 pub mod provider;
 pub mod reach;
 pub mod retry;
+pub mod role;
 pub mod roster;
 pub mod session_token;
 pub mod sign_in;

@@ -4,27 +4,33 @@
 
 pub mod accepted;
 mod decoder;
+mod error;
 pub mod feedback;
 pub mod keys;
 pub mod leaks;
 pub mod provider;
 pub mod roles;
 mod sign_in;
+mod stored;
 pub mod tokens;
 pub mod v1;
 pub mod v2;
 
-use std::borrow::Cow;
-
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use self::decoder::Decoder;
+use self::{
+    decoder::Decoder,
+    stored::{StoredEvent, Text, raw},
+};
+pub use self::{
+    error::{COMMIT_BYTES_MAX, CodecError},
+    stored::{Encoded, StoredCommit},
+};
 use super::{
     event::{Event, Fact, Origin, Recorded, RevocationReason},
-    id::{CommandId, StreamId, Who},
+    id::Who,
     key::KeyId,
     notice::NoticeChoice,
     personal::{Personal, PersonalKey},
@@ -33,141 +39,8 @@ use super::{
     view::State,
 };
 
-/// Largest commit, bytes of its encoded events. DynamoDB's item limit of 400 KB leaves room for the rest.
-pub const COMMIT_BYTES_MAX: usize = 256 * 1024;
-
 /// The type of the event that a key exists from.
 const KEY_ISSUED: &str = "ApiKeyIssued";
-
-/// Why stored events cannot be read, or new ones not be written.
-#[derive(Debug, thiserror::Error)]
-pub enum CodecError {
-    /// This binary does not know the event: a newer one wrote it. It is never skipped.
-    #[error(
-        "stream {stream}, version {version}: unknown event {type_name} v{schema_version}; this stream cannot be read by this \
-         version of permitd: upgrade to the one that wrote it"
-    )]
-    Unknown {
-        /// The stream.
-        stream: String,
-        /// The commit's version.
-        version: u64,
-        /// The event's type.
-        type_name: String,
-        /// Its schema version.
-        schema_version: u32,
-    },
-    /// The stored bytes are not what the schema says.
-    #[error("stream {stream}, version {version}: the stored {what} cannot be read: {source}")]
-    Malformed {
-        /// The stream.
-        stream: String,
-        /// The commit's version.
-        version: u64,
-        /// What part.
-        what: String,
-        /// How.
-        source: serde_json::Error,
-    },
-    /// The stored bytes hold something impossible.
-    #[error("stream {stream}, version {version}: {detail}")]
-    Invalid {
-        /// The stream.
-        stream: String,
-        /// The commit's version.
-        version: u64,
-        /// What.
-        detail: String,
-    },
-    /// The commit is too large.
-    #[error("the commit would hold {bytes} bytes of events; the limit is {COMMIT_BYTES_MAX}: split the command")]
-    TooLarge {
-        /// How large.
-        bytes: usize,
-    },
-    /// Personal data without the person's key.
-    #[error("personal data cannot be written: the person's key was destroyed or does not exist")]
-    NoPersonalKey,
-    /// The events cannot be encoded.
-    #[error("the events cannot be encoded: {0}")]
-    Encode(serde_json::Error),
-}
-
-/// A commit as it is stored: all events of one command.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredCommit {
-    /// The stream.
-    pub stream: StreamId,
-    /// The commit's version in the stream, from 1.
-    pub version: u64,
-    /// The commit's place in the whole log, ascending, without meaning otherwise. In DynamoDB it follows the writer's time, so
-    /// that a late commit of a slow clock may come before others; it can be larger than a JavaScript number holds exactly.
-    pub position: u64,
-    /// The command.
-    pub command: CommandId,
-    /// The mark of what the client sent with its `Idempotency-Key`, so that another body under the same key is noticed: an HMAC,
-    /// or the plain hash of an earlier version.
-    pub request_hash: Option<String>,
-    /// The writer's time.
-    pub recorded_at: Timestamp,
-    /// The encoded events: a JSON array.
-    pub events: String,
-    /// Whether it is still marked: what follows from it may not have been done yet.
-    pub marked: bool,
-}
-
-/// The encoded events of a commit and their place, wherever they are kept.
-#[derive(Debug, Clone, Copy)]
-pub struct Encoded<'a> {
-    /// The stream.
-    pub stream: &'a StreamId,
-    /// The commit's version in the stream, from 1.
-    pub version: u64,
-    /// The writer's time.
-    pub recorded_at: Timestamp,
-    /// A JSON array.
-    pub events: &'a str,
-}
-
-impl StoredCommit {
-    /// Its events.
-    pub fn encoded(&self) -> Encoded<'_> {
-        Encoded { stream: &self.stream, version: self.version, recorded_at: self.recorded_at, events: &self.events }
-    }
-}
-
-/// Text that is borrowed from what is decoded, unless it is escaped there. (Within an `Option`, a bare `Cow` would not be.)
-#[derive(Serialize, Deserialize)]
-#[serde(transparent)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-
-impl<'a> From<&'a str> for Text<'a> {
-    fn from(text: &'a str) -> Self {
-        Self(Cow::Borrowed(text))
-    }
-}
-
-impl Text<'_> {
-    fn to_owned(&self) -> String {
-        self.0.clone().into_owned()
-    }
-}
-
-#[derive(Serialize, Deserialize)]
-struct StoredEvent<'a> {
-    id: Uuid,
-    #[serde(rename = "type", borrow)]
-    type_name: Text<'a>,
-    schema_version: u32,
-    #[serde(borrow)]
-    actor: Text<'a>,
-    #[serde(borrow)]
-    correlation_id: Text<'a>,
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
-    causation_id: Option<Text<'a>>,
-    #[serde(borrow)]
-    data: &'a RawValue,
-}
 
 /// An event that is about to be recorded.
 #[derive(Debug, Clone, PartialEq)]
@@ -556,8 +429,4 @@ pub fn schemas() -> Vec<(&'static str, schemars::Schema)> {
         tokens::schemas(),
     ]
     .concat()
-}
-
-fn raw<T: Serialize>(data: &T) -> Result<Box<RawValue>, serde_json::Error> {
-    serde_json::value::to_raw_value(data)
 }

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 pub use self::{
-    decide::{Bounds, FactorProof, NewLink, NewSession, SignInCommand, decide, start_by_provider},
+    decide::{Bounds, FactorProof, NewLink, NewSession, SignInCommand, decide, recovery_hash, start_by_provider},
     refusal::SignInRefusal,
 };
 use super::{
@@ -23,11 +23,6 @@ use super::{
     link::LinkPurpose,
     personal::Personal,
 };
-
-/// What is kept of a recovery code.
-pub fn recovery_hash(code: &str) -> String {
-    decide::recovery_hash(code)
-}
 
 /// Recovery codes that are made with a second factor.
 pub const RECOVERY_CODES: usize = 10;

@@ -5,175 +5,29 @@ mod by_provider;
 mod command;
 mod invitation;
 mod leaked;
+pub(super) mod noticed;
+mod person;
 mod post;
 mod refusal;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use uuid::Uuid;
 
 pub use self::{
     by_provider::ProviderSignIn,
     command::{Changes, Command, decide},
-    invitation::InvitationMail,
     leaked::LeakedAccess,
-    post::{Comeback, ComebackKind, MailStop},
+    person::{InvitationMail, Key, LABEL_CHARS_MAX, MailStop, NAME_CHARS_MAX, NewKey, Standing, User},
+    post::{Comeback, ComebackKind},
     refusal::CommandRefusal,
 };
 use super::{
-    bounds::{self, KeyBounds},
-    event::{Event, Fact, Recorded, RevocationReason, Role},
-    id::UserId,
-    key::{KeyHash, KeyId},
-    notice::{self, KeyNotices, NoticeChoice, QuotaNotices},
+    event::{Event, Fact, Recorded},
+    notice::{KeyNotices, NoticeChoice, QuotaNotices},
     personal::Personal,
-    reach::KeyReach,
-    sign_in::{self, SessionEnd, SignIn},
+    sign_in::{self, SessionEnd},
 };
-
-/// Longest label of a key, characters.
-pub const LABEL_CHARS_MAX: usize = 80;
-/// Longest name of a person, characters.
-pub const NAME_CHARS_MAX: usize = 200;
-
-/// A key that is about to be issued.
-#[derive(Debug, Clone, PartialEq)]
-pub struct NewKey {
-    /// Its public id.
-    pub id: KeyId,
-    /// The SHA-256 of the key.
-    pub hash: KeyHash,
-    /// The last four characters of the key, by which people tell keys apart.
-    pub last_four: String,
-    /// Which server secret it was derived from.
-    pub secret_version: u32,
-}
-
-/// A key as its owner's stream tells it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Key {
-    /// Its public id.
-    pub id: KeyId,
-    /// Version of the last commit that changed it.
-    pub version: u64,
-    /// The SHA-256 of the key.
-    pub hash: KeyHash,
-    /// The last four characters of the key, by which people tell keys apart.
-    pub last_four: String,
-    /// Which server secret it was derived from.
-    pub secret_version: u32,
-    /// The invitation that it fulfils, if any.
-    pub invitation: Option<Uuid>,
-    /// What its owner calls it.
-    pub label: Option<Personal>,
-    /// Until when it works, from where, and what for.
-    pub bounds: KeyBounds,
-    /// When its end was set last.
-    pub end_set_at: Timestamp,
-    /// What its owner was told of it.
-    pub noticed: KeyNotices,
-    /// When it was issued.
-    pub issued_at: Timestamp,
-    /// When it was last mailed.
-    pub mailed_at: Option<Timestamp>,
-    /// When it stops working because it was rotated.
-    pub valid_until: Option<Timestamp>,
-    /// Its successor.
-    pub replaced_by: Option<KeyId>,
-    /// When and why it was revoked.
-    pub revoked: Option<(Timestamp, RevocationReason)>,
-}
-
-impl Key {
-    /// Whether it was neither revoked nor replaced.
-    pub fn is_current(&self) -> bool {
-        self.revoked.is_none() && self.replaced_by.is_none()
-    }
-
-    /// Whether it works, as far as it depends on the key.
-    pub fn works(&self, now: Timestamp) -> bool {
-        self.revoked.is_none() && self.valid_until.is_none_or(|until| until > now) && !self.is_expired(now)
-    }
-
-    /// Whether it was replaced, and works all the same.
-    pub fn is_in_grace(&self, now: Timestamp) -> bool {
-        self.valid_until.is_some() && self.works(now)
-    }
-
-    /// What it may be used for, and from where.
-    pub fn reach(&self) -> KeyReach {
-        let networks = self.bounds.allowed_ips.as_ref();
-        // Erased ones allow nobody.
-        let networks = networks.map(|networks| bounds::networks(networks.known().unwrap_or_default()));
-        KeyReach::new(networks, self.bounds.scopes.clone())
-    }
-
-    /// Whether its own end has come.
-    pub fn is_expired(&self, now: Timestamp) -> bool {
-        self.bounds.expires_at.is_some_and(|end| end <= now)
-    }
-}
-
-/// What a person may currently do with their keys.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
-    /// Their keys work.
-    Enabled,
-    /// Their keys are refused until they are enabled.
-    Disabled,
-    /// Their keys are refused for ever.
-    Deleted,
-}
-
-/// A person as their stream tells it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct User {
-    /// Who.
-    pub id: UserId,
-    /// Version of the last commit.
-    pub version: u64,
-    /// Their address.
-    pub email: Personal,
-    /// Their name.
-    pub name: Option<Personal>,
-    /// What they may do.
-    pub role: Role,
-    /// The plan of their keys.
-    pub plan: String,
-    /// Whether their keys work.
-    pub standing: Standing,
-    /// When they were invited.
-    pub invited_at: Timestamp,
-    /// When the last event was recorded.
-    pub changed_at: Timestamp,
-    /// When they were deleted.
-    pub deleted_at: Option<Timestamp>,
-    /// The invitations, oldest first, each with the time at which a mail for it was handed over.
-    pub invitations: Vec<(Uuid, Option<Timestamp>)>,
-    /// When each of them was asked for, in the same order.
-    pub invitations_at: Vec<Timestamp>,
-    /// What became of the last of them.
-    pub invitation_mail: InvitationMail,
-    /// When they were first noticed to make requests.
-    pub first_request_at: Option<Timestamp>,
-    /// Why the last mail failed, unless a later one did not.
-    pub mail_failure: Option<String>,
-    /// The notices that they want.
-    pub notices: NoticeChoice,
-    /// What they were told of their quota.
-    pub quota: QuotaNotices,
-    /// When that mail failed.
-    pub mail_failed_at: Option<Timestamp>,
-    /// Why they get no more mail, if they get none.
-    pub mail_stop: Option<MailStop>,
-    /// Their keys.
-    pub keys: BTreeMap<KeyId, Key>,
-    /// How they sign in.
-    pub sign_in: Box<SignIn>,
-    /// Who was told by mail of which key's leak.
-    pub leak_notices: BTreeSet<(KeyId, UserId)>,
-}
 
 impl User {
     /// Folds a stream's events, in order, into the state after the last; `None` for an empty stream.
@@ -183,39 +37,6 @@ impl User {
             evolve(&mut state, event.fact());
         }
         state
-    }
-
-    /// The key that a mail for an invitation carries: the newest current key that was issued for an invitation.
-    pub fn invitation_key(&self) -> Option<&Key> {
-        self.keys
-            .values()
-            .filter(|key| key.invitation.is_some() && key.is_current())
-            .max_by_key(|key| (key.issued_at, key.id))
-    }
-
-    /// Whether a key was issued for this invitation, even if it has ended since.
-    pub fn had_key_for(&self, invitation: Uuid) -> bool {
-        self.keys.values().any(|key| key.invitation == Some(invitation))
-    }
-
-    /// Whether a mail for this invitation was handed over.
-    pub fn is_mailed(&self, invitation: Uuid) -> bool {
-        self.invitations.iter().any(|(id, mailed_at)| *id == invitation && mailed_at.is_some())
-    }
-
-    /// Whether they can sign in and administer.
-    pub fn can_administer(&self) -> bool {
-        self.role == Role::Admin && self.standing == Standing::Enabled && self.sign_in.has_way_in()
-    }
-
-    /// The keys that were not revoked.
-    pub fn unrevoked_keys(&self) -> impl Iterator<Item = &Key> {
-        self.keys.values().filter(|key| key.revoked.is_none())
-    }
-
-    /// The keys that were neither revoked nor replaced.
-    pub fn current_keys(&self) -> impl Iterator<Item = &Key> {
-        self.keys.values().filter(|key| key.is_current())
     }
 }
 
@@ -340,11 +161,11 @@ fn apply(user: &mut User, event: &Event, at: Timestamp) {
         Event::NoticesChosen { choice } => user.notices = *choice,
         Event::NoticeMailed { notice, .. } => {
             user.mail_failure = None;
-            notice::told(user, *notice);
+            noticed::told(user, *notice);
         }
         Event::NoticeFailed { notice, class, reason } => {
             user.mail_failure = Some(reason.known().unwrap_or(class).to_owned());
-            notice::told(user, *notice);
+            noticed::told(user, *notice);
         }
         Event::ApiKeyRotated { key_id, replaced_by, valid_until } => {
             if let Some(key) = user.keys.get_mut(key_id) {

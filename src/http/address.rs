@@ -6,7 +6,7 @@ use actix_web::{
     web,
 };
 
-use super::{Problem, ProblemCode, state::Service};
+use super::{Problem, ProblemCode, passage::Passage, state::Service};
 
 /// What paths of the administration and the pages begin with.
 const FIXED: [&str; 21] = [
@@ -38,13 +38,6 @@ pub(super) fn base(request: &HttpRequest) -> &str {
     request.app_data::<web::Data<Service>>().map_or("", |service| service.public_url.as_str())
 }
 
-/// What precedes the path of a problem's page in its `type`: the address that is set as the server's. Where none is set it is
-/// nothing: an address of this machine is no name that lasts, and a path is understood from the request's own (RFC 9457,
-/// section 3.1.1).
-pub(super) fn of_problems(request: &HttpRequest) -> &str {
-    request.app_data::<web::Data<Service>>().map_or("", |service| service.settings.public_url.as_str())
-}
-
 /// The path of the base, without a slash at its end: what a proxy may have taken off the paths of requests.
 pub(super) fn prefix(public_url: &str) -> &str {
     let after_scheme = public_url.find("://").map_or(0, |at| at + 3);
@@ -55,7 +48,7 @@ pub(super) fn prefix(public_url: &str) -> &str {
 /// Leads from a path that ends in a slash to the one without (308, which keeps method and body), with its query. Where no
 /// `public_url` is set it is understood from the request's own: the address that the server listens at may be nobody else's.
 pub(super) fn without_slash(request: &HttpRequest) -> HttpResponse {
-    let public_url = of_problems(request);
+    let public_url = Passage::explains_below(request);
     let (path, query) = (request.uri().path().trim_end_matches('/'), request.uri().query());
     let query = query.map(|query| format!("?{query}")).unwrap_or_default();
     match HeaderValue::try_from(format!("{public_url}{path}{query}")) {

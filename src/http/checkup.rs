@@ -1,16 +1,12 @@
 //! Whether this node could answer requests now: it tries what they need, and says what is in the way.
 //!
-//! Guarantees: all is tried at the same time and none of it longer than [`PATIENCE`]; however often it is asked, it tries at
+//! Guarantees: all is tried at the same time and none of it longer than two seconds; however often it is asked, it tries at
 //! most once a second (once in five where calls cost money); a trouble that is over is forgotten with the next try.
 
-use std::time::Duration;
+mod tried;
 
-use tokio::{sync::Mutex, time::timeout};
+use tokio::sync::Mutex;
 
-use super::state::Service;
-
-/// How long each thing that is tried may take.
-const PATIENCE: Duration = Duration::from_secs(2);
 /// How long an outcome holds, microseconds.
 const LIFE_US: i64 = 1_000_000;
 /// The same for a good one where every try calls AWS.
@@ -35,11 +31,6 @@ impl Checkup {
         Self { last: Mutex::default(), life_us: if shared { SHARED_LIFE_US } else { LIFE_US } }
     }
 
-    /// What is in the way of requests, each with its reason; nothing when they can be answered.
-    pub async fn troubles(&self, service: &Service) -> Vec<String> {
-        self.kept_or(service.committer.clock.monotonic_us(), look(service)).await
-    }
-
     /// The last outcome while it holds, and that of `look` afterwards.
     async fn kept_or(&self, now_us: i64, look: impl Future<Output = Vec<String>>) -> Vec<String> {
         let mut last = self.last.lock().await;
@@ -55,50 +46,6 @@ impl Checkup {
         }
         *last = Some(LastCheckup { at_us: now_us, troubles: troubles.clone() });
         troubles
-    }
-}
-
-async fn look(service: &Service) -> Vec<String> {
-    let committer = &service.committer;
-    let (store, records, queue, secret) = tokio::join!(
-        timeout(PATIENCE, committer.stores.upkeep.probe()),
-        timeout(PATIENCE, service.records.probe()),
-        timeout(PATIENCE, committer.queue.probe()),
-        timeout(PATIENCE, committer.check_secret()),
-    );
-    let troubles = [
-        trouble("the store of keys and limits", store),
-        trouble("the records", records),
-        trouble("the queue", queue),
-        trouble("what the log knows of the server secret", secret.map(|outcome| outcome.map(drop))),
-        service.book.trouble().map(|reason| format!("grants are refused: {reason}")),
-        committer.secrets.doubted().map(ToOwned::to_owned),
-    ];
-    troubles.into_iter().flatten().chain(copying(service)).collect()
-}
-
-/// The copies of records that are not there yet: questions about them are not answered.
-fn copying(service: &Service) -> Vec<String> {
-    if service.settings.records.ready_while_copying {
-        return Vec::new();
-    }
-    let copies = service.records.copies().into_iter().filter(|copy| !copy.is_ready);
-    let told = copies.map(|copy| {
-        let why = copy.trouble.map(|trouble| format!("; it is tried again: {trouble}")).unwrap_or_default();
-        format!("the records of {}: {:.0} percent are copied to this server{why}", copy.name, copy.share * 100.0)
-    });
-    told.collect()
-}
-
-/// What is wrong with a thing that was tried.
-fn trouble<E: std::fmt::Display>(
-    what: &str,
-    tried: Result<Result<(), E>, tokio::time::error::Elapsed>,
-) -> Option<String> {
-    match tried {
-        Ok(Ok(())) => None,
-        Ok(Err(error)) => Some(format!("{what}: {error}")),
-        Err(_) => Some(format!("{what}: no answer within {} s", PATIENCE.as_secs())),
     }
 }
 

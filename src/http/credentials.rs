@@ -18,6 +18,7 @@ use super::{Problem, ProblemCode, cookie::Cookie, wire};
 use crate::domain::{
     credential::{Credential, CredentialKind},
     key::{AdminToken, KEY_CHARS, PREFIX},
+    permission::{Permission, Permissions},
     session_token::SESSION_PREFIX,
 };
 
@@ -200,6 +201,18 @@ pub(super) fn challenges(headers: &HeaderMap, asks_for_page: bool) -> impl Itera
     let is_browser = asks_for_page || headers.contains_key("sec-fetch-mode");
     let basic = (!is_browser).then(|| HeaderValue::from_static("Basic realm=\"permitd\", charset=\"UTF-8\""));
     always.into_iter().chain(basic)
+}
+
+/// The refusal of what is more than somebody may, with what is needed in the form of RFC 6750, section 3.1.
+pub(in crate::http) fn beyond(detail: String, needed: Permissions) -> Problem {
+    let scopes: Vec<&str> = needed.list().map(Permission::as_str).collect();
+    let challenge = format!("Bearer realm=\"permitd\", error=\"insufficient_scope\", scope=\"{}\"", scopes.join(" "));
+    match HeaderValue::from_str(&challenge) {
+        Ok(challenge) => {
+            Problem::new(ProblemCode::MissingPermission, detail).header(header::WWW_AUTHENTICATE, challenge)
+        }
+        Err(error) => Problem::internal(error),
+    }
 }
 
 #[cfg(test)]

@@ -148,7 +148,9 @@ where
             let response = visit.finish(request.into_response(response).map_into_right_body());
             return Box::pin(ready(Ok(response)));
         }
-        request.extensions_mut().insert(Passage::new(visit.id.clone()));
+        request
+            .extensions_mut()
+            .insert(Passage::new(visit.id.clone(), Arc::clone(&visit.edge.settings.explained_below)));
         let span = tracing::info_span!("request", request_id = %visit.id);
         Box::pin(async move {
             let answer = catch_panic(async move { service.call(request).await }.instrument(span)).await;
@@ -227,7 +229,7 @@ impl Visit {
         };
         let problem = self.problem_of(error);
         let rendered = match wants_html(response.request().headers()) {
-            true => pages::problem::answer(&problem, response.request()),
+            true => pages::problem::answer::answer(&problem, response.request()),
             false => problem.error_response(),
         };
         response.into_response(rendered).map_into_right_body()
@@ -324,7 +326,7 @@ impl Visit {
 
 /// The answer with a page for people in place of a problem's document. What else it says, such as limits, it says as before.
 fn with_page<B: MessageBody>(response: ServiceResponse<B>, problem: &Problem) -> ServiceResponse<BoxBody> {
-    let mut page = pages::problem::answer(problem, response.request());
+    let mut page = pages::problem::answer::answer(problem, response.request());
     for (name, value) in response.headers() {
         if !page.headers().contains_key(name) {
             page.headers_mut().append(name.clone(), value.clone());

@@ -8,9 +8,12 @@
 mod accounts;
 mod administration;
 mod answer;
+pub(in crate::http) mod audience;
+mod caller;
+mod command;
 mod components;
 mod data;
-mod listed;
+pub(in crate::http) mod listed;
 mod operation;
 mod parameter;
 mod provider;
@@ -27,69 +30,14 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-pub(super) use self::listed::{Heading, ListedOperation};
+pub use self::audience::Audience;
+pub(super) use self::listed::Heading;
 use super::{
     Problem,
     coding::{self, Coding},
     state::Service,
 };
 use crate::{dataset::Definition, domain::id::hex};
-
-/// Whom a document is for. Each operation stands in one of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Audience {
-    /// Whoever reads data, and whoever is invited to.
-    Consumers,
-    /// Administrators.
-    Administrators,
-}
-
-impl Audience {
-    /// Where a server shows the document.
-    pub fn path(self) -> &'static str {
-        match self {
-            Self::Consumers => "/openapi.json",
-            Self::Administrators => "/openapi-admin.json",
-        }
-    }
-
-    fn title(self, brand: &str) -> String {
-        match self {
-            Self::Consumers => brand.to_owned(),
-            Self::Administrators => format!("{brand}: administration"),
-        }
-    }
-
-    /// What is said of the whole.
-    pub(in crate::http) fn description(self) -> &'static str {
-        match self {
-            Self::Consumers => {
-                "Tables of records, for those who were invited.
-
-**Data** is read with the key from the invitation, in the header `x-api-key`. Conditions are parameters named after columns: \
-`status=issued`, `estimated_cost__gte=10000`; `filter` takes a whole expression. What is unknown, repeated or of the wrong type is \
-refused, never ignored. Every answer says in `RateLimit` what is left of the plan. `/docs` is a guide to it.
-
-**People** sign in with their address and a password, which they set by the link in their invitation, and see and change what is theirs \
-below `/me`.
-
-Whatever fails is answered with a problem document (RFC 9457), whose `type` leads to a page that explains it.
-
-What administrators call is described at `/openapi-admin.json`."
-            }
-            Self::Administrators => {
-                "What administrators of this server call: people and their keys, plans, imports, data sets, the log.
-
-It wants an administrator's token that has the scope of the operation, or the session of somebody whose role has it, as \
-`Authorization: Bearer`. Writes take an `Idempotency-Key` and, in `If-Match`, the version that they were decided upon.
-
-Whatever fails is answered with a problem document (RFC 9457), whose `type` leads to a page that explains it.
-
-What keys and sessions call is described at `/openapi.json`."
-            }
-        }
-    }
-}
 
 /// The document for these readers about the data sets that are defined so, under the name of this deployment, for a server at
 /// `public_url` whose problems are explained below `explained_below`.
@@ -101,7 +49,7 @@ pub fn document(
     definitions: &[Arc<Definition>],
 ) -> Value {
     let mut paths = operation::Paths::of(audience, explained_below);
-    let mut types = administration::Types::new();
+    let mut types = command::Types::new();
     let data_sets: Vec<data::Described<'_>> = definitions.iter().map(|of| data::Described::new(of)).collect();
     for data_set in &data_sets {
         data_set.add_to(&mut paths);

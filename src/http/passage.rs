@@ -5,7 +5,9 @@ use std::{
     sync::Arc,
 };
 
-use super::RequestId;
+use actix_web::{HttpMessage, HttpRequest};
+
+use super::request_id::RequestId;
 use crate::store::records::DataSet;
 
 /// A route of the data sets.
@@ -70,6 +72,10 @@ impl DataRoute {
 pub(super) struct Passage {
     /// Its name.
     pub(super) id: RequestId,
+    /// What precedes the path of a problem's page in its `type`: the address that is set as the server's. Where none is set it is
+    /// nothing: an address of this machine is no name that lasts, and a path is understood from the request's own (RFC 9457,
+    /// section 3.1.1).
+    explained_below: Arc<str>,
     /// The route of the data sets that took it, if one did.
     pub(super) data_route: Cell<Option<DataRoute>>,
     /// The data set that its path begins with, from the route's guard to the route.
@@ -78,7 +84,19 @@ pub(super) struct Passage {
 
 impl Passage {
     /// Of a request that has just come in.
-    pub(super) fn new(id: RequestId) -> Self {
-        Self { id, data_route: Cell::new(None), data_set: RefCell::new(None) }
+    pub(super) fn new(id: RequestId, explained_below: Arc<str>) -> Self {
+        Self { id, explained_below, data_route: Cell::new(None), data_set: RefCell::new(None) }
+    }
+
+    /// Where the problems of a request are explained; nothing where the edge is not part of the application.
+    pub(super) fn explains_below(request: &HttpRequest) -> Arc<str> {
+        request.extensions().get::<Self>().map(|passage| Arc::clone(&passage.explained_below)).unwrap_or_default()
+    }
+}
+
+impl RequestId {
+    /// The id of the request that `request` is, if the edge gave it one.
+    pub fn of(request: &HttpRequest) -> Option<Self> {
+        request.extensions().get::<Passage>().map(|passage| passage.id.clone())
     }
 }

@@ -19,7 +19,7 @@ use serde_json::Value;
 
 pub use catalogue::ProblemCode;
 
-use super::{RequestId, address, masking, wants::wants_html};
+use super::{masking, passage::Passage, request_id::RequestId, wants::wants_html};
 use crate::dataset::json;
 pub use crate::dataset::query::InvalidParam;
 
@@ -158,7 +158,7 @@ impl Problem {
         self.0.is_no_guess
     }
 
-    /// The same for the request `id`, at a server whose problems are explained below this address: see [`address::of_problems`].
+    /// The same for the request `id`, at a server whose problems are explained below this address.
     #[must_use]
     pub(super) fn instance(mut self, id: RequestId, explained_below: Arc<str>) -> Self {
         self.0.instance = Some(id);
@@ -213,7 +213,7 @@ impl Problem {
     pub fn respond(&self, request: &HttpRequest) -> HttpResponse {
         self.log_of(request);
         let id = RequestId::of(request);
-        let mut response = self.render(id.as_ref(), address::of_problems(request));
+        let mut response = self.render(id.as_ref(), &Passage::explains_below(request));
         // A browser is shown a page instead: see [`super::edge`].
         if wants_html(request.headers()) {
             response.extensions_mut().insert(self.clone());

@@ -1,17 +1,9 @@
 //! A name for every request: the client's own when it sends a sane one, else a new one. It is in the answer, in every log
 //! line and, as correlation id, in the events that the request causes, if it is a UUID.
 
-use std::{
-    cell::RefCell,
-    fmt,
-    future::{Ready, ready},
-};
+use std::{cell::RefCell, fmt};
 
-use actix_web::{
-    FromRequest, HttpMessage, HttpRequest,
-    dev::Payload,
-    http::header::{HeaderMap, HeaderName, HeaderValue},
-};
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use bytes::Bytes;
 use rand_chacha::{
     ChaCha8Rng,
@@ -19,7 +11,7 @@ use rand_chacha::{
 };
 use uuid::Uuid;
 
-use super::{Problem, masking, passage::Passage};
+use super::masking;
 use crate::{
     clock::SharedClock,
     secrets::{Entropy, EntropyError},
@@ -50,11 +42,6 @@ impl RequestId {
     pub fn to_header_value(&self) -> HeaderValue {
         self.0.clone()
     }
-
-    /// The id of the request that `request` is, if the edge gave it one.
-    pub fn of(request: &HttpRequest) -> Option<Self> {
-        request.extensions().get::<Passage>().map(|passage| passage.id.clone())
-    }
 }
 
 impl fmt::Display for RequestId {
@@ -66,15 +53,6 @@ impl fmt::Display for RequestId {
 impl fmt::Debug for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
-    }
-}
-
-impl FromRequest for RequestId {
-    type Error = Problem;
-    type Future = Ready<Result<Self, Problem>>;
-
-    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(Self::of(request).ok_or_else(|| Problem::internal("the edge is not part of this application")))
     }
 }
 

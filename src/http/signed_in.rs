@@ -11,10 +11,11 @@ use actix_web::{
 
 use super::{
     Problem, ProblemCode,
+    conditions::Conditions,
     credentials::{self, InHeaders, NoCredential},
-    routes::{self, data::out_of_reach, store_problem},
-    session::Conditions,
+    routes::{data::limits::out_of_reach, refusal::command_problem},
     state::Service,
+    store_problem::store_problem,
     wire,
 };
 use crate::{
@@ -86,7 +87,7 @@ impl FromRequest for SessionHolder {
                 Ok(_) | Err(NoCredential::Wrong(_)) => return Err(wire::guessed(&request, sign_in_required()).await),
             };
             let envelope = own_envelope(&request, Who::system("session")).await?;
-            let found = service.sign_ins.signed_in(id, &hash, &envelope).await.map_err(routes::command_problem)?;
+            let found = service.sign_ins.signed_in(id, &hash, &envelope).await.map_err(command_problem)?;
             found.map(Self).ok_or_else(sign_in_required)
         })
     }
@@ -174,7 +175,7 @@ async fn owner_of(
         return Ok(None);
     }
     let Some(row) = service.committer.stores.views.key(id).await.map_err(store_problem)? else { return Ok(None) };
-    let user = service.committer.load_user(row.user).await.map_err(routes::command_problem)?;
+    let user = service.committer.load_user(row.user).await.map_err(command_problem)?;
     let now = service.committer.clock.now();
     let Some(user) = user.filter(|user| user.standing == Standing::Enabled) else { return Ok(None) };
     let reach = user.keys.get(&id).filter(|key| key.hash == hash && key.works(now)).map(Key::reach);
@@ -215,6 +216,12 @@ fn origin_of(public_url: &str) -> &str {
     let after_scheme = public_url.find("://").map_or(0, |at| at + 3);
     let path = public_url.get(after_scheme..).and_then(|rest| rest.find('/'));
     path.and_then(|at| public_url.get(..after_scheme + at)).unwrap_or(public_url)
+}
+
+/// Whether a browser was told to say nothing of where a form comes from, as pages at secret addresses do: the form's token tells it then.
+pub(in crate::http) fn hides_source(request: &HttpRequest) -> bool {
+    let headers = request.headers();
+    !headers.contains_key("sec-fetch-site") && headers.get(header::ORIGIN).is_some_and(|origin| origin == "null")
 }
 
 #[cfg(test)]

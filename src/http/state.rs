@@ -10,6 +10,7 @@ use std::{
 
 use tokio::sync::Semaphore;
 
+use super::{checkup::Checkup, meter::RequestMeter, pages::look::Look, ready::ReadyAnswers, token_uses::TokenUses};
 use crate::{
     actors::{
         account::Accounts, commit::Committer, grants::GrantBook, import::Imports, invite::Inviting, leaks::Leaks,
@@ -20,12 +21,11 @@ use crate::{
     config::Settings,
     dataset::cursor::CursorKey,
     domain::{id::Who, key::KeyId},
-    http::{
-        checkup::Checkup, meter::RequestMeter, pages::Look, ready::ReadyAnswers, routes::follow::FOLLOWERS_MAX,
-        token_uses::TokenUses,
-    },
     store::records::RecordStore,
 };
+
+/// Those who follow the log of one server at most.
+pub(in crate::http) const FOLLOWERS_MAX: usize = 16;
 
 /// The handles of the node's actors and stores. The gate and the query actor are not here: every worker has its own.
 #[derive(Clone)]

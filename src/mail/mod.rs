@@ -6,6 +6,7 @@
 //! Guarantee: what a mail system said stands in [`MailError`]'s `reason` and nowhere else, since it may repeat the person's
 //! address. What is logged, or kept with a dead letter, is its `class`, which are permitd's own words.
 
+mod chosen;
 mod file;
 mod message;
 pub mod ses;
@@ -13,24 +14,19 @@ pub mod settings;
 mod smtp;
 pub mod templates;
 
-use std::{fmt, path::PathBuf, sync::Arc};
+use std::fmt;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::Serialize;
 use thiserror::Error;
 
+pub use self::chosen::{MailSetting, SetupError, from_settings};
+use crate::domain::{id::UserId, text::hidden};
 pub use file::{FileMailer, UNFINISHED};
 pub use message::{Sender, SenderError};
 pub use ses::SesMailer;
 pub use smtp::{SmtpMailer, SmtpSetupError};
-
-use self::settings::{Mail, MailTransport};
-use crate::{
-    aws::Access,
-    clock::SharedClock,
-    domain::{id::UserId, text::hidden},
-};
 
 /// The longest `reason` or `reference` that is kept of a server's words, in characters.
 const WORDS_CHARS_MAX: usize = 300;
@@ -177,53 +173,6 @@ impl fmt::Debug for MailError {
         };
         f.debug_struct(name).field("class", class).finish_non_exhaustive()
     }
-}
-
-/// Why the settings give no mailer.
-#[derive(Debug, Error)]
-pub enum SetupError {
-    /// The sender's address is wrong.
-    #[error(transparent)]
-    Sender(#[from] SenderError),
-    /// SES is asked for by somebody without access to AWS.
-    #[error("mail.transport = ses needs access to AWS, which was not set up")]
-    NoAccess,
-    /// The SMTP settings are wrong.
-    #[error(transparent)]
-    Smtp(#[from] SmtpSetupError),
-}
-
-/// What the deployment says of mail beside its settings: what `auto` comes to, where the outbox is, and access to AWS.
-pub struct MailSetting<'a> {
-    /// How mail is sent.
-    pub transport: MailTransport,
-    /// Where files of mail go.
-    pub outbox: PathBuf,
-    /// What SES needs; the others do without.
-    pub access: Option<&'a Access>,
-}
-
-/// The mailer that the settings ask for.
-///
-/// # Errors
-/// When the sender or the SMTP settings cannot be used, or access is missing.
-pub fn from_settings(
-    settings: &Mail,
-    premises: MailSetting<'_>,
-    clock: SharedClock,
-) -> Result<Arc<dyn Mailer>, SetupError> {
-    let sender = Sender::parse(&settings.from, &settings.reply_to)?;
-    Ok(match premises.transport {
-        MailTransport::Auto | MailTransport::File => {
-            let is_named = !settings.outbox.as_os_str().is_empty();
-            Arc::new(FileMailer::new(premises.outbox, sender, clock).named(is_named).kept_for(settings.outbox_days))
-        }
-        MailTransport::Ses => {
-            let access = premises.access.ok_or(SetupError::NoAccess)?;
-            Arc::new(SesMailer::new(access, sender, clock, &settings.ses.configuration_set))
-        }
-        MailTransport::Smtp => Arc::new(SmtpMailer::new(&settings.smtp, sender, clock)?),
-    })
 }
 
 /// A server's words on one line of bounded length.

@@ -36,6 +36,8 @@ use crate::aws::{self, Access};
 
 /// Longest visibility timeout that SQS has, seconds.
 const VISIBILITY_S_MAX: u32 = 43_200;
+/// The attribute that holds what is left of a wait after the message's own delay, seconds.
+const WAIT: &str = "wait_s";
 /// How long an attempt may take beyond the time that SQS was told to wait for messages.
 const WAITED_ATTEMPT_TIMEOUT: Duration = WAIT_MAX.saturating_add(Duration::from_secs(10));
 /// The same for a call with its retries.
@@ -174,7 +176,7 @@ impl Queue for SqsQueue {
         loop {
             let client = if wait == 0 { &self.client } else { &self.waiting };
             let visibility_s = self.policy.visibility_s;
-            let received = receive(client, &self.messages, max, visibility_s, wait, &[later::WAIT]).await?;
+            let received = receive(client, &self.messages, max, visibility_s, wait, &[WAIT]).await?;
             let count = received.len();
             let due = self.due(received).await?;
             if !due.is_empty() || count == 0 {

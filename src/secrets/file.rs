@@ -9,27 +9,26 @@ use std::{
 
 use zeroize::Zeroizing;
 
-use super::{Entropy, Secrets, SecretsError};
+use super::error::SecretsError;
 use crate::private::{self, Earlier, PrivacyError};
 
 const FILE_BYTES_MAX: u64 = 64 * 1024;
 /// What a secret's name begins with while it is being written.
 pub const UNFINISHED: &str = ".secret-";
 
-/// Makes a secret, unless there is one: that of another process that was first is the one.
-pub(super) fn create(path: &Path, entropy: &dyn Entropy) -> Result<(), SecretsError> {
-    let json = Secrets::generate(entropy)?;
+/// Makes the file of a secret, unless there is one: that of another process that was first is the one.
+pub(super) fn create(path: &Path, json: &str) -> Result<(), SecretsError> {
     let made = private::write_whole(path, UNFINISHED, json.as_bytes(), Earlier::Stays);
     made.map(drop).map_err(|source| SecretsError::Io { action: "create", path: path.to_owned(), source })
 }
 
 /// Reads a file that may be reached through a link: an operator named it.
-pub(super) fn read(path: &Path) -> Result<Secrets, SecretsError> {
+pub(super) fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, SecretsError> {
     read_opened(path, private::open_named_to_read(path), |_| Ok(()))
 }
 
 /// Reads the file of a data directory, in which nothing has to be a link, nor to become one after a look.
-pub(super) fn read_unless_link(path: &Path) -> Result<Secrets, SecretsError> {
+pub(super) fn read_unless_link(path: &Path) -> Result<Zeroizing<Vec<u8>>, SecretsError> {
     match private::open_to_read(path) {
         Err(error) if private::is_link(&error) => Err(SecretsError::Link { path: path.to_owned() }),
         opened => read_opened(path, opened, |found| private::is_ours(path, found)),
@@ -40,7 +39,7 @@ fn read_opened(
     path: &Path,
     opened: io::Result<File>,
     may_be_used: impl FnOnce(&Metadata) -> Result<(), PrivacyError>,
-) -> Result<Secrets, SecretsError> {
+) -> Result<Zeroizing<Vec<u8>>, SecretsError> {
     let failed = |source| SecretsError::Io { action: "read", path: path.to_owned(), source };
     let file = match opened {
         Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
@@ -56,5 +55,5 @@ fn read_opened(
     }
     let mut json = Zeroizing::new(Vec::new());
     file.take(FILE_BYTES_MAX).read_to_end(&mut json).map_err(failed)?;
-    Secrets::from_json(&json, &path.display().to_string())
+    Ok(json)
 }

@@ -3,6 +3,7 @@
 
 mod answers;
 pub mod dynamodb;
+mod error;
 pub mod last_use;
 pub mod records;
 mod replay;
@@ -15,9 +16,10 @@ use std::{collections::BTreeMap, sync::Arc};
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-pub use self::answers::{AnswerPlace, KeptAnswer, KeptAnswers, NewAnswer};
-pub use self::replay::{
-    CommitBatch, IssuedTwice, Live, ReplayLog, ReplaySpace, ReplayViews, Replayable, Settled, Stage,
+pub use self::{
+    answers::{AnswerPlace, KeptAnswer, KeptAnswers, NewAnswer},
+    error::StoreError,
+    replay::{CommitBatch, IssuedTwice, Live, ReplayLog, ReplaySpace, ReplayViews, Replayable, Settled, Stage},
 };
 use crate::{
     domain::{
@@ -31,26 +33,6 @@ use crate::{
     },
     secrets::SecretMark,
 };
-
-/// Why a store did not answer.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum StoreError {
-    /// It cannot be reached or is overloaded: try again.
-    #[error("the store cannot be reached: {0}")]
-    Unavailable(String),
-    /// The disk is full. Nothing of what was to be written is.
-    #[error("the disk is full: {0}. Make room; nothing was lost, and what was refused can be repeated")]
-    Full(String),
-    /// What it holds is not what it should be: a person must look.
-    #[error("the store is damaged: {0}")]
-    Corrupt(String),
-    /// The store was written by a newer permitd.
-    #[error("{0}")]
-    Incompatible(String),
-    /// What is to be stored is more than the store takes. Trying again does not help.
-    #[error("more than the store takes: {0}")]
-    Limit(String),
-}
 
 /// A change of the claims that make a name, such as an e-mail address, unique.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -14,7 +14,8 @@ use std::{
 use tracing::Metadata;
 use tracing_subscriber::fmt::MakeWriter;
 
-use super::ACCESS_TARGET;
+/// The target of the lines about answered requests.
+pub const ACCESS_TARGET: &str = "permitd::access";
 
 /// How late a line about an answered request is at most.
 const LATE: Duration = Duration::from_millis(20);

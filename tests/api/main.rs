@@ -40,6 +40,7 @@ mod keys;
 mod leaks;
 mod lifecycle;
 mod lost;
+mod mailboxes;
 mod mails;
 mod openapi;
 mod operation;

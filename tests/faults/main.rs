@@ -28,6 +28,7 @@ mod feedback;
 mod history;
 mod importing;
 mod leaks;
+mod log_lines;
 mod notices;
 mod quotas;
 mod random;

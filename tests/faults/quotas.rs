@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use permitd::{
-    actors::{account::AccountCommand, grants::Admission, invite::user_in},
+    actors::{account::AccountCommand, grants::Admission, person::user_in},
     domain::{
         bounds::KeyChange,
         credential::{Credential, CredentialKind},

@@ -9,15 +9,10 @@ use crate::{
         event::Role,
         id::{StreamId, UserId},
         user::{CommandRefusal, User, administrators::Move},
-        view::{State, UserStatus},
+        view::UserStatus,
     },
     store::AdministratorsChange,
 };
-
-/// Whether the person of a stream can administer.
-pub(super) fn can(state: &State) -> bool {
-    matches!(state, State::User(Some(user)) if user.can_administer())
-}
 
 impl Committer {
     /// What a commit does to the set of administrators.

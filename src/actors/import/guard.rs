@@ -63,7 +63,7 @@ pub(super) fn found(limits: GuardLimits, definition: &Definition, replace: bool,
     let consequences = Consequences {
         records_before: outlook.records_before,
         replaces: replace,
-        counts: super::work::counts(&outlook.result),
+        counts: super::summary::counts(&outlook.result),
         losses: losses.collect(),
     };
     guard::exceeded(limits, &consequences)

@@ -5,7 +5,8 @@ use uuid::Uuid;
 use super::{
     ImportError,
     staging::failed_to,
-    work::{ImportWork, blocking, counts},
+    summary::counts,
+    work::{ImportWork, blocking},
 };
 use crate::{
     actors::commit::{CommandError, Envelope},

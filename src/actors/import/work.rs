@@ -8,11 +8,12 @@ use std::{
 };
 
 use jiff::{civil::Date, tz::TimeZone};
+use tracing::Span;
 use uuid::Uuid;
 
 use super::{
     Guarded, ImportCounters, ImportDifference, ImportError, ImportSettings, Order, Phase, Summary, desk::Desk, guard,
-    rejects::Rejects, spool::Spool,
+    rejects::Rejects, spool::Spool, summary::counts,
 };
 use crate::{
     actors::{
@@ -35,8 +36,8 @@ use crate::{
     },
     failpoint::crash_point,
     store::records::{
-        AbsentColumn, Anew, ChangedValue, ImportOrder, ImportResult, ImportSession, Outlook, RecordStore,
-        RecordStoreError, RowOutcome,
+        AbsentColumn, Anew, ChangedValue, ImportOrder, ImportSession, Outlook, RecordStore, RecordStoreError,
+        RowOutcome,
     },
 };
 
@@ -555,20 +556,11 @@ async fn give_up(session: Option<Box<dyn ImportSession>>) -> Result<(), ImportEr
     .await
 }
 
-/// Does what blocks on a thread of its own.
+/// Does what blocks on a thread of its own; what is logged there is logged of the request.
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ImportError> + Send + 'static,
 ) -> Result<T, ImportError> {
-    let done = tokio::task::spawn_blocking(work).await;
+    let span = Span::current();
+    let done = tokio::task::spawn_blocking(move || span.in_scope(work)).await;
     done.unwrap_or_else(|error| Err(ImportError::Interrupted(error.to_string())))
-}
-
-pub(super) fn counts(result: &ImportResult) -> ImportCounts {
-    ImportCounts {
-        inserted: result.inserted,
-        updated: result.updated,
-        unchanged: result.unchanged,
-        removed: result.removed,
-        rejected: result.rejected,
-    }
 }

@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use super::{CommandError, Committed, Envelope, InviteWork, KnownPlans, too_many};
+use super::{CommandError, Committed, Envelope, InviteWork, KnownPlans, work::too_many};
 use crate::domain::{
     email::Email,
     id::UserId,
@@ -185,7 +185,7 @@ impl InviteWork {
         envelope: &Envelope,
         listed: &[ListedRow],
     ) -> Result<Vec<(usize, RowAction)>, CommandError> {
-        let none = KnownPlans(Vec::new());
+        let none = KnownPlans::none();
         let invite = async |(place, invitee): &(usize, Invitee)| {
             let line = listed.get(*place).map_or(0, |row| row.line);
             let plans = plans.get(&invitee.plan).map_or(&none, |(plans, _)| plans);
@@ -210,7 +210,7 @@ fn set(listed: &mut [ListedRow], place: usize, action: RowAction) {
 
 fn action_of(done: Result<Committed, CommandError>) -> Result<RowAction, CommandError> {
     match done {
-        Ok(committed) => match super::user_in(&committed.state) {
+        Ok(committed) => match crate::actors::person::user_in(&committed.state) {
             Some(user) => Ok(RowAction::Invited(user.id)),
             None => Err(CommandError::Refused(crate::domain::user::CommandRefusal::NoUser)),
         },

@@ -4,9 +4,11 @@
 //! nothing is written down. An address whose mail came back for good, or that complained, gets no more mail until an administrator
 //! says so: no mail goes past [`MailerWork::hand_over`].
 
+use std::sync::Arc;
+
 use super::{CommandError, MailerWork, Mailers, MessageError, Polling};
 use crate::{
-    actors::{commit::Envelope, invite::user_in},
+    actors::{commit::Envelope, person::user_in},
     domain::{
         event::Origin,
         id::{CommandId, StreamId, UserId, Who},
@@ -20,7 +22,6 @@ use crate::{
     },
     queue::Queue,
 };
-use std::sync::Arc;
 
 impl MailerWork {
     /// Hands a mail over, if mail goes to its address.

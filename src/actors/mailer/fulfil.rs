@@ -4,18 +4,19 @@ mod links;
 
 use zeroize::Zeroizing;
 
-use super::{LinkPolicy, MailerWork, Mailers, MessageError, Offer, example, leak, notify::notice_prefix};
+use super::{
+    LinkPolicy, MailerWork, Mailers, MessageError, Offer, example, leak, notify::notice_prefix, step::envelope,
+};
 use crate::{
     actors::{
-        commit::{CommandError, Committed, Envelope},
-        invite::user_in,
+        commit::{CommandError, Committed},
         key_rules::KnownRules,
+        person::user_in,
     },
     domain::{
         bounds::{KeyChange, names_dataset},
-        event::Origin,
         fulfilment::{self, Duty, FulfilmentStep},
-        id::{CommandId, StreamId, Who},
+        id::StreamId,
         key::KeyId,
         link::LinkPurpose,
         plan::Limits,
@@ -266,16 +267,4 @@ impl MailerWork {
 /// Whether a command did something just now, as a count.
 fn newly(committed: &Committed) -> u64 {
     u64::from(!committed.repeated && !committed.events.is_empty())
-}
-
-/// The command that a step of a message is: the same for every delivery of it.
-pub(super) fn envelope(message: &EventMessage, step: &str) -> Envelope {
-    Envelope::new(
-        CommandId::from_message(message.event, step),
-        Origin {
-            who: Who::system("mailer"),
-            correlation_id: message.correlation_id.clone(),
-            causation_id: Some(message.event.to_string()),
-        },
-    )
 }

@@ -1,8 +1,8 @@
 //! Mails that tell of a leak of a key, a session or a link: to its owner, and to the administrators, who learn its id and its owner's.
 
-use super::{MailerWork, MessageError, Offer, fulfil::envelope};
+use super::{MailerWork, MessageError, Offer, step::envelope};
 use crate::{
-    actors::{commit::CommandError, invite::user_in},
+    actors::{commit::CommandError, person::user_in},
     domain::{
         event::Role,
         id::{StreamId, UserId},

@@ -8,7 +8,7 @@ use super::{SignInError, SignIns, Started, by};
 use crate::{
     actors::{
         commit::{CommandError, Envelope},
-        invite::user_in,
+        person::user_in,
     },
     domain::{
         email::Email,

@@ -4,7 +4,7 @@ use encoding_rs::{Encoding, ISO_2022_JP};
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
-use super::DateOrder;
+use super::date_order::{DATE_ORDERS, DateOrder};
 
 /// The most rows that can be left out at a file's top.
 const SKIP_ROWS_MAX: u32 = 10_000;
@@ -250,7 +250,7 @@ impl Said {
             let wrong = |reason: String| (name.to_owned(), reason);
             match name {
                 "date_order" => {
-                    let known = super::DATE_ORDERS.iter().find(|(known, _)| *known == text).map(|(_, order)| *order);
+                    let known = DATE_ORDERS.iter().find(|(known, _)| *known == text).map(|(_, order)| *order);
                     let expected = || wrong(format!("{text:?} is neither month_first nor day_first"));
                     said.date_order = Some(known.ok_or_else(expected)?);
                 }

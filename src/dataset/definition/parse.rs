@@ -3,11 +3,12 @@
 use toml::Table;
 
 use super::{
-    Case, Column, ColumnType, DateOrder, Definition, DefinitionError, Dialect, Extract, Field, Fold, Guard, Index,
+    Case, Column, ColumnType, DATE_ORDERS, Definition, DefinitionError, Dialect, Extract, Field, Fold, Guard, Index,
     KeyFormat, Origin, Part, RecordIdRule, Source,
     about::about,
     node::{DefinitionTable, hint},
     normal_header,
+    source::fill_down_column,
 };
 use crate::dataset::Value;
 
@@ -95,12 +96,24 @@ pub(super) const INDEX: [&str; 2] = ["partition", "sort"];
 pub(super) const FOLDS: [(&str, Fold); 3] = [("none", Fold::None), ("lower", Fold::Lower), ("upper", Fold::Upper)];
 pub(super) const CASES: [(&str, Case); 4] =
     [("keep", Case::Keep), ("lower", Case::Lower), ("upper", Case::Upper), ("title", Case::Title)];
-/// The orders of day and month, by the names that definitions use.
-pub const DATE_ORDERS: [(&str, DateOrder); 2] =
-    [("month_first", DateOrder::MonthFirst), ("day_first", DateOrder::DayFirst)];
 pub(super) const EXTRACTS: [(&str, Extract); 2] = [("latitude", Extract::Latitude), ("longitude", Extract::Longitude)];
 
-pub(super) fn definition(text: &str, file: &str) -> Result<Definition, DefinitionError> {
+impl Definition {
+    /// Reads a definition. `file` is only for messages, which name it, the key path and the valid values.
+    pub fn from_toml(text: &str, file: &str) -> Result<Self, DefinitionError> {
+        definition(text, file)
+    }
+
+    /// Whether a text can be the name of a data set.
+    ///
+    /// # Errors
+    /// Why it cannot, to follow the name.
+    pub fn check_name(name: &str) -> Result<(), String> {
+        check_name(name)
+    }
+}
+
+fn definition(text: &str, file: &str) -> Result<Definition, DefinitionError> {
     let whole_file = |path: String, reason: String| DefinitionError { file: file.to_owned(), path, reason };
     if text.len() > DEFINITION_BYTES_MAX {
         return Err(whole_file("the file".into(), format!("is longer than {DEFINITION_BYTES_MAX} bytes")));
@@ -191,31 +204,6 @@ fn fill_down(root: &DefinitionTable<'_>, fields: &mut [Field]) -> Result<(), Def
     Ok(())
 }
 
-/// Marks a column whose blank cells have the value above them.
-pub(super) fn fill_down_column(fields: &mut [Field], name: &str) -> Result<(), String> {
-    match fill_down_place(fields, name).and_then(|place| fields.get_mut(place)) {
-        Some(field) => field.fill_down = true,
-        None => {
-            let known = fields.iter().filter(|field| matches!(field.origin, Origin::Header { .. }));
-            let known: Vec<&str> = known.map(|field| field.name.as_str()).collect();
-            return Err(format!("{name:?} is no column of the file{}", hint(name, &known)));
-        }
-    }
-    Ok(())
-}
-
-/// The place of the column of the file that is called so.
-pub(super) fn fill_down_place(fields: &[Field], name: &str) -> Option<usize> {
-    // People know the header; it is nobody else's.
-    let is_called_so = |field: &Field| match &field.origin {
-        Origin::Header { headers, .. } => {
-            field.name == name || headers.iter().any(|header| normal_header(header) == normal_header(name))
-        }
-        _ => false,
-    };
-    fields.iter().position(is_called_so)
-}
-
 fn dataset_name(root: &DefinitionTable<'_>) -> Result<String, DefinitionError> {
     let name = root.required_text("name")?;
     check_name(name).map_err(|reason| root.error("name", format!("{name:?} {reason}")))?;
@@ -223,7 +211,7 @@ fn dataset_name(root: &DefinitionTable<'_>) -> Result<String, DefinitionError> {
 }
 
 /// Why a text cannot be the name of a data set.
-pub(super) fn check_name(name: &str) -> Result<(), String> {
+fn check_name(name: &str) -> Result<(), String> {
     if !is_snake_case(name) {
         return Err(format!(
             "is not a name: use lower-case letters, digits and `_`, a letter first, at most {NAME_BYTES_MAX}"

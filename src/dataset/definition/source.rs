@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ColumnType, Dialect};
+use super::{column::ColumnType, date_order::DateOrder, dialect::Dialect, node::hint};
 use crate::dataset::text;
 
 /// How the rows of a file are read.
@@ -39,27 +39,6 @@ pub struct KeyFormat {
     /// The case of keys.
     #[serde(default)]
     pub fold: Fold,
-}
-
-/// The order of day and month in dates that write both as numbers.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum DateOrder {
-    /// Month, day, year, as in the United States.
-    #[default]
-    MonthFirst,
-    /// Day, month, year.
-    DayFirst,
-}
-
-impl DateOrder {
-    /// The name that definitions use.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::MonthFirst => "month_first",
-            Self::DayFirst => "day_first",
-        }
-    }
 }
 
 /// Folding of a text's case.
@@ -203,6 +182,31 @@ pub fn normal_header(header: &str) -> String {
     }
     normal.push_str(sign);
     normal
+}
+
+/// Marks a column whose blank cells have the value above them.
+pub(super) fn fill_down_column(fields: &mut [Field], name: &str) -> Result<(), String> {
+    match fill_down_place(fields, name).and_then(|place| fields.get_mut(place)) {
+        Some(field) => field.fill_down = true,
+        None => {
+            let known = fields.iter().filter(|field| matches!(field.origin, Origin::Header { .. }));
+            let known: Vec<&str> = known.map(|field| field.name.as_str()).collect();
+            return Err(format!("{name:?} is no column of the file{}", hint(name, &known)));
+        }
+    }
+    Ok(())
+}
+
+/// The place of the column of the file that is called so.
+pub(super) fn fill_down_place(fields: &[Field], name: &str) -> Option<usize> {
+    // People know the header; it is nobody else's.
+    let is_called_so = |field: &Field| match &field.origin {
+        Origin::Header { headers, .. } => {
+            field.name == name || headers.iter().any(|header| normal_header(header) == normal_header(name))
+        }
+        _ => false,
+    };
+    fields.iter().position(is_called_so)
 }
 
 #[cfg(test)]

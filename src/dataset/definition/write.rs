@@ -7,7 +7,8 @@ use super::{
     Case, Column, ColumnType, DATE_ORDERS, DateOrder, Definition, Dialect, Extract, Field, Fold, Guard, Index, Origin,
     Part, Quote, SelfDescription,
     about::hides,
-    parse::{CASES, EXTRACTS, FOLDS, fill_down_place},
+    parse::{CASES, EXTRACTS, FOLDS},
+    source::fill_down_place,
 };
 
 /// How wide a line may be before a text or a list goes on in the next one, bytes.
@@ -18,7 +19,15 @@ const NOT_PUBLISHED: &str = "\
 # kept: say so again where you publish one.
 ";
 
-pub(super) fn definition(of: &Definition) -> String {
+impl Definition {
+    /// Writes the definition as a person would. Read again it is the same definition; comments and what it said of columns that are
+    /// not published are not in it.
+    pub fn to_toml(&self) -> String {
+        definition(self)
+    }
+}
+
+fn definition(of: &Definition) -> String {
     let mut text = TomlText(String::new());
     head(&mut text, of);
     about(&mut text, &of.about);

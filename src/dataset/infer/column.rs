@@ -5,16 +5,17 @@ use std::{
     hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
 };
 
-use super::personal::Looks;
 use jiff::tz::TimeZone;
 
+use super::personal::Looks;
 use crate::dataset::{
     ColumnType, Value, ValueError,
     definition::{DateOrder, Dialect, Mark},
     mapping::{
-        convert::{CURRENCIES, CellError, Reading, text_of, value_of},
+        convert::{CURRENCIES, text_of, value_of},
         dates, is_scientific,
         numbers::{Marks, is_two_ways},
+        reading::{CellError, Reading},
     },
     reader::{Cell, Numeral},
     text::{folded, nfc},

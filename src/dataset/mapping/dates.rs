@@ -6,11 +6,11 @@ use jiff::{
     tz::Offset,
 };
 
-use super::convert::{CellError, Reading, trim};
+use super::reading::{CellError, Reading, trim};
 use crate::dataset::{
     ValueError,
     definition::DateOrder,
-    reader::{Cell, moment_of_days},
+    reader::{rows::Cell, serial::moment_of_days},
     value::{date_of, number_of, parse_iso_date},
 };
 
@@ -328,7 +328,7 @@ fn offset_of(zone: &str) -> Option<Offset> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dataset::mapping::convert::Reading;
+    use crate::dataset::mapping::reading::Reading;
 
     fn moment(text: &str) -> Result<String, CellError> {
         timestamp(Cell::Text(text), &Reading::PLAIN).map(|moment| moment.to_string())

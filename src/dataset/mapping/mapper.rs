@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use super::{
-    convert::{CellError, Reading, coordinate, text_of, trim, value_of},
+    convert::{coordinate, text_of, value_of},
     header::FoundHeader,
     numbers::Marks,
+    reading::{CellError, Reading, trim},
     title::title_case,
 };
 use crate::dataset::{

@@ -9,25 +9,24 @@ use std::{
     io::{ErrorKind, Read, Seek},
 };
 
-use csv_core::{ReadRecordResult, Reader, ReaderBuilder, Terminator};
+use csv_core::{ReadRecordResult, Reader};
 use encoding_rs::WINDOWS_1252;
 use memchr::{memchr, memchr_iter};
 
 use super::{Cell, Flow, Limits, Note, ReadError, RowCells, RowSink, limits::to_u64};
 use crate::dataset::definition::{Dialect, Quote};
+pub(super) use encoding::encoding_of;
 use encoding::{NotUtf8, Text};
+use layout::{BUFFER_BYTES, LineEnding, TextLayout};
 use quotes::{Quotes, Verdict};
 
 mod encoding;
+mod layout;
 mod quotes;
 mod sniff;
 #[cfg(test)]
 mod tests;
 
-pub(super) use encoding::encoding_of;
-
-const DELIMITERS: [u8; 4] = [b',', b'\t', b';', b'|'];
-const BUFFER_BYTES: usize = 64 * 1024;
 /// What ended text files under CP/M, and still ends some.
 const DOS_END: u8 = 0x1a;
 
@@ -62,21 +61,6 @@ pub(super) fn read<R: Read + Seek>(
     others.tell(layout.ending, sink);
     sink.sheet_end();
     Ok(())
-}
-
-/// What a text file's records are told by.
-#[derive(Debug, Clone)]
-struct TextLayout {
-    delimiter: u8,
-    /// What encloses cells, if anything does.
-    quote: Option<u8>,
-    /// Whether it was said so, and not told from the file.
-    quote_is_said: bool,
-    ending: LineEnding,
-    /// Whether the first line only names the delimiter.
-    names_delimiter: bool,
-    /// The first line with a mark that encloses nothing, where such marks are taken as texts.
-    literal_quotes_from: Option<u64>,
 }
 
 impl TextLayout {
@@ -123,16 +107,6 @@ impl TextLayout {
         }
         Ok(layout)
     }
-
-    fn reader(&self) -> Reader {
-        ReaderBuilder::new()
-            .delimiter(self.delimiter)
-            .quoting(self.quote.is_some())
-            .quote(self.quote.unwrap_or(b'"'))
-            // The reader's own mode takes a carriage return within a line for the end of one.
-            .terminator(Terminator::Any(self.ending.byte()))
-            .build()
-    }
 }
 
 /// The first line with a mark that begins a cell and does not enclose it.
@@ -150,31 +124,6 @@ fn unenclosing(
             Ok(false) => return Ok(None),
             Err(ReadError::OpenQuote { line, .. } | ReadError::RecordTooLong { line, .. }) => return Ok(Some(line)),
             Err(error) => return Err(error),
-        }
-    }
-}
-
-/// How lines end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum LineEnding {
-    /// `\n`, perhaps after `\r`.
-    LineFeed,
-    /// `\r` alone, as on a Mac before 2001.
-    CarriageReturn,
-}
-
-impl LineEnding {
-    fn of(sample: &[u8], is_cut: bool) -> Self {
-        // What follows a carriage return at a cut is not known.
-        let known = if is_cut { sample.strip_suffix(b"\r").unwrap_or(sample) } else { sample };
-        let is_old = memchr(b'\n', sample).is_none() && memchr(b'\r', known).is_some();
-        if is_old { Self::CarriageReturn } else { Self::LineFeed }
-    }
-
-    fn byte(self) -> u8 {
-        match self {
-            Self::LineFeed => b'\n',
-            Self::CarriageReturn => b'\r',
         }
     }
 }

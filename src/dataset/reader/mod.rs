@@ -13,36 +13,37 @@ use std::{
     },
 };
 
+pub use self::import_row::{Header, HeaderColumn, ImportRow, Problem};
 use super::{
-    Definition, Record,
+    Definition,
     definition::Dialect,
     last_rows::LastRows,
     mapping::{FileReading, HeaderSearch, Mapper, is_blank},
 };
+pub use detect::Format;
+pub use error::ReadError;
+pub use limits::Limits;
+pub use note::{NoRecord, Note};
+pub use number_format::NumberFormat;
+pub use rows::{Cell, Flow, Numeral, RowCells, RowSink};
+pub use sheet_name::SheetName;
+pub(in crate::dataset) use xlsx::letters_of;
 
 mod biff;
 mod compound;
 mod delimited;
 mod detect;
 mod error;
+mod import_row;
 mod json_lines;
 mod limits;
-mod note;
-mod number_format;
-mod rows;
-mod serial;
+pub(in crate::dataset) mod note;
+pub(in crate::dataset) mod number_format;
+pub(in crate::dataset) mod rows;
+pub(in crate::dataset) mod serial;
+mod sheet_name;
 mod xls;
 mod xlsx;
-
-pub use detect::Format;
-pub use error::ReadError;
-pub use limits::Limits;
-pub use note::Note;
-pub use number_format::NumberFormat;
-pub(in crate::dataset) use number_format::shortest;
-pub use rows::{Cell, Flow, Numeral, RowCells, RowSink, SheetName};
-pub(in crate::dataset) use serial::moment_of_days;
-pub(in crate::dataset) use xlsx::letters_of;
 
 const BATCHES_AHEAD: usize = 4;
 const BATCH_ROWS: usize = 256;
@@ -50,69 +51,6 @@ const BATCH_ROWS: usize = 256;
 const LOOKED_AT_ROWS: usize = 64;
 /// Roughly: the bytes of the texts of a batch.
 const BATCH_BYTES: usize = 512 * 1024;
-
-/// A row of a file as the import takes it.
-#[derive(Debug, Clone, PartialEq)]
-pub enum ImportRow {
-    /// A record. An ordinal record id and the load date are null: the import fills them.
-    Record {
-        /// The line the row begins on, from 1.
-        line: u64,
-        /// Its key, in canonical form.
-        key: String,
-        /// Its values.
-        record: Record,
-    },
-    /// A row that cannot be a record.
-    Rejected {
-        /// The line the row begins on, from 1.
-        line: u64,
-        /// Its key in canonical form, where it could be read: such a row still takes its place among those of its key.
-        key: Option<String>,
-        /// Everything that is wrong with it.
-        problems: Vec<Problem>,
-    },
-}
-
-/// What is wrong with one cell.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    /// The column's name; empty when it is the row as a whole.
-    pub column: String,
-    /// The cell's text, cut to a sensible length; never that of a column that is not published.
-    pub value: String,
-    /// What was expected.
-    pub reason: String,
-}
-
-/// The header of a file, as it was recognised.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Header {
-    /// The sheet, in formats that have them.
-    pub sheet: Option<String>,
-    /// The line it stands on, from 1.
-    pub line: u64,
-    /// Whether it brings record ids where the import would count rows, as an export does.
-    pub brings_ids: bool,
-    /// Headers that no column of the definition reads: their columns are ignored, which an administrator should know.
-    pub unmatched: Vec<String>,
-    /// Columns of the definition that this file does not have, or not all of what they are made of, by name: they are blank, or
-    /// have their default.
-    pub absent: Vec<String>,
-    /// What separates the cells of a text file.
-    pub delimiter: Option<u8>,
-    /// The headers in their order, each with the fields of the definition that read its column.
-    pub columns: Vec<HeaderColumn>,
-}
-
-/// A column of a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HeaderColumn {
-    /// Its header.
-    pub header: String,
-    /// The places of the fields that read it, among those of the definition.
-    pub fields: Vec<usize>,
-}
 
 /// How far the reading is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

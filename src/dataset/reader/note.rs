@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use super::SheetName;
-use crate::dataset::last_rows::NoRecord;
+use super::sheet_name::SheetName;
 
 /// `1 row has`, `2 rows have`.
 fn are(count: u64, one: &str, many: &str) -> String {
@@ -217,4 +216,15 @@ fn listed(names: &[String], count: u64) -> String {
     let shown: Vec<&str> = names.iter().take(NAMES_MAX).map(String::as_str).collect();
     let more = if count > u64::try_from(shown.len()).unwrap_or(0) { ", …" } else { "" };
     format!("{}{more}", shown.join(", "))
+}
+
+/// A row that is most likely no record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoRecord {
+    /// Its line.
+    pub line: u64,
+    /// What it looks like.
+    pub looks_like: &'static str,
+    /// What `stop_at` would say to end the table before it.
+    pub stop_at: String,
 }

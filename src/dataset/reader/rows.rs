@@ -2,7 +2,7 @@
 
 use jiff::civil;
 
-use super::{Note, NumberFormat, ReadError};
+use super::{Note, NumberFormat, ReadError, sheet_name::SheetName};
 
 /// A cell of a file, as the file types it.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -53,15 +53,6 @@ pub enum Flow {
     NextSheet,
     /// Nothing more.
     Stop,
-}
-
-/// A sheet of a workbook.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SheetName {
-    /// Its name.
-    pub name: String,
-    /// Whether the workbook hides it.
-    pub hidden: bool,
 }
 
 /// A receiver of rows. Rows are lent, not given: nothing is copied that is not wanted.

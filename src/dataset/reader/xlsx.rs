@@ -5,13 +5,15 @@
 
 use std::io::{Read, Seek};
 
-use super::{Limits, Note, ReadError, RowSink, SheetName, rows::Flow};
+use self::looks::Looks;
+use super::{Limits, ReadError, RowSink, SheetName, rows::Flow};
 use archive::Archive;
 use sheet::Sheet;
 pub(in crate::dataset) use sheet::letters_of;
 use styles::Styles;
 
 mod archive;
+mod looks;
 mod part;
 mod sheet;
 mod strings;
@@ -43,7 +45,7 @@ pub(super) fn read<R: Read + Seek>(
         some = true;
         sink.sheet(Some(&place.name.name), workbook.epoch_1904);
         let Some(part) = archive.part(&place.path)? else {
-            return Err(missing(&place.path));
+            return Err(part::missing(&place.path));
         };
         let mut sheet = Sheet::new(part, &strings, &styles, workbook.epoch_1904, limits);
         let flow = sheet.rows(sink)?;
@@ -62,37 +64,4 @@ pub(super) fn read<R: Read + Seek>(
 pub(super) fn no_such_sheet(wanted: &str, names: &[SheetName]) -> ReadError {
     let names: Vec<String> = names.iter().map(|sheet| format!("{:?}", sheet.name)).collect();
     ReadError::NoSheet { wanted: wanted.to_owned(), names: names.join(", ") }
-}
-
-fn missing(part: &str) -> ReadError {
-    ReadError::Malformed { detail: format!("its part {part:?} is missing") }
-}
-
-/// Notes about what a sheet looks like.
-#[derive(Debug, Default)]
-struct Looks {
-    hidden_rows: u64,
-    hidden_columns: Vec<String>,
-    merged: Vec<String>,
-    merged_count: u64,
-    no_values: u64,
-}
-
-impl Looks {
-    fn notes(&mut self) -> Vec<Note> {
-        let mut notes = Vec::new();
-        if self.merged_count > 0 {
-            notes.push(Note::Merged { ranges: std::mem::take(&mut self.merged), count: self.merged_count });
-        }
-        if self.hidden_rows > 0 {
-            notes.push(Note::HiddenRows { count: self.hidden_rows });
-        }
-        if !self.hidden_columns.is_empty() {
-            notes.push(Note::HiddenColumns { letters: std::mem::take(&mut self.hidden_columns) });
-        }
-        if self.no_values > 0 {
-            notes.push(Note::NoValues { count: self.no_values });
-        }
-        notes
-    }
 }

@@ -5,17 +5,7 @@
 //! is one whose answer never came: nothing of it was spent, so that all of it is taken back; and what the node returns came
 //! back with the request for it. Each is taken back once, since the ledger's word is replaced with the same write.
 
-use super::Return;
-
-/// A node, and one of its grants.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Holder {
-    /// The node: a number that no other node has, also not the same one after a restart.
-    pub node: u64,
-    /// The grant: rises from one request of the node for a key to the next. 0 is one that the ledger has not written down,
-    /// since it holds nothing.
-    pub serial: u64,
-}
+use super::returned::{Holder, Return};
 
 /// A grant as the ledger keeps it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,6 +3,7 @@ mod books;
 use proptest::prelude::*;
 
 use super::*;
+use crate::domain::plan::Limits;
 
 const LIFE_NS: i64 = SECOND_NS;
 const START_NS: i64 = 20_000 * DAY_NS;

@@ -3,7 +3,13 @@
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use super::{CodecError, Encoded, StoredEvent, accepted, feedback, keys, leaks, provider, roles, tokens, v1, v2};
+use super::{
+    accepted,
+    error::CodecError,
+    feedback, keys, leaks, provider, roles,
+    stored::{Encoded, StoredEvent},
+    tokens, v1, v2,
+};
 use crate::domain::{
     bounds::{DataAction, KeyBounds, KeyScopes},
     event::{Event, RevocationReason},

@@ -2,7 +2,13 @@
 
 use serde_json::value::RawValue;
 
-use super::{CodecError, StoredEvent, decoder::Decoder, leaks, provider, raw, v1};
+use super::{
+    decoder::Decoder,
+    error::CodecError,
+    leaks, provider,
+    stored::{StoredEvent, raw},
+    v1,
+};
 use crate::domain::{
     key::{KeyHash, KeyId},
     personal::Personal,

@@ -371,7 +371,7 @@ fn taken(factor: &SecondFactor, code: &str, now: Timestamp) -> Option<(SignInEve
 }
 
 /// What is kept of a recovery code: its SHA-256, whatever its case and the hyphens in it.
-pub(super) fn recovery_hash(code: &str) -> String {
+pub fn recovery_hash(code: &str) -> String {
     let plain: String = code.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_uppercase()).collect();
     hex(&Sha256::digest(plain.as_bytes()))
 }

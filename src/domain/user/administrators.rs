@@ -4,11 +4,9 @@
 //! takes somebody out replaces it in the same write, if it is still what was seen: of two administrators who remove each other at the
 //! same moment, one finds another set and is decided anew.
 
-use super::CommandRefusal;
+pub use super::refusal::ADMINISTRATORS_MAX;
+use super::refusal::CommandRefusal;
 use crate::domain::id::UserId;
-
-/// Most administrators who can sign in: the set is one small item.
-pub const ADMINISTRATORS_MAX: usize = 1000;
 
 /// What a commit on a person does to the set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

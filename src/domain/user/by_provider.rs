@@ -2,7 +2,10 @@
 
 use jiff::Timestamp;
 
-use super::{CommandRefusal, User, command::enabled};
+use super::{
+    person::User,
+    refusal::{CommandRefusal, enabled},
+};
 use crate::domain::{
     event::{Event, Role},
     sign_in::{Bounds, NewSession, SessionEnd, start_by_provider},

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{
     Comeback, CommandRefusal, Key, LABEL_CHARS_MAX, LeakedAccess, NAME_CHARS_MAX, NewKey, ProviderSignIn, Standing,
-    User, by_provider, leaked,
+    User, by_provider, leaked, noticed, refusal::enabled,
 };
 use crate::domain::{
     bounds::{KeyBounds, KeyChange, Lifetime},
@@ -13,7 +13,7 @@ use crate::domain::{
     event::{Event, RevocationReason, Role},
     id::UserId,
     key::{KeyHash, KeyId},
-    notice::{self, ChosenNotices, Notice},
+    notice::{ChosenNotices, Notice},
     personal::Personal,
     plan::KeyRules,
     sign_in::{self, SignInCommand},
@@ -314,7 +314,7 @@ pub fn decide(state: Option<&User>, command: Command) -> Result<Vec<Event>, Comm
             Ok(if is_news { vec![Event::QuotaReached { day, percent }] } else { Vec::new() })
         }
         Command::RecordNotice { notice, .. } | Command::RecordNoticeFailed { notice, .. }
-            if !notice::is_open(user, notice) =>
+            if !noticed::is_open(user, notice) =>
         {
             Ok(Vec::new())
         }
@@ -344,14 +344,6 @@ fn decide_for_deleted(user: &User, command: &Command) -> Result<Vec<Event>, Comm
         // All that they had is revoked, or about to be.
         Command::RevokeLeakedKey { .. } | Command::EndLeaked { .. } => Ok(Vec::new()),
         _ => Err(CommandRefusal::Deleted),
-    }
-}
-
-pub(super) fn enabled(user: &User) -> Result<(), CommandRefusal> {
-    match user.standing {
-        Standing::Enabled => Ok(()),
-        Standing::Disabled => Err(CommandRefusal::Disabled),
-        Standing::Deleted => Err(CommandRefusal::Deleted),
     }
 }
 

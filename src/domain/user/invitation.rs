@@ -3,26 +3,8 @@
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::User;
+use super::person::{InvitationMail, User};
 use crate::domain::{event::Event, sign_in::SignInEvent};
-
-/// What is known of the last invitation's mail.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct InvitationMail {
-    /// When the last of its links ends.
-    pub links_end: Option<Timestamp>,
-    /// When one of its links was used.
-    pub opened_at: Option<Timestamp>,
-    /// When it came back.
-    pub bounced_at: Option<Timestamp>,
-}
-
-impl InvitationMail {
-    /// What the Message-IDs of an invitation's mails begin with.
-    pub fn id_prefix(invitation: Uuid) -> String {
-        format!("invitation-{invitation}-")
-    }
-}
 
 /// Takes in an event, as far as it tells of the last invitation's mail. To be called before the links change with it.
 pub(super) fn apply(user: &mut User, event: &Event, at: Timestamp) {

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::User;
+use super::person::User;
 use crate::domain::{
     event::Event,
     key::{KeyHash, KeyId},

@@ -1,47 +1,12 @@
 //! What became of mails to a person after they were handed over.
 
 use jiff::Timestamp;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
-use super::User;
+use super::person::{MailStop, User};
 use crate::domain::{
     event::{BounceKind, Event},
     personal::Personal,
 };
-
-/// Why an address gets no more mail, until an administrator says so.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum MailStop {
-    /// A mail came back for good.
-    Bounced,
-    /// The person said that they do not want it.
-    Complained,
-}
-
-impl MailStop {
-    /// The name in answers and in the view.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Bounced => "bounced",
-            Self::Complained => "complained",
-        }
-    }
-
-    /// The stop of this name.
-    pub fn named(name: &str) -> Option<Self> {
-        [Self::Bounced, Self::Complained].into_iter().find(|stop| stop.as_str() == name)
-    }
-
-    /// Why a mail is not sent.
-    pub const fn class(self) -> &'static str {
-        match self {
-            Self::Bounced => "an earlier mail to this address came back for good",
-            Self::Complained => "an earlier mail to this address was reported as unwanted",
-        }
-    }
-}
 
 /// What a mail system says of a mail that it had taken.
 #[derive(Debug, Clone, PartialEq, Eq)]

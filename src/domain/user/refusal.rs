@@ -1,8 +1,10 @@
 //! Why a command on a person is refused.
 
-use super::MailStop;
-use super::administrators::ADMINISTRATORS_MAX;
+use super::person::{MailStop, Standing, User};
 use crate::domain::{bounds::BoundsError, key::KeyId, sign_in::SignInRefusal, text::HiddenCharacter};
+
+/// Most administrators who can sign in: the set is one small item.
+pub const ADMINISTRATORS_MAX: usize = 1000;
 
 /// Why a command was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -78,4 +80,12 @@ pub enum CommandRefusal {
         /// The character.
         found: HiddenCharacter,
     },
+}
+
+pub(super) fn enabled(user: &User) -> Result<(), CommandRefusal> {
+    match user.standing {
+        Standing::Enabled => Ok(()),
+        Standing::Disabled => Err(CommandRefusal::Disabled),
+        Standing::Deleted => Err(CommandRefusal::Deleted),
+    }
 }

@@ -1,14 +1,15 @@
 use proptest::prelude::*;
+use uuid::Uuid;
 
 use super::*;
 use crate::domain::{
     bounds::{KeyChange, KeyScopes},
     email::Email,
-    event::{BounceKind, Origin},
+    event::{BounceKind, Origin, RevocationReason, Role},
     fulfilment::{Duty, FulfilmentStep, MailContents, next_step},
-    id::{StreamId, Who},
-    key::ApiKey,
-    notice::{ChosenNotices, Notice},
+    id::{StreamId, UserId, Who},
+    key::{ApiKey, KeyHash, KeyId},
+    notice::{self, ChosenNotices, Notice},
     plan::KeyRules,
     sign_in::{NewLink, SignInCommand},
 };

@@ -1,4 +1,4 @@
-use actix_web::{App, HttpResponse, body::to_bytes, http::header::HeaderMap, test, web};
+use actix_web::{App, HttpRequest, HttpResponse, body::to_bytes, http::header::HeaderMap, test, web};
 use serde_json::Value;
 
 use super::*;
@@ -57,7 +57,10 @@ async fn ask(origins: &str, request: test::TestRequest) -> Answer {
         })))
         .service(method::readable("/panic", || async { panic!("at the disco") as HttpResponse }))
         .service(method::readable("/fault", || async { Err::<HttpResponse, _>(Problem::internal("disk 7")) }))
-        .service(method::readable("/id", |id: RequestId| async move { id.to_string() }))
+        .service(method::readable(
+            "/id",
+            |request: HttpRequest| async move { RequestId::of(&request).unwrap().to_string() },
+        ))
         .configure(configure(&settings))
         .wrap(Edge::new(&settings, clock, Arc::new(SeededEntropy::new(1))));
     let app = test::init_service(app).await;
@@ -167,7 +170,9 @@ async fn a_real_server_goes_on_after_a_panic() {
     let server = actix_web::HttpServer::new(move || {
         App::new()
             .service(method::readable("/panic", || async { panic!("at the disco") as HttpResponse }))
-            .service(method::readable("/id", |id: RequestId| async move { id.to_string() }))
+            .service(method::readable("/id", |request: HttpRequest| async move {
+                RequestId::of(&request).unwrap().to_string()
+            }))
             .configure(configure(&settings))
             .wrap(edge.clone())
     });

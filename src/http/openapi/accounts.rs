@@ -4,9 +4,10 @@ use actix_web::http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::{
-    administration::{COMMAND, Types, WithBody as _, all, created, of_user, ok, reads_usage, versioned},
     answer::{Answer, Header},
-    operation::{Caller, Operation, Paths},
+    caller::Caller,
+    command::{COMMAND, Types, WithBody as _, all, created, of_user, ok, reads_usage, versioned},
+    operation::{Operation, Paths},
     parameter::{conditions_of_writing, in_path},
     schema::{closed, described, flag, integer, list, moment, nullable, one_of, reference, text, uuid, whole},
 };
@@ -176,7 +177,7 @@ fn oneself(paths: &mut Paths, types: &mut Types) {
 }
 
 fn own_keys(paths: &mut Paths, types: &mut Types) {
-    let key_id = || super::administration::key_id();
+    let key_id = || super::command::key_id();
     let keys = read("list_my_keys", "List one's keys")
         .answers(versioned(StatusCode::OK, "The keys.", all(types.answer::<UsedKey>())))
         .fails(&[NotFound]);
@@ -199,7 +200,7 @@ fn own_keys(paths: &mut Paths, types: &mut Types) {
     let revoke = command("revoke_my_key", "Revoke one's key").takes([key_id()]).answers(versioned(
         StatusCode::OK,
         "It is revoked.",
-        super::administration::revoked(),
+        super::command::revoked(),
     ));
     paths.add(&Method::DELETE, "/me/keys/{key_id}", revoke);
 }
@@ -219,7 +220,7 @@ fn own_sessions(paths: &mut Paths) {
     ));
     paths.add(&Method::DELETE, "/me/sessions", end_all);
     let end = command("end_my_session", "End one of one's sessions")
-        .takes([super::administration::key_id()])
+        .takes([super::command::key_id()])
         .answers(versioned(StatusCode::OK, "It is over.", ended()));
     paths.add(&Method::DELETE, "/me/sessions/{key_id}", end);
 }

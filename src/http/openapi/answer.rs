@@ -4,7 +4,7 @@ use actix_web::http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use super::{
-    operation::Caller,
+    caller::Caller,
     schema::{self, closed, integer, list, nullable, reference, text},
 };
 use crate::http::{ProblemCode, problem};

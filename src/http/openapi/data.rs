@@ -5,7 +5,8 @@ use serde_json::{Map, Value, json};
 
 use super::{
     answer::{Answer, Header},
-    operation::{Caller, Operation, Paths},
+    caller::Caller,
+    operation::{Operation, Paths},
     parameter::{self, in_path, in_query, shared},
     schema::{closed, described, flag, integer, list, moment, nullable, one_of, reference, text, whole},
 };
@@ -14,7 +15,7 @@ use crate::{
     http::{
         DataRoute,
         ProblemCode::{InvalidParameters, NotFound, VersionGone},
-        routes::data::NUMBERS_AS_TEXTS,
+        routes::data::data_sets::NUMBERS_AS_TEXTS,
     },
 };
 

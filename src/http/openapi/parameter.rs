@@ -8,7 +8,7 @@ use crate::{
         Column, ColumnType, Definition,
         query::{Format, Limits, Operator, RESERVED},
     },
-    http::routes::{LIMIT_DEFAULT, LIMIT_MAX},
+    http::routes::params::{LIMIT_DEFAULT, LIMIT_MAX},
 };
 
 /// What a value of a column looks like, in answers and in parameters alike.

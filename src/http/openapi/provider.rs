@@ -5,8 +5,8 @@ use serde_json::json;
 
 use super::{
     accounts::{open, session_started},
-    administration::{Types, WithBody as _},
     answer::{Answer, Header},
+    command::{Types, WithBody as _},
     operation::{Operation, Paths},
     parameter::in_query,
     schema::text,

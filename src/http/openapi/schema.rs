@@ -109,3 +109,8 @@ pub(super) fn whole<'n>(description: &str, members: impl IntoIterator<Item = (&'
     let required: Vec<&str> = members.iter().map(|(name, _)| *name).collect();
     closed(description, &required, members)
 }
+
+/// A path as this description has them: behind a path prefix it is no reference that resolves by itself.
+pub(super) fn path() -> Value {
+    described(text(), "A path below the address of the server, as in this description.")
+}

@@ -8,7 +8,7 @@ use fluent_bundle::FluentArgs;
 use serde_json::{Map, Value, json};
 
 use super::{
-    explore::instead,
+    explore::reader::instead,
     language::Language,
     messages,
     visit::{Anyone, Known, Refusal, Shown, Visit},
@@ -24,11 +24,9 @@ use crate::{
     http::{
         Problem, ProblemCode,
         about::{About, AboutColumn, about},
-        routes::{
-            data::{DataSets, first_segment},
-            store_problem,
-        },
+        routes::data::{data_sets::DataSets, wanted::first_segment},
         state::Service,
+        store_problem::store_problem,
     },
     store::records::DataSet,
 };
@@ -99,7 +97,7 @@ impl Readable {
 
     /// What is served, as far as the visitor may see what it says about itself.
     pub(super) fn served(&self, service: &Service) -> Vec<Arc<DataSet>> {
-        let mut data_sets = super::front::served(service);
+        let mut data_sets = super::served::served(service);
         data_sets.retain(|set| self.shows(&set.definition));
         data_sets
     }

@@ -4,13 +4,9 @@ use std::sync::LazyLock;
 
 use actix_web::{HttpRequest, HttpResponse, http::header, web};
 
-use super::packed::PackedFile;
+use super::{content::SCRIPT, packed_file::PackedFile};
 use crate::http::{Problem, ProblemCode, state::Service};
 
-/// The style of all servers.
-pub(super) const STYLE: &str = include_str!("assets/style.css");
-/// The script.
-pub(super) const SCRIPT: &str = include_str!("assets/script.js");
 static PACKED_SCRIPT: LazyLock<PackedFile> = LazyLock::new(|| PackedFile::new(SCRIPT));
 /// A name that changes with what it names need not be asked for again.
 const FOR_EVER: &str = "public, max-age=31536000, immutable";

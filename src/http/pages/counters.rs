@@ -5,15 +5,18 @@ use serde_json::json;
 
 use crate::http::{
     Problem,
-    routes::{self, Answer},
+    routes::{
+        answer::{Answer, document},
+        refusal::queue_problem,
+    },
     session::{Admin, OfServer},
     state::Service,
 };
 
 /// `GET /admin/counters`: what the actors have counted since the start.
 pub(super) async fn show(_: Admin<OfServer>, service: web::Data<Service>) -> Answer {
-    let queue: Result<_, Problem> = service.committer.queue.depth().await.map_err(routes::queue_problem);
-    Ok(routes::document(
+    let queue: Result<_, Problem> = service.committer.queue.depth().await.map_err(queue_problem);
+    Ok(document(
         StatusCode::OK,
         &json!({
             "gate": service.book.counts(),

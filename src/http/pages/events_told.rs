@@ -20,7 +20,7 @@ use crate::{
         personal::PersonalKey,
         sign_in::SignInEvent,
     },
-    http::{Problem, routes::store_problem, state::Service},
+    http::{Problem, state::Service, store_problem::store_problem},
 };
 
 /// Characters of a name or a reason that a sentence repeats.

@@ -6,18 +6,21 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use super::visit::{Anyone, Holder, Person, Staff, Visit, Visitor, bound_to};
-use crate::actors::commit::Envelope;
-use crate::domain::id::hex;
-use crate::http::{
-    Problem, ProblemCode,
-    body::bytes_of,
-    routes::{
-        command::{Command, Fields},
-        own::{ActingPerson, Own},
+use crate::{
+    actors::commit::Envelope,
+    domain::id::hex,
+    http::{
+        Problem, ProblemCode,
+        body::bytes_of,
+        conditions::Conditions,
+        routes::{
+            command::{Command, Fields},
+            own::{ActingPerson, Own},
+        },
+        session::Needs,
+        signed_in::{SessionHolder, SignedIn, hides_source, is_cross_origin},
+        state::Service,
     },
-    session::{Conditions, Needs},
-    signed_in::{SessionHolder, SignedIn, is_cross_origin},
-    state::Service,
 };
 
 /// The most fields of a form.
@@ -192,12 +195,6 @@ fn is_at_another_name(request: &HttpRequest) -> bool {
     let said = |name| request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let origin = said(header::ORIGIN);
     origin.split_once("://").is_some_and(|(_, name)| name.eq_ignore_ascii_case(said(header::HOST)))
-}
-
-/// Whether a browser was told to say nothing of where a form comes from, as pages at secret addresses do: the form's token tells it then.
-pub(super) fn hides_source(request: &HttpRequest) -> bool {
-    let headers = request.headers();
-    !headers.contains_key("sec-fetch-site") && headers.get(header::ORIGIN).is_some_and(|origin| origin == "null")
 }
 
 impl<N: Needs + Clone> Visit<Staff<N>> {

@@ -1,7 +1,5 @@
 //! `GET /`: what this server publishes, for whoever opens its address, as far as they may see it.
 
-use std::sync::Arc;
-
 use actix_web::{HttpRequest, HttpResponse, http::header, web};
 use serde_json::{Value, json};
 
@@ -33,13 +31,6 @@ pub(super) async fn show(request: HttpRequest, service: web::Data<Service>) -> H
         "reference": "/docs/reference",
         "reference_admin": "/docs/admin",
     }))
-}
-
-/// The data sets that are served.
-pub(super) fn served(service: &Service) -> Vec<Arc<DataSet>> {
-    let mut data_sets = service.records.data_sets();
-    data_sets.retain(|data_set| !data_set.standing.withdrawn);
-    data_sets
 }
 
 fn listed(set: &DataSet) -> Value {

@@ -15,11 +15,7 @@ use crate::{
         user::{Standing, User},
         view::TokenRow,
     },
-    http::{
-        Problem,
-        cookie::Cookie,
-        routes::{command_problem, store_problem},
-    },
+    http::{Problem, cookie::Cookie, routes::refusal::command_problem, store_problem::store_problem},
 };
 
 const LABEL: &str = "permitd/handed/v1";

@@ -8,10 +8,10 @@ use zeroize::Zeroizing;
 use super::{
     flash::Flash,
     form::Form,
-    front::served,
     handed::{self, Handed},
     route::{self, answered},
-    sign_in::{entered, provider_label, worded},
+    served::served,
+    sign_in::entered::{entered, provider_label, worded},
     visit::{Anyone, Shown, Visit, put},
 };
 use crate::{
@@ -24,7 +24,12 @@ use crate::{
     },
     http::{
         Problem, ProblemCode,
-        routes::{command_problem, links, sessions, store_problem},
+        routes::{
+            links::opened::{opened, owner, used},
+            refusal::command_problem,
+            sessions,
+        },
+        store_problem::store_problem,
     },
 };
 
@@ -38,14 +43,14 @@ pub(in crate::http) async fn show(request: &HttpRequest) -> HttpResponse {
 async fn shown(request: &HttpRequest) -> Shown {
     let visit = Visit::<Anyone>::open(request).await?;
     // A key that its owner has not kept yet: the link itself is over.
-    let owner = links::owner(visit.part("token"));
+    let owner = owner(visit.part("token"));
     let is_theirs = |what: &Handed| matches!(what, Handed::Key(user, _) if owner == Some(*user));
     if let Some(key) = handed::secret(&visit, is_theirs).await? {
         let mut context = context(&visit, "key", None, &Value::Null, &key);
         put(&mut context, "dataset", example_of(&visit, owner).await?);
         return visit.page(TEMPLATE, &context);
     }
-    match links::opened(request, &visit.service, visit.part("token")).await {
+    match opened(request, &visit.service, visit.part("token")).await {
         Ok((link, behind)) => asked(&visit, link, behind, StatusCode::OK, &Value::Null).await,
         Err(problem) => not_open(&visit, problem),
     }
@@ -113,12 +118,12 @@ async fn sent(request: &HttpRequest, payload: Payload) -> Shown {
     if form.has("kept") {
         return kept(&visit);
     }
-    let (link, behind) = match links::opened(request, &visit.service, visit.part("token")).await {
+    let (link, behind) = match opened(request, &visit.service, visit.part("token")).await {
         Ok(opened) => opened,
         Err(problem) => return not_open(&visit, problem),
     };
     let password = form.secret("password");
-    match links::used(request, &visit.service, link, password).await {
+    match used(request, &visit.service, link, password).await {
         Ok(Redeemed::PasswordSet) => signed_in(&visit, link, password.unwrap_or_default()).await,
         Ok(Redeemed::Key(key)) => {
             handed::begin(&visit, visit.led(visit.request.path(), None), &Handed::Key(link.place.user, key.id()))

@@ -6,8 +6,8 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use sha2::{Digest, Sha256};
 
 use super::{
-    assets::{SCRIPT, STYLE},
-    packed::PackedFile,
+    content::{SCRIPT, STYLE},
+    packed_file::PackedFile,
 };
 use crate::{config::pages::Pages, domain::id::hex};
 

@@ -5,24 +5,27 @@ mod about;
 mod admin;
 mod again;
 mod assets;
+mod content;
 mod counters;
 mod docs;
 mod events_told;
 mod explore;
 mod files;
 mod flash;
-mod form;
+pub(in crate::http) mod form;
 mod front;
 mod handed;
 mod home;
 mod language;
 pub(super) mod links;
-mod look;
+pub(in crate::http) mod look;
 mod messages;
 mod packed;
+mod packed_file;
 pub(in crate::http) mod problem;
 mod route;
-mod sign_in;
+mod served;
+pub(in crate::http) mod sign_in;
 mod templates;
 mod token_visit;
 mod usage_chart;
@@ -32,10 +35,6 @@ mod wording;
 use actix_web::web;
 
 pub use self::{explore::DataPages, look::Look};
-pub(super) use self::{
-    form::Form,
-    sign_in::{not_let_in, provider_code},
-};
 use super::method;
 
 /// Adds the pages.

@@ -11,8 +11,8 @@ use super::{
     again,
     flash::Flash,
     form::Form,
-    language::Language,
-    packed, problem,
+    packed,
+    problem::answer::answer,
     visit::{Refusal, Shown, Visit, Visitor, led_to},
 };
 use crate::http::{ProblemCode, cookie::Cookie, method, state::Service};
@@ -83,11 +83,11 @@ pub(super) fn answered(request: &HttpRequest, shown: Shown) -> HttpResponse {
         found.log_of(request);
     }
     let led = |path: &str| match request.app_data::<web::Data<Service>>() {
-        Some(service) => led_to(service, path).unwrap_or_else(|problem| problem::answer(&problem, request)),
+        Some(service) => led_to(service, path).unwrap_or_else(|problem| answer(&problem, request)),
         None => HttpResponse::InternalServerError().finish(),
     };
     match refusal {
-        Refusal::Problem(found) => problem::answer(&found, request),
+        Refusal::Problem(found) => answer(&found, request),
         Refusal::SignIn => session_over(request, led(&sign_in_path(request))),
         Refusal::SecondFactor => led("/home/security"),
     }
@@ -112,9 +112,4 @@ fn sign_in_path(request: &HttpRequest) -> String {
         true => format!("/sign-in?return_to={}", utf8_percent_encode(target, NON_ALPHANUMERIC)),
         false => "/sign-in".to_owned(),
     }
-}
-
-/// The reader's language, of a request whose visitor is not known.
-pub(super) fn language(request: &HttpRequest) -> Language {
-    Language::wanted(request.headers())
 }

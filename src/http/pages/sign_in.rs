@@ -1,31 +1,31 @@
 //! Signing in and out: `/sign-in` and below. A password and the code of a second factor are asked for one after the other; between them
 //! the browser keeps a sealed proof that the password was right, and no page holds the password.
 
-mod code;
+pub(in crate::http) mod code;
+pub(super) mod entered;
 mod forgotten;
 
 use actix_web::{HttpRequest, HttpResponse, http::header, web};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
+pub(super) use self::entered::{entered, provider_label, worded};
+use self::entered::{place_after, query_of};
 use super::{
     flash::Flash,
     form::Form,
     route::{answered, get, post},
     token_visit,
-    visit::{Anyone, Known, Shown, Visit, Visitor},
+    visit::{Anyone, Known, Shown, Visit},
 };
 use crate::{
-    actors::sign_in::{Credentials, Started, Step},
     domain::{id::Who, provider::is_local_path, sign_in::SessionEnd},
     http::{
         Problem, ProblemCode,
         cookie::Cookie,
         method,
-        routes::{command_problem, sessions, sign_in_done},
+        routes::{refusal::command_problem, sessions},
         signed_in::own_envelope,
-        state::Service,
         wire,
     },
 };
@@ -55,21 +55,9 @@ async fn show(visit: Visit<Anyone>) -> Shown {
     visit.page(TEMPLATE, &context(&visit, return_to.as_deref(), &Value::Null))
 }
 
-/// A parameter of the page's address.
-fn query_of(visit: &Visit<Anyone>, name: &str) -> Option<String> {
-    let query = visit.request.query_string();
-    form_urlencoded::parse(query.as_bytes()).find(|(known, _)| known == name).map(|(_, value)| value.into_owned())
-}
-
 /// Whether a page shows somebody what is theirs.
 fn is_of_oneself(path: &str) -> bool {
     path.strip_prefix("/home").is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?', '#']))
-}
-
-/// Where somebody goes who has signed in: a path of this server that they came from, or what they have most to do with.
-fn place_after(visit: &Visit<Anyone>, wanted: Option<&str>) -> String {
-    let usual = if matches!(visit.known(), Some(Known::Token(_))) { "/admin" } else { "/home" };
-    wanted.filter(|path| is_local_path(path) && !path.starts_with("/sign-in")).unwrap_or(usual).to_owned()
 }
 
 fn context(visit: &Visit<Anyone>, return_to: Option<&str>, form: &Value) -> Value {
@@ -78,11 +66,6 @@ fn context(visit: &Visit<Anyone>, return_to: Option<&str>, form: &Value) -> Valu
         "form": form, "return_to": return_to,
         "has_passwords": settings.accounts.sign_in, "provider": provider_label(&visit.service),
     })
-}
-
-/// What the provider of identities is called, where there is one.
-pub(super) fn provider_label(service: &Service) -> Option<String> {
-    service.provider.as_ref().map(|_| service.settings.oidc.label.clone())
 }
 
 async fn sign_in(visit: Visit<Anyone>, form: Form) -> Shown {
@@ -96,70 +79,6 @@ async fn sign_in(visit: Visit<Anyone>, form: Form) -> Shown {
     }
 }
 
-/// Signs somebody in: leads them on, or to where the code of their second factor is asked for. The first flash is told where they are
-/// in, the second where they owe the code.
-///
-/// # Errors
-/// Why they are not signed in.
-pub(super) async fn entered(
-    visit: &Visit<Anyone>,
-    given: Credentials,
-    wanted: Option<&str>,
-    [inside, halfway]: [Option<&Flash>; 2],
-) -> Result<HttpResponse, Problem> {
-    let envelope = own_envelope(&visit.request, Who::system("sign-in")).await?;
-    let step = visit.service.sign_ins.start_by_steps(given, &envelope).await;
-    match sign_in_done(step, &visit.request).await? {
-        Step::In(started) => led_in(visit, &started, &place_after(visit, wanted), inside),
-        Step::CodeWanted(proof) => {
-            let mut led = visit.led_on(&with_return("/sign-in/code", wanted), halfway)?;
-            let cookie = Cookie::PROOF.set(&proof, code::PROOF_AGE_S, &visit.service.public_url)?;
-            led.headers_mut().append(header::SET_COOKIE, cookie);
-            Ok(led)
-        }
-    }
-}
-
-/// A path of this server that keeps where somebody is led in the end.
-fn with_return(path: &str, return_to: Option<&str>) -> String {
-    match return_to.filter(|path| is_local_path(path)) {
-        Some(return_to) => format!("{path}?return_to={}", utf8_percent_encode(return_to, NON_ALPHANUMERIC)),
-        None => path.to_owned(),
-    }
-}
-
-/// Leads somebody on whose session began.
-fn led_in(
-    visit: &Visit<Anyone>,
-    started: &Started,
-    path: &str,
-    flash: Option<&Flash>,
-) -> Result<HttpResponse, Problem> {
-    let mut led = visit.led_on(path, flash)?;
-    let cookie = sessions::session_cookie(&visit.service, started)?;
-    led.headers_mut().append(header::SET_COOKIE, cookie);
-    Ok(led)
-}
-
-/// Why somebody is not signed in, in the reader's language.
-pub(super) fn worded<W: Visitor>(visit: &Visit<W>, problem: Problem) -> Problem {
-    let seconds = || problem.retry_after_s().unwrap_or(1);
-    let said = match problem.code() {
-        ProblemCode::InvalidCredentials => visit.say("sign-in-wrong", &[]),
-        ProblemCode::TooManyAttempts | ProblemCode::TooManyFromAddress => {
-            visit.say("sign-in-wait", &[("wait", visit.duration(seconds()))])
-        }
-        ProblemCode::NotAdmitted => visit.say("sign-in-not-admitted", &[]),
-        ProblemCode::SignInAgain => visit.say("sign-in-again", &[]),
-        ProblemCode::Unavailable => visit.say("sign-in-unavailable", &[]),
-        _ => None,
-    };
-    match said {
-        Some(said) => problem.detailed(said),
-        None => problem,
-    }
-}
-
 /// The form again, with what was wrong.
 fn again(visit: &Visit<Anyone>, form: &Form, problem: &Problem) -> Shown {
     let context = context(visit, form.text("return_to"), &form.again(problem));
@@ -167,8 +86,6 @@ fn again(visit: &Visit<Anyone>, form: &Form, problem: &Problem) -> Shown {
     problem.headers_into(page.headers_mut());
     Ok(page)
 }
-
-pub(in crate::http) use self::code::provider_code;
 
 /// The page to sign in with why somebody whom a provider sent back is not let in.
 pub(in crate::http) async fn not_let_in(request: &HttpRequest, problem: Problem) -> HttpResponse {

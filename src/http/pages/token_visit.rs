@@ -9,9 +9,9 @@ use crate::{
     http::{
         Problem,
         cookie::Cookie,
-        routes::store_problem,
         session::{self, KnownCaller},
         state::Service,
+        store_problem::store_problem,
     },
 };
 

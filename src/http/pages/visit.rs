@@ -14,7 +14,7 @@ use fluent_bundle::FluentArgs;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{flash::Flash, form::hides_source, language::Language, messages, templates, token_visit};
+use super::{flash::Flash, language::Language, messages, templates, token_visit};
 use crate::{
     actors::sign_in::SignedInAs,
     domain::{
@@ -24,9 +24,9 @@ use crate::{
     http::{
         Problem, ProblemCode, address,
         cookie::Cookie,
-        routes::Answer,
+        routes::answer::Answer,
         session::{Admin, KnownCaller, Needs},
-        signed_in::{SessionHolder, must_set_up_factor},
+        signed_in::{SessionHolder, hides_source, must_set_up_factor},
         state::Service,
     },
     mail::settings::MailTransport,

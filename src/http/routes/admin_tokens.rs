@@ -17,7 +17,6 @@ use super::{
     command::{Command, Fields, Nothing},
     params::Params,
     refusal::command_problem,
-    store_problem,
 };
 use crate::{
     actors::{
@@ -31,9 +30,12 @@ use crate::{
         view::TokenRow,
     },
     http::{
-        Problem, ProblemCode, method,
-        session::{self, Admin, Needs, OfAll},
+        Problem, ProblemCode,
+        credentials::beyond,
+        method,
+        session::{Admin, Needs, OfAll},
         state::Service,
+        store_problem::store_problem,
     },
 };
 
@@ -156,7 +158,7 @@ pub(in crate::http) async fn create(command: Command<TokenBody, OfAll>, service:
         && wanted > until
     {
         let detail = format!("at `expires_at`: you may make tokens that work until {until}, as long as yours does");
-        return Err(session::beyond(detail, OfAll::PERMISSIONS));
+        return Err(beyond(detail, OfAll::PERMISSIONS));
     }
     let permissions = Permissions::of(&scopes).only_reading(read_only);
     let order = TokenOrder { name: Some(name), permissions, expires_at: expires_at.or(until) };

@@ -17,7 +17,8 @@ use crate::{
     http::{
         InvalidParam, JsonBody, Problem, ProblemCode,
         body::misfit_at,
-        session::{Admin, Conditions, KnownCaller, Needs},
+        conditions::Conditions,
+        session::{Admin, KnownCaller, Needs},
         state::Service,
     },
 };

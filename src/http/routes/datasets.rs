@@ -1,33 +1,33 @@
 //! Data sets as a whole: `/datasets`, `/datasets/{name}` and what can be done to them.
 
+pub(super) mod described;
+
 use actix_web::{
     HttpRequest,
     http::{Method, StatusCode},
     web,
 };
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
+use self::described::described;
+pub(super) use self::described::{no_data_set, shown};
 use super::{
     answer::{self, Answer},
     command::{Command, Fields, Nothing},
-    data::shown,
     params::Params,
     refusal::import_problem,
-    store_problem,
 };
 use crate::{
     actors::import::ImportError,
-    dataset::{Definition, definition::SelfDescription, figures::TableFigures},
+    dataset::Definition,
     http::{
-        Problem, ProblemCode,
-        about::{self, LastChange},
-        method,
+        Problem, ProblemCode, method,
         session::{Admin, OfData},
         state::Service,
     },
-    store::records::{DataSet, RecordStoreError},
+    store::records::RecordStoreError,
 };
 
 /// Adds the routes. All of them are the administrator's; sessions and keys get their list among the routes of data.
@@ -54,11 +54,6 @@ pub(super) fn list_all(request: &HttpRequest, service: &Service) -> Answer {
     Ok(answer::list(&listed))
 }
 
-pub(super) fn no_data_set(name: &str) -> Problem {
-    let name: String = name.chars().take(80).collect();
-    Problem::new(ProblemCode::NotFound, format!("there is no data set {name:?}"))
-}
-
 pub(in crate::http) async fn show(
     _: Admin<OfData>,
     request: HttpRequest,
@@ -73,49 +68,6 @@ pub(super) async fn show_one(request: &HttpRequest, name: &str, service: &Servic
     Params::read(request.query_string(), &[])?;
     let data_set = service.records.data_set(name).ok_or_else(|| no_data_set(name))?;
     Ok(answer::document(StatusCode::OK, &described(service, &data_set).await?))
-}
-
-/// A document about a data set. Not all of it is a [`Value`], which would lose digits of figures.
-#[derive(Serialize)]
-pub(super) struct Described {
-    #[serde(flatten)]
-    members: Value,
-    about: SelfDescription,
-    last_change: LastChange,
-    figures: Option<TableFigures>,
-}
-
-impl Described {
-    /// What is told of it to whoever may read it.
-    pub(super) async fn to_readers(service: &Service, data_set: &DataSet) -> Result<Self, Problem> {
-        Ok(Self {
-            members: shown(data_set),
-            about: data_set.definition.about.clone(),
-            last_change: about::last_change(service, data_set).await.map_err(store_problem)?,
-            figures: data_set.present_figures(),
-        })
-    }
-}
-
-async fn described(service: &Service, data_set: &DataSet) -> Result<Described, Problem> {
-    let definition = &data_set.definition;
-    let imports = service.committer.stores.views.imports(Some(&definition.name), usize::MAX).await;
-    let last = imports.map_err(store_problem)?.into_iter().find(|import| import.status == "completed");
-    let mut document = Described::to_readers(service, data_set).await?;
-    let more = [
-        ("held_from", json!(data_set.held_from)),
-        ("key", json!(definition.column_name(definition.key))),
-        ("record_id", json!(definition.column_name(definition.record_id))),
-        ("indexes", json!(definition.indexes)),
-        ("guard", json!(definition.guard)),
-        ("definition", json!(definition.fingerprint())),
-        ("former_names", json!(data_set.standing.former_names)),
-        ("last_import", json!(last)),
-    ];
-    if let Some(fields) = document.members.as_object_mut() {
-        fields.extend(more.map(|(name, value)| (name.to_owned(), value)));
-    }
-    Ok(document)
 }
 
 pub(in crate::http) async fn withdraw(

@@ -1,27 +1,26 @@
 //! The log: `/events`, `/users/{id}/events`. Personal data stays sealed.
 
+mod documents;
+
 use actix_web::{HttpRequest, web};
 use jiff::Timestamp;
-use serde_json::Value;
 
+pub(super) use self::documents::documents;
 use super::{
     answer::{self, Answer},
     follow,
     params::{self, Params},
-    store_problem,
     users::user_id,
 };
 use crate::{
     actors::log::{EventReading, ReadingOrder, Sieve},
     dataset::suggest,
-    domain::{
-        id::StreamId,
-        persisted::{self, StoredCommit},
-    },
+    domain::{id::StreamId, persisted},
     http::{
         Problem, ProblemCode, method,
         session::{Admin, OfEvents, OfPeople},
         state::Service,
+        store_problem::store_problem,
     },
 };
 
@@ -96,14 +95,4 @@ async fn of_user(
     commits.truncate(limit);
     let last = commits.last().filter(|_| more).map(|commit| commit.version.to_string());
     Ok(answer::page(&request, &documents(&commits, |_| true)?, limit, last))
-}
-
-/// The events of commits, as they are shown.
-pub(super) fn documents(commits: &[StoredCommit], wanted: impl Fn(&str) -> bool) -> Result<Vec<Value>, Problem> {
-    let mut events: Vec<Value> = Vec::new();
-    for commit in commits {
-        events.extend(persisted::positioned(commit).map_err(Problem::internal)?);
-    }
-    events.retain(|event| event.get("type").and_then(Value::as_str).is_some_and(&wanted));
-    Ok(events)
 }

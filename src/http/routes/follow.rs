@@ -22,12 +22,11 @@ use crate::{
     http::{
         Problem, ProblemCode,
         session::{Admin, OfEvents},
-        state::Service,
+        state::{FOLLOWERS_MAX, Service},
+        store_problem::RETRY_AFTER_S,
     },
 };
 
-/// Those who follow the log of one server at most.
-pub(in crate::http) const FOLLOWERS_MAX: usize = 16;
 /// Time between two looks for what has come.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 /// Looks without anything new after which an empty line is sent, and credentials are checked again.
@@ -72,7 +71,7 @@ pub(super) fn lines(request: HttpRequest, service: &Service, log: EventReading, 
     let place = match extent.follows {
         true => Some(Arc::clone(&service.followers).try_acquire_owned().map_err(|_| {
             let detail = format!("{FOLLOWERS_MAX} others follow the log of this server already");
-            Problem::new(ProblemCode::Overloaded, detail).retry_after(super::RETRY_AFTER_S)
+            Problem::new(ProblemCode::Overloaded, detail).retry_after(RETRY_AFTER_S)
         })?),
         false => None,
     };

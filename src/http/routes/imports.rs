@@ -1,32 +1,29 @@
 //! Imports: `/imports`, `/imports/{id}` and what lies below it.
 
+mod found;
 mod rejects;
 pub(in crate::http) mod upload;
 mod watch;
 
 use actix_web::{
-    HttpRequest, HttpResponse,
+    HttpRequest,
     http::{Method, StatusCode, header},
     web,
 };
-use uuid::Uuid;
 
+use self::found::{accepted, import_id, status};
 use super::{
     answer::{self, Answer},
     command::{Command, Nothing},
     params::Params,
     refusal::import_problem,
-    store_problem,
 };
-use crate::{
-    actors::import::ImportStatus,
-    http::{
-        Problem, ProblemCode, method,
-        session::{Admin, OfData},
-        state::Service,
-    },
+use crate::http::{
+    method,
+    session::{Admin, OfData},
+    state::Service,
+    store_problem::store_problem,
 };
-
 pub(in crate::http) use rejects::show as rejected_rows;
 pub(in crate::http) use upload::{MODES, ON_ABSENT};
 
@@ -67,24 +64,6 @@ pub(in crate::http) async fn show(
 fn wants_events(request: &HttpRequest) -> bool {
     let accepted = request.headers().get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     accepted.split(',').any(|part| part.split(';').next().is_some_and(|media| media.trim() == watch::MEDIA_TYPE))
-}
-
-fn no_import() -> Problem {
-    Problem::new(ProblemCode::NotFound, "there is no such import")
-}
-
-fn import_id(text: &str) -> Result<Uuid, Problem> {
-    Uuid::parse_str(text).map_err(|_| no_import())
-}
-
-async fn status(service: &Service, import: Uuid) -> Result<ImportStatus, Problem> {
-    service.imports.status(import).await.map_err(import_problem)?.ok_or_else(no_import)
-}
-
-/// The answer to what is only begun: where it is seen how it goes on.
-fn accepted(service: &Service, status: &ImportStatus) -> HttpResponse {
-    let location = format!("{}/imports/{}", service.public_url, status.id);
-    answer::accepted(&location, status)
 }
 
 pub(in crate::http) async fn approve(

@@ -22,8 +22,10 @@ use crate::{
         roster::{self, ROSTER_BYTES_MAX, RosterRow},
     },
     http::{
-        Problem, ProblemCode, body, method,
-        session::{Admin, Conditions, KnownCaller, OfPeople},
+        Problem, ProblemCode, body,
+        conditions::Conditions,
+        method,
+        session::{Admin, KnownCaller, OfPeople},
         state::Service,
     },
 };

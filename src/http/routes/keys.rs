@@ -14,7 +14,6 @@ use super::{
     command::{Command, Fields, Nothing},
     params::Params,
     refusal::command_problem,
-    store_problem,
     users::{existing, user_id},
 };
 use crate::{
@@ -33,6 +32,7 @@ use crate::{
         Problem, ProblemCode, method,
         session::{Admin, OfPeople},
         state::Service,
+        store_problem::store_problem,
     },
     store::Stores,
 };

@@ -20,12 +20,12 @@ use super::{
     own::Own,
     params::Params,
     refusal::{command_problem, sign_in_done},
-    sessions, store_problem,
+    sessions,
     usage::UsageQuery,
     users::existing,
 };
 use crate::{
-    actors::{account::AccountCommand, invite::user_in},
+    actors::{account::AccountCommand, person::user_in},
     domain::{
         notice::ChosenNotices,
         sign_in::SessionEnd,
@@ -35,6 +35,7 @@ use crate::{
         Problem, method,
         signed_in::{Oneself, SignedIn},
         state::Service,
+        store_problem::store_problem,
     },
 };
 

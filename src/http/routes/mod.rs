@@ -1,7 +1,7 @@
 //! The routes, one file for each resource.
 
 pub(in crate::http) mod admin_tokens;
-mod answer;
+pub(in crate::http) mod answer;
 pub(in crate::http) mod command;
 pub mod data;
 pub(in crate::http) mod datasets;
@@ -22,22 +22,14 @@ pub(in crate::http) mod params;
 pub(in crate::http) mod passwords;
 pub(in crate::http) mod plans;
 pub(in crate::http) mod provider;
-mod refusal;
+pub(in crate::http) mod refusal;
 pub(in crate::http) mod sessions;
 pub(in crate::http) mod usage;
 pub(in crate::http) mod users;
 
 use actix_web::web;
 
-pub(super) use answer::{Answer, document};
-pub(super) use params::{LIMIT_DEFAULT, LIMIT_MAX};
-pub(super) use refusal::{command_problem, import_problem, queue_problem, sign_in_done};
-
-use super::{Problem, ProblemCode};
-use crate::store::StoreError;
-
-/// Seconds after which a client may try again when something is away.
-pub const RETRY_AFTER_S: u64 = 1;
+pub use super::store_problem::{RETRY_AFTER_S, store_problem};
 
 /// The administrator's resources, and where anybody reports leaks.
 pub fn administration(app: &mut web::ServiceConfig) {
@@ -67,19 +59,4 @@ pub fn accounts(app: &mut web::ServiceConfig) {
 /// Health and metrics, on a port of their own.
 pub fn operation(app: &mut web::ServiceConfig) {
     app.configure(operation::configure);
-}
-
-/// A store that did not answer.
-pub fn store_problem(error: StoreError) -> Problem {
-    match error {
-        StoreError::Unavailable(cause) => {
-            tracing::warn!(%cause, "the store does not answer");
-            Problem::new(ProblemCode::Unavailable, "the store does not answer").retry_after(RETRY_AFTER_S)
-        }
-        StoreError::Full(_) => {
-            tracing::error!(%error, "nothing can be written");
-            Problem::new(ProblemCode::Unavailable, "the server's disk is full").retry_after(RETRY_AFTER_S)
-        }
-        StoreError::Corrupt(_) | StoreError::Incompatible(_) | StoreError::Limit(_) => Problem::internal(error),
-    }
 }

@@ -11,12 +11,11 @@ use actix_web::{
 use serde_json::json;
 
 use super::{
-    RETRY_AFTER_S,
     answer::{self, Answer},
     metrics::{MEDIA_TYPE, Snapshot},
     refusal::queue_problem,
 };
-use crate::http::{Problem, ProblemCode, method, state::Service};
+use crate::http::{Problem, ProblemCode, method, state::Service, store_problem::RETRY_AFTER_S};
 
 /// Adds the routes.
 pub(super) fn configure(app: &mut web::ServiceConfig) {

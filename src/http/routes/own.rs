@@ -12,7 +12,7 @@ use crate::{
     domain::id::Who,
     http::{
         Problem,
-        session::Conditions,
+        conditions::Conditions,
         signed_in::{SessionHolder, SignedIn},
         state::Service,
     },

@@ -13,7 +13,7 @@ use super::{
     command::{Command, Fields, Nothing},
     params::Params,
     refusal::command_problem,
-    store_problem, users,
+    users,
 };
 use crate::{
     actors::commit::{CommandError, Committed},
@@ -26,6 +26,7 @@ use crate::{
         Problem, ProblemCode, method,
         session::{Admin, OfPeople, OfPlans},
         state::Service,
+        store_problem::store_problem,
     },
     store::UserFilter,
 };

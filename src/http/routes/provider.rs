@@ -15,10 +15,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
-    RETRY_AFTER_S,
     answer::{self, Answer},
     command::{Fields, said},
-    links::{FORM, private},
+    links::opened::{FORM, private},
     params::Params,
     refusal::sign_in_problem,
     sessions::{network_from, started_body},
@@ -33,9 +32,14 @@ use crate::{
     http::{
         InvalidParam, Problem, ProblemCode, address,
         cookie::Cookie,
-        method, pages,
+        method,
+        pages::{
+            form::Form,
+            sign_in::{code::provider_code, not_let_in},
+        },
         signed_in::{is_cross_origin, own_envelope},
         state::Service,
+        store_problem::RETRY_AFTER_S,
         wants::wants_html,
         wire,
     },
@@ -106,7 +110,7 @@ async fn give_code(request: HttpRequest, payload: web::Payload, service: web::Da
     match code_given(&request, payload.into_inner(), &service).await {
         // The visit goes on: the form again.
         Err(problem) if is_about_code(&problem) && wants_html(request.headers()) => {
-            Ok(private(pages::provider_code(&request, Some(problem)).await))
+            Ok(private(provider_code(&request, Some(problem)).await))
         }
         answer => for_person(answer, &request).await,
     }
@@ -124,7 +128,7 @@ fn is_about_code(problem: &Problem) -> bool {
 async fn for_person(answer: Answer, request: &HttpRequest) -> Answer {
     match answer {
         Err(problem) if wants_html(request.headers()) && is_of_person(&problem) => {
-            Ok(private(pages::not_let_in(request, problem).await))
+            Ok(private(not_let_in(request, problem).await))
         }
         answer => answer::for_browser(answer, request),
     }
@@ -144,7 +148,7 @@ fn is_of_person(problem: &Problem) -> bool {
 async fn code_given(request: &HttpRequest, mut payload: Payload, service: &Service) -> Answer {
     let provider = offered(service)?;
     let code = if request.content_type().eq_ignore_ascii_case(FORM) {
-        pages::Form::of_anyone(request, payload, service).await?.text("code").unwrap_or_default().to_owned()
+        Form::of_anyone(request, payload, service).await?.text("code").unwrap_or_default().to_owned()
     } else {
         if is_cross_origin(request, &service.public_url) {
             let detail = "the code is given on this server's own page";
@@ -181,7 +185,7 @@ async fn entered_as(entered: Result<Entered, ProviderSignInError>, request: &Htt
     let is_page = wants_html(request.headers());
     match done(entered, request).await? {
         Entered::CodeWanted { visit } if is_page => {
-            let mut response = private(pages::provider_code(request, None).await);
+            let mut response = private(provider_code(request, None).await);
             keep(&mut response, &visit, service)?;
             Ok(response)
         }

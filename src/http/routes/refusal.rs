@@ -9,11 +9,15 @@ use actix_web::{
 };
 use serde_json::json;
 
-use super::{RETRY_AFTER_S, store_problem};
 use crate::{
     actors::{Busy, commit::CommandError, import::ImportError, redrive::RedriveError, sign_in::SignInError},
     domain::{admin_token::TokenRefusal, data_set::HoldRefusal, sign_in::SignInRefusal, user::CommandRefusal},
-    http::{Problem, ProblemCode, session::beyond, wire},
+    http::{
+        Problem, ProblemCode,
+        credentials::beyond,
+        store_problem::{RETRY_AFTER_S, store_problem},
+        wire,
+    },
     queue::QueueError,
     secrets::SecretsError,
     store::records::RecordStoreError,

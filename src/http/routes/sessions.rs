@@ -21,7 +21,6 @@ use super::{
     own::Own,
     params::Params,
     refusal::{command_problem, sign_in_done},
-    store_problem,
     users::{existing, user_id},
 };
 use crate::{
@@ -43,6 +42,7 @@ use crate::{
         session::{Admin, OfPeople},
         signed_in::{SessionHolder, is_cross_origin, own_envelope},
         state::Service,
+        store_problem::store_problem,
         wire,
     },
     store::last_use::UsedSession,
@@ -162,7 +162,7 @@ pub(super) fn started_body(service: &Service, started: &Started) -> Result<(serd
 /// Whether the session is good for setting up a second factor alone.
 fn must_set_up_second_factor(service: &Service, state: &crate::domain::view::State, session: KeyId) -> bool {
     use crate::{config::accounts::SecondFactorDemand, domain::event::Role};
-    let user = crate::actors::invite::user_in(state);
+    let user = crate::actors::person::user_in(state);
     service.settings.accounts.second_factor == SecondFactorDemand::Administrators
         && user.is_some_and(|user| user.role == Role::Admin && !user.sign_in.has_factor_in(session))
 }

@@ -14,7 +14,6 @@ use actix_web::{
 use super::{
     answer::{self, Answer},
     params::{self, Params},
-    store_problem,
     users::{existing, user_id},
 };
 use crate::{
@@ -26,6 +25,7 @@ use crate::{
         Problem, method,
         session::{Admin, OfPeople},
         state::Service,
+        store_problem::store_problem,
     },
 };
 

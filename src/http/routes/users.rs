@@ -14,7 +14,6 @@ use super::{
     command::{Command, Fields, Nothing},
     params::{self, Params},
     refusal::command_problem,
-    store_problem,
 };
 use crate::{
     actors::{account::AccountCommand, commit::Committed},
@@ -31,6 +30,7 @@ use crate::{
         Problem, ProblemCode, method,
         session::{Admin, OfPeople},
         state::Service,
+        store_problem::store_problem,
     },
     store::UserFilter,
 };

@@ -9,7 +9,7 @@ use std::{
 
 use actix_web::http::header::HeaderMap;
 
-use super::{Place, Refusal, Wire, forwarded};
+use super::{forwarded, places::Place, port::Wire, refusal::Refusal};
 
 /// A connection, as its requests know it.
 #[derive(Debug)]

@@ -12,7 +12,9 @@ use std::{
     time::Duration,
 };
 
-use super::{Network, Wire};
+use tokio::sync::watch;
+
+use super::address::Network;
 use crate::{
     clock::SharedClock,
     config::Http,
@@ -94,32 +96,34 @@ pub(super) fn slowing(settings: &Http, free: u32) -> Slowing {
 }
 
 /// The place of a refusal among those that are put off, given back when it is dropped.
-struct Delayed(Arc<Wire>);
+struct Delayed(Arc<Guesses>);
 
 impl Delayed {
-    fn take(wire: &Arc<Wire>) -> Option<Self> {
-        let guesses = &wire.guesses;
+    fn take(guesses: &Arc<Guesses>) -> Option<Self> {
         let taken = guesses.delayed.try_update(Ordering::Relaxed, Ordering::Relaxed, |count| {
             (count < guesses.delayed_max).then_some(count + 1)
         });
-        taken.is_ok().then(|| Self(Arc::clone(wire)))
+        taken.is_ok().then(|| Self(Arc::clone(guesses)))
     }
 }
 
 impl Drop for Delayed {
     fn drop(&mut self) {
-        self.0.guesses.delayed.fetch_sub(1, Ordering::Relaxed);
+        self.0.delayed.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-/// Waits for as long as an answer is put off, or until the port stops. `false` when it cannot wait: too many do.
-pub(super) async fn put_off(wire: &Arc<Wire>, delay: Option<Duration>) -> bool {
+/// Waits for as long as an answer is put off, or until the port stops, which `draining` says. `false` when it cannot wait: too many do.
+pub(super) async fn put_off(
+    guesses: &Arc<Guesses>,
+    mut draining: watch::Receiver<bool>,
+    delay: Option<Duration>,
+) -> bool {
     let Some(delay) = delay else { return false };
     if delay.is_zero() {
         return true;
     }
-    let Some(_delayed) = Delayed::take(wire) else { return false };
-    let mut draining = wire.draining.subscribe();
+    let Some(_delayed) = Delayed::take(guesses) else { return false };
     // Whether the time is over or the port stops, the answer is due.
     tokio::time::timeout(delay, draining.wait_for(|is_draining| *is_draining)).await.ok();
     true

@@ -5,13 +5,12 @@
 //! document, and takes what it remembers of a request from the last one that it has read, so that two requests in its buffer
 //! would be mixed up. So everything that this scanner lets pass is a strict subset of what the parser takes.
 
-use std::borrow::Cow;
-
 use super::{
     body::{Body, BodyFault},
+    refusal::Refusal,
     request_line,
 };
-use crate::http::{Problem, ProblemCode};
+use crate::http::ProblemCode;
 
 /// Empty lines that may precede a request (RFC 9112, section 2.2, wants one at least to be ignored).
 const EMPTY_LINES_MAX: usize = 4;
@@ -36,28 +35,6 @@ const SINGLE: [&str; 10] = [
 const HOST: u16 = 1;
 const CONTENT_LENGTH: u16 = 1 << 1;
 const TRANSFER_ENCODING: u16 = 1 << 2;
-
-/// Why a request is refused before any route sees it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
-    code: ProblemCode,
-    detail: Cow<'static, str>,
-}
-
-impl Refusal {
-    pub(super) fn new(code: ProblemCode, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, detail: detail.into() }
-    }
-
-    pub(super) fn malformed(detail: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(ProblemCode::InvalidRequest, detail)
-    }
-
-    /// As its sender is told.
-    pub fn problem(&self) -> Problem {
-        Problem::new(self.code, self.detail.clone())
-    }
-}
 
 /// What the next bytes are.
 #[derive(Debug, Clone, PartialEq, Eq)]

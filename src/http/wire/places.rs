@@ -11,7 +11,7 @@ use std::{
 
 use tokio::sync::Notify;
 
-use super::{Network, Wire};
+use super::address::Network;
 
 /// Locks over which the addresses are spread.
 const SHARDS: usize = 16;
@@ -27,7 +27,7 @@ pub(super) struct Places {
 
 impl Places {
     /// Takes a place for an address that has fewer than `max`.
-    pub(super) fn take(&self, network: Network, max: u32, wire: Arc<Wire>, of: fn(&Wire) -> &Places) -> Option<Place> {
+    pub(super) fn take(self: &Arc<Self>, network: Network, max: u32) -> Option<Place> {
         let mut shard = self.shard(network)?.lock().unwrap_or_else(PoisonError::into_inner);
         let count = shard.get(&network).copied().unwrap_or(0);
         if count >= max {
@@ -35,7 +35,7 @@ impl Places {
         }
         shard.insert(network, count + 1);
         self.taken.fetch_add(1, Ordering::SeqCst);
-        Some(Place { network, wire, of })
+        Some(Place { network, places: Arc::clone(self) })
     }
 
     fn give_back(&self, network: Network) {
@@ -77,12 +77,11 @@ impl Places {
 #[derive(Debug)]
 pub(in crate::http) struct Place {
     network: Network,
-    wire: Arc<Wire>,
-    of: fn(&Wire) -> &Places,
+    places: Arc<Places>,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        (self.of)(&self.wire).give_back(self.network);
+        self.places.give_back(self.network);
     }
 }

@@ -2,7 +2,7 @@
 
 use actix_web::http::{Method, Uri};
 
-use super::head::Refusal;
+use super::refusal::Refusal;
 use crate::http::ProblemCode;
 
 /// Longest method, bytes.

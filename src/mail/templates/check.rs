@@ -1,41 +1,16 @@
 //! Trying templates with examples, and telling what there is and what is wrong.
 
-use std::{collections::BTreeMap, fmt, path::PathBuf};
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::Value;
 
 use super::{
-    MAILS, PARTS, Rendered, Templates, TemplatesError,
+    MAILS, PARTS, Rendered, Templates,
+    error::{Mistake, TemplatesError},
     render::{TemplateError, TemplateSource, in_one_line},
 };
 use crate::dataset::suggest;
-
-/// Something that is wrong with a template.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Mistake {
-    /// The file.
-    pub file: String,
-    /// The line, where one is to blame.
-    pub line: Option<usize>,
-    /// What is wrong.
-    pub reason: String,
-}
-
-impl Mistake {
-    pub(super) fn of_file(file: PathBuf, reason: String) -> Self {
-        Self { file: file.display().to_string(), line: None, reason }
-    }
-}
-
-impl fmt::Display for Mistake {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.line {
-            Some(line) => write!(f, "{}:{line}: {}", self.file, self.reason),
-            None => write!(f, "{}: {}", self.file, self.reason),
-        }
-    }
-}
 
 /// A variable of a mail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

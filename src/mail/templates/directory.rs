@@ -10,52 +10,14 @@ use std::{
 
 use super::{
     MAILS, PARTS, Templates,
-    check::{Mistake, mistakes},
+    check::mistakes,
+    error::{Mistake, TemplatesError},
     render::{TEMPLATE_BYTES_MAX, TemplateSource},
 };
 use crate::dataset::suggest;
 
 /// Entries of a directory that are looked at.
 const ENTRIES_MAX: usize = 1000;
-/// Mistakes that a refusal tells.
-const MISTAKES_MAX: usize = 20;
-
-/// Templates that cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum TemplatesError {
-    /// The directory cannot be read.
-    #[error("mail.templates = {}: {source}; name the folder of your templates, which `permitd config mails --write DIR` begins", .folder.display())]
-    Folder {
-        /// The directory.
-        folder: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// What is in it is wrong.
-    #[error("mail.templates = {}: {}; `permitd config mails` tells what there is", .folder.display(), shown(.mistakes))]
-    Mistakes {
-        /// The directory.
-        folder: PathBuf,
-        /// Each of them.
-        mistakes: Vec<Mistake>,
-    },
-    /// The built-in ones cannot be written.
-    #[error("{}: {source}", .path.display())]
-    Write {
-        /// Where.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-}
-
-fn shown(mistakes: &[Mistake]) -> String {
-    let mut told: Vec<String> = mistakes.iter().take(MISTAKES_MAX).map(ToString::to_string).collect();
-    if let Some(more) = mistakes.len().checked_sub(MISTAKES_MAX).filter(|more| *more > 0) {
-        told.push(format!("and {more} more"));
-    }
-    told.join("; ")
-}
 
 impl Templates {
     /// The program's templates, and in their place those of a directory, if one is named. All are tried with examples.

@@ -6,12 +6,10 @@
 
 use aws_sdk_sqs::types::{Message as Received, MessageAttributeValue};
 
-use super::{Delivery, Queue, QueueError, SqsQueue, unavailable, whole_seconds};
+use super::{Delivery, Queue, QueueError, SqsQueue, WAIT, unavailable, whole_seconds};
 
 /// The longest delay of a new message, seconds.
 const DELAY_S_MAX: u32 = 900;
-/// The attribute that holds what is left of a wait after the message's own delay, seconds.
-pub(super) const WAIT: &str = "wait_s";
 
 impl SqsQueue {
     /// Sends a message that is to be received after a while.

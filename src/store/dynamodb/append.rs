@@ -11,10 +11,11 @@ use aws_sdk_dynamodb::{
 
 use super::{
     Dynamo, StoreError, TRANSACTION_BYTES_MAX, TRANSACTION_WRITES_MAX, administrators, answers,
+    claims::{CLAIM, claim_key, owner_of},
     commit::{from_item, to_item},
-    fetch,
+    commits,
     item::{self, Item, binary, find_text, get_text, text},
-    log, not_built, project,
+    not_built, project,
     schema::{EVENTS, LEDGER, PERSONAL, STATE},
     terms::live_key,
     unavailable, upkeep,
@@ -29,9 +30,6 @@ use crate::{
     failpoint::crash_point,
     store::{Append, AppendError, ClaimChange, PersonalChange},
 };
-
-/// The kind of the claims in the table `state`.
-pub(super) const CLAIM: &str = "claim";
 
 /// A commit's condition: nobody has written this version.
 const IS_NEW: &str = "attribute_not_exists(v)";
@@ -56,7 +54,7 @@ pub(super) async fn append(dynamo: &Dynamo, append: Append) -> Result<u64, Appen
     project::write(dynamo, writes).await?;
     crash_point("append-before-mark");
     if !append.publishes
-        && let Err(error) = log::clear_mark(dynamo, &append.stream, version).await
+        && let Err(error) = commits::clear_mark(dynamo, &append.stream, version).await
     {
         // All has been done: the relay will find that and clear it.
         tracing::warn!(stream = %append.stream, version, %error, "a commit's mark was not cleared; left to the relay");
@@ -94,7 +92,7 @@ async fn version_taken(dynamo: &Dynamo, append: &Append, old: Option<&Item>) -> 
         Some(old) if get_text(old, "c").is_ok_and(|command| command == append.command.as_str()) => {
             from_item(old).map(Some)
         }
-        _ => log::find_command(dynamo, &append.stream, &append.command).await,
+        _ => commits::find_command(dynamo, &append.stream, &append.command).await,
     };
     match earlier {
         Ok(Some(earlier)) => AppendError::AlreadyDone(Box::new(earlier)),
@@ -300,20 +298,10 @@ fn personal_write(table: &str, change: &PersonalChange) -> Result<Option<(Part, 
             Some((Part::Personal(*user), write.put(put).build()))
         }
         PersonalChange::Destroy(user) => {
-            let delete = Delete::builder().table_name(table).set_key(Some(log::personal_item_key(*user)));
+            let delete = Delete::builder().table_name(table).set_key(Some(commits::personal_item_key(*user)));
             Some((Part::Personal(*user), write.delete(delete.build().map_err(not_built)?).build()))
         }
     })
-}
-
-/// The key of a claim's item.
-pub(super) fn claim_key(name: &str) -> Item {
-    item::item([("k", text(CLAIM)), ("r", text(name))])
-}
-
-async fn owner_of(dynamo: &Dynamo, name: &str) -> Result<Option<String>, StoreError> {
-    let claim = fetch::get(dynamo, &dynamo.table(STATE), claim_key(name)).await?;
-    claim.map(|claim| get_text(&claim, "owner").map(ToOwned::to_owned)).transpose()
 }
 
 /// Reads the reasons of a cancelled transaction, which are in the order of its writes. The commit's comes first: on a version

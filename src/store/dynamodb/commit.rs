@@ -15,8 +15,10 @@
 //! microsecond; whoever reads the log then gives the later one, by stream and version, the next position that is free. All
 //! commits of a microsecond are read together, so that everybody gives them the same.
 
+use std::sync::atomic::Ordering;
+
 use super::{
-    SORT_KEY_BYTES_MAX,
+    Dynamo, SORT_KEY_BYTES_MAX,
     item::{self, Item, find_number, find_text, get_moment, get_number, get_text, number, text},
 };
 use crate::{
@@ -34,7 +36,7 @@ pub(super) const SHARDS: u32 = 4;
 /// Longest name of a stream, bytes: it is part of keys, and so are names that follow from it.
 pub(super) const STREAM_BYTES_MAX: usize = SORT_KEY_BYTES_MAX;
 /// How many values of `n` writers use. The others are left for those that readers have to give.
-pub(super) const TIES: u16 = 1 << (TIE_BITS - 1);
+const TIES: u16 = 1 << (TIE_BITS - 1);
 
 /// Bits of a position below its microsecond.
 const TIE_BITS: u32 = 13;
@@ -42,6 +44,13 @@ const TIE_BITS: u32 = 13;
 const EPOCH_US: i64 = 1_577_836_800_000_000;
 /// Microseconds that positions can tell: 71 years.
 const SPAN_US: i64 = 1 << (63 - TIE_BITS + 1);
+
+impl Dynamo {
+    /// The next tie-breaker of a commit.
+    pub(super) fn next_tie(&self) -> u16 {
+        self.ties.fetch_add(1, Ordering::Relaxed) % TIES
+    }
+}
 
 /// The slice of the feed that a stream's commits are in.
 fn slice(stream: &str) -> String {

@@ -17,6 +17,7 @@
 //! So the quota is never exceeded, and errors withhold nothing of it.
 
 mod attempt;
+mod change;
 mod counting;
 mod known;
 mod usage;
@@ -42,14 +43,14 @@ use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 
 use self::{
-    attempt::{Attempt, Change},
+    attempt::Attempt,
+    change::Change,
     counting::{SealedNetwork, SealedUse, TallyWrite},
     known::{Known, Terms, consumption, reservation_name},
 };
 use super::{
-    Dynamo, fetch,
+    Dynamo, commits, fetch,
     item::{Item, damaged, get_number, number, text},
-    log,
     schema::LEDGER,
     terms::{LIVE, live_key},
     unavailable,
@@ -457,7 +458,7 @@ impl DynamoLedger {
                 asking: asking.as_ref().map(plain),
             });
         }
-        let Some(own) = log::personal_key(&self.dynamo, user).await? else {
+        let Some(own) = commits::personal_key(&self.dynamo, user).await? else {
             return Ok(TallyWrite { lines, ..TallyWrite::default() });
         };
         let seal = |used: &KeyUse| {

@@ -8,13 +8,16 @@ mod admin_tokens;
 mod administrators;
 mod answers;
 mod append;
+mod claims;
 mod commit;
+mod commits;
 mod endings;
 mod feed;
 mod fetch;
 mod item;
 mod ledger;
 mod log;
+mod now;
 mod orphans;
 mod project;
 pub mod records;
@@ -24,16 +27,15 @@ mod rows;
 pub mod schema;
 pub mod secrets;
 pub mod setup;
+mod stores;
+mod streams;
 mod terms;
 mod twice;
 mod upkeep;
 mod views;
 mod write;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU16, Ordering},
-};
+use std::sync::{Arc, atomic::AtomicU16};
 
 use aws_sdk_dynamodb::{
     Client,
@@ -42,7 +44,7 @@ use aws_sdk_dynamodb::{
 
 use self::endings::Endings;
 pub use self::ledger::DynamoLedger;
-use super::{StoreError, Stores};
+use super::StoreError;
 use crate::{
     aws::{self, Access},
     clock::SharedClock,
@@ -111,24 +113,6 @@ impl Dynamo {
     /// What the names of the tables begin with.
     pub fn prefix(&self) -> &str {
         &self.prefix
-    }
-
-    /// The traits that a node works with, all over these tables.
-    pub fn stores(&self) -> Stores {
-        Stores {
-            log: Arc::new(self.clone()),
-            answers: Arc::new(self.clone()),
-            views: Arc::new(self.clone()),
-            ledger: Arc::new(DynamoLedger::new(self.clone(), Arc::new(self.clone()))),
-            admin_tokens: Arc::new(self.clone()),
-            replay: Arc::new(self.clone()),
-            upkeep: Arc::new(self.clone()),
-        }
-    }
-
-    /// The next tie-breaker of a commit.
-    fn next_tie(&self) -> u16 {
-        self.ties.fetch_add(1, Ordering::Relaxed) % commit::TIES
     }
 }
 

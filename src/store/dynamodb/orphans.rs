@@ -11,14 +11,14 @@ use uuid::Uuid;
 
 use super::{
     Dynamo, StoreError,
-    append::{CLAIM, claim_key},
-    fetch,
+    claims::{CLAIM, claim_key},
+    commits, fetch,
     item::{Item, damaged, get_text, text},
-    log,
-    repair::{Now, remove_row},
-    replay::{SCAN_SEGMENTS, Streams},
+    now::Now,
+    repair::remove_row,
     rows,
     schema::{LEDGER, PERSONAL, STATE, VIEWS},
+    streams::{SCAN_SEGMENTS, Streams},
     terms::{LIVE, live_key},
     write,
 };
@@ -217,7 +217,7 @@ enum Doubt {
 async fn confirmed(dynamo: &Dynamo, Suspect { orphan, doubt }: Suspect) -> Result<Option<Orphan>, StoreError> {
     let is_orphan = match doubt {
         Doubt::None => true,
-        Doubt::NoStream(stream) => log::load(dynamo, &stream, 0, 1).await?.is_empty(),
+        Doubt::NoStream(stream) => commits::load(dynamo, &stream, 0, 1).await?.is_empty(),
         Doubt::NoImport(data_set, import) => match Now::read(dynamo, &StreamId::DataSet(data_set)).await?.state {
             State::DataSet(_, log) => !log.imports.contains_key(&import),
             State::User(_) | State::Plan(..) | State::AdminTokens(_) => true,
@@ -324,7 +324,8 @@ async fn remove_one(dynamo: &Dynamo, orphan: Orphan) -> Result<(), StoreError> {
         }
         Orphan::Personal { user } => {
             let table = dynamo.table(PERSONAL);
-            let remove = || client.delete_item().table_name(&table).set_key(Some(log::personal_item_key(user))).send();
+            let remove =
+                || client.delete_item().table_name(&table).set_key(Some(commits::personal_item_key(user))).send();
             write::conditional(&table, remove).await?;
         }
     }

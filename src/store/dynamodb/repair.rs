@@ -9,9 +9,9 @@ use std::{
 use uuid::Uuid;
 
 use super::{
-    Dynamo, StoreError, fetch,
+    Dynamo, StoreError, commits, fetch,
     item::{self, Item, get_text, text},
-    log,
+    now::{Now, unreadable},
     project::{Over, Write, of_all, write_one},
     rows::{self, from_items},
     schema::{LEDGER, VIEWS},
@@ -23,8 +23,7 @@ use crate::{
     domain::{
         id::StreamId,
         key::KeyId,
-        persisted::{self, CodecError, StoredCommit},
-        personal::PersonalKey,
+        persisted::{self},
         view::{Rows, State},
     },
     store::{IssuedTwice, Live, Settled, Stage},
@@ -52,7 +51,7 @@ pub(super) async fn settled(dynamo: &Dynamo, stream: &StreamId) -> Result<Settle
         tries += 1;
         let is_marked = now.commits.iter().any(|commit| commit.marked);
         let version = now.commits.last().map_or(0, |commit| commit.version);
-        let is_settled = !is_marked && log::load(dynamo, stream, version, 1).await?.is_empty();
+        let is_settled = !is_marked && commits::load(dynamo, stream, version, 1).await?.is_empty();
         if is_settled || tries == TRIES_MAX || (live.rows == expected && live.wrong.is_empty()) {
             let is_erased = matches!(stream, StreamId::User(_)) && now.key.is_none();
             let stages = now.stages(stream, kept, is_erased)?;
@@ -157,29 +156,7 @@ pub(super) async fn remove_row(dynamo: &Dynamo, row: &Item) -> Result<bool, Stor
     write::conditional(&table, delete).await
 }
 
-/// A stream as it is now.
-pub(super) struct Now {
-    pub(super) state: State,
-    commits: Vec<StoredCommit>,
-    key: Option<PersonalKey>,
-}
-
 impl Now {
-    /// Reads a stream to its end. A person's key comes first, so that whoever is deleted in between is read as deleted.
-    pub(super) async fn read(dynamo: &Dynamo, stream: &StreamId) -> Result<Self, StoreError> {
-        let mut key = personal_key(dynamo, stream).await?;
-        let commits = log::load(dynamo, stream, 0, usize::MAX).await?;
-        if key.is_none() && !commits.is_empty() {
-            // The person may have come to be after the look for their key.
-            key = personal_key(dynamo, stream).await?;
-        }
-        let mut state = State::empty(stream);
-        for commit in &commits {
-            persisted::fold(commit.encoded(), key.as_ref(), &mut state).map_err(unreadable)?;
-        }
-        Ok(Self { state, commits, key })
-    }
-
     /// How the stream came to be as it is, from before its first marked commit on, beside what is kept of it.
     fn stages(&self, stream: &StreamId, mut kept: Kept, is_erased: bool) -> Result<Vec<Stage>, StoreError> {
         let Some(first) = self.commits.iter().position(|commit| commit.marked) else { return Ok(Vec::new()) };
@@ -201,20 +178,6 @@ impl Now {
             stages.push(kept.as_of(rows(&state), commit.version, commit.marked)?);
         }
         Ok(stages)
-    }
-}
-
-async fn personal_key(dynamo: &Dynamo, stream: &StreamId) -> Result<Option<PersonalKey>, StoreError> {
-    match stream {
-        StreamId::User(user) => log::personal_key(dynamo, *user).await,
-        StreamId::Plan(_) | StreamId::DataSet(_) | StreamId::AdminTokens => Ok(None),
-    }
-}
-
-fn unreadable(error: CodecError) -> StoreError {
-    match error {
-        CodecError::Unknown { .. } => StoreError::Incompatible(error.to_string()),
-        error => StoreError::Corrupt(error.to_string()),
     }
 }
 

@@ -9,12 +9,11 @@ use std::{
 };
 
 use super::{
-    Dynamo, StoreError, fetch,
-    item::{self, get_text, number},
-    log,
+    Dynamo, StoreError, commits, fetch,
     orphans::{self, Orphan},
     repair,
-    schema::{EVENTS, PERSONAL},
+    schema::PERSONAL,
+    streams::Streams,
     twice,
 };
 use crate::{
@@ -29,8 +28,6 @@ use crate::{
     store::{CommitBatch, IssuedTwice, Live, ReplayLog, ReplaySpace, ReplayViews, Replayable, Settled},
 };
 
-/// Parts of a table that are scanned side by side.
-pub(super) const SCAN_SEGMENTS: i32 = 8;
 /// Streams that are read before the first of them is handed on.
 const STREAMS_AHEAD: usize = 64;
 
@@ -76,37 +73,6 @@ impl ReplaySpace for Space {
 
     fn issued_twice(&mut self) -> Vec<IssuedTwice> {
         self.views.twice.iter().copied().collect()
-    }
-}
-
-/// The streams that there were when they were counted.
-pub(super) struct Streams {
-    /// Sorted.
-    all: Vec<StreamId>,
-    commits: u64,
-}
-
-impl Streams {
-    async fn read(dynamo: &Dynamo) -> Result<Self, StoreError> {
-        let table = dynamo.table(EVENTS);
-        let request = dynamo
-            .client()
-            .scan()
-            .table_name(&table)
-            .filter_expression("v = :first")
-            .expression_attribute_values(":first", number(1))
-            .projection_expression("s")
-            .consistent_read(true);
-        let stream =
-            |item: item::Item| StreamId::parse(get_text(&item, "s")?).map_err(|error| item::damaged("s", error));
-        let (mut all, commits) = fetch::scan(&table, request, SCAN_SEGMENTS, stream).await?;
-        all.sort_unstable();
-        Ok(Self { all, commits })
-    }
-
-    /// Whether there was such a stream.
-    pub(super) fn has(&self, stream: &StreamId) -> bool {
-        self.all.binary_search(stream).is_ok()
     }
 }
 
@@ -189,7 +155,7 @@ impl ReplayLog for Log {
     fn issued_twice(&mut self, stream: &StreamId) -> Result<Vec<IssuedTwice>, StoreError> {
         let stream = stream.clone();
         self.run(|dynamo| async move {
-            let now = repair::Now::read(&dynamo, &stream).await?;
+            let now = super::now::Now::read(&dynamo, &stream).await?;
             twice::of_stream(&dynamo, &stream, &now).await
         })
     }
@@ -207,7 +173,7 @@ async fn load(dynamo: &Dynamo, streams: Vec<StreamId>) -> Result<Vec<Loaded>, St
         StreamId::Plan(_) | StreamId::DataSet(_) | StreamId::AdminTokens => None,
     });
     let keys = personal_keys(dynamo, users.collect()).await?;
-    let work = streams.iter().map(|stream| log::load(dynamo, stream, 0, usize::MAX)).collect();
+    let work = streams.iter().map(|stream| commits::load(dynamo, stream, 0, usize::MAX)).collect();
     let loaded = fetch::in_parallel(work).await?;
     let with_key = |(stream, commits): (&StreamId, Vec<StoredCommit>)| {
         let key = keys.iter().find(|(user, _)| *stream == StreamId::User(*user)).map(|(_, key)| key.clone());
@@ -217,9 +183,9 @@ async fn load(dynamo: &Dynamo, streams: Vec<StreamId>) -> Result<Vec<Loaded>, St
 }
 
 async fn personal_keys(dynamo: &Dynamo, users: Vec<UserId>) -> Result<Vec<(UserId, PersonalKey)>, StoreError> {
-    let wanted = users.into_iter().map(log::personal_item_key).collect();
+    let wanted = users.into_iter().map(commits::personal_item_key).collect();
     let items = fetch::get_all(dynamo, &dynamo.table(PERSONAL), wanted).await?;
-    items.iter().map(log::read_personal_key).collect()
+    items.iter().map(commits::read_personal_key).collect()
 }
 
 /// The live views.

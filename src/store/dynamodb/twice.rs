@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, hash_map::Entry};
 
-use super::{Dynamo, StoreError, fetch, item::find_text, repair::Now, schema::LEDGER, terms::live_key};
+use super::{Dynamo, StoreError, fetch, item::find_text, now::Now, schema::LEDGER, terms::live_key};
 use crate::{
     domain::{
         id::{StreamId, UserId},

@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::types::{ConditionCheck, TransactWriteItem};
 
 use super::{
     Dynamo, StoreError,
-    append::CLAIM,
+    claims::CLAIM,
     fetch,
     item::{self, Item, get_text, number, text},
     not_built,

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{Database, StoreError, Worked, answers, corrupt, endings, schema::UNINDEXED_COMMITS, upkeep, views};
+use super::{Database, StoreError, Worked, answers, corrupt, endings, upkeep, views};
 use crate::{
     domain::{
         id::{CommandId, StreamId, UserId},
@@ -17,6 +17,10 @@ use crate::{
     },
     store::{Append, AppendError, ClaimChange, EventLog, PersonalChange, user_list},
 };
+
+/// Commits at a stream's beginning that are searched one by one for a command's: an index would cost every append a page of
+/// its own, and few streams become longer.
+pub(super) const UNINDEXED_COMMITS: u32 = 32;
 
 pub(super) const COLUMNS: &str =
     "stream, version, position, command, request_hash, recorded_at, events, unpublished IS NOT NULL";

@@ -3,7 +3,10 @@
 
 mod admin_tokens;
 mod answers;
+mod batches;
+mod connection;
 pub mod copy;
+mod database;
 mod endings;
 mod erasure;
 mod functions;
@@ -13,6 +16,7 @@ pub mod records;
 mod replay;
 mod roll;
 mod schema;
+mod trouble;
 mod twice;
 mod upkeep;
 pub mod views;
@@ -21,51 +25,26 @@ mod writer;
 
 use std::{
     path::{Path, PathBuf},
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, atomic::AtomicBool},
 };
 
-use rusqlite::{Connection, OpenFlags, config::DbConfig};
-use tokio::sync::{Semaphore, oneshot};
+use rusqlite::{Connection, OpenFlags};
+use tokio::sync::Semaphore;
 
-pub use self::schema::SCHEMA_VERSION;
-pub use self::worked::{Tick, Worked};
-use self::{roll::KeptRoll, writer::Writer};
-use super::{StoreError, Stores};
-use crate::{
-    clock::SharedClock,
-    private::{self, FilePlace},
+pub(super) use self::trouble::Trouble;
+use self::{
+    connection::{BUSY_TIMEOUT_MS, connect, lock, still_there},
+    database::{READERS, Shared},
+    trouble::{closed, corrupt, unseen},
+    writer::Writer,
 };
-
-/// The file's name in its folder.
-pub const FILE_NAME: &str = "permitd.db";
-/// Connections that read at the same time.
-const READERS: usize = 2;
-/// How long a write waits for another process's, milliseconds.
-const BUSY_TIMEOUT_MS: u32 = 10_000;
-/// Page cache of a connection, KiB.
-const CACHE_KIB: i64 = 4096;
-
-/// The open database file. Clones share it.
-#[derive(Clone)]
-pub struct Database {
-    shared: Arc<Shared>,
-}
-
-struct Shared {
-    path: PathBuf,
-    places: Arc<[FilePlace]>,
-    writer: Writer,
-    readers: Mutex<Vec<Connection>>,
-    reading: Semaphore,
-    /// Who is searched, as far as it was read.
-    roll: Mutex<KeptRoll>,
-    worked: Mutex<Option<Arc<Worked>>>,
-    /// Whether a server works on the file at the same time: then its time is that of the deadlines.
-    is_guest: AtomicBool,
-}
+pub use self::{
+    database::{Database, FILE_NAME},
+    schema::SCHEMA_VERSION,
+    worked::{Tick, Worked},
+};
+use super::StoreError;
+use crate::private::{self, FilePlace};
 
 impl Database {
     /// Opens `permitd.db` in a folder, making it when it is not there.
@@ -97,232 +76,6 @@ impl Database {
         let (is_guest, roll) = (AtomicBool::new(false), Mutex::default());
         Ok(Self { shared: Arc::new(Shared { path, places, writer, readers, reading, roll, worked, is_guest }) })
     }
-
-    fn connect_reader(path: &Path) -> Result<Connection, StoreError> {
-        connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
-    }
-
-    /// A connection of its own, for long work such as a rebuild.
-    ///
-    /// # Errors
-    /// When the file cannot be opened.
-    pub fn connect(&self) -> Result<Connection, StoreError> {
-        connect(&self.shared.path, OpenFlags::SQLITE_OPEN_READ_WRITE)
-    }
-
-    /// The database's file.
-    pub fn path(&self) -> &Path {
-        &self.shared.path
-    }
-
-    /// Where the file and its write-ahead log are, to notice when one is taken away.
-    pub fn places(&self) -> &[FilePlace] {
-        &self.shared.places
-    }
-
-    /// From now on deadlines in the file are reckoned in the time for which it is worked on, which this process adds to by its
-    /// monotonic clock. A process that only looks need not; for it the wall clock decides.
-    pub fn keep_time_by(&self, clock: SharedClock) -> Arc<Worked> {
-        let worked = Arc::new(Worked::by(clock));
-        *lock(&self.shared.worked) = Some(Arc::clone(&worked));
-        worked
-    }
-
-    /// Says that a server works on the file at the same time. The end of a rotated key's grace is then left to the server's first
-    /// look at the key: this process does not know the server's time.
-    pub fn is_beside_server(&self) {
-        self.shared.is_guest.store(true, Ordering::Release);
-    }
-
-    /// What a commit of this process writes deadlines by.
-    fn worked_for_commits(&self) -> Option<Arc<Worked>> {
-        self.worked().filter(|_| !self.shared.is_guest.load(Ordering::Acquire))
-    }
-
-    fn worked(&self) -> Option<Arc<Worked>> {
-        lock(&self.shared.worked).clone()
-    }
-
-    /// Has the next search read everybody anew.
-    fn forget_roll(&self) {
-        lock(&self.shared.roll).forget();
-    }
-
-    /// # Errors
-    /// When the file was deleted or replaced: what is written now would be lost.
-    fn still_there(&self) -> Result<(), StoreError> {
-        still_there(&self.shared.places)
-    }
-
-    /// The stores that this file holds.
-    pub fn stores(&self) -> Stores {
-        Stores {
-            log: Arc::new(self.clone()),
-            answers: Arc::new(self.clone()),
-            views: Arc::new(self.clone()),
-            ledger: Arc::new(self.clone()),
-            admin_tokens: Arc::new(self.clone()),
-            replay: Arc::new(self.clone()),
-            upkeep: Arc::new(self.clone()),
-        }
-    }
-
-    /// Runs `work` in a write transaction, together with other waiting writes; an error undoes this one alone. The answer
-    /// comes after the commit has reached the disk.
-    ///
-    /// # Errors
-    /// Those of `work`, and [`StoreError::Unavailable`] when the transaction cannot be committed.
-    pub async fn write<T, E>(&self, work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static) -> Result<T, E>
-    where
-        T: Send + 'static,
-        E: From<StoreError> + Send + 'static,
-    {
-        self.shared.writer.run(work).await
-    }
-
-    /// To be set within a write that deletes what must not be found on the disk any more: the tables of what is personal are
-    /// then written anew in its transaction, and the write-ahead log is emptied after its commit.
-    fn purge_after_commit(&self) -> Arc<AtomicBool> {
-        self.shared.writer.purge_after_commit()
-    }
-
-    /// Runs `work` on a connection that only reads, on a thread for blocking work.
-    ///
-    /// # Errors
-    /// Those of `work`, and [`StoreError::Unavailable`] when no thread can be had.
-    pub async fn read<T>(
-        &self,
-        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, StoreError>
-    where
-        T: Send + 'static,
-    {
-        let _permit = self.shared.reading.acquire().await.map_err(|_| closed())?;
-        let shared = Arc::clone(&self.shared);
-        let (answer, answered) = oneshot::channel();
-        tokio::task::spawn_blocking(move || {
-            let taken = lock(&shared.readers).pop();
-            let connection = match taken {
-                Some(connection) => Ok(connection),
-                None => Self::connect_reader(&shared.path),
-            };
-            let result = connection.and_then(|connection| {
-                let result = work(&connection);
-                lock(&shared.readers).push(connection);
-                result
-            });
-            // The one who asked may have gone; then nobody needs the answer.
-            drop(answer.send(result));
-        });
-        answered.await.map_err(|_| closed())?
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// # Errors
-/// When one of them was deleted or replaced: what is written would be lost.
-fn still_there(places: &[FilePlace]) -> Result<(), StoreError> {
-    places.iter().find_map(FilePlace::trouble).map_or(Ok(()), |trouble| Err(StoreError::Unavailable(trouble)))
-}
-
-fn unseen(path: &Path, error: &std::io::Error) -> StoreError {
-    StoreError::Unavailable(format!("{}: {error}", path.display()))
-}
-
-fn closed() -> StoreError {
-    StoreError::Unavailable("the database is closed".to_owned())
-}
-
-fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
-    let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
-    let connection =
-        Connection::open_with_flags(private::by_real_directory(path), flags).map_err(|error| named(path, &error))?;
-    connection.execute_batch(&format!(
-        "PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
-         PRAGMA cache_size = -{CACHE_KIB}; PRAGMA secure_delete = ON; PRAGMA trusted_schema = OFF;"
-    ))?;
-    // Plans that do not depend on bound values: otherwise a statement that has an order is prepared anew every time it is run.
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-    connection.set_prepared_statement_cache_capacity(64);
-    functions::add_contains_folded(&connection)?;
-    Ok(connection)
-}
-
-/// The error with the file that it is about.
-fn named(path: &Path, error: &rusqlite::Error) -> StoreError {
-    let text = format!("{}: {}", path.display(), words(error));
-    match Trouble::of(error) {
-        Trouble::Damage => StoreError::Corrupt(text),
-        Trouble::NoRoom => StoreError::Full(text),
-        Trouble::Other => StoreError::Unavailable(text),
-    }
-}
-
-/// What SQLite says, and what can be done where it does not say that.
-fn words(error: &rusqlite::Error) -> String {
-    use rusqlite::ErrorCode::{CannotOpen, DatabaseCorrupt, NotADatabase, ReadOnly, SystemIoFailure};
-    let what_to_do = match error.sqlite_error_code() {
-        Some(ReadOnly) => {
-            "; the file or its file system is read-only, and even to read it takes files beside it: mount it to be written, or \
-             give the file back its owner and mode"
-        }
-        Some(SystemIoFailure) => {
-            "; a file beside permitd.db may be gone, or its disk fail: stop the server that runs, and put back all that was beside it"
-        }
-        Some(DatabaseCorrupt | NotADatabase) => "; restore permitd.db from your backup, with all that was beside it",
-        Some(CannotOpen) => {
-            "; where the file is there, its directory is read-only: even to read it takes files beside it. Mount it to be \
-             written, or correct its owner and mode"
-        }
-        _ => "",
-    };
-    format!("{error}{what_to_do}")
-}
-
-impl From<rusqlite::Error> for StoreError {
-    fn from(error: rusqlite::Error) -> Self {
-        match Trouble::of(&error) {
-            Trouble::Damage => Self::Corrupt(words(&error)),
-            Trouble::NoRoom => Self::Full(error.to_string()),
-            Trouble::Other => Self::Unavailable(words(&error)),
-        }
-    }
-}
-
-/// What kind of trouble an error of SQLite is: what to do about it differs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::store) enum Trouble {
-    /// The file is not what SQLite wrote: a person must look.
-    Damage,
-    /// The disk is full, or the file may not grow.
-    NoRoom,
-    /// Anything else: trying again may help.
-    Other,
-}
-
-fn has_no_room_for_index(error: &rusqlite::Error) -> bool {
-    error.sqlite_error().is_some_and(|error| error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE)
-}
-
-impl Trouble {
-    pub(in crate::store) fn of(error: &rusqlite::Error) -> Self {
-        use rusqlite::ErrorCode::{DatabaseCorrupt, DiskFull, NotADatabase};
-        match error.sqlite_error_code() {
-            Some(DatabaseCorrupt | NotADatabase) => Self::Damage,
-            Some(DiskFull) => Self::NoRoom,
-            // The index of the write-ahead log cannot grow.
-            _ if has_no_room_for_index(error) => Self::NoRoom,
-            _ => Self::Other,
-        }
-    }
-}
-
-/// What a stored text should have been.
-fn corrupt(what: &str, error: impl std::fmt::Display) -> StoreError {
-    StoreError::Corrupt(format!("a stored {what} cannot be read: {error}"))
 }
 
 #[cfg(test)]

@@ -1,14 +1,15 @@
 //! What a replay works on: a read transaction for the log, and the next generation of the views' tables.
 
-use jiff::Timestamp;
-use rusqlite::{Connection, TransactionBehavior, params};
+use rusqlite::{Connection, TransactionBehavior};
 
 use super::{
-    Database, StoreError, corrupt, log, twice,
+    Database, StoreError,
+    batches::{LogPosition, read_from, read_stream},
+    twice,
     views::{self, Statements},
 };
 use crate::{
-    domain::{id::StreamId, persisted::Encoded, personal::PersonalKey, view::Rows},
+    domain::{id::StreamId, view::Rows},
     failpoint::crash_point,
     store::{CommitBatch, IssuedTwice, Live, ReplayLog, ReplaySpace, ReplayViews, Replayable, Settled},
 };
@@ -65,13 +66,6 @@ impl ReplaySpace for Space {
     fn issued_twice(&mut self) -> Vec<IssuedTwice> {
         self.views.twice.clone()
     }
-}
-
-/// Where in the log reading goes on: after this version of this stream.
-#[derive(Default, Clone)]
-struct LogPosition {
-    stream: String,
-    version: u64,
 }
 
 /// Reads the log; its transaction holds one moment fast.
@@ -267,67 +261,4 @@ fn suffix(generation: i64) -> String {
 
 fn last_position(connection: &Connection) -> Result<u64, StoreError> {
     Ok(connection.query_row("SELECT coalesce(max(position), 0) FROM commits", [], |row| row.get(0))?)
-}
-
-const COLUMNS: &str = "stream, version, recorded_at, events";
-
-fn read_from(connection: &Connection, place: &LogPosition, max: usize) -> Result<CommitBatch, StoreError> {
-    let sql =
-        format!("SELECT {COLUMNS} FROM commits WHERE (stream, version) > (?1, ?2) ORDER BY stream, version LIMIT ?3");
-    let mut chunk = CommitBatch::default();
-    read(connection, &sql, params![place.stream, place.version, max], &mut chunk)?;
-    Ok(chunk)
-}
-
-fn read_stream(connection: &Connection, stream: &str, chunk: &mut CommitBatch) -> Result<(), StoreError> {
-    let sql = format!("SELECT {COLUMNS} FROM commits WHERE stream = ?1 ORDER BY version");
-    read(connection, &sql, [stream], chunk)
-}
-
-/// All commits of a stream.
-pub(super) fn whole_stream(connection: &Connection, stream: &StreamId) -> Result<CommitBatch, StoreError> {
-    let mut chunk = CommitBatch::default();
-    read_stream(connection, &stream.to_string(), &mut chunk)?;
-    Ok(chunk)
-}
-
-/// A stream with its stored name, and the key of the person whose it is.
-struct Source {
-    name: String,
-    id: StreamId,
-    key: Option<PersonalKey>,
-}
-
-impl Source {
-    fn find(connection: &Connection, name: &str) -> Result<Self, StoreError> {
-        let id = StreamId::parse(name).map_err(|error| corrupt("stream", error))?;
-        let key = match id {
-            StreamId::User(user) => log::personal_key(connection, user)?,
-            StreamId::Plan(_) | StreamId::DataSet(_) | StreamId::AdminTokens => None,
-        };
-        Ok(Self { name: name.to_owned(), id, key })
-    }
-}
-
-fn read(
-    connection: &Connection,
-    sql: &str,
-    values: impl rusqlite::Params,
-    chunk: &mut CommitBatch,
-) -> Result<(), StoreError> {
-    let mut statement = connection.prepare_cached(sql)?;
-    let mut rows = statement.query(values)?;
-    let mut current: Option<Source> = None;
-    while let Some(row) = rows.next()? {
-        let name = row.get_ref(0)?.as_str().map_err(|error| corrupt("stream", error))?;
-        let source = match current.take().filter(|source| source.name == name) {
-            Some(source) => source,
-            None => Source::find(connection, name)?,
-        };
-        let recorded_at = Timestamp::from_microsecond(row.get(2)?).map_err(|error| corrupt("moment", error))?;
-        let events = row.get_ref(3)?.as_str().map_err(|error| corrupt("commit", error))?;
-        chunk.push(Encoded { stream: &source.id, version: row.get(1)?, recorded_at, events }, source.key.clone());
-        current = Some(source);
-    }
-    Ok(())
 }

@@ -8,7 +8,7 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
-    sync::{Arc, Mutex, Weak},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -16,7 +16,7 @@ use memchr::memmem::Finder;
 use rusqlite::{Connection, OptionalExtension};
 use uuid::Uuid;
 
-use super::{Shared, StoreError, corrupt, lock, views::optional_text};
+use super::{StoreError, corrupt, lock, views::rows::optional_text};
 use crate::{
     dataset::text::folded,
     domain::id::{StreamId, UserId},
@@ -25,7 +25,7 @@ use crate::{
 /// Commits since the last search of which it is looked whose they are. After more of them, all is read anew.
 const COMMITS_MAX: u64 = 50_000;
 /// How often it is looked whether anybody has searched since. Then it is kept for twice as long at most.
-const IDLE: Duration = Duration::from_secs(30);
+pub(super) const IDLE: Duration = Duration::from_secs(30);
 /// What stands between two texts: no address has it in it, and no name.
 const END: char = '\n';
 
@@ -56,8 +56,13 @@ impl KeptRoll {
         self.forgotten += 1;
     }
 
+    /// Says that somebody looks from now on that it does not lie idle, and how often it was asked for; none where somebody does already.
+    pub(super) fn begin_watch(&mut self) -> Option<u64> {
+        (!std::mem::replace(&mut self.is_watched, true)).then_some(self.searches)
+    }
+
     /// Forgets it if it was not asked for since it was so many times; else how often by now.
-    fn forget_idle(&mut self, searches: u64) -> Option<u64> {
+    pub(super) fn forget_idle(&mut self, searches: u64) -> Option<u64> {
         if self.searches != searches {
             return Some(self.searches);
         }
@@ -65,26 +70,6 @@ impl KeptRoll {
         self.is_watched = false;
         None
     }
-}
-
-/// Sees to it that the roll is forgotten when nobody searches.
-pub(super) fn watch(shared: &Arc<Shared>) {
-    let mut searches = {
-        let mut kept = lock(&shared.roll);
-        if std::mem::replace(&mut kept.is_watched, true) {
-            return;
-        }
-        kept.searches
-    };
-    let shared: Weak<Shared> = Arc::downgrade(shared);
-    tokio::spawn(async move {
-        loop {
-            tokio::time::sleep(IDLE).await;
-            let Some(shared) = shared.upgrade() else { return };
-            let Some(by_now) = lock(&shared.roll).forget_idle(searches) else { return };
-            searches = by_now;
-        }
-    });
 }
 
 /// Everybody, as they were at one moment.

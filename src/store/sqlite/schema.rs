@@ -12,10 +12,6 @@ use crate::domain::{
 /// The version of the tables that this binary writes.
 pub const SCHEMA_VERSION: i64 = 4;
 
-/// Commits at a stream's beginning that are searched one by one for a command's: an index would cost every append a page of
-/// its own, and few streams become longer.
-pub(super) const UNINDEXED_COMMITS: u32 = 32;
-
 const TABLES: &str = "
 CREATE TABLE commits (
     stream       TEXT NOT NULL,
@@ -230,7 +226,8 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     if found < 4 {
         transaction.execute_batch(BY_POSITION)?;
         transaction.execute_batch(&format!(
-            "CREATE UNIQUE INDEX commits_command ON commits (stream, command) WHERE version > {UNINDEXED_COMMITS}"
+            "CREATE UNIQUE INDEX commits_command ON commits (stream, command) WHERE version > {}",
+            log::UNINDEXED_COMMITS
         ))?;
     }
     if found < SCHEMA_VERSION {

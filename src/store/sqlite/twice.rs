@@ -94,7 +94,7 @@ fn issued_at(connection: &Connection, user: UserId, key: KeyId) -> Result<Option
 /// A person as their stream tells, without what is sealed.
 fn person(connection: &Connection, user: UserId) -> Result<Option<User>, StoreError> {
     let stream = StreamId::User(user);
-    let chunk = super::replay::whole_stream(connection, &stream)?;
+    let chunk = super::batches::whole_stream(connection, &stream)?;
     let mut state = State::empty(&stream);
     for (commit, _) in chunk.iter() {
         persisted::fold(commit, None, &mut state).map_err(|error| StoreError::Corrupt(error.to_string()))?;

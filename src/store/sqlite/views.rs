@@ -1,6 +1,6 @@
 //! The views' tables. Their names take a suffix, so that a rebuild writes new ones beside the live ones.
 
-mod rows;
+pub(super) mod rows;
 
 use std::{
     collections::BTreeMap,
@@ -20,7 +20,7 @@ pub(in crate::store) use self::rows::{Statements, put};
 pub(super) use self::rows::{USER_COLUMNS, key_id, moment, optional_text, read_scopes};
 use super::{
     Database, StoreError, corrupt,
-    roll::{self, KeptRoll, Roll},
+    roll::{KeptRoll, Roll},
 };
 use crate::{
     dataset::text::folded,
@@ -281,7 +281,7 @@ impl Views for Database {
     async fn users(&self, filter: UserFilter) -> Result<Vec<UserRow>, StoreError> {
         let shared = Arc::clone(&self.shared);
         if filter.search.is_some() {
-            roll::watch(&shared);
+            super::database::watch_roll(&shared);
         }
         self.read(move |connection| users(connection, &shared.roll, &filter)).await
     }

@@ -4,9 +4,9 @@ use jiff::SignedDuration;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use super::{FulfilmentStep, LinkPolicy, MailerWork, MessageError, Offer, envelope};
+use super::{FulfilmentStep, LinkPolicy, MailerWork, MessageError, Offer};
 use crate::{
-    actors::{commit::CommandError, invite::user_in},
+    actors::{commit::CommandError, mailer::step::envelope, person::user_in},
     domain::{
         fulfilment::{self, Duty},
         id::StreamId,

@@ -6,7 +6,7 @@ use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
 use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
 use encoding_rs_io::{DecodeReaderBytes, DecodeReaderBytesBuilder};
 
-use super::LineEnding;
+use super::layout::LineEnding;
 use crate::dataset::{
     definition::Dialect,
     reader::{Note, ReadError, RowSink},

@@ -2,7 +2,7 @@
 
 use csv_core::ReadRecordResult;
 
-use super::{DELIMITERS, TextLayout};
+use super::layout::{BUFFER_BYTES, DELIMITERS, TextLayout};
 use crate::dataset::reader::{Cell, Limits, RowCells, RowSink};
 
 /// How many records are looked at.
@@ -119,7 +119,7 @@ fn records(sample: &[u8], layout: &TextLayout) -> Vec<SampleRow> {
         }
         let is_first = records.is_empty();
         if !row.iter().all(|cell| cell.trim().is_empty())
-            && (is_whole || is_first || rest.is_empty() && sample.len() < super::BUFFER_BYTES)
+            && (is_whole || is_first || rest.is_empty() && sample.len() < BUFFER_BYTES)
         {
             records.push(SampleRow(row));
         }

@@ -259,3 +259,7 @@ pub(super) fn unescaped(value: &str) -> String {
 pub(super) fn is_true(value: &str) -> bool {
     matches!(value, "1" | "true" | "on")
 }
+
+pub(super) fn missing(part: &str) -> ReadError {
+    ReadError::Malformed { detail: format!("its part {part:?} is missing") }
+}

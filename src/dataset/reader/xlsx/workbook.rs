@@ -6,7 +6,7 @@ use quick_xml::events::Event;
 
 use super::{
     archive::{Archive, Kind},
-    missing,
+    part::missing,
     part::{attributes, is_true, unescaped},
 };
 use crate::dataset::reader::{ReadError, SheetName, limits::to_u64};

@@ -3,16 +3,14 @@
 use actix_web::http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::{
-    super::{
-        answer::{Answer, Header},
-        operation::{Caller, Operation, Paths},
-        parameter::{conditions_of_writing, in_path, in_query, one_word, shared},
-        schema::{
-            self, closed, date, described, flag, integer, list, moment, nullable, one_of, reference, text, uuid, whole,
-        },
+use super::super::{
+    answer::{Answer, Header},
+    caller::Caller,
+    operation::{Operation, Paths},
+    parameter::{conditions_of_writing, in_path, in_query, one_word, shared},
+    schema::{
+        self, closed, date, described, flag, integer, list, moment, nullable, one_of, reference, text, uuid, whole,
     },
-    BODY, Types, WithBody, all, command, ok, read,
 };
 use crate::{
     actors::import::ImportStatus,
@@ -23,6 +21,7 @@ use crate::{
             Conflict, IdempotencyKeyReused, InsufficientStorage, InvalidBody, InvalidParameters, InvalidRequest,
             NotFound,
         },
+        openapi::command::{BODY, Types, WithBody, all, command, ok, read},
         routes::{datasets, imports},
         session::{Needs as _, OfData},
     },
@@ -159,7 +158,7 @@ fn data_set_members() -> Vec<(&'static str, Value)> {
     vec![
         ("name", text()),
         ("title", text()),
-        ("path", super::schemas::path()),
+        ("path", crate::http::openapi::schema::path()),
         ("version", integer(0, None)),
         ("records", integer(0, None)),
         ("last_import_on", described(date(), "The UTC day of the last import.")),

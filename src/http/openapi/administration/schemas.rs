@@ -9,7 +9,7 @@ use super::{
     },
     records,
 };
-use crate::domain::persisted;
+use crate::{domain::persisted, http::openapi::schema::path};
 
 /// The schemas of answers that are no types.
 pub(in crate::http::openapi) fn schemas() -> Vec<(&'static str, Value)> {
@@ -119,11 +119,6 @@ fn counters() -> Value {
     let group = || json!({ "type": "object", "additionalProperties": { "type": "integer", "minimum": 0 } });
     let groups = ["gate", "committer", "mailers", "notices", "leaks", "relay", "importer", "passwords", "queue"];
     whole("What the actors have counted since the start.", groups.map(|name| (name, group())))
-}
-
-/// A path as this description has them: behind a path prefix it is no reference that resolves by itself.
-pub(super) fn path() -> Value {
-    described(text(), "A path below the address of the server, as in this description.")
 }
 
 fn about() -> Value {

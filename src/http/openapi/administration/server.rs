@@ -3,17 +3,16 @@
 use actix_web::http::{Method, StatusCode};
 use serde_json::json;
 
-use super::{
-    super::{
-        answer::{Answer, Header},
-        operation::{Caller, Operation, Paths},
-        parameter::{in_path, shared},
-        schema::{one_of, reference, text},
-    },
-    ok, read,
+use super::super::{
+    answer::{Answer, Header},
+    caller::Caller,
+    operation::{Operation, Paths},
+    parameter::{in_path, shared},
+    schema::{one_of, reference, text},
 };
 use crate::http::{
     ProblemCode::{self, NotFound},
+    openapi::command::{ok, read},
     session::OfServer,
 };
 

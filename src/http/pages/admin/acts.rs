@@ -10,7 +10,8 @@ use super::{
         form::Form,
         visit::{Shown, Staff, Visit, at},
     },
-    not_done, path_of, person, say,
+    person,
+    told::{not_done, path_of, say},
 };
 use crate::{
     domain::{
@@ -20,14 +21,16 @@ use crate::{
         view::{UserRow, UserStatus},
     },
     http::{
-        Problem, ProblemCode,
+        Problem, ProblemCode, method,
+        pages::route::post,
         routes::{
             command::Nothing,
             me::second_factor,
-            passwords, sessions, store_problem,
+            passwords, sessions,
             users::{self, ChangeBody},
         },
         session::OfPeople,
+        store_problem::store_problem,
     },
 };
 
@@ -62,6 +65,11 @@ impl Act {
             _ => return None,
         })
     }
+}
+
+/// Adds the routes.
+pub(super) fn configure(app: &mut web::ServiceConfig) {
+    app.service(method::resource("/admin/people/{id}/{act}", "POST").route(post(act)));
 }
 
 /// `POST /admin/people/{id}/{act}`.

@@ -10,8 +10,8 @@ use crate::{
             route::get,
             visit::{Shown, Staff, Visit},
         },
-        routes::store_problem,
         session::OfData,
+        store_problem::store_problem,
     },
     store::records::DataSet,
 };

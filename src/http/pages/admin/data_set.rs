@@ -19,9 +19,9 @@ use crate::{
         routes::{
             command::Nothing,
             datasets::{self, RenameBody},
-            store_problem,
         },
         session::OfData,
+        store_problem::store_problem,
     },
     store::records::DataSet,
 };

@@ -13,7 +13,7 @@ use super::{
         route::get,
         visit::{Shown, Staff, Visit, put},
     },
-    day_in, say, wrong_field,
+    told::{day_in, say, wrong_field},
 };
 use crate::{
     actors::log::{EventReading, ReadingOrder, Sieve},
@@ -22,7 +22,7 @@ use crate::{
         permission::{AccessKind, Permission, Permissions},
         persisted,
     },
-    http::{Problem, ProblemCode, method, routes::store_problem, session::OfEvents},
+    http::{Problem, ProblemCode, method, session::OfEvents, store_problem::store_problem},
 };
 
 const TEMPLATE: &str = "admin/events/page.html";

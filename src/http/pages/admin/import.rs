@@ -6,7 +6,7 @@ use actix_web::web;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{importer, not_done};
+use super::{importer, told::not_done};
 use crate::{
     actors::import::ImportStatus,
     domain::view::HELD,
@@ -18,8 +18,9 @@ use crate::{
             route::{get, post},
             visit::{Shown, Staff, Visit},
         },
-        routes::{command::Nothing, import_problem, imports, store_problem},
+        routes::{command::Nothing, imports, refusal::import_problem},
         session::OfData,
+        store_problem::store_problem,
     },
     private,
 };

@@ -14,7 +14,7 @@ use crate::{
     http::{
         Problem,
         pages::visit::{Known, Visit, Visitor},
-        routes::store_problem,
+        store_problem::store_problem,
     },
 };
 

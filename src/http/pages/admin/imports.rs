@@ -1,5 +1,7 @@
 //! `/admin/imports`: sending a file, the files that wait, what is held, and earlier imports.
 
+use std::time::Duration;
+
 use actix_multipart::{Field, Multipart};
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -8,7 +10,6 @@ use actix_web::{
 };
 use futures_util::StreamExt;
 use serde_json::{Value, json};
-use std::time::Duration;
 use zeroize::Zeroizing;
 
 use super::importer;
@@ -22,8 +23,9 @@ use crate::{
             route::{answered, get},
             visit::{Refusal, Shown, Staff, Visit},
         },
-        routes::{import_problem, imports::upload as sending, store_problem},
+        routes::{imports::upload as sending, refusal::import_problem},
         session::OfData,
+        store_problem::store_problem,
     },
 };
 

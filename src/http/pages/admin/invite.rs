@@ -10,7 +10,7 @@ use super::{
         route::{get, post},
         visit::{Shown, Staff, Visit, at, put},
     },
-    again, path_of, plans_to_give, roles, wrong_field,
+    told::{again, path_of, plans_to_give, roles, wrong_field},
 };
 use crate::{
     actors::invite::{RosterMode, RosterOrder},
@@ -18,12 +18,12 @@ use crate::{
     http::{
         Problem, ProblemCode, method,
         routes::{
-            command_problem,
             invitations::{ShownRoster, rows_of},
-            store_problem,
+            refusal::command_problem,
             users::{self, InviteBody},
         },
         session::OfPeople,
+        store_problem::store_problem,
     },
 };
 

@@ -10,12 +10,14 @@ use super::{
         handed::{self, Handed},
         visit::{Shown, Staff, Visit, at, put},
     },
-    day_in, not_done, path_of, person, reason,
+    person,
+    told::{day_in, not_done, path_of, reason},
 };
 use crate::{
     domain::id::UserId,
     http::{
-        Problem, ProblemCode,
+        Problem, ProblemCode, method,
+        pages::route::post,
         routes::{
             command::Nothing,
             keys::{self, NewKeyBody, RotateBody},
@@ -27,6 +29,14 @@ use crate::{
 
 /// For how long a key that is replaced may go on working, seconds.
 const GRACES_S: [u32; 4] = [0, 3600, 86_400, 604_800];
+
+/// Adds the routes.
+pub(super) fn configure(app: &mut web::ServiceConfig) {
+    app.service(method::resource("/admin/people/{id}/keys", "POST").route(post(issue)))
+        .service(method::resource("/admin/people/{id}/keys/kept", "POST").route(post(kept)))
+        .service(method::resource("/admin/people/{id}/keys/{key}/rotate", "POST").route(post(rotate)))
+        .service(method::resource("/admin/people/{id}/keys/{key}/revoke", "POST").route(post(revoke)));
+}
 
 /// `POST /admin/people/{id}/keys`.
 pub(super) async fn issue(visit: Visit<Staff<OfPeople>>, form: Form) -> Shown {

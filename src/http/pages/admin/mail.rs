@@ -20,9 +20,10 @@ use crate::{
         routes::{
             command::Nothing,
             mail::{self, TestBody},
-            store_problem, users,
+            users,
         },
         session::{OfPeople, OfServer},
+        store_problem::store_problem,
     },
     mail::{settings::MailTransport, templates::Templates},
     store::UserFilter,

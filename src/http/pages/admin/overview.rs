@@ -8,7 +8,7 @@ use super::{
         route::get,
         visit::{Known, Person, Refusal, Shown, Visit, Visitor},
     },
-    say,
+    told::say,
 };
 use crate::{
     domain::{
@@ -16,10 +16,8 @@ use crate::{
         view::{HELD, InvitationState, UserStatus},
     },
     http::{
-        Problem, method,
-        routes::{queue_problem, store_problem},
-        session::beyond,
-        state::Service,
+        Problem, credentials::beyond, method, routes::refusal::queue_problem, state::Service,
+        store_problem::store_problem,
     },
 };
 

@@ -10,19 +10,14 @@ use super::{
         route::get,
         visit::{Shown, Staff, Visit, at},
     },
-    plans_to_give, say,
+    told::{plans_to_give, say},
 };
 use crate::{
     domain::{
         id::UserId,
         view::{InvitationState, UserStatus},
     },
-    http::{
-        Problem, method,
-        routes::{store_problem, users},
-        session::OfPeople,
-        state::Service,
-    },
+    http::{Problem, method, routes::users, session::OfPeople, state::Service, store_problem::store_problem},
 };
 
 const TEMPLATE: &str = "admin/people/page.html";

@@ -8,11 +8,11 @@ use super::{
     super::{
         events_told,
         handed::{self, Handed},
-        route::{get, post},
+        route::get,
         usage_chart,
         visit::{Shown, Staff, Visit, at, put},
     },
-    acts, day_in, keys, plans_to_give, roles, say,
+    told::{day_in, plans_to_give, roles, say},
 };
 use crate::{
     domain::{
@@ -22,8 +22,9 @@ use crate::{
     },
     http::{
         Problem, ProblemCode, method,
-        routes::{command_problem, keys as key_routes, params::Params, sessions, store_problem, users},
+        routes::{keys as key_routes, params::Params, refusal::command_problem, sessions, users},
         session::OfPeople,
+        store_problem::store_problem,
     },
 };
 
@@ -33,12 +34,7 @@ const COMMITS_SHOWN: u64 = 40;
 
 /// Adds the routes.
 pub(super) fn configure(app: &mut web::ServiceConfig) {
-    app.service(method::resource("/admin/people/{id}", "GET, HEAD").route(get(show)))
-        .service(method::resource("/admin/people/{id}/keys", "POST").route(post(keys::issue)))
-        .service(method::resource("/admin/people/{id}/keys/kept", "POST").route(post(keys::kept)))
-        .service(method::resource("/admin/people/{id}/keys/{key}/rotate", "POST").route(post(keys::rotate)))
-        .service(method::resource("/admin/people/{id}/keys/{key}/revoke", "POST").route(post(keys::revoke)))
-        .service(method::resource("/admin/people/{id}/{act}", "POST").route(post(acts::act)));
+    app.service(method::resource("/admin/people/{id}", "GET, HEAD").route(get(show)));
 }
 
 async fn show(visit: Visit<Staff<OfPeople>>) -> Shown {

@@ -10,9 +10,8 @@ use super::{
         route::{get, post},
         visit::{Shown, Staff, Visit, put},
     },
-    not_done,
     people::with_last_uses,
-    reason, wrong_field,
+    told::{not_done, reason, wrong_field},
 };
 use crate::{
     domain::{
@@ -25,9 +24,10 @@ use crate::{
         routes::{
             command::Nothing,
             plans::{self, LimitsBody},
-            store_problem, users,
+            users,
         },
         session::OfPlans,
+        store_problem::store_problem,
     },
     store::UserFilter,
 };

@@ -16,7 +16,7 @@ use crate::{
             route::{get, post},
             visit::{Shown, Staff, Visit},
         },
-        routes::{command::Nothing, import_problem},
+        routes::{command::Nothing, refusal::import_problem},
         session::OfData,
     },
 };

@@ -14,7 +14,7 @@ use super::{
         route::{get, post},
         visit::{Known, Shown, Staff, Visit, at, put},
     },
-    day_in, not_done, reason, say, wrong_field,
+    told::{day_in, not_done, reason, say, wrong_field},
 };
 use crate::{
     domain::{id::Who, key::KeyId, permission::Permission},
@@ -25,9 +25,9 @@ use crate::{
         routes::{
             admin_tokens::{self, TokenBody},
             command::Nothing,
-            store_problem,
         },
         session::OfAll,
+        store_problem::store_problem,
     },
 };
 

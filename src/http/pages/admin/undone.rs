@@ -15,7 +15,7 @@ use crate::{
             route::{get, post},
             visit::{Shown, Staff, Visit},
         },
-        routes::{command::Nothing, dead_letters, queue_problem},
+        routes::{command::Nothing, dead_letters, refusal::queue_problem},
         session::OfServer,
     },
     queue::{DeadLetter, Message},

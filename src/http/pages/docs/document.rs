@@ -6,7 +6,7 @@ use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
 use crate::http::{
     Problem, ProblemCode,
     credentials::{self, InHeaders},
-    openapi::{self, Audience},
+    openapi::{self, audience::Audience},
     pages::{
         about::Readable,
         visit::{Anyone, Refusal, Visit},

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::prose::Home;
 use crate::http::{
     Problem, ProblemCode, address,
-    openapi::{self, Audience},
+    openapi::{self, audience::Audience},
     pages::{
         about::Readable,
         route::sent,

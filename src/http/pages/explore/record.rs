@@ -6,7 +6,10 @@ use actix_web::http::{
 };
 use serde_json::{Value as Json, json};
 
-use super::{DataReader, NotShown, trouble, wording};
+use super::{
+    reader::{DataReader, NotShown, trouble},
+    wording,
+};
 use crate::{
     dataset::{
         Definition, Value,
@@ -15,7 +18,7 @@ use crate::{
     http::{
         Problem, ProblemCode,
         pages::{language::Language, visit::Shown},
-        routes::data::DataSets,
+        routes::data::data_sets::DataSets,
     },
 };
 

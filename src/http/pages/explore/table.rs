@@ -9,10 +9,10 @@ use actix_web::http::{
 use serde_json::{Value as Json, json};
 
 use super::{
-    DataReader, NotShown, TEMPLATE,
     address::{CHART, PARAMETERS_MAX, PageAddress, VALUES},
+    reader::{DataReader, NotShown, TEMPLATE, trouble},
     rows::HtmlRows,
-    summary, trouble, wording,
+    summary, wording,
 };
 use crate::{
     dataset::{
@@ -23,7 +23,7 @@ use crate::{
     http::{
         Problem, ProblemCode, address as addresses,
         pages::visit::Shown,
-        routes::data::{DataSets, PageOfRows},
+        routes::data::{asked::PageOfRows, data_sets::DataSets},
     },
 };
 

@@ -3,7 +3,7 @@
 use actix_web::web;
 use serde_json::json;
 
-use super::{data_sets, rules};
+use super::facts::{data_sets, rules};
 use crate::http::{
     method,
     pages::{

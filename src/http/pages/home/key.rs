@@ -4,7 +4,7 @@ use actix_web::{http::StatusCode, web};
 use jiff::{civil::Date, tz::TimeZone};
 use serde_json::{Map, Value, json};
 
-use super::{data_sets, keys, rules};
+use super::facts::{data_sets, keys, rules};
 use crate::http::{
     Problem, ProblemCode, method,
     pages::{

@@ -15,16 +15,16 @@ use crate::{
             handed::{self, Handed},
             links::about_password,
             route::{get, post},
-            sign_in::{provider_label, worded},
+            sign_in::entered::{provider_label, worded},
             visit::{Holder, Person, Shown, Visit, Visitor, at},
         },
         routes::{
             command::Nothing,
-            command_problem,
             me::{
                 self, MeBody, PasswordBody,
                 second_factor::{self, CodeBody, RemovalBody},
             },
+            refusal::command_problem,
             sessions,
         },
         signed_in::{must_set_up_factor, own_envelope},

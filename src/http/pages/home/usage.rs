@@ -3,7 +3,7 @@
 use actix_web::web;
 use serde_json::json;
 
-use super::today;
+use super::facts::today;
 use crate::http::{
     method,
     pages::{

@@ -1,11 +1,14 @@
 //! The code of a second factor, after the password (`/sign-in/code`) or after a provider has vouched.
 
-use actix_web::{HttpRequest, HttpResponse, http::StatusCode, http::header, web};
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::{StatusCode, header},
+    web,
+};
 use serde_json::{Value, json};
 
-use super::{led_in, place_after, query_of, with_return, worded};
+use super::entered::{led_in, place_after, query_of, with_return, worded};
 use crate::{
-    actors::sign_in::PROOF_LIFE,
     domain::id::Who,
     http::{
         Problem, ProblemCode,
@@ -17,14 +20,12 @@ use crate::{
             route::{answered, get, post},
             visit::{Anyone, Shown, Visit},
         },
-        routes::{sessions, sign_in_done},
+        routes::{refusal::sign_in_done, sessions},
         signed_in::own_envelope,
     },
 };
 
 const TEMPLATE: &str = "sign_in/code/page.html";
-/// Seconds for which a browser keeps the proof of a password.
-pub(super) const PROOF_AGE_S: i64 = PROOF_LIFE.as_secs();
 /// Characters of a code that are read.
 const CODE_CHARS_MAX: usize = 64;
 

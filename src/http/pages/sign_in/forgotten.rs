@@ -3,7 +3,7 @@
 use actix_web::web;
 use serde_json::{Value, json};
 
-use super::{provider_label, worded};
+use super::entered::{provider_label, worded};
 use crate::http::{
     method,
     pages::{

@@ -11,17 +11,23 @@ use actix_web::{
 };
 use serde_json::{Value, json};
 
-use super::{Admitted, DataSets, failure};
+use super::{
+    data_sets::{Admitted, DataSets},
+    failure,
+};
 use crate::{
     dataset::Definition,
     domain::credential::CredentialKind,
     http::{
         Problem, ProblemCode, address,
         credentials::{self, InHeaders, NoCredential},
-        openapi::{self, Audience},
+        openapi::{self, audience::Audience},
         routes::{
             answer::{self, Answer},
-            datasets::{Described, list_all, no_data_set, show_one},
+            datasets::{
+                described::{Described, no_data_set, shown},
+                list_all, show_one,
+            },
             params::Params,
         },
         session::{Admin, OfData},
@@ -137,27 +143,4 @@ impl DataSets {
             .json(json!({ "data": listed }));
         Ok((pass, Ok(response)))
     }
-}
-
-/// What is said of a data set to whoever may read it.
-pub(in crate::http::routes) fn shown(data_set: &DataSet) -> Value {
-    let definition = &data_set.definition;
-    let columns: Vec<Value> = definition
-        .columns
-        .iter()
-        .map(|column| {
-            let (name, kind, description) = (&column.name, column.kind, &column.description);
-            json!({ "name": name, "type": kind, "description": description, "personal": column.personal })
-        })
-        .collect();
-    json!({
-        "name": definition.name,
-        "title": definition.title,
-        "path": format!("/{}", definition.name),
-        "version": data_set.version,
-        "records": data_set.records,
-        "last_import_on": data_set.last_import.day,
-        "withdrawn": data_set.standing.withdrawn,
-        "columns": columns,
-    })
 }

@@ -1,10 +1,10 @@
 //! What a store or an actor could not do, as problems.
 
-use super::{super::RETRY_AFTER_S, limits::overloaded};
+use super::limits::overloaded;
 use crate::{
     actors::{lineage::JudgeError, query::QueryError, turns::NoTurn},
     domain::lineage::Loss,
-    http::{Charge, InvalidParam, Problem, ProblemCode},
+    http::{Charge, InvalidParam, Problem, ProblemCode, store_problem::RETRY_AFTER_S},
     store::records::{DataSet, RecordStoreError},
 };
 

@@ -9,7 +9,6 @@ use actix_web::{
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use super::super::RETRY_AFTER_S;
 use crate::{
     actors::{Busy, gate::GateError, grants::Admission},
     dataset::query,
@@ -21,6 +20,7 @@ use crate::{
     http::{
         Charge, Problem, ProblemCode,
         credentials::{self, NoCredential},
+        store_problem::RETRY_AFTER_S,
     },
 };
 

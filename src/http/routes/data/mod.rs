@@ -1,15 +1,16 @@
 //! The data sets: `/{dataset}` and what lies below it. This is the hot path.
 
-mod asked;
+pub(in crate::http) mod asked;
 mod caching;
+pub(in crate::http) mod data_sets;
 mod directory;
 mod export;
 mod failure;
-mod limits;
+pub(in crate::http) mod limits;
 mod past;
 mod query;
 mod summary;
-mod wanted;
+pub(in crate::http) mod wanted;
 
 use std::{borrow::Cow, rc::Rc, sync::Arc};
 
@@ -25,14 +26,15 @@ use actix_web::{
 };
 use bytes::Bytes;
 
-pub(super) use self::directory::shown;
-pub(in crate::http) use self::{asked::PageOfRows, limits::out_of_reach, wanted::first_segment};
+pub use self::data_sets::DataSets;
 use self::{
     caching::Tag,
+    data_sets::{Admitted, Made, QuestionForm},
     failure::query_problem,
     limits::{limits, not_admitted, not_shown, undecided},
     wanted::{Question, Wanted},
 };
+pub(in crate::http) use self::{data_sets::NUMBERS_AS_TEXTS, wanted::first_segment};
 use crate::{
     actors::{
         gate::{Asking, Gate},
@@ -63,22 +65,11 @@ use crate::{
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const JSON_OF_TEXTS: HeaderValue = HeaderValue::from_static(NUMBERS_AS_TEXTS);
-/// The media type of an answer whose whole numbers and amounts are strings: generated clients keep the types of the other.
-pub(in crate::http) const NUMBERS_AS_TEXTS: &str = "application/vnd.permitd.numbers-as-texts+json";
 const METHODS: &str = "GET, HEAD, OPTIONS";
 const SESSION_OVER: &str =
     "this session is unknown or has ended: sign in again (POST /sessions), or send a key in the header x-api-key";
 /// Characters of a path that an answer repeats.
 const PATH_CHARS_SHOWN: usize = 120;
-
-/// The routes of the data sets. They come first and take only paths whose first segment is a data set that there is at the
-/// time, so that a new data set is served without a restart. They are one service that takes its path apart by itself: the
-/// router's patterns are regular expressions, which would be matched for every request.
-pub struct DataSets {
-    service: Service,
-    gate: Gate,
-    queries: Queries,
-}
 
 impl DataSets {
     /// The routes of one worker, with the actors of that worker.
@@ -369,9 +360,6 @@ impl DataSets {
     }
 }
 
-/// The pass of a request that was let pass, and its answer.
-type Admitted = (Pass, Result<HttpResponse, Problem>);
-
 /// The key in canonical form and the record id that a path names.
 fn named(data_set: &DataSet, key: &str, record_id: Option<&str>) -> Result<(String, Option<String>), Problem> {
     let key = data_set.definition.canonical_key(&decoded(key, "key")?);
@@ -474,30 +462,6 @@ fn sent(body: Bytes, coding: Option<Coding>, as_texts: bool) -> HttpResponse {
         coding::coded(&mut response, coding);
     }
     response
-}
-
-/// A document that was made, before it is sent.
-struct Made {
-    text: Bytes,
-    /// The version that it is of.
-    version: u64,
-    /// Where it goes on.
-    next: Option<String>,
-    /// Whether it may be given to the next one who asks the same.
-    lasting: bool,
-}
-
-/// What is asked, as far as its answer can be found by it before it is made.
-#[derive(Debug, Clone, Copy)]
-struct QuestionForm<'a> {
-    /// One text for all ways of asking the same.
-    form: &'a str,
-    /// The version that the answer will be of.
-    version: u64,
-    /// The parameter that says where the answer goes on.
-    goes_on_by: &'a str,
-    /// Whether whole numbers and amounts are written as strings.
-    numbers_as_texts: bool,
 }
 
 impl DataSets {

@@ -13,7 +13,7 @@ use actix_web::{
 use bytes::Bytes;
 use futures_util::stream;
 
-use super::import_id;
+use super::found::import_id;
 use crate::{
     http::{
         Problem, ProblemCode,

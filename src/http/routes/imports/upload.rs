@@ -7,21 +7,22 @@ use actix_web::{HttpMessage, HttpRequest, error::PayloadError, http::header, web
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
 
-use super::{accepted, status};
+use super::found::{accepted, status};
 use crate::{
     actors::import::{Upload, UploadRefusal, Wanted},
     dataset::definition::Said,
     domain::{data_set::name_to_keep, text::one_line},
     http::{
         Problem, ProblemCode,
+        conditions::Conditions,
         routes::{
-            RETRY_AFTER_S,
             answer::Answer,
             params::{Params, refuse},
             refusal::import_problem,
         },
-        session::{Admin, Conditions, OfData},
+        session::{Admin, OfData},
         state::Service,
+        store_problem::RETRY_AFTER_S,
         wire::Connection,
     },
 };

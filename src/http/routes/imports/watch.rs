@@ -13,11 +13,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::{
     actors::import::ImportStatus,
-    http::{
-        Problem, ProblemCode,
-        routes::{RETRY_AFTER_S, answer::Answer},
-        state::Service,
-    },
+    http::{Problem, ProblemCode, routes::answer::Answer, state::Service, store_problem::RETRY_AFTER_S},
 };
 
 /// The media type by which events are asked for.

@@ -11,12 +11,12 @@ use crate::{
             answer::{self, Answer},
             params::Params,
             refusal::command_problem,
-            store_problem,
             users::user_id,
         },
         session::{Admin, OfPeople},
         signed_in::SignedIn,
         state::Service,
+        store_problem::store_problem,
     },
 };
 

@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::{
-    attempt::Change,
+    change::Change,
     known::{Known, count_names, count_values, use_names},
 };
 use crate::{

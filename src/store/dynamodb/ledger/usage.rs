@@ -8,7 +8,6 @@ use jiff::Timestamp;
 use super::{
     super::{
         item::{Item, damaged, find_number, get_number, get_text, text},
-        log,
         schema::VIEWS,
         terms::LIVE,
         unavailable,
@@ -19,7 +18,7 @@ use super::{
 };
 use crate::{
     domain::{admission::UsageCount, id::UserId, key::KeyId},
-    store::{DayUsage, LastUse, NETWORK, StoreError, use_name},
+    store::{DayUsage, LastUse, NETWORK, StoreError, dynamodb::commits, use_name},
 };
 
 impl DynamoLedger {
@@ -61,7 +60,7 @@ impl DynamoLedger {
 
     pub(super) async fn uses(&self, user: UserId) -> Result<Vec<LastUse>, StoreError> {
         let Some(item) = self.item(partition(user), LIVE.to_owned()).await? else { return Ok(Vec::new()) };
-        let own = log::personal_key(&self.dynamo, user).await?;
+        let own = commits::personal_key(&self.dynamo, user).await?;
         let mut told = Vec::new();
         for (key, at_us, sealed) in uses(&item)? {
             let at = Timestamp::from_microsecond(at_us).map_err(|error| damaged("l", error))?;

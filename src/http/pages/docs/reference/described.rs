@@ -9,7 +9,7 @@ use super::{
     sample::sample,
     schemas::{Schemas, list_of},
 };
-use crate::http::{openapi::ListedOperation, pages::docs::prose::Home};
+use crate::http::{openapi::listed::ListedOperation, pages::docs::prose::Home};
 
 /// The media type of problems, whose members one table of the page has.
 const PROBLEM: &str = "application/problem+json";

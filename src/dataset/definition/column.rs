@@ -1,0 +1,60 @@
+//! A published column, and its type.
+
+use serde::{Deserialize, Serialize};
+
+/// The type of a column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ColumnType {
+    /// Unicode text.
+    Text,
+    /// A whole number of 64 bits.
+    Integer,
+    /// An amount of money with two decimals.
+    Money,
+    /// A 64-bit floating point number.
+    Number,
+    /// A calendar date.
+    Date,
+    /// A moment in UTC.
+    Timestamp,
+}
+
+/// A published column.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Column {
+    /// The published name, `snake_case`, unique in the definition.
+    pub name: String,
+    /// The type of every value that is not null.
+    pub kind: ColumnType,
+    /// One sentence for people.
+    #[serde(default)]
+    pub description: String,
+    /// Whether its values tell of people or firms. Figures of the column show none of them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub personal: bool,
+}
+
+impl ColumnType {
+    /// All types by the names that definitions use.
+    pub const NAMES: [(&'static str, Self); 6] = [
+        ("text", Self::Text),
+        ("integer", Self::Integer),
+        ("money", Self::Money),
+        ("number", Self::Number),
+        ("date", Self::Date),
+        ("timestamp", Self::Timestamp),
+    ];
+
+    /// The name that definitions use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Integer => "integer",
+            Self::Money => "money",
+            Self::Number => "number",
+            Self::Date => "date",
+            Self::Timestamp => "timestamp",
+        }
+    }
+}

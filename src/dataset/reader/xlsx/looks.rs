@@ -1,0 +1,32 @@
+//! What a sheet looks like.
+
+use crate::dataset::reader::Note;
+
+/// Notes about what a sheet looks like.
+#[derive(Debug, Default)]
+pub(super) struct Looks {
+    pub(super) hidden_rows: u64,
+    pub(super) hidden_columns: Vec<String>,
+    pub(super) merged: Vec<String>,
+    pub(super) merged_count: u64,
+    pub(super) no_values: u64,
+}
+
+impl Looks {
+    pub(super) fn notes(&mut self) -> Vec<Note> {
+        let mut notes = Vec::new();
+        if self.merged_count > 0 {
+            notes.push(Note::Merged { ranges: std::mem::take(&mut self.merged), count: self.merged_count });
+        }
+        if self.hidden_rows > 0 {
+            notes.push(Note::HiddenRows { count: self.hidden_rows });
+        }
+        if !self.hidden_columns.is_empty() {
+            notes.push(Note::HiddenColumns { letters: std::mem::take(&mut self.hidden_columns) });
+        }
+        if self.no_values > 0 {
+            notes.push(Note::NoValues { count: self.no_values });
+        }
+        notes
+    }
+}

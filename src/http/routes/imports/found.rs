@@ -1,0 +1,31 @@
+//! An import that a request names, and the answer to what is only begun.
+
+use actix_web::HttpResponse;
+use uuid::Uuid;
+
+use crate::{
+    actors::import::ImportStatus,
+    http::{
+        Problem, ProblemCode,
+        routes::{answer, refusal::import_problem},
+        state::Service,
+    },
+};
+
+pub(super) fn no_import() -> Problem {
+    Problem::new(ProblemCode::NotFound, "there is no such import")
+}
+
+pub(super) fn import_id(text: &str) -> Result<Uuid, Problem> {
+    Uuid::parse_str(text).map_err(|_| no_import())
+}
+
+pub(super) async fn status(service: &Service, import: Uuid) -> Result<ImportStatus, Problem> {
+    service.imports.status(import).await.map_err(import_problem)?.ok_or_else(no_import)
+}
+
+/// The answer to what is only begun: where it is seen how it goes on.
+pub(super) fn accepted(service: &Service, status: &ImportStatus) -> HttpResponse {
+    let location = format!("{}/imports/{}", service.public_url, status.id);
+    answer::accepted(&location, status)
+}

@@ -1,0 +1,47 @@
+//! A stream as it is now.
+
+use super::{Dynamo, StoreError, commits};
+use crate::domain::{
+    id::StreamId,
+    persisted::{self, CodecError, StoredCommit},
+    personal::PersonalKey,
+    view::State,
+};
+
+/// A stream as it is now.
+pub(super) struct Now {
+    pub(super) state: State,
+    pub(super) commits: Vec<StoredCommit>,
+    pub(super) key: Option<PersonalKey>,
+}
+
+impl Now {
+    /// Reads a stream to its end. A person's key comes first, so that whoever is deleted in between is read as deleted.
+    pub(super) async fn read(dynamo: &Dynamo, stream: &StreamId) -> Result<Self, StoreError> {
+        let mut key = personal_key(dynamo, stream).await?;
+        let commits = commits::load(dynamo, stream, 0, usize::MAX).await?;
+        if key.is_none() && !commits.is_empty() {
+            // The person may have come to be after the look for their key.
+            key = personal_key(dynamo, stream).await?;
+        }
+        let mut state = State::empty(stream);
+        for commit in &commits {
+            persisted::fold(commit.encoded(), key.as_ref(), &mut state).map_err(unreadable)?;
+        }
+        Ok(Self { state, commits, key })
+    }
+}
+
+pub(super) async fn personal_key(dynamo: &Dynamo, stream: &StreamId) -> Result<Option<PersonalKey>, StoreError> {
+    match stream {
+        StreamId::User(user) => commits::personal_key(dynamo, *user).await,
+        StreamId::Plan(_) | StreamId::DataSet(_) | StreamId::AdminTokens => Ok(None),
+    }
+}
+
+pub(super) fn unreadable(error: CodecError) -> StoreError {
+    match error {
+        CodecError::Unknown { .. } => StoreError::Incompatible(error.to_string()),
+        error => StoreError::Corrupt(error.to_string()),
+    }
+}

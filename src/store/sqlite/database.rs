@@ -1,0 +1,185 @@
+//! The open database file.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use rusqlite::{Connection, OpenFlags};
+use tokio::sync::{Semaphore, oneshot};
+
+use super::{
+    connection::{connect, lock, still_there},
+    roll::{self, KeptRoll},
+    trouble::closed,
+    worked::Worked,
+    writer::Writer,
+};
+use crate::{
+    clock::SharedClock,
+    private::FilePlace,
+    store::{StoreError, Stores},
+};
+
+/// The file's name in its folder.
+pub const FILE_NAME: &str = "permitd.db";
+
+/// Connections that read at the same time.
+pub(super) const READERS: usize = 2;
+
+/// The open database file. Clones share it.
+#[derive(Clone)]
+pub struct Database {
+    pub(super) shared: Arc<Shared>,
+}
+
+impl Database {
+    pub(super) fn connect_reader(path: &Path) -> Result<Connection, StoreError> {
+        connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+    }
+
+    /// A connection of its own, for long work such as a rebuild.
+    ///
+    /// # Errors
+    /// When the file cannot be opened.
+    pub fn connect(&self) -> Result<Connection, StoreError> {
+        connect(&self.shared.path, OpenFlags::SQLITE_OPEN_READ_WRITE)
+    }
+
+    /// The database's file.
+    pub fn path(&self) -> &Path {
+        &self.shared.path
+    }
+
+    /// Where the file and its write-ahead log are, to notice when one is taken away.
+    pub fn places(&self) -> &[FilePlace] {
+        &self.shared.places
+    }
+
+    /// From now on deadlines in the file are reckoned in the time for which it is worked on, which this process adds to by its
+    /// monotonic clock. A process that only looks need not; for it the wall clock decides.
+    pub fn keep_time_by(&self, clock: SharedClock) -> Arc<Worked> {
+        let worked = Arc::new(Worked::by(clock));
+        *lock(&self.shared.worked) = Some(Arc::clone(&worked));
+        worked
+    }
+
+    /// Says that a server works on the file at the same time. The end of a rotated key's grace is then left to the server's first
+    /// look at the key: this process does not know the server's time.
+    pub fn is_beside_server(&self) {
+        self.shared.is_guest.store(true, Ordering::Release);
+    }
+
+    /// What a commit of this process writes deadlines by.
+    pub(super) fn worked_for_commits(&self) -> Option<Arc<Worked>> {
+        self.worked().filter(|_| !self.shared.is_guest.load(Ordering::Acquire))
+    }
+
+    pub(super) fn worked(&self) -> Option<Arc<Worked>> {
+        lock(&self.shared.worked).clone()
+    }
+
+    /// Has the next search read everybody anew.
+    pub(super) fn forget_roll(&self) {
+        lock(&self.shared.roll).forget();
+    }
+
+    /// # Errors
+    /// When the file was deleted or replaced: what is written now would be lost.
+    pub(super) fn still_there(&self) -> Result<(), StoreError> {
+        still_there(&self.shared.places)
+    }
+
+    /// The stores that this file holds.
+    pub fn stores(&self) -> Stores {
+        Stores {
+            log: Arc::new(self.clone()),
+            answers: Arc::new(self.clone()),
+            views: Arc::new(self.clone()),
+            ledger: Arc::new(self.clone()),
+            admin_tokens: Arc::new(self.clone()),
+            replay: Arc::new(self.clone()),
+            upkeep: Arc::new(self.clone()),
+        }
+    }
+
+    /// Runs `work` in a write transaction, together with other waiting writes; an error undoes this one alone. The answer
+    /// comes after the commit has reached the disk.
+    ///
+    /// # Errors
+    /// Those of `work`, and [`StoreError::Unavailable`] when the transaction cannot be committed.
+    pub async fn write<T, E>(&self, work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        self.shared.writer.run(work).await
+    }
+
+    /// To be set within a write that deletes what must not be found on the disk any more: the tables of what is personal are
+    /// then written anew in its transaction, and the write-ahead log is emptied after its commit.
+    pub(super) fn purge_after_commit(&self) -> Arc<AtomicBool> {
+        self.shared.writer.purge_after_commit()
+    }
+
+    /// Runs `work` on a connection that only reads, on a thread for blocking work.
+    ///
+    /// # Errors
+    /// Those of `work`, and [`StoreError::Unavailable`] when no thread can be had.
+    pub async fn read<T>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+    {
+        let _permit = self.shared.reading.acquire().await.map_err(|_| closed())?;
+        let shared = Arc::clone(&self.shared);
+        let (answer, answered) = oneshot::channel();
+        tokio::task::spawn_blocking(move || {
+            let taken = lock(&shared.readers).pop();
+            let connection = match taken {
+                Some(connection) => Ok(connection),
+                None => Self::connect_reader(&shared.path),
+            };
+            let result = connection.and_then(|connection| {
+                let result = work(&connection);
+                lock(&shared.readers).push(connection);
+                result
+            });
+            // The one who asked may have gone; then nobody needs the answer.
+            drop(answer.send(result));
+        });
+        answered.await.map_err(|_| closed())?
+    }
+}
+
+pub(super) struct Shared {
+    pub(super) path: PathBuf,
+    pub(super) places: Arc<[FilePlace]>,
+    pub(super) writer: Writer,
+    pub(super) readers: Mutex<Vec<Connection>>,
+    pub(super) reading: Semaphore,
+    /// Who is searched, as far as it was read.
+    pub(super) roll: Mutex<KeptRoll>,
+    pub(super) worked: Mutex<Option<Arc<Worked>>>,
+    /// Whether a server works on the file at the same time: then its time is that of the deadlines.
+    pub(super) is_guest: AtomicBool,
+}
+
+/// Sees to it that the roll is forgotten when nobody searches.
+pub(super) fn watch_roll(shared: &Arc<Shared>) {
+    let Some(mut searches) = lock(&shared.roll).begin_watch() else { return };
+    let shared: Weak<Shared> = Arc::downgrade(shared);
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(roll::IDLE).await;
+            let Some(shared) = shared.upgrade() else { return };
+            let Some(by_now) = lock(&shared.roll).forget_idle(searches) else { return };
+            searches = by_now;
+        }
+    });
+}

@@ -1,0 +1,87 @@
+//! What SQLite says, and what can be done about it.
+
+use std::path::Path;
+
+use crate::store::StoreError;
+
+pub(super) fn unseen(path: &Path, error: &std::io::Error) -> StoreError {
+    StoreError::Unavailable(format!("{}: {error}", path.display()))
+}
+
+pub(super) fn closed() -> StoreError {
+    StoreError::Unavailable("the database is closed".to_owned())
+}
+
+/// The error with the file that it is about.
+pub(super) fn named(path: &Path, error: &rusqlite::Error) -> StoreError {
+    let text = format!("{}: {}", path.display(), words(error));
+    match Trouble::of(error) {
+        Trouble::Damage => StoreError::Corrupt(text),
+        Trouble::NoRoom => StoreError::Full(text),
+        Trouble::Other => StoreError::Unavailable(text),
+    }
+}
+
+/// What SQLite says, and what can be done where it does not say that.
+pub(super) fn words(error: &rusqlite::Error) -> String {
+    use rusqlite::ErrorCode::{CannotOpen, DatabaseCorrupt, NotADatabase, ReadOnly, SystemIoFailure};
+    let what_to_do = match error.sqlite_error_code() {
+        Some(ReadOnly) => {
+            "; the file or its file system is read-only, and even to read it takes files beside it: mount it to be written, or \
+             give the file back its owner and mode"
+        }
+        Some(SystemIoFailure) => {
+            "; a file beside permitd.db may be gone, or its disk fail: stop the server that runs, and put back all that was beside it"
+        }
+        Some(DatabaseCorrupt | NotADatabase) => "; restore permitd.db from your backup, with all that was beside it",
+        Some(CannotOpen) => {
+            "; where the file is there, its directory is read-only: even to read it takes files beside it. Mount it to be \
+             written, or correct its owner and mode"
+        }
+        _ => "",
+    };
+    format!("{error}{what_to_do}")
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        match Trouble::of(&error) {
+            Trouble::Damage => Self::Corrupt(words(&error)),
+            Trouble::NoRoom => Self::Full(error.to_string()),
+            Trouble::Other => Self::Unavailable(words(&error)),
+        }
+    }
+}
+
+/// What kind of trouble an error of SQLite is: what to do about it differs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) enum Trouble {
+    /// The file is not what SQLite wrote: a person must look.
+    Damage,
+    /// The disk is full, or the file may not grow.
+    NoRoom,
+    /// Anything else: trying again may help.
+    Other,
+}
+
+pub(super) fn has_no_room_for_index(error: &rusqlite::Error) -> bool {
+    error.sqlite_error().is_some_and(|error| error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE)
+}
+
+impl Trouble {
+    pub(in crate::store) fn of(error: &rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode::{DatabaseCorrupt, DiskFull, NotADatabase};
+        match error.sqlite_error_code() {
+            Some(DatabaseCorrupt | NotADatabase) => Self::Damage,
+            Some(DiskFull) => Self::NoRoom,
+            // The index of the write-ahead log cannot grow.
+            _ if has_no_room_for_index(error) => Self::NoRoom,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// What a stored text should have been.
+pub(super) fn corrupt(what: &str, error: impl std::fmt::Display) -> StoreError {
+    StoreError::Corrupt(format!("a stored {what} cannot be read: {error}"))
+}
