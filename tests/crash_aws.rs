@@ -19,6 +19,8 @@ mod deployment;
 mod held;
 #[path = "crash/quota.rs"]
 mod quota;
+#[path = "crash/replicas.rs"]
+mod replicas;
 #[path = "crash/rows.rs"]
 mod rows;
 #[path = "crash/sign_in.rs"]

@@ -233,9 +233,15 @@ impl Deployment {
 
     /// Whether a key is admitted, whatever it is told then.
     pub(crate) async fn admits(&self, serving: &Serving, key: &str) -> bool {
-        let status = self.read(serving, "/permits?limit=1", key).await.unwrap();
-        assert!([200, 401, 429].contains(&status), "{status}");
-        status != 401
+        let status = std::cell::Cell::new(0);
+        // A node that has just started may still be copying the records.
+        let is_judged = async || {
+            status.set(self.read(serving, "/permits?limit=1", key).await.unwrap());
+            status.get() != 503
+        };
+        self.until("a node that has copied the records", is_judged).await;
+        assert!([200, 401, 429].contains(&status.get()), "{}", status.get());
+        status.get() != 401
     }
 
     /// The keys in the mails to an address, oldest first on each machine.

@@ -138,17 +138,38 @@ impl TestApp {
     pub(crate) async fn with(options: Options) -> Self {
         // A connection that idles would hold a stop up.
         let client = reqwest::Client::builder().pool_max_idle_per_host(0).no_proxy().build().expect("a client");
+        let place = Place::in_real_time(crate::MODE, policy(&options)).await;
+        Self::start_at(place, client, options).await
+    }
+
+    /// The same in this place.
+    pub(crate) async fn at(place: Arc<Place>, options: Options) -> Self {
+        let client = reqwest::Client::builder().pool_max_idle_per_host(0).no_proxy().build().expect("a client");
+        Self::start_at(place, client, options).await
+    }
+
+    async fn start_at(place: Arc<Place>, client: reqwest::Client, options: Options) -> Self {
         let options = Arc::new(options);
         let rows = options.sample_rows;
-        let place = Place::in_real_time(crate::MODE, policy(&options)).await;
-        let running = launch(Arc::clone(&options), &place, rows).await;
+        let running = launch(Arc::clone(&options), place.settings(), &place, rows).await;
         let admin_token = running.admin_token.clone().expect("the first start makes a token");
         Self { options, place, client, running: Some(running), admin_token }
     }
 
     /// Another node of the same deployment, with the same options.
     pub(crate) async fn beside(&self) -> Self {
-        let running = launch(Arc::clone(&self.options), &self.place, 0).await;
+        self.beside_in(self.place.settings()).await
+    }
+
+    /// The same on a machine of its own, which need not be ready.
+    pub(crate) async fn on_another_machine(&self) -> Self {
+        let folder = self.place.folder().join("another-machine");
+        let settings = self.place.settings().into_iter().filter(|(path, _)| *path != "data");
+        self.beside_in(settings.chain([("data", folder.display().to_string())]).collect()).await
+    }
+
+    async fn beside_in(&self, settings: Vec<(&'static str, String)>) -> Self {
+        let running = launch(Arc::clone(&self.options), settings, &self.place, 0).await;
         Self {
             options: Arc::clone(&self.options),
             place: Arc::clone(&self.place),
@@ -286,7 +307,7 @@ impl TestApp {
     /// Starts a stopped node again, or a running one anew, on the same directory.
     pub(crate) async fn restart(&mut self) {
         self.stop().await;
-        self.running = Some(launch(Arc::clone(&self.options), &self.place, 0).await);
+        self.running = Some(launch(Arc::clone(&self.options), self.place.settings(), &self.place, 0).await);
     }
 }
 
@@ -311,8 +332,14 @@ impl Running {
 }
 
 /// Starts a node on a thread of its own.
-async fn launch(options: Arc<Options>, place: &Place, sample_rows: u64) -> Running {
-    let (settings, aws) = (settings(&options, place.settings()), place.access().await);
+async fn launch(
+    options: Arc<Options>,
+    of_place: Vec<(&'static str, String)>,
+    place: &Place,
+    sample_rows: u64,
+) -> Running {
+    let waits = of_place.iter().any(|(path, value)| *path == "data" && *value == place.data().display().to_string());
+    let (settings, aws) = (settings(&options, of_place), place.access().await);
     let (started, starting) = oneshot::channel();
     let (stop, stopped) = oneshot::channel();
     let thread = std::thread::spawn(move || {
@@ -327,7 +354,7 @@ async fn launch(options: Arc<Options>, place: &Place, sample_rows: u64) -> Runni
                 import_sample(&node, sample_rows).await;
             }
             // As whoever sends requests waits for a node that is ready.
-            while node.service.records.copies().iter().any(|copy| !copy.is_ready && copy.trouble.is_none()) {
+            while waits && node.service.records.copies().iter().any(|copy| !copy.is_ready && copy.trouble.is_none()) {
                 tokio::time::sleep(std::time::Duration::from_millis(5)).await;
             }
             let server = Server::start(node, listeners).expect("servers");

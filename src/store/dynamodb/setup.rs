@@ -38,9 +38,6 @@ use crate::{
     store::StoreError,
 };
 
-/// Most indexes of a table. AWS raises it for an account that asks; a deployment must not depend on that.
-pub const INDEXES_MAX: usize = 20;
-
 /// Makes the tables and indexes that are missing, puts right what is different and can be put right in place, and says of
 /// each resource how it stands afterwards. An index that is added to a table with data in it is waited for, up to half an hour.
 ///
@@ -55,7 +52,6 @@ pub async fn setup(dynamo: &Dynamo, tables: &[TableSpec]) -> Result<Vec<Checked>
     let mut checked = Vec::new();
     for (table, begun) in tables.iter().zip(begun) {
         match begun {
-            Begun::Impossible(row) => checked.push(row),
             Begun::Made => checked.extend(finish(dynamo, table, true).await?),
             Begun::Found => checked.extend(finish(dynamo, table, false).await?),
         }
@@ -71,10 +67,6 @@ pub async fn check(dynamo: &Dynamo, tables: &[TableSpec]) -> Result<Vec<Checked>
     let mut checked = Vec::new();
     for table in tables {
         let name = dynamo.table(&table.name);
-        if let Some(row) = refused(&name, table) {
-            checked.push(row);
-            continue;
-        }
         let Some(found) = describe(dynamo, &name).await? else {
             checked.push(table_row(&name, Found::Missing));
             continue;
@@ -95,15 +87,10 @@ enum Begun {
     Found,
     /// AWS is making it.
     Made,
-    /// DynamoDB has no such tables.
-    Impossible(Checked),
 }
 
 async fn begin(dynamo: &Dynamo, table: &TableSpec) -> Result<Begun, StoreError> {
     let name = dynamo.table(&table.name);
-    if let Some(row) = refused(&name, table) {
-        return Ok(Begun::Impossible(row));
-    }
     if describe(dynamo, &name).await?.is_some() {
         return Ok(Begun::Found);
     }
@@ -200,19 +187,6 @@ fn has_wrong_keys(table: &TableSpec, found: &TableDescription) -> bool {
     compare::table(table, found).iter().any(|flaw| matches!(flaw, Flaw::Keys { .. }))
 }
 
-/// Why DynamoDB cannot have such a table.
-fn refused(name: &str, table: &TableSpec) -> Option<Checked> {
-    let count = table.indexes.len();
-    (count > INDEXES_MAX).then(|| {
-        let why = format!(
-            "it would have {count} indexes, and DynamoDB has at most {INDEXES_MAX}, one of them for reading the whole data set: \
-             declare at most {} in the data set's definition",
-            INDEXES_MAX - 1
-        );
-        table_row(name, Found::Different(why))
-    })
-}
-
 fn rows(name: &str, table: &TableSpec, found: &TableDescription) -> Vec<Checked> {
     let flaws = compare::table(table, found);
     let (wrong, notices): (Vec<&Flaw>, Vec<&Flaw>) = flaws.iter().partition(|flaw| flaw.is_wrong());
@@ -232,9 +206,12 @@ fn rows(name: &str, table: &TableSpec, found: &TableDescription) -> Vec<Checked>
     }
     rows.extend(table.indexes.iter().map(|index| index_row(name, index, found)));
     rows.extend(compare::unknown_indexes(table, found).into_iter().map(|index| {
-        let why =
-            "nothing of this deployment reads it, and every write pays for it: delete it when no older version runs";
-        Checked { resource: index_resource(name, &index), found: Found::Notice(why.to_owned()) }
+        let why = format!(
+            "nothing of this deployment reads it, and every write pays for it: delete it when no older version runs, by \
+             `aws dynamodb update-table --table-name {name} --global-secondary-index-updates \
+             '[{{\"Delete\":{{\"IndexName\":\"{index}\"}}}}]'`"
+        );
+        Checked { resource: index_resource(name, &index), found: Found::Notice(why) }
     }));
     rows
 }

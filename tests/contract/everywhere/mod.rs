@@ -9,6 +9,7 @@ mod locks;
 mod long;
 mod pages;
 mod past;
+mod replicas;
 #[path = "../../../src/store/records/samples.rs"]
 mod samples;
 mod withdrawn;

@@ -64,7 +64,7 @@ impl OpenImport {
         if !self.lease.renew().map_err(|error| self.failed(error))? {
             return Err(self.overtaken());
         }
-        crash_point("import-before-commit");
+        crash_point("import-uploaded");
         self.commit_as(writes)?;
         crash_point("import-committed");
         // The import has happened. What the replica cannot take in now it hears of like those of other nodes.

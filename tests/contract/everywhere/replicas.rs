@@ -1,0 +1,226 @@
+//! What becomes of a node's copies of records: they are made anew where they are not what they should be, and nothing is lost
+//! with them.
+
+use std::{fs, path::Path, sync::Arc, time::Duration};
+
+use permitd::{
+    clock::ManualClock,
+    dataset::query::{Format, Query},
+    store::{
+        dynamodb::records::{DynamoRecordStore, RecordSettings},
+        records::{ImportOrder, RecordCatalog, RecordStore, RecordStoreError, Retention},
+        sqlite::records::{FileRole, SqliteRecordStore},
+    },
+};
+use uuid::Uuid;
+
+use super::{
+    TODAY, Tables, beginning,
+    dynamodb::{DAY_US, SECOND_US, all, import, records, statuses},
+    export, get, heard,
+    imports::past,
+    put_all,
+    samples::definition,
+    settings_of, sqlite, wait,
+};
+use crate::support;
+
+const ROWS: usize = 400;
+
+/// A deployment with three versions, and the directory of a node that has a copy of the first two.
+struct Copied {
+    tables: Tables,
+    clock: Arc<ManualClock>,
+    importing: Arc<dyn RecordStore>,
+    settings: RecordSettings,
+}
+
+impl Copied {
+    fn new() -> Self {
+        let (tables, clock) = (Tables::new(&definition()), ManualClock::at(beginning()));
+        let importing: Arc<dyn RecordStore> = tables.store(clock.clone());
+        import(&importing, &records(ROWS, "filed"), false);
+        import(&importing, &records(ROWS - 1, "issued"), true);
+        let settings = tables.settings(Retention::default());
+        drop(tables.open(clock.clone(), settings.clone()));
+        import(&importing, &records(ROWS + 1, "complete"), false);
+        Self { tables, clock, importing, settings }
+    }
+
+    fn file(&self) -> std::path::PathBuf {
+        self.settings.replica.directory.join("things.db")
+    }
+
+    fn node(&self) -> Arc<dyn RecordStore> {
+        self.tables.open(self.clock.clone(), self.settings.clone())
+    }
+
+    /// Checks that a node has all that there is.
+    fn check(&self, node: &Arc<dyn RecordStore>) {
+        let query = Query { format: Some(Format::Ndjson), ..all() };
+        assert!(export(node, &query).unwrap() == export(&self.importing, &query).unwrap());
+        assert_eq!(past(node), past(&self.importing));
+        assert_eq!(node.copies()[0].versions_behind, 0);
+    }
+
+    /// How often the table is scanned while a node opens.
+    fn scans(&self) -> u64 {
+        let (sent, node) = self.tables.sent(|| self.node());
+        self.check(&node);
+        sent.into_iter().find(|(operation, _)| operation == "Scan").map_or(0, |(_, count)| count)
+    }
+}
+
+#[test]
+fn a_copy_that_is_there_is_gone_on_with() {
+    let copied = Copied::new();
+    assert_eq!(copied.scans(), 0);
+}
+
+#[test]
+fn a_copy_that_is_gone_or_damaged_is_made_anew() {
+    let damages: [(&str, fn(&Path)); 5] = [
+        ("gone", |file| fs::remove_file(file).unwrap()),
+        ("empty", |file| fs::write(file, b"").unwrap()),
+        ("no database", |file| fs::write(file, vec![7; 100_000]).unwrap()),
+        ("cut short", |file| fs::File::options().write(true).open(file).unwrap().set_len(20_000).unwrap()),
+        ("flipped bytes", |file| {
+            let mut bytes = fs::read(file).unwrap();
+            // The beginnings of all pages but the first: what SQLite goes by.
+            bytes.chunks_mut(8192).skip(1).for_each(|page| page[..8].iter_mut().for_each(|byte| *byte ^= 0xff));
+            fs::write(file, bytes).unwrap();
+        }),
+    ];
+    for (what, damage) in damages {
+        let copied = Copied::new();
+        damage(&copied.file());
+        assert!(copied.scans() > 0, "{what}");
+    }
+}
+
+#[test]
+fn a_copy_that_is_damaged_under_a_node_is_made_anew() {
+    let copied = Copied::new();
+    let node = copied.node();
+    copied.check(&node);
+    let mut bytes = fs::read(copied.file()).unwrap();
+    bytes.chunks_mut(8192).skip(1).for_each(|page| page[..8].iter_mut().for_each(|byte| *byte ^= 0xff));
+    // In place: it is the file that the node has open.
+    use std::os::unix::fs::FileExt as _;
+    fs::File::options().write(true).open(copied.file()).unwrap().write_all_at(&bytes, 0).unwrap();
+    let told = super::find(&node, &Query::everything(1000)).map(drop);
+    assert!(matches!(told, Err(RecordStoreError::Copying { .. })), "{told:?}");
+    assert!(get(&node, "k001", None).is_some(), "reads by key go on");
+    heard(&node);
+    copied.check(&node);
+}
+
+#[test]
+fn a_copy_of_another_deployment_is_made_anew() {
+    let (copied, other) = (Copied::new(), Copied::new());
+    fs::copy(other.file(), copied.file()).unwrap();
+    assert!(copied.scans() > 0);
+}
+
+#[test]
+fn a_copy_that_is_older_than_the_changes_that_are_kept_is_made_anew() {
+    let (tables, clock) = (Tables::new(&definition()), ManualClock::at(beginning()));
+    let retention = Retention { days: 1, changes_max: 1_000_000 };
+    let importing: Arc<dyn RecordStore> = tables.store_with(clock.clone(), retention);
+    import(&importing, &records(40, "filed"), false);
+    let settings = tables.settings(retention);
+    let late: Arc<dyn RecordStore> = tables.open(clock.clone(), settings.clone());
+    for status in ["issued", "complete", "again"] {
+        clock.advance_us(2 * DAY_US);
+        import(&importing, &records(41, status), false);
+    }
+    assert_eq!(statuses(&late), vec!["filed"; 40]);
+    heard(&late);
+    assert_eq!(statuses(&late), vec!["again"; 41]);
+    assert_eq!(past(&late), past(&importing));
+}
+
+#[test]
+fn a_file_of_an_embedded_server_is_never_replaced_and_a_copy_never_taken_for_one() {
+    let copied = Copied::new();
+    let folder = support::data_dir();
+    let embedded: Arc<dyn RecordStore> = Arc::new(sqlite(&folder, copied.clock.clone(), Retention::default()));
+    import(&embedded, &records(3, "of its own"), false);
+    let own = folder.path().join("records/things.db");
+    drop(embedded);
+    fs::copy(&own, copied.file()).unwrap();
+    let (dynamo, settings, clock) = (copied.tables.dynamo.clone(), copied.settings.clone(), copied.clock.clone());
+    let refused = wait(async move { DynamoRecordStore::open(dynamo, settings, clock).await.map(drop) }).unwrap_err();
+    assert!(matches!(refused, RecordStoreError::WrongRole { .. }), "{refused}");
+    assert!(refused.to_string().contains("backend = \"sqlite\""), "{refused}");
+    assert!(fs::read(copied.file()).unwrap() == fs::read(&own).unwrap(), "it is as it was");
+    // The other way round.
+    let replica = Copied::new();
+    fs::copy(replica.file(), &own).unwrap();
+    let settings = settings_of(&folder.path().join("records"), FileRole::Truth, Retention::default());
+    let refused = SqliteRecordStore::open(settings, replica.clock.clone()).map(drop).unwrap_err();
+    assert!(refused.to_string().contains("backend = \"aws\""), "{refused}");
+}
+
+#[test]
+fn a_copy_goes_with_its_data_set() {
+    let copied = Copied::new();
+    let node = copied.node();
+    copied.importing.hold("things", Uuid::now_v7()).unwrap().remove().unwrap();
+    let hearing = Arc::clone(&node);
+    wait(async move { hearing.refresh().await.unwrap() });
+    assert!(node.data_set("things").is_none() && !copied.file().exists());
+}
+
+#[test]
+fn what_a_copy_leaves_that_did_not_come_to_its_end_is_taken_away() {
+    let copied = Copied::new();
+    let left = copied.settings.replica.directory.join("things.db-copying-left");
+    fs::write(&left, b"half").unwrap();
+    copied.check(&copied.node());
+    assert!(!left.exists());
+}
+
+#[test]
+fn an_import_on_a_machine_without_a_copy_makes_one_first() {
+    let (tables, clock) = (Tables::new(&definition()), ManualClock::at(beginning()));
+    let importing: Arc<dyn RecordStore> = tables.store(clock.clone());
+    import(&importing, &records(ROWS, "filed"), false);
+    // It opens, and imports at once: its copy is under way.
+    let (dynamo, settings) = (tables.dynamo.clone(), tables.settings(Retention::default()));
+    let other: Arc<dyn RecordStore> =
+        Arc::new(wait(async move { DynamoRecordStore::open(dynamo, settings, clock).await.unwrap() }));
+    let mut session = other.begin_import(ImportOrder::new(&definition(), Uuid::now_v7(), TODAY, true)).unwrap();
+    put_all(&mut *session, &records(ROWS, "filed"));
+    assert_eq!(session.commit().unwrap().unchanged, ROWS as u64);
+    assert!(other.copies()[0].is_ready);
+}
+
+#[test]
+fn a_copy_keeps_the_epochs_by_which_the_past_is_cleared_away() {
+    // A node that has copied clears away what another one wrote.
+    let (tables, clock) = (Tables::new(&definition()), ManualClock::at(beginning()));
+    let retention = Retention { days: 1, changes_max: 1_000_000 };
+    let first: Arc<dyn RecordStore> = tables.store_with(clock.clone(), retention);
+    import(&first, &records(40, "filed"), false);
+    import(&first, &records(30, "issued"), false);
+    clock.advance_us(DAY_US + SECOND_US);
+    let second: Arc<dyn RecordStore> = tables.store_with(clock.clone(), retention);
+    import(&second, &records(20, "complete"), true);
+    clock.advance_us(2 * DAY_US);
+    for status in ["again", "and again"] {
+        import(&second, &records(20, status), false);
+        clock.advance_us(Duration::from_secs(100).as_micros() as i64);
+    }
+    import(&second, &records(20, "at last"), false);
+    clock.advance_us(2 * DAY_US);
+    import(&second, &records(20, "now"), false);
+    clock.advance_us(100 * SECOND_US);
+    import(&second, &records(20, "then"), false);
+    // What is there, what it was, and nothing else: twenty records, as of two versions.
+    assert_eq!(tables.items().len(), 40);
+    heard(&first);
+    assert_eq!(past(&first), past(&second));
+    let third: Arc<dyn RecordStore> = tables.store_with(clock.clone(), retention);
+    assert_eq!(past(&third), past(&second));
+}
