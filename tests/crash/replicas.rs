@@ -34,7 +34,7 @@ async fn answers(deployment: &Deployment, serving: &Serving, key: &str) -> Vec<S
     let number = first["data"][0]["application_number"].as_str().unwrap().trim_start_matches('#').to_owned();
     for path in [
         "/permits?limit=1000&sort=-estimated_cost&count=exact".to_owned(),
-        "/permits/facets?column=status".to_owned(),
+        "/permits/facets?columns=status".to_owned(),
         "/permits/changes?since=1&limit=1000".to_owned(),
         format!("/permits/{number}"),
     ] {

@@ -85,6 +85,9 @@ pub(super) async fn follow(shared: &Arc<Shared>, name: &str) -> Result<(), Recor
     let turn = shared.nodes.turn(name);
     let _turn = turn.lock().await;
     let Some(mut head) = shared.nodes.head(name) else { return Ok(()) };
+    if shared.engine.was_damaged(name) {
+        shared.nodes.distrust(name, "an export could not read it");
+    }
     let mut position = match position(shared, name).await {
         Ok(position) => position,
         Err(error @ RecordStoreError::WrongRole { .. }) => return Err(error),

@@ -28,7 +28,7 @@ mod walk;
 pub(in crate::store) mod work;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError, RwLock,
@@ -104,6 +104,8 @@ struct Shared {
     cache: cache::Answers,
     /// Exports under way.
     exporting: AtomicUsize,
+    /// Data sets whose files turned out to be damaged while they were exported.
+    damaged: Mutex<BTreeSet<String>>,
 }
 
 impl SqliteRecordStore {
@@ -122,6 +124,7 @@ impl SqliteRecordStore {
             served: RwLock::new(BTreeMap::new()),
             next_id: AtomicU64::new(1),
             exporting: AtomicUsize::new(0),
+            damaged: Mutex::default(),
         });
         if shared.settings.role == FileRole::Truth {
             shared.refresh()?;
