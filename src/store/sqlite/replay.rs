@@ -8,9 +8,16 @@ use super::{
     views::{self, Statements},
 };
 use crate::{
-    domain::{id::StreamId, persisted::Encoded, personal::PersonalKey, view::Rows},
+    domain::{
+        id::StreamId,
+        persisted::{self, Encoded},
+        personal::PersonalKey,
+        view::{Rows, State},
+    },
     failpoint::crash_point,
-    store::{CommitBatch, IssuedTwice, Live, ReplayLog, ReplaySpace, ReplayViews, Replayable, Settled},
+    store::{
+        CommitBatch, IssuedTwice, Live, ReplayLog, ReplaySpace, ReplayViews, Replayable, Settled, replay::unreadable,
+    },
 };
 
 /// Page cache for the new views, KiB: what their indexes are made of is then still there.
@@ -114,8 +121,7 @@ impl ReplayLog for Log {
     }
 
     fn live_rows(&mut self, streams: &[StreamId]) -> Result<Vec<Live>, StoreError> {
-        let live = |stream| Ok(Live { rows: views::rows_of(&self.connection, stream)?, wrong: Vec::new() });
-        streams.iter().map(live).collect()
+        streams.iter().map(|stream| views::live(&self.connection, stream)).collect()
     }
 
     fn again(&mut self, _: &StreamId) -> Result<Option<Settled>, StoreError> {
@@ -167,7 +173,7 @@ impl ReplayViews for NewViews {
     fn put(&mut self, rows: &[Rows]) -> Result<(), StoreError> {
         let suffix = suffix(self.prepare_generation()?);
         // At first every stream comes once; what comes later is a stream that has grown since.
-        let statements = if self.indexed { Statements::upserts(&suffix) } else { Statements::inserts(&suffix) };
+        let statements = Statements::new(&suffix, self.indexed);
         if self.locked {
             return statements.put(&self.connection, rows);
         }
@@ -248,10 +254,32 @@ impl NewViews {
     }
 }
 
+/// Makes the views of a file whose tables are of an earlier form anew, from its log. Part of the transaction that brings the file on.
+pub(super) fn remake_views(connection: &Connection) -> Result<(), StoreError> {
+    for table in views::TABLES {
+        connection.execute_batch(&format!("DROP TABLE IF EXISTS {table}"))?;
+    }
+    connection.execute_batch(&views::tables(""))?;
+    let statements = Statements::new("", false);
+    let streams: Vec<String> = connection
+        .prepare("SELECT DISTINCT stream FROM commits ORDER BY stream")?
+        .query_map([], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    for name in &streams {
+        let stream = StreamId::parse(name).map_err(|error| corrupt("stream", error))?;
+        statements.put(connection, &[folded(connection, &stream)?.rows()])?;
+    }
+    twice::leave_to_the_first(connection, "")?;
+    let generation = connection.query_row("SELECT generation FROM view_generation", [], |row| row.get(0))?;
+    Ok(connection.execute_batch(&views::indexes("", generation))?)
+}
+
 /// How thoroughly a table's old content is removed: people's addresses and names, what they call their keys and where they use them
 /// are overwritten, which writes every page once more; the other views hold nothing that the log does not keep for ever.
 fn wiping(connection: &Connection, table: &str) -> Result<&'static str, StoreError> {
-    let told = "SELECT EXISTS (SELECT 1 FROM keys WHERE label IS NOT NULL OR allowed_ips IS NOT NULL)";
+    // What a key does not have is not in its document.
+    let told = "SELECT EXISTS (
+        SELECT 1 FROM keys WHERE instr(document, '\"label\":') > 0 OR instr(document, '\"allowed_ips\":') > 0)";
     let is_personal = match table {
         "users" => true,
         "sessions" => connection.query_row("SELECT EXISTS (SELECT 1 FROM sessions)", [], |row| row.get(0))?,
@@ -284,11 +312,14 @@ fn read_stream(connection: &Connection, stream: &str, chunk: &mut CommitBatch) -
     read(connection, &sql, [stream], chunk)
 }
 
-/// All commits of a stream.
-pub(super) fn whole_stream(connection: &Connection, stream: &StreamId) -> Result<CommitBatch, StoreError> {
-    let mut chunk = CommitBatch::default();
+/// What all commits of a stream lead to.
+pub(super) fn folded(connection: &Connection, stream: &StreamId) -> Result<State, StoreError> {
+    let (mut state, mut chunk) = (State::empty(stream), CommitBatch::default());
     read_stream(connection, &stream.to_string(), &mut chunk)?;
-    Ok(chunk)
+    for (commit, key) in chunk.iter() {
+        persisted::fold(commit, key, &mut state).map_err(unreadable)?;
+    }
+    Ok(state)
 }
 
 /// A stream with its stored name, and the key of the person whose it is.
