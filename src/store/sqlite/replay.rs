@@ -277,13 +277,10 @@ pub(super) fn remake_views(connection: &Connection) -> Result<(), StoreError> {
 /// How thoroughly a table's old content is removed: people's addresses and names, what they call their keys and where they use them
 /// are overwritten, which writes every page once more; the other views hold nothing that the log does not keep for ever.
 fn wiping(connection: &Connection, table: &str) -> Result<&'static str, StoreError> {
-    // What a key does not have is not in its document.
-    let told = "SELECT EXISTS (
-        SELECT 1 FROM keys WHERE instr(document, '\"label\":') > 0 OR instr(document, '\"allowed_ips\":') > 0)";
     let is_personal = match table {
         "users" => true,
         "sessions" => connection.query_row("SELECT EXISTS (SELECT 1 FROM sessions)", [], |row| row.get(0))?,
-        "keys" => connection.query_row(told, [], |row| row.get(0))?,
+        "keys" => connection.query_row("SELECT EXISTS (SELECT 1 FROM keys WHERE personal)", [], |row| row.get(0))?,
         _ => false,
     };
     Ok(if is_personal { "ON" } else { "OFF" })

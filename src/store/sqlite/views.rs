@@ -46,8 +46,8 @@ pub(in crate::store) fn tables(suffix: &str) -> String {
              document TEXT NOT NULL
          ) STRICT, WITHOUT ROWID;
          CREATE TABLE keys{suffix} (
-             id TEXT NOT NULL, user TEXT NOT NULL, version INTEGER NOT NULL, notice_at INTEGER, document TEXT NOT NULL,
-             PRIMARY KEY (user, id)
+             id TEXT NOT NULL, user TEXT NOT NULL, version INTEGER NOT NULL, notice_at INTEGER, personal INTEGER NOT NULL,
+             document TEXT NOT NULL, PRIMARY KEY (user, id)
          ) STRICT, WITHOUT ROWID;
          CREATE TABLE sessions{suffix} (
              id TEXT NOT NULL, user TEXT NOT NULL, version INTEGER NOT NULL, document TEXT NOT NULL, PRIMARY KEY (user, id)

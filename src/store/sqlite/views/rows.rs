@@ -72,6 +72,7 @@ columns! {
         "user" => row.user.to_string().into(),
         "version" => version(row),
         "notice_at" => moment(row.notice_at),
+        "personal" => (row.label.is_some() || row.allowed_ips.is_some()).into(),
     }
     SessionRow, "user, id", |row| {
         "id" => text(row.id.as_str()),
