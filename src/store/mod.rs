@@ -9,7 +9,7 @@ pub mod records;
 mod replay;
 pub mod sqlite;
 mod user_list;
-mod words;
+mod view_rows;
 
 use std::{collections::BTreeMap, sync::Arc};
 

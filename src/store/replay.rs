@@ -10,7 +10,7 @@ use super::StoreError;
 use crate::domain::{
     id::{StreamId, UserId},
     key::KeyId,
-    persisted::Encoded,
+    persisted::{CodecError, Encoded},
     personal::PersonalKey,
     view::Rows,
 };
@@ -120,6 +120,14 @@ impl Live {
     /// The name of a key's terms in a ledger that keeps them apart from the rows.
     pub fn wrong_terms(key: KeyId) -> String {
         format!("ledger terms of key {key}")
+    }
+}
+
+/// Why a stream cannot be folded: a newer permitd wrote it, or it is damaged.
+pub(super) fn unreadable(error: CodecError) -> StoreError {
+    match error {
+        CodecError::Unknown { .. } => StoreError::Incompatible(error.to_string()),
+        error => StoreError::Corrupt(error.to_string()),
     }
 }
 

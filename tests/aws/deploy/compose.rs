@@ -1,6 +1,6 @@
 //! `compose.yaml`, `Dockerfile` and `scripts/run-aws`: what can be said of them without a container engine.
 
-use std::{collections::BTreeMap, path::Path, process::Command};
+use std::{collections::BTreeMap, process::Command};
 
 use permitd::{
     config::{Backend, LoadFrom, Settings},

@@ -8,7 +8,7 @@ use permitd::{
     dataset::query::{Format, Query},
     store::{
         dynamodb::records::{DynamoRecordStore, RecordSettings},
-        records::{ImportOrder, RecordCatalog, RecordStore, RecordStoreError, Retention},
+        records::{ImportOrder, RecordStore, RecordStoreError, Retention},
         sqlite::records::{FileRole, SqliteRecordStore},
     },
 };
