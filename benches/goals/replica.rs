@@ -102,7 +102,14 @@ fn copying(plan: &Plan, settings: &[(&str, &str)], endpoint: &str, rows: u64) ->
     let memory = format!("{copied:.1} s; {peak_mib:.0} MiB at most");
     Ok(vec![
         Finding::at_least("P8", what, figures, per_s / bare_per_s, 0.7),
-        Finding::at_most("P8", format!("aws: memory of a node that copies {rows} records"), memory, peak_mib, 128.0, " MiB"),
+        Finding::at_most(
+            "P8",
+            format!("aws: memory of a node that copies {rows} records"),
+            memory,
+            peak_mib,
+            128.0,
+            " MiB",
+        ),
     ])
 }
 
@@ -153,7 +160,14 @@ fn questions((node, key): (&Server, &str), (beside, other_key): (&Server, &str))
     let what = "aws: questions against an embedded server, the worst of six";
     findings.push(Finding::at_most("P8", what, told.join("; "), worst, 1.1, ""));
     let figures = format!("{asked} questions, {extra:.0} requests more than when idle ({house:.1} a second)");
-    findings.push(Finding::at_most("P8", "aws: DynamoDB requests for a question", figures, (extra / asked as f64).round(), 0.0, ""));
+    findings.push(Finding::at_most(
+        "P8",
+        "aws: DynamoDB requests for a question",
+        figures,
+        (extra / asked as f64).round(),
+        0.0,
+        "",
+    ));
     Ok(findings)
 }
 
@@ -165,7 +179,9 @@ fn following(node: &Server, import: impl FnOnce() -> Outcome<()>) -> Outcome<Fin
     let committed = Instant::now();
     wait_for(node, version, before + 1)?;
     let behind_s = committed.elapsed().as_secs_f64();
-    let what = format!("aws: until a node shows {CHANGED} changes that were committed elsewhere, the interval of 0.5 s included");
+    let what = format!(
+        "aws: until a node shows {CHANGED} changes that were committed elsewhere, the interval of 0.5 s included"
+    );
     Ok(Finding::at_most("P8", what, format!("{behind_s:.2} s"), behind_s, 1.5, " s"))
 }
 

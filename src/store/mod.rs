@@ -100,7 +100,7 @@ pub struct Append {
     pub administrators: Option<AdministratorsChange>,
     /// The rows that follow from the stream after this commit.
     pub rows: Rows,
-    /// Whether messages follow from it: the commit is marked until they have been sent.
+    /// Whether the commit leads to messages. It stays marked as unpublished until they are sent.
     pub publishes: bool,
 }
 

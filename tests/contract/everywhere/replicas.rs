@@ -226,3 +226,51 @@ fn a_copy_keeps_the_epochs_by_which_the_past_is_cleared_away() {
     let third: Arc<dyn RecordStore> = tables.store_with(clock.clone(), retention);
     assert_eq!(past(&third), past(&second));
 }
+
+/// A file system of 4 MB, which goes with this value; none where none can be mounted.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    fn mount() -> Option<Self> {
+        let folder = support::data_dir();
+        let mut mount = std::process::Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=4m,mode=0700", "tmpfs"]).arg(folder.path());
+        let mounted = mount.stderr(std::process::Stdio::null()).status().is_ok_and(|status| status.success());
+        mounted.then_some(Self(folder))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Lazily: a connection may still be closing.
+        std::process::Command::new("umount").arg("-l").arg(self.0.path()).status().ok();
+    }
+}
+
+#[test]
+fn a_disk_that_is_full_is_said_and_passes() {
+    let Some(disk) = SmallDisk::mount() else { return };
+    let (tables, clock) = (Tables::new(&definition()), ManualClock::at(beginning()));
+    let importing: Arc<dyn RecordStore> = tables.store(clock.clone());
+    import(&importing, &records(ROWS, "filed"), false);
+    let mut settings = tables.settings(Retention::default());
+    settings.replica.directory = disk.0.path().join("records");
+    fs::create_dir(disk.0.path().join("records")).unwrap();
+    let filling = disk.0.path().join("filling");
+    fs::write(&filling, vec![0; 4 * 1024 * 1024 - 50_000]).unwrap();
+    let (dynamo, shared) = (tables.dynamo.clone(), clock.clone());
+    let node: Arc<dyn RecordStore> =
+        Arc::new(wait(async move { DynamoRecordStore::open(dynamo, settings, shared).await.unwrap() }));
+    while node.copies()[0].trouble.is_none() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let told = node.copies()[0].trouble.clone().unwrap();
+    assert!(told.contains("the disk is full") && told.contains("make room"), "{told}");
+    assert!(get(&node, "k001", None).is_some(), "reads by key go on");
+    let refused = super::find(&node, &all()).map(drop).unwrap_err();
+    assert!(matches!(refused, RecordStoreError::Unavailable { .. }), "{refused}");
+    fs::remove_file(&filling).unwrap();
+    clock.advance_us(2 * SECOND_US);
+    heard(&node);
+    assert_eq!(statuses(&node), vec!["filed"; ROWS]);
+}
