@@ -4,9 +4,9 @@
 //! was goes before what says that it is gone: whoever is interrupted leaves nothing that would be seen again.
 
 use super::{
-    import::OpenImport,
-    lists::{self, List, Listed, Parts, Version},
-    write::Writer,
+    import::DynamoImport,
+    lists::{self, ChangeList, ListParts, ListedChange, VersionItem},
+    write::BatchWriter,
 };
 use crate::store::records::{RecordStoreError, past::Kind};
 
@@ -24,7 +24,7 @@ pub(super) struct Cleared {
     pub(super) lists: u64,
 }
 
-impl OpenImport {
+impl DynamoImport {
     /// Takes away what imports wrote that died.
     pub(super) fn clear_dead(&mut self) -> Result<(), RecordStoreError> {
         let visible = self.stored.as_ref().map_or(0, |stored| stored.epochs.visible());
@@ -33,8 +33,8 @@ impl OpenImport {
             return Ok(());
         }
         for epoch in dead {
-            let mut list = List::of(self.name(), epoch);
-            while let Some(Parts { listed, keys }) = self.read(&mut list)? {
+            let mut list = ChangeList::of(self.name(), epoch);
+            while let Some(ListParts { listed, keys }) = self.read(&mut list)? {
                 self.delete_rows(listed.iter().map(|one| (one, epoch)))?;
                 self.delete_lists(keys)?;
             }
@@ -52,7 +52,7 @@ impl OpenImport {
     }
 
     /// Clears away what states gave up that everybody has heard of.
-    pub(super) fn clear_past(&self, versions: &[Version]) -> Result<Cleared, RecordStoreError> {
+    pub(super) fn clear_past(&self, versions: &[VersionItem]) -> Result<Cleared, RecordStoreError> {
         let mut cleared = self.cleared();
         let Some(stored) = &self.stored else { return Ok(cleared) };
         let floor = stored.epochs.floor_of_all(self.node.shared.clock.now().as_microsecond());
@@ -79,8 +79,8 @@ impl OpenImport {
 
     /// Clears away what an epoch replaced and removed, and its list. How many changes there were.
     fn clear_epoch(&self, epoch: u64) -> Result<usize, RecordStoreError> {
-        let (mut list, mut count) = (List::of(self.name(), epoch), 0);
-        while let Some(Parts { listed, keys }) = self.read(&mut list)? {
+        let (mut list, mut count) = (ChangeList::of(self.name(), epoch), 0);
+        while let Some(ListParts { listed, keys }) = self.read(&mut list)? {
             let replaced = listed.iter().filter_map(|one| Some((one, one.was?)));
             self.delete_rows(replaced)?;
             let removed = listed.iter().filter(|one| one.kind == Kind::Removed);
@@ -91,15 +91,15 @@ impl OpenImport {
         Ok(count)
     }
 
-    fn read(&self, list: &mut List) -> Result<Option<Parts>, RecordStoreError> {
-        let (dynamo, mut reading) = (self.dynamo.clone(), std::mem::replace(list, List::of(self.name(), 0)));
+    fn read(&self, list: &mut ChangeList) -> Result<Option<ListParts>, RecordStoreError> {
+        let (dynamo, mut reading) = (self.dynamo.clone(), std::mem::replace(list, ChangeList::of(self.name(), 0)));
         let (parts, rest) = self.run(async move { Ok((reading.read(&dynamo).await?, reading)) })?;
         *list = rest;
         Ok(parts)
     }
 
-    fn delete_rows<'l>(&self, rows: impl Iterator<Item = (&'l Listed, u64)>) -> Result<(), RecordStoreError> {
-        let mut records: Writer = self.records_writer();
+    fn delete_rows<'l>(&self, rows: impl Iterator<Item = (&'l ListedChange, u64)>) -> Result<(), RecordStoreError> {
+        let mut records: BatchWriter = self.records_writer();
         for (one, epoch) in rows {
             let key = self.layout.key_of(&one.key, &one.id, epoch);
             records.delete(key).map_err(|error| self.failed(error))?;

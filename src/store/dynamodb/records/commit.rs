@@ -12,10 +12,10 @@ use super::{
     clear::Cleared,
     epochs::Epochs,
     follow,
-    import::OpenImport,
-    lists::{self, Listed, Version},
+    import::DynamoImport,
+    lists::{self, ListedChange, VersionItem},
     lock,
-    manifest::{self, Manifest},
+    manifest::{self, DataSetManifest},
 };
 use crate::{
     failpoint::crash_point,
@@ -41,7 +41,7 @@ const COMMIT_TRIES_MAX: u32 = 8;
 const COMMIT_PAUSE: Duration = Duration::from_millis(50);
 
 /// How the last write went.
-enum Committed {
+enum CommitOutcome {
     Yes,
     /// The lock or the state is not as it was.
     Overtaken,
@@ -49,7 +49,7 @@ enum Committed {
     Conflict,
 }
 
-impl OpenImport {
+impl DynamoImport {
     pub(super) fn commit_with(&mut self, mut local: ReplicaImport) -> Result<ImportResult, RecordStoreError> {
         let data_set = local.prepare()?;
         let is_version = data_set.last_import.result.changed;
@@ -118,9 +118,9 @@ impl OpenImport {
             let Some(end) = some.last().cloned() else { break };
             let listed = some.iter().map(|done| {
                 let was = done.was.map(|version| work.epoch(version)).transpose()?;
-                Ok(Listed { kind: done.kind, key: done.key.clone(), id: done.id.to_string(), was })
+                Ok(ListedChange { kind: done.kind, key: done.key.clone(), id: done.id.to_string(), was })
             });
-            let listed: Vec<Listed> = listed.collect::<rusqlite::Result<_>>().map_err(unread)?;
+            let listed: Vec<ListedChange> = listed.collect::<rusqlite::Result<_>>().map_err(unread)?;
             let item = lists::part(self.name(), epoch, part, &listed).map_err(|error| self.failed(error))?;
             lists.put(item).and_then(|()| lists.finish()).map_err(|error| self.failed(error))?;
             crash_point("import-listed");
@@ -144,13 +144,18 @@ impl OpenImport {
     }
 
     /// What is known of versions before.
-    fn versions(&self) -> Result<Vec<Version>, RecordStoreError> {
+    fn versions(&self) -> Result<Vec<VersionItem>, RecordStoreError> {
         let (dynamo, name) = (self.dynamo.clone(), self.name().to_owned());
         self.run(async move { lists::versions(&dynamo, &name).await })
     }
 
     /// The data set as it will be seen from now on.
-    fn next(&self, local: &ReplicaImport, data_set: DataSet, cleared: Cleared) -> Result<Manifest, RecordStoreError> {
+    fn next(
+        &self,
+        local: &ReplicaImport,
+        data_set: DataSet,
+        cleared: Cleared,
+    ) -> Result<DataSetManifest, RecordStoreError> {
         let (epoch, now) = (self.lease.epoch(), self.node.shared.clock.now());
         let before = self.stored.as_ref();
         let epochs = before.map_or_else(Epochs::default, |stored| stored.epochs.clone());
@@ -172,12 +177,12 @@ impl OpenImport {
             Columns::New => epoch,
             _ => before.map_or(epoch, |stored| stored.born),
         };
-        let withdraws = |stored: &Manifest| {
+        let withdraws = |stored: &DataSetManifest| {
             let (before, now) = (&stored.data_set.definition, &data_set.definition);
             columns == Columns::New || before.columns.iter().any(|column| now.column_index(&column.name).is_none())
         };
         let owed = before.filter(|stored| withdraws(stored)).map(|_| epoch);
-        Ok(Manifest {
+        Ok(DataSetManifest {
             data_set: Arc::new(data_set),
             epochs: epochs.committed(epoch, floor, now.as_microsecond()),
             born,
@@ -189,7 +194,12 @@ impl OpenImport {
     }
 
     /// What makes it visible: the data set's state first.
-    fn writes(&self, next: &Manifest, at: Option<Timestamp>, columns: Columns) -> Result<Vec<Item>, RecordStoreError> {
+    fn writes(
+        &self,
+        next: &DataSetManifest,
+        at: Option<Timestamp>,
+        columns: Columns,
+    ) -> Result<Vec<Item>, RecordStoreError> {
         let damaged = |error: serde_json::Error| self.failed(item::damaged("definition", error));
         let item = next.item().map_err(damaged)?;
         let bytes = item::bytes(&item);
@@ -207,7 +217,8 @@ impl OpenImport {
                 Columns::New => 0,
                 _ => result.inserted + result.updated + result.removed,
             };
-            let version = Version { epoch: self.lease.epoch(), at, changes, state: DataSetState::of(&next.data_set) };
+            let version =
+                VersionItem { epoch: self.lease.epoch(), at, changes, state: DataSetState::of(&next.data_set) };
             writes.push(version.item(self.name()).map_err(damaged)?);
         }
         if columns != Columns::Same {
@@ -217,7 +228,7 @@ impl OpenImport {
     }
 
     /// Shows what became visible, as far as the replica has it.
-    fn show(&self, next: Manifest) -> Result<(), RecordStoreError> {
+    fn show(&self, next: DataSetManifest) -> Result<(), RecordStoreError> {
         let (shared, name) = (Arc::clone(&self.node.shared), self.name().to_owned());
         let shown = self.node.follower.run(async move {
             shared.nodes.hear(follow::table(&shared, &name), next, shared.clock.monotonic_us());
@@ -256,13 +267,13 @@ impl OpenImport {
         let (import, epoch) = (self.order.import_id, self.lease.epoch());
         let committed = self.run(async move {
             let outcome = commit(&dynamo, puts, release).await;
-            if matches!(outcome, Ok(Committed::Yes)) {
+            if matches!(outcome, Ok(CommitOutcome::Yes)) {
                 return Ok(true);
             }
             // An earlier try may have succeeded without its answer arriving.
             let stored = manifest::of(&dynamo, &name).await;
             let is_ours =
-                |stored: &Manifest| stored.epochs.visible() == epoch && stored.data_set.last_import.id == import;
+                |stored: &DataSetManifest| stored.epochs.visible() == epoch && stored.data_set.last_import.id == import;
             match (outcome, stored) {
                 (_, Ok(Some(stored))) if is_ours(&stored) => Ok(true),
                 (Err(error), _) => Err(error),
@@ -277,7 +288,7 @@ impl OpenImport {
         Ok(())
     }
 }
-async fn commit(dynamo: &Dynamo, puts: Vec<Put>, release: Update) -> Result<Committed, StoreError> {
+async fn commit(dynamo: &Dynamo, puts: Vec<Put>, release: Update) -> Result<CommitOutcome, StoreError> {
     let table = dynamo.table(schema::STATE);
     let put = |put: Put| TransactWriteItem::builder().put(put).build();
     let update = |update: Update| TransactWriteItem::builder().update(update).build();
@@ -289,9 +300,9 @@ async fn commit(dynamo: &Dynamo, puts: Vec<Put>, release: Update) -> Result<Comm
             .set_transact_items(Some(puts.iter().cloned().map(put).chain([update(release.clone())]).collect()))
             .send()
             .await;
-        let Err(error) = written else { return Ok(Committed::Yes) };
+        let Err(error) = written else { return Ok(CommitOutcome::Yes) };
         match error.as_service_error().map(cancelled) {
-            Some(Some(Committed::Conflict)) => {
+            Some(Some(CommitOutcome::Conflict)) => {
                 tokio::time::sleep(pause).await;
                 pause *= 2;
             }
@@ -303,20 +314,20 @@ async fn commit(dynamo: &Dynamo, puts: Vec<Put>, release: Update) -> Result<Comm
 }
 
 /// Why a transaction was cancelled, if it was.
-fn cancelled(error: &TransactWriteItemsError) -> Option<Committed> {
+fn cancelled(error: &TransactWriteItemsError) -> Option<CommitOutcome> {
     match error {
         TransactWriteItemsError::TransactionCanceledException(error) => {
             let reasons = error.cancellation_reasons();
             let is = |code: &str| reasons.iter().any(|reason| reason.code() == Some(code));
             if is("ConditionalCheckFailed") {
-                Some(Committed::Overtaken)
+                Some(CommitOutcome::Overtaken)
             } else if is("TransactionConflict") || is("ThrottlingError") || is("ProvisionedThroughputExceeded") {
-                Some(Committed::Conflict)
+                Some(CommitOutcome::Conflict)
             } else {
                 None
             }
         }
-        TransactWriteItemsError::TransactionInProgressException(_) => Some(Committed::Conflict),
+        TransactWriteItemsError::TransactionInProgressException(_) => Some(CommitOutcome::Conflict),
         _ => None,
     }
 }

@@ -14,11 +14,11 @@ use aws_sdk_dynamodb::operation::scan::builders::ScanFluentBuilder;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 
 use super::{
-    Shared, failed, follow,
-    lists::{self, Version},
-    manifest::{self, Manifest},
-    nodes::Copied,
-    row::{self, Layout, Row},
+    RecordsShared, failed, follow,
+    lists::{self, VersionItem},
+    manifest::{self, DataSetManifest},
+    row::{self, Layout, RowHeader},
+    standings::Copied,
 };
 use crate::{
     dataset::{Record, Value},
@@ -39,7 +39,7 @@ const WAITING_MAX: usize = 4;
 const TRIES_MAX: u32 = 5;
 
 /// Begins to make a replica, unless that is under way.
-pub(super) fn begin(shared: &Arc<Shared>, name: &str) {
+pub(super) fn begin(shared: &Arc<RecordsShared>, name: &str) {
     let Some(copied) = shared.nodes.begin_copy(name, shared.clock.monotonic_us()) else { return };
     let (shared, name) = (Arc::clone(shared), name.to_owned());
     tokio::spawn(async move {
@@ -66,7 +66,7 @@ pub(super) fn begin(shared: &Arc<Shared>, name: &str) {
     });
 }
 
-async fn make(shared: &Arc<Shared>, name: &str, copied: &Arc<Copied>) -> Result<(), RecordStoreError> {
+async fn make(shared: &Arc<RecordsShared>, name: &str, copied: &Arc<Copied>) -> Result<(), RecordStoreError> {
     let mut tries = 0;
     loop {
         tries += 1;
@@ -79,7 +79,7 @@ async fn make(shared: &Arc<Shared>, name: &str, copied: &Arc<Copied>) -> Result<
     }
 }
 
-async fn make_once(shared: &Arc<Shared>, name: &str, copied: &Arc<Copied>) -> Result<(), RecordStoreError> {
+async fn make_once(shared: &Arc<RecordsShared>, name: &str, copied: &Arc<Copied>) -> Result<(), RecordStoreError> {
     let doing = |error: StoreError| failed("copy", name, error);
     let head = manifest::of(&shared.dynamo, name).await.map_err(doing)?;
     // It was removed meanwhile.
@@ -89,7 +89,7 @@ async fn make_once(shared: &Arc<Shared>, name: &str, copied: &Arc<Copied>) -> Re
     copied.wanted.store(head.data_set.records, Ordering::Relaxed);
     let versions = lists::versions(&shared.dynamo, name).await.map_err(doing)?;
     let generations = lists::generations(&shared.dynamo, name).await.map_err(doing)?;
-    let plan = Arc::new(Plan::new(head, generations.into_iter().collect()));
+    let plan = Arc::new(CopyPlan::new(head, generations.into_iter().collect()));
     let (rows, received) = mpsc::channel(WAITING_MAX);
     let (engine, own, copied) = (Arc::clone(shared), Arc::clone(&plan), Arc::clone(copied));
     let writing = follow::blocking(move || write(&engine, &own, &versions, received, &copied));
@@ -99,14 +99,14 @@ async fn make_once(shared: &Arc<Shared>, name: &str, copied: &Arc<Copied>) -> Re
 }
 
 /// What is copied, and by what columns it is read.
-struct Plan {
-    head: Manifest,
+struct CopyPlan {
+    head: DataSetManifest,
     /// How records lay in generations that ended.
     layouts: HashMap<u64, Arc<Layout>>,
 }
 
 /// What is written of a record.
-enum Told {
+enum Unfolded {
     /// Everything was read.
     End,
     /// What it is, and the version since which it is like that.
@@ -119,8 +119,8 @@ enum Told {
     Epoch(u64, u64),
 }
 
-impl Plan {
-    fn new(head: Manifest, layouts: HashMap<u64, Arc<Layout>>) -> Self {
+impl CopyPlan {
+    fn new(head: DataSetManifest, layouts: HashMap<u64, Arc<Layout>>) -> Self {
         Self { head, layouts }
     }
 
@@ -139,7 +139,7 @@ impl Plan {
 
     /// What a record was, with the columns of the generation that replaced or removed it. Values of columns that were withdrawn
     /// since are not known any more, also where a column of that name is published again.
-    fn record_of(&self, generation: u64, open: &Open) -> Result<Record, StoreError> {
+    fn record_of(&self, generation: u64, open: &OpenRow) -> Result<Record, StoreError> {
         let layout = self.layout(generation)?;
         let mut record = layout.record(&open.item)?;
         if generation != self.head.data_set.generation {
@@ -160,7 +160,12 @@ impl Plan {
 }
 
 /// Reads all segments, and tells what their rows say.
-async fn scan(shared: &Shared, name: &str, plan: &Plan, told: Sender<Vec<Told>>) -> Result<(), StoreError> {
+async fn scan(
+    shared: &RecordsShared,
+    name: &str,
+    plan: &CopyPlan,
+    told: Sender<Vec<Unfolded>>,
+) -> Result<(), StoreError> {
     let table = follow::table(shared, name);
     let request = shared.dynamo.client().scan().table_name(&table).consistent_read(true);
     let segments = shared.settings.parallel_requests.clamp(1, SEGMENTS_MAX);
@@ -168,15 +173,15 @@ async fn scan(shared: &Shared, name: &str, plan: &Plan, told: Sender<Vec<Told>>)
     let segment =
         |number: i32| scan_segment(&table, request.clone().segment(number).total_segments(total), plan, &told);
     futures_util::future::try_join_all((0..total).map(segment)).await?;
-    told.send(vec![Told::End]).await.ok();
+    told.send(vec![Unfolded::End]).await.ok();
     Ok(())
 }
 
 async fn scan_segment(
     table: &str,
     request: ScanFluentBuilder,
-    plan: &Plan,
-    told: &Sender<Vec<Told>>,
+    plan: &CopyPlan,
+    told: &Sender<Vec<Unfolded>>,
 ) -> Result<(), StoreError> {
     let mut unfolding =
         Unfolding { plan, key: String::new(), open: Vec::new(), versions: HashSet::new(), told: Vec::new() };
@@ -198,9 +203,9 @@ async fn scan_segment(
 }
 
 /// The row of a record that was read last.
-struct Open {
+struct OpenRow {
     id: String,
-    row: Row,
+    row: RowHeader,
     item: Item,
     /// The beginning of the sort keys of its rows, and of those that may lie among them.
     prefix: String,
@@ -209,12 +214,12 @@ struct Open {
 /// Makes records of the rows of a segment. Rows of one key come in the order of their sort keys. Between the rows of a record come
 /// only those of records whose ids begin with its id and a `#`: so what is open is a stack.
 struct Unfolding<'p> {
-    plan: &'p Plan,
+    plan: &'p CopyPlan,
     key: String,
-    open: Vec<Open>,
+    open: Vec<OpenRow>,
     /// Those whose epoch was told.
     versions: HashSet<u64>,
-    told: Vec<Told>,
+    told: Vec<Unfolded>,
 }
 
 impl Unfolding<'_> {
@@ -235,11 +240,11 @@ impl Unfolding<'_> {
             self.close(&last)?;
         }
         if !row.is_gone && self.versions.insert(row.version) {
-            self.told.push(Told::Epoch(row.version, row.epoch));
+            self.told.push(Unfolded::Epoch(row.version, row.epoch));
         }
         match self.open.iter().rposition(|open| open.id == id) {
             Some(place) => {
-                let next = Open { prefix: format!("{id}#"), id, row, item };
+                let next = OpenRow { prefix: format!("{id}#"), id, row, item };
                 for above in self.open.split_off(place + 1) {
                     self.close(&above)?;
                 }
@@ -250,7 +255,7 @@ impl Unfolding<'_> {
             }
             None => {
                 self.begins(&id, &row)?;
-                self.open.push(Open { prefix: format!("{id}#"), id, row, item });
+                self.open.push(OpenRow { prefix: format!("{id}#"), id, row, item });
             }
         }
         Ok(())
@@ -261,16 +266,16 @@ impl Unfolding<'_> {
     }
 
     /// Tells that a record is new, as far as that is kept.
-    fn begins(&mut self, id: &str, row: &Row) -> Result<(), StoreError> {
+    fn begins(&mut self, id: &str, row: &RowHeader) -> Result<(), StoreError> {
         if self.plan.keeps(row.version) && !row.is_gone {
             let (version, key, id) = (row.version, self.key.clone(), self.id(id)?);
-            self.told.push(Told::Inserted { version, key, id });
+            self.told.push(Unfolded::Inserted { version, key, id });
         }
         Ok(())
     }
 
     /// Tells what a record was before its next row, as far as that is kept.
-    fn follows(&mut self, before: &Open, next: &Open) -> Result<(), StoreError> {
+    fn follows(&mut self, before: &OpenRow, next: &OpenRow) -> Result<(), StoreError> {
         let version = next.row.version;
         if !self.plan.keeps(version) {
             return Ok(());
@@ -281,14 +286,14 @@ impl Unfolding<'_> {
         let generation = self.plan.head.generation_at(next.row.epoch);
         let record = self.plan.record_of(generation, before)?;
         let (was, remains) = (before.row.version, !next.row.is_gone);
-        self.told.push(Told::Was { version, was, generation, record, remains });
+        self.told.push(Unfolded::Was { version, was, generation, record, remains });
         Ok(())
     }
 
     /// Tells what a record is, unless it is gone.
-    fn close(&mut self, last: &Open) -> Result<(), StoreError> {
+    fn close(&mut self, last: &OpenRow) -> Result<(), StoreError> {
         if !last.row.is_gone {
-            self.told.push(Told::Is(last.row.version, self.plan.head.layout.record(&last.item)?));
+            self.told.push(Unfolded::Is(last.row.version, self.plan.head.layout.record(&last.item)?));
         }
         Ok(())
     }
@@ -303,10 +308,10 @@ impl Unfolding<'_> {
 
 /// Writes what is told, to the end, and puts the replica in its place.
 fn write(
-    shared: &Shared,
-    plan: &Plan,
-    versions: &[Version],
-    mut received: Receiver<Vec<Told>>,
+    shared: &RecordsShared,
+    plan: &CopyPlan,
+    versions: &[VersionItem],
+    mut received: Receiver<Vec<Unfolded>>,
     copied: &Copied,
 ) -> Result<(), RecordStoreError> {
     let head = &plan.head;
@@ -316,8 +321,8 @@ fn write(
     while let Some(told) = received.blocking_recv() {
         let mut records = 0;
         for told in told {
-            records += u64::from(matches!(told, Told::Is(..)));
-            is_whole |= matches!(told, Told::End);
+            records += u64::from(matches!(told, Unfolded::Is(..)));
+            is_whole |= matches!(told, Unfolded::End);
             take_in(&mut copying, plan, told)?;
         }
         copied.records.fetch_add(records, Ordering::Relaxed);
@@ -341,11 +346,11 @@ fn write(
     copying.finish(&Next { data_set: (**data_set).clone(), epoch: head.epochs.visible(), at: None })
 }
 
-fn take_in(copying: &mut Copying, plan: &Plan, told: Told) -> Result<(), RecordStoreError> {
+fn take_in(copying: &mut Copying, plan: &CopyPlan, told: Unfolded) -> Result<(), RecordStoreError> {
     match told {
-        Told::Is(since, record) => copying.record(since, &record),
-        Told::Inserted { version, key, id } => copying.inserted(version, &key, &id),
-        Told::Was { version, was, generation, record, remains } => {
+        Unfolded::Is(since, record) => copying.record(since, &record),
+        Unfolded::Inserted { version, key, id } => copying.inserted(version, &key, &id),
+        Unfolded::Was { version, was, generation, record, remains } => {
             let definition = plan.layout(generation).map_err(|error| failed("copy", "records", error))?.definition();
             let text = |place: usize| record.values.get(place).cloned().unwrap_or(Value::Null);
             let (key, id) = (text(definition.key).to_string(), text(definition.record_id));
@@ -353,7 +358,7 @@ fn take_in(copying: &mut Copying, plan: &Plan, told: Told) -> Result<(), RecordS
             let retired = Retired { version, was, generation, record: &record, remains, is_held };
             copying.retired(&key, &id, &retired)
         }
-        Told::Epoch(version, epoch) => copying.epoch(version, epoch),
-        Told::End => Ok(()),
+        Unfolded::Epoch(version, epoch) => copying.epoch(version, epoch),
+        Unfolded::End => Ok(()),
     }
 }

@@ -3,9 +3,9 @@
 use std::{collections::HashMap, sync::Arc};
 
 use super::{
-    Shared, copy, failed,
-    lists::{self, List, Listed, Version},
-    manifest::{self, Manifest},
+    RecordsShared, copy, failed,
+    lists::{self, ChangeList, ListedChange, VersionItem},
+    manifest::{self, DataSetManifest},
     row::Layout,
 };
 use crate::{
@@ -26,7 +26,7 @@ const CHANGES_AT_A_TIME: usize = BATCH_READS_MAX * 8;
 
 /// Hears of all data sets, and brings each replica to what was heard. One that cannot follow does not keep the others from it:
 /// the first trouble is told in the end.
-pub(super) async fn refresh(shared: &Arc<Shared>) -> Result<(), RecordStoreError> {
+pub(super) async fn refresh(shared: &Arc<RecordsShared>) -> Result<(), RecordStoreError> {
     let asked_us = shared.clock.monotonic_us();
     let all = manifest::all(&shared.dynamo).await.map_err(|error| failed("read", "the list of data sets", error))?;
     let mut troubles = Vec::new();
@@ -60,12 +60,12 @@ pub(super) async fn refresh(shared: &Arc<Shared>) -> Result<(), RecordStoreError
     troubles.into_iter().next().map_or(Ok(()), Err)
 }
 
-pub(super) fn table(shared: &Shared, name: &str) -> String {
+pub(super) fn table(shared: &RecordsShared, name: &str) -> String {
     shared.dynamo.table(&schema::records_table(name))
 }
 
 /// Forgets a data set that is there no more, and takes its replica away.
-pub(super) async fn forget(shared: &Arc<Shared>, name: &str) -> Result<(), RecordStoreError> {
+pub(super) async fn forget(shared: &Arc<RecordsShared>, name: &str) -> Result<(), RecordStoreError> {
     shared.nodes.forget(name);
     let (shared, name) = (Arc::clone(shared), name.to_owned());
     blocking(move || shared.engine.drop_replica(&name)).await
@@ -81,7 +81,7 @@ pub(super) async fn blocking<T: Send + 'static>(
 }
 
 /// Brings a replica to what was heard of its data set, or begins to make it.
-pub(super) async fn follow(shared: &Arc<Shared>, name: &str) -> Result<(), RecordStoreError> {
+pub(super) async fn follow(shared: &Arc<RecordsShared>, name: &str) -> Result<(), RecordStoreError> {
     let turn = shared.nodes.turn(name);
     let _turn = turn.lock().await;
     let Some(mut head) = shared.nodes.head(name) else { return Ok(()) };
@@ -127,13 +127,13 @@ pub(super) async fn follow(shared: &Arc<Shared>, name: &str) -> Result<(), Recor
     }
 }
 
-async fn position(shared: &Arc<Shared>, name: &str) -> Result<Option<Position>, RecordStoreError> {
+async fn position(shared: &Arc<RecordsShared>, name: &str) -> Result<Option<Position>, RecordStoreError> {
     let (shared, name) = (Arc::clone(shared), name.to_owned());
     blocking(move || shared.engine.position(&name)).await
 }
 
 /// Whether a replica can be brought to a state by the changes that are kept.
-fn goes_on(found: &Position, head: &Manifest) -> bool {
+fn goes_on(found: &Position, head: &DataSetManifest) -> bool {
     let (here, there) = (&found.data_set, &head.data_set);
     here.instance == there.instance
         && (there.changes_from..=there.version).contains(&here.version)
@@ -142,12 +142,16 @@ fn goes_on(found: &Position, head: &Manifest) -> bool {
 }
 
 /// Whether a replica is at a state.
-fn is_at(found: &Position, head: &Manifest) -> bool {
+fn is_at(found: &Position, head: &DataSetManifest) -> bool {
     found.epoch == head.epochs.visible() && found.data_set.standing == head.data_set.standing
 }
 
 /// Brings a replica one version further, or several, or to what is new of the version that it is at.
-async fn advance(shared: &Arc<Shared>, found: &Position, head: &Manifest) -> Result<(), RecordStoreError> {
+async fn advance(
+    shared: &Arc<RecordsShared>,
+    found: &Position,
+    head: &DataSetManifest,
+) -> Result<(), RecordStoreError> {
     let name = &head.data_set.definition.name;
     let failed = |error: StoreError| failed("follow", name, error);
     let (from, to) = (found.data_set.version, head.data_set.version);
@@ -187,8 +191,8 @@ async fn advance(shared: &Arc<Shared>, found: &Position, head: &Manifest) -> Res
 
 /// How records lay in the table at a version.
 fn layout_of(
-    version: &Version,
-    head: &Manifest,
+    version: &VersionItem,
+    head: &DataSetManifest,
     generations: &[(u64, Arc<Layout>)],
 ) -> Result<Arc<Layout>, RecordStoreError> {
     let generation = version.state.generation;
@@ -204,19 +208,20 @@ fn layout_of(
 
 /// Brings a replica to a state: with the changes of a version, if it is a new one.
 async fn apply(
-    shared: &Arc<Shared>,
+    shared: &Arc<RecordsShared>,
     next: Next,
-    head: &Manifest,
-    version: Option<(&Version, &Arc<Layout>)>,
+    head: &DataSetManifest,
+    version: Option<(&VersionItem, &Arc<Layout>)>,
 ) -> Result<(), RecordStoreError> {
     let name = head.data_set.definition.name.clone();
     let engine = Arc::clone(shared);
     let mut follow = blocking(move || engine.engine.follow(next)).await?;
     if let Some((version, layout)) = version {
-        let mut list = List::of(&name, version.epoch);
+        let mut list = ChangeList::of(&name, version.epoch);
         while let Some(parts) = list.read(&shared.dynamo).await.map_err(|error| failed("follow", &name, error))? {
             for some in parts.listed.chunks(CHANGES_AT_A_TIME) {
-                let some: Vec<(Listed, Option<Record>)> = read(shared, &name, some, version.epoch, layout).await?;
+                let some: Vec<(ListedChange, Option<Record>)> =
+                    read(shared, &name, some, version.epoch, layout).await?;
                 let layout = Arc::clone(layout);
                 follow = blocking(move || take_in(follow, &layout, &some)).await?;
             }
@@ -228,12 +233,12 @@ async fn apply(
 
 /// The changes with the records that they left.
 async fn read(
-    shared: &Shared,
+    shared: &RecordsShared,
     name: &str,
-    some: &[Listed],
+    some: &[ListedChange],
     epoch: u64,
     layout: &Layout,
-) -> Result<Vec<(Listed, Option<Record>)>, RecordStoreError> {
+) -> Result<Vec<(ListedChange, Option<Record>)>, RecordStoreError> {
     let failed = |error: StoreError| failed("follow", name, error);
     let left = some.iter().filter(|listed| listed.kind != Kind::Removed);
     let keys = left.map(|listed| layout.key_of(&listed.key, &listed.id, epoch)).collect();
@@ -245,7 +250,7 @@ async fn read(
         let key = record.values.get(layout.definition().key).map(ToString::to_string).unwrap_or_default();
         records.insert((key, id.to_owned()), record);
     }
-    let with = |listed: &Listed| {
+    let with = |listed: &ListedChange| {
         let record = records.remove(&(listed.key.clone(), listed.id.clone()));
         match (listed.kind, record) {
             (Kind::Removed, _) => Ok((listed.clone(), None)),
@@ -259,7 +264,11 @@ async fn read(
     some.iter().map(with).collect()
 }
 
-fn take_in(mut follow: Follow, layout: &Layout, some: &[(Listed, Option<Record>)]) -> Result<Follow, RecordStoreError> {
+fn take_in(
+    mut follow: Follow,
+    layout: &Layout,
+    some: &[(ListedChange, Option<Record>)],
+) -> Result<Follow, RecordStoreError> {
     for (listed, record) in some {
         let id = layout.id_of(&listed.id).map_err(|error| failed("follow", &layout.definition().name, error))?;
         follow.change(listed.kind, &listed.key, &id, record.as_ref())?;
@@ -268,7 +277,7 @@ fn take_in(mut follow: Follow, layout: &Layout, some: &[(Listed, Option<Record>)
 }
 
 /// Waits until questions are answered at what was heard of a data set, or tells why they cannot be.
-pub(super) async fn caught_up(shared: &Arc<Shared>, name: &str) -> Result<(), RecordStoreError> {
+pub(super) async fn caught_up(shared: &Arc<RecordsShared>, name: &str) -> Result<(), RecordStoreError> {
     loop {
         let changed = shared.nodes.changed.notified();
         tokio::pin!(changed);

@@ -11,13 +11,13 @@ use std::sync::Arc;
 use aws_sdk_dynamodb::types::{KeyType, TableDescription, TableStatus};
 
 use super::{
-    Node, Shared, failed,
+    RecordsNode, RecordsShared, failed,
     follow::{self, table},
     lists,
     lock::{self, Lease, Lock},
-    manifest::{self, Manifest},
+    manifest::{self, DataSetManifest},
     row::Layout,
-    write::{Target, Writer},
+    write::{BatchWriter, WriteTarget},
 };
 use crate::{
     aws::{Bridge, BridgeError},
@@ -30,11 +30,11 @@ use crate::{
     },
 };
 
-pub(super) struct OpenImport {
-    pub(super) node: Arc<Node>,
+pub(super) struct DynamoImport {
+    pub(super) node: Arc<RecordsNode>,
     pub(super) order: ImportOrder,
     pub(super) dynamo: Dynamo,
-    pub(super) stored: Option<Manifest>,
+    pub(super) stored: Option<DataSetManifest>,
     /// How the records will lie in the table.
     pub(super) layout: Arc<Layout>,
     local: Option<ReplicaImport>,
@@ -43,7 +43,7 @@ pub(super) struct OpenImport {
 }
 
 /// Whether an import into the data set is under way anywhere.
-pub(super) fn is_running(shared: &Shared, name: &str) -> Result<bool, RecordStoreError> {
+pub(super) fn is_running(shared: &RecordsShared, name: &str) -> Result<bool, RecordStoreError> {
     rules::check_name(name)?;
     let (dynamo, now, asked) = (shared.dynamo.with_own_connections(), shared.clock.now(), name.to_owned());
     let watch = Arc::clone(&shared.watch);
@@ -57,8 +57,8 @@ pub(super) fn no_bridge(name: &str, error: &BridgeError) -> RecordStoreError {
     RecordStoreError::Unavailable { doing: format!("import into {name}"), reason: error.to_string() }
 }
 
-impl OpenImport {
-    pub(super) fn begin(node: Arc<Node>, order: ImportOrder) -> Result<Self, RecordStoreError> {
+impl DynamoImport {
+    pub(super) fn begin(node: Arc<RecordsNode>, order: ImportOrder) -> Result<Self, RecordStoreError> {
         let name = order.definition.name.clone();
         rules::check_name(&name)?;
         let shared = &node.shared;
@@ -115,18 +115,18 @@ impl OpenImport {
     }
 
     /// A writer of the table of records.
-    pub(super) fn records_writer(&self) -> Writer {
-        self.writer_of(Target::new(table(&self.node.shared, self.name()), &self.layout))
+    pub(super) fn records_writer(&self) -> BatchWriter {
+        self.writer_of(WriteTarget::new(table(&self.node.shared, self.name()), &self.layout))
     }
 
     /// A writer of the table of changes.
-    pub(super) fn lists_writer(&self) -> Writer {
+    pub(super) fn lists_writer(&self) -> BatchWriter {
         self.writer_of(lists::target(&self.dynamo))
     }
 
-    fn writer_of(&self, target: Target) -> Writer {
+    fn writer_of(&self, target: WriteTarget) -> BatchWriter {
         let parallel_requests = self.node.shared.settings.parallel_requests;
-        Writer::new(Arc::clone(&self.bridge), self.dynamo.clone(), target, parallel_requests)
+        BatchWriter::new(Arc::clone(&self.bridge), self.dynamo.clone(), target, parallel_requests)
     }
 
     /// Brings the replica to what is stored; takes away one of a data set that is not there.
@@ -182,7 +182,7 @@ impl OpenImport {
     }
 }
 
-impl ImportSession for OpenImport {
+impl ImportSession for DynamoImport {
     fn absent(&mut self, columns: &[usize], kept: bool) -> Result<(), RecordStoreError> {
         self.local()?.absent(columns, kept)
     }
@@ -215,7 +215,7 @@ impl ImportSession for OpenImport {
 }
 
 /// How the records will lie in the table.
-fn layout(stored: Option<&Manifest>, order: &ImportOrder, epoch: u64) -> Layout {
+fn layout(stored: Option<&DataSetManifest>, order: &ImportOrder, epoch: u64) -> Layout {
     let definition = &order.definition;
     match stored.filter(|_| order.anew.is_none()) {
         Some(stored) if rules::same_identity(stored.layout.definition(), definition) => {
@@ -237,7 +237,7 @@ pub(super) fn read_manifest(
     bridge: &Bridge,
     dynamo: &Dynamo,
     name: &str,
-) -> Result<Option<Manifest>, RecordStoreError> {
+) -> Result<Option<DataSetManifest>, RecordStoreError> {
     let (dynamo, asked) = (dynamo.clone(), name.to_owned());
     let read = bridge.run(async move { manifest::of(&dynamo, &asked).await });
     let read = read.map_err(|error| no_bridge(name, &error))?;

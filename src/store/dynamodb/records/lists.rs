@@ -14,7 +14,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{row::Layout, write::Target};
+use super::{row::Layout, write::WriteTarget};
 use crate::{
     dataset::Definition,
     store::{
@@ -39,13 +39,13 @@ const PARTS_AT_A_TIME: i32 = 4;
 const PART_BYTES_MAX: usize = 16 << 20;
 
 /// The table, for whoever writes it.
-pub(super) fn target(dynamo: &Dynamo) -> Target {
-    Target { table: dynamo.table(schema::CHANGES), key: PARTITION.to_owned(), id: SORT.to_owned() }
+pub(super) fn target(dynamo: &Dynamo) -> WriteTarget {
+    WriteTarget { table: dynamo.table(schema::CHANGES), key: PARTITION.to_owned(), id: SORT.to_owned() }
 }
 
 /// What an import wrote of a record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Listed {
+pub(super) struct ListedChange {
     /// A letter of its kind.
     #[serde(rename = "c", with = "letter")]
     pub(super) kind: Kind,
@@ -88,7 +88,7 @@ fn list_partition(data_set: &str, epoch: u64) -> String {
 }
 
 /// The item of a part of a list.
-pub(super) fn part(data_set: &str, epoch: u64, number: u64, listed: &[Listed]) -> Result<Item, StoreError> {
+pub(super) fn part(data_set: &str, epoch: u64, number: u64, listed: &[ListedChange]) -> Result<Item, StoreError> {
     let unwritable = |error: &dyn std::fmt::Display| StoreError::Unavailable(format!("a list of changes: {error}"));
     let text_of = serde_json::to_vec(listed).map_err(|error| unwritable(&error))?;
     let packed = zstd::bulk::compress(&text_of, PACKING_LEVEL).map_err(|error| unwritable(&error))?;
@@ -100,36 +100,36 @@ pub(super) fn part(data_set: &str, epoch: u64, number: u64, listed: &[Listed]) -
 }
 
 /// The list of what the import of an epoch wrote, which is read some parts at a time.
-pub(super) struct List {
+pub(super) struct ChangeList {
     partition: String,
     /// After which item to go on; none at the end.
     next: Option<Option<Item>>,
 }
 
 /// Some parts of a list.
-pub(super) struct Parts {
-    pub(super) listed: Vec<Listed>,
+pub(super) struct ListParts {
+    pub(super) listed: Vec<ListedChange>,
     /// The keys of their items.
     pub(super) keys: Vec<(String, String)>,
 }
 
-impl List {
+impl ChangeList {
     pub(super) fn of(data_set: &str, epoch: u64) -> Self {
         Self { partition: list_partition(data_set, epoch), next: Some(None) }
     }
 
     /// The next parts; none after the last.
-    pub(super) async fn read(&mut self, dynamo: &Dynamo) -> Result<Option<Parts>, StoreError> {
+    pub(super) async fn read(&mut self, dynamo: &Dynamo) -> Result<Option<ListParts>, StoreError> {
         let Some(after) = self.next.take() else { return Ok(None) };
         let request = items_of(dynamo, self.partition.clone()).key_condition_expression("#k = :k");
         let sent = request.limit(PARTS_AT_A_TIME).set_exclusive_start_key(after).send().await;
         let page = sent.map_err(|error| unavailable(&dynamo.table(schema::CHANGES), &error))?;
         self.next = page.last_evaluated_key.filter(|key| !key.is_empty()).map(Some);
-        let mut parts = Parts { listed: Vec::new(), keys: Vec::new() };
+        let mut parts = ListParts { listed: Vec::new(), keys: Vec::new() };
         for item in page.items.unwrap_or_default() {
             let packed = get_binary(&item, "list")?;
             let text = zstd::bulk::decompress(packed, PART_BYTES_MAX).map_err(|error| damaged("list", error))?;
-            let listed: Vec<Listed> = serde_json::from_slice(&text).map_err(|error| damaged("list", error))?;
+            let listed: Vec<ListedChange> = serde_json::from_slice(&text).map_err(|error| damaged("list", error))?;
             parts.listed.extend(listed);
             parts.keys.push((get_text(&item, PARTITION)?.to_owned(), get_text(&item, SORT)?.to_owned()));
         }
@@ -157,7 +157,7 @@ pub(super) fn generation_key(data_set: &str, generation: u64) -> (String, String
 
 /// A version that came to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Version {
+pub(super) struct VersionItem {
     pub(super) epoch: u64,
     pub(super) at: Timestamp,
     /// How many changes of it are kept.
@@ -166,7 +166,7 @@ pub(super) struct Version {
     pub(super) state: DataSetState,
 }
 
-impl Version {
+impl VersionItem {
     pub(super) fn item(&self, data_set: &str) -> Result<Item, serde_json::Error> {
         Ok(item([
             (PARTITION, text(versions_partition(data_set))),
@@ -203,8 +203,8 @@ fn digits(number: u64) -> String {
 }
 
 /// All versions that are known, in order.
-pub(super) async fn versions(dynamo: &Dynamo, data_set: &str) -> Result<Vec<Version>, StoreError> {
-    all_items(dynamo, versions_partition(data_set)).await?.iter().map(Version::read).collect()
+pub(super) async fn versions(dynamo: &Dynamo, data_set: &str) -> Result<Vec<VersionItem>, StoreError> {
+    all_items(dynamo, versions_partition(data_set)).await?.iter().map(VersionItem::read).collect()
 }
 
 /// The versions from one on up to another, in order.
@@ -213,14 +213,14 @@ pub(super) async fn versions_between(
     data_set: &str,
     from: u64,
     to: u64,
-) -> Result<Vec<Version>, StoreError> {
+) -> Result<Vec<VersionItem>, StoreError> {
     let request = items_of(dynamo, versions_partition(data_set))
         .key_condition_expression("#k = :k AND #r BETWEEN :from AND :to")
         .expression_attribute_names("#r", SORT)
         .expression_attribute_values(":from", text(digits(from)))
         .expression_attribute_values(":to", text(digits(to)));
     let items = fetch::query(&dynamo.table(schema::CHANGES), request, usize::MAX).await?;
-    items.iter().map(Version::read).collect()
+    items.iter().map(VersionItem::read).collect()
 }
 
 /// The generations of columns that are known, in order.
@@ -251,11 +251,11 @@ mod tests {
     #[test]
     fn a_list_is_read_as_it_was_written() {
         let listed = [
-            Listed { kind: Kind::Inserted, key: "k#1".to_owned(), id: "2".to_owned(), was: None },
-            Listed { kind: Kind::Removed, key: "k".to_owned(), id: String::new(), was: Some(9) },
+            ListedChange { kind: Kind::Inserted, key: "k#1".to_owned(), id: "2".to_owned(), was: None },
+            ListedChange { kind: Kind::Removed, key: "k".to_owned(), id: String::new(), was: Some(9) },
         ];
         let item = part("things", 3, 0, &listed).unwrap();
         let text = zstd::bulk::decompress(get_binary(&item, "list").unwrap(), PART_BYTES_MAX).unwrap();
-        assert_eq!(serde_json::from_slice::<Vec<Listed>>(&text).unwrap(), listed);
+        assert_eq!(serde_json::from_slice::<Vec<ListedChange>>(&text).unwrap(), listed);
     }
 }

@@ -67,12 +67,12 @@ pub(super) struct Lock {
 }
 
 /// What is known when the lock is taken.
-struct Taken {
+struct TakenLock {
     epoch: u64,
     dead: Vec<u64>,
 }
 
-impl Taken {
+impl TakenLock {
     fn read(item: &Item) -> Result<Self, StoreError> {
         let wrote = item.get(WROTE).and_then(|epochs| epochs.as_ns().ok()).map_or(&[][..], Vec::as_slice);
         let dead = wrote.iter().map(|epoch| epoch.parse().map_err(|error| damaged(WROTE, error)));
@@ -116,7 +116,7 @@ impl Lock {
     }
 
     /// Takes it, with a new epoch; none if somebody else has it. Waits where it cannot be told at once whether who has it lives.
-    async fn take(&self, watch: &SilentLocks) -> Result<Option<Taken>, StoreError> {
+    async fn take(&self, watch: &SilentLocks) -> Result<Option<TakenLock>, StoreError> {
         // An earlier try of this one may have been answered too late.
         let free = self.taking("attribute_not_exists(#h) OR #h = :h", HashMap::new());
         let found = match self.taken(free).await? {
@@ -167,14 +167,14 @@ impl Lock {
     }
 
     /// The new epoch, or who has it.
-    async fn taken(&self, request: UpdateItemFluentBuilder) -> Result<Result<Taken, Mark>, StoreError> {
+    async fn taken(&self, request: UpdateItemFluentBuilder) -> Result<Result<TakenLock, LockMark>, StoreError> {
         let error = match request.send().await {
-            Ok(taken) => return Taken::read(taken.attributes().unwrap_or(&Item::new())).map(Ok),
+            Ok(taken) => return TakenLock::read(taken.attributes().unwrap_or(&Item::new())).map(Ok),
             Err(error) => error,
         };
         match error.as_service_error() {
             Some(UpdateItemError::ConditionalCheckFailedException(refused)) => {
-                Ok(Err(Mark::read(refused.item().unwrap_or(&Item::new()))?))
+                Ok(Err(LockMark::read(refused.item().unwrap_or(&Item::new()))?))
             }
             _ => Err(unavailable(&self.table(), &error)),
         }
@@ -252,7 +252,7 @@ pub(super) async fn is_held(
         .await
         .map_err(|error| unavailable(&table, &error))?;
     let Some(item) = read.item else { return Ok(false) };
-    let mark = Mark::read(&item)?;
+    let mark = LockMark::read(&item)?;
     Ok(match mark.judged(now.as_microsecond()) {
         LockState::Free => false,
         LockState::Held => true,
@@ -262,7 +262,7 @@ pub(super) async fn is_held(
 
 /// Who has a lock, and until when by the holder's clock. It changes with every renewal.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Mark {
+struct LockMark {
     holder: String,
     epoch: u64,
     until_us: i64,
@@ -279,7 +279,7 @@ enum LockState {
     Doubtful,
 }
 
-impl Mark {
+impl LockMark {
     fn read(item: &Item) -> Result<Self, StoreError> {
         let holder = find_text(item, HOLDER)?.unwrap_or_default().to_owned();
         let (epoch, until_us) = (find_number(item, EPOCH)?.unwrap_or(0), find_number(item, UNTIL)?.unwrap_or(ENDED));
@@ -301,7 +301,7 @@ impl Mark {
 pub(super) struct SilentLocks {
     clock: SharedClock,
     patience: Duration,
-    seen: Mutex<HashMap<String, (Mark, i64)>>,
+    seen: Mutex<HashMap<String, (LockMark, i64)>>,
 }
 
 impl SilentLocks {
@@ -315,7 +315,7 @@ impl SilentLocks {
     }
 
     /// Whether the lock has been seen unchanged for long enough. The first look begins the time.
-    fn is_silent(&self, name: &str, mark: &Mark) -> bool {
+    fn is_silent(&self, name: &str, mark: &LockMark) -> bool {
         let now_us = self.clock.monotonic_us();
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         match seen.get(name) {
@@ -336,7 +336,7 @@ impl Lease {
         let taking = lock.clone();
         let taken = bridge.run(async move { taking.take(&watch).await });
         let taken = taken.map_err(|error| StoreError::Unavailable(error.to_string()))??;
-        let Some(Taken { epoch, dead }) = taken else { return Ok(None) };
+        let Some(TakenLock { epoch, dead }) = taken else { return Ok(None) };
         let lost = Arc::new(AtomicBool::new(false));
         let renewing = bridge.spawn(renew(lock.clone(), epoch, Arc::clone(&lost)));
         Ok(Some(Self { lock, bridge, epoch, dead, lost, renewing, ended: false }))

@@ -37,7 +37,7 @@ const FORMAT: u32 = 3;
 
 /// A data set's state.
 #[derive(Debug, Clone)]
-pub(super) struct Manifest {
+pub(super) struct DataSetManifest {
     /// What is published of it.
     pub(super) data_set: Arc<DataSet>,
     /// Which rows are seen.
@@ -54,7 +54,7 @@ pub(super) struct Manifest {
     pub(super) layout: Arc<Layout>,
 }
 
-impl Manifest {
+impl DataSetManifest {
     /// The generation of the columns that an epoch wrote.
     pub(super) fn generation_at(&self, epoch: u64) -> u64 {
         let ended = self.generations.iter().find(|(_, until)| *until > epoch);
@@ -112,15 +112,15 @@ pub(super) fn key(name: &str) -> Item {
 }
 
 /// The state of a data set, if an import into it was ever committed.
-pub(super) async fn of(dynamo: &Dynamo, name: &str) -> Result<Option<Manifest>, StoreError> {
+pub(super) async fn of(dynamo: &Dynamo, name: &str) -> Result<Option<DataSetManifest>, StoreError> {
     let found = fetch::get(dynamo, &dynamo.table(schema::STATE), key(name)).await?;
-    found.map(|item| Manifest::read(&item)).transpose()
+    found.map(|item| DataSetManifest::read(&item)).transpose()
 }
 
 /// The states of all data sets by name; of each what is wrong with it, if anything is.
-pub(super) async fn all(dynamo: &Dynamo) -> Result<Vec<(String, Result<Manifest, StoreError>)>, StoreError> {
+pub(super) async fn all(dynamo: &Dynamo) -> Result<Vec<(String, Result<DataSetManifest, StoreError>)>, StoreError> {
     let items = fetch::of_kind(dynamo, KIND).await?;
-    items.iter().map(|item| Ok((get_text(item, "r")?.to_owned(), Manifest::read(item)))).collect()
+    items.iter().map(|item| Ok((get_text(item, "r")?.to_owned(), DataSetManifest::read(item)))).collect()
 }
 
 /// Adds the figures of the columns, packed: the state is read again and again. Where they do not fit in beside a long definition it
@@ -170,7 +170,7 @@ mod tests {
         store::records::{DataSetStanding, ImportResult, LastImport, samples::definition},
     };
 
-    fn manifest() -> Manifest {
+    fn manifest() -> DataSetManifest {
         let result =
             ImportResult { version: 3, changed: true, inserted: 1, updated: 2, unchanged: 3, removed: 4, rejected: 5 };
         let last_import = LastImport { id: Uuid::from_u128(7), day: date(2026, 3, 1), result };
@@ -187,7 +187,7 @@ mod tests {
             standing: DataSetStanding { withdrawn: true, former_names: Vec::new() },
             figures: Some(Arc::new(TableTally::new(&definition).finish(3, jiff::Timestamp::UNIX_EPOCH))),
         };
-        Manifest {
+        DataSetManifest {
             data_set: Arc::new(data_set),
             epochs: Epochs::default().committed(7, 2, 5),
             born: 2,
@@ -202,7 +202,7 @@ mod tests {
     fn it_is_read_as_it_was_written() {
         let manifest = manifest();
         let item = manifest.item().unwrap();
-        let read = Manifest::read(&item).unwrap();
+        let read = DataSetManifest::read(&item).unwrap();
         assert_eq!(read.item().unwrap(), item);
         assert_eq!(read.data_set.figures, manifest.data_set.figures);
         assert_eq!((read.data_set.standing.withdrawn, read.owed, read.born), (true, Some(7), 2));
@@ -214,7 +214,7 @@ mod tests {
         for (format, advice) in [(2, "permitd aws setup"), (4, "newer permitd")] {
             let mut item = manifest().item().unwrap();
             item.insert("format".to_owned(), number(format));
-            let refused = Manifest::read(&item).unwrap_err().to_string();
+            let refused = DataSetManifest::read(&item).unwrap_err().to_string();
             assert!(refused.contains(advice), "{refused}");
         }
     }

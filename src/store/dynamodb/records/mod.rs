@@ -17,9 +17,9 @@ mod lists;
 mod lock;
 mod manifest;
 mod naming;
-mod nodes;
 mod read;
 mod row;
+mod standings;
 mod sweep;
 mod write;
 
@@ -31,7 +31,7 @@ use uuid::Uuid;
 
 use self::{
     lock::SilentLocks,
-    nodes::{Nodes, View},
+    standings::{NodeStandings, RecordView},
 };
 use super::{
     Dynamo,
@@ -74,24 +74,24 @@ pub struct RecordSettings {
 
 /// The record store that any number of servers share.
 pub struct DynamoRecordStore {
-    node: Arc<Node>,
+    node: Arc<RecordsNode>,
 }
 
 /// A node's view of the records, and the thread that keeps it up to date.
-struct Node {
-    shared: Arc<Shared>,
+struct RecordsNode {
+    shared: Arc<RecordsShared>,
     /// Ends before anything else of it.
     follower: Bridge,
 }
 
 /// What the store, its readers and its imports have in common.
-struct Shared {
+struct RecordsShared {
     dynamo: Dynamo,
     settings: RecordSettings,
     clock: SharedClock,
     /// What is known of the locks of imports that may have died.
     watch: Arc<SilentLocks>,
-    nodes: Nodes,
+    nodes: NodeStandings,
     engine: SqliteRecordStore,
     cache: cache::Answers,
 }
@@ -134,10 +134,10 @@ impl DynamoRecordStore {
         if settings.is_server {
             engine.remove_unfinished_copies()?;
         }
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(RecordsShared {
             watch: Arc::new(watch),
             cache: cache::Answers::new(settings.replica.cache_bytes),
-            nodes: Nodes::default(),
+            nodes: NodeStandings::default(),
             dynamo: dynamo.with_own_connections(),
             engine,
             settings,
@@ -147,13 +147,13 @@ impl DynamoRecordStore {
             doing: "start its thread".to_owned(),
             reason: error.to_string(),
         })?;
-        let node = Arc::new(Node { shared, follower });
+        let node = Arc::new(RecordsNode { shared, follower });
         node.refresh().await?;
         Ok(Self { node })
     }
 }
 
-impl Node {
+impl RecordsNode {
     /// Does something on the thread that follows, whose connections are that thread's.
     async fn follow_with<T: Send + 'static>(
         &self,
@@ -186,9 +186,9 @@ impl Node {
     }
 }
 
-impl Shared {
+impl RecordsShared {
     /// What reads by key see of a data set.
-    fn view(&self, name: &str) -> Result<Arc<View>, RecordStoreError> {
+    fn view(&self, name: &str) -> Result<Arc<RecordView>, RecordStoreError> {
         self.nodes.view(name).ok_or_else(|| RecordStoreError::UnknownDataSet { name: name.to_owned() })
     }
 
@@ -253,7 +253,7 @@ impl RecordCatalog for DynamoRecordStore {
     }
 
     fn reader(&self) -> Box<dyn RecordReader> {
-        Box::new(read::Reader::new(Arc::clone(&self.node)))
+        Box::new(read::DynamoReader::new(Arc::clone(&self.node)))
     }
 }
 
@@ -300,7 +300,7 @@ impl RecordQuestions for DynamoRecordStore {
 
 impl RecordImports for DynamoRecordStore {
     fn begin_import(&self, order: ImportOrder) -> Result<Box<dyn ImportSession>, RecordStoreError> {
-        Ok(Box::new(import::OpenImport::begin(Arc::clone(&self.node), order)?))
+        Ok(Box::new(import::DynamoImport::begin(Arc::clone(&self.node), order)?))
     }
 
     fn is_importing(&self, name: &str) -> Result<bool, RecordStoreError> {

@@ -6,13 +6,13 @@ use std::{sync::Arc, time::Duration};
 use uuid::Uuid;
 
 use super::{
-    Node, failed,
+    RecordsNode, failed,
     follow::{self, table},
     import::{no_bridge, read_manifest},
-    lists::{self, List},
+    lists::{self, ChangeList},
     lock::{Lease, Lock},
-    manifest::{self, Manifest},
-    write::{Target, Writer},
+    manifest::{self, DataSetManifest},
+    write::{BatchWriter, WriteTarget},
 };
 use crate::{
     aws::Bridge,
@@ -29,16 +29,16 @@ use crate::{
 
 /// A data set whose lock is held, as an import holds it.
 pub(super) struct HeldDataSet {
-    node: Arc<Node>,
+    node: Arc<RecordsNode>,
     name: String,
     dynamo: Dynamo,
-    stored: Option<Manifest>,
+    stored: Option<DataSetManifest>,
     lease: Lease,
     bridge: Arc<Bridge>,
 }
 
 impl HeldDataSet {
-    pub(super) fn take(node: Arc<Node>, name: &str, who: Uuid) -> Result<Self, RecordStoreError> {
+    pub(super) fn take(node: Arc<RecordsNode>, name: &str, who: Uuid) -> Result<Self, RecordStoreError> {
         rules::check_name(name)?;
         let bridge = Arc::new(Bridge::start("records-removal").map_err(|error| no_bridge(name, &error))?);
         let dynamo = node.shared.dynamo.with_own_connections();
@@ -59,7 +59,7 @@ impl HeldDataSet {
     }
 
     /// Takes away what says that the data set is there, as it was seen.
-    fn remove_state(&self, stored: &Manifest) -> Result<(), RecordStoreError> {
+    fn remove_state(&self, stored: &DataSetManifest) -> Result<(), RecordStoreError> {
         let (dynamo, name, epoch) = (self.dynamo.clone(), self.name.clone(), stored.epochs.visible());
         self.run(async move {
             let table = dynamo.table(schema::STATE);
@@ -80,17 +80,17 @@ impl HeldDataSet {
         }
     }
 
-    fn writer(&self, target: Target) -> Writer {
+    fn writer(&self, target: WriteTarget) -> BatchWriter {
         let parallel_requests = self.node.shared.settings.parallel_requests;
-        Writer::new(Arc::clone(&self.bridge), self.dynamo.clone(), target, parallel_requests)
+        BatchWriter::new(Arc::clone(&self.bridge), self.dynamo.clone(), target, parallel_requests)
     }
 
     fn failed(&self, error: StoreError) -> RecordStoreError {
         failed("remove", &self.name, error)
     }
 
-    fn remove_rows(&self, stored: &Manifest) -> Result<(), RecordStoreError> {
-        let mut writer = self.writer(Target::new(table(&self.node.shared, &self.name), &stored.layout));
+    fn remove_rows(&self, stored: &DataSetManifest) -> Result<(), RecordStoreError> {
+        let mut writer = self.writer(WriteTarget::new(table(&self.node.shared, &self.name), &stored.layout));
         let mut start: Option<Item> = None;
         loop {
             self.still_held()?;
@@ -113,11 +113,11 @@ impl HeldDataSet {
         }
     }
 
-    fn remove_past(&self, stored: &Manifest) -> Result<(), RecordStoreError> {
+    fn remove_past(&self, stored: &DataSetManifest) -> Result<(), RecordStoreError> {
         let mut writer = self.writer(lists::target(&self.dynamo));
         for epoch in stored.cleared + 1..=stored.epochs.visible() {
             self.still_held()?;
-            let mut list = List::of(&self.name, epoch);
+            let mut list = ChangeList::of(&self.name, epoch);
             loop {
                 let dynamo = self.dynamo.clone();
                 let (parts, rest) = self.run(async move { Ok((list.read(&dynamo).await?, list)) })?;
@@ -136,7 +136,7 @@ impl HeldDataSet {
         writer.finish().map_err(|error| self.failed(error))
     }
 
-    fn delete(&self, writer: &mut Writer, keys: Vec<(String, String)>) -> Result<(), RecordStoreError> {
+    fn delete(&self, writer: &mut BatchWriter, keys: Vec<(String, String)>) -> Result<(), RecordStoreError> {
         for (partition, sort) in keys {
             let key = writer.target().key_of(&partition, &sort);
             writer.delete(key).map_err(|error| self.failed(error))?;

@@ -5,7 +5,7 @@ use std::{cell::OnceCell, collections::HashMap, sync::Arc};
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::{Node, View, failed, row, unavailable};
+use super::{RecordView, RecordsNode, failed, row, unavailable};
 use crate::{
     dataset::{
         Document, Value, json,
@@ -25,41 +25,41 @@ use crate::{
 const FIRST_EPOCH: u64 = 0;
 const LAST_EPOCH: u64 = 9_999_999_999;
 
-pub(super) struct Reader {
-    node: Arc<Node>,
+pub(super) struct DynamoReader {
+    node: Arc<RecordsNode>,
     /// Made where it is used: a connection is driven by the runtime that made it.
     dynamo: OnceCell<Dynamo>,
     engine: Box<dyn RecordReader>,
 }
 
 /// What is asked for, as far as it can be known without a request.
-enum Known {
+enum KnownAnswer {
     /// It is in the cache, or cannot be there.
     Answer(Option<Found>),
     /// It has to be looked up; with this id only, if there is one.
-    Asked(Arc<View>, Option<Value>),
+    Asked(Arc<RecordView>, Option<Value>),
 }
 
-impl Reader {
-    pub(super) fn new(node: Arc<Node>) -> Self {
+impl DynamoReader {
+    pub(super) fn new(node: Arc<RecordsNode>) -> Self {
         let engine = node.shared.engine.reader();
         Self { node, dynamo: OnceCell::new(), engine }
     }
 
-    fn known(&self, data_set: &str, key: &str, record_id: Option<&str>) -> Result<Known, RecordStoreError> {
+    fn known(&self, data_set: &str, key: &str, record_id: Option<&str>) -> Result<KnownAnswer, RecordStoreError> {
         let shared = &self.node.shared;
         let view = shared.view(data_set)?;
         if let Some(found) = shared.cache.get(&question(&view, key, record_id)) {
-            return Ok(Known::Answer(Some(found)));
+            return Ok(KnownAnswer::Answer(Some(found)));
         }
         if key.is_empty() || key.len() > PARTITION_KEY_BYTES_MAX {
-            return Ok(Known::Answer(None));
+            return Ok(KnownAnswer::Answer(None));
         }
-        let Some(written) = record_id else { return Ok(Known::Asked(view, None)) };
+        let Some(written) = record_id else { return Ok(KnownAnswer::Asked(view, None)) };
         let is_kept = row::sort_key(written, LAST_EPOCH).len() <= SORT_KEY_BYTES_MAX;
         match rules::written_id(view.layout.definition(), written).filter(|_| is_kept) {
-            Some(id) => Ok(Known::Asked(view, Some(id))),
-            None => Ok(Known::Answer(None)),
+            Some(id) => Ok(KnownAnswer::Asked(view, Some(id))),
+            None => Ok(KnownAnswer::Answer(None)),
         }
     }
 
@@ -78,7 +78,12 @@ impl Reader {
         }
     }
 
-    async fn look_up(&self, view: &View, key: &str, id: Option<&Value>) -> Result<Option<Found>, RecordStoreError> {
+    async fn look_up(
+        &self,
+        view: &RecordView,
+        key: &str,
+        id: Option<&Value>,
+    ) -> Result<Option<Found>, RecordStoreError> {
         let name = &view.data_set.definition.name;
         let failed = |error: StoreError| failed("read", name, error);
         let mut latest: HashMap<String, (u64, Item)> = HashMap::new();
@@ -110,7 +115,7 @@ impl Reader {
     }
 
     /// The rows of a key, or of one record id of it and, perhaps, others that begin like it.
-    async fn rows(&self, view: &View, key: &str, id: Option<&Value>) -> Result<Vec<Item>, StoreError> {
+    async fn rows(&self, view: &RecordView, key: &str, id: Option<&Value>) -> Result<Vec<Item>, StoreError> {
         let dynamo = self.dynamo.get_or_init(|| self.node.shared.dynamo.with_own_connections());
         let request = dynamo.client().query().table_name(&view.table).consistent_read(true);
         let request = request
@@ -153,18 +158,18 @@ fn answer(
     Ok(Some(Found { version: data_set.version, document: Bytes::from(document.into_boxed_slice()), count }))
 }
 
-fn question<'a>(view: &View, key: &'a str, record_id: Option<&'a str>) -> Question<'a> {
+fn question<'a>(view: &RecordView, key: &'a str, record_id: Option<&'a str>) -> Question<'a> {
     Question { data_set: view.id, version: view.data_set.version, key, record_id }
 }
 
 #[async_trait(?Send)]
-impl RecordReader for Reader {
+impl RecordReader for DynamoReader {
     async fn get(&self, data_set: &str, key: &str, record_id: Option<&str>) -> Result<Option<Found>, RecordStoreError> {
         let mut has_heard = self.hear().await?;
         loop {
             let (view, id) = match self.known(data_set, key, record_id)? {
-                Known::Answer(found) => return Ok(found),
-                Known::Asked(view, id) => (view, id),
+                KnownAnswer::Answer(found) => return Ok(found),
+                KnownAnswer::Asked(view, id) => (view, id),
             };
             match self.look_up(&view, key, id.as_ref()).await {
                 // Something was taken from it by an import that is not shown here yet.
@@ -188,8 +193,8 @@ impl RecordReader for Reader {
         record_id: Option<&str>,
     ) -> Option<Result<Option<Found>, RecordStoreError>> {
         match self.known(data_set, key, record_id) {
-            Ok(Known::Answer(found)) => Some(Ok(found)),
-            Ok(Known::Asked(..)) => None,
+            Ok(KnownAnswer::Answer(found)) => Some(Ok(found)),
+            Ok(KnownAnswer::Asked(..)) => None,
             Err(error) => Some(Err(error)),
         }
     }

@@ -53,7 +53,7 @@ pub(super) struct Layout {
 
 /// What a row says.
 #[derive(Debug, PartialEq)]
-pub(super) struct Row {
+pub(super) struct RowHeader {
     /// The epoch that it was written in.
     pub(super) epoch: u64,
     /// The version that the record has been like this since.
@@ -221,8 +221,8 @@ impl Layout {
 }
 
 /// What a row says, whatever its columns.
-pub(super) fn row(item: &Item, epoch: u64) -> Result<Row, StoreError> {
-    Ok(Row { epoch, version: get_number(item, VERSION)?, is_gone: item.contains_key(GONE) })
+pub(super) fn row(item: &Item, epoch: u64) -> Result<RowHeader, StoreError> {
+    Ok(RowHeader { epoch, version: get_number(item, VERSION)?, is_gone: item.contains_key(GONE) })
 }
 
 /// Whether something was taken from a row by an import that is not visible here yet.
@@ -336,7 +336,7 @@ mod tests {
             let item = layout().item(&record, epoch, 7);
             let (written, found) = layout().place(&item).unwrap();
             prop_assert_eq!((written.to_owned(), found), (id.to_string(), epoch));
-            prop_assert_eq!(row(&item, epoch).unwrap(), Row { epoch, version: 7, is_gone: false });
+            prop_assert_eq!(row(&item, epoch).unwrap(), RowHeader { epoch, version: 7, is_gone: false });
             prop_assert_eq!(layout().record(&item).unwrap(), record);
         }
 
@@ -455,7 +455,7 @@ mod tests {
     #[test]
     fn a_removed_record_says_so() {
         let tombstone = layout().tombstone("k", &Value::Integer(1), 4, 3);
-        assert_eq!(row(&tombstone, 4).unwrap(), Row { epoch: 4, version: 3, is_gone: true });
+        assert_eq!(row(&tombstone, 4).unwrap(), RowHeader { epoch: 4, version: 3, is_gone: true });
         assert_eq!(layout().place(&tombstone).unwrap(), ("1", 4));
     }
 }

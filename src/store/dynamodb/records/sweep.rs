@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::{follow::table, import::OpenImport, manifest};
+use super::{follow::table, import::DynamoImport, manifest};
 use crate::store::{
     StoreError,
     dynamodb::{
@@ -16,7 +16,7 @@ use crate::store::{
     records::RecordStoreError,
 };
 
-impl OpenImport {
+impl DynamoImport {
     /// Waits until other nodes have heard of what is visible: they read what is to be taken away until then.
     fn let_others_hear(&self) -> Result<(), RecordStoreError> {
         // Who reads by what it heard longer ago looks again first.

@@ -36,7 +36,7 @@ const REMOVED_AT_A_TIME: usize = 100;
 
 /// The names of the table that is written to.
 #[derive(Debug, Clone)]
-pub(super) struct Target {
+pub(super) struct WriteTarget {
     /// Its whole name.
     pub(super) table: String,
     /// The name of its partition key.
@@ -45,7 +45,7 @@ pub(super) struct Target {
     pub(super) id: String,
 }
 
-impl Target {
+impl WriteTarget {
     /// A table of records.
     pub(super) fn new(table: String, layout: &Layout) -> Self {
         Self { table, key: layout.key_attribute().to_owned(), id: layout.id_attribute().to_owned() }
@@ -59,10 +59,10 @@ impl Target {
 }
 
 /// Takes what is to be written from a thread that blocks, and writes it on a bridge.
-pub(super) struct Writer {
+pub(super) struct BatchWriter {
     bridge: Arc<Bridge>,
     dynamo: Dynamo,
-    target: Arc<Target>,
+    target: Arc<WriteTarget>,
     parallel: u32,
     permits: Arc<Semaphore>,
     failure: Arc<Mutex<Option<StoreError>>>,
@@ -70,8 +70,8 @@ pub(super) struct Writer {
     batch_bytes: usize,
 }
 
-impl Writer {
-    pub(super) fn new(bridge: Arc<Bridge>, dynamo: Dynamo, target: Target, parallel_requests: usize) -> Self {
+impl BatchWriter {
+    pub(super) fn new(bridge: Arc<Bridge>, dynamo: Dynamo, target: WriteTarget, parallel_requests: usize) -> Self {
         let parallel = u32::try_from(parallel_requests.clamp(1, 1024)).unwrap_or(1);
         Self {
             bridge,
@@ -85,7 +85,7 @@ impl Writer {
         }
     }
 
-    pub(super) fn target(&self) -> &Target {
+    pub(super) fn target(&self) -> &WriteTarget {
         &self.target
     }
 
@@ -335,8 +335,8 @@ mod tests {
         let bridge = Arc::new(Bridge::start("test").unwrap());
         let making = scripted.clone();
         let dynamo = bridge.run(async move { making.dynamo().await }).unwrap();
-        let target = Target { table: "things".to_owned(), key: "k".to_owned(), id: "r".to_owned() };
-        let mut writer = Writer::new(bridge, dynamo, target, 2);
+        let target = WriteTarget { table: "things".to_owned(), key: "k".to_owned(), id: "r".to_owned() };
+        let mut writer = BatchWriter::new(bridge, dynamo, target, 2);
         writer.put([("k".to_owned(), text("key"))].into()).unwrap();
         assert!(writer.finish().unwrap_err().to_string().contains("no such thing"));
         let key = writer.target().key_of("k", "r");
@@ -351,8 +351,8 @@ mod tests {
         let bridge = Arc::new(Bridge::start("test").unwrap());
         let making = scripted.clone();
         let dynamo = bridge.run(async move { making.dynamo().await }).unwrap();
-        let target = Target { table: "things".to_owned(), key: "k".to_owned(), id: "r".to_owned() };
-        let mut writer = Writer::new(bridge, dynamo, target, 2);
+        let target = WriteTarget { table: "things".to_owned(), key: "k".to_owned(), id: "r".to_owned() };
+        let mut writer = BatchWriter::new(bridge, dynamo, target, 2);
         writer.erase(writer.target().key_of("k", "r"), &["a".to_owned()], 1).unwrap();
         writer.finish().unwrap();
         assert_eq!(scripted.sent().len(), 1);

@@ -10,12 +10,12 @@ use std::{
 
 use tokio::sync::Notify;
 
-use super::{epochs::Epochs, manifest::Manifest, row::Layout};
+use super::{epochs::Epochs, manifest::DataSetManifest, row::Layout};
 use crate::store::records::{CopyProgress, DataSet, RecordStoreError};
 
 /// What reads by key see of a data set: one version.
 #[derive(Debug)]
-pub(super) struct View {
+pub(super) struct RecordView {
     /// Unlike the name, never used again for another data set.
     pub(super) id: u64,
     /// The table's whole name.
@@ -44,9 +44,9 @@ impl Copied {
 
 /// How a node stands to a data set.
 #[derive(Debug)]
-struct Standing {
-    head: Manifest,
-    view: Arc<View>,
+struct NodeStanding {
+    head: DataSetManifest,
+    view: Arc<RecordView>,
     /// Whether the replica answers questions.
     is_ready: bool,
     copied: Arc<Copied>,
@@ -62,8 +62,8 @@ struct Standing {
 
 /// All data sets of a node.
 #[derive(Debug, Default)]
-pub(super) struct Nodes {
-    standings: RwLock<BTreeMap<String, Standing>>,
+pub(super) struct NodeStandings {
+    standings: RwLock<BTreeMap<String, NodeStanding>>,
     next_id: AtomicU64,
     /// When all data sets were last heard of, microseconds of the clock that is never set.
     heard_us: AtomicI64,
@@ -77,12 +77,12 @@ pub(super) struct Nodes {
 const RETRY_US: i64 = 1_000_000;
 const RETRIES_MAX: u32 = 6;
 
-impl Nodes {
-    fn read<T>(&self, name: &str, read: impl FnOnce(&Standing) -> T) -> Option<T> {
+impl NodeStandings {
+    fn read<T>(&self, name: &str, read: impl FnOnce(&NodeStanding) -> T) -> Option<T> {
         self.standings.read().unwrap_or_else(PoisonError::into_inner).get(name).map(read)
     }
 
-    fn change<T>(&self, name: &str, change: impl FnOnce(&mut Standing) -> T) -> Option<T> {
+    fn change<T>(&self, name: &str, change: impl FnOnce(&mut NodeStanding) -> T) -> Option<T> {
         let mut standings = self.standings.write().unwrap_or_else(PoisonError::into_inner);
         let changed = standings.get_mut(name).map(change);
         drop(standings);
@@ -90,7 +90,7 @@ impl Nodes {
         changed
     }
 
-    fn all<T>(&self, read: impl Fn(&Standing) -> T) -> Vec<T> {
+    fn all<T>(&self, read: impl Fn(&NodeStanding) -> T) -> Vec<T> {
         self.standings.read().unwrap_or_else(PoisonError::into_inner).values().map(read).collect()
     }
 
@@ -102,15 +102,15 @@ impl Nodes {
         self.all(|standing| Arc::clone(&standing.view.data_set))
     }
 
-    pub(super) fn views(&self) -> Vec<Arc<View>> {
+    pub(super) fn views(&self) -> Vec<Arc<RecordView>> {
         self.all(|standing| Arc::clone(&standing.view))
     }
 
-    pub(super) fn view(&self, name: &str) -> Option<Arc<View>> {
+    pub(super) fn view(&self, name: &str) -> Option<Arc<RecordView>> {
         self.read(name, |standing| Arc::clone(&standing.view))
     }
 
-    pub(super) fn head(&self, name: &str) -> Option<Manifest> {
+    pub(super) fn head(&self, name: &str) -> Option<DataSetManifest> {
         self.read(name, |standing| standing.head.clone())
     }
 
@@ -131,7 +131,7 @@ impl Nodes {
     }
 
     /// Takes in what was heard of a data set. What is older than what is known already changes nothing.
-    pub(super) fn hear(&self, table: String, head: Manifest, now_us: i64) {
+    pub(super) fn hear(&self, table: String, head: DataSetManifest, now_us: i64) {
         let name = head.data_set.definition.name.clone();
         let mut standings = self.standings.write().unwrap_or_else(PoisonError::into_inner);
         match standings.get_mut(&name) {
@@ -144,13 +144,13 @@ impl Nodes {
                 }
                 known.head = head;
                 if !known.is_ready {
-                    known.view = Arc::new(View::of_head(known.view.id, table, &known.head));
+                    known.view = Arc::new(RecordView::of_head(known.view.id, table, &known.head));
                 }
             }
             _ => {
                 let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-                let view = Arc::new(View::of_head(id, table, &head));
-                let standing = Standing {
+                let view = Arc::new(RecordView::of_head(id, table, &head));
+                let standing = NodeStanding {
                     head,
                     view,
                     is_ready: false,
@@ -190,13 +190,13 @@ impl Nodes {
             if !standing.is_ready && data_set.version < standing.view.data_set.version {
                 return;
             }
-            let View { id, table, .. } = &*standing.view;
+            let RecordView { id, table, .. } = &*standing.view;
             let (id, table, data_set) = (*id, table.clone(), Arc::clone(data_set));
             if data_set.version >= standing.head.data_set.version {
                 standing.behind_since_us = None;
             }
             let born = standing.head.born;
-            standing.view = Arc::new(View { id, table, data_set, epochs, born, layout });
+            standing.view = Arc::new(RecordView { id, table, data_set, epochs, born, layout });
             (standing.is_ready, standing.is_copying, standing.trouble) = (true, false, None);
             standing.retry = (i64::MIN, 0);
         });
@@ -277,17 +277,17 @@ impl Nodes {
     }
 }
 
-impl Standing {
+impl NodeStanding {
     /// Goes on with reads by key alone, of the latest version.
     fn fall_back(&mut self) {
         self.is_ready = false;
-        let View { id, table, .. } = &*self.view;
-        self.view = Arc::new(View::of_head(*id, table.clone(), &self.head));
+        let RecordView { id, table, .. } = &*self.view;
+        self.view = Arc::new(RecordView::of_head(*id, table.clone(), &self.head));
     }
 }
 
-impl View {
-    fn of_head(id: u64, table: String, head: &Manifest) -> Self {
+impl RecordView {
+    fn of_head(id: u64, table: String, head: &DataSetManifest) -> Self {
         Self {
             id,
             table,
