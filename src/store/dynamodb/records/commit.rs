@@ -16,6 +16,7 @@ use super::{
     lists::{self, ListedChange, VersionItem},
     lock,
     manifest::{self, DataSetManifest},
+    shared::table,
 };
 use crate::{
     failpoint::crash_point,
@@ -231,7 +232,7 @@ impl DynamoImport {
     fn show(&self, next: DataSetManifest) -> Result<(), RecordStoreError> {
         let (shared, name) = (Arc::clone(&self.node.shared), self.name().to_owned());
         let shown = self.node.follower.run(async move {
-            shared.nodes.hear(follow::table(&shared, &name), next, shared.clock.monotonic_us());
+            shared.nodes.hear(table(&shared, &name), next, shared.clock.monotonic_us());
             follow::follow(&shared, &name).await
         });
         match shown {

@@ -14,10 +14,10 @@ use aws_sdk_dynamodb::operation::scan::builders::ScanFluentBuilder;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 
 use super::{
-    RecordsShared, failed, follow,
     lists::{self, VersionItem},
     manifest::{self, DataSetManifest},
     row::{self, Layout, RowHeader},
+    shared::{RecordsShared, blocking, failed, table},
     standings::Copied,
 };
 use crate::{
@@ -38,35 +38,12 @@ const WAITING_MAX: usize = 4;
 /// How often a copy is begun again under which the table was changed.
 const TRIES_MAX: u32 = 5;
 
-/// Begins to make a replica, unless that is under way.
-pub(super) fn begin(shared: &Arc<RecordsShared>, name: &str) {
-    let Some(copied) = shared.nodes.begin_copy(name, shared.clock.monotonic_us()) else { return };
-    let (shared, name) = (Arc::clone(shared), name.to_owned());
-    tokio::spawn(async move {
-        tracing::info!(data_set = name, "the records are copied to this node");
-        let outcome = make(&shared, &name, &copied).await;
-        let trouble = match outcome {
-            Ok(()) => None,
-            Err(error) => {
-                let reason = error.to_string();
-                tracing::error!(
-                    data_set = name,
-                    reason,
-                    "the records could not be copied to this node: it is tried again"
-                );
-                Some(reason)
-            }
-        };
-        let is_made = trouble.is_none();
-        shared.nodes.end_copy(&name, trouble, shared.clock.monotonic_us());
-        if is_made && let Err(error) = follow::follow(&shared, &name).await {
-            tracing::warn!(data_set = name, %error, "the copy of the records cannot follow yet");
-            shared.nodes.note_trouble(&name, Some(error.to_string()));
-        }
-    });
-}
-
-async fn make(shared: &Arc<RecordsShared>, name: &str, copied: &Arc<Copied>) -> Result<(), RecordStoreError> {
+/// Makes a replica. Counts on `copied`.
+pub(super) async fn make(
+    shared: &Arc<RecordsShared>,
+    name: &str,
+    copied: &Arc<Copied>,
+) -> Result<(), RecordStoreError> {
     let mut tries = 0;
     loop {
         tries += 1;
@@ -84,7 +61,7 @@ async fn make_once(shared: &Arc<RecordsShared>, name: &str, copied: &Arc<Copied>
     let head = manifest::of(&shared.dynamo, name).await.map_err(doing)?;
     // It was removed meanwhile.
     let Some(head) = head else { return Ok(()) };
-    shared.nodes.hear(follow::table(shared, name), head.clone(), shared.clock.monotonic_us());
+    shared.nodes.hear(table(shared, name), head.clone(), shared.clock.monotonic_us());
     copied.records.store(0, Ordering::Relaxed);
     copied.wanted.store(head.data_set.records, Ordering::Relaxed);
     let versions = lists::versions(&shared.dynamo, name).await.map_err(doing)?;
@@ -92,7 +69,7 @@ async fn make_once(shared: &Arc<RecordsShared>, name: &str, copied: &Arc<Copied>
     let plan = Arc::new(CopyPlan::new(head, generations.into_iter().collect()));
     let (rows, received) = mpsc::channel(WAITING_MAX);
     let (engine, own, copied) = (Arc::clone(shared), Arc::clone(&plan), Arc::clone(copied));
-    let writing = follow::blocking(move || write(&engine, &own, &versions, received, &copied));
+    let writing = blocking(move || write(&engine, &own, &versions, received, &copied));
     let (written, scanned) = tokio::join!(writing, scan(shared, name, &plan, rows));
     scanned.map_err(doing)?;
     written
@@ -166,7 +143,7 @@ async fn scan(
     plan: &CopyPlan,
     told: Sender<Vec<Unfolded>>,
 ) -> Result<(), StoreError> {
-    let table = follow::table(shared, name);
+    let table = table(shared, name);
     let request = shared.dynamo.client().scan().table_name(&table).consistent_read(true);
     let segments = shared.settings.parallel_requests.clamp(1, SEGMENTS_MAX);
     let total = i32::try_from(segments).unwrap_or(1);

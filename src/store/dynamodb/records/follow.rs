@@ -3,17 +3,18 @@
 use std::{collections::HashMap, sync::Arc};
 
 use super::{
-    RecordsShared, copy, failed,
+    copy,
     lists::{self, ChangeList, ListedChange, VersionItem},
     manifest::{self, DataSetManifest},
     row::Layout,
+    shared::{RecordsShared, blocking, failed, table},
 };
 use crate::{
     dataset::Record,
     failpoint::crash_point,
     store::{
         StoreError,
-        dynamodb::{BATCH_READS_MAX, fetch, schema},
+        dynamodb::{BATCH_READS_MAX, fetch},
         records::{RecordStoreError, past::Kind},
         sqlite::records::replica::{Follow, Next, Position},
     },
@@ -60,24 +61,11 @@ pub(super) async fn refresh(shared: &Arc<RecordsShared>) -> Result<(), RecordSto
     troubles.into_iter().next().map_or(Ok(()), Err)
 }
 
-pub(super) fn table(shared: &RecordsShared, name: &str) -> String {
-    shared.dynamo.table(&schema::records_table(name))
-}
-
 /// Forgets a data set that is there no more, and takes its replica away.
 pub(super) async fn forget(shared: &Arc<RecordsShared>, name: &str) -> Result<(), RecordStoreError> {
     shared.nodes.forget(name);
     let (shared, name) = (Arc::clone(shared), name.to_owned());
     blocking(move || shared.engine.drop_replica(&name)).await
-}
-
-/// Does what blocks beside the thread that follows.
-pub(super) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, RecordStoreError> + Send + 'static,
-) -> Result<T, RecordStoreError> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
-        Err(RecordStoreError::Unavailable { doing: "follow the records".to_owned(), reason: error.to_string() })
-    })
 }
 
 /// Brings a replica to what was heard of its data set, or begins to make it.
@@ -108,7 +96,7 @@ pub(super) async fn follow(shared: &Arc<RecordsShared>, name: &str) -> Result<()
     }
     loop {
         let Some(found) = position.filter(|found| goes_on(found, &head) && !shared.nodes.is_distrusted(name)) else {
-            copy::begin(shared, name);
+            begin_copy(shared, name);
             return Ok(());
         };
         if is_at(&found, &head) {
@@ -125,6 +113,34 @@ pub(super) async fn follow(shared: &Arc<RecordsShared>, name: &str) -> Result<()
             Err(error) => return Err(error),
         };
     }
+}
+
+/// Begins to make a replica, unless that is under way.
+fn begin_copy(shared: &Arc<RecordsShared>, name: &str) {
+    let Some(copied) = shared.nodes.begin_copy(name, shared.clock.monotonic_us()) else { return };
+    let (shared, name) = (Arc::clone(shared), name.to_owned());
+    tokio::spawn(async move {
+        tracing::info!(data_set = name, "the records are copied to this node");
+        let outcome = copy::make(&shared, &name, &copied).await;
+        let trouble = match outcome {
+            Ok(()) => None,
+            Err(error) => {
+                let reason = error.to_string();
+                tracing::error!(
+                    data_set = name,
+                    reason,
+                    "the records could not be copied to this node: it is tried again"
+                );
+                Some(reason)
+            }
+        };
+        let is_made = trouble.is_none();
+        shared.nodes.end_copy(&name, trouble, shared.clock.monotonic_us());
+        if is_made && let Err(error) = Box::pin(follow(&shared, &name)).await {
+            tracing::warn!(data_set = name, %error, "the copy of the records cannot follow yet");
+            shared.nodes.note_trouble(&name, Some(error.to_string()));
+        }
+    });
 }
 
 async fn position(shared: &Arc<RecordsShared>, name: &str) -> Result<Option<Position>, RecordStoreError> {

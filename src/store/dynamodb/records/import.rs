@@ -11,12 +11,12 @@ use std::sync::Arc;
 use aws_sdk_dynamodb::types::{KeyType, TableDescription, TableStatus};
 
 use super::{
-    RecordsNode, RecordsShared, failed,
-    follow::{self, table},
-    lists,
+    follow, lists,
     lock::{self, Lease, Lock},
     manifest::{self, DataSetManifest},
+    node::RecordsNode,
     row::Layout,
+    shared::{RecordsShared, failed, table},
     write::{BatchWriter, WriteTarget},
 };
 use crate::{

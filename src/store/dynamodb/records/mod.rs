@@ -17,8 +17,10 @@ mod lists;
 mod lock;
 mod manifest;
 mod naming;
+mod node;
 mod read;
 mod row;
+mod shared;
 mod standings;
 mod sweep;
 mod write;
@@ -26,17 +28,18 @@ mod write;
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use tokio::sync::oneshot;
 use uuid::Uuid;
 
+pub use self::shared::RecordSettings;
 use self::{
     lock::SilentLocks,
-    standings::{NodeStandings, RecordView},
+    node::RecordsNode,
+    shared::{RecordsShared, failed},
+    standings::NodeStandings,
 };
 use super::{
     Dynamo,
     item::{item, text},
-    unavailable,
 };
 use crate::{
     aws::Bridge,
@@ -46,7 +49,6 @@ use crate::{
         summary::{Facet, Figures},
     },
     store::{
-        StoreError,
         records::{
             CopyProgress, DataSet, Export, Held, ImportOrder, ImportSession, Page, Past, RecordCatalog, RecordImports,
             RecordQuestions, RecordReader, RecordStoreError, Since, Summary, cache,
@@ -58,42 +60,9 @@ use crate::{
 /// The key of a record that is looked for to see whether records can be read; whether there is one says nothing.
 const PROBE: &str = "probe";
 
-/// Sizes and limits of the store.
-#[derive(Debug, Clone)]
-pub struct RecordSettings {
-    /// Requests of an import, of a copy or of following that are under way at the same time.
-    pub parallel_requests: usize,
-    /// How old what was heard of a data set may be for records to be read by it; and how long an import waits before it takes
-    /// away what others may still read. 0 where nobody waits for anybody.
-    pub hearing_ms: u64,
-    /// Whether this process is a server: it removes what copies have left that did not come to their end.
-    pub is_server: bool,
-    /// The replicas.
-    pub replica: ReplicaSettings,
-}
-
 /// The record store that any number of servers share.
 pub struct DynamoRecordStore {
     node: Arc<RecordsNode>,
-}
-
-/// A node's view of the records, and the thread that keeps it up to date.
-struct RecordsNode {
-    shared: Arc<RecordsShared>,
-    /// Ends before anything else of it.
-    follower: Bridge,
-}
-
-/// What the store, its readers and its imports have in common.
-struct RecordsShared {
-    dynamo: Dynamo,
-    settings: RecordSettings,
-    clock: SharedClock,
-    /// What is known of the locks of imports that may have died.
-    watch: Arc<SilentLocks>,
-    nodes: NodeStandings,
-    engine: SqliteRecordStore,
-    cache: cache::Answers,
 }
 
 impl DynamoRecordStore {
@@ -150,63 +119,6 @@ impl DynamoRecordStore {
         let node = Arc::new(RecordsNode { shared, follower });
         node.refresh().await?;
         Ok(Self { node })
-    }
-}
-
-impl RecordsNode {
-    /// Does something on the thread that follows, whose connections are that thread's.
-    async fn follow_with<T: Send + 'static>(
-        &self,
-        work: impl Future<Output = Result<T, RecordStoreError>> + Send + 'static,
-    ) -> Result<T, RecordStoreError> {
-        let (answer, answered) = oneshot::channel();
-        self.follower.spawn(async move {
-            // Whoever asked may have gone.
-            answer.send(work.await).ok();
-        });
-        answered.await.unwrap_or_else(|_| {
-            let reason = "its thread has stopped".to_owned();
-            Err(RecordStoreError::Unavailable { doing: "follow the records".to_owned(), reason })
-        })
-    }
-
-    async fn refresh(&self) -> Result<(), RecordStoreError> {
-        let shared = Arc::clone(&self.shared);
-        self.follow_with(async move { follow::refresh(&shared).await }).await
-    }
-
-    /// Checks that a question about a data set can be answered here. A version that it is about and that is not shown here is
-    /// looked for: another node may have shown it.
-    async fn begin(&self, data_set: &DataSet, version: Option<u64>) -> Result<(), RecordStoreError> {
-        let name = &data_set.definition.name;
-        if version.is_some_and(|version| self.shared.view(name).is_ok_and(|view| view.data_set.version < version)) {
-            self.refresh().await?;
-        }
-        self.shared.check_ready(name)
-    }
-}
-
-impl RecordsShared {
-    /// What reads by key see of a data set.
-    fn view(&self, name: &str) -> Result<Arc<RecordView>, RecordStoreError> {
-        self.nodes.view(name).ok_or_else(|| RecordStoreError::UnknownDataSet { name: name.to_owned() })
-    }
-
-    /// Checks that questions about a data set can be answered here.
-    fn check_ready(&self, name: &str) -> Result<(), RecordStoreError> {
-        self.nodes.ready(name).unwrap_or_else(|| Err(RecordStoreError::UnknownDataSet { name: name.to_owned() }))
-    }
-
-    /// The answer to a question. A replica that turns out to be damaged is made anew.
-    fn answered<T>(&self, of: &DataSet, answer: Result<T, RecordStoreError>) -> Result<T, RecordStoreError> {
-        let name = &of.definition.name;
-        match answer {
-            Err(RecordStoreError::Corrupt { reason, .. }) => {
-                self.nodes.distrust(name, &reason);
-                Err(RecordStoreError::Copying { name: name.clone(), percent: 0 })
-            }
-            answer => answer,
-        }
     }
 }
 
@@ -313,17 +225,5 @@ impl RecordImports for DynamoRecordStore {
 
     fn can_rename(&self) -> bool {
         false
-    }
-}
-
-/// An error of the store, said of records. `of` is what could not be read or written.
-fn failed(doing: &str, of: &str, error: StoreError) -> RecordStoreError {
-    match error {
-        StoreError::Unavailable(reason) | StoreError::Full(reason) | StoreError::Limit(reason) => {
-            RecordStoreError::Unavailable { doing: format!("{doing} {of}"), reason }
-        }
-        StoreError::Corrupt(reason) | StoreError::Incompatible(reason) => {
-            RecordStoreError::Corrupt { name: of.to_owned(), reason }
-        }
     }
 }

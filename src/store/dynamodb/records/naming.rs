@@ -6,12 +6,13 @@ use std::{sync::Arc, time::Duration};
 use uuid::Uuid;
 
 use super::{
-    RecordsNode, failed,
-    follow::{self, table},
+    follow,
     import::{no_bridge, read_manifest},
     lists::{self, ChangeList},
     lock::{Lease, Lock},
     manifest::{self, DataSetManifest},
+    node::RecordsNode,
+    shared::{failed, table},
     write::{BatchWriter, WriteTarget},
 };
 use crate::{

@@ -5,7 +5,7 @@ use std::{cell::OnceCell, collections::HashMap, sync::Arc};
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::{RecordView, RecordsNode, failed, row, unavailable};
+use super::{node::RecordsNode, row, shared::failed, standings::RecordView};
 use crate::{
     dataset::{
         Document, Value, json,
@@ -16,6 +16,7 @@ use crate::{
         dynamodb::{
             Dynamo, PARTITION_KEY_BYTES_MAX, SORT_KEY_BYTES_MAX,
             item::{Item, text},
+            unavailable,
         },
         records::{DataSet, Found, Page, RecordCatalog, RecordReader, RecordStoreError, cache::Question, rules},
     },

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::{follow::table, import::DynamoImport, manifest};
+use super::{import::DynamoImport, manifest, shared::table};
 use crate::store::{
     StoreError,
     dynamodb::{
