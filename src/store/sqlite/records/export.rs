@@ -4,10 +4,13 @@
 use std::sync::{Arc, atomic::Ordering};
 
 use super::{
-    Served, Shared, plan,
+    file::unavailable,
     pool::{self, Failure, Lanes, Reading, Watch},
-    render, unavailable,
+    render,
+    served::Served,
+    shared::Shared,
     walk::{self, Wanted, Yielded},
+    way,
 };
 use crate::{
     dataset::{export::RowWriter, query::Query},
@@ -80,7 +83,7 @@ impl From<Gone> for Failure {
 fn write(reading: &Reading<'_>, query: &Query, outlet: &mut Outlet) -> Result<(), Failure> {
     let definition = &reading.data_set.definition;
     let order = query.order(definition);
-    let ways = plan::ways(definition, reading.shape, query, None);
+    let ways = way::ways(definition, reading.shape, query, None);
     let Some(way) = ways.first() else { return Ok(()) };
     let writer = RowWriter::new(definition, query);
     let mut part = Vec::with_capacity(PART_BYTES + PART_BYTES / 4);

@@ -4,12 +4,13 @@
 use std::{borrow::Cow, path::Path};
 
 use super::{
-    Lane,
-    plan::{self, Way},
+    file::unavailable,
+    lane::Lane,
     pool::{Failure, Reading, STEPS_PER_LOOK, Watch},
     render::Rendering,
-    summary, unavailable,
+    summary,
     walk::{self, Wanted, Yielded},
+    way::{self, Way},
 };
 use crate::{
     clock::SharedClock,
@@ -42,7 +43,7 @@ const END_BYTES: usize = 1024;
 pub(super) fn page(reading: &Reading<'_>, query: &Query) -> Result<Page, Failure> {
     let at = reading.pinned(query.version())?;
     let query = &*placed(reading, query, at)?;
-    let ways = plan::ways(&reading.data_set.definition, reading.shape, query, at);
+    let ways = way::ways(&reading.data_set.definition, reading.shape, query, at);
     let mut page = match ways.as_slice() {
         [scan, walk] if scan.indexes.is_empty() => walk_or_scan(reading, query, walk, scan)?,
         [search, walk] => in_turns(reading, query, [search, walk])?,
@@ -60,7 +61,7 @@ fn placed<'q>(reading: &Reading<'_>, query: &'q Query, at: Option<u64>) -> Resul
     let Some(anchor) = &query.anchor else { return Ok(Cow::Borrowed(query)) };
     let (definition, asked) = (&reading.data_set.definition, query.for_anchor(anchor));
     let (order, mut found) = (asked.order(definition), None);
-    let ways = plan::ways(definition, reading.shape, &asked, at);
+    let ways = way::ways(definition, reading.shape, &asked, at);
     if let Some(way) = ways.first() {
         walk::each(reading.connection(), reading.shape, &order, way, -1, |record| {
             let position = record.position(definition, &order, anchor.version)?;
@@ -143,7 +144,7 @@ pub(super) fn page_soon(
     let watched = watch.over(&mut lane.connection).map_err(Failure::from);
     let outcome = watched.and_then(|()| Reading::begin(lane, data_set, &watch)).and_then(|reading| {
         let at = reading.pinned(query.version())?;
-        let ways = plan::ways(&data_set.definition, reading.shape, query, at);
+        let ways = way::ways(&data_set.definition, reading.shape, query, at);
         match ways.as_slice() {
             [way] if way.ordered && at.is_none() => {
                 let mut page = run(&reading, query, way, &mut 0)?;

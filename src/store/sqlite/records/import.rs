@@ -8,15 +8,14 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params_from_iter, types::Value as Sql};
 
 use super::{
-    LOCK_WAIT, Shared, erasure, figures,
-    file::write_state,
-    is_busy, load, open,
+    epochs, erasure, figures,
+    file::{LOCK_WAIT, is_busy, load, not_private, open, unavailable, write_state},
     past::{self, Retiring},
-    render, replica,
+    render,
     rowset::RowSet,
     schema::{self, Stored},
+    shared::Shared,
     table::{self, ROW_OF_ID, Statements},
-    unavailable,
     work::Work,
 };
 use crate::{
@@ -91,7 +90,7 @@ pub(super) fn is_running(shared: &Shared, name: &str) -> Result<bool, RecordStor
         return Ok(false);
     }
     let connection = open(&path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
-    connection.busy_timeout(std::time::Duration::ZERO).map_err(failed)?;
+    connection.busy_timeout(Duration::ZERO).map_err(failed)?;
     match connection.execute_batch("BEGIN IMMEDIATE; ROLLBACK") {
         Ok(()) => Ok(false),
         Err(error) if is_busy(&error) => Ok(true),
@@ -110,7 +109,7 @@ impl OpenImport {
             }
             unavailable("import into", &path, &error)
         };
-        private::file_or_new(&path).map_err(|error| super::not_private(&path, &error))?;
+        private::file_or_new(&path).map_err(|error| not_private(&path, &error))?;
         let place = FilePlace::of(&path).map_err(|error| RecordStoreError::Unavailable {
             doing: format!("import into {}", path.display()),
             reason: error.to_string(),
@@ -416,7 +415,7 @@ impl OpenImport {
             data_set.figures = Some(Arc::new(self.write_figures(&data_set)?));
         }
         if let Some(epoch) = self.epoch {
-            replica::mark(&self.connection, epoch, changed.then_some(data_set.version))?;
+            epochs::mark(&self.connection, epoch, changed.then_some(data_set.version))?;
         }
         if changed {
             table::analyze(&self.connection)?;

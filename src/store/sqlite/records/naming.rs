@@ -10,9 +10,8 @@ use std::{
 use rusqlite::{Connection, OpenFlags};
 
 use super::{
-    Shared,
-    file::{load, write_state},
-    is_busy, open, unavailable,
+    file::{is_busy, load, open, unavailable, write_state},
+    shared::Shared,
 };
 use crate::{
     failpoint::crash_point,

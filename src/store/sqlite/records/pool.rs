@@ -14,7 +14,13 @@ use std::{
 use rusqlite::{Connection, ErrorCode};
 use tokio::sync::oneshot;
 
-use super::{Lane, Served, Shape, Shared, lane, schema, unavailable};
+use super::{
+    file::unavailable,
+    lane::{Lane, Shape, lane},
+    schema,
+    served::Served,
+    shared::Shared,
+};
 use crate::{
     clock::SharedClock,
     store::records::{DataSet, RecordStoreError, rules},

@@ -11,7 +11,14 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use rusqlite::types::Value as Sql;
 
-use super::{Lane, Served, Shared, find, lane, schema, unavailable};
+use super::{
+    file::unavailable,
+    find::page_soon,
+    lane::{Lane, lane},
+    schema,
+    served::Served,
+    shared::Shared,
+};
 use crate::{
     dataset::{Document, query::Query},
     store::records::{DataSet, Found, Page, RecordReader, RecordStoreError, cache::Question, rules},
@@ -135,7 +142,7 @@ impl RecordReader for Reader {
             Err(error) => return Some(Err(error)),
         };
         match lane(&mut self.lanes.borrow_mut(), &served, data_set) {
-            Ok(lane) => find::page_soon(lane, &served.path, &self.shared.clock, data_set, query),
+            Ok(lane) => page_soon(lane, &served.path, &self.shared.clock, data_set, query),
             Err(error) => Some(Err(unavailable("query", &served.path, &error))),
         }
     }

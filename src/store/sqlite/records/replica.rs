@@ -1,15 +1,12 @@
 //! A file that is a copy of a data set whose truth is elsewhere. It is what the file of an embedded server is, and says in two
-//! tables of its own what it is a copy of:
-//!
-//! - `replica`: the epoch of the truth that it has arrived at;
-//! - `epochs`: the epoch that each version was written under, of those that anything kept was written by.
+//! tables of its own what it is a copy of (`epochs.rs`).
 //!
 //! Guarantees: it goes from one version to the next in one transaction; a copy under way is in a file of another name and takes
 //! the place of this one as a whole; a file that holds a truth of its own is never taken for a copy, nor a copy for the truth.
 
 use std::{
     fs, io,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, PoisonError},
 };
 
@@ -17,13 +14,15 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use super::{
-    Shared, SqliteRecordStore, erasure, figures,
-    file::{load, open, unavailable, write_state},
-    import::OpenImport,
-    is_busy, naming,
+    SqliteRecordStore, epochs, erasure, figures,
+    file::{is_busy, load, not_private, open, unavailable, write_state},
+    import::{OpenImport, begin_empty},
+    naming,
     past::{self, Retiring},
     render,
+    role::{FileRole, check_role, refuse_truth},
     schema::{self, Stored},
+    shared::Shared,
     table::{self, ROW_OF_ID, Statements},
     work::Work,
 };
@@ -33,89 +32,15 @@ use crate::{
     store::records::{
         DataSet, ImportOrder, ImportSession, RecordStoreError,
         outcome::{Columns, Counts},
-        past::Kind,
+        past::{Kind, moment},
         rules,
     },
 };
 
-const CREATE: &str =
-    "CREATE TABLE IF NOT EXISTS replica (one INTEGER PRIMARY KEY CHECK (one = 1), epoch INTEGER NOT NULL) STRICT;
-    CREATE TABLE IF NOT EXISTS epochs (version INTEGER PRIMARY KEY, epoch INTEGER NOT NULL) STRICT";
 /// The page cache while a copy is made, KiB.
 const COPYING_CACHE_KIB: i64 = 16 * 1024;
 /// What the name of a copy under way has in it.
 const COPYING: &str = ".db-copying-";
-
-/// What the files of a store are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum FileRole {
-    /// The records themselves.
-    #[default]
-    Truth,
-    /// Copies of records that are kept elsewhere.
-    Replica,
-}
-
-/// Writes down the epoch that a replica is at, and the version that it made, if it made one. Within the transaction that
-/// brings it there.
-pub(super) fn mark(connection: &Connection, epoch: u64, version: Option<u64>) -> rusqlite::Result<()> {
-    connection.execute_batch(CREATE)?;
-    connection.execute("INSERT OR REPLACE INTO replica VALUES (1, ?1)", [epoch.cast_signed()])?;
-    match version {
-        Some(version) => note_epoch(connection, version, epoch),
-        None => Ok(()),
-    }
-}
-
-fn note_epoch(connection: &Connection, version: u64, epoch: u64) -> rusqlite::Result<()> {
-    let pair = (version.cast_signed(), epoch.cast_signed());
-    connection.prepare_cached("INSERT OR REPLACE INTO epochs VALUES (?1, ?2)")?.execute(pair).map(drop)
-}
-
-/// The epoch that a version was written under.
-pub(super) fn epoch_of(connection: &Connection, version: u64) -> rusqlite::Result<u64> {
-    let mut statement = connection.prepare_cached("SELECT epoch FROM epochs WHERE version = ?1")?;
-    statement.query_row([version.cast_signed()], |row| schema::count(row, 0))
-}
-
-/// The epoch that a replica is at; none where the file is no replica.
-fn epoch(connection: &Connection) -> rusqlite::Result<Option<u64>> {
-    let made = connection.query_row("SELECT count(*) FROM sqlite_schema WHERE name = 'replica'", [], |row| row.get(0));
-    if made == Ok(0_i64) {
-        return Ok(None);
-    }
-    connection.query_row("SELECT epoch FROM replica", [], |row| schema::count(row, 0)).optional()
-}
-
-/// Checks that a file that holds a data set is what the store's files are.
-pub(super) fn check_role(connection: &Connection, path: &Path, role: FileRole) -> Result<(), RecordStoreError> {
-    let found = epoch(connection).map_err(|error| unavailable("read", path, &error))?;
-    let wrong = |reason: &str| RecordStoreError::WrongRole { path: path.to_owned(), reason: reason.to_owned() };
-    match (role, found) {
-        (FileRole::Truth, Some(_)) => Err(wrong(
-            "it is a node's copy of a data set that DynamoDB keeps. Serve it with backend = \"aws\", or move the file away: \
-             nothing is lost with it",
-        )),
-        (FileRole::Replica, None) => Err(wrong(
-            "it holds records of its own, of a server with backend = \"sqlite\". Move it away, or give this server another \
-             data directory: it would be replaced by a copy of what DynamoDB keeps",
-        )),
-        _ => Ok(()),
-    }
-}
-
-/// Refuses to touch a file that holds a truth of its own. One that cannot be read at all is none that anybody could serve.
-fn refuse_truth(path: &Path) -> Result<(), RecordStoreError> {
-    let holds = |connection: &Connection| {
-        connection.query_row("SELECT count(*) FROM sqlite_schema WHERE name = 'state'", [], |row| row.get::<_, i64>(0))
-    };
-    match open(path, OpenFlags::SQLITE_OPEN_READ_WRITE) {
-        Ok(connection) if holds(&connection).is_ok_and(|found| found > 0) => {
-            check_role(&connection, path, FileRole::Replica)
-        }
-        _ => Ok(()),
-    }
-}
 
 /// The next state of a data set, as the truth tells it.
 #[derive(Debug, Clone)]
@@ -146,7 +71,7 @@ impl SqliteRecordStore {
         self.shared.imported(name, &path)?;
         let Ok(served) = self.shared.find(name) else { return Ok(None) };
         let control = served.control.lock().unwrap_or_else(PoisonError::into_inner);
-        let epoch = epoch(&control.connection).map_err(|error| unavailable("read", &path, &error))?;
+        let epoch = epochs::present(&control.connection).map_err(|error| unavailable("read", &path, &error))?;
         let data_set = served.current();
         Ok(epoch.map(|epoch| Position { data_set, epoch }))
     }
@@ -377,7 +302,7 @@ impl Follow {
         if let Some(figures) = &data_set.figures {
             figures::write(connection, figures)?;
         }
-        mark(connection, *epoch, self.is_version.then_some(data_set.version))?;
+        epochs::mark(connection, *epoch, self.is_version.then_some(data_set.version))?;
         if self.is_version {
             table::analyze(connection)?;
         }
@@ -423,17 +348,17 @@ impl Copying {
     fn begin(shared: Arc<Shared>, definition: &Arc<Definition>) -> Result<Self, RecordStoreError> {
         let name = definition.name.clone();
         let path = shared.path(&name)?.with_file_name(format!("{name}{COPYING}{}", uuid::Uuid::now_v7().simple()));
-        private::file_or_new(&path).map_err(|error| super::not_private(&path, &error))?;
+        private::file_or_new(&path).map_err(|error| not_private(&path, &error))?;
         let failed = |error: rusqlite::Error| unavailable("copy records into", &path, &error);
         let connection = open(&path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
         // Nobody reads it before it is whole; one that a crash has left is not gone on with.
-        let begun = super::import::begin_empty(&connection)
+        let begun = begin_empty(&connection)
             .and_then(|()| connection.pragma_update(None, "cache_size", -COPYING_CACHE_KIB))
             .and_then(|()| connection.pragma_update(None, "synchronous", "OFF"))
             .and_then(|()| connection.pragma_update(None, "journal_mode", "OFF"))
             .and_then(|()| connection.execute_batch("BEGIN EXCLUSIVE"))
             .and_then(|()| connection.execute_batch(schema::CREATE))
-            .and_then(|()| connection.execute_batch(CREATE))
+            .and_then(|()| epochs::create(&connection))
             .and_then(|()| table::create(&connection, definition));
         let copying = Self {
             shared,
@@ -513,7 +438,7 @@ impl Copying {
         at: Timestamp,
         changes: u64,
     ) -> Result<(), RecordStoreError> {
-        let row = (version.cast_signed(), crate::store::records::past::moment(at), changes.cast_signed());
+        let row = (version.cast_signed(), moment(at), changes.cast_signed());
         let insert = "INSERT INTO versions (version, at, changes) VALUES (?1, ?2, ?3)";
         self.connection.execute(insert, row).map(drop).map_err(|error| self.failed(&error))
     }
@@ -529,7 +454,7 @@ impl Copying {
 
     /// Takes in the epoch that a version was written under.
     pub(in crate::store) fn epoch(&mut self, version: u64, epoch: u64) -> Result<(), RecordStoreError> {
-        note_epoch(&self.connection, version, epoch).map_err(|error| self.failed(&error))
+        epochs::note(&self.connection, version, epoch).map_err(|error| self.failed(&error))
     }
 
     /// Puts the copy in its place. Refuses one that does not have the records that the data set has.
@@ -557,7 +482,7 @@ impl Copying {
         if let Some(found) = &next.data_set.figures {
             figures::write(&connection, found)?;
         }
-        mark(&connection, next.epoch, None)?;
+        epochs::mark(&connection, next.epoch, None)?;
         table::analyze(&connection)?;
         connection.execute_batch("COMMIT")?;
         table::use_log(&connection)?;

@@ -8,7 +8,7 @@
 //!   earlier version is what of `records` was there already and what of `old` was there still.
 //! - `versions`: when each version came to be; `generations`: the definitions that stored values are of.
 //! - `state`: one row that says what the table is: a JSON document, and beside it what statements about records need.
-//! - `replica` and `epochs`: only in a copy of a data set whose truth is elsewhere (`replica.rs`).
+//! - `replica` and `epochs`: only in a copy of a data set whose truth is elsewhere (`epochs.rs`).
 
 use jiff::civil::Date;
 use rusqlite::{
@@ -16,6 +16,7 @@ use rusqlite::{
     types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, Value as Sql, ValueRef},
 };
 
+use super::exact_sum::ExactSumOf;
 use crate::{
     dataset::{ColumnType, Definition, Value},
     store::sqlite::functions,
@@ -241,7 +242,7 @@ pub(super) fn count(row: &rusqlite::Row<'_>, place: usize) -> rusqlite::Result<u
 
 /// Makes the functions known that statements about records use.
 pub(super) fn add_functions(connection: &Connection) -> rusqlite::Result<()> {
-    connection.create_aggregate_function("exact_sum", 1, functions::PURE, super::summary::ExactSumOf)?;
+    connection.create_aggregate_function("exact_sum", 1, functions::PURE, ExactSumOf)?;
     functions::add_contains_folded(connection)
 }
 

@@ -1,21 +1,17 @@
 //! Counts, facets and figures of the records that a filter means.
 
-use rusqlite::{
-    functions::{Aggregate, Context},
-    params_from_iter,
-    types::{Value as Sql, ValueRef},
-};
+use rusqlite::{params_from_iter, types::Value as Sql};
 
 use super::{
-    plan,
     pool::{Failure, Reading},
     schema::{self, Table},
+    way,
 };
 use crate::{
     dataset::{
         ColumnType, Value,
         query::{Facets, Filter, Stats},
-        summary::{ExactSum, Facet, Figures, Sum},
+        summary::{Facet, Figures, Sum},
     },
     store::records::Summary,
 };
@@ -27,7 +23,7 @@ pub(super) fn count(reading: &Reading<'_>, filter: &Filter, at: Option<u64>) -> 
     }
     let mut sum = 0;
     for table in if at.is_some() { [Table::Records, Table::Old].as_slice() } else { &[Table::Records] } {
-        let matching = plan::matching(&reading.data_set.definition, reading.shape, filter, &[], (*table, at));
+        let matching = way::matching(&reading.data_set.definition, reading.shape, filter, &[], (*table, at));
         let mut statement = reading.connection().prepare_cached(&format!("SELECT count(*){}", matching.sql))?;
         sum += statement.query_row(params_from_iter(&matching.params), |row| schema::count(row, 0))?;
     }
@@ -42,7 +38,7 @@ pub(super) fn facets(reading: &Reading<'_>, asked: &Facets) -> Result<Summary<Fa
     let mut records = 0;
     for column in &asked.columns {
         let (name, kind) = (reading.shape.name(*column), definition.column_kind(*column));
-        let matching = plan::matching(definition, reading.shape, &asked.filter, &[*column], (Table::Records, None));
+        let matching = way::matching(definition, reading.shape, &asked.filter, &[*column], (Table::Records, None));
         let sql = format!(
             "SELECT {name}, count(*), sum(count(*)) OVER (){} GROUP BY 1 ORDER BY 2 DESC, {name} IS NULL, {name} LIMIT ?",
             matching.sql
@@ -82,7 +78,7 @@ pub(super) fn stats(reading: &Reading<'_>, asked: &Stats) -> Result<Summary<Figu
         };
         results.push_str(&format!(", count({name}), min({name}), max({name}), {sums}"));
     }
-    let matching = plan::matching(definition, reading.shape, &asked.filter, &asked.columns, (Table::Records, None));
+    let matching = way::matching(definition, reading.shape, &asked.filter, &asked.columns, (Table::Records, None));
     let mut statement = reading.connection().prepare_cached(&format!("SELECT {results}{}", matching.sql))?;
     let mut rows = statement.query(params_from_iter(&matching.params))?;
     let row = rows.next()?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
@@ -108,24 +104,4 @@ pub(super) fn stats(reading: &Reading<'_>, asked: &Stats) -> Result<Summary<Figu
         });
     }
     Ok(Summary { version: reading.version, records: schema::count(row, 0)?, columns })
-}
-
-/// The aggregate `exact_sum`: of numbers with a fraction, whatever their order.
-pub(super) struct ExactSumOf;
-
-impl Aggregate<Option<ExactSum>, Option<f64>> for ExactSumOf {
-    fn init(&self, _: &mut Context<'_>) -> rusqlite::Result<Option<ExactSum>> {
-        Ok(None)
-    }
-
-    fn step(&self, call: &mut Context<'_>, sum: &mut Option<ExactSum>) -> rusqlite::Result<()> {
-        if let ValueRef::Real(number) = call.get_raw(0) {
-            sum.get_or_insert_default().add(number);
-        }
-        Ok(())
-    }
-
-    fn finalize(&self, _: &mut Context<'_>, sum: Option<Option<ExactSum>>) -> rusqlite::Result<Option<f64>> {
-        Ok(sum.flatten().map(|sum| sum.value()))
-    }
 }

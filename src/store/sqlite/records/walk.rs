@@ -10,10 +10,10 @@ use rusqlite::{
 };
 
 use super::{
-    Shape,
-    plan::{self, Way},
+    lane::Shape,
     pool::Failure,
     schema::{self, Table},
+    way::{self, Way},
 };
 use crate::dataset::{
     Definition, Value,
@@ -226,7 +226,7 @@ struct Fetches<'a> {
 impl<'a> Fetches<'a> {
     /// With the columns of the order.
     fn whole(&mut self, table: Table) -> rusqlite::Result<CachedStatement<'a>> {
-        let columns = plan::results(self.shape, self.order, table);
+        let columns = way::results(self.shape, self.order, table);
         self.snapshot.prepare_cached(&format!("SELECT {columns} FROM {} WHERE \"$row\" = ?", table.name()))
     }
 

@@ -3,6 +3,7 @@
 use rusqlite::{Connection, params_from_iter, types::Value as Sql};
 
 use super::{
+    epochs,
     schema::{self, Stored},
     table::{self, ROW_OF_ID},
 };
@@ -78,6 +79,6 @@ impl Work<'_> {
 
     /// The epoch that a version was written under, as the replica knows it.
     pub(in crate::store) fn epoch(&self, version: u64) -> rusqlite::Result<u64> {
-        super::replica::epoch_of(self.connection, version)
+        epochs::of_version(self.connection, version)
     }
 }

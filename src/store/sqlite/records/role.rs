@@ -1,0 +1,51 @@
+//! What the files of a store are: records themselves, or copies of them. One is never taken for the other.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::{
+    epochs,
+    file::{open, unavailable},
+};
+use crate::store::records::RecordStoreError;
+
+/// What the files of a store are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum FileRole {
+    /// The records themselves.
+    #[default]
+    Truth,
+    /// Copies of records that are kept elsewhere.
+    Replica,
+}
+
+/// Checks that a file that holds a data set is what the store's files are.
+pub(super) fn check_role(connection: &Connection, path: &Path, role: FileRole) -> Result<(), RecordStoreError> {
+    let found = epochs::present(connection).map_err(|error| unavailable("read", path, &error))?;
+    let wrong = |reason: &str| RecordStoreError::WrongRole { path: path.to_owned(), reason: reason.to_owned() };
+    match (role, found) {
+        (FileRole::Truth, Some(_)) => Err(wrong(
+            "it is a node's copy of a data set that DynamoDB keeps. Serve it with backend = \"aws\", or move the file away: \
+             nothing is lost with it",
+        )),
+        (FileRole::Replica, None) => Err(wrong(
+            "it holds records of its own, of a server with backend = \"sqlite\". Move it away, or give this server another \
+             data directory: it would be replaced by a copy of what DynamoDB keeps",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses to touch a file that holds a truth of its own. One that cannot be read at all is none that anybody could serve.
+pub(super) fn refuse_truth(path: &Path) -> Result<(), RecordStoreError> {
+    let holds = |connection: &Connection| {
+        connection.query_row("SELECT count(*) FROM sqlite_schema WHERE name = 'state'", [], |row| row.get::<_, i64>(0))
+    };
+    match open(path, OpenFlags::SQLITE_OPEN_READ_WRITE) {
+        Ok(connection) if holds(&connection).is_ok_and(|found| found > 0) => {
+            check_role(&connection, path, FileRole::Replica)
+        }
+        _ => Ok(()),
+    }
+}
