@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 pub(in crate::store) use self::data_set::read_figures;
 pub use self::{
-    answer::{Explained, Export, Found, Page, Past, Summary},
+    answer::{Explained, Export, FoundRecords, Page, Past, RecordsSummary},
     data_set::{Anew, DataSet, DataSetStanding, LastImport, Retention},
     error::RecordStoreError,
     outcome::ImportOrder,
@@ -118,13 +118,14 @@ pub trait RecordQuestions: Send + Sync {
     ///
     /// # Errors
     /// As all questions.
-    async fn facets(&self, data_set: &Arc<DataSet>, facets: &Facets) -> Result<Summary<Facet>, RecordStoreError>;
+    async fn facets(&self, data_set: &Arc<DataSet>, facets: &Facets)
+    -> Result<RecordsSummary<Facet>, RecordStoreError>;
 
     /// The figures of columns.
     ///
     /// # Errors
     /// As all questions.
-    async fn stats(&self, data_set: &Arc<DataSet>, stats: &Stats) -> Result<Summary<Figures>, RecordStoreError>;
+    async fn stats(&self, data_set: &Arc<DataSet>, stats: &Stats) -> Result<RecordsSummary<Figures>, RecordStoreError>;
 
     /// What imports have changed since then: in the order of versions and, of one version, of keys and record ids. At most
     /// `limit` changes.
@@ -221,7 +222,12 @@ pub trait RecordReader: Send {
     /// # Errors
     /// [`RecordStoreError::UnknownDataSet`], [`RecordStoreError::TooLarge`], [`RecordStoreError::DefinitionChanged`],
     /// [`RecordStoreError::Unavailable`] or [`RecordStoreError::Corrupt`].
-    async fn get(&self, data_set: &str, key: &str, record_id: Option<&str>) -> Result<Option<Found>, RecordStoreError>;
+    async fn get(
+        &self,
+        data_set: &str,
+        key: &str,
+        record_id: Option<&str>,
+    ) -> Result<Option<FoundRecords>, RecordStoreError>;
 
     /// The same where it takes no waiting; `None` where it does. Fails as [`Self::get`].
     fn get_now(
@@ -229,7 +235,7 @@ pub trait RecordReader: Send {
         data_set: &str,
         key: &str,
         record_id: Option<&str>,
-    ) -> Option<Result<Option<Found>, RecordStoreError>>;
+    ) -> Option<Result<Option<FoundRecords>, RecordStoreError>>;
 
     /// What [`RecordQuestions::find`] answers, where that takes no waiting and next to no work; `None` where it does. Fails as
     /// that.

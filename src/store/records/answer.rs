@@ -7,7 +7,7 @@ use crate::dataset::{Document, query::Position};
 
 /// Records that were asked for by their key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
+pub struct FoundRecords {
     /// The version they were read at.
     pub version: u64,
     /// The whole answer, as [`Document::finish`] makes it.
@@ -40,7 +40,7 @@ pub struct Explained {
 
 /// What was found out about the records that a filter means.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Summary<T> {
+pub struct RecordsSummary<T> {
     /// The version that they were read at.
     pub version: u64,
     /// How many records there are of them.

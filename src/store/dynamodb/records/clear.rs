@@ -8,7 +8,7 @@ use super::{
     lists::{self, Listed, Version},
     write::Writer,
 };
-use crate::store::records::{RecordStoreError, past::Kind};
+use crate::store::records::{RecordStoreError, past::ChangeKind as Kind};
 
 /// Epochs whose lists an import clears away at most.
 const EPOCHS_CLEARED_MAX: usize = 32;

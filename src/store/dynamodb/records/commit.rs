@@ -26,8 +26,10 @@ use crate::{
             item::{self, Item, number},
             schema, unavailable,
         },
-        records::{DataSet, ImportResult, RecordStoreError, outcome::Columns, past::Kind, state::DataSetState},
-        sqlite::records::{replica::ReplicaImport, work::Done},
+        records::{
+            DataSet, ImportResult, RecordStoreError, outcome::Columns, past::ChangeKind as Kind, state::DataSetState,
+        },
+        sqlite::records::{replica::ReplicaImport, work::WorkDone as Done},
     },
 };
 

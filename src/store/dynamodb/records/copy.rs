@@ -27,7 +27,7 @@ use crate::{
         StoreError,
         dynamodb::{item::Item, unavailable},
         records::RecordStoreError,
-        sqlite::records::replica::{Copying, Next, Retired},
+        sqlite::records::replica::{Copying, NextState as Next, Retired},
     },
 };
 

@@ -14,8 +14,8 @@ use crate::{
     store::{
         StoreError,
         dynamodb::{BATCH_READS_MAX, fetch, schema},
-        records::{RecordStoreError, past::Kind},
-        sqlite::records::replica::{Follow, Next, Position},
+        records::{RecordStoreError, past::ChangeKind as Kind},
+        sqlite::records::replica::{Follow, NextState as Next, ReplicaPosition as Position},
     },
 };
 

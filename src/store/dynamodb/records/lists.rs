@@ -24,7 +24,7 @@ use crate::{
             item::{Item, binary, damaged, get_binary, get_moment, get_number, get_text, item, moment, number, text},
             schema,
         },
-        records::{past::Kind, state::DataSetState},
+        records::{past::ChangeKind as Kind, state::DataSetState},
     },
 };
 
@@ -60,7 +60,7 @@ pub(super) struct Listed {
 mod letter {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
-    use crate::store::records::past::Kind;
+    use crate::store::records::past::ChangeKind as Kind;
 
     fn of(kind: Kind) -> &'static str {
         match kind {

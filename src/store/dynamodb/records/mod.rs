@@ -49,9 +49,9 @@ use crate::{
         StoreError,
         records::{
             CopyProgress, DataSet, Export, Held, ImportOrder, ImportSession, Page, Past, RecordCatalog, RecordImports,
-            RecordQuestions, RecordReader, RecordStoreError, Since, Summary, cache,
+            RecordQuestions, RecordReader, RecordStoreError, RecordsSummary as Summary, Since, cache,
         },
-        sqlite::records::{FileRole, Settings as ReplicaSettings, SqliteRecordStore},
+        sqlite::records::{FileRole, SqliteRecordSettings as ReplicaSettings, SqliteRecordStore},
     },
 };
 

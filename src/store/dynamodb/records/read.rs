@@ -17,7 +17,10 @@ use crate::{
             Dynamo, PARTITION_KEY_BYTES_MAX, SORT_KEY_BYTES_MAX,
             item::{Item, text},
         },
-        records::{DataSet, Found, Page, RecordCatalog, RecordReader, RecordStoreError, cache::Question, rules},
+        records::{
+            DataSet, FoundRecords as Found, Page, RecordCatalog, RecordReader, RecordStoreError,
+            cache::CacheQuestion as Question, rules,
+        },
     },
 };
 

@@ -5,11 +5,11 @@ use std::sync::{Arc, atomic::Ordering};
 
 use super::{
     file::unavailable,
-    pool::{self, Failure, Lanes, Reading, Watch},
+    pool::{self, Lanes, QuestionFailure, RecordReading, Watch},
     render,
     served::Served,
-    shared::Shared,
-    walk::{self, Wanted, Yielded},
+    shared::SharedRecords,
+    walk::{self, RecordsWanted, Yielded},
     way,
 };
 use crate::{
@@ -22,10 +22,10 @@ use crate::{
 };
 
 /// Gives an export's place back.
-struct ExportPlace(Arc<Shared>);
+struct ExportPlace(Arc<SharedRecords>);
 
 impl ExportPlace {
-    fn take(shared: &Arc<Shared>) -> Result<Self, RecordStoreError> {
+    fn take(shared: &Arc<SharedRecords>) -> Result<Self, RecordStoreError> {
         let most = shared.settings.exports_max;
         let taken = shared
             .exporting
@@ -42,7 +42,7 @@ impl Drop for ExportPlace {
 
 /// Begins an export; see `RecordStore::export`.
 pub(super) async fn begin(
-    shared: &Arc<Shared>,
+    shared: &Arc<SharedRecords>,
     served: Arc<Served>,
     data_set: Arc<DataSet>,
     query: Query,
@@ -57,12 +57,12 @@ pub(super) async fn begin(
             pool::read(&mut Lanes::new(), &served, &data_set, &watch, |reading| write(reading, &query, &mut outlet));
         let error = match outcome {
             Ok(()) => None,
-            Err(Failure::Gone) => return,
+            Err(QuestionFailure::Gone) => return,
             Err(failure) if failure.is_interrupted() => {
                 Some(RecordStoreError::TimedOut { limit_ms, narrow: rules::narrowing(&data_set.definition, false) })
             }
-            Err(Failure::Sqlite(error)) => Some(unavailable("export", &served.path, &error)),
-            Err(Failure::Other(error)) => Some(error),
+            Err(QuestionFailure::Sqlite(error)) => Some(unavailable("export", &served.path, &error)),
+            Err(QuestionFailure::Other(error)) => Some(error),
         };
         // Who sees the end may begin another one at once.
         drop(place);
@@ -74,13 +74,13 @@ pub(super) async fn begin(
     inlet.export().await
 }
 
-impl From<Gone> for Failure {
+impl From<Gone> for QuestionFailure {
     fn from(_: Gone) -> Self {
         Self::Gone
     }
 }
 
-fn write(reading: &Reading<'_>, query: &Query, outlet: &mut Outlet) -> Result<(), Failure> {
+fn write(reading: &RecordReading<'_>, query: &Query, outlet: &mut Outlet) -> Result<(), QuestionFailure> {
     let definition = &reading.data_set.definition;
     let order = query.order(definition);
     let ways = way::ways(definition, reading.shape, query, None);
@@ -92,7 +92,7 @@ fn write(reading: &Reading<'_>, query: &Query, outlet: &mut Outlet) -> Result<()
     let mut left = limit;
     let take = |record: Yielded<'_>| {
         if left == 0 {
-            return Ok(Wanted::Enough);
+            return Ok(RecordsWanted::Enough);
         }
         left -= 1;
         match &query.select {
@@ -108,7 +108,7 @@ fn write(reading: &Reading<'_>, query: &Query, outlet: &mut Outlet) -> Result<()
             let full = std::mem::replace(&mut part, next);
             outlet.send_blocking(reading.version, full, || reading.watch.is_over())?;
         }
-        Ok(Wanted::More)
+        Ok(RecordsWanted::More)
     };
     walk::each(reading.connection(), reading.shape, &order, way, limit, take)?;
     Ok(outlet.send_blocking(reading.version, part, || reading.watch.is_over())?)

@@ -14,8 +14,8 @@ use super::{
     render,
     rowset::RowSet,
     schema::{self, Stored},
-    shared::Shared,
-    table::{self, ROW_OF_ID, Statements},
+    shared::SharedRecords,
+    table::{self, ROW_OF_ID, RowStatements},
     work::Work,
 };
 use crate::{
@@ -49,8 +49,8 @@ const SORT_THREADS: i64 = 2;
 /// Rows removed by one statement.
 const REMOVED_PER_STEP: usize = 500;
 
-pub(super) struct OpenImport {
-    shared: Arc<Shared>,
+pub(super) struct FileImport {
+    shared: Arc<SharedRecords>,
     path: PathBuf,
     connection: Connection,
     order: ImportOrder,
@@ -72,7 +72,7 @@ pub(super) struct OpenImport {
     brings_ids: bool,
     /// Whether what the file does not hold is removed by now.
     is_settled: bool,
-    statements: Statements,
+    statements: RowStatements,
     /// Used for one record after the other.
     values: Vec<u8>,
     /// The epoch that is to be noted with the version, where the file is a replica.
@@ -83,7 +83,7 @@ pub(super) struct OpenImport {
 
 const KEEP_KEY: &str = "INSERT INTO temp.keys_kept (key) VALUES (?1) ON CONFLICT DO NOTHING";
 /// Whether somebody holds the write lock of the data set's file, as an import does from its beginning to its end.
-pub(super) fn is_running(shared: &Shared, name: &str) -> Result<bool, RecordStoreError> {
+pub(super) fn is_running(shared: &SharedRecords, name: &str) -> Result<bool, RecordStoreError> {
     let path = shared.path(name)?;
     let failed = |error: rusqlite::Error| unavailable("look for an import into", &path, &error);
     if !path.exists() {
@@ -98,9 +98,13 @@ pub(super) fn is_running(shared: &Shared, name: &str) -> Result<bool, RecordStor
     }
 }
 
-impl OpenImport {
+impl FileImport {
     /// Begins an import. `epoch` is given where the file is a replica: the one that the truth is written under.
-    pub(super) fn begin(shared: Arc<Shared>, order: ImportOrder, epoch: Option<u64>) -> Result<Self, RecordStoreError> {
+    pub(super) fn begin(
+        shared: Arc<SharedRecords>,
+        order: ImportOrder,
+        epoch: Option<u64>,
+    ) -> Result<Self, RecordStoreError> {
         let name = order.definition.name.clone();
         let path = shared.path(&name)?;
         let failed = |error: rusqlite::Error| {
@@ -122,7 +126,7 @@ impl OpenImport {
         let seen = Seen::new(&connection, "temp").map_err(failed)?;
         let stored = load(&connection, &name)?;
         order.check_stored(stored.as_ref())?;
-        let statements = Statements::new(&order.definition);
+        let statements = RowStatements::new(&order.definition);
         let tally = TableTally::new(&order.definition);
         let mut session = Self {
             shared,
@@ -466,7 +470,7 @@ impl OpenImport {
     }
 }
 
-impl ImportSession for OpenImport {
+impl ImportSession for FileImport {
     fn absent(&mut self, columns: &[usize], kept: bool) -> Result<(), RecordStoreError> {
         let definition = &self.order.definition;
         let stored = self.stored.as_ref().filter(|_| !self.empty);

@@ -37,8 +37,8 @@ use std::sync::{Arc, PoisonError};
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use self::shared::Shared;
-pub use self::{role::FileRole, shared::Settings};
+use self::shared::SharedRecords;
+pub use self::{role::FileRole, shared::SqliteRecordSettings};
 use crate::{
     clock::SharedClock,
     dataset::{
@@ -47,13 +47,13 @@ use crate::{
     },
     store::records::{
         DataSet, Export, Held, ImportOrder, ImportSession, Page, Past, RecordCatalog, RecordImports, RecordQuestions,
-        RecordReader, RecordStoreError, Since, Summary, rules,
+        RecordReader, RecordStoreError, RecordsSummary, Since, rules,
     },
 };
 
 /// The record store of a single machine.
 pub struct SqliteRecordStore {
-    shared: Arc<Shared>,
+    shared: Arc<SharedRecords>,
     pool: pool::Pool,
 }
 
@@ -62,8 +62,8 @@ impl SqliteRecordStore {
     ///
     /// # Errors
     /// Where the directory cannot be made, or a file in it cannot be read or is not one of ours.
-    pub fn open(settings: Settings, clock: SharedClock) -> Result<Self, RecordStoreError> {
-        let shared = Arc::new(Shared::open(settings, clock)?);
+    pub fn open(settings: SqliteRecordSettings, clock: SharedClock) -> Result<Self, RecordStoreError> {
+        let shared = Arc::new(SharedRecords::open(settings, clock)?);
         let pool = pool::Pool::start(&shared)?;
         Ok(Self { shared, pool })
     }
@@ -101,7 +101,7 @@ impl RecordCatalog for SqliteRecordStore {
     }
 
     fn reader(&self) -> Box<dyn RecordReader> {
-        Box::new(read::Reader::new(Arc::clone(&self.shared)))
+        Box::new(read::SqliteRecordReader::new(Arc::clone(&self.shared)))
     }
 }
 
@@ -118,12 +118,16 @@ impl RecordQuestions for SqliteRecordStore {
         export::begin(&self.shared, served, Arc::clone(data_set), query.clone()).await
     }
 
-    async fn facets(&self, data_set: &Arc<DataSet>, facets: &Facets) -> Result<Summary<Facet>, RecordStoreError> {
+    async fn facets(
+        &self,
+        data_set: &Arc<DataSet>,
+        facets: &Facets,
+    ) -> Result<RecordsSummary<Facet>, RecordStoreError> {
         let facets = facets.clone();
         self.ask(data_set, move |reading| summary::facets(reading, &facets)).await
     }
 
-    async fn stats(&self, data_set: &Arc<DataSet>, stats: &Stats) -> Result<Summary<Figures>, RecordStoreError> {
+    async fn stats(&self, data_set: &Arc<DataSet>, stats: &Stats) -> Result<RecordsSummary<Figures>, RecordStoreError> {
         let stats = stats.clone();
         self.ask(data_set, move |reading| summary::stats(reading, &stats)).await
     }
@@ -149,7 +153,7 @@ impl RecordQuestions for SqliteRecordStore {
 
 impl RecordImports for SqliteRecordStore {
     fn begin_import(&self, order: ImportOrder) -> Result<Box<dyn ImportSession>, RecordStoreError> {
-        Ok(Box::new(import::OpenImport::begin(Arc::clone(&self.shared), order, None)?))
+        Ok(Box::new(import::FileImport::begin(Arc::clone(&self.shared), order, None)?))
     }
 
     fn is_importing(&self, name: &str) -> Result<bool, RecordStoreError> {
@@ -170,7 +174,7 @@ impl SqliteRecordStore {
     async fn ask<T: Send + 'static>(
         &self,
         data_set: &Arc<DataSet>,
-        question: impl FnOnce(&pool::Reading<'_>) -> Result<T, pool::Failure> + Send + 'static,
+        question: impl FnOnce(&pool::RecordReading<'_>) -> Result<T, pool::QuestionFailure> + Send + 'static,
     ) -> Result<T, RecordStoreError> {
         let served = self.shared.same(data_set)?;
         let narrow = rules::narrowing(&data_set.definition, false);

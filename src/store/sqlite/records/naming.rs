@@ -11,7 +11,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::{
     file::{is_busy, load, open, unavailable, write_state},
-    shared::Shared,
+    shared::SharedRecords,
 };
 use crate::{
     failpoint::crash_point,
@@ -23,7 +23,7 @@ use crate::{
 
 /// A data set's file whose write lock is held, as an import holds it.
 pub(super) struct HeldFile {
-    shared: Arc<Shared>,
+    shared: Arc<SharedRecords>,
     name: String,
     path: PathBuf,
     /// None where the file is gone already.
@@ -31,7 +31,7 @@ pub(super) struct HeldFile {
 }
 
 impl HeldFile {
-    pub(super) fn take(shared: Arc<Shared>, name: &str) -> Result<Self, RecordStoreError> {
+    pub(super) fn take(shared: Arc<SharedRecords>, name: &str) -> Result<Self, RecordStoreError> {
         let (path, name) = (shared.path(name)?, name.to_owned());
         let lock = match path.exists() {
             false => None,
@@ -50,7 +50,7 @@ impl HeldFile {
 }
 
 /// Takes the file of a data set away. Who has it open reads on until the next refresh; its content is nobody's then.
-pub(super) fn remove_file(shared: &Shared, name: &str, path: &Path) -> Result<(), RecordStoreError> {
+pub(super) fn remove_file(shared: &SharedRecords, name: &str, path: &Path) -> Result<(), RecordStoreError> {
     let failed = |error: io::Error| at(path, "remove", &error);
     for suffix in ["", "-wal", "-shm"] {
         match fs::remove_file(beside(path, suffix)) {

@@ -16,14 +16,14 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use super::{
     SqliteRecordStore, epochs, erasure, figures,
     file::{is_busy, load, not_private, open, unavailable, write_state},
-    import::{OpenImport, begin_empty},
+    import::{FileImport, begin_empty},
     naming,
     past::{self, Retiring},
     render,
     role::{FileRole, check_role, refuse_truth},
     schema::{self, Stored},
-    shared::Shared,
-    table::{self, ROW_OF_ID, Statements},
+    shared::SharedRecords,
+    table::{self, ROW_OF_ID, RowStatements},
     work::Work,
 };
 use crate::{
@@ -32,7 +32,7 @@ use crate::{
     store::records::{
         DataSet, ImportOrder, ImportSession, RecordStoreError,
         outcome::{Columns, Counts},
-        past::{Kind, moment},
+        past::{ChangeKind, moment},
         rules,
     },
 };
@@ -44,7 +44,7 @@ const COPYING: &str = ".db-copying-";
 
 /// The next state of a data set, as the truth tells it.
 #[derive(Debug, Clone)]
-pub(in crate::store) struct Next {
+pub(in crate::store) struct NextState {
     /// The data set as it is then.
     pub(in crate::store) data_set: DataSet,
     /// The epoch that it was written under.
@@ -55,14 +55,14 @@ pub(in crate::store) struct Next {
 
 /// Where a replica is.
 #[derive(Debug, Clone)]
-pub(in crate::store) struct Position {
+pub(in crate::store) struct ReplicaPosition {
     pub(in crate::store) data_set: Arc<DataSet>,
     pub(in crate::store) epoch: u64,
 }
 
 impl SqliteRecordStore {
     /// Looks at a replica again, which another process may have brought further. Nothing where there is none.
-    pub(in crate::store) fn position(&self, name: &str) -> Result<Option<Position>, RecordStoreError> {
+    pub(in crate::store) fn position(&self, name: &str) -> Result<Option<ReplicaPosition>, RecordStoreError> {
         let path = self.shared.path(name)?;
         if !path.exists() {
             self.shared.served.write().unwrap_or_else(PoisonError::into_inner).remove(name);
@@ -73,7 +73,7 @@ impl SqliteRecordStore {
         let control = served.control.lock().unwrap_or_else(PoisonError::into_inner);
         let epoch = epochs::present(&control.connection).map_err(|error| unavailable("read", &path, &error))?;
         let data_set = served.current();
-        Ok(epoch.map(|epoch| Position { data_set, epoch }))
+        Ok(epoch.map(|epoch| ReplicaPosition { data_set, epoch }))
     }
 
     /// Bytes that a replica takes on the disk.
@@ -104,7 +104,7 @@ impl SqliteRecordStore {
     }
 
     /// Begins to bring a replica to its next state.
-    pub(in crate::store) fn follow(&self, next: Next) -> Result<Follow, RecordStoreError> {
+    pub(in crate::store) fn follow(&self, next: NextState) -> Result<Follow, RecordStoreError> {
         Follow::begin(Arc::clone(&self.shared), next)
     }
 
@@ -119,12 +119,12 @@ impl SqliteRecordStore {
         order: ImportOrder,
         epoch: u64,
     ) -> Result<ReplicaImport, RecordStoreError> {
-        Ok(ReplicaImport(OpenImport::begin(Arc::clone(&self.shared), order, Some(epoch))?))
+        Ok(ReplicaImport(FileImport::begin(Arc::clone(&self.shared), order, Some(epoch))?))
     }
 }
 
 /// An import into a replica.
-pub(in crate::store) struct ReplicaImport(OpenImport);
+pub(in crate::store) struct ReplicaImport(FileImport);
 
 impl ReplicaImport {
     pub(in crate::store) fn columns(&self) -> Columns {
@@ -159,19 +159,19 @@ impl ReplicaImport {
 
 /// A replica on its way to its next state: one transaction.
 pub(in crate::store) struct Follow {
-    shared: Arc<Shared>,
+    shared: Arc<SharedRecords>,
     path: PathBuf,
     connection: Connection,
-    next: Next,
+    next: NextState,
     is_version: bool,
     columns: Columns,
-    statements: Statements,
+    statements: RowStatements,
     counts: Counts,
     values: Vec<u8>,
 }
 
 impl Follow {
-    fn begin(shared: Arc<Shared>, next: Next) -> Result<Self, RecordStoreError> {
+    fn begin(shared: Arc<SharedRecords>, next: NextState) -> Result<Self, RecordStoreError> {
         let name = &next.data_set.definition.name;
         let path = shared.path(name)?;
         let failed = |error: rusqlite::Error| match is_busy(&error) {
@@ -202,7 +202,7 @@ impl Follow {
             _ => Ok(()),
         };
         shaped.and_then(|()| table::fit_indexes(&connection, now)).map_err(failed)?;
-        let statements = Statements::new(now);
+        let statements = RowStatements::new(now);
         let counts = Counts::default();
         Ok(Self {
             path: path.clone(),
@@ -228,7 +228,7 @@ impl Follow {
     /// Takes in what became of a record: its new values, unless it is removed.
     pub(in crate::store) fn change(
         &mut self,
-        kind: Kind,
+        kind: ChangeKind,
         key: &str,
         id: &Value,
         record: Option<&Record>,
@@ -240,7 +240,7 @@ impl Follow {
         }
     }
 
-    fn changed(&mut self, kind: Kind, key: &str, id: &Value, record: Option<&Record>) -> rusqlite::Result<bool> {
+    fn changed(&mut self, kind: ChangeKind, key: &str, id: &Value, record: Option<&Record>) -> rusqlite::Result<bool> {
         let row: Option<i64> =
             self.connection.prepare_cached(ROW_OF_ID)?.query_row((key, Stored(id)), |row| row.get(0)).optional()?;
         let version = self.next.data_set.version.cast_signed();
@@ -248,24 +248,24 @@ impl Follow {
             version,
             generation: self.next.data_set.generation.cast_signed(),
             is_held: self.columns == Columns::Same,
-            remains: kind == Kind::Updated,
+            remains: kind == ChangeKind::Updated,
         };
         if let Some(record) = record {
             self.values.clear();
             render::write_values(record, &mut self.values);
         }
         match (kind, row, record) {
-            (Kind::Inserted, None, Some(record)) => {
+            (ChangeKind::Inserted, None, Some(record)) => {
                 table::run(&self.connection, &self.statements.insert, version, record, &self.values, None)?;
                 past::note_insertion(&self.connection, version, self.connection.last_insert_rowid())?;
                 self.counts.inserted += 1;
             }
-            (Kind::Updated, Some(row), Some(record)) => {
+            (ChangeKind::Updated, Some(row), Some(record)) => {
                 past::retire(&self.connection, &self.statements, retiring, row)?;
                 table::run(&self.connection, &self.statements.update, version, record, &self.values, Some(row))?;
                 self.counts.updated += 1;
             }
-            (Kind::Removed, Some(row), None) => {
+            (ChangeKind::Removed, Some(row), None) => {
                 past::retire(&self.connection, &self.statements, retiring, row)?;
                 self.connection.prepare_cached("DELETE FROM records WHERE \"$row\" = ?1")?.execute([row])?;
                 self.counts.removed += 1;
@@ -293,7 +293,7 @@ impl Follow {
     }
 
     fn write(&self) -> rusqlite::Result<()> {
-        let Self { connection, next: Next { data_set, epoch, at }, .. } = self;
+        let Self { connection, next: NextState { data_set, epoch, at }, .. } = self;
         if let Some(at) = at.filter(|_| self.is_version) {
             past::add_version(connection, data_set, at)?;
             past::drop_before(connection, data_set.changes_from.cast_signed())?;
@@ -333,19 +333,19 @@ pub(in crate::store) struct Retired<'r> {
 
 /// A replica in the making.
 pub(in crate::store) struct Copying {
-    shared: Arc<Shared>,
+    shared: Arc<SharedRecords>,
     name: String,
     path: PathBuf,
     connection: Connection,
     definition: Arc<Definition>,
-    statements: Statements,
+    statements: RowStatements,
     retire: String,
     values: Vec<u8>,
     records: u64,
 }
 
 impl Copying {
-    fn begin(shared: Arc<Shared>, definition: &Arc<Definition>) -> Result<Self, RecordStoreError> {
+    fn begin(shared: Arc<SharedRecords>, definition: &Arc<Definition>) -> Result<Self, RecordStoreError> {
         let name = definition.name.clone();
         let path = shared.path(&name)?.with_file_name(format!("{name}{COPYING}{}", uuid::Uuid::now_v7().simple()));
         private::file_or_new(&path).map_err(|error| not_private(&path, &error))?;
@@ -366,7 +366,7 @@ impl Copying {
             path: path.clone(),
             connection,
             definition: Arc::clone(definition),
-            statements: Statements::new(definition),
+            statements: RowStatements::new(definition),
             retire: table::insert_old(definition),
             values: Vec::new(),
             records: 0,
@@ -458,7 +458,7 @@ impl Copying {
     }
 
     /// Puts the copy in its place. Refuses one that does not have the records that the data set has.
-    pub(in crate::store) fn finish(mut self, next: &Next) -> Result<(), RecordStoreError> {
+    pub(in crate::store) fn finish(mut self, next: &NextState) -> Result<(), RecordStoreError> {
         let data_set = &next.data_set;
         if self.records != data_set.records {
             let (found, wanted) = (self.records, data_set.records);
@@ -475,7 +475,7 @@ impl Copying {
     }
 
     /// Writes what is left to be written, and closes the file: its log goes with the last connection.
-    fn write(&mut self, next: &Next) -> rusqlite::Result<()> {
+    fn write(&mut self, next: &NextState) -> rusqlite::Result<()> {
         let connection = std::mem::replace(&mut self.connection, Connection::open_in_memory()?);
         table::fit_indexes(&connection, &self.definition)?;
         write_state(&connection, &next.data_set)?;

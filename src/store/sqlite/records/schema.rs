@@ -56,14 +56,14 @@ CREATE INDEX changes_of ON changes (\"$key\", \"$id\", version)";
 
 /// A table that holds records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Table {
+pub(super) enum RecordTable {
     /// As they are.
     Records,
     /// As they were before they were replaced or removed.
     Old,
 }
 
-impl Table {
+impl RecordTable {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Records => "records",
@@ -124,15 +124,15 @@ pub(super) fn indexes(definition: &Definition) -> Vec<IndexShape> {
 
 /// The statement that makes a table of records. The key and the record id have names of their own, so that statements
 /// about them are the same for every data set.
-pub(super) fn create_table(definition: &Definition, table: Table) -> String {
+pub(super) fn create_table(definition: &Definition, table: RecordTable) -> String {
     let columns = definition.columns.iter().enumerate().map(|(place, column)| {
         let required = if place == definition.key || place == definition.record_id { " NOT NULL" } else { "" };
         format!(", {} {}{required}", column_name(definition, place), storage(column.kind))
     });
     let columns = String::from_iter(columns);
     let (until, values) = match table {
-        Table::Records => ("", ", \"$values\" BLOB NOT NULL"),
-        Table::Old => (", \"$to\" INTEGER NOT NULL", ""),
+        RecordTable::Records => ("", ", \"$values\" BLOB NOT NULL"),
+        RecordTable::Old => (", \"$to\" INTEGER NOT NULL", ""),
     };
     let name = table.name();
     format!(
@@ -141,8 +141,8 @@ pub(super) fn create_table(definition: &Definition, table: Table) -> String {
 }
 
 /// The statement that makes an index.
-pub(super) fn create_index(definition: &Definition, index: &IndexShape, table: Table) -> String {
-    let unique = if index.name == BY_KEY && table == Table::Records { "UNIQUE " } else { "" };
+pub(super) fn create_index(definition: &Definition, index: &IndexShape, table: RecordTable) -> String {
+    let unique = if index.name == BY_KEY && table == RecordTable::Records { "UNIQUE " } else { "" };
     let columns: Vec<String> = index.columns.iter().map(|place| column_name(definition, *place)).collect();
     let (name, table) = (quoted(&table.index(&index.name)), table.name());
     format!("CREATE {unique}INDEX {name} ON {table} ({})", columns.join(", "))

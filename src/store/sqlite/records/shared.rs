@@ -26,7 +26,7 @@ use crate::{
 
 /// Sizes and limits of the store.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct SqliteRecordSettings {
     /// What the files are.
     pub role: FileRole,
     /// Where the files are. Made when absent.
@@ -50,8 +50,8 @@ pub struct Settings {
 }
 
 /// What the store, its readers and its imports have in common.
-pub(super) struct Shared {
-    pub(super) settings: Settings,
+pub(super) struct SharedRecords {
+    pub(super) settings: SqliteRecordSettings,
     pub(super) clock: SharedClock,
     pub(super) served: RwLock<BTreeMap<String, Arc<Served>>>,
     next_id: AtomicU64,
@@ -60,8 +60,8 @@ pub(super) struct Shared {
     pub(super) exporting: AtomicUsize,
 }
 
-impl Shared {
-    pub(super) fn open(settings: Settings, clock: SharedClock) -> Result<Self, RecordStoreError> {
+impl SharedRecords {
+    pub(super) fn open(settings: SqliteRecordSettings, clock: SharedClock) -> Result<Self, RecordStoreError> {
         private::directory(&settings.directory)
             .and_then(|()| private::files_in(&settings.directory))
             .map_err(|error| not_private(&settings.directory, &error))?;

@@ -2,7 +2,7 @@
 
 use rusqlite::types::Value as Sql;
 
-use super::schema::{Table, quoted};
+use super::schema::{RecordTable, quoted};
 
 /// A statement and its parameters.
 #[derive(Debug)]
@@ -13,14 +13,14 @@ pub(super) struct Segment {
 
 /// A statement in the making.
 #[derive(Debug, Default)]
-pub(super) struct Text {
+pub(super) struct StatementText {
     pub(super) sql: String,
     pub(super) params: Vec<Sql>,
     conditions: usize,
 }
 
-impl Text {
-    pub(super) fn select(columns: &str, table: Table, index: Option<&str>) -> Self {
+impl StatementText {
+    pub(super) fn select(columns: &str, table: RecordTable, index: Option<&str>) -> Self {
         let mut text = Self::default();
         text.begin(&format!("SELECT {columns}"));
         text.from(table, index);
@@ -34,7 +34,7 @@ impl Text {
     }
 
     /// Appends the table, and the index that it is to be read by, or none.
-    pub(super) fn from(&mut self, table: Table, index: Option<&str>) {
+    pub(super) fn from(&mut self, table: RecordTable, index: Option<&str>) {
         self.sql.push_str(" FROM ");
         self.sql.push_str(table.name());
         match index {

@@ -26,7 +26,7 @@ pub(super) use self::{
     choose::ways,
     write::{matching, results},
 };
-use super::{schema::Table, statement::Segment};
+use super::{schema::RecordTable, statement::Segment};
 
 /// One way to answer a query.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ pub(super) struct Way {
 #[derive(Debug)]
 pub(super) struct WayStream {
     /// Where they are.
-    pub(super) table: Table,
+    pub(super) table: RecordTable,
     /// Statements to be run one after the other. The last parameter of each, a limit, is not among its parameters yet.
     pub(super) segments: Vec<Segment>,
 }
@@ -56,7 +56,7 @@ impl Way {
             [] => vec!["scan all records".to_owned()],
             indexes => indexes.iter().map(|index| format!("search the index {index}")).collect(),
         };
-        let before = self.streams.iter().filter(|stream| stream.table == Table::Old).count();
+        let before = self.streams.iter().filter(|stream| stream.table == RecordTable::Old).count();
         if before > 0 {
             words.push("the same in what has been replaced since".to_owned());
         }

@@ -215,7 +215,7 @@ fn counting_and_summing_up_read_no_more_than_an_index_where_it_has_all() {
     ];
     for (raw_query, columns, expected) in cases {
         let filter = parsed(&definition, raw_query).filter;
-        let matching = way::matching(&definition, &shape, &filter, columns, (schema::Table::Records, None));
+        let matching = way::matching(&definition, &shape, &filter, columns, (schema::RecordTable::Records, None));
         let names: Vec<&str> = columns.iter().map(|column| shape.name(*column)).collect();
         let sql = format!(
             "SELECT count(*){}{}",

@@ -10,7 +10,7 @@ use crate::{
         Value,
         query::{SortTerm, ascending},
     },
-    store::sqlite::records::{branch::Branch, condition, schema::owned, statement::Text},
+    store::sqlite::records::{branch::Branch, condition, schema::owned, statement::StatementText},
 };
 
 /// Where a branch begins.
@@ -48,7 +48,7 @@ pub(super) fn beginning(sought: &WaySought<'_>, branch: &Branch<'_>) -> Beginnin
 }
 
 /// "After the position" or also at it, for an order of one direction without nulls.
-pub(super) fn push_after(sought: &WaySought<'_>, order: &[SortTerm], inclusive: bool, sql: &mut Text) {
+pub(super) fn push_after(sought: &WaySought<'_>, order: &[SortTerm], inclusive: bool, sql: &mut StatementText) {
     let columns: Vec<&str> = order.iter().map(|term| sought.name(term.column)).collect();
     let values: Vec<Sql> = order.iter().filter_map(|term| sought.position(term.column)).map(owned).collect();
     let after = match (order.first().is_some_and(|term| term.descending), inclusive) {

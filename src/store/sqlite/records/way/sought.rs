@@ -2,7 +2,7 @@
 
 use crate::{
     dataset::{Definition, Value, query::SortTerm},
-    store::sqlite::records::{branch::Branch, lane::Shape, schema::Table},
+    store::sqlite::records::{branch::Branch, lane::Shape, schema::RecordTable},
 };
 
 /// What a way is sought for.
@@ -33,7 +33,7 @@ impl<'a> WaySought<'a> {
     }
 
     /// The tables that hold records of the version.
-    pub(super) fn tables(&self) -> &'static [Table] {
-        if self.at.is_some() { &[Table::Records, Table::Old] } else { &[Table::Records] }
+    pub(super) fn tables(&self) -> &'static [RecordTable] {
+        if self.at.is_some() { &[RecordTable::Records, RecordTable::Old] } else { &[RecordTable::Records] }
     }
 }

@@ -17,13 +17,13 @@ use crate::{
         branch::{Branch, add_columns, far_end, splits},
         condition,
         lane::Shape,
-        schema::{IndexShape, Table, smallest},
-        statement::{Segment, Text},
+        schema::{IndexShape, RecordTable, smallest},
+        statement::{Segment, StatementText},
     },
 };
 
 /// What a record of the answer is made of, followed by the columns of its position.
-pub(in crate::store::sqlite::records) fn results(shape: &Shape, order: &[SortTerm], table: Table) -> String {
+pub(in crate::store::sqlite::records) fn results(shape: &Shape, order: &[SortTerm], table: RecordTable) -> String {
     let mut results = table.values().to_owned();
     for term in order {
         results.push_str(", ");
@@ -34,7 +34,8 @@ pub(in crate::store::sqlite::records) fn results(shape: &Shape, order: &[SortTer
 
 pub(super) fn ordered(sought: &WaySought<'_>, split: &IndexedBranches<'_, '_>) -> Way {
     let searches = split.searches.iter().flat_map(|(branch, candidate)| {
-        let stream = |table: &Table| WayStream { table: *table, segments: segments(sought, *table, branch, candidate) };
+        let stream =
+            |table: &RecordTable| WayStream { table: *table, segments: segments(sought, *table, branch, candidate) };
         sought.tables().iter().map(stream)
     });
     Way { ordered: true, indexes: split.indexes(), streams: searches.collect() }
@@ -56,7 +57,7 @@ fn unordered<'s>(
 ) -> Way {
     let merged = searches.len() * sought.tables().len() > 1;
     let streams = searches.flat_map(|(branch, candidate)| {
-        let stream = move |table: &Table| WayStream {
+        let stream = move |table: &RecordTable| WayStream {
             table: *table,
             segments: vec![sorted_segment(sought, *table, branch, candidate, merged)],
         };
@@ -65,14 +66,19 @@ fn unordered<'s>(
     Way { ordered: false, indexes, streams: streams.collect() }
 }
 
-fn segments(sought: &WaySought<'_>, table: Table, branch: &Branch<'_>, candidate: &IndexCandidate<'_>) -> Vec<Segment> {
+fn segments(
+    sought: &WaySought<'_>,
+    table: RecordTable,
+    branch: &Branch<'_>,
+    candidate: &IndexCandidate<'_>,
+) -> Vec<Segment> {
     let order = candidate.serves.as_deref().unwrap_or_default();
     let after = match beginning(sought, branch) {
         Beginning::Nowhere => return Vec::new(),
         Beginning::First => None,
         Beginning::After { terms, inclusive } => Some((terms, inclusive)),
     };
-    let segment = |order: &[SortTerm], add: &dyn Fn(&mut Text)| {
+    let segment = |order: &[SortTerm], add: &dyn Fn(&mut StatementText)| {
         segment(sought, table, (branch, candidate), (order, after.is_some()), add)
     };
     let Some((first, rest)) = order.split_first() else {
@@ -81,7 +87,7 @@ fn segments(sought: &WaySought<'_>, table: Table, branch: &Branch<'_>, candidate
         return if asked { vec![segment(order, &|_| {})] } else { Vec::new() };
     };
     let at = after.as_ref().and_then(|(terms, _)| if *terms > 0 { sought.position(first.column) } else { None });
-    let decided = |order: &[SortTerm], skip: usize, sql: &mut Text| {
+    let decided = |order: &[SortTerm], skip: usize, sql: &mut StatementText| {
         let Some((terms, inclusive)) = &after else { return };
         push_after(sought, order.get(..terms.saturating_sub(skip)).unwrap_or_default(), *inclusive, sql);
     };
@@ -109,12 +115,13 @@ fn segments(sought: &WaySought<'_>, table: Table, branch: &Branch<'_>, candidate
 
 fn segment(
     sought: &WaySought<'_>,
-    table: Table,
+    table: RecordTable,
     (branch, candidate): (&Branch<'_>, &IndexCandidate<'_>),
     (order, is_after): (&[SortTerm], bool),
-    add: &dyn Fn(&mut Text),
+    add: &dyn Fn(&mut StatementText),
 ) -> Segment {
-    let mut sql = Text::select(&results(sought.shape, &sought.order, table), table, Some(&candidate.index.name));
+    let mut sql =
+        StatementText::select(&results(sought.shape, &sought.order, table), table, Some(&candidate.index.name));
     let next = candidate.index.columns.get(candidate.bound).copied();
     let position = |column: usize| sought.position(column).filter(|_| is_after);
     let continues = next.filter(|next| position(*next).is_some_and(|value| !value.is_null()));
@@ -145,7 +152,7 @@ fn segment(
 
 fn sorted_segment(
     sought: &WaySought<'_>,
-    table: Table,
+    table: RecordTable,
     branch: &Branch<'_>,
     candidate: Option<&IndexCandidate<'_>>,
     merged: bool,
@@ -156,7 +163,7 @@ fn sorted_segment(
         columns.push_str(", ");
         columns.push_str(sought.name(term.column));
     }
-    let mut sql = Text::select(&columns, table, candidate.map(|candidate| candidate.index.name.as_str()));
+    let mut sql = StatementText::select(&columns, table, candidate.map(|candidate| candidate.index.name.as_str()));
     push_branch(sought, table, branch, candidate, &mut sql);
     if let Some(values) = sought.after {
         let (condition, params) = beyond(sought, branch, values);
@@ -176,12 +183,12 @@ pub(in crate::store::sqlite::records) fn matching(
     shape: &Shape,
     filter: &Filter,
     columns: &[usize],
-    (table, at): (Table, Option<u64>),
+    (table, at): (RecordTable, Option<u64>),
 ) -> Segment {
     let sought = &WaySought { definition, after: None, order: Vec::new(), shape, at };
     let whole = Branch::of(filter.parts());
     let seek = best(splits(&whole).iter().filter_map(|split| seek(sought, split)));
-    let mut sql = Text::default();
+    let mut sql = StatementText::default();
     match seek.as_ref().map(|split| split.searches.as_slice()) {
         None => {
             // An index that has every column is narrower than the table.
@@ -199,7 +206,7 @@ pub(in crate::store::sqlite::records) fn matching(
         Some(searches) => {
             // A record may match several of them, and counts once.
             sql.from(table, None);
-            let mut rows = Text::default();
+            let mut rows = StatementText::default();
             for (nth, (branch, candidate)) in searches.iter().enumerate() {
                 rows.begin(if nth == 0 { "SELECT \"$row\"" } else { " UNION SELECT \"$row\"" });
                 rows.from(table, Some(&candidate.index.name));
@@ -213,10 +220,10 @@ pub(in crate::store::sqlite::records) fn matching(
 
 fn push_branch(
     sought: &WaySought<'_>,
-    table: Table,
+    table: RecordTable,
     branch: &Branch<'_>,
     candidate: Option<&IndexCandidate<'_>>,
-    sql: &mut Text,
+    sql: &mut StatementText,
 ) {
     for term in &branch.terms {
         let is_looked_up = candidate.is_some_and(|candidate| seeks(candidate, term.column, &term.test));
@@ -226,7 +233,7 @@ fn push_branch(
 }
 
 /// The conditions that are no conditions on one column, and the version.
-fn push_rest(sought: &WaySought<'_>, table: Table, branch: &Branch<'_>, sql: &mut Text) {
+fn push_rest(sought: &WaySought<'_>, table: RecordTable, branch: &Branch<'_>, sql: &mut StatementText) {
     for filter in &branch.others {
         let (condition, params) = condition::of_filter(sought.shape, filter);
         sql.condition(&condition, params);
@@ -234,13 +241,13 @@ fn push_rest(sought: &WaySought<'_>, table: Table, branch: &Branch<'_>, sql: &mu
     if let Some(at) = sought.at {
         let at = Sql::Integer(at.cast_signed());
         sql.condition("+\"$from\" <= ?", [at.clone()]);
-        if table == Table::Old {
+        if table == RecordTable::Old {
             sql.condition("+\"$to\" > ?", [at]);
         }
     }
 }
 
-fn push_test(sought: &WaySought<'_>, column: usize, test: &Test, is_looked_up: bool, sql: &mut Text) {
+fn push_test(sought: &WaySought<'_>, column: usize, test: &Test, is_looked_up: bool, sql: &mut StatementText) {
     match test {
         Test::Null(false) if is_looked_up => push_not_null(sought, column, sql),
         test => {
@@ -251,7 +258,7 @@ fn push_test(sought: &WaySought<'_>, column: usize, test: &Test, is_looked_up: b
     }
 }
 
-fn push_not_null(sought: &WaySought<'_>, column: usize, sql: &mut Text) {
+fn push_not_null(sought: &WaySought<'_>, column: usize, sql: &mut StatementText) {
     let Some(kind) = sought.definition.columns.get(column).map(|column| column.kind) else { return };
     // `IS NOT NULL` would not always be looked up in an index.
     sql.condition(&format!("{} >= ?", sought.name(column)), [smallest(kind)]);
