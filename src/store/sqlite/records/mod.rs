@@ -11,6 +11,7 @@ mod figures;
 pub(super) mod file;
 mod find;
 mod import;
+mod import_lock;
 mod lane;
 mod naming;
 mod past;
@@ -157,7 +158,7 @@ impl RecordImports for SqliteRecordStore {
     }
 
     fn is_importing(&self, name: &str) -> Result<bool, RecordStoreError> {
-        import::is_running(&self.shared, name)
+        import_lock::is_running(&self.shared, name)
     }
 
     fn can_rename(&self) -> bool {

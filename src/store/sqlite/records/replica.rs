@@ -16,7 +16,8 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use super::{
     SqliteRecordStore, epochs, erasure, figures,
     file::{is_busy, load, not_private, open, unavailable, write_state},
-    import::{FileImport, begin_empty},
+    import::FileImport,
+    import_lock::begin_empty,
     naming,
     past::{self, Retiring},
     render,
