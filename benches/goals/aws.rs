@@ -33,7 +33,7 @@ const ROWS: u64 = 10_000;
 /// How many requests are under way at the same time.
 const CONNECTIONS: u32 = 16;
 /// What the tables' names begin with.
-const PREFIX: &str = "goals";
+pub(crate) const PREFIX: &str = "goals";
 /// Seconds of load, at least, over which calls are counted.
 const COUNTED_S: u32 = 20;
 /// Over how many seconds without a request it is counted what a node asks by itself.
@@ -43,13 +43,13 @@ const IDLE_S: u32 = 10;
 type Counters = BTreeMap<String, f64>;
 
 /// An emulator, which ends with this value.
-struct Emulator {
+pub(crate) struct Emulator {
     child: Child,
-    url: String,
+    pub(crate) url: String,
 }
 
 impl Emulator {
-    fn start(plan: &Plan, kind: &str) -> Outcome<Self> {
+    pub(crate) fn start(plan: &Plan, kind: &str) -> Outcome<Self> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let tools = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../test-tools");
         let mut command = process::pinned(LOAD_CORE, tools.join("venv/bin/python"));
@@ -79,9 +79,9 @@ impl Drop for Emulator {
     }
 }
 
-pub(crate) fn measure(plan: &Plan) -> Outcome<Vec<Finding>> {
-    let (dynamodb, others) = (Emulator::start(plan, "dynoxide")?, Emulator::start(plan, "ministack")?);
-    let variables = [
+/// What a node over these emulators needs in its environment.
+pub(crate) fn variables<'e>(dynamodb: &'e Emulator, others: &'e Emulator) -> Vec<(&'static str, &'e str)> {
+    vec![
         ("AWS_ENDPOINT_URL_DYNAMODB", dynamodb.url.as_str()),
         ("AWS_ENDPOINT_URL_SQS", &others.url),
         ("AWS_ENDPOINT_URL_SESV2", &others.url),
@@ -90,14 +90,18 @@ pub(crate) fn measure(plan: &Plan) -> Outcome<Vec<Finding>> {
         ("AWS_SECRET_ACCESS_KEY", "test"),
         ("PERMITD_BACKEND", "aws"),
         ("PERMITD_AWS_PREFIX", PREFIX),
-        ("PERMITD_AWS_INDEX_SETTLE_MS", "0"),
         ("PERMITD_MAIL_TRANSPORT", "file"),
-        NO_CACHE,
-    ];
+    ]
+}
+
+pub(crate) fn measure(plan: &Plan) -> Outcome<Vec<Finding>> {
+    let (dynamodb, others) = (Emulator::start(plan, "dynoxide")?, Emulator::start(plan, "ministack")?);
+    let mut variables = variables(&dynamodb, &others);
+    variables.push(NO_CACHE);
     let data = plan.scratch.join("data-aws");
     let command = |arguments: &[&str]| -> Command {
         let mut command = process::permitd();
-        command.args(arguments).arg("--data").arg(&data).envs(variables);
+        command.args(arguments).arg("--data").arg(&data).envs(variables.iter().copied());
         command
     };
     process::output(&mut command(&["aws", "setup"]))?;

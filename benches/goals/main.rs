@@ -21,6 +21,7 @@ mod process;
 mod reads;
 mod refusals;
 mod replay;
+mod replica;
 mod report;
 
 use std::{
@@ -86,6 +87,9 @@ enum Role {
     /// Reads records from DynamoDB.
     #[command(hide = true)]
     BareReads { endpoint: String, paths: PathBuf, seconds: u32 },
+    /// Scans a table of records in DynamoDB.
+    #[command(hide = true)]
+    BareScan { endpoint: String },
 }
 
 /// How much to measure.
@@ -147,7 +151,7 @@ type Measure = fn(&Plan) -> Outcome<Vec<Finding>>;
 /// What is measured only when it is asked for by name.
 const BY_NAME: [(&str, Measure); 1] = [("asks", asks::measure)];
 
-const GOALS: [(&str, Measure); 14] = [
+const GOALS: [(&str, Measure); 15] = [
     ("P1", reads::measure),
     ("P2", refusals::measure),
     ("P3", filters::measure),
@@ -156,6 +160,7 @@ const GOALS: [(&str, Measure); 14] = [
     ("P6", append::measure),
     ("P7", replay::measure),
     ("P8", aws::measure),
+    ("P8", replica::measure),
     ("P9", footprint::memory),
     ("P10", footprint::start),
     ("P11", growth::measure),
@@ -203,6 +208,7 @@ fn main() -> ExitCode {
         Some(Role::BareWorkbook { file }) => import::read_bare(&file),
         Some(Role::ReadRecords { file }) => import::read_records(&file),
         Some(Role::BareReads { endpoint, paths, seconds }) => aws::read_bare(&endpoint, &paths, seconds),
+        Some(Role::BareScan { endpoint }) => replica::scan_bare(&endpoint),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -38,7 +38,7 @@ impl DataAction {
 }
 
 /// What a key may be used for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct KeyScopes {
     /// The data sets; null for all. A plan may allow fewer.

@@ -48,7 +48,7 @@ pub enum Notice {
 }
 
 /// The notices that a person wants.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct NoticeChoice {
     /// Before a key of theirs expires.

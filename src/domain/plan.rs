@@ -61,7 +61,7 @@ pub enum PlanError {
 }
 
 /// What a plan says of its people's keys.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct KeyRules {
     /// Days for which a key works after it was issued; null until it is ended.
     pub key_max_age_days: Option<u32>,

@@ -185,34 +185,58 @@ pub trait Queue: Send + Sync {
     /// being asked again waits up to `wait`, whole seconds of at most [`WAIT_MAX`]; then there may be none.
     ///
     /// May be dropped while it waits: a message that was on its way is received again after its visibility timeout.
+    ///
+    /// # Errors
+    /// [`QueueError::Unavailable`] or [`QueueError::Store`]: nothing was received.
     async fn receive(&self, max: usize, wait: Duration) -> Result<Vec<Delivery>, QueueError>;
 
     /// Whether [`Self::receive`] waits for messages of other processes. Otherwise a consumer has to ask again now and then.
     fn can_wait(&self) -> bool;
 
     /// Keeps a message invisible for another visibility timeout from now. `false` when it is no longer ours.
+    ///
+    /// # Errors
+    /// [`QueueError::Unavailable`] or [`QueueError::Store`]: it may become visible to others.
     async fn extend(&self, delivery: &Delivery) -> Result<bool, QueueError>;
 
     /// Acknowledges: the message is done. `false` when it is no longer ours.
+    ///
+    /// # Errors
+    /// [`QueueError::Unavailable`] or [`QueueError::Store`]: it may come again.
     async fn acknowledge(&self, delivery: &Delivery) -> Result<bool, QueueError>;
 
     /// Lets go of a message that failed: it is received again after `delay_s`, or becomes a dead letter with this reason
     /// when it has been received as often as the policy allows.
+    ///
+    /// # Errors
+    /// [`QueueError::Unavailable`] or [`QueueError::Store`]: it comes again when its visibility ends.
     async fn fail(&self, delivery: &Delivery, reason: &str, delay_s: u32) -> Result<(), QueueError>;
 
     /// Puts a message off whose work cannot be done yet, through no fault of it: it is received again after `delay_s`, as if it
     /// were new but for [`Delivery::put_off`]. Neither its receives nor its age count from before. `false` when it is no longer
     /// ours. A crash may leave it twice.
+    ///
+    /// # Errors
+    /// [`QueueError::Unavailable`] or [`QueueError::Store`]: it comes again when its visibility ends.
     async fn postpone(&self, delivery: &Delivery, delay_s: u32) -> Result<bool, QueueError>;
 
     /// Gives a message up: it becomes a dead letter with this reason, however often it was received.
+    ///
+    /// # Errors
+    /// [`QueueError::Unavailable`] or [`QueueError::Store`]: it comes again when its visibility ends.
     async fn bury(&self, delivery: &Delivery, reason: &str) -> Result<(), QueueError>;
 
     /// Gives back a message that this process cannot work on and another can: it is received again after `delay_s`, and this
     /// time does not bring it nearer to the dead letters.
+    ///
+    /// # Errors
+    /// [`QueueError::Unavailable`] or [`QueueError::Store`]: it comes again when its visibility ends.
     async fn release(&self, delivery: &Delivery, delay_s: u32) -> Result<(), QueueError>;
 
     /// The dead letters, the last first, at most `limit`.
+    ///
+    /// # Errors
+    /// [`QueueError::Unavailable`], [`QueueError::Store`], or [`QueueError::Unreadable`] for one that this permitd does not know.
     async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, QueueError>;
 
     /// Sends a dead letter again, as new: it was neither received nor put off.
@@ -222,12 +246,21 @@ pub trait Queue: Send + Sync {
     async fn redrive(&self, id: &str) -> Result<(), QueueError>;
 
     /// Removes messages and dead letters that are older than the policy keeps them; how many.
+    ///
+    /// # Errors
+    /// [`QueueError::Unavailable`] or [`QueueError::Store`]: the next sweep goes on.
     async fn expire(&self) -> Result<u64, QueueError>;
 
     /// How full it is.
+    ///
+    /// # Errors
+    /// [`QueueError::Unavailable`] or [`QueueError::Store`].
     async fn depth(&self) -> Result<Depth, QueueError>;
 
     /// Whether it answers.
+    ///
+    /// # Errors
+    /// [`QueueError::Unavailable`] or [`QueueError::Store`].
     async fn probe(&self) -> Result<(), QueueError> {
         self.depth().await.map(drop)
     }

@@ -52,6 +52,9 @@ pub struct NewAnswer {
 pub trait KeptAnswers: Send + Sync {
     /// What the command was answered, if it was and if that is still kept at `now`. Where an older permitd let one command
     /// commit in several streams, the commit of this request, if there is one.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the store cannot be read: nobody knows then whether there is one.
     async fn find(
         &self,
         command: &CommandId,
@@ -60,8 +63,14 @@ pub trait KeptAnswers: Send + Sync {
     ) -> Result<Option<KeptAnswer>, StoreError>;
 
     /// Keeps an answer. `false` when the command has committed, or has another answer than the one to take the place of.
+    ///
+    /// # Errors
+    /// [`StoreError`] where it may not have been written: a retry finds out.
     async fn keep(&self, answer: NewAnswer) -> Result<bool, StoreError>;
 
     /// Removes answers that have expired, if the store does not do so by itself. Returns how many.
+    ///
+    /// # Errors
+    /// [`StoreError`] where not all were removed: the next sweep goes on.
     async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError>;
 }

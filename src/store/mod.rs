@@ -9,7 +9,7 @@ pub mod records;
 mod replay;
 pub mod sqlite;
 mod user_list;
-mod words;
+mod view_rows;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -100,7 +100,7 @@ pub struct Append {
     pub administrators: Option<AdministratorsChange>,
     /// The rows that follow from the stream after this commit.
     pub rows: Rows,
-    /// Whether messages follow from it: the commit is marked until they have been sent.
+    /// Whether the commit leads to messages. It stays marked as unpublished until they are sent.
     pub publishes: bool,
 }
 
@@ -137,6 +137,9 @@ pub enum AppendError {
 }
 
 /// The append-only log, with what must change in the same write.
+///
+/// # Errors
+/// Each read fails with a [`StoreError`] where the log cannot be read, or holds what this permitd does not understand.
 #[async_trait]
 pub trait EventLog: Send + Sync {
     /// Writes a commit at `expected_version + 1`, marked as not yet published if it publishes. Returns its version. A store that
@@ -172,9 +175,15 @@ pub trait EventLog: Send + Sync {
     async fn unpublished(&self, from: Timestamp, max: usize) -> Result<Vec<StoredCommit>, StoreError>;
 
     /// Writes view rows; a row whose version is not newer than the stored one's changes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError`] where not all rows may have been written. To be repeated: that changes nothing twice.
     async fn project(&self, rows: Rows) -> Result<(), StoreError>;
 
     /// Clears the mark.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the mark may still be there: the relay clears it.
     async fn mark_published(&self, stream: &StreamId, version: u64) -> Result<(), StoreError>;
 }
 
@@ -222,6 +231,9 @@ pub struct DueFilter {
 }
 
 /// What is read from day to day.
+///
+/// # Errors
+/// Each read fails with a [`StoreError`] where the views cannot be read, or a row is not one that this permitd understands.
 #[async_trait]
 pub trait Views: Send + Sync {
     /// A person.
@@ -390,24 +402,42 @@ fn use_name(key: KeyId, at_us: i64) -> uuid::Uuid {
 pub trait Ledger: Send + Sync {
     /// What a key or a session may, while it works and its owner may; `now_ns` is the node's wall clock. A read, as new as the last
     /// commit that was acknowledged.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the ledger cannot be read: nobody is admitted then.
     async fn terms(&self, key: KeyId, now_ns: i64) -> Result<Result<KeyTerms, KeyRefusal>, StoreError>;
 
     /// Takes back what is returned and grants, in one write. Where an earlier request of the node was carried out, though its
     /// answer was lost, what that one reserved is taken back instead
     /// ([`admission::settled`](crate::domain::admission::settled)); so nothing comes back twice, and nothing is lost.
+    ///
+    /// # Errors
+    /// [`StoreError`] where it may or may not have been taken: what was is lost to its owner, and never spent twice.
     async fn grant(&self, request: GrantRequest) -> Result<Granted, StoreError>;
 
     /// Takes back what nodes will not spend, and takes what they have counted. What came back before changes nothing: to try again
     /// does no harm. A tally is not to be tried again: one that was not answered may have been taken.
+    ///
+    /// # Errors
+    /// [`StoreError`] where it may not have been written: to be repeated with the next.
     async fn give_back(&self, given: Vec<GivenBack>) -> Result<(), StoreError>;
 
     /// A person's consumption by day, from a UTC day on.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the ledger cannot be read.
     async fn usage(&self, user: UserId, from_day: i64) -> Result<Vec<DayUsage>, StoreError>;
 
     /// What a person's requests were, from a UTC day on: by day, key, data set and status.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the ledger cannot be read.
     async fn counts(&self, user: UserId, from_day: i64) -> Result<Vec<UsageCount>, StoreError>;
 
     /// When a person's keys were last used, and from where.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the ledger cannot be read.
     async fn last_uses(&self, user: UserId) -> Result<Vec<LastUse>, StoreError>;
 }
 
@@ -424,10 +454,19 @@ pub struct EarlierToken {
 #[async_trait]
 pub trait AdminTokens: Send + Sync {
     /// Those that an earlier permitd kept outside of the log, oldest first. They are never removed: what became of them is in the log.
+    ///
+    /// # Errors
+    /// [`StoreError`] where they cannot be read.
     async fn earlier(&self) -> Result<Vec<EarlierToken>, StoreError>;
     /// Notes that a token was used, unless a later use is noted.
+    ///
+    /// # Errors
+    /// [`StoreError`] where it may not have been written: the next use is noted.
     async fn note_use(&self, id: KeyId, at: Timestamp) -> Result<(), StoreError>;
     /// When each token was used last, as far as was noted.
+    ///
+    /// # Errors
+    /// [`StoreError`] where they cannot be read.
     async fn uses(&self) -> Result<Vec<(KeyId, Timestamp)>, StoreError>;
 }
 
@@ -442,16 +481,28 @@ pub trait Upkeep: Send + Sync {
     async fn probe(&self) -> Result<(), StoreError>;
 
     /// What is remembered of the versions of the server secret that this deployment has used.
+    ///
+    /// # Errors
+    /// [`StoreError`] where they cannot be read: a node does not start then.
     async fn secret_marks(&self) -> Result<Vec<SecretMark>, StoreError>;
 
     /// Remembers versions of the server secret. One that is there stays as it is.
+    ///
+    /// # Errors
+    /// [`StoreError`] where they may not have been written: to be repeated.
     async fn add_secret_marks(&self, marks: Vec<SecretMark>) -> Result<(), StoreError>;
 
     /// Forgets all versions of the server secret but these, which it remembers.
+    ///
+    /// # Errors
+    /// [`StoreError`] where they may not have been written: to be repeated.
     async fn replace_secret_marks(&self, marks: Vec<SecretMark>) -> Result<(), StoreError>;
 
     /// Replaces the claims of all people: each owner with the names that are theirs from now on. Returns the owners who could
     /// not have a name since another one took it, in pairs of both.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the store could not be read or written: to be repeated.
     async fn reclaim(&self, owners: Vec<(String, Vec<String>)>) -> Result<Vec<(String, String)>, StoreError>;
 
     /// Ends in order: what stands in a write-ahead log is moved into its database, so that a copy of the file is whole.

@@ -10,7 +10,7 @@ use super::StoreError;
 use crate::domain::{
     id::{StreamId, UserId},
     key::KeyId,
-    persisted::Encoded,
+    persisted::{CodecError, Encoded},
     personal::PersonalKey,
     view::Rows,
 };
@@ -27,6 +27,9 @@ pub trait Replayable: Send + Sync {
 /// The log and the new views of one replay.
 pub trait ReplaySpace: Send {
     /// How many commits the log holds.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the log cannot be read, or holds what this permitd does not understand.
     fn commits_total(&mut self) -> Result<u64, StoreError>;
 
     /// The side that is read and the side that is written: they do not wait for each other.
@@ -34,9 +37,15 @@ pub trait ReplaySpace: Send {
 
     /// Lets [`ReplayLog::next`] go on with the whole streams that have grown since it began; with `last`, no stream can grow
     /// until [`Self::switch`]. Returns how many commits have come.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the log cannot be read or the views not be written: nothing is switched then.
     fn catch_up(&mut self, last: bool) -> Result<u64, StoreError>;
 
     /// Makes the new views the live ones, at once; where they are put right in place, removes what no stream accounts for.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the views of before are still in force.
     fn switch(&mut self) -> Result<(), StoreError>;
 
     /// The keys that were issued twice, as far as the rebuild met them: each stays with the one who had it first.
@@ -47,20 +56,35 @@ pub trait ReplaySpace: Send {
 pub trait ReplayLog: Send {
     /// The next commits, at most `max`, or the whole of one stream: stream by stream and in order, each with the key of the
     /// person whose stream it is; none at the end.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the log cannot be read, or holds what this permitd does not understand.
     fn next(&mut self, max: usize) -> Result<CommitBatch, StoreError>;
 
     /// What is live of each of these streams: of the same moment as the commits, or a later one; then [`Self::again`] tells.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the views cannot be read, or a row is not one that this permitd understands.
     fn live_rows(&mut self, streams: &[StreamId]) -> Result<Vec<Live>, StoreError>;
 
     /// The rows that a stream's commits lead to, and what is live of it, both read again, so that nobody wrote to the stream in
     /// between. Asked for when they seemed to differ; `None` where they were of one moment already.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the log cannot be read, or holds what this permitd does not understand.
     fn again(&mut self, stream: &StreamId) -> Result<Option<Settled>, StoreError>;
 
     /// The keys of a person's stream that another's stream issued, too. Asked for where the two readings differ, as they then do:
     /// a key has one place.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the log cannot be read, or holds what this permitd does not understand.
     fn issued_twice(&mut self, stream: &StreamId) -> Result<Vec<IssuedTwice>, StoreError>;
 
     /// Live rows that no stream accounts for, and claims that belong to nobody, each named for people.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the views cannot be read, or a row is not one that this permitd understands.
     fn orphans(&mut self) -> Result<Vec<String>, StoreError>;
 }
 
@@ -123,9 +147,20 @@ impl Live {
     }
 }
 
+/// Why a stream cannot be folded: a newer permitd wrote it, or it is damaged.
+pub(super) fn unreadable(error: CodecError) -> StoreError {
+    match error {
+        CodecError::Unknown { .. } => StoreError::Incompatible(error.to_string()),
+        error => StoreError::Corrupt(error.to_string()),
+    }
+}
+
 /// The new views.
 pub trait ReplayViews: Send {
     /// Writes rows into them.
+    ///
+    /// # Errors
+    /// [`StoreError`] where they could not be written: the replay ends, and the views of before stay.
     fn put(&mut self, rows: &[Rows]) -> Result<(), StoreError>;
 }
 

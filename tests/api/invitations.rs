@@ -251,9 +251,9 @@ async fn an_invitation_is_followed_from_its_mail_to_the_first_request() {
     app.eventually("both to be mailed", async || (in_state("mailed").await.len() == 2).then_some(())).await;
 }
 
-/// A data directory of an earlier permitd does not say how far invitations have come: the log does.
+/// The views of a data directory of an earlier permitd have other columns: the log makes them anew.
 #[tokio::test]
-async fn people_of_an_earlier_data_directory_are_told_how_far_their_invitations_have_come() {
+async fn views_of_an_earlier_data_directory_are_made_anew() {
     let mut app = TestApp::start().await;
     app.invite("bob@example.org").await;
     crate::accounts::member(&app, "ana@example.org").await;
@@ -263,18 +263,22 @@ async fn people_of_an_earlier_data_directory_are_told_how_far_their_invitations_
         .then_some(())
     })
     .await;
-    let shown = app.admin_get("/users").await.expect(200).json()["data"].clone();
+    let people = app.admin_get("/users").await.expect(200).json()["data"].clone();
+    let plans = app.admin_get("/plans").await.expect(200).json();
     app.stop().await;
     let store = rusqlite::Connection::open(app.data().join("permitd.db")).unwrap();
     store
         .execute_batch(
-            "ALTER TABLE users DROP COLUMN invitation_ends; ALTER TABLE users DROP COLUMN first_request_at;
-             UPDATE users SET invitation = 'mailed', invitation_since = 0;",
+            "DROP TABLE users; DROP TABLE keys; DROP TABLE sessions; DROP TABLE tokens;
+             CREATE TABLE users (id TEXT PRIMARY KEY, email TEXT); CREATE INDEX users_email_1 ON users (email);
+             INSERT INTO users VALUES ('nobody', 'eve@example.org');
+             CREATE TABLE keys (id TEXT PRIMARY KEY, user TEXT); PRAGMA user_version = 4;",
         )
         .unwrap();
     drop(store);
     app.restart().await;
-    assert_eq!(app.admin_get("/users").await.expect(200).json()["data"], shown);
+    assert_eq!(app.admin_get("/users").await.expect(200).json()["data"], people);
+    assert_eq!(app.admin_get("/plans").await.expect(200).json(), plans);
 }
 
 #[tokio::test]

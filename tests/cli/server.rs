@@ -365,7 +365,7 @@ async fn a_fault_behind_a_page_is_in_the_log_under_the_id_that_the_page_tells() 
     let signing = client.post(format!("{url}/sign-in/token")).header("cookie", form).body(body);
     let signed_in = signing.header("content-type", "application/x-www-form-urlencoded").send().await.unwrap();
     let store = rusqlite::Connection::open(home.data().join("permitd.db")).unwrap();
-    assert!(store.execute("UPDATE tokens SET scopes = 'nonsense'", []).unwrap() > 0);
+    assert!(store.execute("UPDATE tokens SET document = json_set(document, '$.scopes', 'nonsense')", []).unwrap() > 0);
     let asking = client.get(format!("{url}/admin/plans")).header("accept", "text/html");
     let failed = asking.header("cookie", cookie(&signed_in)).header("x-request-id", ID).send().await.unwrap();
     assert_eq!(failed.status(), StatusCode::INTERNAL_SERVER_ERROR);

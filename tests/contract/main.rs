@@ -136,6 +136,7 @@ macro_rules! cases {
             what_is_wrong_is_found_and_put_right,
             verifying_while_others_append_finds_nothing,
             a_row_that_cannot_be_read_is_replaced,
+            an_attribute_that_its_row_does_not_lead_to_is_a_difference,
             a_row_of_an_unknown_kind_is_left_alone,
             rows_wait_for_a_commit_that_is_not_published_and_damage_does_not,
             rows_of_somebody_who_is_erased_wait_like_others,

@@ -1,6 +1,8 @@
 //! Where a process over DynamoDB can die that copies records, follows them, or uploads an import: the next one has the right
 //! records, the right past, and nothing of what it did not come to finish.
 
+use std::process::Stdio;
+
 use reqwest::Method;
 use serde_json::Value;
 
@@ -34,7 +36,7 @@ async fn answers(deployment: &Deployment, serving: &Serving, key: &str) -> Vec<S
     let number = first["data"][0]["application_number"].as_str().unwrap().trim_start_matches('#').to_owned();
     for path in [
         "/permits?limit=1000&sort=-estimated_cost&count=exact".to_owned(),
-        "/permits/facets?column=status".to_owned(),
+        "/permits/facets?columns=status".to_owned(),
         "/permits/changes?since=1&limit=1000".to_owned(),
         format!("/permits/{number}"),
     ] {
@@ -55,13 +57,19 @@ async fn page(deployment: &Deployment, serving: &Serving, key: &str, path: &str)
     answer.into_inner()
 }
 
+/// Serves on a machine until it dies: it copies and follows as soon as it starts.
+fn dies(deployment: &Deployment, machine: usize, point: &str) {
+    let mut command = deployment.command_of(machine, &format!("{point}=return"));
+    let serving = command.arg("serve").stdout(Stdio::null()).stderr(Stdio::null());
+    assert!(!serving.status().unwrap().success(), "{point}: it was killed");
+}
+
 #[tokio::test]
 async fn a_node_that_dies_while_it_copies_copies_again() {
     let (deployment, key) = imported().await;
     let expected = answers(&deployment, &deployment.serve(""), &key).await;
     for (machine, point) in [(1, "replica-copying"), (2, "replica-copied")] {
-        let mut serving = deployment.serve_on(machine, &format!("{point}=return"));
-        deployment.dies(&mut serving).await;
+        dies(&deployment, machine, point);
         assert_eq!(answers(&deployment, &deployment.serve_on(machine, ""), &key).await, expected, "{point}");
     }
     deployment.verify();
@@ -77,11 +85,7 @@ async fn a_node_that_dies_while_it_follows_goes_on_from_the_version_that_it_has(
             assert!(well, "{text}");
         }
         let expected = answers(&deployment, &deployment.serve(""), &key).await;
-        let failpoints = format!("{point}=return");
-        // It follows before it is ready.
-        let mut command = deployment.command_of(machine, &failpoints);
-        let died = command.arg("serve").stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
-        assert!(!died.status().unwrap().success(), "{point}: it was killed");
+        dies(&deployment, machine, point);
         assert_eq!(answers(&deployment, &deployment.serve_on(machine, ""), &key).await, expected, "{point}");
     }
     deployment.verify();

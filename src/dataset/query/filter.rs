@@ -58,7 +58,7 @@ pub enum Test {
 }
 
 impl Filter {
-    /// What all of these together say. What is nested for nothing is not.
+    /// The filter that is true where all of these are. A list within the list becomes a part of it.
     pub fn all(filters: impl IntoIterator<Item = Filter>) -> Self {
         let mut flat = Vec::new();
         for filter in filters {

@@ -81,14 +81,6 @@ pub(super) fn find_moment(item: &Item, name: &str) -> Result<Option<Timestamp>, 
     find_number(item, name)?.map(read).transpose()
 }
 
-/// Yes or no, which the item must have.
-pub(super) fn get_bool(item: &Item, name: &str) -> Result<bool, StoreError> {
-    match item.get(name) {
-        Some(AttributeValue::Bool(value)) => Ok(*value),
-        _ => Err(damaged(name, "it is neither true nor false")),
-    }
-}
-
 /// Bytes that the item must have.
 pub(super) fn get_binary<'i>(item: &'i Item, name: &str) -> Result<&'i [u8], StoreError> {
     match item.get(name) {

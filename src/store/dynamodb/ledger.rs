@@ -46,13 +46,13 @@ use self::{
     attempt::Attempt,
     change::Change,
     counting::{SealedNetwork, SealedUse, TallyWrite},
-    known::{Known, Terms, consumption, reservation_name},
+    known::{Known, consumption, reservation_name},
 };
 use super::{
     Dynamo, commits, fetch,
     item::{Item, damaged, get_number, number, text},
     schema::LEDGER,
-    terms::{LIVE, live_key},
+    terms::{LIVE, Terms, live_key},
     unavailable,
 };
 use crate::{
@@ -63,6 +63,7 @@ use crate::{
         id::{StreamId, UserId},
         key::KeyId,
         plan::Limits,
+        reach::KeyReach,
     },
     store::{
         DayUsage, GivenBack, GrantRequest, Granted, KeyRefusal, KeyTerms, LastUse, Ledger, NETWORK, PlanDatasets,
@@ -545,11 +546,13 @@ impl Ledger for DynamoLedger {
         };
         let valid_until = self.until(key, &terms, now_ns).into_iter().chain(terms.expires_at).min();
         let has_ended = valid_until.is_some_and(|until| until.as_nanosecond() <= i128::from(now_ns));
-        if !terms.on || has_ended {
+        if !terms.works || has_ended {
             return Ok(Err(KeyRefusal::Ended));
         }
-        let Terms { user, hash, plan, reach, see_at, lacks_factor, .. } = terms;
-        Ok(Ok(KeyTerms { user, hash, valid_until, reach: Arc::new(reach), plan: plan.into(), see_at, lacks_factor }))
+        let Terms { user, hash, plan, allowed_ips, scopes, see_at, lacks_factor, .. } = terms;
+        let networks = allowed_ips.as_ref().map(|listed| listed.iter().map(String::as_str));
+        let reach = Arc::new(KeyReach::new(networks, scopes));
+        Ok(Ok(KeyTerms { user, hash, valid_until, reach, plan: plan.into(), see_at, lacks_factor }))
     }
 
     async fn grant(&self, request: GrantRequest) -> Result<Granted, StoreError> {

@@ -1,11 +1,14 @@
 //! A stream as it is now.
 
 use super::{Dynamo, StoreError, commits};
-use crate::domain::{
-    id::StreamId,
-    persisted::{self, CodecError, StoredCommit},
-    personal::PersonalKey,
-    view::State,
+use crate::{
+    domain::{
+        id::StreamId,
+        persisted::{self, StoredCommit},
+        personal::PersonalKey,
+        view::State,
+    },
+    store::replay::unreadable,
 };
 
 /// A stream as it is now.
@@ -36,12 +39,5 @@ pub(super) async fn personal_key(dynamo: &Dynamo, stream: &StreamId) -> Result<O
     match stream {
         StreamId::User(user) => commits::personal_key(dynamo, *user).await,
         StreamId::Plan(_) | StreamId::DataSet(_) | StreamId::AdminTokens => Ok(None),
-    }
-}
-
-pub(super) fn unreadable(error: CodecError) -> StoreError {
-    match error {
-        CodecError::Unknown { .. } => StoreError::Incompatible(error.to_string()),
-        error => StoreError::Corrupt(error.to_string()),
     }
 }

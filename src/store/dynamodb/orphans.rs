@@ -7,7 +7,6 @@
 use std::collections::HashSet;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use uuid::Uuid;
 
 use super::{
     Dynamo, StoreError,
@@ -15,8 +14,8 @@ use super::{
     commits, fetch,
     item::{Item, damaged, get_text, text},
     now::Now,
-    repair::remove_row,
-    rows,
+    repair::{place_of, remove_row},
+    rows::{self, Kind},
     schema::{LEDGER, PERSONAL, STATE, VIEWS},
     streams::{SCAN_SEGMENTS, Streams},
     terms::{LIVE, live_key},
@@ -26,16 +25,14 @@ use crate::domain::{
     id::{StreamId, UserId},
     key::KeyId,
     user::Standing,
-    view::{State, UserStatus},
+    view::State,
 };
 
 /// Something that no stream accounts for.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Orphan {
-    /// A row of the views.
+    /// A row of the views, or what leads to an import or a session that is not there.
     Row { name: String, item: Item },
-    /// What leads to an import or a session that is not there.
-    Pointer { name: String, item: Item },
     /// The ledger's terms of a key or a session.
     Terms { key: KeyId, version: Option<AttributeValue> },
     /// A claim.
@@ -49,7 +46,6 @@ impl Orphan {
     pub(super) fn name(&self) -> String {
         match self {
             Self::Row { name, .. } => name.clone(),
-            Self::Pointer { name, .. } => format!("place of {name}"),
             Self::Terms { key, .. } => format!("ledger terms of key {key}"),
             Self::Claim { owner, .. } => format!("claim of user {owner}"),
             Self::Personal { user } => format!("personal key of user {user}"),
@@ -80,15 +76,14 @@ pub(super) async fn remove(dynamo: &Dynamo, orphans: Vec<Orphan>) -> Result<(), 
 }
 
 /// An item of the views.
-enum ViewItem {
-    Person { user: UserId, is_deleted: bool, item: Item },
-    Key { user: UserId, key: KeyId, item: Item },
-    Import { import: Uuid, data_set: String, item: Item },
-    Pointer { import: Uuid, data_set: String, item: Item },
-    Session { user: UserId, session: KeyId, item: Item },
-    SessionPointer { session: KeyId, user: UserId, item: Item },
-    Plan { plan: String, item: Item },
-    Token { token: KeyId, item: Item },
+struct ViewItem {
+    /// Of which stream it tells.
+    stream: StreamId,
+    /// Which of its rows.
+    kind: Kind,
+    /// Whether it only leads to that row.
+    is_pointer: bool,
+    item: Item,
 }
 
 async fn scan_views(dynamo: &Dynamo) -> Result<(Vec<ViewItem>, u64), StoreError> {
@@ -97,8 +92,7 @@ async fn scan_views(dynamo: &Dynamo) -> Result<(Vec<ViewItem>, u64), StoreError>
         .client()
         .scan()
         .table_name(&table)
-        .projection_expression("k, r, pv, #status, dataset, #user")
-        .expression_attribute_names("#status", "status")
+        .projection_expression("k, r, pv, email, dataset, #user")
         .expression_attribute_names("#user", "user")
         .consistent_read(true);
     fetch::scan(&table, request, SCAN_SEGMENTS, ViewItem::read).await
@@ -106,33 +100,30 @@ async fn scan_views(dynamo: &Dynamo) -> Result<(Vec<ViewItem>, u64), StoreError>
 
 impl ViewItem {
     fn read(item: Item) -> Result<Self, StoreError> {
-        match rows::pointed_at(&item)? {
-            Some(rows::Target::Import(import)) => {
-                let data_set = rows::read_pointer(&item)?.to_owned();
-                return Ok(Self::Pointer { import, data_set, item });
-            }
-            Some(rows::Target::Session(session)) => {
-                let user = rows::read_session_pointer(&item)?;
-                return Ok(Self::SessionPointer { session, user, item });
-            }
-            None => {}
+        if let Some(kind) = rows::pointed_at(&item)? {
+            return Ok(Self { stream: rows::read_pointer(&item)?, kind, is_pointer: true, item });
         }
-        let row = get_text(&item, "r")?;
-        Ok(match (StreamId::parse(get_text(&item, "k")?), rows::Kind::of(row)) {
-            (Ok(StreamId::User(user)), Some(rows::Kind::User)) => {
-                // Of somebody whose row cannot be read, the stream is asked.
-                let is_deleted = rows::read_status(&item).map_or(true, |status| status == UserStatus::Deleted);
-                Self::Person { user, is_deleted, item }
+        let (stream, kind) = (StreamId::parse(get_text(&item, "k")?), Kind::of(get_text(&item, "r")?));
+        match (stream, kind) {
+            (Ok(stream @ StreamId::User(_)), Some(kind @ (Kind::User | Kind::Key(_) | Kind::Session(_))))
+            | (Ok(stream @ StreamId::Plan(_)), Some(kind @ Kind::Plan))
+            | (Ok(stream @ StreamId::DataSet(_)), Some(kind @ Kind::Import(_)))
+            | (Ok(stream @ StreamId::AdminTokens), Some(kind @ Kind::Token(_))) => {
+                Ok(Self { stream, kind, is_pointer: false, item })
             }
-            (Ok(StreamId::User(user)), Some(rows::Kind::Key(key))) => Self::Key { user, key, item },
-            (Ok(StreamId::User(user)), Some(rows::Kind::Session(session))) => Self::Session { user, session, item },
-            (Ok(StreamId::Plan(plan)), Some(rows::Kind::Plan)) => Self::Plan { plan, item },
-            (Ok(StreamId::DataSet(data_set)), Some(rows::Kind::Import(import))) => {
-                Self::Import { import, data_set, item }
-            }
-            (Ok(StreamId::AdminTokens), Some(rows::Kind::Token(token))) => Self::Token { token, item },
-            _ => return Err(rows::unknown(&item)),
-        })
+            _ => Err(rows::unknown(&item)),
+        }
+    }
+
+    /// For people.
+    fn name(&self) -> String {
+        match (self.kind, &self.stream) {
+            (kind, _) if self.is_pointer => place_of(kind),
+            (Kind::User, StreamId::User(user)) => format!("users {user}"),
+            (Kind::Plan, StreamId::Plan(plan)) => format!("plans {plan}"),
+            // Such as `key#…`.
+            (kind, _) => kind.to_string().replacen('#', "s ", 1),
+        }
     }
 }
 
@@ -140,55 +131,28 @@ impl ViewItem {
 #[derive(Default)]
 struct LiveRows {
     living: HashSet<UserId>,
-    keys: HashSet<KeyId>,
-    imports: HashSet<Uuid>,
-    sessions: HashSet<KeyId>,
+    rows: HashSet<Kind>,
 }
 
 impl LiveRows {
-    fn of(rows: &[ViewItem]) -> Self {
+    fn of(items: &[ViewItem]) -> Self {
         let mut seen = Self::default();
-        for row in rows {
-            match row {
-                ViewItem::Person { user, is_deleted: false, .. } => drop(seen.living.insert(*user)),
-                ViewItem::Key { key, .. } => drop(seen.keys.insert(*key)),
-                ViewItem::Import { import, .. } => drop(seen.imports.insert(*import)),
-                ViewItem::Session { session, .. } => drop(seen.sessions.insert(*session)),
-                ViewItem::Person { .. }
-                | ViewItem::Pointer { .. }
-                | ViewItem::SessionPointer { .. }
-                | ViewItem::Plan { .. }
-                | ViewItem::Token { .. } => {}
+        for ViewItem { stream, kind, item, .. } in items.iter().filter(|item| !item.is_pointer) {
+            match (kind, stream) {
+                // Who is deleted has no address. Of whoever has none otherwise, the stream is asked.
+                (Kind::User, StreamId::User(user)) if item.contains_key("email") => drop(seen.living.insert(*user)),
+                (kind, _) => drop(seen.rows.insert(*kind)),
             }
         }
         seen
     }
 
-    fn suspect(&self, row: ViewItem, streams: &Streams) -> Option<Suspect> {
-        let (stream, name, item) = match row {
-            ViewItem::Person { user, item, .. } => (StreamId::User(user), format!("users {user}"), item),
-            ViewItem::Key { user, key, item } => (StreamId::User(user), format!("keys {key}"), item),
-            ViewItem::Plan { plan, item } => (StreamId::Plan(plan.clone()), format!("plans {plan}"), item),
-            ViewItem::Token { token, item } => (StreamId::AdminTokens, format!("tokens {token}"), item),
-            ViewItem::Import { import, data_set, item } => {
-                (StreamId::DataSet(data_set), format!("imports {import}"), item)
-            }
-            ViewItem::Pointer { import, data_set, item } => {
-                let is_there = self.imports.contains(&import);
-                let doubt = Doubt::NoImport(data_set, import);
-                let orphan = Orphan::Pointer { name: format!("import {import}"), item };
-                return (!is_there).then_some(Suspect { orphan, doubt });
-            }
-            ViewItem::Session { user, session, item } => (StreamId::User(user), format!("sessions {session}"), item),
-            ViewItem::SessionPointer { session, user, item } => {
-                let is_there = self.sessions.contains(&session);
-                let doubt = Doubt::NoSession(user, session);
-                let orphan = Orphan::Pointer { name: format!("session {session}"), item };
-                return (!is_there).then_some(Suspect { orphan, doubt });
-            }
-        };
-        let is_known = streams.has(&stream);
-        (!is_known).then_some(Suspect { orphan: Orphan::Row { name, item }, doubt: Doubt::NoStream(stream) })
+    fn suspect(&self, found: ViewItem, streams: &Streams) -> Option<Suspect> {
+        let is_there = if found.is_pointer { self.rows.contains(&found.kind) } else { streams.has(&found.stream) };
+        let name = found.name();
+        let ViewItem { stream, kind, is_pointer, item } = found;
+        let doubt = if is_pointer { Doubt::NoRow(stream, kind) } else { Doubt::NoStream(stream) };
+        (!is_there).then_some(Suspect { orphan: Orphan::Row { name, item }, doubt })
     }
 }
 
@@ -204,12 +168,8 @@ enum Doubt {
     None,
     /// The stream has no commit.
     NoStream(StreamId),
-    /// The data set never had the import.
-    NoImport(String, Uuid),
-    /// The person never had the key, nor a session of this id.
-    NoKey(UserId, KeyId),
-    /// The person never had the session.
-    NoSession(UserId, KeyId),
+    /// The stream never had the row; of a key, nor a session of its id.
+    NoRow(StreamId, Kind),
     /// There is no such person, or they were deleted.
     NotLiving(UserId),
 }
@@ -218,17 +178,13 @@ async fn confirmed(dynamo: &Dynamo, Suspect { orphan, doubt }: Suspect) -> Resul
     let is_orphan = match doubt {
         Doubt::None => true,
         Doubt::NoStream(stream) => commits::load(dynamo, &stream, 0, 1).await?.is_empty(),
-        Doubt::NoImport(data_set, import) => match Now::read(dynamo, &StreamId::DataSet(data_set)).await?.state {
-            State::DataSet(_, log) => !log.imports.contains_key(&import),
-            State::User(_) | State::Plan(..) | State::AdminTokens(_) => true,
-        },
-        Doubt::NoKey(user, key) => match Now::read(dynamo, &StreamId::User(user)).await?.state {
-            State::User(Some(user)) => !user.keys.contains_key(&key) && !user.sign_in.sessions.contains_key(&key),
-            State::User(None) | State::Plan(..) | State::DataSet(..) | State::AdminTokens(_) => true,
-        },
-        Doubt::NoSession(user, session) => match Now::read(dynamo, &StreamId::User(user)).await?.state {
-            State::User(Some(user)) => !user.sign_in.sessions.contains_key(&session),
-            State::User(None) | State::Plan(..) | State::DataSet(..) | State::AdminTokens(_) => true,
+        Doubt::NoRow(stream, kind) => match (Now::read(dynamo, &stream).await?.state, kind) {
+            (State::DataSet(_, log), Kind::Import(id)) => !log.imports.contains_key(&id),
+            (State::User(Some(user)), Kind::Session(id)) => !user.sign_in.sessions.contains_key(&id),
+            (State::User(Some(user)), Kind::Key(id)) => {
+                !user.keys.contains_key(&id) && !user.sign_in.sessions.contains_key(&id)
+            }
+            _ => true,
         },
         Doubt::NotLiving(user) => match Now::read(dynamo, &StreamId::User(user)).await?.state {
             State::User(Some(user)) => user.standing == Standing::Deleted,
@@ -250,10 +206,11 @@ async fn suspects_in_ledger(dynamo: &Dynamo, seen: &LiveRows) -> Result<Vec<Susp
         .consistent_read(true);
     let suspect = |item: Item| {
         let key = KeyId::parse(get_text(&item, "k")?).map_err(|error| damaged("k", error))?;
-        if seen.keys.contains(&key) || seen.sessions.contains(&key) {
+        if [Kind::Key(key), Kind::Session(key)].iter().any(|kind| seen.rows.contains(kind)) {
             return Ok(None);
         }
-        let doubt = UserId::parse(get_text(&item, "u")?).map_or(Doubt::None, |user| Doubt::NoKey(user, key));
+        let doubt = UserId::parse(get_text(&item, "u")?)
+            .map_or(Doubt::None, |user| Doubt::NoRow(StreamId::User(user), Kind::Key(key)));
         Ok(Some(Suspect { orphan: Orphan::Terms { key, version: item.get("pv").cloned() }, doubt }))
     };
     let (suspects, _) = fetch::scan(&table, request, SCAN_SEGMENTS, suspect).await?;
@@ -290,7 +247,7 @@ async fn suspects_among_personal_keys(dynamo: &Dynamo, seen: &LiveRows) -> Resul
 async fn remove_one(dynamo: &Dynamo, orphan: Orphan) -> Result<(), StoreError> {
     let client = dynamo.client();
     match orphan {
-        Orphan::Row { item, .. } | Orphan::Pointer { item, .. } => drop(remove_row(dynamo, &item).await?),
+        Orphan::Row { item, .. } => drop(remove_row(dynamo, &item).await?),
         Orphan::Terms { key, version } => {
             let table = dynamo.table(LEDGER);
             let remove = || {

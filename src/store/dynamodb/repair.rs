@@ -6,12 +6,10 @@ use std::{
     sync::Arc,
 };
 
-use uuid::Uuid;
-
 use super::{
     Dynamo, StoreError, commits, fetch,
     item::{self, Item, get_text, text},
-    now::{Now, unreadable},
+    now::Now,
     project::{Over, Write, of_all, write_one},
     rows::{self, from_items},
     schema::{LEDGER, VIEWS},
@@ -23,20 +21,16 @@ use crate::{
     domain::{
         id::StreamId,
         key::KeyId,
-        persisted::{self},
+        persisted,
         view::{Rows, State},
     },
-    store::{IssuedTwice, Live, Settled, Stage},
+    store::{IssuedTwice, Live, Settled, Stage, replay::unreadable},
 };
 
 /// What is live of streams, in their order.
 pub(super) async fn live(dynamo: &Dynamo, streams: &[StreamId]) -> Result<Vec<Live>, StoreError> {
     let kept = read_all(dynamo, streams, &[]).await?;
-    let live = |kept: &Kept| {
-        let rows = from_items(&kept.rows)?;
-        Ok(Live { wrong: kept.wrong(&rows)?, rows })
-    };
-    kept.iter().map(live).collect()
+    kept.iter().map(|kept| kept.live(None)).collect()
 }
 
 /// The rows that a stream's commits lead to, and what is live of it, when nobody is writing to it: no commit came in between,
@@ -47,7 +41,7 @@ pub(super) async fn settled(dynamo: &Dynamo, stream: &StreamId) -> Result<Settle
         let now = Now::read(dynamo, stream).await?;
         let expected = now.state.rows();
         let kept = read(dynamo, stream, &expected).await?;
-        let live = Live { rows: from_items(&kept.rows)?, wrong: kept.wrong(&expected)? };
+        let live = kept.live(Some(&expected))?;
         tries += 1;
         let is_marked = now.commits.iter().any(|commit| commit.marked);
         let version = now.commits.last().map_or(0, |commit| commit.version);
@@ -68,8 +62,8 @@ pub(super) async fn put_right(dynamo: &Dynamo, rows: Vec<Rows>) -> Result<Vec<Is
     let mut differing = Vec::new();
     let kept = read_all(dynamo, &streams, &rows).await?;
     for ((stream, expected), kept) in streams.iter().zip(&rows).zip(kept) {
-        let is_right = match from_items(&kept.rows) {
-            Ok(live) => live == *expected && kept.wrong(expected).is_ok_and(|wrong| wrong.is_empty()),
+        let is_right = match kept.live(Some(expected)) {
+            Ok(live) => live.rows == *expected && live.wrong.is_empty(),
             Err(error @ StoreError::Incompatible(_)) => return Err(error),
             // A row that cannot be read is one that has to be replaced.
             Err(_) => false,
@@ -102,7 +96,10 @@ async fn put_stream_right(dynamo: &Dynamo, stream: &StreamId) -> Result<Vec<Issu
         for IssuedTwice { key, other, .. } in &twice {
             if *stream == StreamId::User(*other) {
                 expected.keys.retain(|row| row.id != *key);
-            } else if let Some(row) = fetch::get(dynamo, &dynamo.table(VIEWS), rows::key_key(*other, *key)).await? {
+            } else if let Some(row) =
+                fetch::get(dynamo, &dynamo.table(VIEWS), rows::row_key(&StreamId::User(*other), rows::Kind::Key(*key)))
+                    .await?
+            {
                 remove_row(dynamo, &row).await?;
             }
         }
@@ -172,10 +169,10 @@ impl Now {
         }
         let rows = |state: &State| if is_erased { state.rows().without_personal() } else { state.rows() };
         let last_before = before.last().map_or(0, |commit| commit.version);
-        stages.push(kept.as_of(rows(&state), last_before, false)?);
+        stages.push(kept.as_of(rows(&state), last_before, false));
         for commit in since {
             persisted::fold(commit.encoded(), self.key.as_ref(), &mut state).map_err(unreadable)?;
-            stages.push(kept.as_of(rows(&state), commit.version, commit.marked)?);
+            stages.push(kept.as_of(rows(&state), commit.version, commit.marked));
         }
         Ok(stages)
     }
@@ -192,38 +189,37 @@ struct Kept {
 }
 
 impl Kept {
+    /// The rows, and what is not what they say. What hangs on them is compared with the expected rows, where there are some.
+    fn live(&self, expected: Option<&Rows>) -> Result<Live, StoreError> {
+        let (rows, mut wrong) = from_items(&self.rows)?;
+        wrong.extend(self.wrong(expected.unwrap_or(&rows)));
+        Ok(Live { rows, wrong })
+    }
+
     /// What is kept beside the rows and is not what these rows say.
-    fn wrong(&self, rows: &Rows) -> Result<Vec<String>, StoreError> {
+    fn wrong(&self, rows: &Rows) -> Vec<String> {
         let mut wrong = Vec::new();
         for terms in Terms::of(rows) {
             let kept = self.terms.get(terms.key.as_str());
-            if !kept.map(|item| terms.are_in(item)).transpose()?.unwrap_or(false) {
+            if !kept.is_some_and(|item| terms.are_in(item)) {
                 wrong.push(Live::wrong_terms(terms.key));
             }
         }
-        for import in &rows.imports {
-            let pointer = self.pointers.get(get_text(&rows::pointer_key(import.id), "k")?);
-            if !pointer.is_some_and(|item| rows::read_pointer(item).is_ok_and(|place| place == import.dataset)) {
-                wrong.push(place_of_import(import.id));
+        for (stream, kind) in rows::pointed(rows) {
+            let pointer = self.pointers.get(&kind.to_string());
+            if !pointer.is_some_and(|item| rows::read_pointer(item).is_ok_and(|place| place == stream)) {
+                wrong.push(place_of(kind));
             }
         }
-        for session in &rows.sessions {
-            let pointer = self.pointers.get(get_text(&rows::session_pointer_key(session.id), "k")?);
-            if !pointer.is_some_and(|item| rows::read_session_pointer(item).is_ok_and(|user| user == session.user)) {
-                wrong.push(place_of_session(session.id));
-            }
-        }
-        Ok(wrong)
+        wrong
     }
 
     /// What a commit that led to these rows wrote, or may still write, beside what is kept.
-    fn as_of(&self, rows: Rows, version: u64, is_unpublished: bool) -> Result<Stage, StoreError> {
-        let (wrong, written) = (self.wrong(&rows)?, rows.clone().of_version(version));
+    fn as_of(&self, rows: Rows, version: u64, is_unpublished: bool) -> Stage {
+        let (wrong, written) = (self.wrong(&rows), rows.clone().of_version(version));
         let terms = Terms::of_commit(&rows, version).into_iter().map(|terms| Live::wrong_terms(terms.key));
-        let imports = written.imports.iter().map(|import| place_of_import(import.id));
-        let sessions = written.sessions.iter().map(|session| place_of_session(session.id));
-        let written_beside = terms.chain(imports).chain(sessions).collect();
-        Ok(Stage { rows, wrong, written, written_beside, is_unpublished })
+        let written_beside = terms.chain(rows::pointed(&written).map(|(_, kind)| place_of(kind))).collect();
+        Stage { rows, wrong, written, written_beside, is_unpublished }
     }
 
     /// Takes out what is kept in the place of a write; over which version it has to be written, unless it is there already.
@@ -244,7 +240,7 @@ impl Kept {
                 (!is_there).then_some(Over::Older)
             }
             Write::Terms(terms) => match self.terms.get(terms.key.as_str()) {
-                Some(kept) if terms.are_in(kept).unwrap_or(false) => None,
+                Some(kept) if terms.are_in(kept) => None,
                 Some(kept) => Some(version_of(kept)),
                 None => Some(Over::Seen(None)),
             },
@@ -252,12 +248,9 @@ impl Kept {
     }
 }
 
-fn place_of_import(import: Uuid) -> String {
-    format!("place of import {import}")
-}
-
-fn place_of_session(session: KeyId) -> String {
-    format!("place of session {session}")
+/// The name of what leads to a session or an import, such as `place of import 0192…`.
+pub(super) fn place_of(kind: rows::Kind) -> String {
+    format!("place of {}", kind.to_string().replacen('#', " ", 1))
 }
 
 async fn read(dynamo: &Dynamo, stream: &StreamId, expected: &Rows) -> Result<Kept, StoreError> {
@@ -280,16 +273,14 @@ async fn read_all(dynamo: &Dynamo, streams: &[StreamId], expected: &[Rows]) -> R
     });
     let rows = fetch::in_parallel(work.collect()).await?;
     // Of rows that cannot be read nothing hangs that could be looked at; they are told by whoever reads them.
-    let readable: Vec<Rows> = rows.iter().map(|items| from_items(items).unwrap_or_default()).collect();
+    let readable: Vec<Rows> = rows.iter().map(|items| from_items(items).unwrap_or_default().0).collect();
     let both = || readable.iter().chain(expected);
-    let sessions: BTreeSet<KeyId> = both().flat_map(|rows| &rows.sessions).map(|session| session.id).collect();
-    let keys = both().flat_map(|rows| &rows.keys).map(|key| key.id);
-    let keys: BTreeSet<KeyId> = keys.chain(sessions.iter().copied()).collect();
+    let pointed: BTreeSet<rows::Kind> = both().flat_map(rows::pointed).map(|(_, kind)| kind).collect();
+    let sessions = both().flat_map(|rows| &rows.sessions).map(|session| session.id);
+    let keys: BTreeSet<KeyId> = both().flat_map(|rows| &rows.keys).map(|key| key.id).chain(sessions).collect();
     let keys = keys.into_iter().map(live_key).collect();
     let terms = by_partition(fetch::get_all(dynamo, &dynamo.table(LEDGER), keys).await?)?;
-    let imports: BTreeSet<Uuid> = both().flat_map(|rows| &rows.imports).map(|import| import.id).collect();
-    let sessions = sessions.into_iter().map(rows::session_pointer_key);
-    let places = imports.into_iter().map(rows::pointer_key).chain(sessions).collect();
+    let places = pointed.into_iter().map(rows::pointer_key).collect();
     let pointers = by_partition(fetch::get_all(dynamo, &views, places).await?)?;
     let (terms, pointers) = (Arc::new(terms), Arc::new(pointers));
     let kept = |rows| Kept { rows, terms: Arc::clone(&terms), pointers: Arc::clone(&pointers) };

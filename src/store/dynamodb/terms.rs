@@ -21,15 +21,15 @@ use std::collections::HashSet;
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 
-use super::item::{self, Item, find_number, get_bool, get_text, moment, number, text};
+use super::item::{self, Item, damaged, find_moment, find_text, get_number, get_text, moment, number, text};
 use crate::{
     domain::{
-        bounds::KeyScopes,
+        bounds::{DataAction, KeyScopes},
         id::UserId,
         key::{KeyHash, KeyId},
         view::{Rows, SessionRow, UserStatus},
     },
-    store::{StoreError, words},
+    store::StoreError,
 };
 
 /// The sort key of the live item of a person or a key, beside those of past days.
@@ -152,30 +152,61 @@ impl Terms {
 
     /// What only some have.
     fn further(&self) -> [(&'static str, Option<AttributeValue>); 8] {
+        let actions: Vec<&str> = self.scopes.actions.iter().map(|action| action.as_str()).collect();
         [
             (":vu", self.valid_until.map(moment)),
             (":vs", self.since.map(moment)),
             (":ex", self.expires_at.map(moment)),
-            (":ip", self.allowed_ips.as_deref().map(words::joined).map(text)),
-            (":ds", self.scopes.datasets.as_deref().map(words::joined).map(text)),
-            (":ac", words::of_actions(&self.scopes.actions).map(text)),
+            (":ip", self.allowed_ips.as_ref().map(|networks| text(networks.join(" ")))),
+            (":ds", self.scopes.datasets.as_ref().map(|names| text(names.join(" ")))),
+            (":ac", (self.scopes.actions != DataAction::ALL).then(|| text(actions.join(" ")))),
             (":se", self.see_at.map(moment)),
             (":lf", self.lacks_factor.then_some(AttributeValue::Bool(true))),
         ]
     }
 
+    /// Reads the item of a key or a session; nothing where it has no terms: then there is no such key.
+    pub(super) fn read(item: &Item) -> Result<Option<Self>, StoreError> {
+        if !item.contains_key("h") {
+            return Ok(None);
+        }
+        let is_true = |name| matches!(item.get(name), Some(AttributeValue::Bool(true)));
+        let split = |text: &str| text.split_ascii_whitespace().map(ToOwned::to_owned).collect();
+        let words = |name| find_text(item, name).map(|text| text.map(split));
+        let action = |word: &str| {
+            let named = DataAction::ALL.into_iter().find(|action| action.as_str() == word);
+            named.ok_or_else(|| damaged("ac", word))
+        };
+        let actions = match find_text(item, "ac")? {
+            Some(text) => text.split_ascii_whitespace().map(action).collect::<Result<_, _>>()?,
+            None => DataAction::ALL.to_vec(),
+        };
+        Ok(Some(Self {
+            key: KeyId::parse(get_text(item, "k")?).map_err(|error| damaged("k", error))?,
+            user: UserId::parse(get_text(item, "u")?).map_err(|error| damaged("u", error))?,
+            hash: KeyHash::parse(get_text(item, "h")?).map_err(|error| damaged("h", error))?,
+            valid_until: find_moment(item, "vu")?,
+            since: find_moment(item, "vs")?,
+            expires_at: find_moment(item, "ex")?,
+            allowed_ips: words("ip")?,
+            scopes: KeyScopes { datasets: words("ds")?, actions },
+            plan: get_text(item, "pl")?.to_owned(),
+            see_at: find_moment(item, "se")?,
+            lacks_factor: is_true("lf"),
+            works: is_true("on"),
+            version: get_number(item, "pv")?,
+        }))
+    }
+
     /// Whether an item says the same. Of a key that does not work only that is asked, and whose it is: its plan is not kept up.
     /// What claims to be newer than these is wrong, since later terms would not replace it.
-    pub(super) fn are_in(&self, item: &Item) -> Result<bool, StoreError> {
-        let Some(version) = find_number::<u64>(item, "pv")? else { return Ok(false) };
-        let is_theirs = get_text(item, "u")? == self.user.to_string() && get_text(item, "h")? == self.hash.to_hex();
-        let works = get_bool(item, "on")?;
-        let is_so = |(name, value): (&str, Option<AttributeValue>)| {
-            // When a key was rotated an earlier version did not say.
-            name == ":vs" || item.get(name.trim_start_matches(':')) == value.as_ref()
-        };
-        let is_same = get_text(item, "pl")? == self.plan && self.further().into_iter().all(is_so);
-        Ok(version <= self.version && is_theirs && works == self.works && (!works || is_same))
+    pub(super) fn are_in(&self, item: &Item) -> bool {
+        let Ok(Some(kept)) = Self::read(item) else { return false };
+        let is_theirs = (kept.user, kept.hash) == (self.user, self.hash);
+        let is_as_new = kept.version <= self.version && kept.works == self.works;
+        // When a key was rotated an earlier version did not say.
+        let is_same = |kept| Self { since: self.since, version: self.version, ..kept } == *self;
+        is_theirs && is_as_new && (!self.works || is_same(kept))
     }
 }
 
@@ -189,52 +220,26 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::domain::{
-        bounds::DataAction,
-        event::Role,
-        notice::NoticeChoice,
-        view::{InvitationProgress, InvitationState, KeyRow, UserRow},
-    };
+    use crate::{domain::view::KeyRow, store::view_rows::samples};
 
     fn rows(status: UserStatus) -> Rows {
+        let mut rows = samples::bare();
         let at = Timestamp::UNIX_EPOCH;
-        let user = UserRow {
-            id: UserId(Uuid::from_u128(1)),
-            version: 9,
-            email: None,
-            name: None,
-            role: Role::Reader,
-            plan: "large".to_owned(),
-            status,
-            invited_at: at,
-            changed_at: at,
-            deleted_at: None,
-            mail_failure: None,
-            notices: NoticeChoice::default(),
-            invitation: InvitationProgress { state: InvitationState::Mailed, since: at, expires_at: None },
-            mail_stop: None,
-            first_request_at: None,
-        };
+        rows.sessions.clear();
+        for user in &mut rows.users {
+            (user.version, user.plan, user.status) = (9, "large".to_owned(), status);
+        }
+        let bare = rows.keys.remove(0);
         let key = |number, version, revoked_at| KeyRow {
             id: KeyId::from_random([number; 12]),
-            user: user.id,
             version,
-            hash: KeyHash::parse(&"ab".repeat(32)).unwrap(),
-            last_four: String::new(),
-            label: None,
             issued_at: at,
-            mailed_at: None,
             valid_until: Some(at).filter(|_| number == 2),
-            replaced_by: None,
             revoked_at,
-            revocation_reason: None,
-            expires_at: None,
-            allowed_ips: None,
-            scopes: KeyScopes::default(),
-            notice_at: None,
+            ..bare.clone()
         };
-        let keys = vec![key(1, 4, None), key(2, 5, None), key(3, 9, Some(at)), key(4, 8, Some(at))];
-        Rows { users: vec![user], keys, ..Rows::default() }
+        rows.keys = vec![key(1, 4, None), key(2, 5, None), key(3, 9, Some(at)), key(4, 8, Some(at))];
+        rows
     }
 
     fn item_of(terms: &Terms) -> Item {
@@ -268,22 +273,22 @@ mod tests {
     fn an_item_is_compared_with_what_it_should_say() {
         let terms = Terms::of(&rows(UserStatus::Active));
         for terms in &terms {
-            assert!(terms.are_in(&item_of(terms)).unwrap());
-            assert!(!terms.are_in(&terms.item_key()).unwrap(), "a row that only counts says nothing");
+            assert!(terms.are_in(&item_of(terms)));
+            assert!(!terms.are_in(&terms.item_key()), "a row that only counts says nothing");
             let older = Terms { version: 3, ..terms.clone() };
-            assert!(terms.are_in(&item_of(&older)).unwrap(), "terms that have not changed since");
+            assert!(terms.are_in(&item_of(&older)), "terms that have not changed since");
             let newer = Terms { version: 10, ..terms.clone() };
-            assert!(!terms.are_in(&item_of(&newer)).unwrap(), "they would never be replaced");
+            assert!(!terms.are_in(&item_of(&newer)), "they would never be replaced");
             let turned = Terms { works: !terms.works, ..terms.clone() };
-            assert!(!terms.are_in(&item_of(&turned)).unwrap());
+            assert!(!terms.are_in(&item_of(&turned)));
             let of_another = Terms { user: UserId(Uuid::from_u128(2)), ..terms.clone() };
-            assert!(!terms.are_in(&item_of(&of_another)).unwrap());
+            assert!(!terms.are_in(&item_of(&of_another)));
         }
         let other_plan = |terms: &Terms| item_of(&Terms { plan: "small".to_owned(), ..terms.clone() });
-        assert!(!terms[0].are_in(&other_plan(&terms[0])).unwrap());
-        assert!(terms[3].are_in(&other_plan(&terms[3])).unwrap(), "the plan of a key that does not work");
+        assert!(!terms[0].are_in(&other_plan(&terms[0])));
+        assert!(terms[3].are_in(&other_plan(&terms[3])), "the plan of a key that does not work");
         let no_end = item_of(&Terms { valid_until: None, ..terms[1].clone() });
-        assert!(!terms[1].are_in(&no_end).unwrap());
+        assert!(!terms[1].are_in(&no_end));
     }
 
     #[test]
@@ -295,8 +300,8 @@ mod tests {
         rows.keys[0].scopes = KeyScopes { datasets: Some(vec!["permits".to_owned()]), actions: vec![DataAction::Read] };
         let bounded = Terms::of(&rows).remove(0);
         assert!(bounded.update().0.ends_with("ex = :ex, ip = :ip, ds = :ds, ac = :ac REMOVE vu, vs, se, lf"));
-        assert!(bounded.are_in(&item_of(&bounded)).unwrap());
-        assert!(!bounded.are_in(&item_of(&plain)).unwrap() && !plain.are_in(&item_of(&bounded)).unwrap());
+        assert!(bounded.are_in(&item_of(&bounded)));
+        assert!(!bounded.are_in(&item_of(&plain)) && !plain.are_in(&item_of(&bounded)));
     }
 
     #[test]

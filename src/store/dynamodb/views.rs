@@ -12,7 +12,6 @@ use std::{
 };
 
 use async_trait::async_trait;
-use aws_sdk_dynamodb::types::AttributeValue;
 use uuid::Uuid;
 
 use super::{
@@ -20,10 +19,7 @@ use super::{
     commit::STREAM_BYTES_MAX,
     fetch,
     item::{self, Item, find_text, get_text, text},
-    rows::{
-        self, IMPORTS, PLANS, USERS, import_key, key_key, plan_key, pointer_key, read_import, read_key, read_plan,
-        read_session, read_token, read_user, session_key, session_pointer_key, user_key,
-    },
+    rows::{self, IMPORTS, Kind, PLANS, USERS, pointer_key, row_key},
     schema::{EMAILS, LEDGER, LISTS, VIEWS},
     terms::live_key,
     unavailable,
@@ -36,7 +32,7 @@ use crate::{
         key::KeyId,
         view::{ImportRow, InvitationState, KeyRow, PlanRow, SessionRow, TokenRow, UserRow, UserStatus},
     },
-    store::{DueFilter, DueNotice, UserFilter, Views},
+    store::{DueFilter, DueNotice, UserFilter, Views, view_rows::ViewRow},
 };
 
 /// Entries of a list that are read at once.
@@ -45,7 +41,7 @@ const PAGE_ENTRIES: usize = 200;
 #[async_trait]
 impl Views for Dynamo {
     async fn user(&self, id: UserId) -> Result<Option<UserRow>, StoreError> {
-        row(self, user_key(id)).await?.as_ref().map(read_user).transpose()
+        row(self, row_key(&StreamId::User(id), Kind::User)).await?.as_ref().map(rows::read).transpose()
     }
 
     async fn user_by_email(&self, email: &str) -> Result<Option<UserRow>, StoreError> {
@@ -57,8 +53,7 @@ impl Views for Dynamo {
     }
 
     async fn keys(&self, user: UserId) -> Result<Vec<KeyRow>, StoreError> {
-        let items = rows_beginning_with(self, &StreamId::User(user), rows::key_prefix()).await?;
-        let mut keys: Vec<KeyRow> = items.iter().map(read_key).collect::<Result<_, _>>()?;
+        let mut keys: Vec<KeyRow> = rows_beginning_with(self, &StreamId::User(user), rows::KEY_PREFIX).await?;
         keys.sort_by_key(|key| (key.issued_at, key.id));
         Ok(keys)
     }
@@ -67,20 +62,18 @@ impl Views for Dynamo {
         let Some(live) = fetch::get(self, &self.table(LEDGER), live_key(id)).await? else { return Ok(None) };
         let Some(user) = find_text(&live, "u")? else { return Ok(None) };
         let user = UserId::parse(user).map_err(|error| item::damaged("u", error))?;
-        row(self, key_key(user, id)).await?.as_ref().map(read_key).transpose()
+        row(self, row_key(&StreamId::User(user), Kind::Key(id))).await?.as_ref().map(rows::read).transpose()
     }
 
     async fn sessions(&self, user: UserId) -> Result<Vec<SessionRow>, StoreError> {
-        let items = rows_beginning_with(self, &StreamId::User(user), rows::session_prefix()).await?;
-        let mut sessions: Vec<SessionRow> = items.iter().map(read_session).collect::<Result<_, _>>()?;
+        let mut sessions: Vec<SessionRow> =
+            rows_beginning_with(self, &StreamId::User(user), rows::SESSION_PREFIX).await?;
         sessions.sort_by_key(|session| (session.started_at, session.id));
         Ok(sessions)
     }
 
     async fn session(&self, id: KeyId) -> Result<Option<SessionRow>, StoreError> {
-        let Some(pointer) = row(self, session_pointer_key(id)).await? else { return Ok(None) };
-        let user = rows::read_session_pointer(&pointer)?;
-        row(self, session_key(user, id)).await?.as_ref().map(read_session).transpose()
+        by_pointer(self, Kind::Session(id)).await
     }
 
     async fn due_notices(&self, filter: DueFilter) -> Result<Vec<DueNotice>, StoreError> {
@@ -89,17 +82,17 @@ impl Views for Dynamo {
 
     async fn plans(&self) -> Result<Vec<PlanRow>, StoreError> {
         let list = List { name: PLANS, newest_first: false, before: None, page: PAGE_ENTRIES };
-        list.rows(self, usize::MAX, read_plan, |_| true).await
+        list.rows(self, usize::MAX, |_| true).await
     }
 
     async fn plan(&self, name: &str) -> Result<Option<PlanRow>, StoreError> {
-        row(self, plan_key(name)).await?.as_ref().map(read_plan).transpose()
+        row(self, row_key(&StreamId::Plan(name.to_owned()), Kind::Plan)).await?.as_ref().map(rows::read).transpose()
     }
 
     async fn people_of_plans(&self) -> Result<BTreeMap<String, u64>, StoreError> {
         let list = List { name: USERS, newest_first: true, before: None, page: PAGE_ENTRIES };
         let mut counted = BTreeMap::new();
-        for user in list.rows(self, usize::MAX, read_user, |user| user.status != UserStatus::Deleted).await? {
+        for user in list.rows(self, usize::MAX, |user: &UserRow| user.status != UserStatus::Deleted).await? {
             *counted.entry(user.plan).or_default() += 1;
         }
         Ok(counted)
@@ -108,37 +101,41 @@ impl Views for Dynamo {
     async fn people_by_standing(&self) -> Result<BTreeMap<(UserStatus, InvitationState), u64>, StoreError> {
         let list = List { name: USERS, newest_first: true, before: None, page: PAGE_ENTRIES };
         let mut counted = BTreeMap::new();
-        for user in list.rows(self, usize::MAX, read_user, |_| true).await? {
+        for user in list.rows(self, usize::MAX, |_: &UserRow| true).await? {
             *counted.entry((user.status, user.invitation.state)).or_default() += 1;
         }
         Ok(counted)
     }
 
     async fn admin_tokens(&self) -> Result<Vec<TokenRow>, StoreError> {
-        let items = rows_beginning_with(self, &StreamId::AdminTokens, rows::token_prefix()).await?;
-        items.iter().map(read_token).collect()
+        rows_beginning_with(self, &StreamId::AdminTokens, rows::TOKEN_PREFIX).await
     }
 
     async fn admin_token(&self, id: KeyId) -> Result<Option<TokenRow>, StoreError> {
-        row(self, rows::token_key(id)).await?.as_ref().map(read_token).transpose()
+        row(self, row_key(&StreamId::AdminTokens, Kind::Token(id))).await?.as_ref().map(rows::read).transpose()
     }
 
     async fn imports(&self, dataset: Option<&str>, limit: usize) -> Result<Vec<ImportRow>, StoreError> {
         let Some(dataset) = dataset else {
             let list = List { name: IMPORTS, newest_first: true, before: None, page: PAGE_ENTRIES.min(limit) };
-            return list.rows(self, limit, read_import, |_| true).await;
+            return list.rows(self, limit, |_| true).await;
         };
-        let items = rows_beginning_with(self, &StreamId::DataSet(dataset.to_owned()), rows::import_prefix()).await?;
-        let mut imports: Vec<ImportRow> = items.iter().map(read_import).collect::<Result<_, _>>()?;
+        let mut imports: Vec<ImportRow> =
+            rows_beginning_with(self, &StreamId::DataSet(dataset.to_owned()), rows::IMPORT_PREFIX).await?;
         imports.sort_by_key(|import| Reverse((import.started_at, import.id)));
         imports.truncate(limit);
         Ok(imports)
     }
 
     async fn import(&self, id: Uuid) -> Result<Option<ImportRow>, StoreError> {
-        let Some(pointer) = row(self, pointer_key(id)).await? else { return Ok(None) };
-        row(self, import_key(rows::read_pointer(&pointer)?, id)).await?.as_ref().map(read_import).transpose()
+        by_pointer(self, Kind::Import(id)).await
     }
+}
+
+/// A session or an import, by its id alone.
+async fn by_pointer<T: ViewRow>(dynamo: &Dynamo, kind: Kind) -> Result<Option<T>, StoreError> {
+    let Some(pointer) = row(dynamo, pointer_key(kind)).await? else { return Ok(None) };
+    row(dynamo, row_key(&rows::read_pointer(&pointer)?, kind)).await?.as_ref().map(rows::read).transpose()
 }
 
 /// Each list's first ones: together they have the first ones of all.
@@ -179,8 +176,9 @@ async fn due_in(
         .expression_attribute_values(":last", text(last))
         .limit(fetch::page_limit(limit));
     let shown = fetch::query(&table, request, limit).await?;
-    let due: Vec<Option<DueNotice>> = shown.iter().map(rows::read_due).collect::<Result<_, _>>()?;
-    Ok(due.into_iter().flatten().collect())
+    let keys: Vec<KeyRow> = shown.iter().map(rows::read).collect::<Result<_, _>>()?;
+    let due = |key: KeyRow| key.notice_at.map(|at| DueNotice { at, key: key.id, user: key.user });
+    Ok(keys.into_iter().filter_map(due).collect())
 }
 
 async fn row(dynamo: &Dynamo, key: Item) -> Result<Option<Item>, StoreError> {
@@ -192,11 +190,11 @@ async fn row(dynamo: &Dynamo, key: Item) -> Result<Option<Item>, StoreError> {
 }
 
 /// The rows of a stream whose names begin with this, read consistently.
-async fn rows_beginning_with(
+async fn rows_beginning_with<T: ViewRow>(
     dynamo: &Dynamo,
     stream: &StreamId,
-    prefix: AttributeValue,
-) -> Result<Vec<Item>, StoreError> {
+    prefix: &str,
+) -> Result<Vec<T>, StoreError> {
     let (table, stream) = (dynamo.table(VIEWS), stream.to_string());
     if stream.len() > STREAM_BYTES_MAX {
         return Ok(Vec::new());
@@ -207,9 +205,9 @@ async fn rows_beginning_with(
         .table_name(&table)
         .key_condition_expression("k = :k AND begins_with(r, :r)")
         .expression_attribute_values(":k", text(stream))
-        .expression_attribute_values(":r", prefix)
+        .expression_attribute_values(":r", text(prefix))
         .consistent_read(true);
-    fetch::query(&table, request, usize::MAX).await
+    fetch::query(&table, request, usize::MAX).await?.iter().map(rows::read).collect()
 }
 
 async fn user_by_email(dynamo: &Dynamo, email: &str) -> Result<Option<UserRow>, StoreError> {
@@ -225,17 +223,15 @@ async fn user_by_email(dynamo: &Dynamo, email: &str) -> Result<Option<UserRow>, 
         .index_name(EMAILS)
         .key_condition_expression("email = :email")
         .expression_attribute_values(":email", text(email));
-    let mut found = Vec::new();
-    for item in &current(dynamo, fetch::query(&table, request, usize::MAX).await?).await? {
-        found.push(read_user(item)?);
-    }
+    let items = current(dynamo, fetch::query(&table, request, usize::MAX).await?).await?;
+    let found: Vec<UserRow> = items.iter().map(rows::read).collect::<Result<_, _>>()?;
     Ok(found.into_iter().find(|user| user.status != UserStatus::Deleted && user.email.as_deref() == Some(email)))
 }
 
 async fn users(dynamo: &Dynamo, filter: &UserFilter) -> Result<Vec<UserRow>, StoreError> {
     let mut before = None;
     if let Some(after) = filter.after
-        && let Some(user) = row(dynamo, user_key(after)).await?
+        && let Some(user) = row(dynamo, row_key(&StreamId::User(after), Kind::User)).await?
     {
         before = Some(get_text(&user, "o")?.to_owned());
     }
@@ -259,7 +255,7 @@ async fn users(dynamo: &Dynamo, filter: &UserFilter) -> Result<Vec<UserRow>, Sto
     let picks = search.is_some() || by_standing || filter.plan.is_some();
     let page = if picks { PAGE_ENTRIES } else { PAGE_ENTRIES.min(filter.limit) };
     let list = List { name: USERS, newest_first: true, before, page };
-    list.rows(dynamo, filter.limit, read_user, wanted).await
+    list.rows(dynamo, filter.limit, wanted).await
 }
 
 /// A list, as the index has it.
@@ -275,11 +271,10 @@ struct List {
 impl List {
     /// Rows of the list that are wanted, at most `limit`. What the index shows is only where to look: a row is taken as the
     /// table has it.
-    async fn rows<T>(
+    async fn rows<T: ViewRow>(
         self,
         dynamo: &Dynamo,
         limit: usize,
-        read: fn(&Item) -> Result<T, StoreError>,
         wanted: impl Fn(&T) -> bool,
     ) -> Result<Vec<T>, StoreError> {
         let mut found = Vec::new();
@@ -303,12 +298,12 @@ impl List {
             let page = page.map_err(|error| unavailable(&table, &error))?;
             let mut shown = Vec::new();
             for item in page.items.unwrap_or_default() {
-                if wanted(&read(&item)?) {
+                if wanted(&rows::read(&item)?) {
                     shown.push(item);
                 }
             }
             for item in &current(dynamo, shown).await? {
-                found.extend(Some(read(item)?).filter(&wanted));
+                found.extend(Some(rows::read(item)?).filter(&wanted));
             }
             if found.len() >= limit {
                 break;

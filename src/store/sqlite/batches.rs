@@ -5,8 +5,13 @@ use rusqlite::{Connection, params};
 
 use super::{StoreError, corrupt, log};
 use crate::{
-    domain::{id::StreamId, persisted::Encoded, personal::PersonalKey},
-    store::CommitBatch,
+    domain::{
+        id::StreamId,
+        persisted::{self, Encoded},
+        personal::PersonalKey,
+        view::State,
+    },
+    store::{CommitBatch, replay::unreadable},
 };
 
 pub(super) const COLUMNS: &str = "stream, version, recorded_at, events";
@@ -29,6 +34,15 @@ pub(super) fn whole_stream(connection: &Connection, stream: &StreamId) -> Result
     let mut chunk = CommitBatch::default();
     read_stream(connection, &stream.to_string(), &mut chunk)?;
     Ok(chunk)
+}
+
+/// What all commits of a stream lead to.
+pub(super) fn folded(connection: &Connection, stream: &StreamId) -> Result<State, StoreError> {
+    let mut state = State::empty(stream);
+    for (commit, key) in whole_stream(connection, stream)?.iter() {
+        persisted::fold(commit, key, &mut state).map_err(unreadable)?;
+    }
+    Ok(state)
 }
 
 /// A stream with its stored name, and the key of the person whose it is.

@@ -11,23 +11,22 @@ use super::{
     Database, StoreError, corrupt,
     endings::{self, Rotated},
     log,
-    views::{find_session, optional_text, read_scopes},
+    views::{find_one, find_plan},
 };
 use crate::{
     domain::{
         admission::{
             Asked, Bucket, Holder, KeyUse, LedgerRow, Reservation, Return, Tally, UsageCount, settled, was_carried_out,
         },
-        bounds::networks,
-        event::Role,
         id::UserId,
-        key::{KeyHash, KeyId},
+        key::KeyId,
         plan::Limits,
         reach::KeyReach,
+        view::{KeyRow, PlanRow, SessionRow, UserRow, UserStatus},
     },
     store::{
         DayUsage, GivenBack, GrantRequest, Granted, KeyRefusal, KeyTerms, LastUse, Ledger, NETWORK, PlanDatasets,
-        use_name, words,
+        use_name,
     },
 };
 
@@ -169,67 +168,62 @@ struct FoundTerms {
     expires_at: Option<Timestamp>,
 }
 
+fn is_out(status: UserStatus) -> bool {
+    matches!(status, UserStatus::Disabled | UserStatus::Deleted)
+}
+
 fn find_terms(connection: &Connection, key: KeyId) -> Result<Result<FoundTerms, KeyRefusal>, StoreError> {
-    let sql = "SELECT keys.user, keys.sha256, keys.valid_until, keys.revoked_at, users.status, users.plan,
-                      (SELECT next.issued_at FROM keys AS next WHERE next.id = keys.replaced_by),
-                      keys.expires_at, keys.allowed_ips, keys.datasets, keys.actions
-               FROM keys JOIN users ON users.id = keys.user WHERE keys.id = ?1";
-    let mut statement = connection.prepare_cached(sql)?;
-    let mut rows = statement.query([key.as_str()])?;
-    let Some(row) = rows.next()? else { return find_session_terms(connection, key) };
-    let moment =
-        |us: Option<i64>| us.map(Timestamp::from_microsecond).transpose().map_err(|error| corrupt("moment", error));
-    let valid_until = moment(row.get(2)?)?;
-    let status: String = row.get(4)?;
-    if row.get::<_, Option<i64>>(3)?.is_some() || status == "disabled" || status == "deleted" {
+    let Some(row) = find_one::<KeyRow>(connection, key)? else { return find_session_terms(connection, key) };
+    let Some(owner) = find_one::<UserRow>(connection, row.user)? else { return Ok(Err(KeyRefusal::Unknown)) };
+    if row.revoked_at.is_some() || is_out(owner.status) {
         return Ok(Err(KeyRefusal::Ended));
     }
-    let since = moment(row.get(6)?)?;
+    let rotated = match row.valid_until {
+        None => None,
+        Some(valid_until) => {
+            let next = row.replaced_by.map(|next| find_one::<KeyRow>(connection, next)).transpose()?.flatten();
+            Some(Rotated { key, valid_until, since: next.map(|next| next.issued_at) })
+        }
+    };
     let terms = KeyTerms {
-        user: UserId::parse(&row.get::<_, String>(0)?).map_err(|error| corrupt("user id", error))?,
-        hash: KeyHash::parse(&row.get::<_, String>(1)?).map_err(|error| corrupt("key hash", error))?,
-        valid_until,
-        plan: row.get::<_, String>(5)?.into(),
-        reach: Arc::new(KeyReach::new(optional_text(row, 8)?.map(networks), read_scopes(row, 9)?)),
+        user: row.user,
+        hash: row.hash,
+        valid_until: row.valid_until,
+        plan: owner.plan.into(),
+        reach: Arc::new(KeyReach::new(
+            row.allowed_ips.as_ref().map(|listed| listed.iter().map(String::as_str)),
+            row.scopes,
+        )),
         see_at: None,
         lacks_factor: false,
     };
-    let rotated = valid_until.map(|valid_until| Rotated { key, valid_until, since });
-    Ok(Ok(FoundTerms { terms, rotated, expires_at: moment(row.get(7)?)? }))
+    Ok(Ok(FoundTerms { terms, rotated, expires_at: row.expires_at }))
 }
 
 /// The same of a session.
 fn find_session_terms(connection: &Connection, session: KeyId) -> Result<Result<FoundTerms, KeyRefusal>, StoreError> {
-    let Some(row) = find_session(connection, session)? else { return Ok(Err(KeyRefusal::Unknown)) };
-    let sql = "SELECT status, plan, role FROM users WHERE id = ?1";
-    let owner = |row: &Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?));
-    let owner = connection.prepare_cached(sql)?.query_row([row.user.to_string()], owner).optional()?;
-    let Some((status, plan, role)) = owner else { return Ok(Err(KeyRefusal::Unknown)) };
-    if row.ended_at.is_some() || status == "disabled" || status == "deleted" {
+    let Some(row) = find_one::<SessionRow>(connection, session)? else { return Ok(Err(KeyRefusal::Unknown)) };
+    let Some(owner) = find_one::<UserRow>(connection, row.user)? else { return Ok(Err(KeyRefusal::Unknown)) };
+    if row.ended_at.is_some() || is_out(owner.status) {
         return Ok(Err(KeyRefusal::Ended));
     }
-    let role = Role::named(&role).ok_or_else(|| corrupt("role", role))?;
     let terms = KeyTerms {
         user: row.user,
         hash: row.hash,
         valid_until: None,
         reach: Arc::default(),
-        plan: plan.into(),
+        plan: owner.plan.into(),
         see_at: row.see_at(),
-        lacks_factor: row.lacks_factor(role),
+        lacks_factor: row.lacks_factor(owner.role),
     };
     Ok(Ok(FoundTerms { terms, rotated: None, expires_at: Some(row.idle_at) }))
 }
 
 fn limits_of(connection: &Connection, plan: &str) -> Result<(Limits, PlanDatasets), StoreError> {
-    let sql = "SELECT rate_per_s, burst, quota_per_day, datasets FROM plans WHERE name = ?1";
-    let limits = |row: &Row<'_>| {
-        let limits = Limits { rate_per_s: row.get(0)?, burst: row.get(1)?, quota_per_day: row.get(2)? };
-        let datasets: Option<String> = row.get(3)?;
-        Ok((limits, datasets.map(|datasets| words::split(&datasets).into())))
-    };
-    let found = connection.prepare_cached(sql)?.query_row([plan], limits).optional()?;
-    found.ok_or_else(|| corrupt("plan", "the plan of a key's owner does not exist"))
+    let found = find_plan(connection, plan)?;
+    let PlanRow { limits, rules, .. } =
+        found.ok_or_else(|| corrupt("plan", "the plan of a key's owner does not exist"))?;
+    Ok((limits, rules.datasets.map(Into::into)))
 }
 
 fn grant(connection: &Connection, request: &GrantRequest) -> Result<Granted, StoreError> {

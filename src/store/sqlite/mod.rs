@@ -85,13 +85,11 @@ mod tests {
     use super::*;
     use crate::{
         domain::{
-            event::Role,
             id::{CommandId, StreamId, UserId},
-            notice::NoticeChoice,
             personal::PersonalKey,
-            view::{InvitationProgress, InvitationState, Rows, UserRow, UserStatus},
+            view::{Rows, UserRow},
         },
-        store::{Append, PersonalChange, UserFilter},
+        store::{Append, PersonalChange, UserFilter, view_rows::samples},
     };
 
     fn append(user: UserId, expected_version: u64, personal: PersonalChange) -> Append {
@@ -118,21 +116,8 @@ mod tests {
             version,
             name: email.as_ref().map(|email| format!("name of {email}")),
             email,
-            role: Role::Reader,
-            plan: "default".to_owned(),
-            status: UserStatus::Active,
-            invited_at: Timestamp::UNIX_EPOCH,
-            changed_at: Timestamp::UNIX_EPOCH,
-            deleted_at: None,
             mail_failure: Some("x".repeat(usize::try_from(user.0.as_u128() % 120).unwrap())),
-            notices: NoticeChoice::default(),
-            invitation: InvitationProgress {
-                state: InvitationState::Failed,
-                since: Timestamp::UNIX_EPOCH,
-                expires_at: None,
-            },
-            mail_stop: None,
-            first_request_at: None,
+            ..samples::bare().users.remove(0)
         }
     }
 

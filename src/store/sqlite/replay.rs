@@ -4,8 +4,8 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use super::{
     Database, StoreError,
-    batches::{LogPosition, read_from, read_stream},
-    twice,
+    batches::{LogPosition, folded, read_from, read_stream},
+    corrupt, twice,
     views::{self, Statements},
 };
 use crate::{
@@ -108,8 +108,7 @@ impl ReplayLog for Log {
     }
 
     fn live_rows(&mut self, streams: &[StreamId]) -> Result<Vec<Live>, StoreError> {
-        let live = |stream| Ok(Live { rows: views::rows_of(&self.connection, stream)?, wrong: Vec::new() });
-        streams.iter().map(live).collect()
+        streams.iter().map(|stream| views::live(&self.connection, stream)).collect()
     }
 
     fn again(&mut self, _: &StreamId) -> Result<Option<Settled>, StoreError> {
@@ -161,7 +160,7 @@ impl ReplayViews for NewViews {
     fn put(&mut self, rows: &[Rows]) -> Result<(), StoreError> {
         let suffix = suffix(self.prepare_generation()?);
         // At first every stream comes once; what comes later is a stream that has grown since.
-        let statements = if self.indexed { Statements::upserts(&suffix) } else { Statements::inserts(&suffix) };
+        let statements = Statements::new(&suffix, self.indexed);
         if self.locked {
             return statements.put(&self.connection, rows);
         }
@@ -242,14 +241,33 @@ impl NewViews {
     }
 }
 
+/// Makes the views of a file whose tables are of an earlier form anew, from its log. Part of the transaction that brings the file on.
+pub(super) fn remake_views(connection: &Connection) -> Result<(), StoreError> {
+    for table in views::TABLES {
+        connection.execute_batch(&format!("DROP TABLE IF EXISTS {table}"))?;
+    }
+    connection.execute_batch(&views::tables(""))?;
+    let statements = Statements::new("", false);
+    let streams: Vec<String> = connection
+        .prepare("SELECT DISTINCT stream FROM commits ORDER BY stream")?
+        .query_map([], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    for name in &streams {
+        let stream = StreamId::parse(name).map_err(|error| corrupt("stream", error))?;
+        statements.put(connection, &[folded(connection, &stream)?.rows()])?;
+    }
+    twice::leave_to_the_first(connection, "")?;
+    let generation = connection.query_row("SELECT generation FROM view_generation", [], |row| row.get(0))?;
+    Ok(connection.execute_batch(&views::indexes("", generation))?)
+}
+
 /// How thoroughly a table's old content is removed: people's addresses and names, what they call their keys and where they use them
 /// are overwritten, which writes every page once more; the other views hold nothing that the log does not keep for ever.
 fn wiping(connection: &Connection, table: &str) -> Result<&'static str, StoreError> {
-    let told = "SELECT EXISTS (SELECT 1 FROM keys WHERE label IS NOT NULL OR allowed_ips IS NOT NULL)";
     let is_personal = match table {
         "users" => true,
         "sessions" => connection.query_row("SELECT EXISTS (SELECT 1 FROM sessions)", [], |row| row.get(0))?,
-        "keys" => connection.query_row(told, [], |row| row.get(0))?,
+        "keys" => connection.query_row("SELECT EXISTS (SELECT 1 FROM keys WHERE personal)", [], |row| row.get(0))?,
         _ => false,
     };
     Ok(if is_personal { "ON" } else { "OFF" })

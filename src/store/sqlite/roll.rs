@@ -16,7 +16,7 @@ use memchr::memmem::Finder;
 use rusqlite::{Connection, OptionalExtension};
 use uuid::Uuid;
 
-use super::{StoreError, corrupt, lock, views::rows::optional_text};
+use super::{StoreError, corrupt, lock};
 use crate::{
     dataset::text::folded,
     domain::id::{StreamId, UserId},
@@ -136,7 +136,8 @@ impl Roll {
         while let Some(row) = rows.next()? {
             let id = row.get_ref(1)?.as_str().map_err(|error| corrupt("user id", error))?;
             let id = Uuid::parse_str(id).map_err(|error| corrupt("user id", error))?;
-            roll.push((row.get(0)?, id), &text(optional_text(row, 2)?, optional_text(row, 3)?));
+            let known = |column| row.get_ref(column)?.as_str_or_null().map_err(|error| corrupt("text", error));
+            roll.push((row.get(0)?, id), &text(known(2)?, known(3)?));
         }
         Ok(roll)
     }

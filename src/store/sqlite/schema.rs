@@ -2,15 +2,11 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::{StoreError, corrupt, log, views};
-use crate::domain::{
-    id::{StreamId, UserId},
-    persisted,
-    view::State,
-};
+use super::{StoreError, corrupt, log, replay};
+use crate::domain::persisted;
 
 /// The version of the tables that this binary writes.
-pub const SCHEMA_VERSION: i64 = 4;
+pub const SCHEMA_VERSION: i64 = 5;
 
 const TABLES: &str = "
 CREATE TABLE commits (
@@ -212,8 +208,6 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     }
     if found == 0 {
         transaction.execute_batch(TABLES)?;
-        transaction.execute_batch(&views::tables(""))?;
-        transaction.execute_batch(&views::indexes("", 1))?;
     }
     if found < 2 {
         transaction.execute_batch(KEYS_AND_ANSWERS)?;
@@ -229,6 +223,10 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
             "CREATE UNIQUE INDEX commits_command ON commits (stream, command) WHERE version > {}",
             log::UNINDEXED_COMMITS
         ))?;
+    }
+    if found < 5 {
+        // Rows of views are documents since.
+        replay::remake_views(&transaction)?;
     }
     if found < SCHEMA_VERSION {
         transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
@@ -259,99 +257,24 @@ fn register_keys(connection: &Connection) -> Result<(), StoreError> {
 /// What was added to the tables of version 1 without changing the meaning of what was there: a file may lack it.
 fn add(connection: &Connection) -> Result<(), StoreError> {
     connection.execute_batch(ADDITIONS)?;
-    connection.execute_batch(&views::sessions(""))?;
-    let sql = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'index' AND tbl_name = 'sessions' AND sql IS NOT NULL)";
-    if !connection.query_row(sql, [], |row| row.get::<_, bool>(0))? {
-        let sql = "SELECT generation FROM view_generation";
-        let generation = connection.query_row(sql, [], |row| row.get(0))?;
-        connection.execute_batch(&views::sessions_index("", generation))?;
-    }
-    connection.execute_batch(&views::tokens_table(""))?;
-    invitations(connection)?;
     let columns = [
         ("messages", "hidden_since", "INTEGER"),
         ("messages", "sent_tick", "INTEGER"),
         ("dead_letters", "died_tick", "INTEGER"),
         ("worked", "cut_us", "INTEGER"),
         ("answers", "ends_tick", "INTEGER"),
-        ("users", "notices_off", "TEXT"),
-        ("keys", "expires_at", "INTEGER"),
-        ("keys", "allowed_ips", "TEXT"),
-        ("keys", "datasets", "TEXT"),
-        ("keys", "actions", "TEXT"),
-        ("keys", "notice_at", "INTEGER"),
-        ("plans", "key_max_age_days", "INTEGER"),
-        ("plans", "datasets", "TEXT"),
-        ("plans", "keys_max", "INTEGER"),
-        ("users", "mail_stop", "TEXT"),
     ];
     for (table, column, kind) in columns {
         let sql = "SELECT EXISTS (SELECT 1 FROM pragma_table_info(?1) WHERE name = ?2)";
         let is_there: bool = connection.query_row(sql, [table, column], |row| row.get(0))?;
         if !is_there {
             connection.execute_batch(&format!("ALTER TABLE {table} ADD COLUMN {column} {kind}"))?;
-            if column == "notice_at" {
-                // Of a generation that no rebuild has.
-                connection
-                    .execute_batch("CREATE INDEX keys_notice_0 ON keys (notice_at, id) WHERE notice_at IS NOT NULL")?;
-            }
         }
     }
     // What was hidden by an older permitd is so for five minutes at most.
     connection.execute_batch("UPDATE messages SET hidden_since = visible_at - 300000000 WHERE hidden_since IS NULL")?;
     connection.execute_batch("CREATE INDEX IF NOT EXISTS messages_hidden ON messages (hidden_since)")?;
     connection.execute_batch("CREATE INDEX IF NOT EXISTS answers_end ON answers (ends_tick)")?;
-    Ok(())
-}
-
-/// People's rows of an earlier permitd do not say how far the last invitation has come, or not all of it: the log does.
-fn invitations(connection: &Connection) -> Result<(), StoreError> {
-    let lacks = |column| {
-        let sql = "SELECT NOT EXISTS (SELECT 1 FROM pragma_table_info('users') WHERE name = ?1)";
-        connection.query_row(sql, [column], |row| row.get::<_, bool>(0))
-    };
-    if lacks("invitation")? {
-        connection.execute_batch(
-            "ALTER TABLE users ADD COLUMN invitation TEXT NOT NULL DEFAULT 'invited';
-             ALTER TABLE users ADD COLUMN invitation_since INTEGER NOT NULL DEFAULT 0;",
-        )?;
-    }
-    if lacks("invitation_ends")? {
-        connection.execute_batch(
-            "ALTER TABLE users ADD COLUMN invitation_ends INTEGER;
-             ALTER TABLE users ADD COLUMN first_request_at INTEGER;",
-        )?;
-        let mut users = connection.prepare("SELECT id FROM users")?;
-        let ids: Vec<String> = users.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
-        for id in ids {
-            fill_invitation(connection, &id)?;
-        }
-    }
-    let generation = connection.query_row("SELECT generation FROM view_generation", [], |row| row.get(0))?;
-    connection.execute_batch(&views::plan_index("", generation))?;
-    Ok(())
-}
-
-fn fill_invitation(connection: &Connection, id: &str) -> Result<(), StoreError> {
-    let user = UserId::parse(id).map_err(|error| corrupt("user id", error))?;
-    let stream = StreamId::User(user);
-    let mut state = State::empty(&stream);
-    let sql = format!("SELECT {} FROM commits WHERE stream = ?1 ORDER BY version", log::COLUMNS);
-    let mut statement = connection.prepare_cached(&sql)?;
-    let mut commits = statement.query([stream.to_string()])?;
-    while let Some(row) = commits.next()? {
-        // Nothing sealed is needed here.
-        if let Err(error) = persisted::fold(log::commit(row)?.encoded(), None, &mut state) {
-            tracing::warn!(%user, %error, "how far their invitation has come is not known: `permitd events replay` finds out");
-            return Ok(());
-        }
-    }
-    for row in state.rows().users {
-        let sql = "UPDATE users SET invitation = ?2, invitation_since = ?3, invitation_ends = ?4 WHERE id = ?1";
-        let (state, since) = (row.invitation.state.as_str(), row.invitation.since.as_microsecond());
-        let ends = row.invitation.expires_at.map(jiff::Timestamp::as_microsecond);
-        connection.prepare_cached(sql)?.execute(rusqlite::params![id, state, since, ends])?;
-    }
     Ok(())
 }
 
@@ -397,8 +320,6 @@ mod tests {
         let mut old = Connection::open(folder.path().join("permitd.db")).unwrap();
         let transaction = old.transaction().unwrap();
         transaction.execute_batch(TABLES).unwrap();
-        transaction.execute_batch(&views::tables("")).unwrap();
-        transaction.execute_batch(&views::indexes("", 1)).unwrap();
         transaction.execute_batch(KEYS_AND_ANSWERS).unwrap();
         transaction.execute_batch(RESERVATIONS).unwrap();
         transaction.pragma_update(None, "user_version", 2).unwrap();
@@ -441,17 +362,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let old = Connection::open(folder.path().join("permitd.db")).unwrap();
         old.execute_batch(TABLES).unwrap();
-        old.execute_batch(&views::tables("")).unwrap();
-        old.execute_batch(&views::indexes("", 1)).unwrap();
-        // There were no sessions then.
-        old.execute_batch("DROP TABLE sessions").unwrap();
-        old.execute_batch("DROP INDEX keys_notice_1; ALTER TABLE users DROP COLUMN notices_off").unwrap();
-        for column in ["expires_at", "allowed_ips", "datasets", "actions", "notice_at"] {
-            old.execute_batch(&format!("ALTER TABLE keys DROP COLUMN {column}")).unwrap();
-        }
-        for column in ["key_max_age_days", "datasets", "keys_max"] {
-            old.execute_batch(&format!("ALTER TABLE plans DROP COLUMN {column}")).unwrap();
-        }
+        // Whatever the views were like, with their indexes.
+        old.execute_batch("CREATE TABLE keys (id TEXT PRIMARY KEY, user TEXT); CREATE INDEX keys_id_1 ON keys (user)")
+            .unwrap();
         old.pragma_update(None, "user_version", 1).unwrap();
         let commit = |stream: StreamId, position: u32, hash: &str, events: String| {
             let sql = "INSERT INTO commits VALUES (?1, 1, ?2, 'idem:1', ?3, 0, ?4, NULL)";

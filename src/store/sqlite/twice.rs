@@ -91,15 +91,9 @@ fn issued_at(connection: &Connection, user: UserId, key: KeyId) -> Result<Option
     Ok(None)
 }
 
-/// A person as their stream tells, without what is sealed.
+/// A person as their stream tells.
 fn person(connection: &Connection, user: UserId) -> Result<Option<User>, StoreError> {
-    let stream = StreamId::User(user);
-    let chunk = super::batches::whole_stream(connection, &stream)?;
-    let mut state = State::empty(&stream);
-    for (commit, _) in chunk.iter() {
-        persisted::fold(commit, None, &mut state).map_err(|error| StoreError::Corrupt(error.to_string()))?;
-    }
-    Ok(match state {
+    Ok(match super::batches::folded(connection, &StreamId::User(user))? {
         State::User(person) => person,
         State::Plan(..) | State::DataSet(..) | State::AdminTokens(_) => None,
     })

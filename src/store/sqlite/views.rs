@@ -4,7 +4,7 @@ pub(super) mod rows;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, LazyLock, Mutex},
+    sync::{Arc, Mutex},
 };
 
 use async_trait::async_trait;
@@ -12,12 +12,8 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, types::Value as SqlValue};
 use uuid::Uuid;
 
-use self::rows::{
-    IMPORT_COLUMNS, KEY_COLUMNS, PLAN_COLUMNS, SESSION_COLUMNS, TOKEN_COLUMNS, read_due, read_import, read_key,
-    read_plan, read_session, read_token, read_user,
-};
+use self::rows::TableRow;
 pub(in crate::store) use self::rows::{Statements, put};
-pub(super) use self::rows::{USER_COLUMNS, key_id, moment, optional_text, read_scopes};
 use super::{
     Database, StoreError, corrupt,
     roll::{KeptRoll, Roll},
@@ -29,74 +25,44 @@ use crate::{
         key::KeyId,
         view::{ImportRow, InvitationState, KeyRow, PlanRow, Rows, SessionRow, TokenRow, UserRow, UserStatus},
     },
-    store::{DueFilter, DueNotice, UserFilter, Views},
+    store::{DueFilter, DueNotice, Live, UserFilter, Views, view_rows::ViewRow},
 };
 
-/// The views' tables, in the order in which they are made, and the columns that identify a row.
-pub(in crate::store) const TABLES: [&str; 6] = ["users", "keys", "sessions", "plans", "imports", "tokens"];
+/// The views' tables, in the order in which they are made.
+pub(in crate::store) const TABLES: [&str; 6] =
+    [UserRow::VIEW, KeyRow::VIEW, SessionRow::VIEW, PlanRow::VIEW, ImportRow::VIEW, TokenRow::VIEW];
 
 /// As [`UserRow::is_unreached`] says it.
-const UNREACHED: &str = " AND status != 'deleted' AND (mail_stop IS NOT NULL OR mail_failure IS NOT NULL \
-                         OR invitation IN ('bounced', 'failed', 'expired') OR (invitation = 'mailed' AND invitation_ends <= ?))";
+const UNREACHED: &str = " AND status != 'deleted' AND (failing OR invitation IN ('bounced', 'failed', 'expired') \
+                         OR (invitation = 'mailed' AND invitation_ends <= ?))";
 
 /// The statements that make the tables with this suffix, without [`indexes`]. A person's keys lie together: they are written
 /// and read together, and a rebuild, which goes from person to person in the order of their ids, only ever appends.
 pub(in crate::store) fn tables(suffix: &str) -> String {
     format!(
         "CREATE TABLE users{suffix} (
-             id TEXT PRIMARY KEY, version INTEGER NOT NULL, email TEXT, name TEXT, role TEXT NOT NULL, plan TEXT NOT NULL,
-             status TEXT NOT NULL, invited_at INTEGER NOT NULL, changed_at INTEGER NOT NULL, deleted_at INTEGER,
-             mail_failure TEXT, notices_off TEXT, invitation TEXT NOT NULL DEFAULT 'invited',
-             invitation_since INTEGER NOT NULL DEFAULT 0, mail_stop TEXT, invitation_ends INTEGER, first_request_at INTEGER
+             id TEXT PRIMARY KEY, version INTEGER NOT NULL, email TEXT, name TEXT, plan TEXT NOT NULL, status TEXT NOT NULL,
+             invited_at INTEGER NOT NULL, invitation TEXT NOT NULL, invitation_ends INTEGER, failing INTEGER NOT NULL,
+             document TEXT NOT NULL
          ) STRICT, WITHOUT ROWID;
          CREATE TABLE keys{suffix} (
-             id TEXT NOT NULL, user TEXT NOT NULL, version INTEGER NOT NULL, sha256 TEXT NOT NULL, last_four TEXT NOT NULL,
-             label TEXT, issued_at INTEGER NOT NULL, mailed_at INTEGER, valid_until INTEGER, replaced_by TEXT,
-             revoked_at INTEGER, revocation_reason TEXT, expires_at INTEGER, allowed_ips TEXT, datasets TEXT, actions TEXT,
-             notice_at INTEGER, PRIMARY KEY (user, id)
+             id TEXT NOT NULL, user TEXT NOT NULL, version INTEGER NOT NULL, notice_at INTEGER, personal INTEGER NOT NULL,
+             document TEXT NOT NULL, PRIMARY KEY (user, id)
+         ) STRICT, WITHOUT ROWID;
+         CREATE TABLE sessions{suffix} (
+             id TEXT NOT NULL, user TEXT NOT NULL, version INTEGER NOT NULL, document TEXT NOT NULL, PRIMARY KEY (user, id)
          ) STRICT, WITHOUT ROWID;
          CREATE TABLE plans{suffix} (
-             name TEXT PRIMARY KEY, version INTEGER NOT NULL, rate_per_s REAL NOT NULL, burst INTEGER NOT NULL,
-             quota_per_day INTEGER NOT NULL, retired INTEGER NOT NULL, key_max_age_days INTEGER, datasets TEXT,
-             keys_max INTEGER
+             name TEXT PRIMARY KEY, version INTEGER NOT NULL, document TEXT NOT NULL
          ) STRICT, WITHOUT ROWID;
          CREATE TABLE imports{suffix} (
-             id TEXT PRIMARY KEY, dataset TEXT NOT NULL, version INTEGER NOT NULL, file_name TEXT NOT NULL,
-             definition TEXT NOT NULL, replaces INTEGER NOT NULL, status TEXT NOT NULL, started_at INTEGER NOT NULL,
-             ended_at INTEGER, dataset_version INTEGER, inserted INTEGER, updated INTEGER, unchanged INTEGER,
-             removed INTEGER, rejected INTEGER, reason TEXT
+             id TEXT PRIMARY KEY, dataset TEXT NOT NULL, version INTEGER NOT NULL, started_at INTEGER NOT NULL,
+             document TEXT NOT NULL
          ) STRICT, WITHOUT ROWID;
-         {}
-         {}",
-        sessions(suffix),
-        tokens_table(suffix)
-    )
-}
-
-/// The statement that makes the table of sessions, which a file of an earlier version lacks.
-pub(in crate::store) fn sessions(suffix: &str) -> String {
-    format!(
-        "CREATE TABLE IF NOT EXISTS sessions{suffix} (
-             id TEXT NOT NULL, user TEXT NOT NULL, version INTEGER NOT NULL, sha256 TEXT NOT NULL,
-             started_at INTEGER NOT NULL, expires_at INTEGER NOT NULL, idle_at INTEGER NOT NULL, seen_at INTEGER NOT NULL,
-             method TEXT NOT NULL, network TEXT, ended_at INTEGER, end_reason TEXT, PRIMARY KEY (user, id)
+         CREATE TABLE tokens{suffix} (
+             id TEXT PRIMARY KEY, version INTEGER NOT NULL, document TEXT NOT NULL
          ) STRICT, WITHOUT ROWID;"
     )
-}
-
-/// The statement that makes the table of administrators' tokens, which a file of an earlier permitd lacks.
-pub(super) fn tokens_table(suffix: &str) -> String {
-    format!(
-        "CREATE TABLE IF NOT EXISTS tokens{suffix} (
-             id TEXT PRIMARY KEY, version INTEGER NOT NULL, sha256 TEXT NOT NULL, name TEXT NOT NULL, scopes TEXT NOT NULL,
-             read_only INTEGER NOT NULL, issued_at INTEGER NOT NULL, expires_at INTEGER, revoked_at INTEGER
-         ) STRICT, WITHOUT ROWID;"
-    )
-}
-
-/// The statement that makes its index.
-pub(in crate::store) fn sessions_index(suffix: &str, generation: i64) -> String {
-    format!("CREATE INDEX IF NOT EXISTS sessions_id_{generation} ON sessions{suffix} (id);")
 }
 
 /// The statements that make the indexes of the tables with this suffix: much faster for many rows at once than for one after
@@ -105,20 +71,11 @@ pub(in crate::store) fn indexes(suffix: &str, generation: i64) -> String {
     format!(
         "CREATE INDEX users_email_{generation} ON users{suffix} (email) WHERE email IS NOT NULL;
          CREATE INDEX users_invited_{generation} ON users{suffix} (invited_at, id);
-         {}
+         CREATE INDEX users_plan_{generation} ON users{suffix} (plan, invited_at, id) WHERE status != 'deleted';
          CREATE UNIQUE INDEX keys_id_{generation} ON keys{suffix} (id);
          CREATE INDEX keys_notice_{generation} ON keys{suffix} (notice_at, id) WHERE notice_at IS NOT NULL;
          CREATE INDEX imports_started_{generation} ON imports{suffix} (started_at, id);
-         {}",
-        plan_index(suffix, generation),
-        sessions_index(suffix, generation)
-    )
-}
-
-/// The statement that makes the index of people by their plans, which a file of an earlier permitd lacks.
-pub(super) fn plan_index(suffix: &str, generation: i64) -> String {
-    format!(
-        "CREATE INDEX IF NOT EXISTS users_plan_{generation} ON users{suffix} (plan, invited_at, id) WHERE status != 'deleted';"
+         CREATE INDEX sessions_id_{generation} ON sessions{suffix} (id);"
     )
 }
 
@@ -127,7 +84,7 @@ fn select<T>(
     connection: &Connection,
     sql: &str,
     values: &[SqlValue],
-    read: fn(&Row<'_>) -> Result<T, StoreError>,
+    read: impl Fn(&Row<'_>) -> Result<T, StoreError>,
 ) -> Result<Vec<T>, StoreError> {
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query(rusqlite::params_from_iter(values))?;
@@ -138,17 +95,41 @@ fn select<T>(
     Ok(found)
 }
 
+/// The row whose document stands in this column.
+fn read<T: ViewRow>(row: &Row<'_>, column: usize) -> Result<T, StoreError> {
+    T::from_document(row.get_ref(column)?.as_str().map_err(|error| corrupt("document", error))?)
+}
+
+/// The rows of a view that this condition and order, such as `WHERE id = ?`, pick.
+fn find<T: ViewRow>(connection: &Connection, which: &str, values: &[SqlValue]) -> Result<Vec<T>, StoreError> {
+    select(connection, &format!("SELECT document FROM {} {which}", T::VIEW), values, |row| read(row, 0))
+}
+
+pub(super) fn moment(us: i64) -> Result<Timestamp, StoreError> {
+    Timestamp::from_microsecond(us).map_err(|error| corrupt("moment", error))
+}
+
+pub(super) fn key_id(text: &str) -> Result<KeyId, StoreError> {
+    KeyId::parse(text).map_err(|error| corrupt("key id", error))
+}
+
+/// The row of a view with this id.
+pub(super) fn find_one<T: ViewRow>(connection: &Connection, id: impl ToString) -> Result<Option<T>, StoreError> {
+    Ok(find(connection, "WHERE id = ?", &[text(id)])?.pop())
+}
+
+/// The plan of this name.
+pub(super) fn find_plan(connection: &Connection, name: impl ToString) -> Result<Option<PlanRow>, StoreError> {
+    Ok(find(connection, "WHERE name = ?", &[text(name)])?.pop())
+}
+
 fn tokens(connection: &Connection) -> Result<Vec<TokenRow>, StoreError> {
-    select(connection, &format!("SELECT {} FROM tokens ORDER BY id", columns(&TOKEN_COLUMNS)), &[], read_token)
+    find(connection, "ORDER BY id", &[])
 }
 
 /// All imports, as a connection sees them.
 pub(super) fn all_imports(connection: &Connection) -> Result<Vec<ImportRow>, StoreError> {
-    select(connection, &format!("SELECT {} FROM imports", columns(&IMPORT_COLUMNS)), &[], read_import)
-}
-
-fn columns(columns: &[&str]) -> String {
-    columns.join(", ")
+    find(connection, "", &[])
 }
 
 fn text(value: impl ToString) -> SqlValue {
@@ -160,7 +141,7 @@ fn count(limit: usize) -> SqlValue {
 }
 
 fn users(connection: &Connection, roll: &Mutex<KeptRoll>, filter: &UserFilter) -> Result<Vec<UserRow>, StoreError> {
-    let mut sql = format!("SELECT {} FROM users WHERE 1", columns(&USER_COLUMNS));
+    let mut sql = "SELECT document FROM users WHERE 1".to_owned();
     let mut values = Vec::new();
     if let Some(status) = filter.status {
         sql.push_str(" AND status = ?");
@@ -210,7 +191,7 @@ fn users(connection: &Connection, roll: &Mutex<KeptRoll>, filter: &UserFilter) -
     }
     sql.push_str(" ORDER BY invited_at DESC, id DESC LIMIT ?");
     values.push(count(filter.limit));
-    select(connection, &sql, &values, read_user)
+    select(connection, &sql, &values, |row| read(row, 0))
 }
 
 /// The rows of these people, as far as a query finds them: its last value is a person's id.
@@ -230,52 +211,56 @@ fn each(
         let id = text(id);
         let mut rows = statement.query(rusqlite::params_from_iter(values.iter().chain([&id])))?;
         if let Some(row) = rows.next()? {
-            found.push(read_user(row)?);
+            found.push(read(row, 0)?);
         }
     }
     Ok(found)
 }
 
-/// The live rows of a stream.
-pub(in crate::store) fn rows_of(connection: &Connection, stream: &StreamId) -> Result<Rows, StoreError> {
-    let by =
-        |table: &[&str], name: &str, column: &str| format!("SELECT {} FROM {name} WHERE {column} = ?", columns(table));
-    let mut rows = Rows::default();
+/// What is live of a stream.
+pub(in crate::store) fn live(connection: &Connection, stream: &StreamId) -> Result<Live, StoreError> {
+    let (mut rows, mut wrong) = (Rows::default(), Vec::new());
     match stream {
         StreamId::User(id) => {
-            rows.users = select(connection, &by(&USER_COLUMNS, "users", "id"), &[text(id)], read_user)?;
-            rows.keys = select(connection, &by(&KEY_COLUMNS, "keys", "user"), &[text(id)], read_key)?;
-            rows.sessions = select(connection, &by(&SESSION_COLUMNS, "sessions", "user"), &[text(id)], read_session)?;
+            rows.users = checked(connection, "id", text(id), &mut wrong)?;
+            rows.keys = checked(connection, "user", text(id), &mut wrong)?;
+            rows.sessions = checked(connection, "user", text(id), &mut wrong)?;
         }
-        StreamId::Plan(name) => {
-            rows.plans = select(connection, &by(&PLAN_COLUMNS, "plans", "name"), &[text(name)], read_plan)?;
-        }
-        StreamId::DataSet(name) => {
-            rows.imports = select(connection, &by(&IMPORT_COLUMNS, "imports", "dataset"), &[text(name)], read_import)?;
-        }
-        StreamId::AdminTokens => rows.tokens = tokens(connection)?,
+        StreamId::Plan(name) => rows.plans = checked(connection, "name", text(name), &mut wrong)?,
+        StreamId::DataSet(name) => rows.imports = checked(connection, "dataset", text(name), &mut wrong)?,
+        StreamId::AdminTokens => rows.tokens = checked(connection, "1", SqlValue::Integer(1), &mut wrong)?,
     }
-    Ok(rows)
+    Ok(Live { rows, wrong })
 }
 
-/// A session, by its id.
-pub(in crate::store) fn find_session(connection: &Connection, id: KeyId) -> Result<Option<SessionRow>, StoreError> {
-    static SQL: LazyLock<String> =
-        LazyLock::new(|| format!("SELECT {} FROM sessions WHERE id = ?", columns(&SESSION_COLUMNS)));
-    Ok(select(connection, &SQL, &[text(id)], read_session)?.pop())
+/// The rows of a stream, which this column tells. Names those whose columns do not say what their documents do.
+fn checked<T: TableRow>(
+    connection: &Connection,
+    column: &str,
+    stream: SqlValue,
+    wrong: &mut Vec<String>,
+) -> Result<Vec<T>, StoreError> {
+    let sql = format!("SELECT {}, document FROM {} WHERE {column} = ?", T::COLUMNS.join(", "), T::VIEW);
+    let read = |stored: &Row<'_>| {
+        let row: T = read(stored, T::COLUMNS.len())?;
+        let id: String = stored.get(0)?;
+        Ok(((!row.is_beside(stored)?).then(|| format!("columns of {} {id}", T::VIEW)), row))
+    };
+    let (strayed, rows): (Vec<Option<String>>, Vec<T>) = select(connection, &sql, &[stream], read)?.into_iter().unzip();
+    wrong.extend(strayed.into_iter().flatten());
+    Ok(rows)
 }
 
 #[async_trait]
 impl Views for Database {
     async fn user(&self, id: UserId) -> Result<Option<UserRow>, StoreError> {
-        let sql = format!("SELECT {} FROM users WHERE id = ?", columns(&USER_COLUMNS));
-        self.read(move |connection| Ok(select(connection, &sql, &[text(id)], read_user)?.pop())).await
+        self.read(move |connection| find_one(connection, id)).await
     }
 
     async fn user_by_email(&self, email: &str) -> Result<Option<UserRow>, StoreError> {
-        let sql = format!("SELECT {} FROM users WHERE email = ? AND status != 'deleted'", columns(&USER_COLUMNS));
         let email = text(email);
-        self.read(move |connection| Ok(select(connection, &sql, &[email], read_user)?.pop())).await
+        self.read(move |connection| Ok(find(connection, "WHERE email = ? AND status != 'deleted'", &[email])?.pop()))
+            .await
     }
 
     async fn users(&self, filter: UserFilter) -> Result<Vec<UserRow>, StoreError> {
@@ -287,22 +272,25 @@ impl Views for Database {
     }
 
     async fn keys(&self, user: UserId) -> Result<Vec<KeyRow>, StoreError> {
-        let sql = format!("SELECT {} FROM keys WHERE user = ? ORDER BY issued_at, id", columns(&KEY_COLUMNS));
-        self.read(move |connection| select(connection, &sql, &[text(user)], read_key)).await
+        let found = self.read(move |connection| find(connection, "WHERE user = ?", &[text(user)])).await;
+        let mut keys: Vec<KeyRow> = found?;
+        keys.sort_by_key(|key| (key.issued_at, key.id));
+        Ok(keys)
     }
 
     async fn key(&self, id: KeyId) -> Result<Option<KeyRow>, StoreError> {
-        let sql = format!("SELECT {} FROM keys WHERE id = ?", columns(&KEY_COLUMNS));
-        self.read(move |connection| Ok(select(connection, &sql, &[text(id)], read_key)?.pop())).await
+        self.read(move |connection| find_one(connection, id)).await
     }
 
     async fn sessions(&self, user: UserId) -> Result<Vec<SessionRow>, StoreError> {
-        let sql = format!("SELECT {} FROM sessions WHERE user = ? ORDER BY started_at, id", columns(&SESSION_COLUMNS));
-        self.read(move |connection| select(connection, &sql, &[text(user)], read_session)).await
+        let found = self.read(move |connection| find(connection, "WHERE user = ?", &[text(user)])).await;
+        let mut sessions: Vec<SessionRow> = found?;
+        sessions.sort_by_key(|session| (session.started_at, session.id));
+        Ok(sessions)
     }
 
     async fn session(&self, id: KeyId) -> Result<Option<SessionRow>, StoreError> {
-        self.read(move |connection| find_session(connection, id)).await
+        self.read(move |connection| find_one(connection, id)).await
     }
 
     async fn due_notices(&self, filter: DueFilter) -> Result<Vec<DueNotice>, StoreError> {
@@ -312,18 +300,21 @@ impl Views for Database {
         let (at, id) = filter.after.map_or((filter.from, String::new()), |after| (after.at, after.key.to_string()));
         let moment = |at: Timestamp| SqlValue::Integer(at.as_microsecond());
         let values = [moment(at), SqlValue::Text(id), moment(filter.until), count(filter.limit)];
-        self.read(move |connection| select(connection, sql, &values, read_due)).await
+        let read = |row: &Row<'_>| {
+            let (key, user): (String, String) = (row.get(1)?, row.get(2)?);
+            let user = UserId::parse(&user).map_err(|error| corrupt("user id", error))?;
+            Ok(DueNotice { at: self::moment(row.get(0)?)?, key: key_id(&key)?, user })
+        };
+        self.read(move |connection| select(connection, sql, &values, read)).await
     }
 
     async fn plans(&self) -> Result<Vec<PlanRow>, StoreError> {
-        let sql = format!("SELECT {} FROM plans ORDER BY name", columns(&PLAN_COLUMNS));
-        self.read(move |connection| select(connection, &sql, &[], read_plan)).await
+        self.read(|connection| find(connection, "ORDER BY name", &[])).await
     }
 
     async fn plan(&self, name: &str) -> Result<Option<PlanRow>, StoreError> {
-        let sql = format!("SELECT {} FROM plans WHERE name = ?", columns(&PLAN_COLUMNS));
-        let name = text(name);
-        self.read(move |connection| Ok(select(connection, &sql, &[name], read_plan)?.pop())).await
+        let name = name.to_owned();
+        self.read(move |connection| find_plan(connection, name)).await
     }
 
     async fn people_of_plans(&self) -> Result<BTreeMap<String, u64>, StoreError> {
@@ -353,24 +344,18 @@ impl Views for Database {
     }
 
     async fn admin_token(&self, id: KeyId) -> Result<Option<TokenRow>, StoreError> {
-        let sql = format!("SELECT {} FROM tokens WHERE id = ?", columns(&TOKEN_COLUMNS));
-        self.read(move |connection| Ok(select(connection, &sql, &[text(id)], read_token)?.pop())).await
+        self.read(move |connection| find_one(connection, id)).await
     }
 
     async fn imports(&self, dataset: Option<&str>, limit: usize) -> Result<Vec<ImportRow>, StoreError> {
-        let mut sql = format!("SELECT {} FROM imports", columns(&IMPORT_COLUMNS));
-        let mut values = Vec::new();
-        if let Some(dataset) = dataset {
-            sql.push_str(" WHERE dataset = ?");
-            values.push(text(dataset));
-        }
-        sql.push_str(" ORDER BY started_at DESC, id DESC LIMIT ?");
+        let mut values: Vec<SqlValue> = dataset.map(text).into_iter().collect();
         values.push(count(limit));
-        self.read(move |connection| select(connection, &sql, &values, read_import)).await
+        let of_one = if dataset.is_some() { "WHERE dataset = ? " } else { "" };
+        let which = format!("{of_one}ORDER BY started_at DESC, id DESC LIMIT ?");
+        self.read(move |connection| find(connection, &which, &values)).await
     }
 
     async fn import(&self, id: Uuid) -> Result<Option<ImportRow>, StoreError> {
-        let sql = format!("SELECT {} FROM imports WHERE id = ?", columns(&IMPORT_COLUMNS));
-        self.read(move |connection| Ok(select(connection, &sql, &[text(id)], read_import)?.pop())).await
+        self.read(move |connection| find_one(connection, id)).await
     }
 }

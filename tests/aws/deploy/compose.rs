@@ -1,12 +1,12 @@
 //! `compose.yaml`, `Dockerfile` and `scripts/run-aws`: what can be said of them without a container engine.
 
-use std::{collections::BTreeMap, path::Path, process::Command};
+use std::{collections::BTreeMap, process::Command};
 
 use permitd::{
     config::{Backend, LoadFrom, Settings},
     mail::settings::MailTransport,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::deployed::read_yaml;
 use crate::support;
@@ -197,8 +197,14 @@ fn the_image_runs_as_nobody_in_particular_and_says_how_it_is() {
         // Podman refuses owners of a tmpfs: it is everybody's, and the data directory in it is made by the program.
         let tmpfs: Vec<&str> = service["tmpfs"].as_array().unwrap().iter().map(|path| path.as_str().unwrap()).collect();
         assert_eq!(tmpfs, ["/tmp"], "{node}");
-        let data = settings(environment(service)).data;
-        assert!(data.starts_with("/tmp") && data.parent().is_some_and(|parent| parent == Path::new("/tmp")), "{node}");
+        let data = environment(service).get("PERMITD_DATA").cloned();
+        if node == "setup" {
+            assert_eq!(data.as_deref(), Some("/tmp/permitd"));
+            continue;
+        }
+        // What a server keeps is its copy of the records, which outlasts it, in the image's data directory.
+        assert_eq!((data, &service["volumes"][0]), (None, &json!(format!("{node}:/var/lib/permitd"))));
+        assert!(compose["volumes"].as_object().unwrap().contains_key(node), "{node}");
     }
     // What the image is built from is not left out.
     let ignored = read(".dockerignore");

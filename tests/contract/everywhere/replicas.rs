@@ -8,7 +8,7 @@ use permitd::{
     dataset::query::{Format, Query},
     store::{
         dynamodb::records::{DynamoRecordStore, RecordSettings},
-        records::{ImportOrder, RecordCatalog, RecordStore, RecordStoreError, Retention},
+        records::{ImportOrder, RecordStore, RecordStoreError, Retention},
         sqlite::records::{FileRole, SqliteRecordStore},
     },
 };
@@ -101,15 +101,17 @@ fn a_copy_that_is_gone_or_damaged_is_made_anew() {
 #[test]
 fn a_copy_that_is_damaged_under_a_node_is_made_anew() {
     let copied = Copied::new();
+    // Once closed, all is in the file and nothing in its log.
+    drop(copied.node());
     let node = copied.node();
-    copied.check(&node);
     let mut bytes = fs::read(copied.file()).unwrap();
     bytes.chunks_mut(8192).skip(1).for_each(|page| page[..8].iter_mut().for_each(|byte| *byte ^= 0xff));
     // In place: it is the file that the node has open.
     use std::os::unix::fs::FileExt as _;
     fs::File::options().write(true).open(copied.file()).unwrap().write_all_at(&bytes, 0).unwrap();
-    let told = super::find(&node, &Query::everything(1000)).map(drop);
-    assert!(matches!(told, Err(RecordStoreError::Copying { .. })), "{told:?}");
+    // A connection of its own, which has read nothing yet.
+    let told = export(&node, &Query { format: Some(Format::Ndjson), ..all() }).map(drop);
+    assert!(told.is_err(), "{told:?}");
     assert!(get(&node, "k001", None).is_some(), "reads by key go on");
     heard(&node);
     copied.check(&node);
@@ -217,10 +219,58 @@ fn a_copy_keeps_the_epochs_by_which_the_past_is_cleared_away() {
     import(&second, &records(20, "now"), false);
     clock.advance_us(100 * SECOND_US);
     import(&second, &records(20, "then"), false);
-    // What is there, what it was, and nothing else: twenty records, as of two versions.
-    assert_eq!(tables.items().len(), 40);
+    // What is there, what it was, and nothing else: twenty records, as of the three versions that are held.
+    assert_eq!(tables.items().len(), 60);
     heard(&first);
     assert_eq!(past(&first), past(&second));
     let third: Arc<dyn RecordStore> = tables.store_with(clock.clone(), retention);
     assert_eq!(past(&third), past(&second));
+}
+
+/// A file system of 4 MB, which goes with this value; none where none can be mounted.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    fn mount() -> Option<Self> {
+        let folder = support::data_dir();
+        let mut mount = std::process::Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=4m,mode=0700", "tmpfs"]).arg(folder.path());
+        let mounted = mount.stderr(std::process::Stdio::null()).status().is_ok_and(|status| status.success());
+        mounted.then_some(Self(folder))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Lazily: a connection may still be closing.
+        std::process::Command::new("umount").arg("-l").arg(self.0.path()).status().ok();
+    }
+}
+
+#[test]
+fn a_disk_that_is_full_is_said_and_passes() {
+    let Some(disk) = SmallDisk::mount() else { return };
+    let (tables, clock) = (Tables::new(&definition()), ManualClock::at(beginning()));
+    let importing: Arc<dyn RecordStore> = tables.store(clock.clone());
+    import(&importing, &records(ROWS, "filed"), false);
+    let mut settings = tables.settings(Retention::default());
+    settings.replica.directory = disk.0.path().join("records");
+    fs::create_dir(disk.0.path().join("records")).unwrap();
+    let filling = disk.0.path().join("filling");
+    fs::write(&filling, vec![0; 4 * 1024 * 1024 - 50_000]).unwrap();
+    let (dynamo, shared) = (tables.dynamo.clone(), clock.clone());
+    let node: Arc<dyn RecordStore> =
+        Arc::new(wait(async move { DynamoRecordStore::open(dynamo, settings, shared).await.unwrap() }));
+    while node.copies()[0].trouble.is_none() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let told = node.copies()[0].trouble.clone().unwrap();
+    assert!(told.contains("the disk is full") && told.contains("make room"), "{told}");
+    assert!(get(&node, "k001", None).is_some(), "reads by key go on");
+    let refused = super::find(&node, &all()).map(drop).unwrap_err();
+    assert!(matches!(refused, RecordStoreError::Unavailable { .. }), "{refused}");
+    fs::remove_file(&filling).unwrap();
+    clock.advance_us(2 * SECOND_US);
+    heard(&node);
+    assert_eq!(statuses(&node), vec!["filed"; ROWS]);
 }

@@ -3,22 +3,15 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use jiff::Timestamp;
 
 use crate::{
     domain::{
         admission::{LedgerRow, Reservation, UsageCount},
-        bounds::networks,
-        id::UserId,
-        key::{KeyHash, KeyId},
-        reach::KeyReach,
+        key::KeyId,
     },
     store::{
         StoreError,
-        dynamodb::{
-            item::{self, Item, damaged, find_number, find_text, get_number, get_text, number},
-            rows::read_scopes,
-        },
+        dynamodb::item::{self, Item, damaged, find_number, find_text, get_number, number},
     },
 };
 
@@ -162,43 +155,5 @@ impl Known {
         let reservations = reservations(item)?;
         let uses = uses(item)?.into_iter().map(|(key, at_us, _)| (key, at_us)).collect();
         Ok(Self { row: consumption(item)?, unused, shared: false, far_day, reservations, counts, tallies, uses })
-    }
-}
-
-/// What a key or a session may.
-#[derive(Debug, PartialEq)]
-pub(super) struct Terms {
-    pub(super) user: UserId,
-    pub(super) hash: KeyHash,
-    pub(super) valid_until: Option<Timestamp>,
-    /// When it was rotated, if that is known.
-    pub(super) since: Option<Timestamp>,
-    pub(super) expires_at: Option<Timestamp>,
-    pub(super) reach: KeyReach,
-    pub(super) plan: String,
-    pub(super) see_at: Option<Timestamp>,
-    pub(super) lacks_factor: bool,
-    pub(super) on: bool,
-}
-
-impl Terms {
-    /// Reads a key's item; nothing where it has no terms: then there is no such key.
-    pub(super) fn read(item: &Item) -> Result<Option<Self>, StoreError> {
-        if !item.contains_key("h") {
-            return Ok(None);
-        }
-        let moment = |us| Timestamp::from_microsecond(us).map_err(|error| damaged("vu", error));
-        Ok(Some(Self {
-            user: UserId::parse(get_text(item, "u")?).map_err(|error| damaged("u", error))?,
-            hash: KeyHash::parse(get_text(item, "h")?).map_err(|error| damaged("h", error))?,
-            valid_until: find_number(item, "vu")?.map(moment).transpose()?,
-            since: find_number(item, "vs")?.map(moment).transpose()?,
-            expires_at: find_number(item, "ex")?.map(moment).transpose()?,
-            reach: KeyReach::new(find_text(item, "ip")?.map(networks), read_scopes(item, "ds", "ac")?),
-            plan: get_text(item, "pl")?.to_owned(),
-            see_at: find_number(item, "se")?.map(moment).transpose()?,
-            lacks_factor: matches!(item.get("lf"), Some(AttributeValue::Bool(true))),
-            on: matches!(item.get("on"), Some(AttributeValue::Bool(true))),
-        }))
     }
 }

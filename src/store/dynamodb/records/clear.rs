@@ -5,7 +5,7 @@
 
 use super::{
     import::OpenImport,
-    lists::{self, Listed, Version},
+    lists::{self, List, Listed, Parts, Version},
     write::Writer,
 };
 use crate::store::records::{RecordStoreError, past::ChangeKind as Kind};
@@ -33,14 +33,11 @@ impl OpenImport {
             return Ok(());
         }
         for epoch in dead {
-            let (listed, keys) = self.list_of(epoch)?;
-            let mut records = self.records_writer();
-            for one in &listed {
-                let key = self.layout.key_of(&one.key, &one.id, epoch);
-                records.delete(key).map_err(|error| self.failed(error))?;
+            let mut list = List::of(self.name(), epoch);
+            while let Some(Parts { listed, keys }) = self.read(&mut list)? {
+                self.delete_rows(listed.iter().map(|one| (one, epoch)))?;
+                self.delete_lists(keys)?;
             }
-            records.finish().map_err(|error| self.failed(error))?;
-            self.delete_lists(keys)?;
         }
         match self.lease.dead_are_cleared().map_err(|error| self.failed(error))? {
             true => Ok(()),
@@ -82,18 +79,23 @@ impl OpenImport {
 
     /// Clears away what an epoch replaced and removed, and its list. How many changes there were.
     fn clear_epoch(&self, epoch: u64) -> Result<usize, RecordStoreError> {
-        let (listed, keys) = self.list_of(epoch)?;
-        let replaced = listed.iter().filter_map(|one| Some((one, one.was?)));
-        self.delete_rows(replaced)?;
-        let removed = listed.iter().filter(|one| one.kind == Kind::Removed);
-        self.delete_rows(removed.map(|one| (one, epoch)))?;
-        self.delete_lists(keys)?;
-        Ok(listed.len())
+        let (mut list, mut count) = (List::of(self.name(), epoch), 0);
+        while let Some(Parts { listed, keys }) = self.read(&mut list)? {
+            let replaced = listed.iter().filter_map(|one| Some((one, one.was?)));
+            self.delete_rows(replaced)?;
+            let removed = listed.iter().filter(|one| one.kind == Kind::Removed);
+            self.delete_rows(removed.map(|one| (one, epoch)))?;
+            self.delete_lists(keys)?;
+            count += listed.len();
+        }
+        Ok(count)
     }
 
-    fn list_of(&self, epoch: u64) -> Result<(Vec<Listed>, Vec<(String, String)>), RecordStoreError> {
-        let (dynamo, name) = (self.dynamo.clone(), self.name().to_owned());
-        self.run(async move { lists::list_of(&dynamo, &name, epoch).await })
+    fn read(&self, list: &mut List) -> Result<Option<Parts>, RecordStoreError> {
+        let (dynamo, mut reading) = (self.dynamo.clone(), std::mem::replace(list, List::of(self.name(), 0)));
+        let (parts, rest) = self.run(async move { Ok((reading.read(&dynamo).await?, reading)) })?;
+        *list = rest;
+        Ok(parts)
     }
 
     fn delete_rows<'l>(&self, rows: impl Iterator<Item = (&'l Listed, u64)>) -> Result<(), RecordStoreError> {

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use super::{
     Shared, copy, failed,
-    lists::{self, Listed, Version},
+    lists::{self, List, Listed, Version},
     manifest::{self, Manifest},
     row::Layout,
 };
@@ -85,6 +85,9 @@ pub(super) async fn follow(shared: &Arc<Shared>, name: &str) -> Result<(), Recor
     let turn = shared.nodes.turn(name);
     let _turn = turn.lock().await;
     let Some(mut head) = shared.nodes.head(name) else { return Ok(()) };
+    if shared.engine.was_damaged(name) {
+        shared.nodes.distrust(name, "an export could not read it");
+    }
     let mut position = match position(shared, name).await {
         Ok(position) => position,
         Err(error @ RecordStoreError::WrongRole { .. }) => return Err(error),
@@ -210,12 +213,13 @@ async fn apply(
     let engine = Arc::clone(shared);
     let mut follow = blocking(move || engine.engine.follow(next)).await?;
     if let Some((version, layout)) = version {
-        let listed = lists::list_of(&shared.dynamo, &name, version.epoch).await;
-        let (listed, _) = listed.map_err(|error| failed("follow", &name, error))?;
-        for some in listed.chunks(CHANGES_AT_A_TIME) {
-            let some: Vec<(Listed, Option<Record>)> = read(shared, &name, some, version.epoch, layout).await?;
-            let layout = Arc::clone(layout);
-            follow = blocking(move || take_in(follow, &layout, &some)).await?;
+        let mut list = List::of(&name, version.epoch);
+        while let Some(parts) = list.read(&shared.dynamo).await.map_err(|error| failed("follow", &name, error))? {
+            for some in parts.listed.chunks(CHANGES_AT_A_TIME) {
+                let some: Vec<(Listed, Option<Record>)> = read(shared, &name, some, version.epoch, layout).await?;
+                let layout = Arc::clone(layout);
+                follow = blocking(move || take_in(follow, &layout, &some)).await?;
+            }
         }
         crash_point("replica-following");
     }

@@ -22,7 +22,7 @@ use crate::{
         dynamodb::{
             Dynamo, fetch,
             item::{Item, binary, damaged, get_binary, get_moment, get_number, get_text, item, moment, number, text},
-            schema,
+            schema, unavailable,
         },
         records::{past::ChangeKind as Kind, state::DataSetState},
     },
@@ -33,6 +33,8 @@ const SORT: &str = "r";
 /// Digits of a number in a sort key.
 const DIGITS: usize = 20;
 const PACKING_LEVEL: i32 = 3;
+/// Parts of a list that are in memory at the same time.
+const PARTS_AT_A_TIME: i32 = 4;
 /// A part of a list unpacked, bytes at most.
 const PART_BYTES_MAX: usize = 16 << 20;
 
@@ -97,21 +99,42 @@ pub(super) fn part(data_set: &str, epoch: u64, number: u64, listed: &[Listed]) -
     ]))
 }
 
-/// What the import of an epoch listed, and the keys of the items that say so.
-pub(super) async fn list_of(
-    dynamo: &Dynamo,
-    data_set: &str,
-    epoch: u64,
-) -> Result<(Vec<Listed>, Vec<(String, String)>), StoreError> {
-    let (mut all, mut keys) = (Vec::new(), Vec::new());
-    for item in all_items(dynamo, list_partition(data_set, epoch)).await? {
-        let packed = get_binary(&item, "list")?;
-        let text = zstd::bulk::decompress(packed, PART_BYTES_MAX).map_err(|error| damaged("list", error))?;
-        let listed: Vec<Listed> = serde_json::from_slice(&text).map_err(|error| damaged("list", error))?;
-        all.extend(listed);
-        keys.push((get_text(&item, PARTITION)?.to_owned(), get_text(&item, SORT)?.to_owned()));
+/// The list of what the import of an epoch wrote, which is read some parts at a time.
+pub(super) struct List {
+    partition: String,
+    /// After which item to go on; none at the end.
+    next: Option<Option<Item>>,
+}
+
+/// Some parts of a list.
+pub(super) struct Parts {
+    pub(super) listed: Vec<Listed>,
+    /// The keys of their items.
+    pub(super) keys: Vec<(String, String)>,
+}
+
+impl List {
+    pub(super) fn of(data_set: &str, epoch: u64) -> Self {
+        Self { partition: list_partition(data_set, epoch), next: Some(None) }
     }
-    Ok((all, keys))
+
+    /// The next parts; none after the last.
+    pub(super) async fn read(&mut self, dynamo: &Dynamo) -> Result<Option<Parts>, StoreError> {
+        let Some(after) = self.next.take() else { return Ok(None) };
+        let request = items_of(dynamo, self.partition.clone()).key_condition_expression("#k = :k");
+        let sent = request.limit(PARTS_AT_A_TIME).set_exclusive_start_key(after).send().await;
+        let page = sent.map_err(|error| unavailable(&dynamo.table(schema::CHANGES), &error))?;
+        self.next = page.last_evaluated_key.filter(|key| !key.is_empty()).map(Some);
+        let mut parts = Parts { listed: Vec::new(), keys: Vec::new() };
+        for item in page.items.unwrap_or_default() {
+            let packed = get_binary(&item, "list")?;
+            let text = zstd::bulk::decompress(packed, PART_BYTES_MAX).map_err(|error| damaged("list", error))?;
+            let listed: Vec<Listed> = serde_json::from_slice(&text).map_err(|error| damaged("list", error))?;
+            parts.listed.extend(listed);
+            parts.keys.push((get_text(&item, PARTITION)?.to_owned(), get_text(&item, SORT)?.to_owned()));
+        }
+        Ok(Some(parts))
+    }
 }
 
 fn versions_partition(data_set: &str) -> String {

@@ -9,7 +9,7 @@ use super::{
     Node, failed,
     follow::{self, table},
     import::{no_bridge, read_manifest},
-    lists,
+    lists::{self, List},
     lock::{Lease, Lock},
     manifest::{self, Manifest},
     write::{Target, Writer},
@@ -117,9 +117,14 @@ impl HeldDataSet {
         let mut writer = self.writer(lists::target(&self.dynamo));
         for epoch in stored.cleared + 1..=stored.epochs.visible() {
             self.still_held()?;
-            let (dynamo, name) = (self.dynamo.clone(), self.name.clone());
-            let (_, keys) = self.run(async move { lists::list_of(&dynamo, &name, epoch).await })?;
-            self.delete(&mut writer, keys)?;
+            let mut list = List::of(&self.name, epoch);
+            loop {
+                let dynamo = self.dynamo.clone();
+                let (parts, rest) = self.run(async move { Ok((list.read(&dynamo).await?, list)) })?;
+                list = rest;
+                let Some(parts) = parts else { break };
+                self.delete(&mut writer, parts.keys)?;
+            }
         }
         let (dynamo, name) = (self.dynamo.clone(), self.name.clone());
         let (versions, generations) = self.run(async move {

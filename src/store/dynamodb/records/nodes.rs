@@ -186,6 +186,10 @@ impl Nodes {
     pub(super) fn show(&self, data_set: &Arc<DataSet>, epochs: Epochs, layout: Arc<Layout>) {
         let name = &data_set.definition.name;
         self.change(name, |standing| {
+            // A copy is of a version that may be older than what reads by key are of by now.
+            if !standing.is_ready && data_set.version < standing.view.data_set.version {
+                return;
+            }
             let View { id, table, .. } = &*standing.view;
             let (id, table, data_set) = (*id, table.clone(), Arc::clone(data_set));
             if data_set.version >= standing.head.data_set.version {

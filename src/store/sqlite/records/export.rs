@@ -1,7 +1,7 @@
 //! Exports: everything that a query asks for, in one snapshot and constant memory. Each has a thread of its own, of a bounded
 //! number, which waits for whoever receives the parts, but not for ever: while it reads, the write-ahead log cannot be cut.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::{Arc, PoisonError, atomic::Ordering};
 
 use super::{
     file::unavailable,
@@ -64,6 +64,9 @@ pub(super) async fn begin(
             Err(QuestionFailure::Sqlite(error)) => Some(unavailable("export", &served.path, &error)),
             Err(QuestionFailure::Other(error)) => Some(error),
         };
+        if let Some(RecordStoreError::Corrupt { name, .. }) = &error {
+            place.0.damaged.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone());
+        }
         // Who sees the end may begin another one at once.
         drop(place);
         outlet.finish(error);

@@ -77,6 +77,11 @@ impl SqliteRecordStore {
         Ok(epoch.map(|epoch| ReplicaPosition { data_set, epoch }))
     }
 
+    /// Whether a replica has turned out to be damaged since this was asked last.
+    pub(in crate::store) fn was_damaged(&self, name: &str) -> bool {
+        self.shared.damaged.lock().unwrap_or_else(PoisonError::into_inner).remove(name)
+    }
+
     /// Bytes that a replica takes on the disk.
     pub(in crate::store) fn file_bytes(&self, name: &str) -> u64 {
         let Ok(path) = self.shared.path(name) else { return 0 };

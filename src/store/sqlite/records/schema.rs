@@ -1,11 +1,12 @@
 //! How a data set lies in its file:
 //!
-//! - `records`: one typed column per published one and, for answers, the ready JSON of their values; `$from` is the version
-//!   that wrote the row.
-//! - `changes`: what each import inserted, updated and removed, with the values that were before. What an update or insertion
-//!   left is not kept twice: it is what the next change of the record found, or the record itself.
-//! - `old`: the typed columns of what was replaced or removed, numbered as its change, with the indexes of `records`: an
-//!   earlier version is what of `records` was there already and what of `old` was there still.
+//! - `records`: the records as they are. It has one typed column for each published one, and the JSON of all values, ready for
+//!   answers. `$from` is the version that wrote the row.
+//! - `changes`: one row for each record that an import inserted, updated or removed, with the values before. The values after are not
+//!   kept: they are those before the next change of the record, or the record itself.
+//! - `old`: the typed columns of replaced and removed records, with the indexes of `records`. A row has the number of its change.
+//!   An earlier version consists of the rows of `records` that were written by then, and the rows of `old` that were written by
+//!   then and replaced later.
 //! - `versions`: when each version came to be; `generations`: the definitions that stored values are of.
 //! - `state`: one row that says what the table is: a JSON document, and beside it what statements about records need.
 //! - `replica` and `epochs`: only in a copy of a data set whose truth is elsewhere (`epochs.rs`).

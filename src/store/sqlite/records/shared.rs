@@ -1,7 +1,7 @@
 //! What the store, its readers and its imports have in common: the settings, the files that are served, and the cache.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError, RwLock,
@@ -58,6 +58,8 @@ pub(super) struct SharedRecords {
     pub(super) cache: cache::Answers,
     /// Exports under way.
     pub(super) exporting: AtomicUsize,
+    /// Data sets whose files turned out to be damaged while they were exported.
+    pub(super) damaged: Mutex<BTreeSet<String>>,
 }
 
 impl SharedRecords {
@@ -72,6 +74,7 @@ impl SharedRecords {
             served: RwLock::new(BTreeMap::new()),
             next_id: AtomicU64::new(1),
             exporting: AtomicUsize::new(0),
+            damaged: Mutex::default(),
         };
         if shared.settings.role == FileRole::Truth {
             shared.refresh()?;
