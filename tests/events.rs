@@ -52,7 +52,7 @@ use permitd::{
     passwords::PasswordHashing,
     store::{
         records::Retention,
-        sqlite::records::{FileRole, Settings, SqliteRecordStore},
+        sqlite::records::{FileRole, SqliteRecordSettings as Settings, SqliteRecordStore},
     },
 };
 use serde_json::Value;

@@ -21,7 +21,9 @@ use crate::{
         summary::{Facet, Figures},
     },
     domain::id::UserId,
-    store::records::{DataSet, Export, Found, Page, Past, RecordReader, RecordStore, RecordStoreError, Summary},
+    store::records::{
+        DataSet, Export, FoundRecords, Page, Past, RecordReader, RecordStore, RecordStoreError, RecordsSummary,
+    },
 };
 
 /// The records that are asked for by their key, or one of them.
@@ -45,7 +47,7 @@ pub enum Answer {
         /// That it may.
         pass: Pass,
         /// Nothing, if there is no such record.
-        found: Result<Option<Found>, QueryError>,
+        found: Result<Option<FoundRecords>, QueryError>,
     },
 }
 
@@ -59,7 +61,7 @@ pub(super) struct GetRecords {
 }
 
 impl GetRecords {
-    fn answer(self, found: Result<Option<Found>, QueryError>) {
+    fn answer(self, found: Result<Option<FoundRecords>, QueryError>) {
         self.reply.send(Ok(Answer::Read { pass: self.pass, found }));
     }
 }
@@ -88,9 +90,9 @@ enum Question {
     /// For everything that a query asks for.
     ExportRecords(Query, Reply<Result<Exporting, QueryError>>),
     /// For the values of columns.
-    CountValues(Facets, Reply<Result<Summary<Facet>, QueryError>>),
+    CountValues(Facets, Reply<Result<RecordsSummary<Facet>, QueryError>>),
     /// For the figures of columns.
-    AddUp(Stats, Reply<Result<Summary<Figures>, QueryError>>),
+    AddUp(Stats, Reply<Result<RecordsSummary<Figures>, QueryError>>),
     /// For what imports have changed.
     GetChanges(Changes, Reply<Result<Past, QueryError>>),
     /// For the states of the records of a key, or of one of them.
@@ -344,7 +346,7 @@ impl Queries {
         who: UserId,
         data_set: Arc<DataSet>,
         facets: Facets,
-    ) -> Result<Summary<Facet>, QueryError> {
+    ) -> Result<RecordsSummary<Facet>, QueryError> {
         self.ask(who, data_set, |reply| Question::CountValues(facets, reply)).await
     }
 
@@ -357,7 +359,7 @@ impl Queries {
         who: UserId,
         data_set: Arc<DataSet>,
         stats: Stats,
-    ) -> Result<Summary<Figures>, QueryError> {
+    ) -> Result<RecordsSummary<Figures>, QueryError> {
         self.ask(who, data_set, |reply| Question::AddUp(stats, reply)).await
     }
 

@@ -29,7 +29,7 @@ use crate::{
         records::{RecordStore, Retention},
         sqlite::{
             Database,
-            records::{FileRole, Settings as SqliteRecordSettings, SqliteRecordStore},
+            records::{FileRole, SqliteRecordSettings, SqliteRecordStore},
         },
     },
 };

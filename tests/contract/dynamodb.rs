@@ -17,7 +17,7 @@ use permitd::{
             schema,
         },
         records::{RecordStore, Retention},
-        sqlite::records::{FileRole, Settings},
+        sqlite::records::{FileRole, SqliteRecordSettings as Settings},
     },
 };
 

@@ -11,7 +11,7 @@ use permitd::{
         records::{RecordStore, Retention},
         sqlite::{
             Database,
-            records::{FileRole, Settings, SqliteRecordStore},
+            records::{FileRole, SqliteRecordSettings as Settings, SqliteRecordStore},
         },
     },
 };

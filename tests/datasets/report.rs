@@ -13,7 +13,7 @@ use permitd::{
     },
     store::{
         records::{ImportOrder, ImportResult, RecordCatalog, RecordImports, RecordQuestions, Retention},
-        sqlite::records::{FileRole, Settings, SqliteRecordStore},
+        sqlite::records::{FileRole, SqliteRecordSettings as Settings, SqliteRecordStore},
     },
 };
 use uuid::Uuid;

@@ -11,9 +11,6 @@ use std::{
 
 use super::{files, is_test, program};
 
-/// Folders, and files beside them, in which circles are still let be. None may be added.
-const NOT_YET: [&str; 2] = ["src/store/sqlite/records", "src/store/records"];
-
 /// What a file says, as far as imports go.
 #[derive(Default)]
 struct Source {
@@ -352,12 +349,7 @@ fn circles(imports: &Imports<'_>) -> Vec<String> {
 #[test]
 fn no_files_import_each_other_in_a_circle() {
     let sources = Sources::read();
-    let mut imports = sources.imports();
-    let is_let_be =
-        |path: &Path| NOT_YET.iter().any(|place| path.starts_with(place) || path == Path::new(&format!("{place}.rs")));
-    for (from, tos) in &mut imports {
-        tos.retain(|to, _| !(is_let_be(from) && is_let_be(to)));
-    }
+    let imports = sources.imports();
     let circles = circles(&imports);
     assert!(circles.is_empty(), "{} circles\n{}", circles.len(), circles.join("\n"));
 }

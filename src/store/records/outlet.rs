@@ -19,7 +19,7 @@ const PARTS_WAITING: usize = 4;
 /// How long a thread rests before it looks whether there is room for the next part.
 const REST_OF_THREAD: Duration = Duration::from_millis(2);
 
-type Part = Result<Bytes, RecordStoreError>;
+type ExportPart = Result<Bytes, RecordStoreError>;
 
 /// Nobody takes the parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,18 +30,18 @@ pub(in crate::store) struct Outlet {
     clock: SharedClock,
     stall_us: i64,
     begun: Option<oneshot::Sender<Result<u64, RecordStoreError>>>,
-    parts: Sender<Part>,
+    parts: Sender<ExportPart>,
     /// Whether whoever takes the parts has let the time run out.
     stalled: bool,
     /// Room for the word that not everything was sent. It is said in any case but a good end, also when a thread panics or a
     /// task is ended from outside.
-    unfinished: Option<OwnedPermit<Part>>,
+    unfinished: Option<OwnedPermit<ExportPart>>,
 }
 
 /// Where they come out.
 pub(in crate::store) struct Inlet {
     begun: oneshot::Receiver<Result<u64, RecordStoreError>>,
-    parts: Receiver<Part>,
+    parts: Receiver<ExportPart>,
 }
 
 impl Inlet {

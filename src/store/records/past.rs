@@ -7,13 +7,13 @@ use crate::dataset::{Document, Value, json, query::Position};
 
 /// What became of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::store) enum Kind {
+pub(in crate::store) enum ChangeKind {
     Inserted,
     Updated,
     Removed,
 }
 
-impl Kind {
+impl ChangeKind {
     pub(in crate::store) const ALL: [Self; 3] = [Self::Inserted, Self::Updated, Self::Removed];
 
     pub(in crate::store) fn name(self) -> &'static str {
@@ -43,15 +43,15 @@ pub(in crate::store) fn moment_after(now: Timestamp, before: Option<Timestamp>) 
 }
 
 /// A change, without what the record was and became.
-pub(in crate::store) struct Change<'a> {
+pub(in crate::store) struct RecordChange<'a> {
     pub(in crate::store) version: u64,
     pub(in crate::store) at: Option<&'a str>,
-    pub(in crate::store) kind: Kind,
+    pub(in crate::store) kind: ChangeKind,
     pub(in crate::store) key: &'a str,
     pub(in crate::store) id: &'a Value,
 }
 
-impl Change<'_> {
+impl RecordChange<'_> {
     /// Appends the change. `write` appends the record as it was before (`true`) and as it became.
     pub(in crate::store) fn write<E>(
         &self,
@@ -68,13 +68,13 @@ impl Change<'_> {
         json::write_value(self.id, out);
         out.extend_from_slice(b",\"before\":");
         match self.kind {
-            Kind::Inserted => out.extend_from_slice(b"null"),
-            Kind::Updated | Kind::Removed => write(true, out)?,
+            ChangeKind::Inserted => out.extend_from_slice(b"null"),
+            ChangeKind::Updated | ChangeKind::Removed => write(true, out)?,
         }
         out.extend_from_slice(b",\"after\":");
         match self.kind {
-            Kind::Removed => out.extend_from_slice(b"null"),
-            Kind::Inserted | Kind::Updated => write(false, out)?,
+            ChangeKind::Removed => out.extend_from_slice(b"null"),
+            ChangeKind::Inserted | ChangeKind::Updated => write(false, out)?,
         }
         out.push(b'}');
         Ok(())
@@ -82,13 +82,13 @@ impl Change<'_> {
 }
 
 /// What a record was for a time, without the record.
-pub(in crate::store) struct State<'a> {
+pub(in crate::store) struct PastState<'a> {
     pub(in crate::store) id: &'a Value,
     pub(in crate::store) from: (u64, Option<&'a str>),
     pub(in crate::store) until: Option<(u64, Option<&'a str>)>,
 }
 
-impl State<'_> {
+impl PastState<'_> {
     /// Appends the state. `write` appends the record.
     pub(in crate::store) fn write<E>(
         &self,

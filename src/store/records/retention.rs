@@ -9,7 +9,7 @@ const DAY_US: i64 = 86_400_000_000;
 
 /// A version that is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::store) struct Known {
+pub(in crate::store) struct KnownVersion {
     pub(in crate::store) version: u64,
     /// When it came to be.
     pub(in crate::store) at: Timestamp,
@@ -19,7 +19,7 @@ pub(in crate::store) struct Known {
 
 /// The version up to which all changes are given up, if there is one: it is the earliest that can still be read. `versions`
 /// are those that are known, the one that is about to be the present one included, in order.
-pub(in crate::store) fn floor(versions: &[Known], retention: Retention, now: Timestamp) -> Option<u64> {
+pub(in crate::store) fn floor(versions: &[KnownVersion], retention: Retention, now: Timestamp) -> Option<u64> {
     let horizon_us = now.as_microsecond().saturating_sub(i64::from(retention.days).saturating_mul(DAY_US));
     // The version that was the present one then is still held; from the next one on, changes are.
     let by_age =
@@ -37,8 +37,8 @@ pub(in crate::store) fn floor(versions: &[Known], retention: Retention, now: Tim
 mod tests {
     use super::*;
 
-    fn known(version: u64, day: i64, changes: u64) -> Known {
-        Known { version, at: Timestamp::from_microsecond(day * DAY_US).unwrap(), changes }
+    fn known(version: u64, day: i64, changes: u64) -> KnownVersion {
+        KnownVersion { version, at: Timestamp::from_microsecond(day * DAY_US).unwrap(), changes }
     }
 
     #[test]

@@ -171,7 +171,7 @@ pub(crate) fn naive(definition: &Definition, records: &[Record], query: &Query) 
 }
 
 /// What a version held, by key and record id.
-pub(crate) type Held = BTreeMap<(String, i64), Record>;
+pub(crate) type HeldVersion = BTreeMap<(String, i64), Record>;
 
 /// Its key and record id.
 pub(crate) fn identity(record: &Record) -> (String, i64) {
@@ -188,7 +188,7 @@ fn shown(record: Option<&Record>) -> serde_json::Value {
     serde_json::from_slice(&text).unwrap()
 }
 
-fn identities<'v>(versions: impl IntoIterator<Item = &'v Held>) -> Vec<&'v (String, i64)> {
+fn identities<'v>(versions: impl IntoIterator<Item = &'v HeldVersion>) -> Vec<&'v (String, i64)> {
     let mut identities: Vec<_> = versions.into_iter().flat_map(BTreeMap::keys).collect();
     identities.sort();
     identities.dedup();
@@ -197,7 +197,7 @@ fn identities<'v>(versions: impl IntoIterator<Item = &'v Held>) -> Vec<&'v (Stri
 
 /// The changes after a version, by definition. The first of the versions is empty; `moment` is when each came to be.
 pub(crate) fn expected_changes(
-    versions: &[Held],
+    versions: &[HeldVersion],
     since: usize,
     moment: impl Fn(usize) -> String,
 ) -> Vec<serde_json::Value> {
@@ -223,7 +223,7 @@ pub(crate) fn expected_changes(
 
 /// The states of the records of a key, by definition.
 pub(crate) fn expected_states(
-    versions: &[Held],
+    versions: &[HeldVersion],
     key: &str,
     moment: impl Fn(usize) -> String,
 ) -> Vec<serde_json::Value> {

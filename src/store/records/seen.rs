@@ -18,10 +18,10 @@ const NOTED: &str = "SELECT number FROM noted WHERE digest = ?1";
 
 /// 96 bits of a hash without known collisions stand for a text of any length: of a hundred million texts, two are one with a
 /// probability below 10⁻¹³.
-type Mark = [u8; 12];
+type RowMark = [u8; 12];
 
 pub(in crate::store) struct Seen {
-    in_memory: HashMap<Mark, u32>,
+    in_memory: HashMap<RowMark, u32>,
     in_memory_max: usize,
 }
 
@@ -85,7 +85,7 @@ impl Seen {
     }
 }
 
-fn mark(key: &str, id: Option<&Value>) -> Mark {
+fn mark(key: &str, id: Option<&Value>) -> RowMark {
     let mut hash = Sha256::new_with_prefix(key.as_bytes());
     if let Some(id) = id {
         // A byte that no text holds parts the two.
@@ -96,7 +96,7 @@ fn mark(key: &str, id: Option<&Value>) -> Mark {
         }
     }
     let digest = hash.finalize();
-    let mut mark = Mark::default();
+    let mut mark = RowMark::default();
     mark.iter_mut().zip(digest.iter()).for_each(|(to, from)| *to = *from);
     mark
 }

@@ -23,13 +23,13 @@ pub(in crate::store) struct DataSetState {
 }
 
 #[derive(Serialize)]
-struct Written<'a> {
+struct DocumentWritten<'a> {
     state: DataSetState,
     definition: &'a Definition,
 }
 
 #[derive(Deserialize)]
-struct Read {
+struct DocumentRead {
     state: DataSetState,
     definition: Definition,
 }
@@ -68,7 +68,7 @@ impl DataSetState {
 
 /// The document of a data set: its state and its definition.
 pub(in crate::store) fn write_document(data_set: &DataSet) -> Result<String, serde_json::Error> {
-    serde_json::to_string(&Written { state: DataSetState::of(data_set), definition: &data_set.definition })
+    serde_json::to_string(&DocumentWritten { state: DataSetState::of(data_set), definition: &data_set.definition })
 }
 
 /// Reads a document. `figures` are kept apart from it.
@@ -76,6 +76,6 @@ pub(in crate::store) fn read_document(
     document: &str,
     figures: Option<Arc<TableFigures>>,
 ) -> Result<DataSet, serde_json::Error> {
-    let Read { state, definition } = serde_json::from_str(document)?;
+    let DocumentRead { state, definition } = serde_json::from_str(document)?;
     Ok(state.with(Arc::new(definition), figures))
 }

@@ -34,9 +34,10 @@ use permitd::{
             records::{DynamoRecordStore, RecordSettings},
         },
         records::{
-            Found, ImportSession, Page, Past, RecordCatalog, RecordStore, RecordStoreError, Retention, Since, Summary,
+            FoundRecords as Found, ImportSession, Page, Past, RecordCatalog, RecordStore, RecordStoreError,
+            RecordsSummary as Summary, Retention, Since,
         },
-        sqlite::records::{FileRole, Settings, SqliteRecordStore},
+        sqlite::records::{FileRole, SqliteRecordSettings as Settings, SqliteRecordStore},
     },
 };
 

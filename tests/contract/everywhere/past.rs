@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{
     TODAY, Tables, all_changes, all_states, beginning, listed, put_all,
-    samples::{Held, any_record, definition, expected_changes, expected_states, identity},
+    samples::{HeldVersion as Held, any_record, definition, expected_changes, expected_states, identity},
     sqlite, stored,
 };
 use crate::support;

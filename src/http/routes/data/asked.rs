@@ -21,7 +21,7 @@ use crate::{
     },
     domain::{bounds::DataAction, credential::Credential, id::UserId},
     http::{Charge, Problem, ProblemCode, state::Service, wire},
-    store::records::{DataSet, Summary},
+    store::records::{DataSet, RecordsSummary},
 };
 
 /// A page of records, with whole numbers and amounts as texts.
@@ -117,7 +117,7 @@ impl DataSets {
     ) -> Result<(u64, Facet), Problem> {
         let facets = Facets { filter: query.filter.clone(), columns: vec![column], limit, numbers_as_texts: true };
         let found = self.queries.facets(who, Arc::clone(data_set), facets).await.map_err(query_problem)?;
-        let Summary { records, columns, .. } = found;
+        let RecordsSummary { records, columns, .. } = found;
         let facet = columns.into_iter().next().ok_or_else(|| Problem::internal("no values were counted"))?;
         Ok((records, facet))
     }

@@ -10,7 +10,7 @@ use crate::{
     dataset::{Definition, json, query},
     domain::id::UserId,
     http::Problem,
-    store::records::{DataSet, Summary},
+    store::records::{DataSet, RecordsSummary},
 };
 
 impl DataSets {
@@ -77,7 +77,7 @@ fn write_column(definition: &Definition, column: usize, out: &mut Vec<u8>) {
 fn written<T>(
     definition: &Definition,
     (head, name): (&str, &str),
-    summary: &Summary<T>,
+    summary: &RecordsSummary<T>,
     write: impl Fn(&T, &Definition, &mut Vec<u8>),
 ) -> Made {
     let mut out = format!("{{\"records\":{},{head}\"{name}\":[", summary.records).into_bytes();

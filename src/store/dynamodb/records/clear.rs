@@ -8,7 +8,7 @@ use super::{
     lists::{self, ChangeList, ListParts, ListedChange, VersionItem},
     write::BatchWriter,
 };
-use crate::store::records::{RecordStoreError, past::Kind};
+use crate::store::records::{RecordStoreError, past::ChangeKind};
 
 /// Epochs whose lists an import clears away at most.
 const EPOCHS_CLEARED_MAX: usize = 32;
@@ -83,7 +83,7 @@ impl DynamoImport {
         while let Some(ListParts { listed, keys }) = self.read(&mut list)? {
             let replaced = listed.iter().filter_map(|one| Some((one, one.was?)));
             self.delete_rows(replaced)?;
-            let removed = listed.iter().filter(|one| one.kind == Kind::Removed);
+            let removed = listed.iter().filter(|one| one.kind == ChangeKind::Removed);
             self.delete_rows(removed.map(|one| (one, epoch)))?;
             self.delete_lists(keys)?;
             count += listed.len();

@@ -27,8 +27,8 @@ use crate::{
             item::{self, Item, number},
             schema, unavailable,
         },
-        records::{DataSet, ImportResult, RecordStoreError, outcome::Columns, past::Kind, state::DataSetState},
-        sqlite::records::{replica::ReplicaImport, work::Done},
+        records::{DataSet, ImportResult, RecordStoreError, outcome::Columns, past::ChangeKind, state::DataSetState},
+        sqlite::records::{replica::ReplicaImport, work::WorkDone},
     },
 };
 
@@ -106,11 +106,11 @@ impl DynamoImport {
             reason: error.to_string(),
         };
         let (mut records, mut lists) = (self.records_writer(), self.lists_writer());
-        let (mut last, mut part): (Option<Done>, u64) = (None, 0);
+        let (mut last, mut part): (Option<WorkDone>, u64) = (None, 0);
         loop {
             let mut some = work.after(last.as_ref(), LISTED_AT_A_TIME).map_err(unread)?;
             let mut bytes = 0;
-            let fits = |done: &Done| {
+            let fits = |done: &WorkDone| {
                 bytes += done.key.len() + done.id.to_string().len();
                 bytes <= LISTED_BYTES_MAX
             };
@@ -130,8 +130,8 @@ impl DynamoImport {
                     return Err(self.overtaken());
                 }
                 let item = match done.kind {
-                    Kind::Removed => self.layout.tombstone(&done.key, &done.id, epoch, version),
-                    Kind::Inserted | Kind::Updated => {
+                    ChangeKind::Removed => self.layout.tombstone(&done.key, &done.id, epoch, version),
+                    ChangeKind::Inserted | ChangeKind::Updated => {
                         let record = work.record(&done.key, &done.id).map_err(unread)?;
                         self.layout.item(&record, epoch, version)
                     }

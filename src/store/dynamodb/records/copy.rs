@@ -27,7 +27,7 @@ use crate::{
         StoreError,
         dynamodb::{item::Item, unavailable},
         records::RecordStoreError,
-        sqlite::records::replica::{Copying, Next, Retired},
+        sqlite::records::replica::{Copying, NextState, Retired},
     },
 };
 
@@ -320,7 +320,7 @@ fn write(
     }
     copying.generation(data_set.generation, &data_set.definition)?;
     crash_point("replica-copied");
-    copying.finish(&Next { data_set: (**data_set).clone(), epoch: head.epochs.visible(), at: None })
+    copying.finish(&NextState { data_set: (**data_set).clone(), epoch: head.epochs.visible(), at: None })
 }
 
 fn take_in(copying: &mut Copying, plan: &CopyPlan, told: Unfolded) -> Result<(), RecordStoreError> {

@@ -15,8 +15,8 @@ use crate::{
     store::{
         StoreError,
         dynamodb::{BATCH_READS_MAX, fetch},
-        records::{RecordStoreError, past::Kind},
-        sqlite::records::replica::{Follow, Next, Position},
+        records::{RecordStoreError, past::ChangeKind},
+        sqlite::records::replica::{Follow, NextState, ReplicaPosition},
     },
 };
 
@@ -143,13 +143,13 @@ fn begin_copy(shared: &Arc<RecordsShared>, name: &str) {
     });
 }
 
-async fn position(shared: &Arc<RecordsShared>, name: &str) -> Result<Option<Position>, RecordStoreError> {
+async fn position(shared: &Arc<RecordsShared>, name: &str) -> Result<Option<ReplicaPosition>, RecordStoreError> {
     let (shared, name) = (Arc::clone(shared), name.to_owned());
     blocking(move || shared.engine.position(&name)).await
 }
 
 /// Whether a replica can be brought to a state by the changes that are kept.
-fn goes_on(found: &Position, head: &DataSetManifest) -> bool {
+fn goes_on(found: &ReplicaPosition, head: &DataSetManifest) -> bool {
     let (here, there) = (&found.data_set, &head.data_set);
     here.instance == there.instance
         && (there.changes_from..=there.version).contains(&here.version)
@@ -158,21 +158,21 @@ fn goes_on(found: &Position, head: &DataSetManifest) -> bool {
 }
 
 /// Whether a replica is at a state.
-fn is_at(found: &Position, head: &DataSetManifest) -> bool {
+fn is_at(found: &ReplicaPosition, head: &DataSetManifest) -> bool {
     found.epoch == head.epochs.visible() && found.data_set.standing == head.data_set.standing
 }
 
 /// Brings a replica one version further, or several, or to what is new of the version that it is at.
 async fn advance(
     shared: &Arc<RecordsShared>,
-    found: &Position,
+    found: &ReplicaPosition,
     head: &DataSetManifest,
 ) -> Result<(), RecordStoreError> {
     let name = &head.data_set.definition.name;
     let failed = |error: StoreError| failed("follow", name, error);
     let (from, to) = (found.data_set.version, head.data_set.version);
     if from == to {
-        let next = Next { data_set: (*head.data_set).clone(), epoch: head.epochs.visible(), at: None };
+        let next = NextState { data_set: (*head.data_set).clone(), epoch: head.epochs.visible(), at: None };
         return apply(shared, next, head, None).await;
     }
     let last = to.min(from.saturating_add(VERSIONS_AT_A_TIME));
@@ -194,7 +194,7 @@ async fn advance(
         };
         // What was imported since without changing anything is told by the state itself.
         let epoch = if is_last { head.epochs.visible() } else { version.epoch };
-        let next = Next { data_set, epoch, at: Some(version.at) };
+        let next = NextState { data_set, epoch, at: Some(version.at) };
         apply(shared, next, head, Some((version, &layout))).await?;
         crash_point("replica-followed");
         let shown = position(shared, name).await?;
@@ -225,7 +225,7 @@ fn layout_of(
 /// Brings a replica to a state: with the changes of a version, if it is a new one.
 async fn apply(
     shared: &Arc<RecordsShared>,
-    next: Next,
+    next: NextState,
     head: &DataSetManifest,
     version: Option<(&VersionItem, &Arc<Layout>)>,
 ) -> Result<(), RecordStoreError> {
@@ -256,7 +256,7 @@ async fn read(
     layout: &Layout,
 ) -> Result<Vec<(ListedChange, Option<Record>)>, RecordStoreError> {
     let failed = |error: StoreError| failed("follow", name, error);
-    let left = some.iter().filter(|listed| listed.kind != Kind::Removed);
+    let left = some.iter().filter(|listed| listed.kind != ChangeKind::Removed);
     let keys = left.map(|listed| layout.key_of(&listed.key, &listed.id, epoch)).collect();
     let items = fetch::get_all(&shared.dynamo, &table(shared, name), keys).await.map_err(failed)?;
     let mut records: HashMap<(String, String), Record> = HashMap::with_capacity(items.len());
@@ -269,7 +269,7 @@ async fn read(
     let with = |listed: &ListedChange| {
         let record = records.remove(&(listed.key.clone(), listed.id.clone()));
         match (listed.kind, record) {
-            (Kind::Removed, _) => Ok((listed.clone(), None)),
+            (ChangeKind::Removed, _) => Ok((listed.clone(), None)),
             (_, Some(record)) => Ok((listed.clone(), Some(record))),
             (_, None) => Err(RecordStoreError::Unavailable {
                 doing: format!("follow {name}"),

@@ -24,7 +24,7 @@ use crate::{
             item::{Item, binary, damaged, get_binary, get_moment, get_number, get_text, item, moment, number, text},
             schema, unavailable,
         },
-        records::{past::Kind, state::DataSetState},
+        records::{past::ChangeKind, state::DataSetState},
     },
 };
 
@@ -48,7 +48,7 @@ pub(super) fn target(dynamo: &Dynamo) -> WriteTarget {
 pub(super) struct ListedChange {
     /// A letter of its kind.
     #[serde(rename = "c", with = "letter")]
-    pub(super) kind: Kind,
+    pub(super) kind: ChangeKind,
     #[serde(rename = "k")]
     pub(super) key: String,
     /// The record id, as it is written.
@@ -62,23 +62,23 @@ pub(super) struct ListedChange {
 mod letter {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
-    use crate::store::records::past::Kind;
+    use crate::store::records::past::ChangeKind;
 
-    fn of(kind: Kind) -> &'static str {
+    fn of(kind: ChangeKind) -> &'static str {
         match kind {
-            Kind::Inserted => "i",
-            Kind::Updated => "u",
-            Kind::Removed => "r",
+            ChangeKind::Inserted => "i",
+            ChangeKind::Updated => "u",
+            ChangeKind::Removed => "r",
         }
     }
 
-    pub(super) fn serialize<S: Serializer>(kind: &Kind, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<S: Serializer>(kind: &ChangeKind, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(of(*kind))
     }
 
-    pub(super) fn deserialize<'d, D: Deserializer<'d>>(deserializer: D) -> Result<Kind, D::Error> {
+    pub(super) fn deserialize<'d, D: Deserializer<'d>>(deserializer: D) -> Result<ChangeKind, D::Error> {
         let letter = String::deserialize(deserializer)?;
-        let kind = Kind::ALL.into_iter().find(|kind| of(*kind) == letter);
+        let kind = ChangeKind::ALL.into_iter().find(|kind| of(*kind) == letter);
         kind.ok_or_else(|| D::Error::custom("there is no such change"))
     }
 }
@@ -251,8 +251,8 @@ mod tests {
     #[test]
     fn a_list_is_read_as_it_was_written() {
         let listed = [
-            ListedChange { kind: Kind::Inserted, key: "k#1".to_owned(), id: "2".to_owned(), was: None },
-            ListedChange { kind: Kind::Removed, key: "k".to_owned(), id: String::new(), was: Some(9) },
+            ListedChange { kind: ChangeKind::Inserted, key: "k#1".to_owned(), id: "2".to_owned(), was: None },
+            ListedChange { kind: ChangeKind::Removed, key: "k".to_owned(), id: String::new(), was: Some(9) },
         ];
         let item = part("things", 3, 0, &listed).unwrap();
         let text = zstd::bulk::decompress(get_binary(&item, "list").unwrap(), PART_BYTES_MAX).unwrap();

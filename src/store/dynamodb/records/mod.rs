@@ -51,9 +51,9 @@ use crate::{
     store::{
         records::{
             CopyProgress, DataSet, Export, Held, ImportOrder, ImportSession, Page, Past, RecordCatalog, RecordImports,
-            RecordQuestions, RecordReader, RecordStoreError, Since, Summary, cache,
+            RecordQuestions, RecordReader, RecordStoreError, RecordsSummary as Summary, Since, cache,
         },
-        sqlite::records::{FileRole, Settings as ReplicaSettings, SqliteRecordStore},
+        sqlite::records::{FileRole, SqliteRecordSettings, SqliteRecordStore},
     },
 };
 
@@ -98,7 +98,7 @@ impl DynamoRecordStore {
         watch: SilentLocks,
     ) -> Result<Self, RecordStoreError> {
         // Reads by key are answered from DynamoDB and kept ready here.
-        let replica = ReplicaSettings { role: FileRole::Replica, cache_bytes: 0, ..settings.replica.clone() };
+        let replica = SqliteRecordSettings { role: FileRole::Replica, cache_bytes: 0, ..settings.replica.clone() };
         let engine = SqliteRecordStore::open(replica, Arc::clone(&clock))?;
         if settings.is_server {
             engine.remove_unfinished_copies()?;

@@ -18,7 +18,10 @@ use crate::{
             item::{Item, text},
             unavailable,
         },
-        records::{DataSet, Found, Page, RecordCatalog, RecordReader, RecordStoreError, cache::Question, rules},
+        records::{
+            DataSet, FoundRecords as Found, Page, RecordCatalog, RecordReader, RecordStoreError,
+            cache::CacheQuestion as Question, rules,
+        },
     },
 };
 

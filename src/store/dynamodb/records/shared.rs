@@ -12,7 +12,7 @@ use crate::{
         StoreError,
         dynamodb::{Dynamo, schema},
         records::{DataSet, RecordStoreError, cache},
-        sqlite::records::{Settings as ReplicaSettings, SqliteRecordStore},
+        sqlite::records::{SqliteRecordSettings, SqliteRecordStore},
     },
 };
 
@@ -27,7 +27,7 @@ pub struct RecordSettings {
     /// Whether this process is a server: it removes what copies have left that did not come to their end.
     pub is_server: bool,
     /// The replicas.
-    pub replica: ReplicaSettings,
+    pub replica: SqliteRecordSettings,
 }
 
 /// What the store, its readers and its imports have in common.

@@ -4,10 +4,13 @@
 use std::sync::{Arc, PoisonError, atomic::Ordering};
 
 use super::{
-    Served, Shared, plan,
-    pool::{self, Failure, Lanes, Reading, Watch},
-    render, unavailable,
-    walk::{self, Wanted, Yielded},
+    file::unavailable,
+    pool::{self, Lanes, QuestionFailure, RecordReading, Watch},
+    render,
+    served::Served,
+    shared::SharedRecords,
+    walk::{self, RecordsWanted, Yielded},
+    way,
 };
 use crate::{
     dataset::{export::RowWriter, query::Query},
@@ -19,10 +22,10 @@ use crate::{
 };
 
 /// Gives an export's place back.
-struct ExportPlace(Arc<Shared>);
+struct ExportPlace(Arc<SharedRecords>);
 
 impl ExportPlace {
-    fn take(shared: &Arc<Shared>) -> Result<Self, RecordStoreError> {
+    fn take(shared: &Arc<SharedRecords>) -> Result<Self, RecordStoreError> {
         let most = shared.settings.exports_max;
         let taken = shared
             .exporting
@@ -39,7 +42,7 @@ impl Drop for ExportPlace {
 
 /// Begins an export; see `RecordStore::export`.
 pub(super) async fn begin(
-    shared: &Arc<Shared>,
+    shared: &Arc<SharedRecords>,
     served: Arc<Served>,
     data_set: Arc<DataSet>,
     query: Query,
@@ -54,12 +57,12 @@ pub(super) async fn begin(
             pool::read(&mut Lanes::new(), &served, &data_set, &watch, |reading| write(reading, &query, &mut outlet));
         let error = match outcome {
             Ok(()) => None,
-            Err(Failure::Gone) => return,
+            Err(QuestionFailure::Gone) => return,
             Err(failure) if failure.is_interrupted() => {
                 Some(RecordStoreError::TimedOut { limit_ms, narrow: rules::narrowing(&data_set.definition, false) })
             }
-            Err(Failure::Sqlite(error)) => Some(unavailable("export", &served.path, &error)),
-            Err(Failure::Other(error)) => Some(error),
+            Err(QuestionFailure::Sqlite(error)) => Some(unavailable("export", &served.path, &error)),
+            Err(QuestionFailure::Other(error)) => Some(error),
         };
         if let Some(RecordStoreError::Corrupt { name, .. }) = &error {
             place.0.damaged.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone());
@@ -74,16 +77,16 @@ pub(super) async fn begin(
     inlet.export().await
 }
 
-impl From<Gone> for Failure {
+impl From<Gone> for QuestionFailure {
     fn from(_: Gone) -> Self {
         Self::Gone
     }
 }
 
-fn write(reading: &Reading<'_>, query: &Query, outlet: &mut Outlet) -> Result<(), Failure> {
+fn write(reading: &RecordReading<'_>, query: &Query, outlet: &mut Outlet) -> Result<(), QuestionFailure> {
     let definition = &reading.data_set.definition;
     let order = query.order(definition);
-    let ways = plan::ways(definition, reading.shape, query, None);
+    let ways = way::ways(definition, reading.shape, query, None);
     let Some(way) = ways.first() else { return Ok(()) };
     let writer = RowWriter::new(definition, query);
     let mut part = Vec::with_capacity(PART_BYTES + PART_BYTES / 4);
@@ -92,7 +95,7 @@ fn write(reading: &Reading<'_>, query: &Query, outlet: &mut Outlet) -> Result<()
     let mut left = limit;
     let take = |record: Yielded<'_>| {
         if left == 0 {
-            return Ok(Wanted::Enough);
+            return Ok(RecordsWanted::Enough);
         }
         left -= 1;
         match &query.select {
@@ -108,7 +111,7 @@ fn write(reading: &Reading<'_>, query: &Query, outlet: &mut Outlet) -> Result<()
             let full = std::mem::replace(&mut part, next);
             outlet.send_blocking(reading.version, full, || reading.watch.is_over())?;
         }
-        Ok(Wanted::More)
+        Ok(RecordsWanted::More)
     };
     walk::each(reading.connection(), reading.shape, &order, way, limit, take)?;
     Ok(outlet.send_blocking(reading.version, part, || reading.watch.is_over())?)

@@ -1,10 +1,10 @@
 //! A data set's file: how it is opened, what it says that it holds, and what its errors mean.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, config::DbConfig};
 
-use super::{LOCK_WAIT, figures, schema};
+use super::{figures, schema};
 use crate::{
     private::{self, PrivacyError},
     store::{
@@ -13,6 +13,8 @@ use crate::{
     },
 };
 
+/// How long a reader waits for a lock, which is held for moments only.
+pub(super) const LOCK_WAIT: Duration = Duration::from_secs(2);
 /// Statements kept prepared by each connection.
 const STATEMENTS_KEPT: usize = 64;
 /// The page cache of one reading connection; the operating system's cache stands behind it.

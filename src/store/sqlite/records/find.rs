@@ -4,12 +4,13 @@
 use std::{borrow::Cow, path::Path};
 
 use super::{
-    Lane,
-    plan::{self, Way},
-    pool::{Failure, Reading, STEPS_PER_LOOK, Watch},
+    file::unavailable,
+    lane::Lane,
+    pool::{QuestionFailure, RecordReading, STEPS_PER_LOOK, Watch},
     render::Rendering,
-    summary, unavailable,
-    walk::{self, Wanted, Yielded},
+    summary,
+    walk::{self, RecordsWanted, Yielded},
+    way::{self, Way},
 };
 use crate::{
     clock::SharedClock,
@@ -39,10 +40,10 @@ const PAGE_BYTES_EXPECTED: usize = 256 * 1024;
 const END_BYTES: usize = 1024;
 
 /// A page of the records that a query asks for.
-pub(super) fn page(reading: &Reading<'_>, query: &Query) -> Result<Page, Failure> {
+pub(super) fn page(reading: &RecordReading<'_>, query: &Query) -> Result<Page, QuestionFailure> {
     let at = reading.pinned(query.version())?;
     let query = &*placed(reading, query, at)?;
-    let ways = plan::ways(&reading.data_set.definition, reading.shape, query, at);
+    let ways = way::ways(&reading.data_set.definition, reading.shape, query, at);
     let mut page = match ways.as_slice() {
         [scan, walk] if scan.indexes.is_empty() => walk_or_scan(reading, query, walk, scan)?,
         [search, walk] => in_turns(reading, query, [search, walk])?,
@@ -56,19 +57,23 @@ pub(super) fn page(reading: &Reading<'_>, query: &Query) -> Result<Page, Failure
 }
 
 /// The query with the values of the record that it goes on behind, where its cursor did not take them along.
-fn placed<'q>(reading: &Reading<'_>, query: &'q Query, at: Option<u64>) -> Result<Cow<'q, Query>, Failure> {
+fn placed<'q>(
+    reading: &RecordReading<'_>,
+    query: &'q Query,
+    at: Option<u64>,
+) -> Result<Cow<'q, Query>, QuestionFailure> {
     let Some(anchor) = &query.anchor else { return Ok(Cow::Borrowed(query)) };
     let (definition, asked) = (&reading.data_set.definition, query.for_anchor(anchor));
     let (order, mut found) = (asked.order(definition), None);
-    let ways = plan::ways(definition, reading.shape, &asked, at);
+    let ways = way::ways(definition, reading.shape, &asked, at);
     if let Some(way) = ways.first() {
         walk::each(reading.connection(), reading.shape, &order, way, -1, |record| {
             let position = record.position(definition, &order, anchor.version)?;
             if !anchor.is_at(&position.values) {
-                return Ok(Wanted::More);
+                return Ok(RecordsWanted::More);
             }
             found = Some(position);
-            Ok(Wanted::Enough)
+            Ok(RecordsWanted::Enough)
         })?;
     }
     let gone = || rules::gone(definition, anchor.version, reading.held_from);
@@ -77,7 +82,7 @@ fn placed<'q>(reading: &Reading<'_>, query: &'q Query, at: Option<u64>) -> Resul
 
 /// By an index that has the order, or by a scan and a sort. The scan takes as long as there are records; how long the walk
 /// takes depends on how many match, which is seen once it has begun.
-fn walk_or_scan(reading: &Reading<'_>, query: &Query, walk: &Way, scan: &Way) -> Result<Page, Failure> {
+fn walk_or_scan(reading: &RecordReading<'_>, query: &Query, walk: &Way, scan: &Way) -> Result<Page, QuestionFailure> {
     let scan_looks = reading.records.saturating_mul(SCAN_STEPS) / u64::from(STEPS_PER_LOOK.unsigned_abs());
     let wanted = u64::from(query.limit) + 1;
     let (mut budget, mut spent) = (WALK_LOOKS, 0);
@@ -100,7 +105,7 @@ fn walk_or_scan(reading: &Reading<'_>, query: &Query, walk: &Way, scan: &Way) ->
 }
 
 /// By one of two searches, of which nobody knows which is the faster: in turn, with budgets that grow, until one is done.
-fn in_turns(reading: &Reading<'_>, query: &Query, ways: [&Way; 2]) -> Result<Page, Failure> {
+fn in_turns(reading: &RecordReading<'_>, query: &Query, ways: [&Way; 2]) -> Result<Page, QuestionFailure> {
     for (budget, way) in BUDGETS_LOOKS.iter().flat_map(|budget| ways.map(|way| (budget, way))) {
         if let Some(page) = turn(reading, query, way, u64::from(*budget), &mut 0)? {
             return Ok(page);
@@ -111,12 +116,12 @@ fn in_turns(reading: &Reading<'_>, query: &Query, ways: [&Way; 2]) -> Result<Pag
 
 /// One way within a budget; `None` when that is spent. `found` is how many records of the page it had by then.
 fn turn(
-    reading: &Reading<'_>,
+    reading: &RecordReading<'_>,
     query: &Query,
     way: &Way,
     budget_looks: u64,
     found: &mut u32,
-) -> Result<Option<Page>, Failure> {
+) -> Result<Option<Page>, QuestionFailure> {
     reading.watch.turn(Some(u32::try_from(budget_looks).unwrap_or(u32::MAX)));
     let outcome = match run(reading, query, way, found) {
         Err(failure) if failure.is_interrupted() && reading.watch.ran_out_of_budget() => Ok(None),
@@ -140,10 +145,10 @@ pub(super) fn page_soon(
     }
     let watch = Watch::new(clock, u64::MAX);
     watch.turn(Some(SOON_LOOKS));
-    let watched = watch.over(&mut lane.connection).map_err(Failure::from);
-    let outcome = watched.and_then(|()| Reading::begin(lane, data_set, &watch)).and_then(|reading| {
+    let watched = watch.over(&mut lane.connection).map_err(QuestionFailure::from);
+    let outcome = watched.and_then(|()| RecordReading::begin(lane, data_set, &watch)).and_then(|reading| {
         let at = reading.pinned(query.version())?;
-        let ways = plan::ways(&data_set.definition, reading.shape, query, at);
+        let ways = way::ways(&data_set.definition, reading.shape, query, at);
         match ways.as_slice() {
             [way] if way.ordered && at.is_none() => {
                 let mut page = run(&reading, query, way, &mut 0)?;
@@ -153,18 +158,18 @@ pub(super) fn page_soon(
             _ => Ok(None),
         }
     });
-    let unwatched = lane.connection.progress_handler(0, None::<fn() -> bool>).map_err(Failure::from);
+    let unwatched = lane.connection.progress_handler(0, None::<fn() -> bool>).map_err(QuestionFailure::from);
     match outcome.and_then(|page| unwatched.map(|()| page)) {
         Ok(page) => page.map(Ok),
         Err(failure) if failure.is_interrupted() => None,
-        Err(Failure::Sqlite(error)) => Some(Err(unavailable("query", path, &error))),
-        Err(Failure::Other(error)) => Some(Err(error)),
-        Err(Failure::Gone) => None,
+        Err(QuestionFailure::Sqlite(error)) => Some(Err(unavailable("query", path, &error))),
+        Err(QuestionFailure::Other(error)) => Some(Err(error)),
+        Err(QuestionFailure::Gone) => None,
     }
 }
 
 /// One way to its end. `found` is how many records of the page it has, also when it fails.
-fn run(reading: &Reading<'_>, query: &Query, way: &Way, found: &mut u32) -> Result<Page, Failure> {
+fn run(reading: &RecordReading<'_>, query: &Query, way: &Way, found: &mut u32) -> Result<Page, QuestionFailure> {
     let definition = &reading.data_set.definition;
     let selected = query.select.as_deref().map(|select| Rendering::new(definition, Some(select)));
     let rendering = selected.as_ref().unwrap_or(&reading.shape.rendering);
@@ -195,10 +200,10 @@ impl<'a> Gathered<'a> {
         Self { definition, query, order, rendering, version, document: Document::list(), last: None, more: false }
     }
 
-    fn take(&mut self, record: &Yielded<'_>) -> Result<Wanted, Failure> {
+    fn take(&mut self, record: &Yielded<'_>) -> Result<RecordsWanted, QuestionFailure> {
         if self.document.count() >= self.query.limit {
             self.more = true;
-            return Ok(Wanted::Enough);
+            return Ok(RecordsWanted::Enough);
         }
         if self.document.count() == 0 {
             // Records of one data set are much alike: room for them all, within reason, instead of growing by and by.
@@ -210,7 +215,7 @@ impl<'a> Gathered<'a> {
         if self.document.count() == self.query.limit {
             self.last = Some(record.position(self.definition, &self.order, self.version)?);
         }
-        Ok(Wanted::More)
+        Ok(RecordsWanted::More)
     }
 
     fn page(self, way: &Way) -> Page {

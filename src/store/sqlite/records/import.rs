@@ -2,21 +2,21 @@
 //!
 //! What the import has to remember about the file is bounded in memory, see [`Seen`], but for one bit for each stored row.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc};
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params_from_iter, types::Value as Sql};
 
 use super::{
-    LOCK_WAIT, Shared, erasure, figures,
-    file::write_state,
-    is_busy, load, open,
+    epochs, erasure, figures,
+    file::{is_busy, load, not_private, open, unavailable, write_state},
+    import_lock::open_for_import,
     past::{self, Retiring},
-    render, replica,
+    render,
     rowset::RowSet,
     schema::{self, Stored},
-    table::{self, ROW_OF_ID, Statements},
-    unavailable,
+    shared::SharedRecords,
+    table::{self, ROW_OF_ID, RowStatements},
     work::Work,
 };
 use crate::{
@@ -33,25 +33,15 @@ use crate::{
     },
 };
 
-/// How long an import waits for the lock before it says that another one is running: longer than somebody who only looks
-/// whether one is, shorter than anybody minds.
-const BEGIN_WAIT: Duration = Duration::from_millis(200);
-/// Bytes of a page. Records are about a kilobyte: pages of 4 KiB would waste a fifth of the file.
-const PAGE_BYTES: i64 = 8192;
-/// The page cache of an import; beyond it, pages go to the write-ahead log.
-const CACHE_KIB: i64 = 32 * 1024;
-/// The same while indexes are made: a sorter takes as much for each of its runs, and up to three runs are in memory. Longer
-/// runs make it no faster.
+/// The page cache while indexes are made, less than before: a sorter takes as much for each of its runs, and up to three runs
+/// are in memory. Longer runs make it no faster.
 const SORT_CACHE_KIB: i64 = 4 * 1024;
-/// The page cache of the temporary table.
-const SCRATCH_CACHE_KIB: i64 = 16 * 1024;
-/// Threads that help to sort the entries of a new index.
-const SORT_THREADS: i64 = 2;
 /// Rows removed by one statement.
 const REMOVED_PER_STEP: usize = 500;
 
-pub(super) struct OpenImport {
-    shared: Arc<Shared>,
+/// An import into a data set's file, under way.
+pub(super) struct FileImport {
+    shared: Arc<SharedRecords>,
     path: PathBuf,
     connection: Connection,
     order: ImportOrder,
@@ -73,7 +63,7 @@ pub(super) struct OpenImport {
     brings_ids: bool,
     /// Whether what the file does not hold is removed by now.
     is_settled: bool,
-    statements: Statements,
+    statements: RowStatements,
     /// Used for one record after the other.
     values: Vec<u8>,
     /// The epoch that is to be noted with the version, where the file is a replica.
@@ -83,25 +73,14 @@ pub(super) struct OpenImport {
 }
 
 const KEEP_KEY: &str = "INSERT INTO temp.keys_kept (key) VALUES (?1) ON CONFLICT DO NOTHING";
-/// Whether somebody holds the write lock of the data set's file, as an import does from its beginning to its end.
-pub(super) fn is_running(shared: &Shared, name: &str) -> Result<bool, RecordStoreError> {
-    let path = shared.path(name)?;
-    let failed = |error: rusqlite::Error| unavailable("look for an import into", &path, &error);
-    if !path.exists() {
-        return Ok(false);
-    }
-    let connection = open(&path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
-    connection.busy_timeout(std::time::Duration::ZERO).map_err(failed)?;
-    match connection.execute_batch("BEGIN IMMEDIATE; ROLLBACK") {
-        Ok(()) => Ok(false),
-        Err(error) if is_busy(&error) => Ok(true),
-        Err(error) => Err(failed(error)),
-    }
-}
 
-impl OpenImport {
+impl FileImport {
     /// Begins an import. `epoch` is given where the file is a replica: the one that the truth is written under.
-    pub(super) fn begin(shared: Arc<Shared>, order: ImportOrder, epoch: Option<u64>) -> Result<Self, RecordStoreError> {
+    pub(super) fn begin(
+        shared: Arc<SharedRecords>,
+        order: ImportOrder,
+        epoch: Option<u64>,
+    ) -> Result<Self, RecordStoreError> {
         let name = order.definition.name.clone();
         let path = shared.path(&name)?;
         let failed = |error: rusqlite::Error| {
@@ -110,7 +89,7 @@ impl OpenImport {
             }
             unavailable("import into", &path, &error)
         };
-        private::file_or_new(&path).map_err(|error| super::not_private(&path, &error))?;
+        private::file_or_new(&path).map_err(|error| not_private(&path, &error))?;
         let place = FilePlace::of(&path).map_err(|error| RecordStoreError::Unavailable {
             doing: format!("import into {}", path.display()),
             reason: error.to_string(),
@@ -123,7 +102,7 @@ impl OpenImport {
         let seen = Seen::new(&connection, "temp").map_err(failed)?;
         let stored = load(&connection, &name)?;
         order.check_stored(stored.as_ref())?;
-        let statements = Statements::new(&order.definition);
+        let statements = RowStatements::new(&order.definition);
         let tally = TableTally::new(&order.definition);
         let mut session = Self {
             shared,
@@ -416,7 +395,7 @@ impl OpenImport {
             data_set.figures = Some(Arc::new(self.write_figures(&data_set)?));
         }
         if let Some(epoch) = self.epoch {
-            replica::mark(&self.connection, epoch, changed.then_some(data_set.version))?;
+            epochs::mark(&self.connection, epoch, changed.then_some(data_set.version))?;
         }
         if changed {
             table::analyze(&self.connection)?;
@@ -467,7 +446,7 @@ impl OpenImport {
     }
 }
 
-impl ImportSession for OpenImport {
+impl ImportSession for FileImport {
     fn absent(&mut self, columns: &[usize], kept: bool) -> Result<(), RecordStoreError> {
         let definition = &self.order.definition;
         let stored = self.stored.as_ref().filter(|_| !self.empty);
@@ -505,33 +484,4 @@ impl ImportSession for OpenImport {
         self.commit_prepared()?;
         Ok(result)
     }
-}
-
-/// A connection that holds the file's write lock: only one import at a time gets it, in whatever process.
-///
-/// A file that is still empty is written without a write-ahead log: nobody can read it yet, nothing of it needs saving,
-/// and every page is written once instead of twice. A crash leaves it empty.
-fn open_for_import(path: &std::path::Path) -> rusqlite::Result<Connection> {
-    let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
-    connection.busy_timeout(BEGIN_WAIT)?;
-    let pages: i64 = connection.query_row("PRAGMA page_count", [], |row| row.get(0))?;
-    if pages == 0 {
-        begin_empty(&connection)?;
-    } else {
-        table::use_log(&connection)?;
-    }
-    connection.pragma_update(None, "synchronous", "FULL")?;
-    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
-    connection.pragma_update(None, "temp_store", "FILE")?;
-    connection.pragma_update(None, "threads", SORT_THREADS)?;
-    connection.execute_batch("BEGIN IMMEDIATE")?;
-    connection.busy_timeout(LOCK_WAIT)?;
-    connection.execute_batch("CREATE TABLE temp.keys_kept (key TEXT PRIMARY KEY) STRICT, WITHOUT ROWID")?;
-    connection.pragma_update(Some("temp"), "cache_size", -SCRATCH_CACHE_KIB)?;
-    Ok(connection)
-}
-
-/// Gives a file that is still empty the size of its pages.
-pub(super) fn begin_empty(connection: &Connection) -> rusqlite::Result<()> {
-    connection.pragma_update(None, "page_size", PAGE_BYTES)
 }

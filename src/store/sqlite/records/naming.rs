@@ -10,9 +10,8 @@ use std::{
 use rusqlite::{Connection, OpenFlags};
 
 use super::{
-    Shared,
-    file::{load, write_state},
-    is_busy, open, unavailable,
+    file::{is_busy, load, open, unavailable, write_state},
+    shared::SharedRecords,
 };
 use crate::{
     failpoint::crash_point,
@@ -24,7 +23,7 @@ use crate::{
 
 /// A data set's file whose write lock is held, as an import holds it.
 pub(super) struct HeldFile {
-    shared: Arc<Shared>,
+    shared: Arc<SharedRecords>,
     name: String,
     path: PathBuf,
     /// None where the file is gone already.
@@ -32,7 +31,7 @@ pub(super) struct HeldFile {
 }
 
 impl HeldFile {
-    pub(super) fn take(shared: Arc<Shared>, name: &str) -> Result<Self, RecordStoreError> {
+    pub(super) fn take(shared: Arc<SharedRecords>, name: &str) -> Result<Self, RecordStoreError> {
         let (path, name) = (shared.path(name)?, name.to_owned());
         let lock = match path.exists() {
             false => None,
@@ -51,7 +50,7 @@ impl HeldFile {
 }
 
 /// Takes the file of a data set away. Who has it open reads on until the next refresh; its content is nobody's then.
-pub(super) fn remove_file(shared: &Shared, name: &str, path: &Path) -> Result<(), RecordStoreError> {
+pub(super) fn remove_file(shared: &SharedRecords, name: &str, path: &Path) -> Result<(), RecordStoreError> {
     let failed = |error: io::Error| at(path, "remove", &error);
     for suffix in ["", "-wal", "-shm"] {
         match fs::remove_file(beside(path, suffix)) {

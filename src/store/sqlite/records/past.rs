@@ -13,10 +13,10 @@ use rusqlite::{
 
 use super::{
     file::unwritable,
-    pool::{Failure, Reading},
+    pool::{QuestionFailure, RecordReading},
     render::Rendering,
     schema::{self, count, owned},
-    table::Statements,
+    table::RowStatements,
 };
 use crate::{
     dataset::{
@@ -25,8 +25,8 @@ use crate::{
     },
     store::records::{
         DataSet, Past, RecordStoreError, Retention, Since,
-        past::{self, Change, Kind, Listing, State},
-        retention::{self, Known},
+        past::{self, ChangeKind, Listing, PastState, RecordChange},
+        retention::{self, KnownVersion},
         rules,
     },
 };
@@ -90,7 +90,7 @@ pub(super) struct Retiring {
 /// Keeps what a stored record was before it is replaced or removed.
 pub(super) fn retire(
     connection: &Connection,
-    statements: &Statements,
+    statements: &RowStatements,
     retiring: Retiring,
     row: i64,
 ) -> rusqlite::Result<()> {
@@ -126,9 +126,9 @@ pub(super) fn give_up(
     let known = statement.query_map([], |row| {
         let at: String = row.get(1)?;
         let at = at.parse().map_err(|error: jiff::Error| FromSqlError::other(error))?;
-        Ok(Known { version: count(row, 0)?, at, changes: count(row, 2)? })
+        Ok(KnownVersion { version: count(row, 0)?, at, changes: count(row, 2)? })
     })?;
-    let known: Vec<Known> = known.collect::<rusqlite::Result<_>>()?;
+    let known: Vec<KnownVersion> = known.collect::<rusqlite::Result<_>>()?;
     let Some(given_up) = retention::floor(&known, retention, now) else { return Ok(()) };
     drop_before(connection, given_up.cast_signed())?;
     data_set.held_from = data_set.held_from.max(given_up);
@@ -146,7 +146,7 @@ const NEXT_BEFORE: &str = "SELECT before, generation FROM changes INDEXED BY cha
 const PRESENT: &str = "SELECT \"$values\" FROM records INDEXED BY by_key WHERE \"$key\" = ?1 AND \"$id\" = ?2";
 
 /// Changes since a version or a change: at most so many.
-pub(super) fn changes(reading: &Reading<'_>, since: &Since, limit: u32) -> Result<Past, Failure> {
+pub(super) fn changes(reading: &RecordReading<'_>, since: &Since, limit: u32) -> Result<Past, QuestionFailure> {
     let definition = &reading.data_set.definition;
     let version = since.whole_version();
     if version < reading.changes_from {
@@ -170,7 +170,7 @@ pub(super) fn changes(reading: &Reading<'_>, since: &Since, limit: u32) -> Resul
     let mut statement = connection.prepare_cached(&sql)?;
     let mut next_before = connection.prepare_cached(NEXT_BEFORE)?;
     let mut present = connection.prepare_cached(PRESENT)?;
-    let mut shown = Shown::new(reading);
+    let mut shown = ShownPast::new(reading);
     let mut rows = statement.query(params_from_iter(&params))?;
     let mut listing = Listing::new(limit);
     while let Some(row) = rows.next()? {
@@ -184,11 +184,11 @@ pub(super) fn changes(reading: &Reading<'_>, since: &Since, limit: u32) -> Resul
             None => None,
         };
         let kind = match (&before, row.get(6)?) {
-            (None, _) => Kind::Inserted,
-            (Some(_), true) => Kind::Updated,
-            (Some(_), false) => Kind::Removed,
+            (None, _) => ChangeKind::Inserted,
+            (Some(_), true) => ChangeKind::Updated,
+            (Some(_), false) => ChangeKind::Removed,
         };
-        let change = Change { version, at: at.as_deref(), kind, key: &key, id: &id };
+        let change = RecordChange { version, at: at.as_deref(), kind, key: &key, id: &id };
         let place = Position { version, values: vec![Value::Text(key.clone()), id.clone()] };
         listing.add(place, |out| {
             change.write(out, |was, out| match &before {
@@ -217,13 +217,13 @@ const FROM_KEY: &str = "SELECT \"$key\", \"$id\" FROM changes INDEXED BY changes
     WHERE version = ?1 AND \"$key\" >= ?2 ORDER BY \"$key\", \"$id\"";
 
 /// The change to go on after, found again where its cursor did not take its key and record id along.
-fn placed<'s>(reading: &Reading<'_>, since: &'s Since) -> Result<Option<Cow<'s, Position>>, Failure> {
+fn placed<'s>(reading: &RecordReading<'_>, since: &'s Since) -> Result<Option<Cow<'s, Position>>, QuestionFailure> {
     let anchor = match since {
         Since::Version(_) => return Ok(None),
         Since::Change(position) => return Ok(Some(Cow::Borrowed(position))),
         Since::Behind(anchor) => anchor,
     };
-    let shown = Shown::new(reading);
+    let shown = ShownPast::new(reading);
     let mut statement = reading.connection().prepare_cached(FROM_KEY)?;
     let mut rows = statement.query((anchor.version.cast_signed(), anchor.beginning()))?;
     while let Some(row) = rows.next()? {
@@ -247,12 +247,12 @@ const STATES: &str =
 
 /// The states of the records that bear a key, or of one of them: at most so many.
 pub(super) fn history(
-    reading: &Reading<'_>,
+    reading: &RecordReading<'_>,
     key: &str,
     record_id: Option<&str>,
     after: Option<&PageStart>,
     limit: u32,
-) -> Result<Option<Past>, Failure> {
+) -> Result<Option<Past>, QuestionFailure> {
     let mut conditions = String::new();
     let mut params = vec![Sql::Text(key.to_owned())];
     if let Some(text) = record_id {
@@ -269,7 +269,7 @@ pub(super) fn history(
     let sql = format!("SELECT * FROM ({STATES}) WHERE 1{conditions} ORDER BY id, since LIMIT ?");
     let mut statement = reading.connection().prepare_cached(&sql)?;
     let mut moment = reading.connection().prepare_cached("SELECT at FROM versions WHERE version = ?1")?;
-    let mut shown = Shown::new(reading);
+    let mut shown = ShownPast::new(reading);
     let mut rows = statement.query(params_from_iter(&params))?;
     let mut listing = Listing::new(limit);
     while let Some(row) = rows.next()? {
@@ -282,7 +282,7 @@ pub(super) fn history(
         let mut at = |version: i64| moment.query_row([version], |row| row.get::<_, String>(0)).optional();
         let (began, ended) = (at(since.cast_signed())?, until.map(&mut at).transpose()?.flatten());
         let until = until.map(|until| (until.unsigned_abs(), ended.as_deref()));
-        let state = State { id: &id, from: (since, began.as_deref()), until };
+        let state = PastState { id: &id, from: (since, began.as_deref()), until };
         let place = Position { version: since, values: vec![id.clone()] };
         listing.add(place, |out| state.write(out, |out| shown.record(values, generation, out)))?;
     }
@@ -293,12 +293,16 @@ pub(super) fn history(
 }
 
 /// The state to go on after, found again where its cursor did not take its record id along.
-fn placed_state<'p>(reading: &Reading<'_>, key: &str, place: &'p PageStart) -> Result<Cow<'p, Position>, Failure> {
+fn placed_state<'p>(
+    reading: &RecordReading<'_>,
+    key: &str,
+    place: &'p PageStart,
+) -> Result<Cow<'p, Position>, QuestionFailure> {
     let anchor = match place {
         PageStart::At(position) => return Ok(Cow::Borrowed(position)),
         PageStart::Behind(anchor) => anchor,
     };
-    let shown = Shown::new(reading);
+    let shown = ShownPast::new(reading);
     let sql = format!("SELECT id FROM ({STATES}) WHERE id >= ?2 ORDER BY id");
     let mut statement = reading.connection().prepare_cached(&sql)?;
     let mut rows = statement.query((key, anchor.beginning()))?;
@@ -312,13 +316,13 @@ fn placed_state<'p>(reading: &Reading<'_>, key: &str, place: &'p PageStart) -> R
 }
 
 /// Shows records of the past with the columns of the present.
-struct Shown<'a> {
-    reading: &'a Reading<'a>,
+struct ShownPast<'a> {
+    reading: &'a RecordReading<'a>,
     adapted: HashMap<i64, Rendering>,
 }
 
-impl<'a> Shown<'a> {
-    fn new(reading: &'a Reading<'a>) -> Self {
+impl<'a> ShownPast<'a> {
+    fn new(reading: &'a RecordReading<'a>) -> Self {
         Self { reading, adapted: HashMap::new() }
     }
 
@@ -330,7 +334,7 @@ impl<'a> Shown<'a> {
     }
 
     /// Appends the record that has these values, which were written for that generation of columns.
-    fn record(&mut self, values: &[u8], generation: i64, out: &mut Vec<u8>) -> Result<(), Failure> {
+    fn record(&mut self, values: &[u8], generation: i64, out: &mut Vec<u8>) -> Result<(), QuestionFailure> {
         let data_set = self.reading.data_set;
         if generation == data_set.generation.cast_signed() {
             return Ok(self.reading.shape.rendering.write(values, out).map_err(rusqlite::Error::from)?);

@@ -14,7 +14,13 @@ use std::{
 use rusqlite::{Connection, ErrorCode};
 use tokio::sync::oneshot;
 
-use super::{Lane, Served, Shape, Shared, lane, schema, unavailable};
+use super::{
+    file::unavailable,
+    lane::{Lane, Shape, lane},
+    schema,
+    served::Served,
+    shared::SharedRecords,
+};
 use crate::{
     clock::SharedClock,
     store::records::{DataSet, RecordStoreError, rules},
@@ -31,11 +37,11 @@ const NICENESS: i32 = 15;
 pub(super) struct Pool {
     clock: SharedClock,
     timeout_ms: u64,
-    jobs: Option<SyncSender<Job>>,
+    jobs: Option<SyncSender<FindJob>>,
     threads: Vec<JoinHandle<()>>,
 }
 
-type Job = Box<dyn FnOnce(&mut Lanes) + Send>;
+type FindJob = Box<dyn FnOnce(&mut Lanes) + Send>;
 pub(super) type Lanes = HashMap<u64, Lane>;
 
 /// Why a statement was interrupted.
@@ -142,26 +148,26 @@ impl Drop for Waiting {
 }
 
 /// What can go wrong while a question is answered.
-pub(super) enum Failure {
+pub(super) enum QuestionFailure {
     Sqlite(rusqlite::Error),
     Other(RecordStoreError),
     /// Nobody waits for the answer any more.
     Gone,
 }
 
-impl From<rusqlite::Error> for Failure {
+impl From<rusqlite::Error> for QuestionFailure {
     fn from(error: rusqlite::Error) -> Self {
         Self::Sqlite(error)
     }
 }
 
-impl From<RecordStoreError> for Failure {
+impl From<RecordStoreError> for QuestionFailure {
     fn from(error: RecordStoreError) -> Self {
         Self::Other(error)
     }
 }
 
-impl Failure {
+impl QuestionFailure {
     /// Whether a statement was interrupted, by the watch.
     pub(super) fn is_interrupted(&self) -> bool {
         matches!(self, Self::Sqlite(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted))
@@ -170,12 +176,12 @@ impl Failure {
 
 /// A read transaction, so that every statement in it sees one version. Its statements are kept prepared, which those of
 /// `rusqlite::Transaction` are not. They are not interrupted: a transaction that was not ended would fail the next one.
-struct Snapshot<'c> {
+struct ReadSnapshot<'c> {
     connection: &'c Connection,
     watch: &'c Watch,
 }
 
-impl<'c> Snapshot<'c> {
+impl<'c> ReadSnapshot<'c> {
     fn take(connection: &'c Connection, watch: &'c Watch) -> rusqlite::Result<Self> {
         watch.resting(|| {
             if !connection.is_autocommit() {
@@ -187,7 +193,7 @@ impl<'c> Snapshot<'c> {
     }
 }
 
-impl Drop for Snapshot<'_> {
+impl Drop for ReadSnapshot<'_> {
     fn drop(&mut self) {
         let commit = || self.connection.prepare_cached("COMMIT")?.execute([]);
         if let Err(error) = self.watch.resting(commit) {
@@ -198,8 +204,8 @@ impl Drop for Snapshot<'_> {
 }
 
 /// One version of a data set, being read.
-pub(super) struct Reading<'a> {
-    snapshot: Snapshot<'a>,
+pub(super) struct RecordReading<'a> {
+    snapshot: ReadSnapshot<'a>,
     pub(super) shape: &'a Shape,
     pub(super) data_set: &'a DataSet,
     pub(super) watch: &'a Watch,
@@ -213,14 +219,14 @@ pub(super) struct Reading<'a> {
     pub(super) records: u64,
 }
 
-impl<'a> Reading<'a> {
+impl<'a> RecordReading<'a> {
     /// Begins to read a data set, if its columns are still those known.
     pub(super) fn begin(
         Lane { connection, shape }: &'a Lane,
         data_set: &'a DataSet,
         watch: &'a Watch,
-    ) -> Result<Self, Failure> {
-        let snapshot = Snapshot::take(connection, watch)?;
+    ) -> Result<Self, QuestionFailure> {
+        let snapshot = ReadSnapshot::take(connection, watch)?;
         let mut state =
             connection.prepare_cached("SELECT version, generation, held_from, changes_from, records FROM state")?;
         let [version, generation, held_from, changes_from, records] = state.query_row([], |row| {
@@ -249,7 +255,7 @@ impl<'a> Reading<'a> {
 }
 
 impl Pool {
-    pub(super) fn start(shared: &Arc<Shared>) -> Result<Self, RecordStoreError> {
+    pub(super) fn start(shared: &Arc<SharedRecords>) -> Result<Self, RecordStoreError> {
         let (jobs, receiver) = sync_channel(shared.settings.find_waiting_max);
         let receiver = Arc::new(Mutex::new(receiver));
         let mut pool = Self {
@@ -278,22 +284,22 @@ impl Pool {
         served: Arc<Served>,
         data_set: Arc<DataSet>,
         narrow: String,
-        question: impl FnOnce(&Reading<'_>) -> Result<T, Failure> + Send + 'static,
+        question: impl FnOnce(&RecordReading<'_>) -> Result<T, QuestionFailure> + Send + 'static,
     ) -> Result<T, RecordStoreError> {
         let watch = Watch::new(&self.clock, self.timeout_ms);
         let _waiting = Waiting(watch.clone());
         let (reply, answer) = oneshot::channel();
         let limit_ms = self.timeout_ms;
-        let job: Job = Box::new(move |lanes| {
+        let job: FindJob = Box::new(move |lanes| {
             let timed_out = || RecordStoreError::TimedOut { limit_ms, narrow: narrow.clone() };
             let outcome = if watch.is_over() {
                 Err(timed_out())
             } else {
                 read(lanes, &served, &data_set, &watch, question).map_err(|failure| match failure {
                     interrupted if interrupted.is_interrupted() => timed_out(),
-                    Failure::Gone => timed_out(),
-                    Failure::Sqlite(error) => unavailable("query", &served.path, &error),
-                    Failure::Other(error) => error,
+                    QuestionFailure::Gone => timed_out(),
+                    QuestionFailure::Sqlite(error) => unavailable("query", &served.path, &error),
+                    QuestionFailure::Other(error) => error,
                 })
             };
             if reply.send(outcome).is_err() {
@@ -318,11 +324,11 @@ pub(super) fn read<T>(
     served: &Served,
     data_set: &DataSet,
     watch: &Watch,
-    question: impl FnOnce(&Reading<'_>) -> Result<T, Failure>,
-) -> Result<T, Failure> {
+    question: impl FnOnce(&RecordReading<'_>) -> Result<T, QuestionFailure>,
+) -> Result<T, QuestionFailure> {
     let lane = lane(lanes, served, data_set)?;
     watch.over(&mut lane.connection)?;
-    question(&Reading::begin(lane, data_set, watch)?)
+    question(&RecordReading::begin(lane, data_set, watch)?)
 }
 
 impl Drop for Pool {
@@ -344,7 +350,7 @@ pub(super) fn step_back() {
     }
 }
 
-fn work(jobs: &Mutex<Receiver<Job>>) {
+fn work(jobs: &Mutex<Receiver<FindJob>>) {
     step_back();
     let mut lanes = Lanes::new();
     loop {

@@ -11,10 +11,17 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use rusqlite::types::Value as Sql;
 
-use super::{Lane, Served, Shared, find, lane, schema, unavailable};
+use super::{
+    file::unavailable,
+    find::page_soon,
+    lane::{Lane, lane},
+    schema,
+    served::Served,
+    shared::SharedRecords,
+};
 use crate::{
     dataset::{Document, query::Query},
-    store::records::{DataSet, Found, Page, RecordReader, RecordStoreError, cache::Question, rules},
+    store::records::{DataSet, FoundRecords, Page, RecordReader, RecordStoreError, cache::CacheQuestion, rules},
 };
 
 // One statement each, hence one snapshot: version and generation are those of the records. That the state is one row is
@@ -26,20 +33,25 @@ pub(super) const GET_ONE: &str = "SELECT state.version, state.generation, \"$val
 /// How often a read is repeated because the columns have just changed.
 const ATTEMPTS_MAX: usize = 3;
 
-pub(super) struct Reader {
-    shared: Arc<Shared>,
+pub(super) struct SqliteRecordReader {
+    shared: Arc<SharedRecords>,
     lanes: RefCell<HashMap<u64, Lane>>,
 }
 
-impl Reader {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
+impl SqliteRecordReader {
+    pub(super) fn new(shared: Arc<SharedRecords>) -> Self {
         Self { shared, lanes: RefCell::default() }
     }
 
-    fn read(&self, data_set: &str, key: &str, record_id: Option<&str>) -> Result<Option<Found>, RecordStoreError> {
+    fn read(
+        &self,
+        data_set: &str,
+        key: &str,
+        record_id: Option<&str>,
+    ) -> Result<Option<FoundRecords>, RecordStoreError> {
         let served = self.shared.find(data_set)?;
         let version = served.version.load(Ordering::Acquire);
-        let question = Question { data_set: served.id, version, key, record_id };
+        let question = CacheQuestion { data_set: served.id, version, key, record_id };
         if let Some(found) = self.shared.cache.get(&question) {
             return Ok(Some(found));
         }
@@ -49,7 +61,7 @@ impl Reader {
                 LookUp::Found(found) => {
                     // Another process may have imported since the last refresh: from here on its version is asked for.
                     served.version.fetch_max(found.version, Ordering::Release);
-                    self.shared.cache.insert(&Question { version: found.version, ..question }, found.clone());
+                    self.shared.cache.insert(&CacheQuestion { version: found.version, ..question }, found.clone());
                     return Ok(Some(found));
                 }
                 LookUp::OtherColumns => served.refresh(data_set)?,
@@ -77,7 +89,7 @@ impl Reader {
 /// What was read.
 enum LookUp {
     Nothing,
-    Found(Found),
+    Found(FoundRecords),
     /// The stored records have other columns than those known.
     OtherColumns,
 }
@@ -111,12 +123,17 @@ fn fetch(
     }
     // The cache weighs what an answer holds, not the room its making took.
     let document = Bytes::from(document.finish(&[], data_set, version).into_boxed_slice());
-    Ok(Ok(LookUp::Found(Found { version, document, count })))
+    Ok(Ok(LookUp::Found(FoundRecords { version, document, count })))
 }
 
 #[async_trait(?Send)]
-impl RecordReader for Reader {
-    async fn get(&self, data_set: &str, key: &str, record_id: Option<&str>) -> Result<Option<Found>, RecordStoreError> {
+impl RecordReader for SqliteRecordReader {
+    async fn get(
+        &self,
+        data_set: &str,
+        key: &str,
+        record_id: Option<&str>,
+    ) -> Result<Option<FoundRecords>, RecordStoreError> {
         self.read(data_set, key, record_id)
     }
 
@@ -125,7 +142,7 @@ impl RecordReader for Reader {
         data_set: &str,
         key: &str,
         record_id: Option<&str>,
-    ) -> Option<Result<Option<Found>, RecordStoreError>> {
+    ) -> Option<Result<Option<FoundRecords>, RecordStoreError>> {
         Some(self.read(data_set, key, record_id))
     }
 
@@ -135,7 +152,7 @@ impl RecordReader for Reader {
             Err(error) => return Some(Err(error)),
         };
         match lane(&mut self.lanes.borrow_mut(), &served, data_set) {
-            Ok(lane) => find::page_soon(lane, &served.path, &self.shared.clock, data_set, query),
+            Ok(lane) => page_soon(lane, &served.path, &self.shared.clock, data_set, query),
             Err(error) => Some(Err(unavailable("query", &served.path, &error))),
         }
     }

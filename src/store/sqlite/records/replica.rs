@@ -1,15 +1,12 @@
 //! A file that is a copy of a data set whose truth is elsewhere. It is what the file of an embedded server is, and says in two
-//! tables of its own what it is a copy of:
-//!
-//! - `replica`: the epoch of the truth that it has arrived at;
-//! - `epochs`: the epoch that each version was written under, of those that anything kept was written by.
+//! tables of its own what it is a copy of (`epochs.rs`).
 //!
 //! Guarantees: it goes from one version to the next in one transaction; a copy under way is in a file of another name and takes
 //! the place of this one as a whole; a file that holds a truth of its own is never taken for a copy, nor a copy for the truth.
 
 use std::{
     fs, io,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, PoisonError},
 };
 
@@ -17,14 +14,17 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use super::{
-    Shared, SqliteRecordStore, erasure, figures,
-    file::{load, open, unavailable, write_state},
-    import::OpenImport,
-    is_busy, naming,
+    SqliteRecordStore, epochs, erasure, figures,
+    file::{is_busy, load, not_private, open, unavailable, write_state},
+    import::FileImport,
+    import_lock::begin_empty,
+    naming,
     past::{self, Retiring},
     render,
+    role::{FileRole, check_role, refuse_truth},
     schema::{self, Stored},
-    table::{self, ROW_OF_ID, Statements},
+    shared::SharedRecords,
+    table::{self, ROW_OF_ID, RowStatements},
     work::Work,
 };
 use crate::{
@@ -33,95 +33,19 @@ use crate::{
     store::records::{
         DataSet, ImportOrder, ImportSession, RecordStoreError,
         outcome::{Columns, Counts},
-        past::Kind,
+        past::{ChangeKind, moment},
         rules,
     },
 };
 
-const CREATE: &str =
-    "CREATE TABLE IF NOT EXISTS replica (one INTEGER PRIMARY KEY CHECK (one = 1), epoch INTEGER NOT NULL) STRICT;
-    CREATE TABLE IF NOT EXISTS epochs (version INTEGER PRIMARY KEY, epoch INTEGER NOT NULL) STRICT";
 /// The page cache while a copy is made, KiB.
 const COPYING_CACHE_KIB: i64 = 16 * 1024;
 /// What the name of a copy under way has in it.
 const COPYING: &str = ".db-copying-";
 
-/// What the files of a store are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum FileRole {
-    /// The records themselves.
-    #[default]
-    Truth,
-    /// Copies of records that are kept elsewhere.
-    Replica,
-}
-
-/// Writes down the epoch that a replica is at, and the version that it made, if it made one. Within the transaction that
-/// brings it there.
-pub(super) fn mark(connection: &Connection, epoch: u64, version: Option<u64>) -> rusqlite::Result<()> {
-    connection.execute_batch(CREATE)?;
-    connection.execute("INSERT OR REPLACE INTO replica VALUES (1, ?1)", [epoch.cast_signed()])?;
-    match version {
-        Some(version) => note_epoch(connection, version, epoch),
-        None => Ok(()),
-    }
-}
-
-fn note_epoch(connection: &Connection, version: u64, epoch: u64) -> rusqlite::Result<()> {
-    let pair = (version.cast_signed(), epoch.cast_signed());
-    connection.prepare_cached("INSERT OR REPLACE INTO epochs VALUES (?1, ?2)")?.execute(pair).map(drop)
-}
-
-/// The epoch that a version was written under.
-pub(super) fn epoch_of(connection: &Connection, version: u64) -> rusqlite::Result<u64> {
-    let mut statement = connection.prepare_cached("SELECT epoch FROM epochs WHERE version = ?1")?;
-    statement.query_row([version.cast_signed()], |row| schema::count(row, 0))
-}
-
-/// The epoch that a replica is at; none where the file is no replica.
-fn epoch(connection: &Connection) -> rusqlite::Result<Option<u64>> {
-    let made = connection.query_row("SELECT count(*) FROM sqlite_schema WHERE name = 'replica'", [], |row| row.get(0));
-    if made == Ok(0_i64) {
-        return Ok(None);
-    }
-    connection.query_row("SELECT epoch FROM replica", [], |row| schema::count(row, 0)).optional()
-}
-
-/// Checks that a file that holds a data set is what the store's files are.
-pub(super) fn check_role(connection: &Connection, path: &Path, role: FileRole) -> Result<(), RecordStoreError> {
-    let found = epoch(connection).map_err(|error| unavailable("read", path, &error))?;
-    match (role, found) {
-        (FileRole::Truth, Some(_)) => {
-            let reason = "it is a node's copy of a data set that DynamoDB keeps. Serve it with backend = \"aws\", or move \
-                          the file away: nothing is lost with it";
-            Err(RecordStoreError::WrongRole { path: path.to_owned(), reason: reason.to_owned() })
-        }
-        (FileRole::Replica, None) => Err(not_a_replica(path)),
-        _ => Ok(()),
-    }
-}
-
-/// Refuses to touch a file that holds a truth of its own. One that cannot be read at all is none that anybody could serve.
-fn refuse_truth(path: &Path) -> Result<(), RecordStoreError> {
-    // The names alone: a damaged replica is one, too.
-    let tables = "SELECT count(*) FILTER (WHERE name = 'state') > count(*) FILTER (WHERE name = 'replica')
-        FROM sqlite_schema";
-    let is_truth = |connection: Connection| connection.query_row(tables, [], |row| row.get::<_, bool>(0));
-    match open(path, OpenFlags::SQLITE_OPEN_READ_WRITE).and_then(is_truth) {
-        Ok(true) => Err(not_a_replica(path)),
-        _ => Ok(()),
-    }
-}
-
-fn not_a_replica(path: &Path) -> RecordStoreError {
-    let reason = "it holds records of its own, of a server with backend = \"sqlite\". Move it away, or give this server \
-                  another data directory: it would be replaced by a copy of what DynamoDB keeps";
-    RecordStoreError::WrongRole { path: path.to_owned(), reason: reason.to_owned() }
-}
-
 /// The next state of a data set, as the truth tells it.
 #[derive(Debug, Clone)]
-pub(in crate::store) struct Next {
+pub(in crate::store) struct NextState {
     /// The data set as it is then.
     pub(in crate::store) data_set: DataSet,
     /// The epoch that it was written under.
@@ -132,14 +56,14 @@ pub(in crate::store) struct Next {
 
 /// Where a replica is.
 #[derive(Debug, Clone)]
-pub(in crate::store) struct Position {
+pub(in crate::store) struct ReplicaPosition {
     pub(in crate::store) data_set: Arc<DataSet>,
     pub(in crate::store) epoch: u64,
 }
 
 impl SqliteRecordStore {
     /// Looks at a replica again, which another process may have brought further. Nothing where there is none.
-    pub(in crate::store) fn position(&self, name: &str) -> Result<Option<Position>, RecordStoreError> {
+    pub(in crate::store) fn position(&self, name: &str) -> Result<Option<ReplicaPosition>, RecordStoreError> {
         let path = self.shared.path(name)?;
         if !path.exists() {
             self.shared.served.write().unwrap_or_else(PoisonError::into_inner).remove(name);
@@ -148,9 +72,9 @@ impl SqliteRecordStore {
         self.shared.imported(name, &path)?;
         let Ok(served) = self.shared.find(name) else { return Ok(None) };
         let control = served.control.lock().unwrap_or_else(PoisonError::into_inner);
-        let epoch = epoch(&control.connection).map_err(|error| unavailable("read", &path, &error))?;
+        let epoch = epochs::present(&control.connection).map_err(|error| unavailable("read", &path, &error))?;
         let data_set = served.current();
-        Ok(epoch.map(|epoch| Position { data_set, epoch }))
+        Ok(epoch.map(|epoch| ReplicaPosition { data_set, epoch }))
     }
 
     /// Whether a replica has turned out to be damaged since this was asked last.
@@ -186,7 +110,7 @@ impl SqliteRecordStore {
     }
 
     /// Begins to bring a replica to its next state.
-    pub(in crate::store) fn follow(&self, next: Next) -> Result<Follow, RecordStoreError> {
+    pub(in crate::store) fn follow(&self, next: NextState) -> Result<Follow, RecordStoreError> {
         Follow::begin(Arc::clone(&self.shared), next)
     }
 
@@ -201,12 +125,12 @@ impl SqliteRecordStore {
         order: ImportOrder,
         epoch: u64,
     ) -> Result<ReplicaImport, RecordStoreError> {
-        Ok(ReplicaImport(OpenImport::begin(Arc::clone(&self.shared), order, Some(epoch))?))
+        Ok(ReplicaImport(FileImport::begin(Arc::clone(&self.shared), order, Some(epoch))?))
     }
 }
 
 /// An import into a replica.
-pub(in crate::store) struct ReplicaImport(OpenImport);
+pub(in crate::store) struct ReplicaImport(FileImport);
 
 impl ReplicaImport {
     pub(in crate::store) fn columns(&self) -> Columns {
@@ -241,19 +165,19 @@ impl ReplicaImport {
 
 /// A replica on its way to its next state: one transaction.
 pub(in crate::store) struct Follow {
-    shared: Arc<Shared>,
+    shared: Arc<SharedRecords>,
     path: PathBuf,
     connection: Connection,
-    next: Next,
+    next: NextState,
     is_version: bool,
     columns: Columns,
-    statements: Statements,
+    statements: RowStatements,
     counts: Counts,
     values: Vec<u8>,
 }
 
 impl Follow {
-    fn begin(shared: Arc<Shared>, next: Next) -> Result<Self, RecordStoreError> {
+    fn begin(shared: Arc<SharedRecords>, next: NextState) -> Result<Self, RecordStoreError> {
         let name = &next.data_set.definition.name;
         let path = shared.path(name)?;
         let failed = |error: rusqlite::Error| match is_busy(&error) {
@@ -284,7 +208,7 @@ impl Follow {
             _ => Ok(()),
         };
         shaped.and_then(|()| table::fit_indexes(&connection, now)).map_err(failed)?;
-        let statements = Statements::new(now);
+        let statements = RowStatements::new(now);
         let counts = Counts::default();
         Ok(Self {
             path: path.clone(),
@@ -310,7 +234,7 @@ impl Follow {
     /// Takes in what became of a record: its new values, unless it is removed.
     pub(in crate::store) fn change(
         &mut self,
-        kind: Kind,
+        kind: ChangeKind,
         key: &str,
         id: &Value,
         record: Option<&Record>,
@@ -322,7 +246,7 @@ impl Follow {
         }
     }
 
-    fn changed(&mut self, kind: Kind, key: &str, id: &Value, record: Option<&Record>) -> rusqlite::Result<bool> {
+    fn changed(&mut self, kind: ChangeKind, key: &str, id: &Value, record: Option<&Record>) -> rusqlite::Result<bool> {
         let row: Option<i64> =
             self.connection.prepare_cached(ROW_OF_ID)?.query_row((key, Stored(id)), |row| row.get(0)).optional()?;
         let version = self.next.data_set.version.cast_signed();
@@ -330,24 +254,24 @@ impl Follow {
             version,
             generation: self.next.data_set.generation.cast_signed(),
             is_held: self.columns == Columns::Same,
-            remains: kind == Kind::Updated,
+            remains: kind == ChangeKind::Updated,
         };
         if let Some(record) = record {
             self.values.clear();
             render::write_values(record, &mut self.values);
         }
         match (kind, row, record) {
-            (Kind::Inserted, None, Some(record)) => {
+            (ChangeKind::Inserted, None, Some(record)) => {
                 table::run(&self.connection, &self.statements.insert, version, record, &self.values, None)?;
                 past::note_insertion(&self.connection, version, self.connection.last_insert_rowid())?;
                 self.counts.inserted += 1;
             }
-            (Kind::Updated, Some(row), Some(record)) => {
+            (ChangeKind::Updated, Some(row), Some(record)) => {
                 past::retire(&self.connection, &self.statements, retiring, row)?;
                 table::run(&self.connection, &self.statements.update, version, record, &self.values, Some(row))?;
                 self.counts.updated += 1;
             }
-            (Kind::Removed, Some(row), None) => {
+            (ChangeKind::Removed, Some(row), None) => {
                 past::retire(&self.connection, &self.statements, retiring, row)?;
                 self.connection.prepare_cached("DELETE FROM records WHERE \"$row\" = ?1")?.execute([row])?;
                 self.counts.removed += 1;
@@ -375,7 +299,7 @@ impl Follow {
     }
 
     fn write(&self) -> rusqlite::Result<()> {
-        let Self { connection, next: Next { data_set, epoch, at }, .. } = self;
+        let Self { connection, next: NextState { data_set, epoch, at }, .. } = self;
         if let Some(at) = at.filter(|_| self.is_version) {
             past::add_version(connection, data_set, at)?;
             past::drop_before(connection, data_set.changes_from.cast_signed())?;
@@ -384,7 +308,7 @@ impl Follow {
         if let Some(figures) = &data_set.figures {
             figures::write(connection, figures)?;
         }
-        mark(connection, *epoch, self.is_version.then_some(data_set.version))?;
+        epochs::mark(connection, *epoch, self.is_version.then_some(data_set.version))?;
         if self.is_version {
             table::analyze(connection)?;
         }
@@ -415,32 +339,32 @@ pub(in crate::store) struct Retired<'r> {
 
 /// A replica in the making.
 pub(in crate::store) struct Copying {
-    shared: Arc<Shared>,
+    shared: Arc<SharedRecords>,
     name: String,
     path: PathBuf,
     connection: Connection,
     definition: Arc<Definition>,
-    statements: Statements,
+    statements: RowStatements,
     retire: String,
     values: Vec<u8>,
     records: u64,
 }
 
 impl Copying {
-    fn begin(shared: Arc<Shared>, definition: &Arc<Definition>) -> Result<Self, RecordStoreError> {
+    fn begin(shared: Arc<SharedRecords>, definition: &Arc<Definition>) -> Result<Self, RecordStoreError> {
         let name = definition.name.clone();
         let path = shared.path(&name)?.with_file_name(format!("{name}{COPYING}{}", uuid::Uuid::now_v7().simple()));
-        private::file_or_new(&path).map_err(|error| super::not_private(&path, &error))?;
+        private::file_or_new(&path).map_err(|error| not_private(&path, &error))?;
         let failed = |error: rusqlite::Error| unavailable("copy records into", &path, &error);
         let connection = open(&path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
         // Nobody reads it before it is whole; one that a crash has left is not gone on with.
-        let begun = super::import::begin_empty(&connection)
+        let begun = begin_empty(&connection)
             .and_then(|()| connection.pragma_update(None, "cache_size", -COPYING_CACHE_KIB))
             .and_then(|()| connection.pragma_update(None, "synchronous", "OFF"))
             .and_then(|()| connection.pragma_update(None, "journal_mode", "OFF"))
             .and_then(|()| connection.execute_batch("BEGIN EXCLUSIVE"))
             .and_then(|()| connection.execute_batch(schema::CREATE))
-            .and_then(|()| connection.execute_batch(CREATE))
+            .and_then(|()| epochs::create(&connection))
             .and_then(|()| table::create(&connection, definition));
         let copying = Self {
             shared,
@@ -448,7 +372,7 @@ impl Copying {
             path: path.clone(),
             connection,
             definition: Arc::clone(definition),
-            statements: Statements::new(definition),
+            statements: RowStatements::new(definition),
             retire: table::insert_old(definition),
             values: Vec::new(),
             records: 0,
@@ -520,7 +444,7 @@ impl Copying {
         at: Timestamp,
         changes: u64,
     ) -> Result<(), RecordStoreError> {
-        let row = (version.cast_signed(), crate::store::records::past::moment(at), changes.cast_signed());
+        let row = (version.cast_signed(), moment(at), changes.cast_signed());
         let insert = "INSERT INTO versions (version, at, changes) VALUES (?1, ?2, ?3)";
         self.connection.execute(insert, row).map(drop).map_err(|error| self.failed(&error))
     }
@@ -536,11 +460,11 @@ impl Copying {
 
     /// Takes in the epoch that a version was written under.
     pub(in crate::store) fn epoch(&mut self, version: u64, epoch: u64) -> Result<(), RecordStoreError> {
-        note_epoch(&self.connection, version, epoch).map_err(|error| self.failed(&error))
+        epochs::note(&self.connection, version, epoch).map_err(|error| self.failed(&error))
     }
 
     /// Puts the copy in its place. Refuses one that does not have the records that the data set has.
-    pub(in crate::store) fn finish(mut self, next: &Next) -> Result<(), RecordStoreError> {
+    pub(in crate::store) fn finish(mut self, next: &NextState) -> Result<(), RecordStoreError> {
         let data_set = &next.data_set;
         if self.records != data_set.records {
             let (found, wanted) = (self.records, data_set.records);
@@ -557,14 +481,14 @@ impl Copying {
     }
 
     /// Writes what is left to be written, and closes the file: its log goes with the last connection.
-    fn write(&mut self, next: &Next) -> rusqlite::Result<()> {
+    fn write(&mut self, next: &NextState) -> rusqlite::Result<()> {
         let connection = std::mem::replace(&mut self.connection, Connection::open_in_memory()?);
         table::fit_indexes(&connection, &self.definition)?;
         write_state(&connection, &next.data_set)?;
         if let Some(found) = &next.data_set.figures {
             figures::write(&connection, found)?;
         }
-        mark(&connection, next.epoch, None)?;
+        epochs::mark(&connection, next.epoch, None)?;
         table::analyze(&connection)?;
         connection.execute_batch("COMMIT")?;
         table::use_log(&connection)?;

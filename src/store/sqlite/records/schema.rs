@@ -9,7 +9,7 @@
 //!   then and replaced later.
 //! - `versions`: when each version came to be; `generations`: the definitions that stored values are of.
 //! - `state`: one row that says what the table is: a JSON document, and beside it what statements about records need.
-//! - `replica` and `epochs`: only in a copy of a data set whose truth is elsewhere (`replica.rs`).
+//! - `replica` and `epochs`: only in a copy of a data set whose truth is elsewhere (`epochs.rs`).
 
 use jiff::civil::Date;
 use rusqlite::{
@@ -17,6 +17,7 @@ use rusqlite::{
     types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, Value as Sql, ValueRef},
 };
 
+use super::exact_sum::ExactSumOf;
 use crate::{
     dataset::{ColumnType, Definition, Value},
     store::sqlite::functions,
@@ -56,14 +57,14 @@ CREATE INDEX changes_of ON changes (\"$key\", \"$id\", version)";
 
 /// A table that holds records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Table {
+pub(super) enum RecordTable {
     /// As they are.
     Records,
     /// As they were before they were replaced or removed.
     Old,
 }
 
-impl Table {
+impl RecordTable {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Records => "records",
@@ -124,15 +125,15 @@ pub(super) fn indexes(definition: &Definition) -> Vec<IndexShape> {
 
 /// The statement that makes a table of records. The key and the record id have names of their own, so that statements
 /// about them are the same for every data set.
-pub(super) fn create_table(definition: &Definition, table: Table) -> String {
+pub(super) fn create_table(definition: &Definition, table: RecordTable) -> String {
     let columns = definition.columns.iter().enumerate().map(|(place, column)| {
         let required = if place == definition.key || place == definition.record_id { " NOT NULL" } else { "" };
         format!(", {} {}{required}", column_name(definition, place), storage(column.kind))
     });
     let columns = String::from_iter(columns);
     let (until, values) = match table {
-        Table::Records => ("", ", \"$values\" BLOB NOT NULL"),
-        Table::Old => (", \"$to\" INTEGER NOT NULL", ""),
+        RecordTable::Records => ("", ", \"$values\" BLOB NOT NULL"),
+        RecordTable::Old => (", \"$to\" INTEGER NOT NULL", ""),
     };
     let name = table.name();
     format!(
@@ -141,8 +142,8 @@ pub(super) fn create_table(definition: &Definition, table: Table) -> String {
 }
 
 /// The statement that makes an index.
-pub(super) fn create_index(definition: &Definition, index: &IndexShape, table: Table) -> String {
-    let unique = if index.name == BY_KEY && table == Table::Records { "UNIQUE " } else { "" };
+pub(super) fn create_index(definition: &Definition, index: &IndexShape, table: RecordTable) -> String {
+    let unique = if index.name == BY_KEY && table == RecordTable::Records { "UNIQUE " } else { "" };
     let columns: Vec<String> = index.columns.iter().map(|place| column_name(definition, *place)).collect();
     let (name, table) = (quoted(&table.index(&index.name)), table.name());
     format!("CREATE {unique}INDEX {name} ON {table} ({})", columns.join(", "))
@@ -242,7 +243,7 @@ pub(super) fn count(row: &rusqlite::Row<'_>, place: usize) -> rusqlite::Result<u
 
 /// Makes the functions known that statements about records use.
 pub(super) fn add_functions(connection: &Connection) -> rusqlite::Result<()> {
-    connection.create_aggregate_function("exact_sum", 1, functions::PURE, super::summary::ExactSumOf)?;
+    connection.create_aggregate_function("exact_sum", 1, functions::PURE, ExactSumOf)?;
     functions::add_contains_folded(connection)
 }
 

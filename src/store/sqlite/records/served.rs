@@ -12,8 +12,8 @@ use std::{
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use super::{
-    LOCK_WAIT, erasure,
-    file::{data_version, is_busy, load, open, unavailable},
+    erasure,
+    file::{LOCK_WAIT, data_version, is_busy, load, open, unavailable},
 };
 use crate::{
     private::FilePlace,

@@ -1,33 +1,31 @@
 //! Counts, facets and figures of the records that a filter means.
 
-use rusqlite::{
-    functions::{Aggregate, Context},
-    params_from_iter,
-    types::{Value as Sql, ValueRef},
-};
+use rusqlite::{params_from_iter, types::Value as Sql};
 
 use super::{
-    plan,
-    pool::{Failure, Reading},
-    schema::{self, Table},
+    pool::{QuestionFailure, RecordReading},
+    schema::{self, RecordTable},
+    way,
 };
 use crate::{
     dataset::{
         ColumnType, Value,
         query::{Facets, Filter, Stats},
-        summary::{ExactSum, Facet, Figures, Sum},
+        summary::{Facet, Figures, Sum},
     },
-    store::records::Summary,
+    store::records::RecordsSummary,
 };
 
 /// How many records a filter means, now or at an earlier version.
-pub(super) fn count(reading: &Reading<'_>, filter: &Filter, at: Option<u64>) -> Result<u64, Failure> {
+pub(super) fn count(reading: &RecordReading<'_>, filter: &Filter, at: Option<u64>) -> Result<u64, QuestionFailure> {
     if at.is_none() && filter.parts().is_empty() {
         return Ok(reading.records);
     }
     let mut sum = 0;
-    for table in if at.is_some() { [Table::Records, Table::Old].as_slice() } else { &[Table::Records] } {
-        let matching = plan::matching(&reading.data_set.definition, reading.shape, filter, &[], (*table, at));
+    for table in
+        if at.is_some() { [RecordTable::Records, RecordTable::Old].as_slice() } else { &[RecordTable::Records] }
+    {
+        let matching = way::matching(&reading.data_set.definition, reading.shape, filter, &[], (*table, at));
         let mut statement = reading.connection().prepare_cached(&format!("SELECT count(*){}", matching.sql))?;
         sum += statement.query_row(params_from_iter(&matching.params), |row| schema::count(row, 0))?;
     }
@@ -35,14 +33,15 @@ pub(super) fn count(reading: &Reading<'_>, filter: &Filter, at: Option<u64>) -> 
 }
 
 /// The values of columns and how often each occurs.
-pub(super) fn facets(reading: &Reading<'_>, asked: &Facets) -> Result<Summary<Facet>, Failure> {
+pub(super) fn facets(reading: &RecordReading<'_>, asked: &Facets) -> Result<RecordsSummary<Facet>, QuestionFailure> {
     let definition = &reading.data_set.definition;
     let mut columns = Vec::with_capacity(asked.columns.len());
     // Every record has a value of each column, if only null.
     let mut records = 0;
     for column in &asked.columns {
         let (name, kind) = (reading.shape.name(*column), definition.column_kind(*column));
-        let matching = plan::matching(definition, reading.shape, &asked.filter, &[*column], (Table::Records, None));
+        let matching =
+            way::matching(definition, reading.shape, &asked.filter, &[*column], (RecordTable::Records, None));
         let sql = format!(
             "SELECT {name}, count(*), sum(count(*)) OVER (){} GROUP BY 1 ORDER BY 2 DESC, {name} IS NULL, {name} LIMIT ?",
             matching.sql
@@ -65,11 +64,11 @@ pub(super) fn facets(reading: &Reading<'_>, asked: &Facets) -> Result<Summary<Fa
         values.truncate(asked.limit as usize);
         columns.push(Facet { column: *column, values, complete });
     }
-    Ok(Summary { version: reading.version, records, columns })
+    Ok(RecordsSummary { version: reading.version, records, columns })
 }
 
 /// The figures of columns.
-pub(super) fn stats(reading: &Reading<'_>, asked: &Stats) -> Result<Summary<Figures>, Failure> {
+pub(super) fn stats(reading: &RecordReading<'_>, asked: &Stats) -> Result<RecordsSummary<Figures>, QuestionFailure> {
     let definition = &reading.data_set.definition;
     let mut results = String::from("count(*)");
     for column in &asked.columns {
@@ -82,7 +81,8 @@ pub(super) fn stats(reading: &Reading<'_>, asked: &Stats) -> Result<Summary<Figu
         };
         results.push_str(&format!(", count({name}), min({name}), max({name}), {sums}"));
     }
-    let matching = plan::matching(definition, reading.shape, &asked.filter, &asked.columns, (Table::Records, None));
+    let matching =
+        way::matching(definition, reading.shape, &asked.filter, &asked.columns, (RecordTable::Records, None));
     let mut statement = reading.connection().prepare_cached(&format!("SELECT {results}{}", matching.sql))?;
     let mut rows = statement.query(params_from_iter(&matching.params))?;
     let row = rows.next()?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
@@ -107,25 +107,5 @@ pub(super) fn stats(reading: &Reading<'_>, asked: &Stats) -> Result<Summary<Figu
             },
         });
     }
-    Ok(Summary { version: reading.version, records: schema::count(row, 0)?, columns })
-}
-
-/// The aggregate `exact_sum`: of numbers with a fraction, whatever their order.
-pub(super) struct ExactSumOf;
-
-impl Aggregate<Option<ExactSum>, Option<f64>> for ExactSumOf {
-    fn init(&self, _: &mut Context<'_>) -> rusqlite::Result<Option<ExactSum>> {
-        Ok(None)
-    }
-
-    fn step(&self, call: &mut Context<'_>, sum: &mut Option<ExactSum>) -> rusqlite::Result<()> {
-        if let ValueRef::Real(number) = call.get_raw(0) {
-            sum.get_or_insert_default().add(number);
-        }
-        Ok(())
-    }
-
-    fn finalize(&self, _: &mut Context<'_>, sum: Option<Option<ExactSum>>) -> rusqlite::Result<Option<f64>> {
-        Ok(sum.flatten().map(|sum| sum.value()))
-    }
+    Ok(RecordsSummary { version: reading.version, records: schema::count(row, 0)?, columns })
 }

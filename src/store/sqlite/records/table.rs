@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 use super::{
     render,
-    schema::{self, Stored, Table, column_name},
+    schema::{self, RecordTable, Stored, column_name},
 };
 use crate::{
     dataset::{Definition, Record, Value},
@@ -18,7 +18,7 @@ pub(super) const ROW_OF_ID: &str =
     "SELECT \"$row\" FROM records INDEXED BY by_key WHERE \"$key\" = ?1 AND \"$id\" = ?2";
 
 /// The texts of the statements that are run for each row.
-pub(super) struct Statements {
+pub(super) struct RowStatements {
     pub(super) look_up: String,
     pub(super) insert: String,
     /// Reads a whole record by its row.
@@ -30,7 +30,7 @@ pub(super) struct Statements {
     pub(super) retire: String,
 }
 
-impl Statements {
+impl RowStatements {
     pub(super) fn new(definition: &Definition) -> Self {
         let names: Vec<String> = (0..definition.columns.len()).map(|place| column_name(definition, place)).collect();
         let assignments: Vec<String> = names.iter().map(|name| format!("{name} = ?")).collect();
@@ -135,8 +135,8 @@ pub(super) fn run_old(
 
 /// Makes the tables of records, without indexes.
 pub(super) fn create(connection: &Connection, definition: &Definition) -> rusqlite::Result<()> {
-    connection.execute_batch(&schema::create_table(definition, Table::Records))?;
-    connection.execute_batch(&schema::create_table(definition, Table::Old))
+    connection.execute_batch(&schema::create_table(definition, RecordTable::Records))?;
+    connection.execute_batch(&schema::create_table(definition, RecordTable::Old))
 }
 
 /// Drops the tables of records and all that is known of their past.
@@ -148,8 +148,8 @@ pub(super) fn forget(connection: &Connection) -> rusqlite::Result<()> {
 /// other begins as null and is filled by the file's rows; records that the file does not hold keep those nulls. What was
 /// replaced is not carried over: versions of other columns are not served.
 pub(super) fn rewrite(connection: &Connection, old: &Definition, new: &Definition) -> rusqlite::Result<()> {
-    let statements = Statements::new(new);
-    drop_indexes(connection, Table::Records, &[])?;
+    let statements = RowStatements::new(new);
+    drop_indexes(connection, RecordTable::Records, &[])?;
     connection.execute_batch("ALTER TABLE records RENAME TO records_before; DROP TABLE old")?;
     create(connection, new)?;
     let sources = rules::kept_columns(old, new);
@@ -186,7 +186,7 @@ pub(super) fn rewrite(connection: &Connection, old: &Definition, new: &Definitio
 /// Drops the indexes that the definition does not declare and makes those that are missing.
 pub(super) fn fit_indexes(connection: &Connection, definition: &Definition) -> rusqlite::Result<()> {
     let wanted = schema::indexes(definition);
-    for table in [Table::Records, Table::Old] {
+    for table in [RecordTable::Records, RecordTable::Old] {
         let names: Vec<String> = wanted.iter().map(|index| table.index(&index.name)).collect();
         let present = drop_indexes(connection, table, &names)?;
         for index in wanted.iter().filter(|index| !present.contains(&table.index(&index.name))) {
@@ -197,7 +197,7 @@ pub(super) fn fit_indexes(connection: &Connection, definition: &Definition) -> r
 }
 
 /// Drops the indexes of a table but those named; the names of the ones that remain.
-fn drop_indexes(connection: &Connection, table: Table, keep: &[String]) -> rusqlite::Result<Vec<String>> {
+fn drop_indexes(connection: &Connection, table: RecordTable, keep: &[String]) -> rusqlite::Result<Vec<String>> {
     let present: Vec<String> = connection
         .prepare("SELECT name FROM sqlite_schema WHERE type = 'index' AND tbl_name = ?1")?
         .query_map([table.name()], |row| row.get(0))?

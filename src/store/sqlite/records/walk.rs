@@ -10,10 +10,10 @@ use rusqlite::{
 };
 
 use super::{
-    Shape,
-    plan::{self, Way},
-    pool::Failure,
-    schema::{self, Table},
+    lane::Shape,
+    pool::QuestionFailure,
+    schema::{self, RecordTable},
+    way::{self, Way},
 };
 use crate::dataset::{
     Definition, Value,
@@ -46,7 +46,7 @@ impl Yielded<'_> {
 }
 
 /// Whether more is wanted.
-pub(super) enum Wanted {
+pub(super) enum RecordsWanted {
     More,
     Enough,
 }
@@ -59,8 +59,8 @@ pub(super) fn each(
     order: &[SortTerm],
     way: &Way,
     limit: i64,
-    mut take: impl FnMut(Yielded<'_>) -> Result<Wanted, Failure>,
-) -> Result<(), Failure> {
+    mut take: impl FnMut(Yielded<'_>) -> Result<RecordsWanted, QuestionFailure>,
+) -> Result<(), QuestionFailure> {
     let mut fetches = Fetches { snapshot, shape, order };
     match way.streams.as_slice() {
         [stream] => {
@@ -71,7 +71,7 @@ pub(super) fn each(
                 if way.ordered {
                     while let Some(row) = rows.next()? {
                         let values = row.get_ref(0)?.as_bytes().map_err(rusqlite::Error::from)?;
-                        if let Wanted::Enough = take(Yielded { values, row })? {
+                        if let RecordsWanted::Enough = take(Yielded { values, row })? {
                             return Ok(());
                         }
                     }
@@ -83,7 +83,7 @@ pub(super) fn each(
                         let mut record = fetch.query((number,))?;
                         if let Some(row) = record.next()? {
                             let values = row.get_ref(0)?.as_bytes().map_err(rusqlite::Error::from)?;
-                            if let Wanted::Enough = take(Yielded { values, row })? {
+                            if let RecordsWanted::Enough = take(Yielded { values, row })? {
                                 return Ok(());
                             }
                         }
@@ -99,13 +99,13 @@ pub(super) fn each(
                 .collect();
             let mut statements = statements?;
             let limit = Sql::Integer(limit);
-            let mut heads: Vec<Head<'_>> = Vec::with_capacity(streams.len());
+            let mut heads: Vec<StreamHead<'_>> = Vec::with_capacity(streams.len());
             for (stream, statements) in streams.iter().zip(&mut statements) {
                 let mut segments = Vec::with_capacity(stream.segments.len());
                 for (segment, statement) in stream.segments.iter().zip(statements) {
                     segments.push(statement.query(params_from_iter(segment.params.iter().chain([&limit])))?);
                 }
-                let mut head = Head { table: stream.table, segments, at: 0 };
+                let mut head = StreamHead { table: stream.table, segments, at: 0 };
                 head.advance()?;
                 heads.push(head);
             }
@@ -115,13 +115,13 @@ pub(super) fn each(
 }
 
 /// The record that a stream yields next.
-struct Head<'s> {
-    table: Table,
+struct StreamHead<'s> {
+    table: RecordTable,
     segments: Vec<Rows<'s>>,
     at: usize,
 }
 
-impl<'s> Head<'s> {
+impl<'s> StreamHead<'s> {
     fn row(&self) -> Option<&Row<'s>> {
         self.segments.get(self.at)?.get()
     }
@@ -140,11 +140,11 @@ impl<'s> Head<'s> {
 }
 
 fn merge(
-    heads: &mut [Head<'_>],
+    heads: &mut [StreamHead<'_>],
     ordered: bool,
     fetches: &mut Fetches<'_>,
-    take: &mut impl FnMut(Yielded<'_>) -> Result<Wanted, Failure>,
-) -> Result<(), Failure> {
+    take: &mut impl FnMut(Yielded<'_>) -> Result<RecordsWanted, QuestionFailure>,
+) -> Result<(), QuestionFailure> {
     let terms: Vec<SortTerm> = fetches.order.to_vec();
     loop {
         let mut first: Option<(usize, &Row<'_>)> = None;
@@ -163,7 +163,7 @@ fn merge(
             let values = row.get_ref(0)?.as_bytes().map_err(rusqlite::Error::from)?;
             take(Yielded { values, row })?
         } else {
-            let table = heads.get(nth).map_or(Table::Records, |head| head.table);
+            let table = heads.get(nth).map_or(RecordTable::Records, |head| head.table);
             let number: i64 = row.get(0)?;
             let mut fetch = fetches.values(table)?;
             let mut record = fetch.query((number,))?;
@@ -172,16 +172,16 @@ fn merge(
                     let values = record.get_ref(0)?.as_bytes().map_err(rusqlite::Error::from)?;
                     take(Yielded { values, row })?
                 }
-                None => Wanted::More,
+                None => RecordsWanted::More,
             }
         };
-        if let Wanted::Enough = wanted {
+        if let RecordsWanted::Enough = wanted {
             return Ok(());
         }
         // The order is total: what is at the same place is the same record, found once more.
         let mut same = vec![nth];
         for (other, head) in heads.iter().enumerate().filter(|(other, _)| *other != nth) {
-            if let (Some(row), Some(taken)) = (head.row(), heads.get(nth).and_then(Head::row))
+            if let (Some(row), Some(taken)) = (head.row(), heads.get(nth).and_then(StreamHead::row))
                 && compared(&terms, row, taken)?.is_eq()
             {
                 same.push(other);
@@ -225,16 +225,16 @@ struct Fetches<'a> {
 
 impl<'a> Fetches<'a> {
     /// With the columns of the order.
-    fn whole(&mut self, table: Table) -> rusqlite::Result<CachedStatement<'a>> {
-        let columns = plan::results(self.shape, self.order, table);
+    fn whole(&mut self, table: RecordTable) -> rusqlite::Result<CachedStatement<'a>> {
+        let columns = way::results(self.shape, self.order, table);
         self.snapshot.prepare_cached(&format!("SELECT {columns} FROM {} WHERE \"$row\" = ?", table.name()))
     }
 
     /// The values alone.
-    fn values(&mut self, table: Table) -> rusqlite::Result<CachedStatement<'a>> {
+    fn values(&mut self, table: RecordTable) -> rusqlite::Result<CachedStatement<'a>> {
         self.snapshot.prepare_cached(match table {
-            Table::Records => "SELECT \"$values\" FROM records WHERE \"$row\" = ?",
-            Table::Old => "SELECT before FROM changes WHERE n = ?",
+            RecordTable::Records => "SELECT \"$values\" FROM records WHERE \"$row\" = ?",
+            RecordTable::Old => "SELECT before FROM changes WHERE n = ?",
         })
     }
 }

@@ -3,18 +3,19 @@
 use rusqlite::{Connection, params_from_iter, types::Value as Sql};
 
 use super::{
+    epochs,
     schema::{self, Stored},
     table::{self, ROW_OF_ID},
 };
 use crate::{
     dataset::{ColumnType, Definition, Record, Value},
-    store::records::past::Kind,
+    store::records::past::ChangeKind,
 };
 
 /// What an import does to a record.
 #[derive(Debug, Clone, PartialEq)]
-pub(in crate::store) struct Done {
-    pub(in crate::store) kind: Kind,
+pub(in crate::store) struct WorkDone {
+    pub(in crate::store) kind: ChangeKind,
     pub(in crate::store) key: String,
     pub(in crate::store) id: Value,
     /// The version since which the record was what it is not any more.
@@ -33,7 +34,7 @@ pub(in crate::store) struct Work<'s> {
 
 impl Work<'_> {
     /// What is done to the records that follow another one: at most so many, in the order of keys and record ids.
-    pub(in crate::store) fn after(&self, last: Option<&Done>, max: usize) -> rusqlite::Result<Vec<Done>> {
+    pub(in crate::store) fn after(&self, last: Option<&WorkDone>, max: usize) -> rusqlite::Result<Vec<WorkDone>> {
         let (place, mut params) = match last {
             None => ("", Vec::new()),
             Some(done) => {
@@ -55,12 +56,12 @@ impl Work<'_> {
         let mut statement = self.connection.prepare_cached(&sql)?;
         let rows = statement.query_map(params_from_iter(&params), |row| {
             let kind = match (row.get(4)?, row.get(3)?) {
-                (false, _) => Kind::Inserted,
-                (true, true) => Kind::Updated,
-                (true, false) => Kind::Removed,
+                (false, _) => ChangeKind::Inserted,
+                (true, true) => ChangeKind::Updated,
+                (true, false) => ChangeKind::Removed,
             };
             let was: Option<i64> = row.get(2)?;
-            Ok(Done {
+            Ok(WorkDone {
                 kind,
                 key: row.get(0)?,
                 id: schema::value(kind_of_id.unwrap_or(ColumnType::Text), row.get_ref(1)?)?,
@@ -78,6 +79,6 @@ impl Work<'_> {
 
     /// The epoch that a version was written under, as the replica knows it.
     pub(in crate::store) fn epoch(&self, version: u64) -> rusqlite::Result<u64> {
-        super::replica::epoch_of(self.connection, version)
+        epochs::of_version(self.connection, version)
     }
 }

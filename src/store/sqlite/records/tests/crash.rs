@@ -119,8 +119,11 @@ fn an_import_that_died_with_new_columns_leaves_the_old_ones() {
 #[test]
 fn imports_into_the_folder_of_the_environment() {
     let Some(folder) = std::env::var_os(FOLDER) else { return };
-    let settings =
-        Settings { directory: folder.into(), cache_bytes: 1 << 20, ..settings(&tempfile::tempdir().unwrap()) };
+    let settings = SqliteRecordSettings {
+        directory: folder.into(),
+        cache_bytes: 1 << 20,
+        ..settings(&tempfile::tempdir().unwrap())
+    };
     let store = SqliteRecordStore::open(settings, SystemClock::shared()).unwrap();
     let mut session = store.begin_import(ImportOrder::new(&definition(), Uuid::from_u128(8), TODAY, true)).unwrap();
     put_all(&mut *session, &long_records("b"));

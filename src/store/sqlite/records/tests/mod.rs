@@ -16,7 +16,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use super::{FileRole, Settings, SqliteRecordStore};
+use super::{FileRole, SqliteRecordSettings, SqliteRecordStore};
 use crate::{
     clock::{ManualClock, SharedClock, SystemClock},
     dataset::{
@@ -41,8 +41,8 @@ fn definition_with_ids() -> Definition {
     definition
 }
 
-fn settings(folder: &TempDir) -> Settings {
-    Settings {
+fn settings(folder: &TempDir) -> SqliteRecordSettings {
+    SqliteRecordSettings {
         role: FileRole::Truth,
         directory: folder.path().join("records"),
         cache_bytes: 1 << 20,
@@ -70,7 +70,7 @@ impl Store {
 
     fn with(clock: SharedClock, retention: Retention) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let settings = Settings { retention, ..settings(&folder) };
+        let settings = SqliteRecordSettings { retention, ..settings(&folder) };
         Self { store: SqliteRecordStore::open(settings, clock).unwrap(), folder }
     }
 
@@ -88,7 +88,7 @@ impl Store {
     }
 
     /// The same with other settings.
-    fn another_with(&self, clock: SharedClock, change: impl FnOnce(&mut Settings)) -> SqliteRecordStore {
+    fn another_with(&self, clock: SharedClock, change: impl FnOnce(&mut SqliteRecordSettings)) -> SqliteRecordStore {
         let mut settings = settings(&self.folder);
         change(&mut settings);
         SqliteRecordStore::open(settings, clock).unwrap()

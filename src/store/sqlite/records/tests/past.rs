@@ -11,12 +11,12 @@ use crate::{
     },
     store::records::{
         Past, Retention, Since,
-        samples::{Held, any_query, expected_changes, expected_states, identity, naive},
+        samples::{HeldVersion, any_query, expected_changes, expected_states, identity, naive},
     },
 };
 
 /// Imports one file after the other, and says what each version holds.
-fn imported(store: &Store, imports: &[(Vec<Record>, bool)]) -> Vec<Held> {
+fn imported(store: &Store, imports: &[(Vec<Record>, bool)]) -> Vec<HeldVersion> {
     let mut versions = vec![BTreeMap::new()];
     for (nth, (records, replace)) in imports.iter().enumerate() {
         let mut session = store.begin(&definition(), *replace && nth > 0);

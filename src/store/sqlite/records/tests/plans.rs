@@ -5,8 +5,10 @@ use rusqlite::{Connection, params_from_iter, types::Value as Sql};
 
 use super::{
     super::{
-        plan::{self, Way},
+        lane::Shape,
         read, schema,
+        statement::Segment,
+        way::{self, Way, WayStream},
     },
     *,
 };
@@ -28,12 +30,12 @@ fn explained(connection: &Connection, sql: &str, params: &[Sql]) -> String {
 }
 
 fn explained_way(connection: &Connection, way: &Way) -> Vec<String> {
-    let explain = |segment: &plan::Segment| {
+    let explain = |segment: &Segment| {
         let mut params = segment.params.clone();
         params.push(Sql::Integer(10));
         explained(connection, &segment.sql, &params)
     };
-    let stream = |stream: &plan::Stream| stream.segments.iter().map(explain).collect::<Vec<_>>().join(" | ");
+    let stream = |stream: &WayStream| stream.segments.iter().map(explain).collect::<Vec<_>>().join(" | ");
     way.streams.iter().map(stream).collect()
 }
 
@@ -58,10 +60,7 @@ fn plans(connection: &Connection, raw_query: &str, after: bool) -> Vec<String> {
         assert_eq!(way.ordered, !plan.contains("TEMP B-TREE"), "{raw_query}: {plan}");
         plan.replace("USE TEMP B-TREE FOR ORDER BY", "sort").replace("COVERING ", "")
     };
-    plan::ways(&definition, &super::super::Shape::of(&Arc::new(definition.clone()), 1), &query, None)
-        .iter()
-        .map(explain)
-        .collect()
+    way::ways(&definition, &Shape::of(&Arc::new(definition.clone()), 1), &query, None).iter().map(explain).collect()
 }
 
 #[test]
@@ -181,7 +180,7 @@ fn a_later_page_starts_where_the_last_one_ended() {
 fn an_earlier_version_is_read_by_the_same_indexes() {
     let (_store, connection) = database();
     let definition = definition();
-    let shape = super::super::Shape::of(&Arc::new(definition.clone()), 1);
+    let shape = Shape::of(&Arc::new(definition.clone()), 1);
     let cases: &[(&str, &str)] = &[
         ("", "SCAN records USING INDEX by_key & SCAN old USING INDEX old:by_key"),
         (
@@ -192,7 +191,7 @@ fn an_earlier_version_is_read_by_the_same_indexes() {
         ("sort=latitude", "SCAN records; sort & SCAN old; sort"),
     ];
     for (raw_query, expected) in cases {
-        let ways = plan::ways(&definition, &shape, &parsed(&definition, raw_query), Some(1));
+        let ways = way::ways(&definition, &shape, &parsed(&definition, raw_query), Some(1));
         let plan = explained_way(&connection, &ways[0]).join(" & ");
         let plan = plan.replace("USE TEMP B-TREE FOR ORDER BY", "sort").replace("COVERING ", "");
         // The values of what was replaced are with the change.
@@ -206,7 +205,7 @@ fn an_earlier_version_is_read_by_the_same_indexes() {
 fn counting_and_summing_up_read_no_more_than_an_index_where_it_has_all() {
     let (_store, connection) = database();
     let definition = definition();
-    let shape = super::super::Shape::of(&Arc::new(definition.clone()), 1);
+    let shape = Shape::of(&Arc::new(definition.clone()), 1);
     let cases: &[(&str, &[usize], &str)] = &[
         ("status=filed", &[], "SEARCH records USING COVERING INDEX by:status:filed:number:record_id (status=?)"),
         ("filed__gt=2016-12-01", &[], "SCAN records USING COVERING INDEX by:status:filed:number:record_id"),
@@ -216,7 +215,7 @@ fn counting_and_summing_up_read_no_more_than_an_index_where_it_has_all() {
     ];
     for (raw_query, columns, expected) in cases {
         let filter = parsed(&definition, raw_query).filter;
-        let matching = plan::matching(&definition, &shape, &filter, columns, (schema::Table::Records, None));
+        let matching = way::matching(&definition, &shape, &filter, columns, (schema::RecordTable::Records, None));
         let names: Vec<&str> = columns.iter().map(|column| shape.name(*column)).collect();
         let sql = format!(
             "SELECT count(*){}{}",

@@ -1,0 +1,161 @@
+//! What can go wrong with records, wherever they are kept.
+
+use std::path::PathBuf;
+
+/// What can go wrong. The messages say what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordStoreError {
+    /// There is no such data set.
+    #[error("there is no data set {name:?}: import a file into it first")]
+    UnknownDataSet {
+        /// The name asked for.
+        name: String,
+    },
+    /// A name that cannot be stored.
+    #[error("the data set's name {name:?} cannot be stored: use 1 to 64 lower-case letters, digits, _ and -")]
+    BadName {
+        /// The name.
+        name: String,
+    },
+    /// Another data set has the name.
+    #[error("there is a data set {name:?} already: choose another name, or remove that one first")]
+    NameTaken {
+        /// The name.
+        name: String,
+    },
+    /// The store gives no data set another name.
+    #[error(
+        "with backend = \"aws\" a data set keeps its name, which its tables have. Import its file under a definition of the other \
+         name (`permitd aws setup` makes the tables first), then remove this one"
+    )]
+    NotRenamed,
+    /// Another import of the data set is running, in this process or another.
+    #[error("another import into {name:?} is running: wait for its end and repeat this one")]
+    ImportRunning {
+        /// The data set.
+        name: String,
+    },
+    /// Too many queries are waiting.
+    #[error("too many queries are waiting for their turn: repeat this one a little later")]
+    Busy,
+    /// A query took too long.
+    #[error("the query was given up after {limit_ms} ms: {narrow}")]
+    TimedOut {
+        /// The time it had.
+        limit_ms: u64,
+        /// What would make it faster.
+        narrow: String,
+    },
+    /// Whoever takes an export's parts is too slow.
+    #[error("the export was given up: its parts were not taken in time")]
+    Stalled,
+    /// An answer would be too large.
+    #[error("the answer is larger than {bytes_max} bytes: {narrow}")]
+    TooLarge {
+        /// The limit.
+        bytes_max: usize,
+        /// What would make it smaller.
+        narrow: String,
+    },
+    /// The records are being copied to this node, which answers questions on them when it has all of them.
+    #[error(
+        "the records of {name:?} are being copied to this server, {percent} percent are there: records are read by their key \
+         meanwhile; repeat this a little later"
+    )]
+    Copying {
+        /// The data set.
+        name: String,
+        /// How much is done.
+        percent: u8,
+    },
+    /// A file is not what the server takes its files for.
+    #[error("the file {} is not used: {reason}", path.display())]
+    WrongRole {
+        /// The file.
+        path: PathBuf,
+        /// What it is, and what to do.
+        reason: String,
+    },
+    /// A value is larger than the store can keep.
+    #[error(
+        "line {line}: {what} has {bytes} bytes; the store keeps at most {bytes_max}: shorten it, or leave its row out"
+    )]
+    TooLong {
+        /// The row's line.
+        line: u64,
+        /// What is too long, such as `the value of description`.
+        what: String,
+        /// Its size.
+        bytes: usize,
+        /// The limit.
+        bytes_max: usize,
+    },
+    /// The version that a question is about is not kept any more.
+    #[error(
+        "version {version} of {name:?} is no longer held, only those from {held_from} on: read its pages from the first, \
+         or all of it by an export, and ask for changes since the version that it has then"
+    )]
+    VersionGone {
+        /// The data set.
+        name: String,
+        /// The version asked for.
+        version: u64,
+        /// The earliest that there is.
+        held_from: u64,
+    },
+    /// A version that has not come to be yet.
+    #[error("{name:?} is at version {present}: there is no version {version} yet")]
+    NoSuchVersion {
+        /// The data set.
+        name: String,
+        /// The version asked for.
+        version: u64,
+        /// The present one.
+        present: u64,
+    },
+    /// The data set's columns changed between the making of a query and its running.
+    #[error("the columns of {name:?} have just changed: repeat the request")]
+    DefinitionChanged {
+        /// The data set.
+        name: String,
+    },
+    /// The definition names other columns as key or record id than the stored records have.
+    #[error(
+        "the definition of {name:?} identifies records in another way than the stored ones: their key or record id is \
+         another column or of another rule or type. Import with --replace to drop the stored records"
+    )]
+    IdentityChanged {
+        /// The data set.
+        name: String,
+    },
+    /// A dry run was to become visible.
+    #[error("a dry run of an import into {name:?} was to be committed: report this as a defect")]
+    DryRun {
+        /// The data set.
+        name: String,
+    },
+    /// An imported row does not have the shape its definition gives it.
+    #[error("line {line}: {reason}. The reader of the file and the definition disagree: report this as a defect")]
+    BadRow {
+        /// The row's line.
+        line: u64,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The store cannot be read or written.
+    #[error("the record store cannot {doing}: {reason}")]
+    Unavailable {
+        /// What was attempted.
+        doing: String,
+        /// What the store said.
+        reason: String,
+    },
+    /// What is stored cannot be understood.
+    #[error("the records of {name:?} are damaged or of a newer permitd: {reason}")]
+    Corrupt {
+        /// The data set.
+        name: String,
+        /// What was found.
+        reason: String,
+    },
+}

@@ -1,0 +1,53 @@
+//! What the files of a store are: records themselves, or copies of them. One is never taken for the other.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::{
+    epochs,
+    file::{open, unavailable},
+};
+use crate::store::records::RecordStoreError;
+
+/// What the files of a store are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum FileRole {
+    /// The records themselves.
+    #[default]
+    Truth,
+    /// Copies of records that are kept elsewhere.
+    Replica,
+}
+
+/// Checks that a file that holds a data set is what the store's files are.
+pub(super) fn check_role(connection: &Connection, path: &Path, role: FileRole) -> Result<(), RecordStoreError> {
+    let found = epochs::present(connection).map_err(|error| unavailable("read", path, &error))?;
+    match (role, found) {
+        (FileRole::Truth, Some(_)) => {
+            let reason = "it is a node's copy of a data set that DynamoDB keeps. Serve it with backend = \"aws\", or move \
+                          the file away: nothing is lost with it";
+            Err(RecordStoreError::WrongRole { path: path.to_owned(), reason: reason.to_owned() })
+        }
+        (FileRole::Replica, None) => Err(not_a_replica(path)),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses to touch a file that holds a truth of its own. One that cannot be read at all is none that anybody could serve.
+pub(super) fn refuse_truth(path: &Path) -> Result<(), RecordStoreError> {
+    // The names alone: a damaged replica is one, too.
+    let tables = "SELECT count(*) FILTER (WHERE name = 'state') > count(*) FILTER (WHERE name = 'replica')
+        FROM sqlite_schema";
+    let is_truth = |connection: Connection| connection.query_row(tables, [], |row| row.get::<_, bool>(0));
+    match open(path, OpenFlags::SQLITE_OPEN_READ_WRITE).and_then(is_truth) {
+        Ok(true) => Err(not_a_replica(path)),
+        _ => Ok(()),
+    }
+}
+
+fn not_a_replica(path: &Path) -> RecordStoreError {
+    let reason = "it holds records of its own, of a server with backend = \"sqlite\". Move it away, or give this server \
+                  another data directory: it would be replaced by a copy of what DynamoDB keeps";
+    RecordStoreError::WrongRole { path: path.to_owned(), reason: reason.to_owned() }
+}

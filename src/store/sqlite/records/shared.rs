@@ -1,0 +1,191 @@
+//! What the store, its readers and its imports have in common: the settings, the files that are served, and the cache.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use rusqlite::OpenFlags;
+
+use super::{
+    erasure,
+    file::{LOCK_WAIT, data_version, is_busy, load, not_private, open, unavailable},
+    role::{FileRole, check_role},
+    served::{Control, Served},
+};
+use crate::{
+    clock::SharedClock,
+    private::{self, FilePlace},
+    store::records::{DataSet, RecordStoreError, Retention, cache, rules},
+};
+
+/// Sizes and limits of the store.
+#[derive(Debug, Clone)]
+pub struct SqliteRecordSettings {
+    /// What the files are.
+    pub role: FileRole,
+    /// Where the files are. Made when absent.
+    pub directory: PathBuf,
+    /// Memory for ready answers of point reads, in bytes, over all readers.
+    pub cache_bytes: u64,
+    /// Threads that run queries.
+    pub find_threads: usize,
+    /// Queries that may wait for a thread; one more is answered with [`RecordStoreError::Busy`].
+    pub find_waiting_max: usize,
+    /// How long a query may take, waiting included.
+    pub find_timeout_ms: u64,
+    /// How long the past is kept.
+    pub retention: Retention,
+    /// Exports at the same time; one more is answered with [`RecordStoreError::Busy`].
+    pub exports_max: usize,
+    /// How long an export may take.
+    pub export_timeout_ms: u64,
+    /// How long an export waits for the next part to be taken.
+    pub export_stall_ms: u64,
+}
+
+/// What the store, its readers and its imports have in common.
+pub(super) struct SharedRecords {
+    pub(super) settings: SqliteRecordSettings,
+    pub(super) clock: SharedClock,
+    pub(super) served: RwLock<BTreeMap<String, Arc<Served>>>,
+    next_id: AtomicU64,
+    pub(super) cache: cache::Answers,
+    /// Exports under way.
+    pub(super) exporting: AtomicUsize,
+    /// Data sets whose files turned out to be damaged while they were exported.
+    pub(super) damaged: Mutex<BTreeSet<String>>,
+}
+
+impl SharedRecords {
+    pub(super) fn open(settings: SqliteRecordSettings, clock: SharedClock) -> Result<Self, RecordStoreError> {
+        private::directory(&settings.directory)
+            .and_then(|()| private::files_in(&settings.directory))
+            .map_err(|error| not_private(&settings.directory, &error))?;
+        let shared = Self {
+            cache: cache::Answers::new(settings.cache_bytes),
+            settings,
+            clock,
+            served: RwLock::new(BTreeMap::new()),
+            next_id: AtomicU64::new(1),
+            exporting: AtomicUsize::new(0),
+            damaged: Mutex::default(),
+        };
+        if shared.settings.role == FileRole::Truth {
+            shared.refresh()?;
+        }
+        Ok(shared)
+    }
+
+    pub(super) fn find(&self, name: &str) -> Result<Arc<Served>, RecordStoreError> {
+        let served = self.served.read().unwrap_or_else(PoisonError::into_inner);
+        served.get(name).cloned().ok_or_else(|| RecordStoreError::UnknownDataSet { name: name.to_owned() })
+    }
+
+    /// The data set that a question was made for, if it was not begun anew since.
+    pub(super) fn same(&self, data_set: &DataSet) -> Result<Arc<Served>, RecordStoreError> {
+        let name = &data_set.definition.name;
+        let served = self.find(name)?;
+        if served.current().instance != data_set.instance {
+            return Err(RecordStoreError::DefinitionChanged { name: name.clone() });
+        }
+        Ok(served)
+    }
+
+    pub(super) fn all_served(&self) -> Vec<Arc<Served>> {
+        let served = self.served.read().unwrap_or_else(PoisonError::into_inner);
+        served.values().cloned().collect()
+    }
+
+    pub(super) fn path(&self, name: &str) -> Result<PathBuf, RecordStoreError> {
+        rules::check_name(name)?;
+        Ok(self.settings.directory.join(format!("{name}.db")))
+    }
+
+    pub(super) fn refresh(&self) -> Result<(), RecordStoreError> {
+        let present = self.files()?;
+        let known: Vec<(String, Arc<Served>)> = {
+            let mut served = self.served.write().unwrap_or_else(PoisonError::into_inner);
+            // A file that was taken away, or replaced by another one: what was open is not what is there.
+            served.retain(|name, served| present.contains_key(name) && served.place.trouble().is_none());
+            served.iter().map(|(name, served)| (name.clone(), Arc::clone(served))).collect()
+        };
+        // What is wrong with one data set is said when the others were looked at.
+        let refreshed = known.iter().map(|(name, served)| served.refresh(name));
+        let is_new = |name: &String| known.iter().all(|(known, _)| known != name);
+        let begun = present.into_iter().filter(|(name, _)| is_new(name)).map(|(name, path)| self.serve(&name, path));
+        refreshed.chain(begun).filter_map(Result::err).collect::<Vec<_>>().into_iter().next().map_or(Ok(()), Err)
+    }
+
+    fn files(&self) -> Result<BTreeMap<String, PathBuf>, RecordStoreError> {
+        let failed = |error: std::io::Error| RecordStoreError::Unavailable {
+            doing: format!("list {}", self.settings.directory.display()),
+            reason: error.to_string(),
+        };
+        let mut files = BTreeMap::new();
+        for entry in std::fs::read_dir(&self.settings.directory).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            // A link, a pipe or a folder is nobody's records.
+            if !entry.file_type().is_ok_and(|kind| kind.is_file()) {
+                continue;
+            }
+            let path = entry.path();
+            let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default().to_owned();
+            if self.path(&stem).is_ok_and(|expected| expected == path) {
+                files.insert(stem, path);
+            }
+        }
+        Ok(files)
+    }
+
+    /// Begins to serve a file, if an import into it was ever committed.
+    fn serve(&self, name: &str, path: PathBuf) -> Result<(), RecordStoreError> {
+        let Ok(place) = FilePlace::of(&path).map(FilePlace::never_empty) else { return Ok(()) };
+        let connection =
+            open(&path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|error| unavailable("open", &path, &error))?;
+        // A first import holds its file's lock: until it is done there is nothing to serve.
+        connection.busy_timeout(Duration::ZERO).map_err(|error| unavailable("open", &path, &error))?;
+        let data_version = match data_version(&connection) {
+            Err(error) if is_busy(&error) => return Ok(()),
+            outcome => outcome.map_err(|error| unavailable("read", &path, &error))?,
+        };
+        let data_set = match load(&connection, name) {
+            Ok(Some(data_set)) => data_set,
+            Ok(None) | Err(RecordStoreError::ImportRunning { .. }) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        check_role(&connection, &path, self.settings.role)?;
+        // What an import that died has left is not waited for: a command beside it may be at it.
+        match erasure::finish(&connection) {
+            Err(error) if !is_busy(&error) => return Err(unavailable("write anew", &path, &error)),
+            _ => {}
+        }
+        connection.busy_timeout(LOCK_WAIT).map_err(|error| unavailable("open", &path, &error))?;
+        let served = Served {
+            id: self.next_id.fetch_add(1, Ordering::Relaxed),
+            path,
+            place,
+            version: AtomicU64::new(data_set.version),
+            current: RwLock::new(Arc::new(data_set)),
+            control: Mutex::new(Control { connection, data_version, log_to_empty: false }),
+        };
+        self.served.write().unwrap_or_else(PoisonError::into_inner).entry(name.to_owned()).or_insert(Arc::new(served));
+        Ok(())
+    }
+
+    /// Notices the end of an import in this process.
+    pub(super) fn imported(&self, name: &str, path: &Path) -> Result<(), RecordStoreError> {
+        match self.find(name) {
+            Ok(served) if served.place.trouble().is_none() => served.refresh(name),
+            _ => {
+                self.served.write().unwrap_or_else(PoisonError::into_inner).remove(name);
+                self.serve(name, path.to_owned())
+            }
+        }
+    }
+}

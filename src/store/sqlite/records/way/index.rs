@@ -1,0 +1,121 @@
+//! Which index each branch of a filter is looked up in.
+
+use super::sought::WaySought;
+use crate::{
+    dataset::query::{SortTerm, Test},
+    store::sqlite::records::{
+        branch::{Branch, limits},
+        schema::IndexShape,
+    },
+};
+
+/// An index, seen by a branch.
+pub(super) struct IndexCandidate<'a> {
+    pub(super) index: &'a IndexShape,
+    /// How many of its leading columns the branch binds.
+    pub(super) bound: usize,
+    /// Whether the next one may have a few values only.
+    listed: bool,
+    /// The order that remains to be served by the columns after those, if they serve it.
+    pub(super) serves: Option<Vec<SortTerm>>,
+    /// Whether the branch limits the next column.
+    range: bool,
+}
+
+impl IndexCandidate<'_> {
+    /// How well the conditions are looked up.
+    fn rank(&self) -> (usize, bool) {
+        (self.bound + usize::from(self.listed), self.range)
+    }
+}
+
+/// The branches of a filter, each with the index that it is looked up in.
+pub(super) struct IndexedBranches<'a, 'i> {
+    pub(super) searches: Vec<(Branch<'a>, IndexCandidate<'i>)>,
+}
+
+impl IndexedBranches<'_, '_> {
+    /// A split is as good as its worst branch.
+    pub(super) fn rank(&self) -> (usize, bool) {
+        self.searches.iter().map(|(_, candidate)| candidate.rank()).min().unwrap_or_default()
+    }
+
+    /// The indexes, each named once.
+    pub(super) fn indexes(&self) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        for (_, candidate) in &self.searches {
+            if !names.contains(&candidate.index.name) {
+                names.push(candidate.index.name.clone());
+            }
+        }
+        names
+    }
+}
+
+/// The branches, each by the best index that gives the order.
+pub(super) fn walk<'a, 'b>(sought: &WaySought<'a>, branches: &[Branch<'b>]) -> Option<IndexedBranches<'b, 'a>> {
+    let search = |branch: &Branch<'b>| {
+        let candidates = candidates(sought, branch).filter(|candidate| candidate.serves.is_some());
+        // An index of which a list binds a column has no order: the list is split for that.
+        let candidates = candidates.map(|candidate| IndexCandidate { listed: false, ..candidate });
+        first_of_best(candidates).map(|candidate| (branch.clone(), candidate))
+    };
+    let searches = branches.iter().map(search).collect::<Option<Vec<_>>>()?;
+    let split = IndexedBranches { searches };
+    // To read an index in its order several times is worth it only where each time reads a part of it.
+    (branches.len() == 1 || split.rank() > (0, false)).then_some(split)
+}
+
+/// The branches, each by the index that its conditions are best looked up in.
+pub(super) fn seek<'a, 'b>(sought: &WaySought<'a>, branches: &[Branch<'b>]) -> Option<IndexedBranches<'b, 'a>> {
+    let search = |branch: &Branch<'b>| {
+        let candidates = candidates(sought, branch).filter(|candidate| candidate.rank() > (0, false));
+        first_of_best(candidates).map(|candidate| (branch.clone(), candidate))
+    };
+    Some(IndexedBranches { searches: branches.iter().map(search).collect::<Option<Vec<_>>>()? })
+}
+
+fn candidates<'a, 'b>(
+    sought: &'b WaySought<'a>,
+    branch: &'b Branch<'_>,
+) -> impl Iterator<Item = IndexCandidate<'a>> + 'b {
+    sought.shape.indexes.iter().map(|index| candidate(sought, branch, index))
+}
+
+fn candidate<'a>(sought: &WaySought<'a>, branch: &Branch<'_>, index: &'a IndexShape) -> IndexCandidate<'a> {
+    let bound = index.columns.iter().take_while(|column| branch.is_bound(**column)).count();
+    let tests = || branch.terms.iter().filter(|term| Some(&term.column) == index.columns.get(bound));
+    let listed = tests().any(|term| matches!(term.test, Test::In(_)));
+    let range = tests().any(|term| limits(&term.test));
+    IndexCandidate { index, bound, listed, serves: served(sought, branch, index, bound), range }
+}
+
+/// What is left of the order when its bound columns are left out, if the rest of the index gives it.
+fn served(sought: &WaySought<'_>, branch: &Branch<'_>, index: &IndexShape, bound: usize) -> Option<Vec<SortTerm>> {
+    let order: Vec<SortTerm> = sought.order.iter().copied().filter(|term| !branch.is_bound(term.column)).collect();
+    let rest = index.columns.iter().skip(bound);
+    let same_columns = order.len() <= rest.len() && order.iter().zip(rest).all(|(term, column)| term.column == *column);
+    let one_direction = order.iter().zip(order.iter().skip(1)).all(|(a, b)| a.descending == b.descending);
+    // Nulls lie at the wrong end of an ascending index: that can be mended for its first column alone.
+    let nulls_first_only = order.iter().skip(1).all(|term| !sought.may_be_null(branch, term.column));
+    (same_columns && one_direction && nulls_first_only).then_some(order)
+}
+
+/// The first of the best.
+fn first_of_best<'c>(candidates: impl Iterator<Item = IndexCandidate<'c>>) -> Option<IndexCandidate<'c>> {
+    candidates.reduce(|best, next| if next.rank() > best.rank() { next } else { best })
+}
+
+pub(super) fn best<'b, 'c>(splits: impl Iterator<Item = IndexedBranches<'b, 'c>>) -> Option<IndexedBranches<'b, 'c>> {
+    splits.reduce(|best, next| if next.rank() > best.rank() { next } else { best })
+}
+
+/// Whether the candidate's index is to be searched for this condition.
+pub(super) fn seeks(candidate: &IndexCandidate<'_>, column: usize, test: &Test) -> bool {
+    let Some(place) = candidate.index.columns.iter().position(|indexed| *indexed == column) else { return false };
+    match test {
+        Test::Equal(_) | Test::Null(true) => place < candidate.bound,
+        Test::In(_) => place == candidate.bound,
+        test => place == candidate.bound && limits(test),
+    }
+}
