@@ -57,6 +57,9 @@ async fn the_pages_have_the_brand_of_whoever_runs_the_server() {
         assert!(browser.title().contains("City <b>records</b>"), "{}", browser.title());
         let shows =
             "getComputedStyle(document.querySelector('.brand')).backgroundImage.startsWith('url(\"data:image/svg')";
+        if !is_written {
+            browser.wait("the picture", shows);
+        }
         assert_eq!(browser.evaluate(shows), json!(!is_written));
         let color = "getComputedStyle(document.querySelector('a.button')).backgroundColor";
         assert_eq!(browser.evaluate(color), json!("rgb(255, 212, 0)"));

@@ -210,7 +210,7 @@ fn an_export_stays_on_its_version_and_says_when_it_cannot() {
         std::thread::yield_now();
     }
     while untaken.parts.len() < 5 {
-        std::thread::sleep(Duration::from_millis(1));
+        std::thread::park_timeout(Duration::from_millis(1));
         clock.advance_us(61 * SECOND_US);
     }
     let given_up = rest(untaken).unwrap_err().to_string();

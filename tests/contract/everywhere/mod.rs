@@ -144,7 +144,7 @@ impl Tables {
 /// Waits until a node answers questions about all data sets: a copy goes on by itself.
 fn until_copied(store: &dyn RecordCatalog) {
     while store.copies().iter().any(|copy| !copy.is_ready) {
-        std::thread::sleep(std::time::Duration::from_millis(5));
+        std::thread::park_timeout(std::time::Duration::from_millis(5));
     }
 }
 

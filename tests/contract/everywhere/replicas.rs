@@ -77,9 +77,12 @@ fn a_copy_that_is_there_is_gone_on_with() {
     assert_eq!(copied.scans(), 0);
 }
 
+/// What is done to a file.
+type Damage = fn(&Path);
+
 #[test]
 fn a_copy_that_is_gone_or_damaged_is_made_anew() {
-    let damages: [(&str, fn(&Path)); 5] = [
+    let damages: [(&str, Damage); 5] = [
         ("gone", |file| fs::remove_file(file).unwrap()),
         ("empty", |file| fs::write(file, b"").unwrap()),
         ("no database", |file| fs::write(file, vec![7; 100_000]).unwrap()),
@@ -262,7 +265,7 @@ fn a_disk_that_is_full_is_said_and_passes() {
     let node: Arc<dyn RecordStore> =
         Arc::new(wait(async move { DynamoRecordStore::open(dynamo, settings, shared).await.unwrap() }));
     while node.copies()[0].trouble.is_none() {
-        std::thread::sleep(Duration::from_millis(5));
+        std::thread::park_timeout(Duration::from_millis(5));
     }
     let told = node.copies()[0].trouble.clone().unwrap();
     assert!(told.contains("the disk is full") && told.contains("make room"), "{told}");
