@@ -13,7 +13,9 @@ use permitd::{
 use proptest::prelude::*;
 use uuid::Uuid;
 
-use super::{TODAY, Tables, all_changes, all_states, beginning, data, find, finished, get, key, samples, sqlite, wait};
+use super::{
+    TODAY, Tables, all_changes, all_states, beginning, data, find, finished, get, heard, key, samples, sqlite,
+};
 use crate::support;
 
 fn column(name: &str, kind: ColumnType) -> Column {
@@ -221,25 +223,37 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 100, ..ProptestConfig::default() })]
     #[test]
     fn every_store_makes_the_same_of_imports(
-        imports in proptest::collection::vec((any_import(), prop_oneof![Just(45_000_000_i64), Just(86_400_000_000)]), 1..7),
+        imports in proptest::collection::vec(
+            (any_import(), prop_oneof![Just(45_000_000_i64), Just(86_400_000_000)], any::<bool>(), any::<bool>()),
+            1..7,
+        ),
         retention in prop_oneof![Just(Retention::default()), Just(Retention { days: 2, changes_max: 12 })],
     ) {
         let (tables, folder) = (Tables::new(&for_the_table()), support::data_dir());
         let clock = ManualClock::at(beginning());
         let embedded: Arc<dyn RecordStore> = Arc::new(sqlite(&folder, clock.clone(), retention));
-        let shared: Arc<dyn RecordStore> = tables.store_with(clock.clone(), retention);
-        for (import, time_us) in imports {
-            prop_assert_eq!(run(&embedded, &import), run(&shared, &import), "{:?}", import);
+        // Two nodes that import in turns, and one that hears of some versions late and of several at once.
+        let nodes: [Arc<dyn RecordStore>; 2] = std::array::from_fn(|_| {
+            let node: Arc<dyn RecordStore> = tables.store_with(clock.clone(), retention);
+            node
+        });
+        let late: Arc<dyn RecordStore> = tables.store_with(clock.clone(), retention);
+        for (import, time_us, is_second, late_hears) in imports {
+            let [shared, other] = if is_second { [&nodes[1], &nodes[0]] } else { [&nodes[0], &nodes[1]] };
+            prop_assert_eq!(run(&embedded, &import), run(shared, &import), "{:?}", import);
             // Some of what nobody needs any more is cleared away by the next import, some is not yet.
             clock.advance_us(time_us);
-            prop_assert_eq!(seen(&embedded), seen(&shared), "{:?}", import);
-            prop_assert_eq!(past(&embedded), past(&shared), "{:?}", import);
-            indexes_agree(&shared);
-            let refreshed = Arc::clone(&shared);
-            wait(async move { refreshed.refresh().await.unwrap() });
+            prop_assert_eq!(seen(&embedded), seen(shared), "{:?}", import);
+            prop_assert_eq!(past(&embedded), past(shared), "{:?}", import);
+            indexes_agree(shared);
+            for node in [shared, other].into_iter().chain(late_hears.then_some(&late)) {
+                heard(node);
+                prop_assert_eq!(seen(node), seen(&embedded));
+                prop_assert_eq!(past(node), past(&embedded));
+            }
             let elsewhere: Arc<dyn RecordStore> = tables.store(clock.clone());
-            prop_assert_eq!(seen(&elsewhere), seen(&shared));
-            prop_assert_eq!(past(&elsewhere), past(&shared));
+            prop_assert_eq!(seen(&elsewhere), seen(shared));
+            prop_assert_eq!(past(&elsewhere), past(shared));
         }
     }
 }

@@ -230,6 +230,41 @@ fn a_copy_keeps_the_epochs_by_which_the_past_is_cleared_away() {
     assert_eq!(past(&third), past(&second));
 }
 
+/// A version and an import that changed nothing, which a node hears of at once: it knows by which import each record was written.
+#[test]
+fn what_a_node_removes_that_has_followed_stays_removed() {
+    let (tables, clock) = (Tables::new(&definition()), ManualClock::at(beginning()));
+    let retention = Retention { days: 1, changes_max: 1_000_000 };
+    let importing: Arc<dyn RecordStore> = tables.store_with(clock.clone(), retention);
+    import(&importing, &records(10, "filed"), false);
+    let following: Arc<dyn RecordStore> = tables.store_with(clock.clone(), retention);
+    import(&importing, &records(20, "issued"), false);
+    for _ in 0..3 {
+        assert!(!import(&importing, &records(20, "issued"), false).changed);
+    }
+    let (sent, ()) = tables.sent(|| heard(&following));
+    assert!(sent.iter().all(|(operation, _)| operation != "Scan"), "it follows, and copies nothing: {sent:?}");
+    let last = |store: &Arc<dyn RecordStore>| store.data_set("things").unwrap().last_import.clone();
+    assert_eq!(last(&following), last(&importing), "of the import that changed nothing");
+    assert_eq!(import(&following, &records(5, "issued"), true).removed, 15);
+    // The past goes, up to the removal.
+    for status in ["complete", "again", "and again", "at last"] {
+        clock.advance_us(2 * DAY_US);
+        import(&following, &records(5, status), false);
+    }
+    assert_eq!(
+        tables.items().len(),
+        15,
+        "what five records are and were in the versions that are held, and nothing of those that are gone"
+    );
+    for store in [&following, &importing] {
+        heard(store);
+        assert!(get(store, "k007", None).is_none() && get(store, "k001", None).is_some());
+    }
+    let copied: Arc<dyn RecordStore> = tables.store_with(clock.clone(), retention);
+    assert_eq!(statuses(&copied), vec!["at last"; 5]);
+}
+
 /// A file system of 4 MB, which goes with this value; none where none can be mounted.
 struct SmallDisk(tempfile::TempDir);
 

@@ -5,7 +5,7 @@
 
 use super::{
     import::DynamoImport,
-    lists::{self, ChangeList, ListParts, ListedChange, VersionItem},
+    lists::{self, ChangeList, ListParts, ListedChange},
     write::BatchWriter,
 };
 use crate::store::records::{RecordStoreError, past::ChangeKind};
@@ -52,7 +52,7 @@ impl DynamoImport {
     }
 
     /// Clears away what states gave up that everybody has heard of.
-    pub(super) fn clear_past(&self, versions: &[VersionItem]) -> Result<Cleared, RecordStoreError> {
+    pub(super) fn clear_past(&self) -> Result<Cleared, RecordStoreError> {
         let mut cleared = self.cleared();
         let Some(stored) = &self.stored else { return Ok(cleared) };
         let floor = stored.epochs.floor_of_all(self.node.shared.clock.now().as_microsecond());
@@ -60,6 +60,8 @@ impl DynamoImport {
             return Ok(cleared);
         }
         cleared.floor = floor;
+        let (dynamo, name) = (self.dynamo.clone(), self.name().to_owned());
+        let versions = self.run(async move { lists::versions(&dynamo, &name).await })?;
         let gone = stored.generations.iter().filter(|(_, until)| *until <= floor);
         let mut keys: Vec<_> = gone.map(|(generation, _)| lists::generation_key(self.name(), *generation)).collect();
         let gone = versions.iter().filter(|version| version.epoch < floor);

@@ -12,7 +12,7 @@ use super::{
     clear::Cleared,
     epochs::Epochs,
     follow,
-    import::DynamoImport,
+    import::{DynamoImport, no_bridge},
     lists::{self, ListedChange, VersionItem},
     lock,
     manifest::{self, DataSetManifest},
@@ -57,8 +57,7 @@ impl DynamoImport {
         if is_version {
             self.upload(&local, &data_set)?;
         }
-        let versions = self.versions()?;
-        let cleared = if is_version { self.clear_past(&versions)? } else { self.cleared() };
+        let cleared = if is_version { self.clear_past()? } else { self.cleared() };
         let next = self.next(&local, data_set, cleared)?;
         let writes = self.writes(&next, local.moment(), local.columns())?;
         // Whoever took the lock over has cleared away what this import wrote.
@@ -79,7 +78,7 @@ impl DynamoImport {
         }
         let owed = next.owed;
         let result = next.data_set.last_import.result.clone();
-        self.show(next)?;
+        self.show(next);
         crash_point("import-before-erasing");
         // What could not be taken away now is by the next import.
         if let Some(epoch) = owed
@@ -142,12 +141,6 @@ impl DynamoImport {
             (last, part) = (Some(end), part + 1);
         }
         records.finish().map_err(|error| self.failed(error))
-    }
-
-    /// What is known of versions before.
-    fn versions(&self) -> Result<Vec<VersionItem>, RecordStoreError> {
-        let (dynamo, name) = (self.dynamo.clone(), self.name().to_owned());
-        self.run(async move { lists::versions(&dynamo, &name).await })
     }
 
     /// The data set as it will be seen from now on.
@@ -229,18 +222,15 @@ impl DynamoImport {
     }
 
     /// Shows what became visible, as far as the replica has it.
-    fn show(&self, next: DataSetManifest) -> Result<(), RecordStoreError> {
+    fn show(&self, next: DataSetManifest) {
         let (shared, name) = (Arc::clone(&self.node.shared), self.name().to_owned());
         let shown = self.node.follower.run(async move {
             shared.nodes.hear(table(&shared, &name), next, shared.clock.monotonic_us());
             follow::follow(&shared, &name).await
         });
-        match shown {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(data_set = self.name(), %error, "an import is not shown here yet"),
-            Err(error) => tracing::warn!(data_set = self.name(), %error, "an import is not shown here yet"),
+        if let Err(error) = shown.map_err(|error| no_bridge(self.name(), &error)).and_then(|shown| shown) {
+            tracing::warn!(data_set = self.name(), %error, "an import is not shown here yet");
         }
-        Ok(())
     }
 
     /// Writes the new state and what belongs to it, if this import still has the lock, and gives that back.
@@ -289,6 +279,7 @@ impl DynamoImport {
         Ok(())
     }
 }
+
 async fn commit(dynamo: &Dynamo, puts: Vec<Put>, release: Update) -> Result<CommitOutcome, StoreError> {
     let table = dynamo.table(schema::STATE);
     let put = |put: Put| TransactWriteItem::builder().put(put).build();

@@ -1,6 +1,6 @@
 //! Bringing replicas from version to version. It runs on the thread that follows.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use super::{
     copy,
@@ -20,6 +20,8 @@ use crate::{
     },
 };
 
+/// How long is waited at most before it is looked again whether a copy has come to its end.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Versions that are read at a time.
 const VERSIONS_AT_A_TIME: u64 = 100;
 /// Changes that are read at a time: what follows them is not in memory yet.
@@ -186,14 +188,13 @@ async fn advance(
             let reason = format!("version {expected} is missing among the changes");
             return Err(RecordStoreError::Corrupt { name: name.clone(), reason });
         };
-        let is_last = expected == to;
         let layout = layout_of(version, head, &generations)?;
-        let data_set = match is_last {
+        // An import that changed nothing may have followed: that is a state of its own, of the same version.
+        let (epoch, is_head) = (version.epoch, version.epoch == head.epochs.visible());
+        let data_set = match is_head {
             true => (*head.data_set).clone(),
             false => version.state.clone().with(Arc::clone(layout.definition()), None),
         };
-        // What was imported since without changing anything is told by the state itself.
-        let epoch = if is_last { head.epochs.visible() } else { version.epoch };
         let next = NextState { data_set, epoch, at: Some(version.at) };
         apply(shared, next, head, Some((version, &layout))).await?;
         crash_point("replica-followed");
@@ -300,7 +301,10 @@ pub(super) async fn caught_up(shared: &Arc<RecordsShared>, name: &str) -> Result
         changed.as_mut().enable();
         follow(shared, name).await?;
         match shared.nodes.ready(name) {
-            Some(Err(RecordStoreError::Copying { .. })) => changed.await,
+            // What nobody tells of is looked at all the same.
+            Some(Err(RecordStoreError::Copying { .. })) => {
+                tokio::time::timeout(LOOK_EVERY, changed).await.ok();
+            }
             Some(outcome) => return outcome,
             None => return Err(RecordStoreError::UnknownDataSet { name: name.to_owned() }),
         }

@@ -12,9 +12,9 @@ use crate::{
 
 /// A node's view of the records, and the thread that keeps it up to date.
 pub(super) struct RecordsNode {
-    pub(super) shared: Arc<RecordsShared>,
-    /// Ends before anything else of it.
+    /// It stands first, and so ends first: what it does is done with the others.
     pub(super) follower: Bridge,
+    pub(super) shared: Arc<RecordsShared>,
 }
 
 impl RecordsNode {

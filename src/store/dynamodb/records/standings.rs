@@ -69,7 +69,7 @@ pub(super) struct NodeStandings {
     heard_us: AtomicI64,
     /// One at a time brings a replica further.
     following: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
-    /// Told of every change.
+    /// Told when a copy has come to its end, or a version is shown.
     pub(super) changed: Notify,
 }
 
@@ -84,10 +84,7 @@ impl NodeStandings {
 
     fn change<T>(&self, name: &str, change: impl FnOnce(&mut NodeStanding) -> T) -> Option<T> {
         let mut standings = self.standings.write().unwrap_or_else(PoisonError::into_inner);
-        let changed = standings.get_mut(name).map(change);
-        drop(standings);
-        self.changed.notify_waiters();
-        changed
+        standings.get_mut(name).map(change)
     }
 
     fn all<T>(&self, read: impl Fn(&NodeStanding) -> T) -> Vec<T> {
@@ -164,8 +161,6 @@ impl NodeStandings {
                 standings.insert(name, standing);
             }
         }
-        drop(standings);
-        self.changed.notify_waiters();
     }
 
     /// Forgets a data set that is there no more.
@@ -200,6 +195,7 @@ impl NodeStandings {
             (standing.is_ready, standing.is_copying, standing.trouble) = (true, false, None);
             standing.retry = (i64::MIN, 0);
         });
+        self.changed.notify_waiters();
     }
 
     /// Answers no question by the replica any more: it is to be made anew.
@@ -241,6 +237,7 @@ impl NodeStandings {
             };
             standing.trouble = trouble;
         });
+        self.changed.notify_waiters();
     }
 
     /// Notes why a replica cannot be brought further, or that it can.

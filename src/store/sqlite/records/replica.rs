@@ -48,7 +48,7 @@ const COPYING: &str = ".db-copying-";
 pub(in crate::store) struct NextState {
     /// The data set as it is then.
     pub(in crate::store) data_set: DataSet,
-    /// The epoch that it was written under.
+    /// The epoch that it was written under: of a new version, that of its rows.
     pub(in crate::store) epoch: u64,
     /// When its version came to be; none where it is the version that there is already.
     pub(in crate::store) at: Option<Timestamp>,
