@@ -65,7 +65,11 @@ pub(super) async fn judged(
             return Ok((found, lineage, verdict));
         }
         // The log may tell of an import that ended elsewhere and was not noticed here.
-        records.refresh().await?;
+        match records.refresh().await {
+            // A file that cannot be served says nothing of the others, and is as good as none.
+            Ok(()) | Err(RecordStoreError::Corrupt { .. } | RecordStoreError::WrongRole { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
         if present() == found {
             return Ok((found, lineage, verdict));
         }

@@ -184,3 +184,53 @@ async fn a_data_set_of_which_the_log_knows_nothing_is_not_served() {
     let refused = other.get("/permits", &key).await.expect(503).json();
     assert!(refused["detail"].as_str().unwrap().contains("are not those of this log"), "{refused}");
 }
+
+/// What is put in the place of a data set's file while a server has it open.
+#[tokio::test]
+async fn what_cannot_be_served_in_the_place_of_records_is_as_good_as_none() {
+    if crate::MODE == crate::support::backend::Mode::Aws {
+        // There the file is a copy: `everywhere/replicas.rs` of the tests of the stores.
+        return;
+    }
+    for (instead, why) in [
+        ("no database", "are gone"),
+        ("a node's copy", "are gone"),
+        ("others' records", "are not those of this log"),
+        ("others' records, into the file", "are not those of this log"),
+    ] {
+        let (others, _) = serving(20).await;
+        let theirs = std::fs::read(others.data().join("records/permits.db")).unwrap();
+        let (mut app, key, places) = serving_two().await;
+        // All is in the file, and nothing in its log.
+        app.restart().await;
+        assert_eq!(version(&app, &key).await, 3);
+        let (place, beside) = (app.data().join("records/permits.db"), app.data().join("beside.db"));
+        match instead {
+            "no database" => std::fs::write(&beside, vec![7; 50_000]).unwrap(),
+            "a node's copy" => {
+                std::fs::write(&beside, &theirs).unwrap();
+                let copy = rusqlite::Connection::open(&beside).unwrap();
+                let sql = "CREATE TABLE replica (one INTEGER PRIMARY KEY, epoch INTEGER NOT NULL) STRICT;
+                    INSERT INTO replica VALUES (1, 5)";
+                copy.execute_batch(sql).unwrap();
+            }
+            _ => std::fs::write(&beside, &theirs).unwrap(),
+        }
+        if instead.ends_with("into the file") {
+            std::fs::copy(&beside, &place).unwrap();
+        } else {
+            std::fs::rename(&beside, &place).unwrap();
+        }
+        app.eventually(instead, async || (app.get("/permits?limit=1", &key).await.status == 503).then_some(())).await;
+        let lost = async || {
+            let detail =
+                app.get("/permits?limit=1", &key).await.json()["detail"].as_str().unwrap_or_default().to_owned();
+            detail.contains(why).then_some(())
+        };
+        app.eventually(why, lost).await;
+        is_lost(&app, &key, why).await;
+        if why != "are gone" {
+            is_healed(&app, &key, &places, 4).await;
+        }
+    }
+}

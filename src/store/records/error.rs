@@ -114,7 +114,7 @@ pub enum RecordStoreError {
         present: u64,
     },
     /// The data set's columns changed between the making of a query and its running.
-    #[error("the columns of {name:?} have just changed: repeat the request")]
+    #[error("the columns of {name:?} have just changed, or it was begun anew: repeat the request")]
     DefinitionChanged {
         /// The data set.
         name: String,

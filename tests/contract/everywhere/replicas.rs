@@ -56,10 +56,14 @@ impl Copied {
     }
 
     /// Checks that a node has all that there is.
+    #[track_caller]
     fn check(&self, node: &Arc<dyn RecordStore>) {
         let query = Query { format: Some(Format::Ndjson), ..all() };
         assert!(export(node, &query).unwrap() == export(&self.importing, &query).unwrap());
-        assert_eq!(past(node), past(&self.importing));
+        for (here, there) in past(node).into_iter().zip(past(&self.importing)) {
+            assert_eq!(here, there);
+        }
+        assert_eq!(past(node).len(), past(&self.importing).len());
         assert_eq!(node.copies()[0].versions_behind, 0);
     }
 
@@ -125,6 +129,148 @@ fn a_copy_of_another_deployment_is_made_anew() {
     let (copied, other) = (Copied::new(), Copied::new());
     fs::copy(other.file(), copied.file()).unwrap();
     assert!(copied.scans() > 0);
+}
+
+/// An import by an id that the test chooses.
+fn import_as(id: u128, store: &Arc<dyn RecordStore>, status: &str) {
+    let order = ImportOrder::new(&definition(), Uuid::from_u128(id), TODAY, false);
+    let mut session = store.begin_import(order).unwrap();
+    put_all(&mut *session, &records(ROWS, status));
+    assert!(session.commit().unwrap().changed);
+}
+
+/// The tables are restored from a backup: what a node has copied was in them before, and is not in what they hold now, though the
+/// data set is the same, and the numbers of its versions and of its epochs are.
+#[test]
+fn a_copy_of_what_was_there_before_a_backup_was_restored_is_made_anew() {
+    for later in [0, 1, 2] {
+        let [(before, old), (restored, importing)] = [(); 2].map(|()| {
+            let tables = Tables::new(&definition());
+            let importing: Arc<dyn RecordStore> = tables.store(ManualClock::at(beginning()));
+            import_as(1, &importing, "in the backup");
+            (tables, importing)
+        });
+        import_as(2, &old, "lost");
+        let settings = before.settings(Retention::default());
+        drop(before.open(ManualClock::at(beginning()), settings.clone()));
+        // With as many versions as were lost, and with more.
+        for number in 0..=later {
+            import_as(3 + number, &importing, &format!("after the restore, {number}"));
+        }
+        let node: Arc<dyn RecordStore> = restored.open(ManualClock::at(beginning()), settings.clone());
+        let query = Query { format: Some(Format::Ndjson), ..all() };
+        let same = |node: &Arc<dyn RecordStore>| {
+            assert!(export(node, &query).unwrap() == export(&importing, &query).unwrap(), "later: {later}");
+            assert_eq!(past(node), past(&importing));
+        };
+        same(&node);
+        // What it compares with is what there is.
+        import_as(10, &node, "lost");
+        heard(&importing);
+        same(&node);
+    }
+}
+
+/// A server and the commands beside it have one directory, and hear of the same versions at the same time.
+#[test]
+fn two_processes_that_follow_in_one_directory_do_not_trip_each_other() {
+    let copied = Copied::new();
+    let both = [copied.node(), copied.node()];
+    for number in 0..12 {
+        import(&copied.importing, &records(ROWS, &format!("status {number}")), false);
+        std::thread::scope(|scope| {
+            for node in &both {
+                scope.spawn(|| heard(node));
+            }
+        });
+    }
+    for node in &both {
+        heard(node);
+        copied.check(node);
+    }
+}
+
+/// Puts a file in the place of a node's, as it runs: as another file, or into the one that is open.
+fn put(file: &Path, over: &Path, in_place: bool) {
+    let bytes = fs::read(file).unwrap();
+    if in_place {
+        return fs::write(over, bytes).unwrap();
+    }
+    let beside = over.with_extension("beside");
+    fs::write(&beside, bytes).unwrap();
+    fs::rename(beside, over).unwrap();
+}
+
+#[test]
+fn another_deployments_copy_that_is_put_under_a_node_is_never_answered_from() {
+    for in_place in [false, true] {
+        let (copied, other) = (Copied::new(), Copied::new());
+        import(&other.importing, &records(ROWS + 1, "of others"), false);
+        let (theirs, ours) = (other.node(), copied.node());
+        other.check(&theirs);
+        copied.check(&ours);
+        drop(theirs);
+        // What follows has left nothing in the log, which goes before the file.
+        drop(ours);
+        let ours = copied.node();
+        copied.check(&ours);
+        put(&other.file(), &copied.file(), in_place);
+        // A connection of its own, to what is there now.
+        let query = Query { format: Some(Format::Ndjson), ..all() };
+        let right = export(&copied.importing, &query).unwrap();
+        for _ in 0..3 {
+            match export(&ours, &query) {
+                Ok(answer) => assert!(answer == right, "another deployment's records, in place: {in_place}"),
+                Err(error) => assert!(
+                    matches!(error, RecordStoreError::DefinitionChanged { .. } | RecordStoreError::Copying { .. }),
+                    "{error}"
+                ),
+            }
+        }
+        heard(&ours);
+        copied.check(&ours);
+    }
+}
+
+#[test]
+fn a_file_of_an_embedded_server_that_is_put_under_a_node_is_told_of_until_it_is_gone() {
+    let copied = Copied::new();
+    let folder = support::data_dir();
+    let embedded: Arc<dyn RecordStore> = Arc::new(sqlite(&folder, copied.clock.clone(), Retention::default()));
+    import(&embedded, &records(ROWS + 1, "of its own"), false);
+    drop(embedded);
+    let own = folder.path().join("records/things.db");
+    let node = copied.node();
+    copied.check(&node);
+    put(&own, &copied.file(), false);
+    let query = Query { format: Some(Format::Ndjson), ..all() };
+    let refused = |error: &RecordStoreError| {
+        matches!(
+            error,
+            RecordStoreError::DefinitionChanged { .. }
+                | RecordStoreError::Copying { .. }
+                | RecordStoreError::Unavailable { .. }
+        )
+    };
+    let right = export(&copied.importing, &query).unwrap();
+    let told = export(&node, &query);
+    assert!(told.as_ref().map_or_else(refused, |answer| *answer == right), "{told:?}");
+    for _ in 0..2 {
+        let hearing = Arc::clone(&node);
+        let told = wait(async move { hearing.refresh().await }).unwrap_err();
+        assert!(matches!(told, RecordStoreError::WrongRole { .. }), "{told}");
+        let copy = node.copies().remove(0);
+        assert!(!copy.is_ready && copy.trouble.unwrap().contains("holds records of its own"));
+        for told in [export(&node, &query).map(drop), super::find(&node, &all()).map(drop)] {
+            let told = told.unwrap_err();
+            assert!(refused(&told), "{told}");
+        }
+        assert!(get(&node, "k001", None).is_some(), "reads by key go on");
+    }
+    assert!(fs::read(copied.file()).unwrap() == fs::read(&own).unwrap(), "it is as it was");
+    fs::remove_file(copied.file()).unwrap();
+    heard(&node);
+    copied.check(&node);
 }
 
 #[test]

@@ -27,7 +27,7 @@ use crate::{
         StoreError,
         dynamodb::{item::Item, unavailable},
         records::RecordStoreError,
-        sqlite::records::replica::{Copying, NextState, Retired},
+        sqlite::records::replica::{CopiedVersion, Copying, NextState, Retired},
     },
 };
 
@@ -311,8 +311,8 @@ fn write(
     for version in versions {
         let number = version.state.version;
         if (data_set.changes_from..=data_set.version).contains(&number) {
-            copying.version(number, version.at, version.changes)?;
-            copying.epoch(number, version.epoch)?;
+            let VersionItem { at, changes, epoch, ref state } = *version;
+            copying.version(&CopiedVersion { version: number, at, changes, epoch, made_by: state.last_import.id })?;
         }
     }
     for (generation, layout) in &plan.layouts {

@@ -80,7 +80,10 @@ pub(super) async fn follow(shared: &Arc<RecordsShared>, name: &str) -> Result<()
     }
     let mut position = match position(shared, name).await {
         Ok(position) => position,
-        Err(error @ RecordStoreError::WrongRole { .. }) => return Err(error),
+        Err(error @ RecordStoreError::WrongRole { .. }) => {
+            shared.nodes.refuse(name);
+            return Err(error);
+        }
         // An import of this machine holds it: what that leaves is looked at then.
         Err(RecordStoreError::ImportRunning { .. }) => return Ok(()),
         Err(error @ RecordStoreError::Corrupt { .. }) => {
@@ -161,7 +164,9 @@ fn goes_on(found: &ReplicaPosition, head: &DataSetManifest) -> bool {
 
 /// Whether a replica is at a state.
 fn is_at(found: &ReplicaPosition, head: &DataSetManifest) -> bool {
-    found.epoch == head.epochs.visible() && found.data_set.standing == head.data_set.standing
+    found.epoch == head.epochs.visible()
+        && found.data_set.last_import == head.data_set.last_import
+        && found.data_set.standing == head.data_set.standing
 }
 
 /// Brings a replica one version further, or several, or to what is new of the version that it is at.
@@ -173,20 +178,27 @@ async fn advance(
     let name = &head.data_set.definition.name;
     let failed = |error: StoreError| failed("follow", name, error);
     let (from, to) = (found.data_set.version, head.data_set.version);
+    let last = to.min(from.saturating_add(VERSIONS_AT_A_TIME));
+    let mut versions = lists::versions_between(&shared.dynamo, name, from, last).await.map_err(failed)?;
+    let torn = |reason: String| RecordStoreError::Corrupt { name: name.clone(), reason };
+    let is_from =
+        |version: &VersionItem| version.state.version == from && version.state.last_import.id == found.made_by;
+    if !versions.first().is_some_and(is_from) {
+        return Err(torn(format!("its version {from} is not the one that there is: the tables were restored since")));
+    }
+    versions.remove(0);
     if from == to {
         let next = NextState { data_set: (*head.data_set).clone(), epoch: head.epochs.visible(), at: None };
-        return apply(shared, next, head, None).await;
+        return apply(shared, found, next, head, None).await.map(drop);
     }
-    let last = to.min(from.saturating_add(VERSIONS_AT_A_TIME));
-    let versions = lists::versions_between(&shared.dynamo, name, from + 1, last).await.map_err(failed)?;
+    let mut found = found.clone();
     let generations = match versions.iter().all(|version| version.state.generation == head.data_set.generation) {
         true => Vec::new(),
         false => lists::generations(&shared.dynamo, name).await.map_err(failed)?,
     };
     for (expected, version) in (from + 1..=last).zip(versions.iter().map(Some).chain(std::iter::repeat(None))) {
         let Some(version) = version.filter(|version| version.state.version == expected) else {
-            let reason = format!("version {expected} is missing among the changes");
-            return Err(RecordStoreError::Corrupt { name: name.clone(), reason });
+            return Err(torn(format!("version {expected} is missing among the changes")));
         };
         let layout = layout_of(version, head, &generations)?;
         // An import that changed nothing may have followed: that is a state of its own, of the same version.
@@ -196,12 +208,15 @@ async fn advance(
             false => version.state.clone().with(Arc::clone(layout.definition()), None),
         };
         let next = NextState { data_set, epoch, at: Some(version.at) };
-        apply(shared, next, head, Some((version, &layout))).await?;
-        crash_point("replica-followed");
-        let shown = position(shared, name).await?;
-        if let Some(shown) = shown {
-            shared.nodes.show(&shown.data_set, head.epochs.at(epoch), layout);
+        if !apply(shared, &found, next, head, Some((version, &layout))).await? {
+            return Ok(());
         }
+        crash_point("replica-followed");
+        match position(shared, name).await? {
+            Some(shown) if shown.epoch == epoch => found = shown,
+            _ => return Ok(()),
+        }
+        shared.nodes.show(&found.data_set, head.epochs.at(epoch), layout);
     }
     Ok(())
 }
@@ -223,16 +238,18 @@ fn layout_of(
     })
 }
 
-/// Brings a replica to a state: with the changes of a version, if it is a new one.
+/// Brings a replica to a state: with the changes of a version, if it is a new one. Whether it was where it was found: another
+/// process of this machine may have brought it further.
 async fn apply(
     shared: &Arc<RecordsShared>,
+    found: &ReplicaPosition,
     next: NextState,
     head: &DataSetManifest,
     version: Option<(&VersionItem, &Arc<Layout>)>,
-) -> Result<(), RecordStoreError> {
+) -> Result<bool, RecordStoreError> {
     let name = head.data_set.definition.name.clone();
-    let engine = Arc::clone(shared);
-    let mut follow = blocking(move || engine.engine.follow(next)).await?;
+    let (engine, from) = (Arc::clone(shared), found.clone());
+    let Some(mut follow) = blocking(move || engine.engine.follow(&from, next)).await? else { return Ok(false) };
     if let Some((version, layout)) = version {
         let mut list = ChangeList::of(&name, version.epoch);
         while let Some(parts) = list.read(&shared.dynamo).await.map_err(|error| failed("follow", &name, error))? {
@@ -245,7 +262,7 @@ async fn apply(
         }
         crash_point("replica-following");
     }
-    blocking(move || follow.commit()).await
+    blocking(move || follow.commit()).await.map(|()| true)
 }
 
 /// The changes with the records that they left.

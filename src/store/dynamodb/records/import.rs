@@ -85,7 +85,14 @@ impl DynamoImport {
         }
         session.catch_up()?;
         let (order, epoch) = (session.order.clone(), session.lease.epoch());
-        session.local = Some(session.node.shared.engine.import_into_replica(order, epoch)?);
+        let local = session.node.shared.engine.import_into_replica(order, epoch)?;
+        if local.begun_after() != session.stored.as_ref().map(|stored| stored.data_set.last_import.id) {
+            return Err(RecordStoreError::Unavailable {
+                doing: format!("import into {}", session.name()),
+                reason: "this node's copy of the records was replaced under it: repeat the import".to_owned(),
+            });
+        }
+        session.local = Some(local);
         Ok(session)
     }
 

@@ -61,6 +61,10 @@ impl RecordsShared {
                 self.nodes.distrust(name, &reason);
                 Err(RecordStoreError::Copying { name: name.clone(), percent: 0 })
             }
+            // The data set is there: it is the replica that somebody has taken away.
+            Err(RecordStoreError::UnknownDataSet { .. }) => {
+                Err(RecordStoreError::Copying { name: name.clone(), percent: 0 })
+            }
             answer => answer,
         }
     }

@@ -207,6 +207,11 @@ impl NodeStandings {
         });
     }
 
+    /// Answers no question by the replica any more: there is none, and none can be made.
+    pub(super) fn refuse(&self, name: &str) {
+        self.change(name, NodeStanding::fall_back);
+    }
+
     /// Whether the replica is to be made anew.
     pub(super) fn is_distrusted(&self, name: &str) -> bool {
         self.read(name, |standing| standing.is_distrusted).unwrap_or_default()

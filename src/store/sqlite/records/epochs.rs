@@ -1,14 +1,18 @@
 //! What a copy of a data set whose truth is elsewhere says of itself, in two tables:
 //!
-//! - `replica`: the epoch of the truth that it has arrived at;
+//! - `replica`: the epoch of the truth that it has arrived at, and the import that made the version that it is at;
 //! - `epochs`: the epoch that each version was written under, of those that anything kept was written by.
 
 use rusqlite::{Connection, OptionalExtension};
+use uuid::Uuid;
 
 use super::schema;
 
-const CREATE: &str =
-    "CREATE TABLE IF NOT EXISTS replica (one INTEGER PRIMARY KEY CHECK (one = 1), epoch INTEGER NOT NULL) STRICT;
+const CREATE: &str = "CREATE TABLE IF NOT EXISTS replica (
+        one INTEGER PRIMARY KEY CHECK (one = 1),
+        epoch INTEGER NOT NULL,
+        made_by TEXT NOT NULL
+    ) STRICT;
     CREATE TABLE IF NOT EXISTS epochs (version INTEGER PRIMARY KEY, epoch INTEGER NOT NULL) STRICT";
 
 /// Makes the two tables, where they are not there yet.
@@ -16,15 +20,21 @@ pub(super) fn create(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(CREATE)
 }
 
-/// Writes down the epoch that a replica is at, and the version that it made, if it made one. Within the transaction that
-/// brings it there.
-pub(super) fn mark(connection: &Connection, epoch: u64, version: Option<u64>) -> rusqlite::Result<()> {
-    create(connection)?;
-    connection.execute("INSERT OR REPLACE INTO replica VALUES (1, ?1)", [epoch.cast_signed()])?;
-    match version {
-        Some(version) => note(connection, version, epoch),
-        None => Ok(()),
+/// Writes down that a replica is at an epoch which made no version. Within the transaction that brings it there.
+pub(super) fn mark(connection: &Connection, epoch: u64) -> rusqlite::Result<()> {
+    match connection.execute("UPDATE replica SET epoch = ?1", [epoch.cast_signed()])? {
+        1 => Ok(()),
+        rows => Err(rusqlite::Error::StatementChangedRows(rows)),
     }
+}
+
+/// Writes down that a replica is at a version, the epoch that it was written under, and the import that made it. Within the
+/// transaction that brings it there.
+pub(super) fn mark_version(connection: &Connection, version: u64, epoch: u64, made_by: Uuid) -> rusqlite::Result<()> {
+    create(connection)?;
+    let place = (epoch.cast_signed(), made_by.to_string());
+    connection.execute("INSERT OR REPLACE INTO replica VALUES (1, ?1, ?2)", place)?;
+    note(connection, version, epoch)
 }
 
 /// Writes down the epoch that a version was written under.
@@ -39,11 +49,12 @@ pub(super) fn of_version(connection: &Connection, version: u64) -> rusqlite::Res
     statement.query_row([version.cast_signed()], |row| schema::count(row, 0))
 }
 
-/// The epoch that a replica is at; none where the file is no replica.
-pub(super) fn present(connection: &Connection) -> rusqlite::Result<Option<u64>> {
+/// The epoch that a replica is at, and the import that made its version; none where the file is no replica.
+pub(super) fn present(connection: &Connection) -> rusqlite::Result<Option<(u64, Uuid)>> {
     let made = connection.query_row("SELECT count(*) FROM sqlite_schema WHERE name = 'replica'", [], |row| row.get(0));
     if made == Ok(0_i64) {
         return Ok(None);
     }
-    connection.query_row("SELECT epoch FROM replica", [], |row| schema::count(row, 0)).optional()
+    let read = |row: &rusqlite::Row<'_>| Ok((schema::count(row, 0)?, schema::uuid(row, 1)?));
+    connection.query_row("SELECT epoch, made_by FROM replica", [], read).optional()
 }

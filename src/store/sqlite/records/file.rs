@@ -1,6 +1,10 @@
 //! A data set's file: how it is opened, what it says that it holds, and what its errors mean.
 
-use std::{path::Path, time::Duration};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, config::DbConfig};
 
@@ -78,8 +82,8 @@ pub(super) fn write_state(connection: &Connection, data_set: &DataSet) -> rusqli
     let document = state::write_document(data_set).map_err(unwritable)?;
     let number = u64::cast_signed;
     connection.execute(
-        "INSERT OR REPLACE INTO state (one, format, version, generation, held_from, changes_from, records, document)
-         VALUES (1, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO state (one, format, version, generation, held_from, changes_from, records, instance, document)
+         VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             schema::FORMAT,
             number(data_set.version),
@@ -87,6 +91,7 @@ pub(super) fn write_state(connection: &Connection, data_set: &DataSet) -> rusqli
             number(data_set.held_from),
             number(data_set.changes_from),
             number(data_set.records),
+            data_set.instance.to_string(),
             document,
         ),
     )?;
@@ -128,4 +133,27 @@ pub(super) fn unavailable(doing: &str, path: &Path, error: &rusqlite::Error) -> 
 /// A file or directory that is not its owner's alone.
 pub(super) fn not_private(path: &Path, error: &PrivacyError) -> RecordStoreError {
     RecordStoreError::Unavailable { doing: format!("use {}", path.display()), reason: error.to_string() }
+}
+
+/// The path of what SQLite keeps beside a file: its write-ahead log is `-wal`, that log's index `-shm`.
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// Removes a file, or what is kept beside it, where it is there.
+pub(super) fn remove(path: &Path, suffixes: &[&str]) -> Result<(), RecordStoreError> {
+    for path in suffixes.iter().map(|suffix| beside(path, suffix)) {
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(at(&path, "remove", &error)),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// An error of the operating system, said of a file.
+pub(super) fn at(path: &Path, doing: &str, error: &io::Error) -> RecordStoreError {
+    RecordStoreError::Unavailable { doing: format!("{doing} {}", path.display()), reason: error.to_string() }
 }

@@ -6,6 +6,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params_from_iter, types::Value as Sql};
+use uuid::Uuid;
 
 use super::{
     epochs, erasure, figures,
@@ -395,7 +396,10 @@ impl FileImport {
             data_set.figures = Some(Arc::new(self.write_figures(&data_set)?));
         }
         if let Some(epoch) = self.epoch {
-            epochs::mark(&self.connection, epoch, changed.then_some(data_set.version))?;
+            match changed {
+                true => epochs::mark_version(&self.connection, data_set.version, epoch, self.order.import_id)?,
+                false => epochs::mark(&self.connection, epoch)?,
+            }
         }
         if changed {
             table::analyze(&self.connection)?;
@@ -438,6 +442,11 @@ impl FileImport {
     /// What the import does to the columns of the data set.
     pub(super) fn columns(&self) -> Columns {
         self.columns
+    }
+
+    /// The import that was committed last into what it compares with, if there was one.
+    pub(super) fn begun_after(&self) -> Option<Uuid> {
+        self.stored.as_ref().map(|stored| stored.last_import.id)
     }
 
     /// When the version came to be that was prepared, if it is a new one.

@@ -10,7 +10,7 @@ use std::{
 use rusqlite::{Connection, OpenFlags};
 
 use super::{
-    file::{is_busy, load, open, unavailable, write_state},
+    file::{at, beside, is_busy, load, open, remove, unavailable, write_state},
     shared::SharedRecords,
 };
 use crate::{
@@ -52,12 +52,7 @@ impl HeldFile {
 /// Takes the file of a data set away. Who has it open reads on until the next refresh; its content is nobody's then.
 pub(super) fn remove_file(shared: &SharedRecords, name: &str, path: &Path) -> Result<(), RecordStoreError> {
     let failed = |error: io::Error| at(path, "remove", &error);
-    for suffix in ["", "-wal", "-shm"] {
-        match fs::remove_file(beside(path, suffix)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
-            _ => {}
-        }
-    }
+    remove(path, &["", "-wal", "-shm"])?;
     File::open(&shared.settings.directory).and_then(|folder| folder.sync_all()).map_err(failed)?;
     shared.served.write().unwrap_or_else(PoisonError::into_inner).remove(name);
     Ok(())
@@ -88,10 +83,7 @@ impl Held for HeldFile {
     fn rename(self: Box<Self>, Renaming { definition, import }: Renaming) -> Result<(), RecordStoreError> {
         let to = self.shared.path(&definition.name)?;
         let unfinished = beside(&to, "-unfinished");
-        match fs::remove_file(&unfinished) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(at(&unfinished, "remove", &error)),
-            _ => {}
-        }
+        remove(&unfinished, &[""])?;
         let store_failed = |error: crate::store::StoreError| RecordStoreError::Unavailable {
             doing: format!("copy {}", self.path.display()),
             reason: error.to_string(),
@@ -123,14 +115,4 @@ impl Held for HeldFile {
         drop(self.lock);
         Ok(())
     }
-}
-
-pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
-}
-
-pub(super) fn at(path: &Path, doing: &str, error: &io::Error) -> RecordStoreError {
-    RecordStoreError::Unavailable { doing: format!("{doing} {}", path.display()), reason: error.to_string() }
 }

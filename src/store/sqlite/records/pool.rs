@@ -227,13 +227,14 @@ impl<'a> RecordReading<'a> {
         watch: &'a Watch,
     ) -> Result<Self, QuestionFailure> {
         let snapshot = ReadSnapshot::take(connection, watch)?;
-        let mut state =
-            connection.prepare_cached("SELECT version, generation, held_from, changes_from, records FROM state")?;
-        let [version, generation, held_from, changes_from, records] = state.query_row([], |row| {
+        let mut state = connection
+            .prepare_cached("SELECT version, generation, held_from, changes_from, records, instance FROM state")?;
+        let ([version, generation, held_from, changes_from, records], is_same) = state.query_row([], |row| {
             let [a, b, c, d, e] = [0, 1, 2, 3, 4].map(|place| schema::count(row, place));
-            Ok([a?, b?, c?, d?, e?])
+            Ok(([a?, b?, c?, d?, e?], schema::uuid(row, 5)? == data_set.instance))
         })?;
-        if generation != data_set.generation {
+        // A connection may have been opened to a file that somebody has just put in the place of the one that is served.
+        if !is_same || version < data_set.version || generation != data_set.generation {
             let name = data_set.definition.name.clone();
             return Err(RecordStoreError::DefinitionChanged { name }.into());
         }

@@ -12,10 +12,11 @@ use std::{
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use uuid::Uuid;
 
 use super::{
     SqliteRecordStore, epochs, erasure, figures,
-    file::{is_busy, load, not_private, open, unavailable, write_state},
+    file::{at, beside, is_busy, load, not_private, open, unavailable, write_state},
     import::FileImport,
     import_lock::begin_empty,
     naming,
@@ -59,6 +60,9 @@ pub(in crate::store) struct NextState {
 pub(in crate::store) struct ReplicaPosition {
     pub(in crate::store) data_set: Arc<DataSet>,
     pub(in crate::store) epoch: u64,
+    /// The import that made the version: another one has made another version of that number, in what was there before a backup
+    /// was restored.
+    pub(in crate::store) made_by: Uuid,
 }
 
 impl SqliteRecordStore {
@@ -72,9 +76,9 @@ impl SqliteRecordStore {
         self.shared.imported(name, &path)?;
         let Ok(served) = self.shared.find(name) else { return Ok(None) };
         let control = served.control.lock().unwrap_or_else(PoisonError::into_inner);
-        let epoch = epochs::present(&control.connection).map_err(|error| unavailable("read", &path, &error))?;
+        let present = epochs::present(&control.connection).map_err(|error| unavailable("read", &path, &error))?;
         let data_set = served.current();
-        Ok(epoch.map(|epoch| ReplicaPosition { data_set, epoch }))
+        Ok(present.map(|(epoch, made_by)| ReplicaPosition { data_set, epoch, made_by }))
     }
 
     /// Whether a replica has turned out to be damaged since this was asked last.
@@ -85,13 +89,14 @@ impl SqliteRecordStore {
     /// Bytes that a replica takes on the disk.
     pub(in crate::store) fn file_bytes(&self, name: &str) -> u64 {
         let Ok(path) = self.shared.path(name) else { return 0 };
-        let bytes = |suffix| fs::metadata(naming::beside(&path, suffix)).map_or(0, |file| file.len());
+        let bytes = |suffix| fs::metadata(beside(&path, suffix)).map_or(0, |file| file.len());
         bytes("") + bytes("-wal")
     }
 
     /// Takes a replica away. Nothing is lost with it.
     pub(in crate::store) fn drop_replica(&self, name: &str) -> Result<(), RecordStoreError> {
         let path = self.shared.path(name)?;
+        self.shared.forget_replaced(name)?;
         refuse_truth(&path)?;
         naming::remove_file(&self.shared, name, &path)
     }
@@ -99,7 +104,7 @@ impl SqliteRecordStore {
     /// Removes what copies left that did not come to their end.
     pub(in crate::store) fn remove_unfinished_copies(&self) -> Result<(), RecordStoreError> {
         let directory = &self.shared.settings.directory;
-        let failed = |error: io::Error| naming::at(directory, "tidy", &error);
+        let failed = |error: io::Error| at(directory, "tidy", &error);
         for entry in fs::read_dir(directory).map_err(failed)? {
             let entry = entry.map_err(failed)?;
             if entry.file_name().to_string_lossy().contains(COPYING) {
@@ -109,9 +114,14 @@ impl SqliteRecordStore {
         Ok(())
     }
 
-    /// Begins to bring a replica to its next state.
-    pub(in crate::store) fn follow(&self, next: NextState) -> Result<Follow, RecordStoreError> {
-        Follow::begin(Arc::clone(&self.shared), next)
+    /// Begins to bring a replica from where it is to its next state. Nothing where it is not there any more: another process has
+    /// brought it further.
+    pub(in crate::store) fn follow(
+        &self,
+        from: &ReplicaPosition,
+        next: NextState,
+    ) -> Result<Option<Follow>, RecordStoreError> {
+        Follow::begin(Arc::clone(&self.shared), from, next)
     }
 
     /// Begins to make a replica.
@@ -135,6 +145,11 @@ pub(in crate::store) struct ReplicaImport(FileImport);
 impl ReplicaImport {
     pub(in crate::store) fn columns(&self) -> Columns {
         self.0.columns()
+    }
+
+    /// The import that was committed last into what it compares with, if there was one.
+    pub(in crate::store) fn begun_after(&self) -> Option<Uuid> {
+        self.0.begun_after()
     }
 
     /// When the version came to be that was prepared, if it is a new one.
@@ -177,7 +192,11 @@ pub(in crate::store) struct Follow {
 }
 
 impl Follow {
-    fn begin(shared: Arc<SharedRecords>, next: NextState) -> Result<Self, RecordStoreError> {
+    fn begin(
+        shared: Arc<SharedRecords>,
+        from: &ReplicaPosition,
+        next: NextState,
+    ) -> Result<Option<Self>, RecordStoreError> {
         let name = &next.data_set.definition.name;
         let path = shared.path(name)?;
         let failed = |error: rusqlite::Error| match is_busy(&error) {
@@ -193,6 +212,10 @@ impl Follow {
         let torn = |reason: &str| torn(name, reason);
         let before = load(&connection, name)?.ok_or_else(|| torn("it has no state"))?;
         check_role(&connection, &path, FileRole::Replica)?;
+        let place = epochs::present(&connection).map_err(failed)?;
+        if before.instance != from.data_set.instance || place != Some((from.epoch, from.made_by)) {
+            return Ok(None);
+        }
         let (was, now) = (&before.definition, &next.data_set.definition);
         let is_version = before.version != next.data_set.version;
         if before.instance != next.data_set.instance || is_version && before.version + 1 != next.data_set.version {
@@ -210,7 +233,7 @@ impl Follow {
         shaped.and_then(|()| table::fit_indexes(&connection, now)).map_err(failed)?;
         let statements = RowStatements::new(now);
         let counts = Counts::default();
-        Ok(Self {
+        Ok(Some(Self {
             path: path.clone(),
             shared,
             connection,
@@ -220,7 +243,7 @@ impl Follow {
             counts,
             next,
             values: Vec::new(),
-        })
+        }))
     }
 
     fn failed(&self, error: &rusqlite::Error) -> RecordStoreError {
@@ -308,9 +331,11 @@ impl Follow {
         if let Some(figures) = &data_set.figures {
             figures::write(connection, figures)?;
         }
-        epochs::mark(connection, *epoch, self.is_version.then_some(data_set.version))?;
         if self.is_version {
+            epochs::mark_version(connection, data_set.version, *epoch, data_set.last_import.id)?;
             table::analyze(connection)?;
+        } else {
+            epochs::mark(connection, *epoch)?;
         }
         connection.execute_batch("COMMIT")
     }
@@ -337,6 +362,19 @@ pub(in crate::store) struct Retired<'r> {
     pub(in crate::store) is_held: bool,
 }
 
+/// How a version came to be.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::store) struct CopiedVersion {
+    pub(in crate::store) version: u64,
+    pub(in crate::store) at: Timestamp,
+    /// How many changes of it are kept.
+    pub(in crate::store) changes: u64,
+    /// The epoch that it was written under.
+    pub(in crate::store) epoch: u64,
+    /// The import.
+    pub(in crate::store) made_by: Uuid,
+}
+
 /// A replica in the making.
 pub(in crate::store) struct Copying {
     shared: Arc<SharedRecords>,
@@ -353,7 +391,7 @@ pub(in crate::store) struct Copying {
 impl Copying {
     fn begin(shared: Arc<SharedRecords>, definition: &Arc<Definition>) -> Result<Self, RecordStoreError> {
         let name = definition.name.clone();
-        let path = shared.path(&name)?.with_file_name(format!("{name}{COPYING}{}", uuid::Uuid::now_v7().simple()));
+        let path = shared.path(&name)?.with_file_name(format!("{name}{COPYING}{}", Uuid::now_v7().simple()));
         private::file_or_new(&path).map_err(|error| not_private(&path, &error))?;
         let failed = |error: rusqlite::Error| unavailable("copy records into", &path, &error);
         let connection = open(&path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
@@ -437,16 +475,14 @@ impl Copying {
         Ok(())
     }
 
-    /// Takes in that a version came to be, and how many changes of it are kept.
-    pub(in crate::store) fn version(
-        &mut self,
-        version: u64,
-        at: Timestamp,
-        changes: u64,
-    ) -> Result<(), RecordStoreError> {
+    /// Takes in how a version came to be, the last one last. Of its changes only those that are kept are counted.
+    pub(in crate::store) fn version(&mut self, made: &CopiedVersion) -> Result<(), RecordStoreError> {
+        let CopiedVersion { version, at, changes, epoch, made_by } = *made;
         let row = (version.cast_signed(), moment(at), changes.cast_signed());
         let insert = "INSERT INTO versions (version, at, changes) VALUES (?1, ?2, ?3)";
-        self.connection.execute(insert, row).map(drop).map_err(|error| self.failed(&error))
+        let noted = self.connection.execute(insert, row);
+        let noted = noted.and_then(|_| epochs::mark_version(&self.connection, version, epoch, made_by));
+        noted.map_err(|error| self.failed(&error))
     }
 
     /// Takes in the columns of a generation.
@@ -472,8 +508,9 @@ impl Copying {
         }
         self.write(next).map_err(|error| self.failed(&error))?;
         let path = self.shared.path(&self.name)?;
-        let failed = |error: io::Error| naming::at(&path, "put a copy in the place of", &error);
+        let failed = |error: io::Error| at(&path, "put a copy in the place of", &error);
         fs::File::open(&self.path).and_then(|file| file.sync_all()).map_err(failed)?;
+        self.shared.forget_replaced(&self.name)?;
         refuse_truth(&path)?;
         naming::remove_file(&self.shared, &self.name, &path)?;
         fs::rename(&self.path, &path).map_err(failed)?;
@@ -488,7 +525,7 @@ impl Copying {
         if let Some(found) = &next.data_set.figures {
             figures::write(&connection, found)?;
         }
-        epochs::mark(&connection, next.epoch, None)?;
+        epochs::mark(&connection, next.epoch)?;
         table::analyze(&connection)?;
         connection.execute_batch("COMMIT")?;
         table::use_log(&connection)?;
@@ -500,7 +537,7 @@ impl Drop for Copying {
     fn drop(&mut self) {
         for suffix in ["", "-wal", "-shm", "-journal"] {
             // Where it has come to its end it has another name.
-            fs::remove_file(naming::beside(&self.path, suffix)).ok();
+            fs::remove_file(beside(&self.path, suffix)).ok();
         }
     }
 }

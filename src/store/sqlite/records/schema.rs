@@ -14,8 +14,9 @@
 use jiff::civil::Date;
 use rusqlite::{
     Connection, ToSql,
-    types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, Value as Sql, ValueRef},
+    types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, Type, Value as Sql, ValueRef},
 };
+use uuid::Uuid;
 
 use super::exact_sum::ExactSumOf;
 use crate::{
@@ -34,6 +35,7 @@ pub(super) const CREATE: &str = "CREATE TABLE state (
     held_from INTEGER NOT NULL,
     changes_from INTEGER NOT NULL,
     records INTEGER NOT NULL,
+    instance TEXT NOT NULL,
     document TEXT NOT NULL
 ) STRICT;
 CREATE TABLE versions (
@@ -239,6 +241,12 @@ fn date_of_number(number: i64) -> FromSqlResult<Date> {
 pub(super) fn count(row: &rusqlite::Row<'_>, place: usize) -> rusqlite::Result<u64> {
     let number: i64 = row.get(place)?;
     u64::try_from(number).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(place, number))
+}
+
+/// Reads an identifier.
+pub(super) fn uuid(row: &rusqlite::Row<'_>, place: usize) -> rusqlite::Result<Uuid> {
+    let written = row.get_ref(place)?.as_str()?;
+    Uuid::try_parse(written).map_err(|error| rusqlite::Error::FromSqlConversionFailure(place, Type::Text, error.into()))
 }
 
 /// Makes the functions known that statements about records use.

@@ -1,6 +1,7 @@
 //! A data set that is being served: its file, what is known of it, and how its write-ahead log is kept short.
 
 use std::{
+    fs,
     path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError, RwLock,
@@ -9,14 +10,15 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, config::DbConfig};
 
 use super::{
     erasure,
-    file::{LOCK_WAIT, data_version, is_busy, load, open, unavailable},
+    file::{LOCK_WAIT, beside, data_version, is_busy, load, open, remove, unavailable},
+    schema,
 };
 use crate::{
-    private::FilePlace,
+    private::{FilePlace, FileState},
     store::records::{DataSet, RecordStoreError},
 };
 
@@ -30,6 +32,8 @@ pub(super) struct Served {
     pub(super) path: PathBuf,
     /// Which file that was when it was opened.
     pub(super) place: FilePlace,
+    /// Its write-ahead log, as it was then.
+    pub(super) log: Option<FilePlace>,
     pub(super) current: RwLock<Arc<DataSet>>,
     /// The newest version seen, which a reader may notice before `current` is loaded again.
     pub(super) version: AtomicU64,
@@ -40,6 +44,8 @@ pub(super) struct Control {
     pub(super) connection: Connection,
     /// SQLite's own counter of commits by others.
     pub(super) data_version: i64,
+    /// The file as it was when it was last seen to hold what is served.
+    pub(super) file: Option<FileState>,
     /// Whether the log holds what was erased: somebody was reading then.
     pub(super) log_to_empty: bool,
 }
@@ -67,6 +73,45 @@ impl Served {
             self.empty_log(&mut control)?;
         }
         self.shorten_log(&control.connection)
+    }
+
+    /// Notices what other processes have done to the file. Whether somebody has put something else there: another file, or another
+    /// data set or an older version into the file. That is looked at where it was written to.
+    pub(super) fn look(&self, name: &str) -> Result<bool, RecordStoreError> {
+        if self.place.trouble().is_some() {
+            return Ok(true);
+        }
+        // Gone since: the next look says so.
+        let Ok(file) = FileState::of(&self.path) else { return Ok(true) };
+        self.refresh(name)?;
+        let control = || self.control.lock().unwrap_or_else(PoisonError::into_inner);
+        if control().file.as_ref() == Some(&file) {
+            return Ok(false);
+        }
+        let current = self.current();
+        // The connections that are there may have what was there before in their caches.
+        let found = open(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY).and_then(|connection| {
+            connection.query_row("SELECT instance, version FROM state", [], |row| {
+                Ok((schema::uuid(row, 0)?, schema::count(row, 1)?))
+            })
+        });
+        let (instance, version) = found.map_err(|error| unavailable("read", &self.path, &error))?;
+        control().file = Some(file);
+        Ok(instance != current.instance || version < current.version)
+    }
+
+    /// Takes away the log that the file before has left beside the file that is in its place now, which is not to be read with it.
+    /// Only what holds no truth is so dropped.
+    pub(super) fn drop_left_log(&self) -> Result<(), RecordStoreError> {
+        let is_left = |log: &FilePlace| self.place.trouble().is_some() && log.trouble().is_none();
+        if !self.log.as_ref().is_some_and(is_left) {
+            return Ok(());
+        }
+        let control = self.control.lock().unwrap_or_else(PoisonError::into_inner);
+        // The last connection to a file would otherwise take its log away, by the name, which is that of another log by then.
+        let kept = control.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+        kept.map_err(|error| unavailable("close", &self.path, &error))?;
+        remove(&self.path, &["-wal", "-shm"])
     }
 
     /// Reads from the file, past all caches.
@@ -111,9 +156,7 @@ impl Served {
     }
 
     fn shorten_log(&self, connection: &Connection) -> Result<(), RecordStoreError> {
-        let mut log = self.path.clone().into_os_string();
-        log.push("-wal");
-        if std::fs::metadata(log).is_ok_and(|log| log.len() > WAL_BYTES_KEPT) {
+        if fs::metadata(beside(&self.path, "-wal")).is_ok_and(|log| log.len() > WAL_BYTES_KEPT) {
             // Not waiting for anybody: where a reader or an import is in the way, the next refresh tries again.
             let checkpoint = |connection: &Connection| {
                 connection.busy_timeout(Duration::ZERO)?;

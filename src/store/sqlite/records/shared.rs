@@ -14,7 +14,7 @@ use rusqlite::OpenFlags;
 
 use super::{
     erasure,
-    file::{LOCK_WAIT, data_version, is_busy, load, not_private, open, unavailable},
+    file::{LOCK_WAIT, beside, data_version, is_busy, load, not_private, open, unavailable},
     role::{FileRole, check_role},
     served::{Control, Served},
 };
@@ -109,17 +109,49 @@ impl SharedRecords {
 
     pub(super) fn refresh(&self) -> Result<(), RecordStoreError> {
         let present = self.files()?;
-        let known: Vec<(String, Arc<Served>)> = {
-            let mut served = self.served.write().unwrap_or_else(PoisonError::into_inner);
-            // A file that was taken away, or replaced by another one: what was open is not what is there.
-            served.retain(|name, served| present.contains_key(name) && served.place.trouble().is_none());
-            served.iter().map(|(name, served)| (name.clone(), Arc::clone(served))).collect()
-        };
+        let mut troubles = Vec::new();
+        let known = self.served.read().unwrap_or_else(PoisonError::into_inner).clone();
         // What is wrong with one data set is said when the others were looked at.
-        let refreshed = known.iter().map(|(name, served)| served.refresh(name));
-        let is_new = |name: &String| known.iter().all(|(known, _)| known != name);
-        let begun = present.into_iter().filter(|(name, _)| is_new(name)).map(|(name, path)| self.serve(&name, path));
-        refreshed.chain(begun).filter_map(Result::err).collect::<Vec<_>>().into_iter().next().map_or(Ok(()), Err)
+        for (name, served) in &known {
+            let is_gone = match present.contains_key(name) {
+                true => served.look(name),
+                false => Ok(true),
+            };
+            match is_gone {
+                Ok(false) => {}
+                // What was open is not what is there, or is damaged: what is there is looked at below, and told.
+                Ok(true) | Err(RecordStoreError::Corrupt { .. } | RecordStoreError::WrongRole { .. }) => {
+                    troubles.extend(self.forget(name, served).err());
+                }
+                Err(error) => troubles.push(error),
+            }
+        }
+        for (name, path) in present {
+            if self.find(&name).is_err() {
+                troubles.extend(self.serve(&name, path).err());
+            }
+        }
+        troubles.into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// Serves a file no more that is not what it was when it was opened.
+    fn forget(&self, name: &str, gone: &Arc<Served>) -> Result<(), RecordStoreError> {
+        if self.settings.role == FileRole::Replica {
+            gone.drop_left_log()?;
+        }
+        let mut served = self.served.write().unwrap_or_else(PoisonError::into_inner);
+        if served.get(name).is_some_and(|present| Arc::ptr_eq(present, gone)) {
+            served.remove(name);
+        }
+        Ok(())
+    }
+
+    /// Forgets a file in whose place another one is, so that what is there can be looked at by itself.
+    pub(super) fn forget_replaced(&self, name: &str) -> Result<(), RecordStoreError> {
+        match self.find(name) {
+            Ok(served) if served.place.trouble().is_some() => self.forget(name, &served),
+            _ => Ok(()),
+        }
     }
 
     fn files(&self) -> Result<BTreeMap<String, PathBuf>, RecordStoreError> {
@@ -168,11 +200,12 @@ impl SharedRecords {
         connection.busy_timeout(LOCK_WAIT).map_err(|error| unavailable("open", &path, &error))?;
         let served = Served {
             id: self.next_id.fetch_add(1, Ordering::Relaxed),
+            log: FilePlace::of(&beside(&path, "-wal")).ok(),
             path,
             place,
             version: AtomicU64::new(data_set.version),
             current: RwLock::new(Arc::new(data_set)),
-            control: Mutex::new(Control { connection, data_version, log_to_empty: false }),
+            control: Mutex::new(Control { connection, data_version, file: None, log_to_empty: false }),
         };
         self.served.write().unwrap_or_else(PoisonError::into_inner).entry(name.to_owned()).or_insert(Arc::new(served));
         Ok(())
@@ -180,12 +213,12 @@ impl SharedRecords {
 
     /// Notices the end of an import in this process.
     pub(super) fn imported(&self, name: &str, path: &Path) -> Result<(), RecordStoreError> {
-        match self.find(name) {
-            Ok(served) if served.place.trouble().is_none() => served.refresh(name),
-            _ => {
-                self.served.write().unwrap_or_else(PoisonError::into_inner).remove(name);
-                self.serve(name, path.to_owned())
+        if let Ok(served) = self.find(name) {
+            if !served.look(name)? {
+                return Ok(());
             }
+            self.forget(name, &served)?;
         }
+        self.serve(name, path.to_owned())
     }
 }
