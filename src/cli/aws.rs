@@ -42,7 +42,7 @@ enum Command {
 
 /// Make what is missing and put right what differs; repeat it at will
 ///
-/// Nothing is ever deleted. What cannot be put right in place, such as an index over other columns, is said with what to do.
+/// Nothing is ever deleted. What cannot be put right in place, such as a table with other keys, is said with what to do.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

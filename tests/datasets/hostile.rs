@@ -2,7 +2,10 @@
 
 use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};
 
-use permitd::dataset::reader::{Limits, ReadError, open};
+use permitd::dataset::{
+    Definition,
+    reader::{Limits, ReadError, open},
+};
 use rust_xlsxwriter::Workbook;
 
 use crate::{
@@ -313,6 +316,22 @@ fn a_row_of_many_texts_is_as_long_as_they_are_together() {
     for (name, bytes) in in_each_format(&[&header, &["1", &text, &text, &text]]) {
         let error = import_within(&bytes, name, &builtin("permits"), &limits).err();
         assert!(error.is_some_and(|error| error.to_string().contains("600 bytes")), "{name}");
+    }
+}
+
+#[test]
+fn a_key_or_a_record_id_that_not_every_store_can_hold_costs_its_row() {
+    let definition = include_str!("things.toml").replace("type = \"integer\"\nimport = true", "headers = [\"Id\"]");
+    let definition = Definition::from_toml(&definition, "things.toml").unwrap();
+    let [fits, long] = [256, 257].map(|length| "x".repeat(length));
+    let rows = [["Tag", "Id", "Colour"], [&fits, &fits, "red"], [&long, "a", "red"], ["b", &long, "red"]];
+    for (name, bytes) in in_each_format(&rows.each_ref().map(|row| row.as_slice())) {
+        let imported = import(&bytes, name, &definition).unwrap();
+        assert_eq!((imported.rows.len(), imported.rejected.len()), (1, 2), "{name}");
+        for (rejected, column) in imported.rejected.iter().zip(["tag", "record_id"]) {
+            let shown = format!("{rejected:?}");
+            assert!(shown.contains(column) && shown.contains("longer than 256 bytes"), "{name}: {shown}");
+        }
     }
 }
 

@@ -23,7 +23,7 @@ const QUOTED_CHARS_MAX: usize = 120;
 const RECORD_BYTES_MAX: usize = 350 * 1024;
 /// With so many bytes of text no record comes to that, however its texts are escaped.
 const TEXT_BYTES_FREE: usize = RECORD_BYTES_MAX / 8;
-/// The longest key: it is part of a path.
+/// The longest key, and the longest record id: both are part of a path.
 const KEY_BYTES_MAX: usize = 256;
 
 /// Converts rows by place: everything that can be looked up was looked up when the header was found.
@@ -382,10 +382,18 @@ impl Mapper {
             }
         }
         problems.extend(too_long(&values));
+        problems.extend(self.long_id(&values));
         Some(match key {
             Some(key) if problems.is_empty() => ImportRow::Record { line, key, record: Record { values } },
             key => ImportRow::Rejected { line, key, problems },
         })
+    }
+
+    /// A record id that not every store can hold.
+    fn long_id(&self, values: &[Value]) -> Option<Problem> {
+        let place = self.definition.record_id;
+        let Some(Value::Text(id)) = values.get(place) else { return None };
+        (id.len() > KEY_BYTES_MAX).then(|| problem(self.definition.column_name(place), &quoted(Cell::Text(id)), &RowError::LongKey))
     }
 
     /// A row of a delimited file with more cells than the header has shifted its values.
