@@ -18,6 +18,8 @@ mod real;
 mod report;
 #[path = "datasets/round_trip.rs"]
 mod round_trip;
+#[path = "datasets/sectors.rs"]
+mod sectors;
 #[path = "datasets/support.rs"]
 mod support;
 #[path = "support/tools.rs"]

@@ -52,15 +52,20 @@ pub(crate) fn excel_97(cells: &[Vec<u8>]) -> Vec<u8> {
 
 /// The same with more records in the workbook's head.
 pub(crate) fn excel_97_with(head: &[u8], cells: &[Vec<u8>]) -> Vec<u8> {
-    const STREAM_BYTES: usize = 4_096;
     let beginning = |kind: u16| record(0x0809, &[&0x0600_u16.to_le_bytes(), &kind.to_le_bytes(), &[0; 12]]);
     let end = record(0x000a, &[]);
     let sheet_entry = |offset: u32| record(0x0085, &[&offset.to_le_bytes(), &[0, 0, 4, 0], b"data"]);
     let globals = beginning(5).len() + head.len() + sheet_entry(0).len() + end.len();
     let sheet_at = u32::try_from(globals).unwrap();
-    let mut stream =
+    let stream =
         [beginning(5), head.to_vec(), sheet_entry(sheet_at), end.clone(), beginning(0x10), cells.concat(), end]
             .concat();
+    compound_file("Workbook", stream)
+}
+
+/// A compound file of one stream.
+pub(crate) fn compound_file(name: &str, mut stream: Vec<u8>) -> Vec<u8> {
+    const STREAM_BYTES: usize = 4_096;
     // Shorter streams are kept elsewhere in a compound file, and longer ones need more sectors than its table names.
     assert!(stream.len() <= STREAM_BYTES, "more cells than have room");
     stream.resize(STREAM_BYTES, 0);
@@ -75,19 +80,21 @@ pub(crate) fn excel_97_with(head: &[u8], cells: &[Vec<u8>]) -> Vec<u8> {
     table.extend((3..=9).chain([last]));
     table.resize(128, none);
     file.extend(words(&table));
-    let entry = |name: &str, kind: u8, child: u32, start: u32, size: u32| {
-        let mut entry: Vec<u8> = name.encode_utf16().flat_map(u16::to_le_bytes).collect();
-        let length = u8::try_from(entry.len() + 2).unwrap();
-        entry.resize(64, 0);
-        entry.extend([length, 0, kind, 1]);
-        entry.extend(words(&[none, none, child]));
-        entry.resize(116, 0);
-        entry.extend(words(&[start, size, 0]));
-        entry
-    };
-    file.extend(entry("Root Entry", 5, 1, last, 0));
-    file.extend(entry("Workbook", 2, none, 2, 4_096));
+    file.extend(directory_entry("Root Entry", 5, [none, 1], last, 0));
+    file.extend(directory_entry(name, 2, [none, none], 2, 4_096));
     file.resize(512 * 3, 0);
     file.extend(stream);
     file
+}
+
+/// An entry of a compound file's directory, with its next sibling and its first child.
+pub(crate) fn directory_entry(name: &str, kind: u8, [next, child]: [u32; 2], start: u32, size: u32) -> Vec<u8> {
+    let mut entry: Vec<u8> = name.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let length = u8::try_from(entry.len() + 2).unwrap();
+    entry.resize(64, 0);
+    entry.extend([length, 0, kind, 1]);
+    entry.extend(words(&[0xffff_ffff, next, child]));
+    entry.resize(116, 0);
+    entry.extend(words(&[start, size, 0]));
+    entry
 }

@@ -9,7 +9,7 @@ use permitd::dataset::{
 use rust_xlsxwriter::Workbook;
 
 use crate::{
-    excel_97::{excel_97, label},
+    excel_97::{compound_file, excel_97, label, record},
     support::{builtin, import, import_within, with_part},
 };
 
@@ -153,13 +153,16 @@ fn a_cell_without_an_end() {
 
 #[test]
 fn an_encrypted_workbook() {
-    let mut bytes = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1".to_vec();
-    bytes.resize(80_000, 0);
-    bytes.extend("EncryptedPackage".encode_utf16().flat_map(u16::to_le_bytes));
-    bytes.resize(90_000, 0);
+    let bytes = compound_file("EncryptedPackage", vec![7; 4_000]);
     assert!(matches!(refused(&bytes, "secret.xlsx"), ReadError::Encrypted));
-    bytes.truncate(80_000);
-    assert!(matches!(refused(&bytes, "old.xls"), ReadError::Malformed { .. }));
+    let other = compound_file("WordDocument", vec![7; 4_000]);
+    assert!(refused(&other, "old.xls").to_string().contains("no workbook in it"));
+    // Letters of two bytes in a cell are no name of a stream.
+    let text: Vec<u8> = "EncryptedPackage".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let wide = record(0x0204, &[&[1, 0, 1, 0, 0, 0, 16, 0, 1], &text]);
+    let told = excel_97(&[label(0, 0, "APPLICATION #"), label(0, 1, "STATUS"), label(1, 0, "1"), wide]);
+    let imported = import(&told, "told.xls", &builtin("permits")).unwrap();
+    assert_eq!(imported.column("status"), ["encryptedpackage"]);
 }
 
 /// Two gigabytes of one line, made as they are read, that count how much was asked for.

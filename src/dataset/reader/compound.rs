@@ -1,79 +1,62 @@
 //! The compound file that an .xls is: a file system of sectors, of which one stream is the workbook.
 //!
-//! The library that reads workbooks follows a chain of sectors as long as it goes on, also in a ring. So the stream is
-//! taken out of its file here, and handed on in a file that holds nothing else.
+//! calamine follows a chain of sectors as long as it goes on, also in a ring. So the stream is taken out of its file here,
+//! and handed on in a file that holds nothing else. The crate `cfb` does both, and refuses rings. It has no bound of its own
+//! on what it reads to open a file: a table that 1 MB of sectors lists over and over took 1 GB, and 61 MB of names of one
+//! hash took 88 s. So it is given a source that ends, see [`Bounded`].
 
-use super::ReadError;
+use std::{
+    cell::Cell,
+    io::{self, BufReader, Cursor, ErrorKind, Read, Seek, SeekFrom, Write},
+};
 
-/// The first sectors of the table of sectors are listed in the header.
-const LISTED: std::ops::Range<usize> = 76..512;
-/// Numbers of sectors from here on mean something else: free, the end of a chain.
-const SECTOR_END: u32 = 0xffff_fffa;
-const FREE: u32 = 0xffff_ffff;
-const LAST: u32 = 0xffff_fffe;
-const IS_TABLE: u32 = 0xffff_fffd;
-const ENTRY_BYTES: usize = 128;
-/// Smaller streams are kept in sectors of their own, which are cut out of a stream.
-const SMALL_STREAM_BYTES: usize = 4_096;
-const SMALL_SECTOR_BYTES: usize = 64;
-/// The larger size of a sector that the format knows.
-const SECTOR_BYTES: usize = 4_096;
+use cfb::{CompoundFile, Version};
+
+use super::{ReadError, limits::to_u64};
+
+/// Two streams of one name do not lie beside one another; the second name is that of Excel 5 and 95.
+const WORKBOOK: [&str; 2] = ["Workbook", "Book"];
+/// What a password makes of an .xlsx.
+const ENCRYPTED: &str = "EncryptedPackage";
+/// What the tables and the directory of a file may be, in bytes. The tables of one of 64 MiB are less than 5 MiB, and each of
+/// its streams has 128 bytes of the directory.
+const TABLES_BYTES_MAX: u64 = 8 << 20;
+const BUFFER_BYTES: usize = 4_096;
 
 /// The workbook's stream.
 pub(super) fn workbook_stream(file: &[u8]) -> Result<Vec<u8>, ReadError> {
-    let sector_bytes = match u16_at(file, 30) {
-        Some(9) => 512,
-        Some(12) => 4_096,
-        _ => return Err(damaged("its header has no size of sectors")),
-    };
-    let sectors = Sectors { bytes: file.get(sector_bytes..).unwrap_or_default(), sector_bytes };
-    let table = sectors.table(file)?;
-    let entries = sectors.chain(u32_at(file, 48).unwrap_or(LAST), &table, usize::MAX)?;
-    let named = |name: &str| entries.chunks_exact(ENTRY_BYTES).find(|entry| is_named(entry, name));
-    let entry = named("Workbook").or_else(|| named("Book")).ok_or_else(|| damaged("there is no workbook in it"))?;
-    let (start, length) = place_of(entry);
-    if length >= SMALL_STREAM_BYTES {
-        return sectors.chain(start, &table, length);
-    }
-    let (root_start, root_length) = entries.get(..ENTRY_BYTES).map_or((LAST, 0), place_of);
-    let small = sectors.chain(root_start, &table, root_length)?;
-    let small_table = words(&sectors.chain(u32_at(file, 60).unwrap_or(LAST), &table, usize::MAX)?);
-    Sectors { bytes: &small, sector_bytes: SMALL_SECTOR_BYTES }.chain(start, &small_table, length)
+    let length = to_u64(file.len());
+    let left = Cell::new(TABLES_BYTES_MAX);
+    let mut file = CompoundFile::open(Bounded { source: Cursor::new(file), left: &left }).map_err(unreadable)?;
+    // A chain has each sector once.
+    left.set(length);
+    let name = WORKBOOK.into_iter().find(|name| file.is_stream(name));
+    let name = name.ok_or_else(|| damaged("there is no workbook in it"))?;
+    let mut stream = Vec::new();
+    file.open_stream(name).and_then(|mut found| found.read_to_end(&mut stream)).map_err(unreadable)?;
+    Ok(stream)
 }
 
 /// A compound file that holds this stream of a workbook and nothing else.
 pub(super) fn wrapped(stream: &[u8]) -> Result<Vec<u8>, ReadError> {
-    let too_large = |_| damaged("its workbook is too large");
-    let length = stream.len().max(SMALL_STREAM_BYTES);
-    let sectors = u32::try_from(length.div_ceil(SECTOR_BYTES)).map_err(too_large)?;
-    // The directory, the stream, and then the table, which tells of itself, too.
-    let table_at = 1 + sectors;
-    let entries = u32::try_from(SECTOR_BYTES / 4).map_err(too_large)?;
-    let tables = (table_at + 1).div_ceil(entries - 1);
-    let mut table = vec![LAST];
-    table.extend((2..table_at).chain([LAST]));
-    table.resize(table.len() + usize::try_from(tables).map_err(too_large)?, IS_TABLE);
-    table.resize(table.len().next_multiple_of(SECTOR_BYTES / 4), FREE);
+    // Of the newer version calamine wants what only small streams need.
+    let mut file = CompoundFile::create_with_version(Version::V3, Cursor::new(Vec::new()))?;
+    let mut workbook = file.create_stream("Workbook")?;
+    workbook.write_all(stream)?;
+    workbook.flush()?;
+    drop(workbook);
+    Ok(file.into_inner().into_inner())
+}
 
-    let mut file = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1".to_vec();
-    file.resize(24, 0);
-    file.extend([0x3e, 0, 4, 0, 0xfe, 0xff, 12, 0, 6, 0, 0, 0, 0, 0, 0, 0]);
-    let small = u32::try_from(SMALL_STREAM_BYTES).map_err(too_large)?;
-    for word in [1, tables, 0, 0, small, LAST, 0, LAST, 0].into_iter().chain(table_at..table_at + tables) {
-        file.extend(word.to_le_bytes());
+/// Whether the compound file is a workbook under a password. What cannot be read is none.
+pub(super) fn is_encrypted(source: &mut (impl Read + Seek)) -> Result<bool, ReadError> {
+    let left = Cell::new(TABLES_BYTES_MAX);
+    let source = BufReader::with_capacity(BUFFER_BYTES, source);
+    match CompoundFile::open(Bounded { source, left: &left }) {
+        Ok(file) => Ok(file.is_stream(ENCRYPTED)),
+        Err(error) if matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof) => Ok(false),
+        Err(error) => Err(error.into()),
     }
-    if file.len() > LISTED.end {
-        return Err(damaged("its workbook is too large"));
-    }
-    file.resize(LISTED.end, 0xff);
-    file.resize(SECTOR_BYTES, 0);
-    push_entry("Root Entry", 5, 0, 0, &mut file);
-    push_entry("Workbook", 2, 1, u32::try_from(length).map_err(too_large)?, &mut file);
-    file.resize(2 * SECTOR_BYTES, 0);
-    file.extend_from_slice(stream);
-    file.resize(file.len().max(2 * SECTOR_BYTES + length).next_multiple_of(SECTOR_BYTES), 0);
-    file.extend(table.iter().flat_map(|word| word.to_le_bytes()));
-    Ok(file)
 }
 
 pub(super) fn damaged(detail: &str) -> ReadError {
@@ -88,115 +71,101 @@ pub(super) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 
-fn words(bytes: &[u8]) -> Vec<u32> {
-    bytes.as_chunks().0.iter().map(|word| u32::from_le_bytes(*word)).collect()
-}
-
-fn is_named(entry: &[u8], name: &str) -> bool {
-    let letters = entry.get(..64).unwrap_or_default().as_chunks().0.iter().map(|letter| u16::from_le_bytes(*letter));
-    let letters = letters.take_while(|letter| *letter != 0);
-    letters.map(|letter| u8::try_from(letter).unwrap_or(0).to_ascii_lowercase()).eq(name.to_ascii_lowercase().bytes())
-}
-
-/// The first sector of an entry's stream, and its length.
-fn place_of(entry: &[u8]) -> (u32, usize) {
-    let length = u32_at(entry, 120).and_then(|length| usize::try_from(length).ok());
-    (u32_at(entry, 116).unwrap_or(LAST), length.unwrap_or(0))
-}
-
-fn push_entry(name: &str, kind: u8, start: u32, length: u32, file: &mut Vec<u8>) {
-    let begin = file.len();
-    file.extend(name.encode_utf16().flat_map(u16::to_le_bytes));
-    let name_bytes = u8::try_from(file.len() - begin + 2).unwrap_or(64);
-    file.resize(begin + 64, 0);
-    file.extend([name_bytes, 0, kind, 1]);
-    let child = if kind == 5 { 1 } else { FREE };
-    [FREE, FREE, child].iter().for_each(|word| file.extend(word.to_le_bytes()));
-    file.resize(begin + 116, 0);
-    [start, length, 0].iter().for_each(|word| file.extend(word.to_le_bytes()));
-}
-
-struct Sectors<'a> {
-    bytes: &'a [u8],
-    sector_bytes: usize,
-}
-
-impl<'a> Sectors<'a> {
-    /// A sector; the last one of a file may be cut.
-    fn get(&self, number: u32) -> Option<&'a [u8]> {
-        let start = usize::try_from(number).ok()?.checked_mul(self.sector_bytes)?;
-        let rest = self.bytes.get(start..).filter(|rest| !rest.is_empty())?;
-        rest.get(..self.sector_bytes.min(rest.len()))
+fn unreadable(error: io::Error) -> ReadError {
+    if error.kind() == ErrorKind::UnexpectedEof {
+        return damaged("it ends too early");
     }
+    damaged(&error.to_string())
+}
 
-    /// More sectors than these are no more than some of them again.
-    fn count(&self) -> usize {
-        self.bytes.len().div_ceil(self.sector_bytes)
+/// A source of which so many bytes are read at most.
+struct Bounded<'a, R> {
+    source: R,
+    left: &'a Cell<u64>,
+}
+
+impl<R: Read> Read for Bounded<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.source.read(buffer)?;
+        let left = self.left.get().checked_sub(to_u64(read));
+        self.left.set(
+            left.ok_or_else(|| io::Error::new(ErrorKind::InvalidData, "its tables and its directory are too large"))?,
+        );
+        Ok(read)
     }
+}
 
-    /// The table that says which sector follows on which.
-    fn table(&self, file: &[u8]) -> Result<Vec<u32>, ReadError> {
-        let mut listed = words(file.get(LISTED).unwrap_or_default());
-        let mut next = u32_at(file, 68).unwrap_or(LAST);
-        for _ in 0..=self.count() {
-            if next >= SECTOR_END {
-                let sectors = listed.into_iter().filter(|number| *number < SECTOR_END).take(self.count());
-                let sectors = sectors.map(|number| self.get(number).ok_or_else(|| damaged("a sector is missing")));
-                return Ok(sectors.collect::<Result<Vec<_>, _>>()?.into_iter().flat_map(words).collect());
-            }
-            listed.extend(words(self.get(next).ok_or_else(|| damaged("a sector is missing"))?));
-            next = listed.pop().unwrap_or(LAST);
-        }
-        Err(damaged("its list of sectors never ends"))
-    }
-
-    /// What the sectors hold that follow on one another from `start` on, up to a length.
-    fn chain(&self, start: u32, table: &[u32], length: usize) -> Result<Vec<u8>, ReadError> {
-        let mut bytes = Vec::new();
-        let mut next = start;
-        for _ in 0..=self.count() {
-            if next >= SECTOR_END || bytes.len() >= length {
-                bytes.truncate(length);
-                return Ok(bytes);
-            }
-            bytes.extend_from_slice(self.get(next).ok_or_else(|| damaged("a sector is missing"))?);
-            let following = usize::try_from(next).ok().and_then(|number| table.get(number));
-            next = *following.ok_or_else(|| damaged("a chain of sectors leads nowhere"))?;
-        }
-        Err(damaged("a chain of sectors never ends"))
+impl<R: Seek> Seek for Bounded<'_, R> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.source.seek(to)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use calamine::{Reader, Xls};
     use proptest::prelude::*;
 
     use super::*;
 
-    #[test]
-    fn a_ring_of_sectors_is_refused() {
-        let mut file = wrapped(&[1; 10_000]).unwrap();
-        assert_eq!(workbook_stream(&file).unwrap(), [1; 10_000]);
-        // The directory's only sector follows on itself.
-        let table = file.len() - SECTOR_BYTES;
-        file[table..table + 4].copy_from_slice(&0_u32.to_le_bytes());
-        assert!(workbook_stream(&file).unwrap_err().to_string().contains("never ends"));
-    }
-
-    #[test]
-    fn many_sectors_have_many_tables() {
-        let stream = vec![7; 5_000_000];
-        let file = wrapped(&stream).unwrap();
-        assert_eq!(u32_at(&file, 44), Some(2));
-        assert_eq!(workbook_stream(&file).unwrap(), stream);
-    }
-
     proptest! {
         #[test]
-        fn what_is_wrapped_is_found(mut stream in proptest::collection::vec(any::<u8>(), 0..20_000)) {
+        fn what_is_wrapped_is_found(stream in proptest::collection::vec(any::<u8>(), 0..20_000)) {
+            prop_assert_eq!(workbook_stream(&wrapped(&stream).unwrap()).unwrap(), stream);
+        }
+    }
+
+    fn record(kind: u16, data: &[u8]) -> Vec<u8> {
+        [&kind.to_le_bytes()[..], &u16::try_from(data.len()).unwrap().to_le_bytes(), data].concat()
+    }
+
+    #[test]
+    fn calamine_reads_what_is_wrapped_however_large() {
+        let begin = |kind: u8| record(0x0809, &[0, 6, kind, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        let cell = record(0x0203, &[[0; 6].as_slice(), &1.5_f64.to_le_bytes()].concat());
+        let sheet = [begin(16), cell, record(10, &[])].concat();
+        let entry = |at: usize| {
+            let at = u32::try_from(at).unwrap().to_le_bytes();
+            record(0x0085, &[at.as_slice(), b"\0\0\x01\0s"].concat())
+        };
+        // In small sectors; in sectors; in more of them than the head of the file lists the tables of.
+        for unknown in [0, 1, 1_500] {
+            let unknown = record(0x1234, &[0; 8_000]).repeat(unknown);
+            let at = begin(5).len() + entry(0).len() + unknown.len() + 4;
+            let stream = [begin(5), entry(at), unknown, record(10, &[]), sheet.clone()].concat();
             let file = wrapped(&stream).unwrap();
-            stream.resize(stream.len().max(SMALL_STREAM_BYTES), 0);
-            prop_assert_eq!(workbook_stream(&file).unwrap(), stream);
+            assert!(workbook_stream(&file).unwrap() == stream);
+            let mut workbook: Xls<_> = Xls::new(Cursor::new(file)).unwrap();
+            let cells = workbook.worksheet_range("s").unwrap();
+            assert_eq!(cells.get_value((0, 0)), Some(&calamine::Data::Float(1.5)), "{at}");
+        }
+    }
+
+    /// A file of these streams, whose names are paths.
+    fn file_of(streams: &[(&str, &[u8])]) -> Vec<u8> {
+        let mut file = CompoundFile::create(Cursor::new(Vec::new())).unwrap();
+        for (path, bytes) in streams {
+            if let Some((storage, _)) = path.rsplit_once('/') {
+                file.create_storage_all(storage).unwrap();
+            }
+            file.create_stream(path).unwrap().write_all(bytes).unwrap();
+        }
+        file.into_inner().into_inner()
+    }
+
+    #[test]
+    fn a_workbook_that_lies_in_another_is_not_taken_for_it() {
+        let file = file_of(&[("MBD0001/Workbook", b"within"), ("Book", b"around")]);
+        assert_eq!(workbook_stream(&file).unwrap(), b"around");
+        let none = workbook_stream(&file_of(&[("MBD0001/Workbook", b"within")])).unwrap_err();
+        assert!(none.to_string().contains("no workbook in it"), "{none}");
+    }
+
+    #[test]
+    fn a_file_that_ends_too_early() {
+        let file = wrapped(&[7; 100_000]).unwrap();
+        for kept in [100, 4_000, 4_200, 9_000, file.len() / 2, file.len() - 5_000] {
+            assert!(matches!(workbook_stream(&file[..kept]), Err(ReadError::Malformed { .. })), "{kept}");
         }
     }
 }

@@ -5,7 +5,7 @@ use std::io::{Read, Seek, SeekFrom};
 use encoding_rs::Encoding;
 use memchr::memmem;
 
-use super::{Limits, ReadError};
+use super::{Limits, ReadError, compound};
 use crate::dataset::definition::Dialect;
 
 /// How much of a file is looked at.
@@ -40,8 +40,7 @@ pub(super) fn detect(
     let format = if sample.starts_with(ZIP) && sample.get(2).is_some_and(|byte| *byte < b' ') {
         Format::Xlsx
     } else if sample.starts_with(COMPOUND_FILE) {
-        source.rewind()?;
-        if is_encrypted_package(source)? {
+        if compound::is_encrypted(source)? {
             return Err(ReadError::Encrypted);
         }
         if length > limits.xls_bytes_max {
@@ -160,22 +159,4 @@ fn looks_like_utf_16(sample: &[u8]) -> bool {
         (low + usize::from(*second == 0 && *first != 0), high + usize::from(*first == 0 && *second != 0))
     });
     pairs.len() >= 2 && low.max(high) * 10 >= pairs.len() * 8
-}
-
-/// Whether a compound file holds an encrypted workbook: a stream of that name is in its directory.
-fn is_encrypted_package(source: &mut impl Read) -> Result<bool, ReadError> {
-    let name: Vec<u8> = "EncryptedPackage".encode_utf16().flat_map(u16::to_le_bytes).collect();
-    let finder = memmem::Finder::new(&name);
-    let mut window = Vec::new();
-    loop {
-        let read = source.by_ref().take(SAMPLE_BYTES).read_to_end(&mut window)?;
-        if finder.find(&window).is_some() {
-            return Ok(true);
-        }
-        if read == 0 {
-            return Ok(false);
-        }
-        let overlap = window.len().min(name.len());
-        window.drain(..window.len() - overlap);
-    }
 }

@@ -124,7 +124,8 @@ fn open_ahead(
     ahead: Ahead,
 ) -> Result<ImportSource, ReadError> {
     let bytes_total = source.seek(SeekFrom::End(0))?;
-    let format = detect::detect(&mut source, file_name, &definition.source.dialect, limits)?;
+    let dialect = &definition.source.dialect;
+    let format = contained(|| detect::detect(&mut source, file_name, dialect, limits))?;
     let progress = Arc::new(AtomicU64::new(0));
     let (sender, batches) = sync_channel(ahead.batches);
 
@@ -174,9 +175,9 @@ fn read_rows<R: Read + Seek>(
     }
 }
 
-/// The library that reads workbooks of Excel 97 panics over some that are damaged. That is no reason to end a command or a
-/// thread.
-fn contained(read: impl FnOnce() -> Result<(), ReadError>) -> Result<(), ReadError> {
+/// The library that reads workbooks of Excel 97 panics over some that are damaged, and that of compound files could. That is
+/// no reason to end a command or a thread.
+fn contained<T>(read: impl FnOnce() -> Result<T, ReadError>) -> Result<T, ReadError> {
     catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err(reader_died()))
 }
 
@@ -199,7 +200,7 @@ pub fn scan(
     limits: &Limits,
     sink: &mut impl RowSink,
 ) -> Result<Format, ReadError> {
-    let format = detect::detect(&mut source, file_name, dialect, limits)?;
+    let format = contained(|| detect::detect(&mut source, file_name, dialect, limits))?;
     read_rows(Counted { source, read: Arc::default() }, format, file_name, dialect, limits, sink)?;
     Ok(format)
 }
