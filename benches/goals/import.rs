@@ -5,7 +5,7 @@ use std::{fs::File, path::Path, process::Command, time::Duration};
 use calamine::{Reader, Xlsx, open_workbook};
 use permitd::dataset::{
     Definition,
-    reader::{Limits, open},
+    reader::{ReadLimits, open},
 };
 use rusqlite::{Connection, params_from_iter};
 
@@ -131,7 +131,7 @@ pub(crate) fn insert_bare(file: &Path, database: &Path) -> Outcome<()> {
 pub(crate) fn read_records(file: &Path) -> Outcome<()> {
     let definition = Definition::builtin()?.into_iter().find(|definition| definition.name == "permits");
     let definition = definition.ok_or("there is no definition of permits")?;
-    for row in open(File::open(file)?, "permits.csv", &definition, &Limits::default())? {
+    for row in open(File::open(file)?, "permits.csv", &definition, &ReadLimits::default())? {
         std::hint::black_box(row?);
     }
     Ok(())

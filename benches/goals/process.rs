@@ -4,6 +4,7 @@ use std::{
     ffi::OsStr,
     fs,
     net::{SocketAddr, TcpListener},
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
@@ -128,6 +129,7 @@ impl Server {
 
     /// Starts `permitd serve` with one worker on a data directory.
     pub(crate) fn permitd(data: &Path, settings: &[(&str, &str)]) -> Outcome<Self> {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(data)?;
         let (address, ops) = (free_address()?, free_address()?);
         let mut command = pinned(SERVER_CORE, env!("CARGO_BIN_EXE_permitd"));
         command.args(["serve", "--json", "--data"]).arg(data);
@@ -149,7 +151,9 @@ impl Server {
         let answer = http::get(self.ready_at, "/metrics", None).ok_or("no metrics")?;
         let text = String::from_utf8_lossy(&answer.body);
         let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        Ok(value.ok_or_else(|| format!("{name} is not counted"))?.parse()?)
+        // A gauge is written with a point.
+        let value = value.ok_or_else(|| format!("{name} is not counted"))?;
+        Ok(value.strip_suffix(".0").unwrap_or(value).parse()?)
     }
 
     /// Resident memory, MiB.

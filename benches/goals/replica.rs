@@ -144,7 +144,7 @@ fn questions((node, key): (&Server, &str), (beside, other_key): (&Server, &str))
         for _ in 0..TURNS {
             for (server, key, times) in [(node, key, &mut here), (beside, other_key, &mut there)] {
                 let asked = Instant::now();
-                let answer = http::get(server.address, path, Some(&http::credential(key))).ok_or("no answer")?;
+                let answer = http::get(server.address, path, Some(key)).ok_or("no answer")?;
                 if answer.status != 200 {
                     return Err(format!("{path}: {}", answer.status).into());
                 }
