@@ -21,9 +21,11 @@ use std::sync::Arc;
 pub use self::{
     admin_token::new_admin_token,
     backend::mailer,
-    backup::{BackupError, Manifest, Report, backup, restore},
+    backup::{BackupError, ByteReport, Manifest, backup, restore},
     data_dir::{Premises, refuse_a_lost_database},
-    definitions::{Known, Place, chosen_definition, definitions, known_definitions, read_definition},
+    definitions::{
+        DefinitionPlace, KnownDefinition, chosen_definition, definitions, known_definitions, read_definition,
+    },
     error::StartError,
     listeners::Listeners,
     node::Node,

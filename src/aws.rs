@@ -257,18 +257,18 @@ pub fn one_line(words: &str) -> String {
 
 /// A resource of a deployment, and how it stands.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Checked {
+pub struct CheckedResource {
     /// What, such as `table permitd-events`.
     pub resource: String,
     /// How it stands.
     #[serde(flatten)]
-    pub found: Found,
+    pub found: ResourceState,
 }
 
 /// How a resource stands.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[serde(tag = "found", content = "detail", rename_all = "snake_case")]
-pub enum Found {
+pub enum ResourceState {
     /// As it should be.
     Right,
     /// It was missing and has been made.
@@ -283,7 +283,7 @@ pub enum Found {
     Notice(String),
 }
 
-impl Found {
+impl ResourceState {
     /// Whether a deployment cannot work like this.
     pub fn is_wrong(&self) -> bool {
         matches!(self, Self::Missing | Self::Different(_))
@@ -372,14 +372,14 @@ mod tests {
 
     #[derive(Debug, thiserror::Error)]
     #[error("{0}")]
-    struct Said(&'static str, #[source] Option<Box<Said>>);
+    struct SaidError(&'static str, #[source] Option<Box<SaidError>>);
 
     #[test]
     fn what_really_happened_is_said() {
-        let refused = Said("tcp connect error: refused", Some(Box::new(Said("refused", None))));
-        assert_eq!(causes(&Said("other", Some(Box::new(refused)))), "tcp connect error: refused");
-        assert_eq!(causes(&Said("io error", Some(Box::new(Said("reset", None))))), "io error: reset");
-        assert_eq!(causes(&Said("other", None)), "other");
+        let refused = SaidError("tcp connect error: refused", Some(Box::new(SaidError("refused", None))));
+        assert_eq!(causes(&SaidError("other", Some(Box::new(refused)))), "tcp connect error: refused");
+        assert_eq!(causes(&SaidError("io error", Some(Box::new(SaidError("reset", None))))), "io error: reset");
+        assert_eq!(causes(&SaidError("other", None)), "other");
     }
 
     #[test]

@@ -23,10 +23,11 @@ use self::layers::{Layers, SECRET_PATHS};
 pub use self::{
     error::ConfigError,
     layers::{CONFIG_VARIABLE, DEFAULTS, TEST_VARIABLE_PREFIX, VARIABLE_PREFIX, variable},
-    origin::Origin,
+    origin::SettingOrigin,
     settings::{
-        Actors, Admission, Aws, Backend, Commands, ConfigurationFile, Http, Import, Log, LogFormat, Ops, ProxyHeader,
-        Queue, Records, Relay, Settings, Users,
+        ActorsSection, AdmissionSection, AwsSection, Backend, CommandsSection, ConfigurationFile, HttpSection,
+        ImportSection, LogFormat, LogSection, OpsSection, ProxyHeader, QueueSection, RecordsSection, RelaySection,
+        Settings, UsersSection,
     },
 };
 use crate::{domain::misfit, mail::settings::MailTransport, private};
@@ -47,7 +48,7 @@ pub struct LoadFrom<'a, E> {
 
 /// One setting as `permitd config` shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Described {
+pub struct DescribedSetting {
     /// The dotted path.
     pub path: String,
     /// The value in TOML; `"***"` for a secret that is set.
@@ -67,7 +68,7 @@ impl Settings {
         let variables: Vec<(String, String)> = from.env.filter(|(name, _)| name.starts_with(VARIABLE_PREFIX)).collect();
         let add_outer_layers = |layers: &mut Layers| {
             layers.add_variables(variables.iter().map(|(name, text)| (name.as_str(), text.as_str())))?;
-            from.overrides.iter().try_for_each(|(path, text)| layers.set_text(path, text, Origin::Flag))
+            from.overrides.iter().try_for_each(|(path, text)| layers.set_text(path, text, SettingOrigin::Flag))
         };
         let config_variable = variables.iter().find(|(name, text)| name == CONFIG_VARIABLE && !text.is_empty());
         let named_file = from.config_file.or_else(|| config_variable.map(|(_, text)| PathBuf::from(text)));
@@ -85,7 +86,7 @@ impl Settings {
             if implied_file.is_file() {
                 layers = Layers::defaults()?;
                 layers.add_file(&implied_file)?;
-                let data_is_from_file = layers.get("data").is_some_and(|entry| entry.origin != Origin::Default);
+                let data_is_from_file = layers.get("data").is_some_and(|entry| entry.origin != SettingOrigin::Default);
                 if data_is_from_file {
                     let reason = "the file was found in the data directory; name that by --data or PERMITD_DATA";
                     return Err(layers.conflict("data", reason));
@@ -112,8 +113,8 @@ impl Settings {
     }
 
     /// Every setting in force with its origin, sorted by path.
-    pub fn describe(&self) -> Vec<Described> {
-        let describe = |(path, entry): (&String, &layers::Entry)| Described {
+    pub fn describe(&self) -> Vec<DescribedSetting> {
+        let describe = |(path, entry): (&String, &layers::Entry)| DescribedSetting {
             path: path.clone(),
             value: layers::shown(path, &entry.value),
             origin: entry.origin.to_string(),
@@ -158,7 +159,8 @@ impl Settings {
     pub fn has_secret_in_file(&self) -> bool {
         let is_in_file = |path: &&str| {
             let entry = self.layers.get(path);
-            entry.is_some_and(|entry| matches!(entry.origin, Origin::File(_)) && entry.value.as_str() != Some(""))
+            entry
+                .is_some_and(|entry| matches!(entry.origin, SettingOrigin::File(_)) && entry.value.as_str() != Some(""))
         };
         SECRET_PATHS.iter().any(is_in_file)
     }

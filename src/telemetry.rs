@@ -23,7 +23,7 @@ use tracing_subscriber::{
 
 use self::json::JsonLines;
 pub use self::lines::{ACCESS_TARGET, flush};
-use crate::config::Log;
+use crate::config::LogSection;
 
 /// Clients that tell at the levels below `info` what they send and receive, by the beginning of their modules' names.
 const TALKATIVE: [&str; 5] = ["aws_", "hyper", "h2", "rustls", "lettre"];
@@ -43,7 +43,7 @@ pub enum TelemetryError {
 ///
 /// # Errors
 /// When the filter cannot be read or it was done before.
-pub fn init(settings: &Log) -> Result<(), TelemetryError> {
+pub fn init(settings: &LogSection) -> Result<(), TelemetryError> {
     let to_terminal = io::stderr().is_terminal();
     subscriber(settings, to_terminal, lines::StandardError)?.try_init()?;
     std::panic::set_hook(Box::new(|panic| {
@@ -55,7 +55,7 @@ pub fn init(settings: &Log) -> Result<(), TelemetryError> {
 }
 
 fn subscriber<W>(
-    settings: &Log,
+    settings: &LogSection,
     to_terminal: bool,
     writer: W,
 ) -> Result<Box<dyn Subscriber + Send + Sync>, TelemetryError>
@@ -110,7 +110,7 @@ mod tests {
     fn logged(format: LogFormat, filter: &str) -> String {
         let lines = Captured::default();
         let writer = lines.clone();
-        let settings = Log { format, filter: filter.to_owned() };
+        let settings = LogSection { format, filter: filter.to_owned() };
         let subscriber = subscriber(&settings, false, move || writer.clone()).unwrap();
         tracing::subscriber::with_default(subscriber, || {
             let _span = tracing::info_span!("request", request_id = "r-1").entered();
@@ -140,7 +140,8 @@ mod tests {
     fn clients_do_not_tell_what_they_send() {
         let lines = Captured::default();
         let writer = lines.clone();
-        let settings = Log { format: LogFormat::Json, filter: "trace,aws_smithy_runtime::client=trace".to_owned() };
+        let settings =
+            LogSection { format: LogFormat::Json, filter: "trace,aws_smithy_runtime::client=trace".to_owned() };
         let subscriber = subscriber(&settings, false, move || writer.clone()).unwrap();
         tracing::subscriber::with_default(subscriber, || {
             tracing::trace!(target: "aws_smithy_runtime::client::http::body", "a body");
@@ -154,7 +155,7 @@ mod tests {
 
     #[test]
     fn a_wrong_filter_is_refused() {
-        let settings = Log { format: LogFormat::Json, filter: "a=b=c".to_owned() };
+        let settings = LogSection { format: LogFormat::Json, filter: "a=b=c".to_owned() };
         assert!(subscriber(&settings, false, io::sink).is_err());
     }
 }

@@ -23,7 +23,7 @@ use permitd::{
         account::AccountCommand,
         commit::Envelope,
         hashing::HashingPool,
-        import::{FoundDefinition, ImportSettings, Imports, Order, Wanted},
+        import::{FoundDefinition, ImportSettings, Imports, Order, WantedImport},
         person::user_in,
         sign_in::{Credentials, Entering, SignInPolicy, SignIns},
         tokens::{TokenOrder, Tokens},
@@ -46,7 +46,7 @@ use permitd::{
         plan::{KeyRules, Limits},
         sign_in::{Bounds, SessionEnd, SignInEvent, SignInMethod},
         totp,
-        user::{Changes, LeakedAccess},
+        user::{LeakedAccess, UserChanges},
         view::State,
     },
     passwords::PasswordHashing,
@@ -461,7 +461,7 @@ async fn whole_life() -> World {
     world.notices.quota_reached(ana, 20_000, 80).await.unwrap();
     world.mailers.drain().await.unwrap();
     let chosen = ChosenNotices { expiry: Some(false), ..ChosenNotices::default() };
-    let changes = Changes { notices: Some(chosen), ..Changes::default() };
+    let changes = UserChanges { notices: Some(chosen), ..UserChanges::default() };
     world.perform(ana, AccountCommand::ChangeUser(changes)).await.unwrap();
     let rotated = world.perform(ana, AccountCommand::RotateApiKey { key, grace_s: 60 }).await.unwrap();
     let key = rotated.key.expect("a key").id();
@@ -574,7 +574,7 @@ async fn imports(world: &World) {
     let rejects = world.place.data().join("rejects");
     let committer = Arc::clone(&world.committer);
     let settings = ImportSettings {
-        limits: reader::Limits::default(),
+        limits: reader::ReadLimits::default(),
         guard: GuardLimits::default(),
         rejects,
         spool: world.place.data().join("imports"),
@@ -620,7 +620,7 @@ async fn imports(world: &World) {
         sample::generate(rows, 1, sample::SampleFormat::Csv, &mut file).unwrap();
         let mut upload = imports.receive("permits", &origin().who, None, None).unwrap();
         upload.write(file.get_ref()).unwrap();
-        let wanted = Wanted {
+        let wanted = WantedImport {
             dataset: "permits".to_owned(),
             replace: true,
             dry_run: false,

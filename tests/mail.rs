@@ -89,7 +89,7 @@ fn invitation(to: &str) -> OutgoingMail {
             claim_link: None,
             password_link: None,
             example_path: Some("/permits/201612013997".to_owned()),
-            limits: templates::Limits { rate_per_s: "5".to_owned(), burst: 10, quota_per_day: 1000 },
+            limits: templates::MailedLimits { rate_per_s: "5".to_owned(), burst: 10, quota_per_day: 1000 },
         })
         .unwrap();
     OutgoingMail {

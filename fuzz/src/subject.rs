@@ -8,7 +8,7 @@ use crate::dataset::{
     ColumnType, Definition, Record, Value,
     cursor::CursorKey,
     query::{Filter, Test},
-    reader::Limits,
+    reader::ReadLimits,
 };
 
 /// The text of [`everything`].
@@ -55,9 +55,9 @@ pub fn foreign_cursor_key() -> CursorKey {
     CursorKey::new([8; 32])
 }
 
-/// Limits on files that a small input can pass.
-pub fn file_limits() -> Limits {
-    Limits {
+/// ReadLimits on files that a small input can pass.
+pub fn file_limits() -> ReadLimits {
+    ReadLimits {
         record_bytes_max: 1_024,
         rows_max: 100,
         columns_max: 60,

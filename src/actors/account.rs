@@ -23,7 +23,7 @@ use crate::domain::{
     id::{StreamId, UserId},
     key::{ApiKey, KeyHash, KeyId},
     plan::{self, KeyRules, Limits},
-    user::{Changes, Command, LeakedAccess, NewKey, Standing, User, decide},
+    user::{Command, LeakedAccess, NewKey, Standing, User, UserChanges, decide},
     view::State,
 };
 
@@ -52,7 +52,7 @@ pub enum AccountCommand {
     /// Give their keys another plan.
     AssignPlan(String),
     /// Several of these at once: all of them, or none.
-    ChangeUser(Changes),
+    ChangeUser(UserChanges),
     /// Issue a key, with what is wanted of it.
     IssueApiKey(KeyChange),
     /// Change what a key is called and what it may.
@@ -185,7 +185,7 @@ async fn perform(
 ) -> Result<Done, CommandError> {
     let stream = StreamId::User(user);
     let plan = match &command {
-        AccountCommand::AssignPlan(plan) | AccountCommand::ChangeUser(Changes { plan: Some(plan), .. }) => {
+        AccountCommand::AssignPlan(plan) | AccountCommand::ChangeUser(UserChanges { plan: Some(plan), .. }) => {
             Some((KnownPlans::load(committer, plan).await?, plan.clone()))
         }
         _ => None,
@@ -287,11 +287,11 @@ fn to_domain(
     let now = committer.clock.now();
     Ok(match command {
         AccountCommand::DeleteUser => Command::Delete,
-        AccountCommand::DisableUser => Command::Change(Changes { enabled: Some(false), ..Changes::default() }),
-        AccountCommand::EnableUser => Command::Change(Changes { enabled: Some(true), ..Changes::default() }),
+        AccountCommand::DisableUser => Command::Change(UserChanges { enabled: Some(false), ..UserChanges::default() }),
+        AccountCommand::EnableUser => Command::Change(UserChanges { enabled: Some(true), ..UserChanges::default() }),
         AccountCommand::AllowMail => Command::AllowMail,
-        AccountCommand::ChangeRole(role) => Command::Change(Changes { role: Some(role), ..Changes::default() }),
-        AccountCommand::AssignPlan(plan) => Command::Change(Changes { plan: Some(plan), ..Changes::default() }),
+        AccountCommand::ChangeRole(role) => Command::Change(UserChanges { role: Some(role), ..UserChanges::default() }),
+        AccountCommand::AssignPlan(plan) => Command::Change(UserChanges { plan: Some(plan), ..UserChanges::default() }),
         AccountCommand::ChangeUser(changes) => Command::Change(changes),
         AccountCommand::IssueApiKey(wanted) => {
             let key = new_key(committer, stream, envelope)?;

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::commit::{CommandError, Committed, Committer, Earlier, Envelope};
+use super::commit::{CommandError, Committed, Committer, EarlierTry, Envelope};
 use crate::{
     domain::{
         admin_token::TokenRefusal,
@@ -228,10 +228,10 @@ impl Committer {
     ///
     /// # Errors
     /// The error that it was answered with; [`CommandError::KeyReused`] when it was another request.
-    pub(super) async fn earlier(&self, envelope: &Envelope) -> Result<Earlier, CommandError> {
-        let Some(kept) = self.find_answer(envelope).await? else { return Ok(Earlier::None) };
+    pub(super) async fn earlier(&self, envelope: &Envelope) -> Result<EarlierTry, CommandError> {
+        let Some(kept) = self.find_answer(envelope).await? else { return Ok(EarlierTry::None) };
         let answered = match kept {
-            AnswerPlace::Commit(stream) => return Ok(Earlier::InStream(stream)),
+            AnswerPlace::Commit(stream) => return Ok(EarlierTry::InStream(stream)),
             AnswerPlace::Text(text) => Answered::read(&text)?,
         };
         self.counters.repeated.add(1);
@@ -241,7 +241,7 @@ impl Committer {
         };
         let stream = StreamId::parse(&stream).map_err(|error| StoreError::Corrupt(error.to_string()))?;
         let state = self.load_until(&stream, version).await?;
-        Ok(Earlier::Unchanged(Box::new(Committed { state, version, events: Vec::new(), repeated: true })))
+        Ok(EarlierTry::Unchanged(Box::new(Committed { state, version, events: Vec::new(), repeated: true })))
     }
 
     /// The answer that is kept of a client's command, if it is of this request.

@@ -102,7 +102,7 @@ pub struct Committed {
 }
 
 /// A stream as it was loaded.
-pub struct Loaded {
+pub struct LoadedStream {
     /// Its state.
     pub state: State,
     /// Its version.
@@ -112,7 +112,7 @@ pub struct Loaded {
 }
 
 /// What an earlier try of a command came to.
-pub(super) enum Earlier {
+pub(super) enum EarlierTry {
     /// Nothing is known of one.
     None,
     /// It committed, in this stream.
@@ -247,9 +247,9 @@ impl Committer {
     ) -> Result<Option<Committed>, CommandError> {
         // A retry is answered from the stream of the first try.
         let (stream, has_committed) = match &self.earlier(envelope).await? {
-            Earlier::Unchanged(unchanged) => return Ok(Some(*unchanged.clone())),
-            Earlier::InStream(first) => (&first.clone(), true),
-            Earlier::None => (stream, false),
+            EarlierTry::Unchanged(unchanged) => return Ok(Some(*unchanged.clone())),
+            EarlierTry::InStream(first) => (&first.clone(), true),
+            EarlierTry::None => (stream, false),
         };
         let loaded = self.load(stream, Some(envelope)).await?;
         if let Some(FirstTry { committed: earlier, marked }) = loaded.earlier {
@@ -274,7 +274,7 @@ impl Committer {
         match decided {
             Err(error) => self.keep_error(envelope, error).await,
             Ok(events) if events.is_empty() => {
-                let Loaded { state, version, .. } = loaded;
+                let LoadedStream { state, version, .. } = loaded;
                 let unchanged = Committed { state, version, events: Vec::new(), repeated: false };
                 self.keep_unchanged(stream, envelope, unchanged).await
             }
@@ -286,7 +286,7 @@ impl Committer {
         &self,
         stream: &StreamId,
         envelope: &Envelope,
-        loaded: Loaded,
+        loaded: LoadedStream,
         events: Vec<Event>,
     ) -> Result<Option<Committed>, CommandError> {
         let recorded_at = self.clock.now();
@@ -419,9 +419,9 @@ impl Committer {
     ///
     /// # Errors
     /// When the stream cannot be read, or the command's id was used for another request.
-    pub async fn load(&self, stream: &StreamId, envelope: Option<&Envelope>) -> Result<Loaded, CommandError> {
+    pub async fn load(&self, stream: &StreamId, envelope: Option<&Envelope>) -> Result<LoadedStream, CommandError> {
         let key = self.personal_key(stream).await?;
-        let mut loaded = Loaded { state: State::empty(stream), version: 0, key, earlier: None };
+        let mut loaded = LoadedStream { state: State::empty(stream), version: 0, key, earlier: None };
         loop {
             let commits = self.stores.log.load(stream, loaded.version, PAGE_COMMITS).await?;
             // A person who came to be after the look for their key is not an erased one.
@@ -440,7 +440,7 @@ impl Committer {
     /// The state that a stream had at a version.
     pub(super) async fn load_until(&self, stream: &StreamId, version: u64) -> Result<State, CommandError> {
         let key = self.personal_key(stream).await?;
-        let mut loaded = Loaded { state: State::empty(stream), version: 0, key, earlier: None };
+        let mut loaded = LoadedStream { state: State::empty(stream), version: 0, key, earlier: None };
         while loaded.version < version {
             let commits = self.stores.log.load(stream, loaded.version, PAGE_COMMITS).await?;
             if commits.is_empty() {
@@ -459,7 +459,7 @@ impl Committer {
     /// When the stream cannot be read.
     pub async fn load_as_of(&self, stream: &StreamId, as_of: AsOf) -> Result<State, CommandError> {
         let key = self.personal_key(stream).await?;
-        let mut loaded = Loaded { state: State::empty(stream), version: 0, key, earlier: None };
+        let mut loaded = LoadedStream { state: State::empty(stream), version: 0, key, earlier: None };
         loop {
             let commits = self.stores.log.load(stream, loaded.version, PAGE_COMMITS).await?;
             for commit in &commits {
@@ -520,7 +520,7 @@ impl Committer {
     }
 }
 
-impl Loaded {
+impl LoadedStream {
     fn take(
         &mut self,
         commit: &StoredCommit,

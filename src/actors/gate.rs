@@ -15,7 +15,7 @@ pub use self::error::GateError;
 use super::{
     ask::{Busy, Mailbox, Reply, ask},
     grants::{Admission, GrantBook},
-    query::{Answer, GetRecords, Queries, Wanted},
+    query::{GetRecords, Queries, RecordsAnswer, WantedRecords},
 };
 use crate::{
     domain::{bounds::DataAction, credential::Credential, reach::KeyPurpose},
@@ -56,7 +56,7 @@ enum Then {
     /// Tells it.
     Tell(Reply<Result<Admission, GateError>>),
     /// Hands an admitted request on.
-    Get(Wanted, Reply<Result<Answer, GateError>>),
+    Get(WantedRecords, Reply<Result<RecordsAnswer, GateError>>),
 }
 
 impl Then {
@@ -75,7 +75,7 @@ impl Then {
             (Self::Get(wanted, reply), Ok(Admission::Admitted(pass))) => {
                 queries.forward(GetRecords { wanted, pass, reply });
             }
-            (Self::Get(_, reply), admission) => reply.send(admission.map(Answer::NotAdmitted)),
+            (Self::Get(_, reply), admission) => reply.send(admission.map(RecordsAnswer::NotAdmitted)),
         }
     }
 }
@@ -144,7 +144,12 @@ impl Gate {
     ///
     /// # Errors
     /// When it cannot be decided whether it may: nothing was read then.
-    pub async fn get(&self, shown: Credential, from: Option<IpAddr>, wanted: Wanted) -> Result<Answer, GateError> {
+    pub async fn get(
+        &self,
+        shown: Credential,
+        from: Option<IpAddr>,
+        wanted: WantedRecords,
+    ) -> Result<RecordsAnswer, GateError> {
         let asking = Asking { from, data_set: Some(Arc::clone(&wanted.data_set)), action: DataAction::Read };
         ask(&self.actor, |reply| Admit { shown, cost: 1, asking, then: Then::Get(wanted, reply) }, None).await?
     }

@@ -32,7 +32,7 @@ use super::{counting::counters, notices::Notices, session_uses::SessionUses};
 use crate::{
     clock::SharedClock,
     domain::{
-        admission::{self, Holder, KeyUse, Return, Standing, Verdict},
+        admission::{self, GrantHolder, KeyStanding, KeyUse, Return, Verdict},
         bounds::names_dataset,
         credential::Credential,
         id::UserId,
@@ -336,7 +336,7 @@ impl GrantBook {
         };
         let (taken_us, now_ns) = asked;
         let life_ns = self.life_us.saturating_mul(1000);
-        let holder = Holder { node: self.node, serial };
+        let holder = GrantHolder { node: self.node, serial };
         let user = person.user;
         let used = Some(used);
         let request =
@@ -361,7 +361,7 @@ impl GrantBook {
 
     /// Has a person told how much of a day's quota is spent, once it is so much. What could not be written down is said again with
     /// the next grant.
-    fn tell_of_quota(&self, person: &Arc<PersonCell>, standing: &Standing, day: i64) {
+    fn tell_of_quota(&self, person: &Arc<PersonCell>, standing: &KeyStanding, day: i64) {
         let Some(notices) = &self.notices else { return };
         let Some(percent) = notice::quota_share(standing.bucket.quota, standing.quota_left) else { return };
         let before = {

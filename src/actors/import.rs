@@ -38,7 +38,7 @@ pub use self::{
     error::ImportError,
     guard::Guarded,
     looked_at::{LookedAt, LookedColumn, LookedProblem, ReadAs, SentFile},
-    order::{Order, Source, Staged, Wanted},
+    order::{FileSource, Order, Staged, WantedImport},
     progress::{ImportProgress, Phase},
     redefined::{Opened, Redefinition},
     settings::{DefinedNames, FindDefinition, FoundDefinition, ImportSettings},

@@ -47,7 +47,7 @@ counters! {
 
 /// What became of something that a report holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub enum LeakOutcome {
     /// It was ours, and worked: it is revoked now. Whose it was, unless it is an administrator's token.
     Revoked(Option<UserId>),
     /// It was ours, and did not work any more.
@@ -68,7 +68,7 @@ struct LeakWork {
 
 #[derive(Message)]
 #[rtype(result = "()")]
-struct Report {
+struct HandleReport {
     suspects: Vec<Suspect>,
     envelope: Envelope,
     reply: Reply<()>,
@@ -88,10 +88,10 @@ impl Actor for LeakActor {
     }
 }
 
-impl Handler<Report> for LeakActor {
+impl Handler<HandleReport> for LeakActor {
     type Result = ();
 
-    fn handle(&mut self, Report { suspects, envelope, reply }: Report, _: &mut Self::Context) {
+    fn handle(&mut self, HandleReport { suspects, envelope, reply }: HandleReport, _: &mut Self::Context) {
         let work = Arc::clone(&self.work);
         reply.answer_later(async move {
             let _turn = work.turn.lock().await;
@@ -113,18 +113,18 @@ impl LeakWork {
         let mut pause = FIRST_PAUSE;
         for last_try in (0..TRIES_MAX).rev() {
             match self.end(suspect, envelope).await {
-                Ok(Outcome::Revoked(Some(user))) => {
+                Ok(LeakOutcome::Revoked(Some(user))) => {
                     tracing::warn!(%key, %user, what = suspect.kind.word(), "something was reported as leaked and revoked");
                     return;
                 }
-                Ok(Outcome::Revoked(None)) => {
+                Ok(LeakOutcome::Revoked(None)) => {
                     tracing::error!(
                         token = %key,
                         "an administrator's token was reported as leaked and revoked: `permitd admin-token new` makes another"
                     );
                     return;
                 }
-                Ok(Outcome::HadEnded(_) | Outcome::Unknown) => return,
+                Ok(LeakOutcome::HadEnded(_) | LeakOutcome::Unknown) => return,
                 Err(error) if last_try == 0 => {
                     tracing::error!(%key, %error, what = suspect.kind.word(), "what may have leaked could not be revoked: do so by hand");
                 }
@@ -149,7 +149,7 @@ impl LeakWork {
     }
 
     /// Revokes it, if it is one of ours.
-    async fn end(&self, suspect: &Suspect, envelope: &Envelope) -> Result<Outcome, CommandError> {
+    async fn end(&self, suspect: &Suspect, envelope: &Envelope) -> Result<LeakOutcome, CommandError> {
         let Suspect { id, hash, kind } = *suspect;
         // Each is a command of its own.
         let envelope = Envelope { command: CommandId::unique(self.committer.new_id()?), ..envelope.clone() };
@@ -157,45 +157,45 @@ impl LeakWork {
         let (user, command) = match kind {
             SuspectKind::AdminToken => return self.end_token(id, hash, envelope).await,
             SuspectKind::ApiKey => match views.key(id).await?.filter(|stored| stored.hash == hash) {
-                None => return Ok(Outcome::Unknown),
-                Some(stored) if stored.revoked_at.is_some() => return Ok(Outcome::HadEnded(Some(stored.user))),
+                None => return Ok(LeakOutcome::Unknown),
+                Some(stored) if stored.revoked_at.is_some() => return Ok(LeakOutcome::HadEnded(Some(stored.user))),
                 Some(stored) => (stored.user, AccountCommand::RevokeLeakedApiKey { key: id, hash }),
             },
             SuspectKind::Session => match views.session(id).await?.filter(|stored| stored.hash == hash) {
-                None => return Ok(Outcome::Unknown),
-                Some(stored) if stored.ended_at.is_some() => return Ok(Outcome::HadEnded(Some(stored.user))),
+                None => return Ok(LeakOutcome::Unknown),
+                Some(stored) if stored.ended_at.is_some() => return Ok(LeakOutcome::HadEnded(Some(stored.user))),
                 Some(stored) => (stored.user, AccountCommand::EndLeaked(LeakedAccess::Session { id, hash })),
             },
             SuspectKind::Link(link) => {
                 let user = link.place.user;
                 if !self.is_derived(suspect) || views.user(user).await?.is_none() {
-                    return Ok(Outcome::Unknown);
+                    return Ok(LeakOutcome::Unknown);
                 }
                 (user, AccountCommand::EndLeaked(LeakedAccess::Link(link)))
             }
         };
         let done = self.accounts.perform(user, command, envelope).await?;
         if done.committed.repeated || done.committed.events.is_empty() {
-            return Ok(Outcome::HadEnded(Some(user)));
+            return Ok(LeakOutcome::HadEnded(Some(user)));
         }
         self.counters.revoked.add(1);
-        Ok(Outcome::Revoked(Some(user)))
+        Ok(LeakOutcome::Revoked(Some(user)))
     }
 
     /// Revokes an administrator's token, be it the last one: whoever runs the server makes another.
-    async fn end_token(&self, id: KeyId, hash: KeyHash, envelope: Envelope) -> Result<Outcome, CommandError> {
+    async fn end_token(&self, id: KeyId, hash: KeyHash, envelope: Envelope) -> Result<LeakOutcome, CommandError> {
         let stored = self.committer.stores.views.admin_token(id).await?.filter(|stored| stored.hash == hash);
         match stored {
-            None => return Ok(Outcome::Unknown),
-            Some(stored) if !stored.works(self.committer.clock.now()) => return Ok(Outcome::HadEnded(None)),
+            None => return Ok(LeakOutcome::Unknown),
+            Some(stored) if !stored.works(self.committer.clock.now()) => return Ok(LeakOutcome::HadEnded(None)),
             Some(_) => {}
         }
         let revoked = self.tokens.revoke(id, envelope).await?;
         if revoked.repeated || revoked.events.is_empty() {
-            return Ok(Outcome::HadEnded(None));
+            return Ok(LeakOutcome::HadEnded(None));
         }
         self.counters.revoked.add(1);
-        Ok(Outcome::Revoked(None))
+        Ok(LeakOutcome::Revoked(None))
     }
 
     /// Waits for the turn of a look-up. What was not derived here, and most probably is nobody's, does not wait.
@@ -238,14 +238,14 @@ impl Leaks {
             return Ok(());
         }
         self.work.counters.reports.add(1);
-        tell(&self.actor, |reply| Report { suspects, envelope, reply }).map(drop)
+        tell(&self.actor, |reply| HandleReport { suspects, envelope, reply }).map(drop)
     }
 
     /// Revokes what is ours, and says what became of each: for whoever may know.
     ///
     /// # Errors
     /// When a key could not be revoked. Those before it are.
-    pub async fn revoke(&self, suspects: &[Suspect], envelope: &Envelope) -> Result<Vec<Outcome>, CommandError> {
+    pub async fn revoke(&self, suspects: &[Suspect], envelope: &Envelope) -> Result<Vec<LeakOutcome>, CommandError> {
         let mut outcomes = Vec::with_capacity(suspects.len());
         for suspect in suspects {
             outcomes.push(self.work.end(suspect, envelope).await?);

@@ -1,7 +1,7 @@
 //! Reading records. One on every HTTP worker, with a reader of its own; what scans goes to the store's bounded pool.
 //!
 //! Guarantees: reading changes nothing; a point read waits for no query but such a short one as an index serves at once; a
-//! query never waits without bound; what takes long is shared between people ([`Line`]) before it is full.
+//! query never waits without bound; what takes long is shared between people ([`WaitingLine`]) before it is full.
 
 use std::{rc::Rc, sync::Arc, time::Duration};
 
@@ -13,7 +13,7 @@ use super::{
     ask::{Busy, Mailbox, Reply, ask},
     gate::error::GateError,
     grants::{Admission, Pass},
-    turns::{Capacity, Line, NoTurn, Turn},
+    turns::{Capacity, NoTurn, Turn, WaitingLine},
 };
 use crate::{
     dataset::{
@@ -28,7 +28,7 @@ use crate::{
 
 /// The records that are asked for by their key, or one of them.
 #[derive(Debug, Clone)]
-pub struct Wanted {
+pub struct WantedRecords {
     /// Of this data set.
     pub data_set: Arc<DataSet>,
     /// In canonical form.
@@ -39,7 +39,7 @@ pub struct Wanted {
 
 /// What became of a request for records by their key.
 #[derive(Debug)]
-pub enum Answer {
+pub enum RecordsAnswer {
     /// It may not pass.
     NotAdmitted(Admission),
     /// It may, and this was found.
@@ -55,14 +55,14 @@ pub enum Answer {
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct GetRecords {
-    pub(super) wanted: Wanted,
+    pub(super) wanted: WantedRecords,
     pub(super) pass: Pass,
-    pub(super) reply: Reply<Result<Answer, GateError>>,
+    pub(super) reply: Reply<Result<RecordsAnswer, GateError>>,
 }
 
 impl GetRecords {
     fn answer(self, found: Result<Option<FoundRecords>, QueryError>) {
-        self.reply.send(Ok(Answer::Read { pass: self.pass, found }));
+        self.reply.send(Ok(RecordsAnswer::Read { pass: self.pass, found }));
     }
 }
 
@@ -82,11 +82,11 @@ struct FindRecords {
 struct Ask {
     who: UserId,
     data_set: Arc<DataSet>,
-    question: Question,
+    question: AskedQuestion,
 }
 
 /// What is asked, and where the answer goes.
-enum Question {
+enum AskedQuestion {
     /// For everything that a query asks for.
     ExportRecords(Query, Reply<Result<Exporting, QueryError>>),
     /// For the values of columns.
@@ -99,7 +99,7 @@ enum Question {
     GetHistory(String, Option<String>, History, Reply<Result<Option<Past>, QueryError>>),
 }
 
-impl Question {
+impl AskedQuestion {
     /// What the request is part of.
     fn span(&self) -> Span {
         match self {
@@ -124,8 +124,8 @@ pub struct Exporting {
 /// What a node has for questions that take long, shared by its query actors.
 #[derive(Debug, Clone)]
 pub struct Shares {
-    scans: Arc<Line>,
-    exports: Arc<Line>,
+    scans: Arc<WaitingLine>,
+    exports: Arc<WaitingLine>,
     /// How long a question may take, waiting included.
     patience: Duration,
 }
@@ -133,16 +133,16 @@ pub struct Shares {
 impl Shares {
     /// What there is of scans and of exports, and how long a scan may take, its waiting included.
     pub fn new(scans: Capacity, exports: Capacity, patience: Duration) -> Self {
-        Self { scans: Line::new(scans), exports: Line::new(exports), patience }
+        Self { scans: WaitingLine::new(scans), exports: WaitingLine::new(exports), patience }
     }
 
     /// The line before questions that scan.
-    pub fn scans(&self) -> &Arc<Line> {
+    pub fn scans(&self) -> &Arc<WaitingLine> {
         &self.scans
     }
 
     /// The places of exports.
-    pub fn exports(&self) -> &Arc<Line> {
+    pub fn exports(&self) -> &Arc<WaitingLine> {
         &self.exports
     }
 
@@ -224,7 +224,7 @@ impl Handler<GetRecords> for QueryActor {
     type Result = ();
 
     fn handle(&mut self, message: GetRecords, _: &mut Self::Context) {
-        let Wanted { data_set, key, record_id } = &message.wanted;
+        let WantedRecords { data_set, key, record_id } = &message.wanted;
         // A store on this machine has the answer at once: it needs no task.
         if let Some(found) = self.reader.get_now(&data_set.definition.name, key, record_id.as_deref()) {
             message.answer(found.map_err(QueryError::Records));
@@ -232,7 +232,7 @@ impl Handler<GetRecords> for QueryActor {
         }
         let (reader, span) = (Rc::clone(&self.reader), message.reply.span());
         let reading = async move {
-            let Wanted { data_set, key, record_id } = &message.wanted;
+            let WantedRecords { data_set, key, record_id } = &message.wanted;
             let found = reader.get(&data_set.definition.name, key, record_id.as_deref()).await;
             message.answer(found.map_err(QueryError::Records));
         };
@@ -262,19 +262,19 @@ impl Handler<Ask> for QueryActor {
         let (records, shares, span) = (Arc::clone(&self.records), self.shares.clone(), question.span());
         let answering = async move {
             match question {
-                Question::ExportRecords(query, reply) => {
+                AskedQuestion::ExportRecords(query, reply) => {
                     reply.send(shares.export(who, records.export(&data_set, &query)).await);
                 }
-                Question::CountValues(facets, reply) => {
+                AskedQuestion::CountValues(facets, reply) => {
                     shares.in_turn(who, reply, records.facets(&data_set, &facets)).await;
                 }
-                Question::AddUp(stats, reply) => {
+                AskedQuestion::AddUp(stats, reply) => {
                     shares.in_turn(who, reply, records.stats(&data_set, &stats)).await;
                 }
-                Question::GetChanges(Changes { since, limit, .. }, reply) => {
+                AskedQuestion::GetChanges(Changes { since, limit, .. }, reply) => {
                     shares.in_turn(who, reply, records.changes(&data_set, &since, limit)).await;
                 }
-                Question::GetHistory(key, id, History { after, limit, .. }, reply) => {
+                AskedQuestion::GetHistory(key, id, History { after, limit, .. }, reply) => {
                     let history = records.history(&data_set, &key, id.as_deref(), after.as_ref(), limit);
                     shares.in_turn(who, reply, history).await;
                 }
@@ -324,7 +324,7 @@ impl Queries {
         &self,
         who: UserId,
         data_set: Arc<DataSet>,
-        question: impl FnOnce(Reply<Result<T, QueryError>>) -> Question,
+        question: impl FnOnce(Reply<Result<T, QueryError>>) -> AskedQuestion,
     ) -> Result<T, QueryError> {
         ask(&self.actor, |reply| Ask { who, data_set, question: question(reply) }, None).await?
     }
@@ -334,7 +334,7 @@ impl Queries {
     /// # Errors
     /// When the actor or the store does not answer, or there is no place for the question.
     pub async fn export(&self, who: UserId, data_set: Arc<DataSet>, query: Query) -> Result<Exporting, QueryError> {
-        self.ask(who, data_set, |reply| Question::ExportRecords(query, reply)).await
+        self.ask(who, data_set, |reply| AskedQuestion::ExportRecords(query, reply)).await
     }
 
     /// The values of columns and how often each occurs.
@@ -347,7 +347,7 @@ impl Queries {
         data_set: Arc<DataSet>,
         facets: Facets,
     ) -> Result<RecordsSummary<Facet>, QueryError> {
-        self.ask(who, data_set, |reply| Question::CountValues(facets, reply)).await
+        self.ask(who, data_set, |reply| AskedQuestion::CountValues(facets, reply)).await
     }
 
     /// The figures of columns.
@@ -360,7 +360,7 @@ impl Queries {
         data_set: Arc<DataSet>,
         stats: Stats,
     ) -> Result<RecordsSummary<Figures>, QueryError> {
-        self.ask(who, data_set, |reply| Question::AddUp(stats, reply)).await
+        self.ask(who, data_set, |reply| AskedQuestion::AddUp(stats, reply)).await
     }
 
     /// What imports have changed.
@@ -368,7 +368,7 @@ impl Queries {
     /// # Errors
     /// When the actor or the store does not answer, or there is no place for the question.
     pub async fn changes(&self, who: UserId, data_set: Arc<DataSet>, changes: Changes) -> Result<Past, QueryError> {
-        self.ask(who, data_set, |reply| Question::GetChanges(changes, reply)).await
+        self.ask(who, data_set, |reply| AskedQuestion::GetChanges(changes, reply)).await
     }
 
     /// The states of the records that bear a key, or of one of them.
@@ -383,7 +383,7 @@ impl Queries {
         record_id: Option<String>,
         history: History,
     ) -> Result<Option<Past>, QueryError> {
-        self.ask(who, data_set, |reply| Question::GetHistory(key, record_id, history, reply)).await
+        self.ask(who, data_set, |reply| AskedQuestion::GetHistory(key, record_id, history, reply)).await
     }
 
     /// A page of the records that a query asks for. The store bounds how long it takes.

@@ -46,7 +46,7 @@ use crate::{
 };
 
 pub use self::{
-    by_password::{PROOF_LIFE, Step},
+    by_password::{PROOF_LIFE, SignInStep},
     by_provider::Entering,
 };
 

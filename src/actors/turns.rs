@@ -53,7 +53,7 @@ pub enum NoTurn {
 
 /// The line before one kind of work.
 #[derive(Debug)]
-pub struct Line {
+pub struct WaitingLine {
     capacity: Capacity,
     state: Mutex<LineState>,
 }
@@ -63,13 +63,13 @@ struct LineState {
     at_work: usize,
     waiting: usize,
     tickets: u64,
-    people: HashMap<UserId, Person>,
+    people: HashMap<UserId, PersonInLine>,
     /// People who wait and have less than their share at work, the next one first.
     round: VecDeque<UserId>,
 }
 
 #[derive(Debug, Default)]
-struct Person {
+struct PersonInLine {
     at_work: usize,
     waiting: VecDeque<(u64, oneshot::Sender<Turn>)>,
     is_in_round: bool,
@@ -79,12 +79,12 @@ struct Person {
 #[derive(Debug)]
 pub struct Turn {
     /// Nothing once the place was given on.
-    line: Option<Arc<Line>>,
+    line: Option<Arc<WaitingLine>>,
     who: UserId,
 }
 
 impl Turn {
-    fn of(line: &Arc<Line>, who: UserId) -> Self {
+    fn of(line: &Arc<WaitingLine>, who: UserId) -> Self {
         Self { line: Some(Arc::clone(line)), who }
     }
 }
@@ -98,13 +98,13 @@ impl Drop for Turn {
 }
 
 /// One who waits. Dropping it leaves the line.
-struct Ticket {
-    line: Arc<Line>,
+struct PlaceInLine {
+    line: Arc<WaitingLine>,
     who: UserId,
     number: u64,
 }
 
-impl Drop for Ticket {
+impl Drop for PlaceInLine {
     fn drop(&mut self) {
         let mut state = self.line.lock();
         let Some(person) = state.people.get_mut(&self.who) else { return };
@@ -119,7 +119,7 @@ impl Drop for Ticket {
 impl LineState {
     /// Forgets who has nothing here any more.
     fn tidy(&mut self, who: UserId) {
-        let is_gone = |person: &Person| person.at_work == 0 && person.waiting.is_empty() && !person.is_in_round;
+        let is_gone = |person: &PersonInLine| person.at_work == 0 && person.waiting.is_empty() && !person.is_in_round;
         if self.people.get(&who).is_some_and(is_gone) {
             self.people.remove(&who);
         }
@@ -157,7 +157,7 @@ impl LineState {
     }
 }
 
-impl Line {
+impl WaitingLine {
     /// An empty line.
     pub fn new(capacity: Capacity) -> Arc<Self> {
         Arc::new(Self { capacity, state: Mutex::default() })
@@ -212,7 +212,7 @@ impl Line {
             state.waiting += 1;
             state.people.entry(who).or_default().waiting.push_back((number, sender));
             state.line_up(who, self.capacity.at_work_per_person_max);
-            (Ticket { line: Arc::clone(self), who, number }, turn)
+            (PlaceInLine { line: Arc::clone(self), who, number }, turn)
         };
         // The sender is in the line, and the line is held: it is used before it goes.
         turn.await.map_err(|_| NoTurn::Full)
@@ -268,14 +268,17 @@ mod tests {
         }
     }
 
-    fn ask(line: &Arc<Line>, who: UserId) -> std::pin::Pin<Box<impl Future<Output = Result<Turn, NoTurn>> + use<>>> {
+    fn ask(
+        line: &Arc<WaitingLine>,
+        who: UserId,
+    ) -> std::pin::Pin<Box<impl Future<Output = Result<Turn, NoTurn>> + use<>>> {
         let line = Arc::clone(line);
         Box::pin(async move { line.turn(who).await })
     }
 
     #[test]
     fn who_fills_a_share_leaves_the_rest_to_others() {
-        let line = Line::new(Capacity::shared(2, 0, 8));
+        let line = WaitingLine::new(Capacity::shared(2, 0, 8));
         let (a, b) = (person(1), person(2));
         let first = now(&mut ask(&line, a)).expect("at once").unwrap();
         let mut waiting: Vec<_> = (0..2).map(|_| ask(&line, a)).collect();
@@ -290,7 +293,7 @@ mod tests {
 
     #[test]
     fn a_place_goes_round_between_people() {
-        let line = Line::new(Capacity { waiting_per_person_max: 8, ..Capacity::shared(1, 1, 8) });
+        let line = WaitingLine::new(Capacity { waiting_per_person_max: 8, ..Capacity::shared(1, 1, 8) });
         let (a, b, c) = (person(1), person(2), person(3));
         let mut turn = now(&mut ask(&line, a)).expect("at once").unwrap();
         let mut questions: Vec<_> = [a, a, a, b, c, b].map(|who| (who, ask(&line, who))).into();
@@ -315,7 +318,7 @@ mod tests {
 
     #[test]
     fn who_goes_leaves_the_line() {
-        let line = Line::new(Capacity::shared(1, 1, 4));
+        let line = WaitingLine::new(Capacity::shared(1, 1, 4));
         let (a, b) = (person(1), person(2));
         let turn = now(&mut ask(&line, a)).expect("at once").unwrap();
         let mut gone = ask(&line, b);
@@ -335,7 +338,7 @@ mod tests {
             steps in prop::collection::vec((0u128..4, 0u8..3, 0usize..8), 1..200),
         ) {
             let capacity = Capacity { waiting_per_person_max: 4, ..Capacity::shared(at_work, share, 8) };
-            let line = Line::new(capacity);
+            let line = WaitingLine::new(capacity);
             let (mut turns, mut waiting) = (Vec::<Turn>::new(), Vec::new());
             for (who, deed, place) in steps {
                 match deed {

@@ -43,7 +43,7 @@ const HEARING_MAX_MS: u64 = 30_000;
 const FIND_WAITING_PER_THREAD: usize = 32;
 
 /// All that a node keeps, and how it stands to others.
-pub(super) struct Kept {
+pub(super) struct KeptByNode {
     pub(super) secrets: Secrets,
     pub(super) stores: Stores,
     pub(super) queue: Arc<dyn Queue>,
@@ -68,7 +68,7 @@ pub(super) async fn open(
     entropy: &dyn Entropy,
     purpose: Purpose,
     aws: Option<Access>,
-) -> Result<Kept, StartError> {
+) -> Result<KeptByNode, StartError> {
     match settings.backend {
         Backend::Sqlite => open_sqlite(settings, clock, entropy, purpose, aws).await,
         Backend::Aws => open_aws(settings, clock, entropy, purpose, aws).await,
@@ -151,7 +151,7 @@ async fn open_sqlite(
     entropy: &dyn Entropy,
     purpose: Purpose,
     aws: Option<Access>,
-) -> Result<Kept, StartError> {
+) -> Result<KeptByNode, StartError> {
     data_dir::open(&settings.data, purpose)?;
     data_dir::refuse_a_lost_database(&settings.data)?;
     let (premises, beside_server) = data_dir::take_locks(&settings.data, purpose).await?;
@@ -182,7 +182,7 @@ async fn open_sqlite(
         }
         None => None,
     };
-    Ok(Kept {
+    Ok(KeptByNode {
         secrets,
         stores,
         queue: Arc::new(SqliteQueue::new(database, Arc::clone(clock), settings.queue.policy())),
@@ -215,7 +215,7 @@ async fn open_aws(
     entropy: &dyn Entropy,
     purpose: Purpose,
     aws: Option<Access>,
-) -> Result<Kept, StartError> {
+) -> Result<KeptByNode, StartError> {
     data_dir::open(&settings.data, purpose)?;
     if purpose == Purpose::Serve {
         data_dir::remove_unfinished(&settings.data, &settings.outbox())?;
@@ -230,7 +230,7 @@ async fn open_aws(
         true => Some(Arc::new(SqsQueue::open_feedback(&access, prefix, told_in, policy).await?)),
         false => None,
     };
-    Ok(Kept {
+    Ok(KeptByNode {
         secrets,
         stores,
         queue: Arc::new(SqsQueue::open(&access, prefix, policy).await?),

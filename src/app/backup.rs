@@ -68,7 +68,7 @@ pub struct Manifest {
     /// Where the configuration file was, if there is one: it is in the backup as `permitd.toml`.
     pub configuration: Option<ConfigurationFile>,
     /// Every other file.
-    pub files: Vec<Listed>,
+    pub files: Vec<ListedFile>,
 }
 
 /// A data set in a backup.
@@ -84,7 +84,7 @@ pub struct BackedUp {
 
 /// A file in a backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Listed {
+pub struct ListedFile {
     /// Its path below the backup.
     pub path: PathBuf,
     /// Its size.
@@ -168,7 +168,7 @@ fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> BackupE
 }
 
 /// Told of bytes that are done, and, when it is known, of all that there are.
-pub type Report<'a> = &'a mut dyn FnMut(u64, Option<u64>);
+pub type ByteReport<'a> = &'a mut dyn FnMut(u64, Option<u64>);
 
 /// Makes a backup in `to`, which does not exist or is empty. A server may serve, and imports may run. Without the secret, no
 /// secret and no key of people's data is in it: nobody can make keys of it, or read names and addresses.
@@ -179,7 +179,7 @@ pub async fn backup(
     settings: &Settings,
     to: &Path,
     with_secret: bool,
-    report: Report<'_>,
+    report: ByteReport<'_>,
 ) -> Result<Manifest, BackupError> {
     if settings.backend == Backend::Aws {
         return Err(BackupError::Aws);
@@ -212,7 +212,7 @@ async fn fill(
     settings: &Settings,
     folder: &Path,
     with_secret: bool,
-    report: Report<'_>,
+    report: ByteReport<'_>,
 ) -> Result<Manifest, BackupError> {
     let data = folder.join(DATA);
     private::directory(&data)?;
@@ -366,13 +366,13 @@ fn files_below(folder: &Path) -> Result<BTreeSet<PathBuf>, BackupError> {
     Ok(found)
 }
 
-fn list(folder: &Path) -> Result<Vec<Listed>, BackupError> {
+fn list(folder: &Path) -> Result<Vec<ListedFile>, BackupError> {
     let listed = |path: PathBuf| {
         let full = folder.join(&path);
         let file = File::open(&full).map_err(failed("cannot read", &full))?;
         file.sync_all().map_err(failed("cannot write", &full))?;
         let bytes = file.metadata().map_err(failed("cannot read", &full))?.len();
-        Ok(Listed { path, bytes, sha256: digest_of(&full)? })
+        Ok(ListedFile { path, bytes, sha256: digest_of(&full)? })
     };
     files_below(folder)?.into_iter().map(listed).collect()
 }
@@ -395,7 +395,7 @@ fn sync_folders(folder: &Path) -> Result<(), BackupError> {
 ///
 /// # Errors
 /// When it was not: see [`BackupError`].
-pub fn restore(settings: &Settings, from: &Path, report: Report<'_>) -> Result<Manifest, BackupError> {
+pub fn restore(settings: &Settings, from: &Path, report: ByteReport<'_>) -> Result<Manifest, BackupError> {
     if settings.backend == Backend::Aws {
         return Err(BackupError::Aws);
     }
@@ -407,7 +407,7 @@ pub fn restore(settings: &Settings, from: &Path, report: Report<'_>) -> Result<M
     crash_point("restore-begun");
     let log = Path::new(DATA).join(sqlite::FILE_NAME);
     // The log comes last: without it no server starts.
-    let (first, last): (Vec<&Listed>, Vec<&Listed>) = manifest.files.iter().partition(|file| file.path != log);
+    let (first, last): (Vec<&ListedFile>, Vec<&ListedFile>) = manifest.files.iter().partition(|file| file.path != log);
     for file in first {
         if let Some(to) = place_of(&manifest, data, &file.path) {
             restore_file(from, file, &to, report)?;
@@ -454,7 +454,7 @@ impl Manifest {
     }
 }
 
-fn restore_file(from: &Path, file: &Listed, to: &Path, report: Report<'_>) -> Result<(), BackupError> {
+fn restore_file(from: &Path, file: &ListedFile, to: &Path, report: ByteReport<'_>) -> Result<(), BackupError> {
     if let Some(folder) = to.parent() {
         private::directory(folder)?;
     }
@@ -501,11 +501,11 @@ fn read_manifest(from: &Path) -> Result<Manifest, BackupError> {
     let damaged = |what: &str| BackupError::Damaged { what: format!("{MANIFEST} {what}") };
     /// What every form of it says.
     #[derive(Deserialize)]
-    struct Form {
+    struct FormHead {
         format: u32,
         permitd: String,
     }
-    let form: Form = serde_json::from_slice(&text).map_err(|_| damaged("cannot be read"))?;
+    let form: FormHead = serde_json::from_slice(&text).map_err(|_| damaged("cannot be read"))?;
     if form.format > FORMAT {
         return Err(BackupError::Newer { permitd: form.permitd });
     }
@@ -528,7 +528,7 @@ fn check(from: &Path, manifest: &Manifest) -> Result<(), BackupError> {
     let damaged = |what: String| Err(BackupError::Damaged { what });
     let mut there = files_below(from)?;
     there.remove(Path::new(MANIFEST));
-    for Listed { path, bytes, sha256 } in &manifest.files {
+    for ListedFile { path, bytes, sha256 } in &manifest.files {
         let (full, shown) = (from.join(path), path.display());
         if !there.remove(path) {
             return damaged(format!("{shown} is missing"));

@@ -20,7 +20,7 @@ const DEFINITION_BYTES_MAX: u64 = 1 << 20;
 
 /// Where a definition comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub enum DefinitionPlace {
     /// It is part of the program.
     Builtin,
     /// A file.
@@ -29,7 +29,7 @@ pub enum Place {
     Stored,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for DefinitionPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Builtin => f.write_str("built in"),
@@ -41,11 +41,11 @@ impl fmt::Display for Place {
 
 /// A definition that files can be imported by.
 #[derive(Debug, Clone)]
-pub struct Known {
+pub struct KnownDefinition {
     /// The definition.
     pub definition: Arc<Definition>,
     /// Where it comes from.
-    pub place: Place,
+    pub place: DefinitionPlace,
 }
 
 /// The built-in definitions. They are read once: pages look for definitions several times each.
@@ -62,9 +62,12 @@ fn builtin() -> Result<&'static [Arc<Definition>], StartError> {
 ///
 /// # Errors
 /// When a file cannot be read or is no definition.
-pub fn known_definitions(folder: Option<&Path>) -> Result<Vec<Known>, StartError> {
-    let of_program = |definition: &Arc<Definition>| Known { definition: Arc::clone(definition), place: Place::Builtin };
-    let mut known: Vec<Known> = builtin()?.iter().map(of_program).collect();
+pub fn known_definitions(folder: Option<&Path>) -> Result<Vec<KnownDefinition>, StartError> {
+    let of_program = |definition: &Arc<Definition>| KnownDefinition {
+        definition: Arc::clone(definition),
+        place: DefinitionPlace::Builtin,
+    };
+    let mut known: Vec<KnownDefinition> = builtin()?.iter().map(of_program).collect();
     let Some(folder) = folder else { return Ok(known) };
     let mut files = Vec::new();
     let failed = |error: io::Error| mistaken(folder, &error);
@@ -83,14 +86,16 @@ pub fn known_definitions(folder: Option<&Path>) -> Result<Vec<Known>, StartError
     files.sort();
     for path in files {
         let definition = Arc::new(read_definition(&path)?);
-        let same_name = |other: &Known| other.definition.name == definition.name;
-        if let Some(Known { place: Place::File(other), .. }) = known.iter().find(|other| same_name(other)) {
+        let same_name = |other: &KnownDefinition| other.definition.name == definition.name;
+        if let Some(KnownDefinition { place: DefinitionPlace::File(other), .. }) =
+            known.iter().find(|other| same_name(other))
+        {
             let (one, other, name) = (other.display(), path.display(), &definition.name);
             let what = format!("{one} and {other} define the same data set {name:?}: move one of them away");
             return Err(StartError::Definitions(what));
         }
         known.retain(|other| !same_name(other));
-        known.push(Known { definition, place: Place::File(path) });
+        known.push(KnownDefinition { definition, place: DefinitionPlace::File(path) });
     }
     Ok(known)
 }
@@ -98,14 +103,15 @@ pub fn known_definitions(folder: Option<&Path>) -> Result<Vec<Known>, StartError
 /// The definition to import by, and another one of its name: that of the folder goes first, which is kept by hand; then the one that
 /// the records were stored with; then a built-in one.
 pub fn chosen_definition(
-    known: Vec<Known>,
+    known: Vec<KnownDefinition>,
     stored: Option<&Arc<Definition>>,
     name: &str,
-) -> Option<(Known, Option<Known>)> {
+) -> Option<(KnownDefinition, Option<KnownDefinition>)> {
     let known = known.into_iter().find(|known| known.definition.name == name);
-    let stored = stored.map(|stored| Known { definition: Arc::clone(stored), place: Place::Stored });
+    let stored =
+        stored.map(|stored| KnownDefinition { definition: Arc::clone(stored), place: DefinitionPlace::Stored });
     match (known, stored) {
-        (Some(known), Some(stored)) if known.place == Place::Builtin => Some((stored, Some(known))),
+        (Some(known), Some(stored)) if known.place == DefinitionPlace::Builtin => Some((stored, Some(known))),
         (Some(known), stored) => Some((known, stored)),
         (None, stored) => stored.map(|stored| (stored, None)),
     }
@@ -117,8 +123,10 @@ pub(super) fn finder(folder: Option<&Path>, records: &Arc<dyn RecordStore>) -> F
     Arc::new(move |name| {
         let known = known_definitions(folder.as_deref()).map_err(|error| error.to_string())?;
         let stored = records.data_set(name).map(|stored| Arc::clone(&stored.definition));
-        let found =
-            |Known { definition, place }| FoundDefinition { definition, is_in_file: matches!(place, Place::File(_)) };
+        let found = |KnownDefinition { definition, place }| FoundDefinition {
+            definition,
+            is_in_file: matches!(place, DefinitionPlace::File(_)),
+        };
         Ok(chosen_definition(known, stored.as_ref(), name).map(|(chosen, _)| found(chosen)))
     })
 }

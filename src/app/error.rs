@@ -111,7 +111,7 @@ pub enum StartError {
     Aws(#[from] AccessError),
     /// The server secret that the nodes share.
     #[error(transparent)]
-    SharedSecret(#[from] dynamodb::secrets::OpenError),
+    SharedSecret(#[from] dynamodb::secrets::OpenSecretError),
     /// The records.
     #[error(transparent)]
     Records(#[from] RecordStoreError),

@@ -32,7 +32,7 @@ use crate::{
     aws::Access,
     clock::SharedClock,
     config::{Settings, accounts::SecondFactorDemand},
-    dataset::{Definition, cursor::CursorKey, reader::Limits},
+    dataset::{Definition, cursor::CursorKey, reader::ReadLimits},
     domain::{
         event::Origin,
         fulfilment::MailContents,
@@ -288,7 +288,8 @@ fn link_policy(settings: &Settings) -> LinkPolicy {
 /// How files are imported.
 fn importing(settings: &Settings, records: &Arc<dyn RecordStore>) -> ImportSettings {
     let import = &settings.import;
-    let limits = Limits { rows_max: import.rows_max, sheet_bytes_max: import.inflate_bytes_max, ..Limits::default() };
+    let limits =
+        ReadLimits { rows_max: import.rows_max, sheet_bytes_max: import.inflate_bytes_max, ..ReadLimits::default() };
     let days = |days: u32| SignedDuration::from_hours(24 * i64::from(days));
     ImportSettings {
         limits,

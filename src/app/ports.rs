@@ -136,28 +136,28 @@ where
 
 /// Lets the tests of a stop hold the main thread up when its runtime is gone: what is marked first goes last.
 pub(super) fn mark_main_thread() {
-    struct Ending;
-    impl Drop for Ending {
+    struct MainThreadEnding;
+    impl Drop for MainThreadEnding {
         fn drop(&mut self) {
             delay_point("main-thread-ends");
         }
     }
     thread_local! {
-        static ENDING: Ending = const { Ending };
+        static ENDING: MainThreadEnding = const { MainThreadEnding };
     }
     ENDING.with(|_| ());
 }
 
 /// Lets the tests of a stop hold a worker's thread up at its very end.
 fn mark_thread() {
-    struct Ending;
-    impl Drop for Ending {
+    struct WorkerThreadEnding;
+    impl Drop for WorkerThreadEnding {
         fn drop(&mut self) {
             delay_point("worker-thread-ends");
         }
     }
     thread_local! {
-        static ENDING: Ending = const { Ending };
+        static ENDING: WorkerThreadEnding = const { WorkerThreadEnding };
     }
     ENDING.with(|_| ());
 }

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, SpanRelativeTo, Timestamp};
 use serde_json::{Value, json};
 
 use super::{
-    Answer, Common, Exit, Failure,
+    CommandAnswer, Common, Exit, Failure,
     open::{Data, stores, who, with_node},
     output::{Table, facts, moment},
     serve::sign_in_url,
@@ -38,14 +38,14 @@ Examples:
   permitd admin-tokens new --replace      locked out: one that may everything, and no others")]
 pub(super) struct AdminTokensArgs {
     #[command(subcommand)]
-    command: Command,
+    command: AdminTokensCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum AdminTokensCommand {
     Create(Create),
-    List(List),
-    Revoke(Revoke),
+    List(ListTokensArgs),
+    Revoke(RevokeTokenArgs),
     New(New),
 }
 
@@ -76,7 +76,7 @@ struct Create {
 Examples:
   permitd admin-tokens list
   permitd admin-tokens list --all --json")]
-struct List {
+struct ListTokensArgs {
     /// Also those that have expired or were revoked
     #[arg(long)]
     all: bool,
@@ -87,7 +87,7 @@ struct List {
 #[command(after_help = "\
 Examples:
   permitd admin-tokens revoke 3fE9kQ0aZb7LmN2p")]
-struct Revoke {
+struct RevokeTokenArgs {
     /// The token's id, as `permitd admin-tokens list` shows it
     #[arg(value_name = "ID")]
     id: String,
@@ -129,18 +129,18 @@ fn life(text: &str) -> Result<SignedDuration, String> {
 }
 
 impl AdminTokensArgs {
-    pub(super) fn run(self, common: &Common) -> Result<Answer, Failure> {
+    pub(super) fn run(self, common: &Common) -> Result<CommandAnswer, Failure> {
         match self.command {
-            Command::Create(create) => create.run(common),
-            Command::List(list) => app::block_on(list.answer(&stores(common)?)),
-            Command::Revoke(revoke) => revoke.run(common),
-            Command::New(new) => new.run(common),
+            AdminTokensCommand::Create(create) => create.run(common),
+            AdminTokensCommand::List(list) => app::block_on(list.answer(&stores(common)?)),
+            AdminTokensCommand::Revoke(revoke) => revoke.run(common),
+            AdminTokensCommand::New(new) => new.run(common),
         }
     }
 }
 
 impl Create {
-    fn run(self, common: &Common) -> Result<Answer, Failure> {
+    fn run(self, common: &Common) -> Result<CommandAnswer, Failure> {
         let scopes = self.scopes.iter().flat_map(|scope| match scope {
             Scope::One(permission) => vec![*permission],
             Scope::All => Permission::ALL.to_vec(),
@@ -162,7 +162,7 @@ impl Create {
                 ("scopes", permissions.to_string()),
                 ("expires", expires_at.map_or_else(|| "never".to_owned(), |until| moment(Some(until)))),
             ]);
-            Ok(Answer::new(json!({ "admin_token": token.reveal(), "token": row }), text))
+            Ok(CommandAnswer::new(json!({ "admin_token": token.reveal(), "token": row }), text))
         })
     }
 }
@@ -175,8 +175,8 @@ fn state(row: &TokenRow, now: Timestamp) -> &'static str {
     }
 }
 
-impl List {
-    async fn answer(self, stores: &Stores) -> Result<Answer, Failure> {
+impl ListTokensArgs {
+    async fn answer(self, stores: &Stores) -> Result<CommandAnswer, Failure> {
         let now = Timestamp::now();
         let uses: HashMap<KeyId, Timestamp> = stores.admin_tokens.uses().await?.into_iter().collect();
         let mut rows = stores.views.admin_tokens().await?;
@@ -202,12 +202,12 @@ impl List {
             }
             documents.push(document);
         }
-        Ok(Answer::new(json!({ "admin_tokens": documents }), table.render()))
+        Ok(CommandAnswer::new(json!({ "admin_tokens": documents }), table.render()))
     }
 }
 
-impl Revoke {
-    fn run(self, common: &Common) -> Result<Answer, Failure> {
+impl RevokeTokenArgs {
+    fn run(self, common: &Common) -> Result<CommandAnswer, Failure> {
         let id = KeyId::parse(self.id.trim())
             .map_err(|_| Failure::usage("this is no token's id; `permitd admin-tokens list` shows them".to_owned()))?;
         with_node(common.settings(&[])?, Data::MustExist, async |node| {
@@ -215,19 +215,22 @@ impl Revoke {
             let is_new = !committed.events.is_empty();
             let row = node.service.committer.stores.views.admin_token(id).await?;
             let text = format!("{id}: {}revoked", if is_new { "" } else { "was already " });
-            Ok(Answer::new(json!({ "token": row, "changed": is_new }), text))
+            Ok(CommandAnswer::new(json!({ "token": row, "changed": is_new }), text))
         })
     }
 }
 
 impl New {
-    fn run(self, common: &Common) -> Result<Answer, Failure> {
+    fn run(self, common: &Common) -> Result<CommandAnswer, Failure> {
         let replace = self.replace;
         with_node(common.settings(&[])?, Data::MayBeNew, async |node| {
             let token = new_admin_token(&node.service, who(), replace).await?;
             let sign_in = sign_in_url(&node.service.public_url, &token);
             let text = facts(&[("admin token", token.to_string()), ("sign in", sign_in.clone())]);
-            Ok(Answer::new(json!({ "admin_token": token.as_str(), "sign_in_url": sign_in, "replaced": replace }), text))
+            Ok(CommandAnswer::new(
+                json!({ "admin_token": token.as_str(), "sign_in_url": sign_in, "replaced": replace }),
+                text,
+            ))
         })
     }
 }

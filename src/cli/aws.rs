@@ -6,13 +6,13 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::{
-    Answer, Common, Exit, Failure,
+    CommandAnswer, Common, Exit, Failure,
     open::quiet_log,
     output::{Table, counted},
 };
 use crate::{
     app,
-    aws::{Access, Checked, Found},
+    aws::{Access, CheckedResource, ResourceState},
     config::Settings,
     mail::{Sender, SenderError, ses, settings::MailTransport},
     queue::sqs,
@@ -29,13 +29,13 @@ Examples:
   permitd aws setup
   permitd aws check
   permitd aws check --json")]
-pub(super) struct Aws {
+pub(super) struct AwsArgs {
     #[command(subcommand)]
-    command: Command,
+    command: AwsCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum AwsCommand {
     Setup(Setup),
     Check(Check),
 }
@@ -54,7 +54,7 @@ Exit codes:
   1  something cannot be put right in place: it is said, with what to do")]
 struct Setup {
     #[command(flatten)]
-    definitions: Definitions,
+    definitions: SetupDefinitions,
 }
 
 /// Say what is missing or different, and change nothing
@@ -69,11 +69,11 @@ Exit codes:
   1  something is missing or different")]
 struct Check {
     #[command(flatten)]
-    definitions: Definitions,
+    definitions: SetupDefinitions,
 }
 
 #[derive(Debug, Args)]
-struct Definitions {
+struct SetupDefinitions {
     /// A folder of further data set definitions [variable: PERMITD_DATASETS]
     #[arg(long, value_name = "DIR")]
     datasets: Option<PathBuf>,
@@ -86,11 +86,11 @@ enum Action {
     Check,
 }
 
-impl Aws {
-    pub(super) fn run(self, common: &Common) -> Result<Answer, Failure> {
-        let (action, Definitions { datasets }) = match self.command {
-            Command::Setup(Setup { definitions }) => (Action::Setup, definitions),
-            Command::Check(Check { definitions }) => (Action::Check, definitions),
+impl AwsArgs {
+    pub(super) fn run(self, common: &Common) -> Result<CommandAnswer, Failure> {
+        let (action, SetupDefinitions { datasets }) = match self.command {
+            AwsCommand::Setup(Setup { definitions }) => (Action::Setup, definitions),
+            AwsCommand::Check(Check { definitions }) => (Action::Check, definitions),
         };
         let datasets = datasets.map(|folder| folder.display().to_string());
         let settings = common.settings(&[("datasets", datasets)])?;
@@ -105,7 +105,7 @@ impl Aws {
 }
 
 /// Every part of a deployment, one after another.
-async fn resources(action: Action, access: &Access, settings: &Settings) -> Result<Vec<Checked>, Failure> {
+async fn resources(action: Action, access: &Access, settings: &Settings) -> Result<Vec<CheckedResource>, Failure> {
     let mut resources = tables(action, access, settings).await?;
     resources.extend(queues(action, access, settings).await?);
     resources.extend(mail(action, access, settings).await?);
@@ -113,7 +113,7 @@ async fn resources(action: Action, access: &Access, settings: &Settings) -> Resu
     Ok(resources)
 }
 
-async fn tables(action: Action, access: &Access, settings: &Settings) -> Result<Vec<Checked>, Failure> {
+async fn tables(action: Action, access: &Access, settings: &Settings) -> Result<Vec<CheckedResource>, Failure> {
     let definitions = app::definitions(settings.datasets())?;
     let records = definitions.iter().map(|definition| schema::records(definition));
     let tables: Vec<_> = schema::base_tables().into_iter().chain(records).collect();
@@ -124,7 +124,7 @@ async fn tables(action: Action, access: &Access, settings: &Settings) -> Result<
     })
 }
 
-async fn queues(action: Action, access: &Access, settings: &Settings) -> Result<Vec<Checked>, Failure> {
+async fn queues(action: Action, access: &Access, settings: &Settings) -> Result<Vec<CheckedResource>, Failure> {
     let (prefix, policy) = (&settings.aws.prefix, settings.queue.policy());
     Ok(match action {
         Action::Setup => sqs::setup(access, prefix, policy).await?,
@@ -133,7 +133,7 @@ async fn queues(action: Action, access: &Access, settings: &Settings) -> Result<
 }
 
 /// The identity that mails are sent as; nothing where they go another way.
-async fn mail(action: Action, access: &Access, settings: &Settings) -> Result<Vec<Checked>, Failure> {
+async fn mail(action: Action, access: &Access, settings: &Settings) -> Result<Vec<CheckedResource>, Failure> {
     if !matches!(settings.mail.transport, MailTransport::Auto | MailTransport::Ses) {
         return Ok(Vec::new());
     }
@@ -147,7 +147,7 @@ async fn mail(action: Action, access: &Access, settings: &Settings) -> Result<Ve
 }
 
 /// What bounces and complaints come through; nothing where they do not.
-async fn feedback(action: Action, access: &Access, settings: &Settings) -> Result<Vec<Checked>, Failure> {
+async fn feedback(action: Action, access: &Access, settings: &Settings) -> Result<Vec<CheckedResource>, Failure> {
     let (prefix, policy) = (&settings.aws.prefix, settings.queue.policy());
     let (set, name) = (&settings.mail.ses.configuration_set, &settings.mail.ses.feedback_queue);
     if name.is_empty() {
@@ -167,11 +167,11 @@ async fn feedback(action: Action, access: &Access, settings: &Settings) -> Resul
     Ok(resources)
 }
 
-fn answer(prefix: &str, region: Option<&str>, resources: &[Checked]) -> Answer {
+fn answer(prefix: &str, region: Option<&str>, resources: &[CheckedResource]) -> CommandAnswer {
     let wrong = resources.iter().filter(|resource| resource.found.is_wrong()).count();
     let wrong = u64::try_from(wrong).unwrap_or(u64::MAX);
     let mut table = Table::new(&["RESOURCE", "STATE", "DETAIL"]);
-    for Checked { resource, found } in resources {
+    for CheckedResource { resource, found } in resources {
         let (state, detail) = described(found);
         table.row([resource.clone(), state.to_owned(), detail.to_owned()]);
     }
@@ -181,18 +181,18 @@ fn answer(prefix: &str, region: Option<&str>, resources: &[Checked]) -> Answer {
     };
     let exit = if wrong == 0 { Exit::Done } else { Exit::Differences };
     let document = json!({ "prefix": prefix, "region": region, "wrong": wrong, "resources": resources });
-    Answer { exit, ..Answer::new(document, table.render() + &summary) }
+    CommandAnswer { exit, ..CommandAnswer::new(document, table.render() + &summary) }
 }
 
 /// A resource's state in a word, and what there is to say about it.
-fn described(found: &Found) -> (&'static str, &str) {
+fn described(found: &ResourceState) -> (&'static str, &str) {
     match found {
-        Found::Right => ("right", ""),
-        Found::Made => ("made", ""),
-        Found::Changed(how) => ("changed", how),
-        Found::Missing => ("missing", "run `permitd aws setup`"),
-        Found::Different(how) => ("different", how),
-        Found::Notice(what) => ("notice", what),
+        ResourceState::Right => ("right", ""),
+        ResourceState::Made => ("made", ""),
+        ResourceState::Changed(how) => ("changed", how),
+        ResourceState::Missing => ("missing", "run `permitd aws setup`"),
+        ResourceState::Different(how) => ("different", how),
+        ResourceState::Notice(what) => ("notice", what),
     }
 }
 
@@ -202,15 +202,15 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_counted_and_makes_the_exit_code() {
-        let row = |resource: &str, found| Checked { resource: resource.to_owned(), found };
-        let fine = [row("table a", Found::Right), row("recovery a", Found::Notice("so".to_owned()))];
+        let row = |resource: &str, found| CheckedResource { resource: resource.to_owned(), found };
+        let fine = [row("table a", ResourceState::Right), row("recovery a", ResourceState::Notice("so".to_owned()))];
         let done = answer("p", Some("r"), &fine);
         assert_eq!((done.exit, &done.document["wrong"]), (Exit::Done, &json!(0)));
         assert_eq!(
             done.text,
             "RESOURCE\tSTATE\tDETAIL\ntable a\tright\t\nrecovery a\tnotice\tso\n2 resources: all there\n"
         );
-        let missing = answer("p", None, &[row("table a", Found::Missing)]);
+        let missing = answer("p", None, &[row("table a", ResourceState::Missing)]);
         assert_eq!(missing.exit, Exit::Differences);
         assert_eq!(missing.document["resources"][0], json!({ "resource": "table a", "found": "missing" }));
         assert!(missing.text.ends_with("1 resource missing or different\n"));

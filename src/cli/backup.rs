@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::{
-    Answer, Common, Failure,
+    CommandAnswer, Common, Failure,
     open::{must_exist, quiet_log},
     output::{facts, grouped, moment},
     progress,
@@ -52,7 +52,7 @@ pub(super) struct Restore {
 }
 
 impl Backup {
-    pub(super) fn run(self, common: &Common) -> Result<Answer, Failure> {
+    pub(super) fn run(self, common: &Common) -> Result<CommandAnswer, Failure> {
         let settings = common.settings(&[])?;
         must_exist(&settings)?;
         quiet_log(&settings)?;
@@ -65,12 +65,12 @@ impl Backup {
             lines.push(("configuration", "left out: it holds a password".to_owned()));
         }
         let document = json!({ "backup": self.to, "bytes": manifest.bytes(), "manifest": manifest });
-        Ok(Answer::new(document, format!("{to}: {} bytes\n{}", grouped(manifest.bytes()), facts(&lines))))
+        Ok(CommandAnswer::new(document, format!("{to}: {} bytes\n{}", grouped(manifest.bytes()), facts(&lines))))
     }
 }
 
 impl Restore {
-    pub(super) fn run(self, common: &Common) -> Result<Answer, Failure> {
+    pub(super) fn run(self, common: &Common) -> Result<CommandAnswer, Failure> {
         let settings = common.settings(&[])?;
         quiet_log(&settings)?;
         let manifest = under_bar(|report| app::restore(&settings, &self.from, report))?;
@@ -97,7 +97,7 @@ impl Restore {
         let document =
             json!({ "data": settings.data, "bytes": manifest.bytes(), "manifest": manifest, "notes": notes });
         let text = format!("{data}: restored, {} bytes\n{}{noted}", grouped(manifest.bytes()), facts(&told(&manifest)));
-        Ok(Answer::new(document, text))
+        Ok(CommandAnswer::new(document, text))
     }
 }
 
@@ -113,7 +113,9 @@ fn told(manifest: &Manifest) -> Vec<(&'static str, String)> {
     ]
 }
 
-fn under_bar(work: impl FnOnce(app::Report<'_>) -> Result<Manifest, app::BackupError>) -> Result<Manifest, Failure> {
+fn under_bar(
+    work: impl FnOnce(app::ByteReport<'_>) -> Result<Manifest, app::BackupError>,
+) -> Result<Manifest, Failure> {
     let bar = progress::bar(0, "{bar:32} {binary_bytes}/{binary_total_bytes}");
     let done = work(&mut |bytes, total| {
         if let Some(total) = total {

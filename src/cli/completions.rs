@@ -4,7 +4,7 @@ use clap::{Args, Command};
 use clap_complete::Shell;
 use serde_json::json;
 
-use super::{Answer, Failure};
+use super::{CommandAnswer, Failure};
 
 /// Print a completion script for a shell
 #[derive(Debug, Args)]
@@ -19,10 +19,10 @@ pub(super) struct Completions {
 }
 
 impl Completions {
-    pub(super) fn run(self, mut program: Command) -> Result<Answer, Failure> {
+    pub(super) fn run(self, mut program: Command) -> Result<CommandAnswer, Failure> {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut program, "permitd", &mut script);
         let script = String::from_utf8_lossy(&script).into_owned();
-        Ok(Answer::new(json!({ "shell": self.shell.to_string(), "script": script }), script))
+        Ok(CommandAnswer::new(json!({ "shell": self.shell.to_string(), "script": script }), script))
     }
 }

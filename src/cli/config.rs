@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::{
-    Answer, Common, Exit, Failure,
+    CommandAnswer, Common, Exit, Failure,
     output::{Table, counted},
 };
 use crate::{
@@ -31,11 +31,11 @@ pub(super) struct Config {
     #[arg(long)]
     default: bool,
     #[command(subcommand)]
-    command: Option<Command>,
+    command: Option<ConfigCommand>,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum ConfigCommand {
     Mails(Mails),
 }
 
@@ -67,29 +67,29 @@ struct Mails {
 }
 
 impl Config {
-    pub(super) fn run(self, common: &Common) -> Result<Answer, Failure> {
-        if let Some(Command::Mails(mails)) = self.command {
+    pub(super) fn run(self, common: &Common) -> Result<CommandAnswer, Failure> {
+        if let Some(ConfigCommand::Mails(mails)) = self.command {
             return mails.answer(common);
         }
         if self.default {
-            return Ok(Answer::new(json!({ "toml": DEFAULTS }), DEFAULTS));
+            return Ok(CommandAnswer::new(json!({ "toml": DEFAULTS }), DEFAULTS));
         }
         let settings = common.settings(&[])?.describe();
         let mut table = Table::new(&["SETTING", "VALUE", "FROM", "VARIABLE"]);
         for setting in &settings {
             table.row([&setting.path, &setting.value, &setting.origin, &setting.variable].map(Clone::clone));
         }
-        Ok(Answer::new(json!({ "settings": settings }), table.render()))
+        Ok(CommandAnswer::new(json!({ "settings": settings }), table.render()))
     }
 }
 
 impl Mails {
-    fn answer(self, common: &Common) -> Result<Answer, Failure> {
+    fn answer(self, common: &Common) -> Result<CommandAnswer, Failure> {
         if let Some(folder) = self.write {
             let written = templates::write_built_in(&folder).map_err(failed)?;
             let files: Vec<String> = written.iter().map(|file| file.display().to_string()).collect();
             let text = format!("{}\nuse them with mail.templates = \"{}\"\n", files.join("\n"), folder.display());
-            return Ok(Answer::new(json!({ "written": files }), text));
+            return Ok(CommandAnswer::new(json!({ "written": files }), text));
         }
         let named = self.templates.map(|folder| folder.display().to_string());
         let settings = common.settings(&[("mail.templates", named)])?;
@@ -113,7 +113,7 @@ impl Mails {
         if wrong > 0 {
             text.push_str(&format!("{} cannot be used\n", counted(wrong, "template")));
         }
-        Ok(Answer { exit, ..Answer::new(json!({ "mails": mails, "mistakes": mistakes }), text) })
+        Ok(CommandAnswer { exit, ..CommandAnswer::new(json!({ "mails": mails, "mistakes": mistakes }), text) })
     }
 }
 

@@ -6,13 +6,13 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::{
-    Answer, Common, Exit, Failure,
+    CommandAnswer, Common, Exit, Failure,
     open::{Data, Definitions, origin, with_node},
     output::{Table, confirmed, counted, facts, grouped, moment},
 };
 use crate::{
     actors::import::ImportError,
-    app::{self, Known, Node, Place},
+    app::{self, DefinitionPlace, KnownDefinition, Node},
     dataset::{Definition, Index, RecordIdRule, suggest},
     domain::{event::Origin, view::ImportRow},
     store::records::{DataSet, RecordStoreError},
@@ -24,24 +24,24 @@ use crate::{
 Examples:
   permitd datasets list
   permitd datasets show permits")]
-pub(super) struct DataSets {
+pub(super) struct DataSetsArgs {
     #[command(flatten)]
     definitions: Definitions,
     #[command(subcommand)]
-    command: Command,
+    command: DataSetsCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum DataSetsCommand {
     #[command(flatten)]
     OfRecords(OfRecords),
-    Language(Language),
+    Language(LanguageArgs),
 }
 
 #[derive(Debug, Subcommand)]
 enum OfRecords {
-    List(List),
-    Show(Show),
+    List(ListDataSetsArgs),
+    Show(ShowDataSetArgs),
     Withdraw(Withdraw),
     Restore(RestoreDataSet),
     Rename(Rename),
@@ -56,14 +56,14 @@ const LANGUAGE: &str = include_str!("../../schemas/datasets/README.md");
 #[command(after_help = "\
 Examples:
   permitd datasets language | less")]
-struct Language {}
+struct LanguageArgs {}
 
 /// List the data sets that have records, and where their definitions come from
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   permitd datasets list --json")]
-struct List {}
+struct ListDataSetsArgs {}
 
 /// Show a data set: its columns, key, indexes, and the versions that are kept
 #[derive(Debug, Args)]
@@ -71,7 +71,7 @@ struct List {}
 Examples:
   permitd datasets show permits
   permitd datasets show permits --definition > permits.toml")]
-struct Show {
+struct ShowDataSetArgs {
     /// The data set
     name: String,
     /// Print its definition, to be changed and given to `permitd import --definition`
@@ -134,22 +134,24 @@ struct Remove {
     yes: bool,
 }
 
-impl DataSets {
-    pub(super) fn run(self, common: &Common) -> Result<Answer, Failure> {
+impl DataSetsArgs {
+    pub(super) fn run(self, common: &Common) -> Result<CommandAnswer, Failure> {
         let command = match self.command {
             // It needs no deployment.
-            Command::Language(Language {}) => return Ok(Answer::file(json!({ "language": LANGUAGE }), LANGUAGE)),
-            Command::OfRecords(command) => command,
+            DataSetsCommand::Language(LanguageArgs {}) => {
+                return Ok(CommandAnswer::file(json!({ "language": LANGUAGE }), LANGUAGE));
+            }
+            DataSetsCommand::OfRecords(command) => command,
         };
         let settings = common.settings(&[self.definitions.flag()])?;
         let known = app::known_definitions(settings.datasets())?;
         with_node(settings, Data::MustExist, async |node| match command {
-            OfRecords::List(List {}) => list(&node, &known).await,
-            OfRecords::Show(Show { name, definition: true }) => {
+            OfRecords::List(ListDataSetsArgs {}) => list(&node, &known).await,
+            OfRecords::Show(ShowDataSetArgs { name, definition: true }) => {
                 let text = find(&node, &name)?.definition.to_toml();
-                Ok(Answer::file(json!({ "name": name, "definition": text }), text))
+                Ok(CommandAnswer::file(json!({ "name": name, "definition": text }), text))
             }
-            OfRecords::Show(Show { name, definition: false }) => show(&node, &known, &name).await,
+            OfRecords::Show(ShowDataSetArgs { name, definition: false }) => show(&node, &known, &name).await,
             OfRecords::Withdraw(Withdraw { name }) => withdraw(&node, &name, true).await,
             OfRecords::Restore(RestoreDataSet { name }) => withdraw(&node, &name, false).await,
             OfRecords::Rename(Rename { name, to }) => rename(&node, &name, &to).await,
@@ -174,17 +176,17 @@ fn missing(node: &Node, name: &str) -> Failure {
     Failure::not_found(format!("there is no data set {name:?} with records; {hint}"))
 }
 
-async fn withdraw(node: &Node, name: &str, withdrawn: bool) -> Result<Answer, Failure> {
+async fn withdraw(node: &Node, name: &str, withdrawn: bool) -> Result<CommandAnswer, Failure> {
     let version = match node.service.imports.withdraw(name, withdrawn, &node.envelope()?).await {
         Err(ImportError::Records(RecordStoreError::UnknownDataSet { .. })) => return Err(missing(node, name)),
         done => done?,
     };
     let what = if withdrawn { "is kept, and served to nobody" } else { "is served" };
     let document = json!({ "name": name, "withdrawn": withdrawn, "version": version });
-    Ok(Answer::new(document, format!("{name} {what}, at version {version}")))
+    Ok(CommandAnswer::new(document, format!("{name} {what}, at version {version}")))
 }
 
-async fn rename(node: &Node, name: &str, to: &str) -> Result<Answer, Failure> {
+async fn rename(node: &Node, name: &str, to: &str) -> Result<CommandAnswer, Failure> {
     Definition::check_name(to).map_err(|reason| Failure::usage(format!("{to:?} {reason}")))?;
     if name == to {
         return Err(Failure::usage(format!("{name} has that name already; give another one")));
@@ -195,10 +197,10 @@ async fn rename(node: &Node, name: &str, to: &str) -> Result<Answer, Failure> {
         renamed => renamed?,
     };
     let document = json!({ "name": to, "renamed_from": name, "path": format!("/{to}"), "version": version });
-    Ok(Answer::new(document, format!("{name} is {to} now: GET /{to}, at version {version}")))
+    Ok(CommandAnswer::new(document, format!("{name} is {to} now: GET /{to}, at version {version}")))
 }
 
-async fn remove(node: &Node, name: &str, yes: bool) -> Result<Answer, Failure> {
+async fn remove(node: &Node, name: &str, yes: bool) -> Result<CommandAnswer, Failure> {
     if let Some(data_set) = node.service.records.data_set(name).filter(|_| !yes) {
         let what = format!("{} and their past", counted(data_set.records, "record"));
         let question = format!("Remove {name}, {what}, for ever?");
@@ -211,7 +213,7 @@ async fn remove(node: &Node, name: &str, yes: bool) -> Result<Answer, Failure> {
         removed => removed?,
     };
     let document = json!({ "name": name, "removed": true, "version": version });
-    Ok(Answer::new(document, format!("{name} was removed, at version {version}; the log still tells of it")))
+    Ok(CommandAnswer::new(document, format!("{name} was removed, at version {version}; the log still tells of it")))
 }
 
 fn new_origin(node: &Node) -> Result<Origin, Failure> {
@@ -220,12 +222,12 @@ fn new_origin(node: &Node) -> Result<Origin, Failure> {
 }
 
 /// Where the definition that records were stored with is found, too.
-fn place(definition: &Definition, known: &[Known]) -> (Place, bool) {
+fn place(definition: &Definition, known: &[KnownDefinition]) -> (DefinitionPlace, bool) {
     let same_name = known.iter().find(|known| known.definition.name == definition.name);
     match same_name {
         Some(known) if known.definition.fingerprint() == definition.fingerprint() => (known.place.clone(), false),
-        Some(_) => (Place::Stored, true),
-        None => (Place::Stored, false),
+        Some(_) => (DefinitionPlace::Stored, true),
+        None => (DefinitionPlace::Stored, false),
     }
 }
 
@@ -235,7 +237,7 @@ async fn last_import(node: &Node, name: &str) -> Result<Option<ImportRow>, Failu
     Ok(imports.into_iter().find(|import| import.status == "completed"))
 }
 
-fn document(data_set: &DataSet, last: Option<&ImportRow>, known: &[Known]) -> Value {
+fn document(data_set: &DataSet, last: Option<&ImportRow>, known: &[KnownDefinition]) -> Value {
     let definition = &data_set.definition;
     let (place, differs) = place(definition, known);
     json!({
@@ -253,7 +255,7 @@ fn document(data_set: &DataSet, last: Option<&ImportRow>, known: &[Known]) -> Va
     })
 }
 
-async fn list(node: &Node, known: &[Known]) -> Result<Answer, Failure> {
+async fn list(node: &Node, known: &[KnownDefinition]) -> Result<CommandAnswer, Failure> {
     let mut table = Table::new(&["NAME", "TITLE", "VERSION", "RECORDS", "LAST IMPORT", "DEFINITION"]);
     let mut documents = Vec::new();
     for data_set in node.service.records.data_sets() {
@@ -269,10 +271,10 @@ async fn list(node: &Node, known: &[Known]) -> Result<Answer, Failure> {
         ]);
         documents.push(document(&data_set, last.as_ref(), known));
     }
-    Ok(Answer::new(json!({ "datasets": documents }), table.render()))
+    Ok(CommandAnswer::new(json!({ "datasets": documents }), table.render()))
 }
 
-async fn show(node: &Node, known: &[Known], name: &str) -> Result<Answer, Failure> {
+async fn show(node: &Node, known: &[KnownDefinition], name: &str) -> Result<CommandAnswer, Failure> {
     let data_set = find(node, name)?;
     let definition = &data_set.definition;
     let last = last_import(node, name).await?;
@@ -315,5 +317,5 @@ async fn show(node: &Node, known: &[Known], name: &str) -> Result<Answer, Failur
         fields.insert("indexes".to_owned(), json!(definition.indexes));
         fields.insert("columns".to_owned(), json!(definition.columns));
     }
-    Ok(Answer::new(document, format!("{}{}", facts(&lines), table.render())))
+    Ok(CommandAnswer::new(document, format!("{}{}", facts(&lines), table.render())))
 }

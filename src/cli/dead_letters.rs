@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::{
-    Answer, Common, Failure,
+    CommandAnswer, Common, Failure,
     number::whole,
     open::{Data, with_node},
     output::{Table, counted, moment},
@@ -25,12 +25,12 @@ Examples:
   permitd dead-letters redrive --all")]
 pub(super) struct DeadLetters {
     #[command(subcommand)]
-    command: Command,
+    command: DeadLettersCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
-    List(List),
+enum DeadLettersCommand {
+    List(ListDeadLettersArgs),
     Redrive(Redrive),
 }
 
@@ -39,7 +39,7 @@ enum Command {
 #[command(after_help = "\
 Examples:
   permitd dead-letters list --json")]
-struct List {
+struct ListDeadLettersArgs {
     /// At most so many
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = whole(1..=10_000_u32))]
     limit: u32,
@@ -61,15 +61,17 @@ struct Redrive {
 }
 
 impl DeadLetters {
-    pub(super) fn run(self, common: &Common) -> Result<Answer, Failure> {
+    pub(super) fn run(self, common: &Common) -> Result<CommandAnswer, Failure> {
         with_node(common.settings(&[])?, Data::MustExist, async |node| match self.command {
-            Command::List(List { limit }) => list(&node, usize::try_from(limit).unwrap_or(usize::MAX)).await,
-            Command::Redrive(redrive) => redrive.answer(&node).await,
+            DeadLettersCommand::List(ListDeadLettersArgs { limit }) => {
+                list(&node, usize::try_from(limit).unwrap_or(usize::MAX)).await
+            }
+            DeadLettersCommand::Redrive(redrive) => redrive.answer(&node).await,
         })
     }
 }
 
-async fn list(node: &Node, limit: usize) -> Result<Answer, Failure> {
+async fn list(node: &Node, limit: usize) -> Result<CommandAnswer, Failure> {
     let letters = node.service.committer.queue.dead_letters(limit).await?;
     let mut table = Table::new(&["ID", "DIED", "RECEIVED", "ABOUT", "REASON"]);
     for letter in &letters {
@@ -81,7 +83,7 @@ async fn list(node: &Node, limit: usize) -> Result<Answer, Failure> {
             letter.reason.clone(),
         ]);
     }
-    Ok(Answer::new(json!({ "dead_letters": letters }), table.render()))
+    Ok(CommandAnswer::new(json!({ "dead_letters": letters }), table.render()))
 }
 
 /// The event that a letter is about, when it can be read.
@@ -93,7 +95,7 @@ fn about(letter: &DeadLetter) -> String {
 }
 
 impl Redrive {
-    async fn answer(self, node: &Node) -> Result<Answer, Failure> {
+    async fn answer(self, node: &Node) -> Result<CommandAnswer, Failure> {
         let queue = &node.service.committer.queue;
         let ids = match self.all {
             true => queue.dead_letters(REDRIVE_MAX).await?.into_iter().map(|letter| letter.id).collect(),
@@ -104,6 +106,6 @@ impl Redrive {
         }
         node.settle().await?;
         let count = u64::try_from(ids.len()).unwrap_or(u64::MAX);
-        Ok(Answer::new(json!({ "redriven": ids }), format!("{} sent again", counted(count, "dead letter"))))
+        Ok(CommandAnswer::new(json!({ "redriven": ids }), format!("{} sent again", counted(count, "dead letter"))))
     }
 }

@@ -12,7 +12,7 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::{
-    Answer, Common, Exit, Failure,
+    CommandAnswer, Common, Exit, Failure,
     invite::invite_one,
     open::{DATA_VARIABLE, origin, quiet_log},
     output::{counted, facts},
@@ -73,7 +73,7 @@ pub(super) struct Demo {
 }
 
 impl Demo {
-    pub(super) fn run(self, common: &Common) -> Result<Answer, Failure> {
+    pub(super) fn run(self, common: &Common) -> Result<CommandAnswer, Failure> {
         let is_named = common.data.is_some() || std::env::var_os(DATA_VARIABLE).is_some_and(|data| !data.is_empty());
         let mut flags = self.addresses.flags().to_vec();
         flags.push(("mail.transport", Some("file".to_owned())));
@@ -119,7 +119,7 @@ async fn demo_token(node: &Node) -> Result<Zeroizing<String>, Failure> {
 }
 
 /// Sees that everything is there, and tells what.
-async fn prepare(node: &Node, first_admin_token: Option<Zeroizing<String>>) -> Result<Answer, Failure> {
+async fn prepare(node: &Node, first_admin_token: Option<Zeroizing<String>>) -> Result<CommandAnswer, Failure> {
     let service = &node.service;
     let is_new = service.records.data_set(DATA_SET).is_none();
     if is_new {
@@ -160,7 +160,7 @@ async fn prepare(node: &Node, first_admin_token: Option<Zeroizing<String>>) -> R
         "url": url, "data": service.settings.data, "is_new": is_new, "records": records, "admin_token": token.as_str(),
         "sign_in_url": sign_in, "email": EMAIL, "user_sign_in_url": user_sign_in, "key": key, "outbox": outbox, "curl": curl,
     });
-    Ok(Answer::new(document, text))
+    Ok(CommandAnswer::new(document, text))
 }
 
 async fn import_sample(node: &Node) -> Result<(), Failure> {

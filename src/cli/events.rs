@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::{
-    Answer, Common, Exit, Failure,
+    CommandAnswer, Common, Exit, Failure,
     number::whole,
     open::stores,
     output::{Table, counted, facts, grouped},
@@ -39,12 +39,12 @@ Examples:
   permitd events replay")]
 pub(super) struct Events {
     #[command(subcommand)]
-    command: Command,
+    command: EventsCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
-    List(List),
+enum EventsCommand {
+    List(ListEventsArgs),
     Replay(Replay),
     Verify(Verify),
 }
@@ -59,7 +59,7 @@ Examples:
   permitd events list --user ana@example.org --json
   permitd events list --type ApiKeyRevoked --after 1200 --limit 50
   permitd events list --stream dataset#permits")]
-struct List {
+struct ListEventsArgs {
     /// Only of this stream: user#<id>, plan#<name> or dataset#<name>
     #[arg(long, value_name = "STREAM")]
     stream: Option<String>,
@@ -110,12 +110,12 @@ Exit codes:
 struct Verify {}
 
 impl Events {
-    pub(super) fn run(self, common: &Common) -> Result<Answer, Failure> {
+    pub(super) fn run(self, common: &Common) -> Result<CommandAnswer, Failure> {
         let stores = stores(common)?;
         match self.command {
-            Command::List(list) => app::block_on(list.answer(&stores)),
-            Command::Replay(Replay {}) => replay(&stores),
-            Command::Verify(Verify {}) => {
+            EventsCommand::List(list) => app::block_on(list.answer(&stores)),
+            EventsCommand::Replay(Replay {}) => replay(&stores),
+            EventsCommand::Verify(Verify {}) => {
                 // Opened first: what made the records is in the log from before they came to be.
                 let records = app::block_on(app::open_records(&common.settings(&[])?, &SystemClock::shared(), None))?;
                 verify(&stores, &*records)
@@ -124,8 +124,8 @@ impl Events {
     }
 }
 
-impl List {
-    async fn answer(self, stores: &Stores) -> Result<Answer, Failure> {
+impl ListEventsArgs {
+    async fn answer(self, stores: &Stores) -> Result<CommandAnswer, Failure> {
         if let Some(name) = &self.type_name {
             known_type(name)?;
         }
@@ -146,7 +146,7 @@ impl List {
         if let Some(next) = next.map(shown) {
             eprintln!("there may be more: --after {next}");
         }
-        Ok(Answer::new(json!({ "events": events, "next": next }), table.render()))
+        Ok(CommandAnswer::new(json!({ "events": events, "next": next }), table.render()))
     }
 
     fn limit(&self) -> usize {
@@ -253,7 +253,7 @@ fn with_rate(progress: Progress, took: Duration, further: Value) -> Value {
     document
 }
 
-fn replay(stores: &Stores) -> Result<Answer, Failure> {
+fn replay(stores: &Stores) -> Result<CommandAnswer, Failure> {
     let mut space = stores.replay.replay_space()?;
     let total = space.commits_total()?;
     let (progress, took) = under_bar(total, |report| replay::rebuild(&mut *space, report))?;
@@ -266,7 +266,7 @@ fn replay(stores: &Stores) -> Result<Answer, Failure> {
             json!({ "key": key, "first": first, "other": other, "revoked": is_over })
         })
         .collect();
-    Ok(Answer::new(with_rate(progress, took, json!({ "issued_twice": twice })), text))
+    Ok(CommandAnswer::new(with_rate(progress, took, json!({ "issued_twice": twice })), text))
 }
 
 fn said_of(IssuedTwice { key, first, other, .. }: &IssuedTwice) -> String {
@@ -286,7 +286,7 @@ fn losses(imports: &[ImportRow], records: &dyn RecordStore) -> Result<Vec<(Diffe
     Ok(replay::verify_records(imports, &records.data_sets()))
 }
 
-fn verify(stores: &Stores, records: &dyn RecordStore) -> Result<Answer, Failure> {
+fn verify(stores: &Stores, records: &dyn RecordStore) -> Result<CommandAnswer, Failure> {
     let mut space = stores.replay.replay_space()?;
     let total = space.commits_total()?;
     let mut kept: Vec<Difference> = Vec::new();
@@ -327,7 +327,7 @@ fn verify(stores: &Stores, records: &dyn RecordStore) -> Result<Answer, Failure>
     });
     let document = with_rate(progress, took, json!({ "differences": differences, "waiting": waiting, "found": kept }));
     let exit = if differences == 0 { Exit::Done } else { Exit::Differences };
-    Ok(Answer { exit, ..Answer::new(document, text) })
+    Ok(CommandAnswer { exit, ..CommandAnswer::new(document, text) })
 }
 
 fn described(Difference { row, expected, found }: &Difference) -> String {

@@ -22,7 +22,7 @@ use crate::{
     queue::QueueError,
     replay::ReplayError,
     secrets::SecretsError,
-    store::{StoreError, dynamodb::secrets::OpenError, records::RecordStoreError},
+    store::{StoreError, dynamodb::secrets::OpenSecretError, records::RecordStoreError},
     telemetry::TelemetryError,
 };
 
@@ -267,8 +267,8 @@ fn start_exit(error: &StartError) -> Exit {
         StartError::Store(error) => store_exit(error),
         StartError::Queue(error) => queue_exit(error),
         StartError::Aws(_) | StartError::Hashing(_) | StartError::Provider(_) => Exit::Usage,
-        StartError::SharedSecret(OpenError::Store(error)) => store_exit(error),
-        StartError::SharedSecret(OpenError::Secrets(error)) => secrets_exit(error),
+        StartError::SharedSecret(OpenSecretError::Store(error)) => store_exit(error),
+        StartError::SharedSecret(OpenSecretError::Secrets(error)) => secrets_exit(error),
         StartError::Records(error) => records_exit(error),
         StartError::Command(error) => command_exit(error),
         StartError::Import(error) => import_exit(error),

@@ -9,7 +9,7 @@ use std::{
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{Answer, Common, Failure, number::whole};
+use super::{CommandAnswer, Common, Failure, number::whole};
 
 /// How long an answer may take unless told otherwise, milliseconds.
 const TIMEOUT_MS: u64 = 2_000;
@@ -43,7 +43,7 @@ pub(super) struct Health {
 }
 
 impl Health {
-    pub(super) fn run(self, common: &Common) -> Result<Answer, Failure> {
+    pub(super) fn run(self, common: &Common) -> Result<CommandAnswer, Failure> {
         let settings = common.settings(&[("ops.listen", self.ops_listen.clone())])?;
         let listens = settings.ops.listen;
         if listens.port() == 0 {
@@ -65,7 +65,7 @@ impl Health {
             return Err(Failure::unavailable(format!("the server on {address} is not {well}, {status}: {why}")));
         }
         let document = json!({ "address": address, "path": path, "status": status, "answer": said });
-        Ok(Answer::new(document, well))
+        Ok(CommandAnswer::new(document, well))
     }
 }
 

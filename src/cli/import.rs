@@ -11,7 +11,7 @@ use std::{
 use clap::Args;
 
 use super::{
-    Answer, Common, Exit, Failure,
+    CommandAnswer, Common, Exit, Failure,
     open::{Data, Definitions, is_begun, origin, with_node},
     output::{confirmed, counted, facts, grouped},
     printable::printable,
@@ -22,9 +22,9 @@ use crate::{
         commit::CommandError,
         import::{ImportError, ImportProgress, Order, Summary},
     },
-    app::{self, Known, Node, Place, StartError},
+    app::{self, DefinitionPlace, KnownDefinition, Node, StartError},
     config::Settings,
-    dataset::{Definition, definition::Said, infer, reader::Limits},
+    dataset::{Definition, definition::Said, infer, reader::ReadLimits},
     domain::text::{escaped, one_line},
     store::records::DataSet,
 };
@@ -54,7 +54,7 @@ Exit codes:
   3  there is no such file, or no definition of such a data set
   4  refused: it would remove, reject or empty more than may be without --yes; or another one runs
   6  the file cannot be imported; the data set is as it was")]
-pub(super) struct Import {
+pub(super) struct ImportArgs {
     /// The file
     #[arg(value_name = "FILE", required_unless_present = "define", conflicts_with = "define")]
     file: Option<PathBuf>,
@@ -149,8 +149,8 @@ impl FileOptions {
     }
 }
 
-impl Import {
-    pub(super) fn run(self, common: &Common) -> Result<Answer, Failure> {
+impl ImportArgs {
+    pub(super) fn run(self, common: &Common) -> Result<CommandAnswer, Failure> {
         let settings = common.settings(&[self.definitions.flag()])?;
         let said = self.file_options.said()?;
         if let Some(file) = &self.define {
@@ -267,10 +267,14 @@ impl Import {
         Ok(Chosen { known: chosen, other })
     }
 
-    fn named_definition(&self, path: &Path, known: &[Known]) -> Result<Chosen, Failure> {
-        let builtin = |known: &&Known| known.place == Place::Builtin && Path::new(&known.definition.name) == path;
+    fn named_definition(&self, path: &Path, known: &[KnownDefinition]) -> Result<Chosen, Failure> {
+        let builtin = |known: &&KnownDefinition| {
+            known.place == DefinitionPlace::Builtin && Path::new(&known.definition.name) == path
+        };
         let definition = match app::read_definition(path) {
-            Ok(definition) => Known { definition: Arc::new(definition), place: Place::File(path.to_owned()) },
+            Ok(definition) => {
+                KnownDefinition { definition: Arc::new(definition), place: DefinitionPlace::File(path.to_owned()) }
+            }
             Err(StartError::Io { ref source, .. }) if source.kind() == io::ErrorKind::NotFound => {
                 // A built-in one has no file, and goes by its name.
                 let builtin = known.iter().find(builtin);
@@ -294,9 +298,9 @@ impl Import {
 
 /// The definition that an import is by.
 struct Chosen {
-    known: Known,
+    known: KnownDefinition,
     /// Another one of the same name that says something else.
-    other: Option<Known>,
+    other: Option<KnownDefinition>,
 }
 
 impl Chosen {
@@ -305,7 +309,7 @@ impl Chosen {
         let Some(other) = &self.other else { return };
         let (name, used) = (&other.definition.name, printable(&self.known.place.to_string()).into_owned());
         let how = match other.place {
-            Place::Builtin => format!("--definition {name} takes the built-in one"),
+            DefinitionPlace::Builtin => format!("--definition {name} takes the built-in one"),
             _ => format!("the stored one is used again when none for {name:?} is in the folder"),
         };
         eprintln!(
@@ -407,7 +411,7 @@ fn answer(
     beside_server: bool,
     file_name: &str,
     took: Duration,
-) -> Result<Answer, Failure> {
+) -> Result<CommandAnswer, Failure> {
     let counts = &summary.counts;
     let rows = counts.inserted + counts.updated + counts.unchanged + counts.rejected;
     let version = match (summary.dry_run, summary.changed) {
@@ -460,7 +464,7 @@ fn answer(
         fields.insert("definition".to_owned(), definition);
     }
     let lines: Vec<(&str, String)> = lines.iter().map(|(label, shown)| (label.as_str(), shown.clone())).collect();
-    Ok(Answer::new(document, head + &facts(&lines) + &remarks(summary)))
+    Ok(CommandAnswer::new(document, head + &facts(&lines) + &remarks(summary)))
 }
 
 /// What an administrator should know of columns that the file does not have, and of a guard that would be in the way.
@@ -492,18 +496,18 @@ fn remarks(summary: &Summary) -> String {
     remarks
 }
 
-fn propose(file: &Path, dataset: Option<&str>, said: &Said, settings: &Settings) -> Result<Answer, Failure> {
+fn propose(file: &Path, dataset: Option<&str>, said: &Said, settings: &Settings) -> Result<CommandAnswer, Failure> {
     let (opened, _) = open(file, settings)?;
-    let limits = Limits {
+    let limits = ReadLimits {
         rows_max: settings.import.rows_max,
         sheet_bytes_max: settings.import.inflate_bytes_max,
-        ..Limits::default()
+        ..ReadLimits::default()
     };
     let name = dataset.map_or_else(|| data_set_name(file), ToOwned::to_owned);
     let proposed = infer::propose(opened, &file_name(file), &name, said, &limits);
     let mut toml = proposed.map_err(|error| about(&file_name(file), error.into()))?;
     toml.push_str(&next_steps(&file_name(file), &name));
-    Ok(Answer::file(serde_json::json!({ "dataset": name, "definition": toml }), toml))
+    Ok(CommandAnswer::file(serde_json::json!({ "dataset": name, "definition": toml }), toml))
 }
 
 /// Comments on what to do with a definition that was proposed.

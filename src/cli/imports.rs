@@ -5,7 +5,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{
-    Answer, Common, Exit, Failure,
+    CommandAnswer, Common, Exit, Failure,
     open::{Data, Definitions, origin, with_node},
     output::{Table, counted, facts, grouped, moment},
 };
@@ -29,11 +29,11 @@ pub(super) struct ImportsArgs {
     #[command(flatten)]
     definitions: Definitions,
     #[command(subcommand)]
-    command: Command,
+    command: ImportsCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum ImportsCommand {
     List(ListImports),
     Show(ShowImport),
     Approve(ApproveImport),
@@ -108,21 +108,21 @@ fn import_id(text: &str) -> Result<Uuid, &'static str> {
 }
 
 impl ImportsArgs {
-    pub(super) fn run(self, common: &Common) -> Result<Answer, Failure> {
+    pub(super) fn run(self, common: &Common) -> Result<CommandAnswer, Failure> {
         let settings = common.settings(&[self.definitions.flag()])?;
         with_node(settings, Data::MustExist, async |node| match self.command {
-            Command::List(of) => list(&node, &of).await,
-            Command::Show(ShowImport { id }) => Ok(shown(&status(&node, id).await?)),
-            Command::Approve(ApproveImport { id }) => approve(&node, id).await,
-            Command::Discard(DiscardImport { id }) => {
+            ImportsCommand::List(of) => list(&node, &of).await,
+            ImportsCommand::Show(ShowImport { id }) => Ok(shown(&status(&node, id).await?)),
+            ImportsCommand::Approve(ApproveImport { id }) => approve(&node, id).await,
+            ImportsCommand::Discard(DiscardImport { id }) => {
                 node.service.imports.discard(id, &node.envelope()?).await?;
                 Ok(shown(&status(&node, id).await?))
             }
-            Command::Cancel(CancelImport { id }) => {
+            ImportsCommand::Cancel(CancelImport { id }) => {
                 let own = node.service.committer.new_id().map_err(|error| Failure::unavailable(error.to_string()))?;
                 node.service.imports.cancel(id, origin(own)).await?;
                 let text = format!("{id} ends as soon as the server notices it; `permitd imports show {id}` tells");
-                Ok(Answer::new(json!({ "id": id, "cancelling": true }), text))
+                Ok(CommandAnswer::new(json!({ "id": id, "cancelling": true }), text))
             }
         })
     }
@@ -133,7 +133,7 @@ async fn status(node: &Node, id: Uuid) -> Result<ImportStatus, Failure> {
     found.ok_or_else(|| Failure::not_found(format!("there is no import {id}; `permitd imports list` has them all")))
 }
 
-async fn list(node: &Node, of: &ListImports) -> Result<Answer, Failure> {
+async fn list(node: &Node, of: &ListImports) -> Result<CommandAnswer, Failure> {
     let imports = node.service.committer.stores.views.imports(of.dataset.as_deref(), of.limit).await?;
     let mut table = Table::new(&["ID", "DATA SET", "FILE", "STATUS", "BEGAN", "VERSION"]);
     for import in &imports {
@@ -146,10 +146,10 @@ async fn list(node: &Node, of: &ListImports) -> Result<Answer, Failure> {
             import.dataset_version.map(|version| version.to_string()).unwrap_or_default(),
         ]);
     }
-    Ok(Answer::new(json!({ "imports": imports }), table.render()))
+    Ok(CommandAnswer::new(json!({ "imports": imports }), table.render()))
 }
 
-async fn approve(node: &Node, id: Uuid) -> Result<Answer, Failure> {
+async fn approve(node: &Node, id: Uuid) -> Result<CommandAnswer, Failure> {
     match node.service.imports.approve_and_wait(id, node.envelope()?).await {
         Ok(_) => Ok(shown(&status(node, id).await?)),
         Err(ImportError::Guarded(guarded)) => Err(Failure::new(
@@ -160,7 +160,7 @@ async fn approve(node: &Node, id: Uuid) -> Result<Answer, Failure> {
     }
 }
 
-fn shown(status: &ImportStatus) -> Answer {
+fn shown(status: &ImportStatus) -> CommandAnswer {
     let mut lines = vec![("data set", status.dataset.clone()), ("status", status.status.clone())];
     let mut add = |label, text: Option<String>| lines.extend(text.map(|text| (label, text)));
     add("file", status.file_name.clone());
@@ -198,5 +198,5 @@ fn shown(status: &ImportStatus) -> Answer {
             table.render()
         ));
     }
-    Answer::new(json!(status), text)
+    CommandAnswer::new(json!(status), text)
 }

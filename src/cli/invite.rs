@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 mod list;
 
 use super::{
-    Answer, Common, Exit, Failure,
+    CommandAnswer, Common, Exit, Failure,
     open::{Data, with_node},
     people::{self, Mailing, mailing, noted, notes, outbox},
     printable::printable,
@@ -75,7 +75,7 @@ pub(super) fn role(text: &str) -> Result<Role, &'static str> {
 }
 
 impl Invite {
-    pub(super) fn run(self, common: &Common) -> Result<Answer, Failure> {
+    pub(super) fn run(self, common: &Common) -> Result<CommandAnswer, Failure> {
         if self.resend_unfulfilled {
             return with_node(common.settings(&[])?, Data::MustExist, async |node| list::resend(&node).await);
         }
@@ -97,7 +97,7 @@ impl Invite {
     }
 
     /// Invites one after the other; those that cannot be invited do not stop the others.
-    async fn invite(&self, node: &Node, emails: &[Email], plan: &str) -> Result<Answer, Failure> {
+    async fn invite(&self, node: &Node, emails: &[Email], plan: &str) -> Result<CommandAnswer, Failure> {
         let (mut invited, mut failed, mut text) = (Vec::new(), Vec::new(), String::new());
         let mut first_failure = None;
         for email in emails {
@@ -119,7 +119,7 @@ impl Invite {
         let notes = notes(node);
         text.push_str(&noted(&notes));
         let document = json!({ "invited": invited, "failed": failed, "notes": notes });
-        Ok(Answer { exit: first_failure.unwrap_or(Exit::Done), ..Answer::new(document, text) })
+        Ok(CommandAnswer { exit: first_failure.unwrap_or(Exit::Done), ..CommandAnswer::new(document, text) })
     }
 }
 

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{
-    Answer, Common, Exit, Failure,
+    CommandAnswer, Common, Exit, Failure,
     leak::ReportLeak,
     number::whole,
     open::{Data, stores, with_node},
@@ -39,16 +39,16 @@ Examples:
   permitd keys revoke 3fE9kQ0aZb7LmN2p")]
 pub(super) struct Keys {
     #[command(subcommand)]
-    command: Command,
+    command: KeysCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
-    List(List),
+enum KeysCommand {
+    List(ListKeysArgs),
     Issue(Issue),
-    Change(Change),
+    Change(ChangeKeyArgs),
     Rotate(Rotate),
-    Revoke(Revoke),
+    Revoke(RevokeKeyArgs),
     ReportLeak(ReportLeak),
 }
 
@@ -58,7 +58,7 @@ enum Command {
 Examples:
   permitd keys list
   permitd keys list --user ana@example.org --json")]
-struct List {
+struct ListKeysArgs {
     /// Only this user's: their address or id
     #[arg(long, value_name = "EMAIL")]
     user: Option<String>,
@@ -79,12 +79,12 @@ struct Issue {
     #[arg(long, value_name = "EMAIL")]
     user: String,
     #[command(flatten)]
-    wanted: Wanted,
+    wanted: KeyWanted,
 }
 
 /// What is wanted of a key.
 #[derive(Debug, Args)]
-struct Wanted {
+struct KeyWanted {
     /// What its owner calls it
     #[arg(long)]
     label: Option<String>,
@@ -113,7 +113,7 @@ enum ActionArgument {
     Export,
 }
 
-impl Wanted {
+impl KeyWanted {
     /// As a change of a key with these scopes: what is not said of them stays.
     fn change(self, now: Timestamp, scopes: KeyScopes) -> KeyChange {
         let given = |texts: Vec<String>| Some(texts).filter(|texts| !texts.is_empty());
@@ -142,12 +142,12 @@ Examples:
   permitd keys change 3fE9kQ0aZb7LmN2p --expires-in 30d
   permitd keys change 3fE9kQ0aZb7LmN2p --allow-ip 192.0.2.0/24 --allow-ip 2001:db8::/32
   permitd keys change 3fE9kQ0aZb7LmN2p --clear allowed-ips --clear scopes")]
-struct Change {
+struct ChangeKeyArgs {
     /// The key's id, as `permitd keys list` shows it
     #[arg(value_name = "KEY_ID")]
     key: String,
     #[command(flatten)]
-    wanted: Wanted,
+    wanted: KeyWanted,
     /// What is no longer to be said of it; may be given several times
     #[arg(long, value_name = "WHAT")]
     clear: Vec<ClearArgument>,
@@ -188,21 +188,21 @@ struct Rotate {
 #[command(after_help = "\
 Examples:
   permitd keys revoke 3fE9kQ0aZb7LmN2p")]
-struct Revoke {
+struct RevokeKeyArgs {
     /// The key's id, as `permitd keys list` shows it
     #[arg(value_name = "KEY_ID")]
     key: String,
 }
 
 impl Keys {
-    pub(super) fn run(self, common: &Common) -> Result<Answer, Failure> {
+    pub(super) fn run(self, common: &Common) -> Result<CommandAnswer, Failure> {
         match self.command {
-            Command::List(list) => app::block_on(list.answer(&stores(common)?)),
-            Command::Issue(issue) => issue.run(common),
-            Command::Change(change) => change.run(common),
-            Command::Rotate(rotate) => rotate.run(common),
-            Command::Revoke(revoke) => revoke.run(common),
-            Command::ReportLeak(report) => report.run(common),
+            KeysCommand::List(list) => app::block_on(list.answer(&stores(common)?)),
+            KeysCommand::Issue(issue) => issue.run(common),
+            KeysCommand::Change(change) => change.run(common),
+            KeysCommand::Rotate(rotate) => rotate.run(common),
+            KeysCommand::Revoke(revoke) => revoke.run(common),
+            KeysCommand::ReportLeak(report) => report.run(common),
         }
     }
 }
@@ -337,8 +337,8 @@ fn document(key: &impl Serialize, user: &UserRow) -> Value {
     document
 }
 
-impl List {
-    async fn answer(self, stores: &Stores) -> Result<Answer, Failure> {
+impl ListKeysArgs {
+    async fn answer(self, stores: &Stores) -> Result<CommandAnswer, Failure> {
         let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
         let mut found: Vec<(UserRow, UsedKey)> = Vec::new();
         if let Some(user) = &self.user {
@@ -359,7 +359,7 @@ impl List {
         }
         let documents: Vec<Value> = found.iter().map(|(user, key)| document(key, user)).collect();
         let text = table(found.iter().map(|(user, key)| (shown_email(user), &key.row, &key.used)));
-        Ok(Answer::new(json!({ "keys": documents }), text))
+        Ok(CommandAnswer::new(json!({ "keys": documents }), text))
     }
 }
 
@@ -385,20 +385,20 @@ async fn shown_once(node: &Node, user: &UserRow, key: Option<&ApiKey>) -> Result
 }
 
 impl Issue {
-    fn run(self, common: &Common) -> Result<Answer, Failure> {
+    fn run(self, common: &Common) -> Result<CommandAnswer, Failure> {
         with_node(common.settings(&[])?, Data::MustExist, async |node| {
             let user = people::find(&*node.service.committer.stores.views, &self.user).await?;
             let wanted = self.wanted.change(node.service.committer.clock.now(), KeyScopes::default());
             let done = perform(&node, &user, AccountCommand::IssueApiKey(wanted)).await?;
             let (document, text) = shown_once(&node, &user, done.key.as_ref()).await?;
             node.settle().await?;
-            Ok(Answer::new(document, text))
+            Ok(CommandAnswer::new(document, text))
         })
     }
 }
 
-impl Change {
-    fn run(self, common: &Common) -> Result<Answer, Failure> {
+impl ChangeKeyArgs {
+    fn run(self, common: &Common) -> Result<CommandAnswer, Failure> {
         with_node(common.settings(&[])?, Data::MustExist, async |node| {
             let (key, user) = find(&node, &self.key).await?;
             let mut change = self.wanted.change(node.service.committer.clock.now(), key.scopes.clone());
@@ -433,13 +433,13 @@ impl Change {
             }
             let told = if is_new { "changed" } else { "was so already" };
             let table = table(std::iter::once((shown_email(&user), &key, &used)));
-            Ok(Answer::new(document, format!("{}: {told}\n{table}", key.id)))
+            Ok(CommandAnswer::new(document, format!("{}: {told}\n{table}", key.id)))
         })
     }
 }
 
 impl Rotate {
-    fn run(self, common: &Common) -> Result<Answer, Failure> {
+    fn run(self, common: &Common) -> Result<CommandAnswer, Failure> {
         with_node(common.settings(&[])?, Data::MustExist, async |node| {
             let (old, user) = find(&node, &self.key).await?;
             let command = AccountCommand::RotateApiKey { key: old.id, grace_s: self.grace };
@@ -454,13 +454,13 @@ impl Rotate {
                 fields.insert("replaces".to_owned(), json!(old.id));
                 fields.insert("effective_at".to_owned(), json!(ends_at));
             }
-            Ok(Answer::new(document, text))
+            Ok(CommandAnswer::new(document, text))
         })
     }
 }
 
-impl Revoke {
-    fn run(self, common: &Common) -> Result<Answer, Failure> {
+impl RevokeKeyArgs {
+    fn run(self, common: &Common) -> Result<CommandAnswer, Failure> {
         with_node(common.settings(&[])?, Data::MustExist, async |node| {
             let (key, user) = find(&node, &self.key).await?;
             let done = perform(&node, &user, AccountCommand::RevokeApiKey { key: key.id }).await?;
@@ -475,7 +475,7 @@ impl Revoke {
             }
             let already = if is_new { "" } else { "was already " };
             let text = format!("{}: {already}revoked; effective_at {:.3}", key.id, done.effective_at);
-            Ok(Answer::new(document, text))
+            Ok(CommandAnswer::new(document, text))
         })
     }
 }

@@ -10,12 +10,12 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::{
-    Answer, Common, Failure,
+    CommandAnswer, Common, Failure,
     open::{Data, with_node},
     output::Table,
 };
 use crate::{
-    actors::leaks::Outcome,
+    actors::leaks::LeakOutcome,
     domain::leak::{Suspect, suspects},
 };
 
@@ -37,7 +37,7 @@ pub(super) struct ReportLeak {
 }
 
 impl ReportLeak {
-    pub(super) fn run(self, common: &Common) -> Result<Answer, Failure> {
+    pub(super) fn run(self, common: &Common) -> Result<CommandAnswer, Failure> {
         let found = suspects(&read(&self.file)?, KEYS_MAX);
         with_node(common.settings(&[])?, Data::MustExist, async |node| {
             let outcomes = node.service.leaks.revoke(&found, &node.envelope()?).await?;
@@ -54,16 +54,16 @@ impl ReportLeak {
                 true => "nothing in the text has the form of a key and the checksum that belongs to it\n".to_owned(),
                 false => table.render(),
             };
-            Ok(Answer::new(json!({ "found": documents }), text))
+            Ok(CommandAnswer::new(json!({ "found": documents }), text))
         })
     }
 }
 
-fn told(suspect: &Suspect, outcome: Outcome) -> Value {
+fn told(suspect: &Suspect, outcome: LeakOutcome) -> Value {
     let (became, user) = match outcome {
-        Outcome::Revoked(user) => ("revoked", user),
-        Outcome::HadEnded(user) => ("had_ended", user),
-        Outcome::Unknown => ("not_ours", None),
+        LeakOutcome::Revoked(user) => ("revoked", user),
+        LeakOutcome::HadEnded(user) => ("had_ended", user),
+        LeakOutcome::Unknown => ("not_ours", None),
     };
     json!({ "key_id": suspect.id, "kind": suspect.kind.word(), "outcome": became, "user": user })
 }

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::{
-    Answer, Common, Exit, Failure,
+    CommandAnswer, Common, Exit, Failure,
     open::{Data, with_node},
     people::{email, noted, notes, outbox},
 };
@@ -17,12 +17,12 @@ Examples:
   permitd mail test you@example.org")]
 pub(super) struct MailArgs {
     #[command(subcommand)]
-    command: Command,
+    command: MailCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
-    Test(Test),
+enum MailCommand {
+    Test(TestMailArgs),
 }
 
 /// Send the example of a mail and say what the mail system answers
@@ -38,7 +38,7 @@ Exit codes:
   0  the mail system has taken it, or it is in a file
   4  the mail system refuses it for good, or the address gets no mail
   5  the mail system does not take it for now")]
-struct Test {
+struct TestMailArgs {
     /// Whom to
     #[arg(value_name = "ADDRESS")]
     address: String,
@@ -48,8 +48,8 @@ struct Test {
 }
 
 impl MailArgs {
-    pub(super) fn run(self, common: &Common) -> Result<Answer, Failure> {
-        let Command::Test(Test { address, mail }) = self.command;
+    pub(super) fn run(self, common: &Common) -> Result<CommandAnswer, Failure> {
+        let MailCommand::Test(TestMailArgs { address, mail }) = self.command;
         let to = email(&address)?;
         with_node(common.settings(&[])?, Data::MustExist, async |node| {
             let transport = node.service.settings.mail_transport().as_str();
@@ -65,7 +65,7 @@ impl MailArgs {
                 Tested::Unavailable(_) => (Exit::Unavailable, format!("{transport}: not taken for now: {answer}")),
             };
             let document = json!({ "to": to.as_str(), "mail": mail, "transport": transport, "outcome": outcome, "answer": answer, "notes": notes });
-            Ok(Answer { exit, ..Answer::new(document, format!("{text}\n{}", noted(&notes))) })
+            Ok(CommandAnswer { exit, ..CommandAnswer::new(document, format!("{text}\n{}", noted(&notes))) })
         })
     }
 }

@@ -6,7 +6,7 @@ use clap::{Args, Command};
 use clap_mangen::Man as Page;
 use serde_json::json;
 
-use super::{Answer, Failure, output::counted};
+use super::{CommandAnswer, Failure, output::counted};
 
 /// Write the manual pages of all commands into a folder
 ///
@@ -23,7 +23,7 @@ pub(super) struct Man {
 }
 
 impl Man {
-    pub(super) fn run(self, program: Command) -> Result<Answer, Failure> {
+    pub(super) fn run(self, program: Command) -> Result<CommandAnswer, Failure> {
         let shown = self.folder.display();
         let failed = |error: io::Error| Failure::unavailable(format!("{shown} cannot be written: {error}"));
         let pages = pages(program).map_err(failed)?;
@@ -34,7 +34,7 @@ impl Man {
         let names: Vec<&str> = pages.iter().map(|(name, _)| name.as_str()).collect();
         let count = u64::try_from(names.len()).unwrap_or(u64::MAX);
         let document = json!({ "folder": self.folder, "pages": names });
-        Ok(Answer::new(document, format!("{}: {}", self.folder.display(), counted(count, "page"))))
+        Ok(CommandAnswer::new(document, format!("{}: {}", self.folder.display(), counted(count, "page"))))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The command line: one file per subcommand.
 //!
-//! A command returns its [`Answer`]; this file prints it, as text or as one JSON document, and turns failures into a line on
+//! A command returns its [`CommandAnswer`]; this file prints it, as text or as one JSON document, and turns failures into a line on
 //! standard error and an exit code.
 
 use std::{
@@ -16,7 +16,7 @@ use clap::{
 
 use self::global::Common;
 use failure::{Exit, Failure};
-use output::Answer;
+use output::CommandAnswer;
 use printable::printable;
 
 mod failure;
@@ -89,22 +89,22 @@ struct Cli {
     #[command(flatten)]
     common: Common,
     #[command(subcommand)]
-    command: Command,
+    command: CliCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum CliCommand {
     Demo(demo::Demo),
     Serve(serve::Serve),
     Health(health::Health),
-    Import(Box<import::Import>),
+    Import(Box<import::ImportArgs>),
     Imports(imports::ImportsArgs),
     Invite(invite::Invite),
-    Users(users::Users),
+    Users(users::UsersArgs),
     Keys(keys::Keys),
     Plans(plans::Plans),
     #[command(name = "datasets")]
-    DataSets(datasets::DataSets),
+    DataSets(datasets::DataSetsArgs),
     Events(events::Events),
     DeadLetters(dead_letters::DeadLetters),
     Mail(mail::MailArgs),
@@ -113,7 +113,7 @@ enum Command {
     #[command(visible_alias = "admin-token")]
     AdminTokens(admin_tokens::AdminTokensArgs),
     Secret(secret::SecretArgs),
-    Aws(aws::Aws),
+    Aws(aws::AwsArgs),
     Sample(sample::Sample),
     Config(config::Config),
     #[command(name = "openapi")]
@@ -148,29 +148,29 @@ pub fn run() -> ExitCode {
         Err(error) => return refuse_usage(&error, &arguments),
     };
     let outcome = match cli.command {
-        Command::Demo(command) => command.run(&cli.common),
-        Command::Serve(command) => command.run(&cli.common),
-        Command::Health(command) => command.run(&cli.common),
-        Command::Import(command) => command.run(&cli.common),
-        Command::Imports(command) => command.run(&cli.common),
-        Command::Invite(command) => command.run(&cli.common),
-        Command::Users(command) => command.run(&cli.common),
-        Command::Keys(command) => command.run(&cli.common),
-        Command::Plans(command) => command.run(&cli.common),
-        Command::DataSets(command) => command.run(&cli.common),
-        Command::Events(command) => command.run(&cli.common),
-        Command::DeadLetters(command) => command.run(&cli.common),
-        Command::Mail(command) => command.run(&cli.common),
-        Command::Backup(command) => command.run(&cli.common),
-        Command::Restore(command) => command.run(&cli.common),
-        Command::AdminTokens(command) => command.run(&cli.common),
-        Command::Secret(command) => command.run(&cli.common),
-        Command::Aws(command) => command.run(&cli.common),
-        Command::Sample(command) => command.run(),
-        Command::Config(command) => command.run(&cli.common),
-        Command::OpenApi(command) => command.run(&cli.common),
-        Command::Completions(command) => command.run(Cli::command()),
-        Command::Man(command) => command.run(Cli::command()),
+        CliCommand::Demo(command) => command.run(&cli.common),
+        CliCommand::Serve(command) => command.run(&cli.common),
+        CliCommand::Health(command) => command.run(&cli.common),
+        CliCommand::Import(command) => command.run(&cli.common),
+        CliCommand::Imports(command) => command.run(&cli.common),
+        CliCommand::Invite(command) => command.run(&cli.common),
+        CliCommand::Users(command) => command.run(&cli.common),
+        CliCommand::Keys(command) => command.run(&cli.common),
+        CliCommand::Plans(command) => command.run(&cli.common),
+        CliCommand::DataSets(command) => command.run(&cli.common),
+        CliCommand::Events(command) => command.run(&cli.common),
+        CliCommand::DeadLetters(command) => command.run(&cli.common),
+        CliCommand::Mail(command) => command.run(&cli.common),
+        CliCommand::Backup(command) => command.run(&cli.common),
+        CliCommand::Restore(command) => command.run(&cli.common),
+        CliCommand::AdminTokens(command) => command.run(&cli.common),
+        CliCommand::Secret(command) => command.run(&cli.common),
+        CliCommand::Aws(command) => command.run(&cli.common),
+        CliCommand::Sample(command) => command.run(),
+        CliCommand::Config(command) => command.run(&cli.common),
+        CliCommand::OpenApi(command) => command.run(&cli.common),
+        CliCommand::Completions(command) => command.run(Cli::command()),
+        CliCommand::Man(command) => command.run(Cli::command()),
     };
     match outcome.and_then(|answer| answer.print(cli.common.json).map(|()| answer.exit)) {
         Ok(exit) => exit.into(),

@@ -65,7 +65,7 @@ impl Common {
 pub(super) fn quiet_log(settings: &Settings) -> Result<(), Failure> {
     let mut log = settings.log.clone();
     let is_default =
-        |described: crate::config::Described| described.path == "log.filter" && described.origin == "default";
+        |described: crate::config::DescribedSetting| described.path == "log.filter" && described.origin == "default";
     if settings.describe().into_iter().any(is_default) {
         log.filter = "warn".to_owned();
     }

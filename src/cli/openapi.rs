@@ -4,7 +4,7 @@ use clap::Args;
 
 use serde_json::{Value, json};
 
-use super::{Answer, Common, Failure, open::Definitions};
+use super::{CommandAnswer, Common, Failure, open::Definitions};
 use crate::{
     app,
     http::openapi::{self, Audience},
@@ -35,7 +35,7 @@ pub(super) struct OpenApi {
 }
 
 impl OpenApi {
-    pub(super) fn run(self, common: &Common) -> Result<Answer, Failure> {
+    pub(super) fn run(self, common: &Common) -> Result<CommandAnswer, Failure> {
         let settings = common.settings(&[self.definitions.flag()])?;
         let definitions = app::definitions(settings.datasets())?;
         let (brand, public_url) = (&settings.mail.brand, settings.public_url(settings.listen));
@@ -43,7 +43,7 @@ impl OpenApi {
         let document = openapi::document(audience, brand, &public_url, &settings.public_url, &definitions);
         let mut text = String::new();
         write(&document, 0, &mut text);
-        Ok(Answer::new(document, text))
+        Ok(CommandAnswer::new(document, text))
     }
 }
 

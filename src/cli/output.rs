@@ -18,7 +18,7 @@ use crate::domain::text::escaped;
 
 /// What a command answers.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct CommandAnswer {
     /// For `--json`.
     pub(super) document: Value,
     /// For people.
@@ -29,7 +29,7 @@ pub(super) struct Answer {
     pub(super) is_file: bool,
 }
 
-impl Answer {
+impl CommandAnswer {
     /// What a command that did what it should answers.
     pub(super) fn new(document: Value, text: impl Into<String>) -> Self {
         Self { document, text: text.into(), exit: Exit::Done, is_file: false }

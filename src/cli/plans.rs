@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::{
-    Answer, Common, Failure,
+    CommandAnswer, Common, Failure,
     number::{decimal, whole},
     open::{Data, stores, with_node},
     output::{Table, grouped},
@@ -28,13 +28,13 @@ Examples:
   permitd plans retire research")]
 pub(super) struct Plans {
     #[command(subcommand)]
-    command: Command,
+    command: PlansCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
-    List(List),
-    Set(Set),
+enum PlansCommand {
+    List(ListPlansArgs),
+    Set(SetPlanArgs),
     Retire(Retire),
 }
 
@@ -44,7 +44,7 @@ enum Command {
 Examples:
   permitd plans list --people
   permitd plans list --json")]
-struct List {
+struct ListPlansArgs {
     /// Say how many people have each
     #[arg(long)]
     people: bool,
@@ -59,7 +59,7 @@ Examples:
   permitd plans set research --rate 20 --burst 40 --quota 50000
   permitd plans set default --quota 2000
   permitd plans set partners --key-max-age 365 --dataset permits --keys-max 3")]
-struct Set {
+struct SetPlanArgs {
     /// The plan: lower-case letters, digits, - and _
     name: String,
     /// Requests per second in the long run
@@ -108,20 +108,20 @@ struct Retire {
 }
 
 impl Plans {
-    pub(super) fn run(self, common: &Common) -> Result<Answer, Failure> {
+    pub(super) fn run(self, common: &Common) -> Result<CommandAnswer, Failure> {
         match self.command {
-            Command::List(arguments) => app::block_on(list(&stores(common)?, arguments)),
-            Command::Set(set) => set.run(common),
-            Command::Retire(retire) => retire.run(common),
+            PlansCommand::List(arguments) => app::block_on(list(&stores(common)?, arguments)),
+            PlansCommand::Set(set) => set.run(common),
+            PlansCommand::Retire(retire) => retire.run(common),
         }
     }
 }
 
-async fn list(stores: &Stores, List { people }: List) -> Result<Answer, Failure> {
+async fn list(stores: &Stores, ListPlansArgs { people }: ListPlansArgs) -> Result<CommandAnswer, Failure> {
     let plans = stores.views.plans().await?;
     if !people {
         let text = table(&plans);
-        return Ok(Answer::new(json!({ "plans": plans }), text));
+        return Ok(CommandAnswer::new(json!({ "plans": plans }), text));
     }
     let counted = stores.views.people_of_plans().await?;
     let mut table = Table::new(&["PLAN", "PEOPLE"]);
@@ -135,7 +135,7 @@ async fn list(stores: &Stores, List { people }: List) -> Result<Answer, Failure>
         }
         documents.push(document);
     }
-    Ok(Answer::new(json!({ "plans": documents }), table.render()))
+    Ok(CommandAnswer::new(json!({ "plans": documents }), table.render()))
 }
 
 fn table(plans: &[PlanRow]) -> String {
@@ -156,14 +156,14 @@ fn table(plans: &[PlanRow]) -> String {
     table.render()
 }
 
-async fn answer(views: &dyn Views, name: &str, is_new: bool, done: &str) -> Result<Answer, Failure> {
+async fn answer(views: &dyn Views, name: &str, is_new: bool, done: &str) -> Result<CommandAnswer, Failure> {
     let plan = views.plan(name).await?;
     let text = format!("{name}: {}{done}\n{}", if is_new { "" } else { "was already " }, table(plan.as_slice()));
-    Ok(Answer::new(json!({ "plan": plan, "changed": is_new }), text))
+    Ok(CommandAnswer::new(json!({ "plan": plan, "changed": is_new }), text))
 }
 
-impl Set {
-    fn run(self, common: &Common) -> Result<Answer, Failure> {
+impl SetPlanArgs {
+    fn run(self, common: &Common) -> Result<CommandAnswer, Failure> {
         with_node(common.settings(&[])?, Data::MayBeNew, async |node| {
             let views = &node.service.committer.stores.views;
             let (before, kept) =
@@ -189,7 +189,7 @@ impl Set {
 }
 
 impl Retire {
-    fn run(self, common: &Common) -> Result<Answer, Failure> {
+    fn run(self, common: &Common) -> Result<CommandAnswer, Failure> {
         with_node(common.settings(&[])?, Data::MustExist, async |node| {
             let views = &node.service.committer.stores.views;
             if views.plan(&self.name).await?.is_none() {

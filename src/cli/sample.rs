@@ -11,7 +11,7 @@ use clap::Args;
 use indicatif::ProgressBar;
 use serde_json::json;
 
-use super::{Answer, Failure, number::whole, output::counted, progress};
+use super::{CommandAnswer, Failure, number::whole, output::counted, progress};
 use crate::dataset::sample::{SampleFormat, generate};
 
 /// Generate a report of building permits with the shape, the statistics and the traps of a real month
@@ -35,7 +35,7 @@ pub(super) struct Sample {
 }
 
 impl Sample {
-    pub(super) fn run(self) -> Result<Answer, Failure> {
+    pub(super) fn run(self) -> Result<CommandAnswer, Failure> {
         let shown = self.output.display().to_string();
         let extension = self.output.extension().map(|extension| extension.to_ascii_lowercase());
         let format = match extension.as_ref().and_then(|extension| extension.to_str()) {
@@ -62,7 +62,7 @@ impl Sample {
         let bytes = file.as_file().metadata().map_err(failed)?.len();
         file.persist(&self.output).map_err(|error| failed(error.error))?;
         let document = json!({ "file": self.output, "rows": self.rows, "seed": self.seed, "bytes": bytes });
-        Ok(Answer::new(document, format!("{shown}: {}, {bytes} bytes", counted(self.rows, "row"))))
+        Ok(CommandAnswer::new(document, format!("{shown}: {}, {bytes} bytes", counted(self.rows, "row"))))
     }
 }
 

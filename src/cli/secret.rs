@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::{
-    Answer, Common, Exit, Failure,
+    CommandAnswer, Common, Exit, Failure,
     open::{must_exist, origin, quiet_log},
     output::{confirmed, counted},
 };
@@ -27,11 +27,11 @@ Examples:
   permitd secret replace")]
 pub(super) struct SecretArgs {
     #[command(subcommand)]
-    command: Command,
+    command: SecretCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum SecretCommand {
     Replace(Replace),
 }
 
@@ -51,14 +51,14 @@ struct Replace {
 }
 
 impl SecretArgs {
-    pub(super) fn run(self, common: &Common) -> Result<Answer, Failure> {
-        let Command::Replace(replace) = self.command;
+    pub(super) fn run(self, common: &Common) -> Result<CommandAnswer, Failure> {
+        let SecretCommand::Replace(replace) = self.command;
         replace.run(common)
     }
 }
 
 impl Replace {
-    fn run(self, common: &Common) -> Result<Answer, Failure> {
+    fn run(self, common: &Common) -> Result<CommandAnswer, Failure> {
         let settings = common.settings(&[])?;
         must_exist(&settings)?;
         quiet_log(&settings)?;
@@ -79,7 +79,7 @@ impl Replace {
     }
 }
 
-fn answer(replaced: &ReplacedSecret) -> Answer {
+fn answer(replaced: &ReplacedSecret) -> CommandAnswer {
     let ReplacedSecret { is_other, keys_ended, without_key, doubled } = replaced;
     let people = u64::try_from(without_key.len()).unwrap_or(u64::MAX);
     let what = match is_other {
@@ -101,7 +101,7 @@ fn answer(replaced: &ReplacedSecret) -> Answer {
         text.push_str(&format!("{one} and {other} have one address: delete one of them.\n"));
     }
     let doubled: Vec<_> = doubled.iter().map(|(one, other)| json!([one, other])).collect();
-    Answer::new(
+    CommandAnswer::new(
         json!({ "replaced": is_other, "keys_ended": keys_ended, "without_key": without_key, "doubled": doubled }),
         text,
     )

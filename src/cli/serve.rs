@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{
-    Answer, Common, Exit, Failure,
+    CommandAnswer, Common, Exit, Failure,
     open::Definitions,
     output::{counted, facts},
     people::{noted, notes},
@@ -72,7 +72,7 @@ impl Addresses {
 }
 
 impl Serve {
-    pub(super) fn run(self, common: &Common) -> Result<Answer, Failure> {
+    pub(super) fn run(self, common: &Common) -> Result<CommandAnswer, Failure> {
         let [listen, ops_listen] = self.addresses.flags();
         let settings = common.settings(&[listen, ops_listen, self.definitions.flag()])?;
         telemetry::init(&settings.log)?;
@@ -109,7 +109,7 @@ pub(super) fn sign_in_url(public_url: &str, token: &str) -> String {
     format!("{public_url}/admin#token={token}")
 }
 
-fn ready(server: &mut Server, Bound { public, ops }: Bound) -> Answer {
+fn ready(server: &mut Server, Bound { public, ops }: Bound) -> CommandAnswer {
     let token = server.take_first_admin_token();
     let node = server.node();
     let (url, ops_url) = (&node.service.public_url, format!("http://{ops}"));
@@ -125,7 +125,10 @@ fn ready(server: &mut Server, Bound { public, ops }: Bound) -> Answer {
         fields.insert("admin_token".to_owned(), token.as_str().into());
         fields.insert("sign_in_url".to_owned(), sign_in.into());
     }
-    Answer::new(document, format!("permitd listens on http://{public}\n{}{note}{}", facts(&lines), noted(&notes)))
+    CommandAnswer::new(
+        document,
+        format!("permitd listens on http://{public}\n{}{note}{}", facts(&lines), noted(&notes)),
+    )
 }
 
 /// The data sets that are served, and how many records each has; those that a definition names and nothing was imported into have
@@ -152,7 +155,7 @@ fn told(served: &[Value]) -> String {
 }
 
 /// Prints what a server says when it is ready, at once.
-pub(super) fn announce(ready: &Answer, json: bool) -> Result<(), Failure> {
+pub(super) fn announce(ready: &CommandAnswer, json: bool) -> Result<(), Failure> {
     ready.print(json)
 }
 
@@ -183,7 +186,7 @@ impl Signals {
 /// Stops a server in order and within its time; a second signal ends it at once. Who calls this leaves its runtime next, and
 /// ends: work that blocks a thread, such as an import, would hold that up for as long as it takes, so that the process ends
 /// without it after a moment. It is made good at the next start.
-pub(super) async fn stop(server: Server, mut signals: Signals) -> Result<Answer, Failure> {
+pub(super) async fn stop(server: Server, mut signals: Signals) -> Result<CommandAnswer, Failure> {
     let patience = Duration::from_secs(server.node().service.settings.http.shutdown_timeout_s);
     tracing::info!("stopping");
     let exit = tokio::select! {
@@ -196,7 +199,7 @@ pub(super) async fn stop(server: Server, mut signals: Signals) -> Result<Answer,
         () = signals.next() => Exit::Interrupted,
     };
     end_within(if exit == Exit::Done { LEAVE_PATIENCE } else { Duration::ZERO }, exit)?;
-    Ok(Answer { exit, ..Answer::new(Value::Null, "") })
+    Ok(CommandAnswer { exit, ..CommandAnswer::new(Value::Null, "") })
 }
 
 /// Ends the process after `patience`, should it still be there. `exit` runs the destructors of the calling thread's locals,

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::{
-    Answer, Common, Exit, Failure,
+    CommandAnswer, Common, Exit, Failure,
     open::{Data, stores, with_node},
     output::{Table, counted, moment},
     people::{self, noted, notes, outbox, shown_email},
@@ -87,7 +87,7 @@ pub(super) struct ExportUser {
 }
 
 impl ResetPassword {
-    pub(super) fn run(self, common: &Common) -> Result<Answer, Failure> {
+    pub(super) fn run(self, common: &Common) -> Result<CommandAnswer, Failure> {
         with_node(common.settings(&[])?, Data::MustExist, async |node| {
             let service = &node.service;
             if !service.settings.accounts.sign_in {
@@ -108,13 +108,13 @@ impl ResetPassword {
             let notes = notes(&node);
             let mail = if is_mailed { "sent" } else { "pending" };
             let text = format!("{}: {told}\n{}", shown_email(&user), noted(&notes));
-            Ok(Answer::new(json!({ "user": user, "mail": mail, "notes": notes }), text))
+            Ok(CommandAnswer::new(json!({ "user": user, "mail": mail, "notes": notes }), text))
         })
     }
 }
 
 impl Sessions {
-    pub(super) fn run(self, common: &Common) -> Result<Answer, Failure> {
+    pub(super) fn run(self, common: &Common) -> Result<CommandAnswer, Failure> {
         let stores = stores(common)?;
         app::block_on(async {
             let user = people::find(&*stores.views, &self.user).await?;
@@ -134,13 +134,13 @@ impl Sessions {
                     session.id.to_string(),
                 ]);
             }
-            Ok(Answer::new(json!({ "user": user, "sessions": sessions }), table.render()))
+            Ok(CommandAnswer::new(json!({ "user": user, "sessions": sessions }), table.render()))
         })
     }
 }
 
 impl EndSessions {
-    pub(super) fn run(self, common: &Common) -> Result<Answer, Failure> {
+    pub(super) fn run(self, common: &Common) -> Result<CommandAnswer, Failure> {
         with_node(common.settings(&[])?, Data::MustExist, async |node| {
             let service = &node.service;
             let user = people::find(&*service.committer.stores.views, &self.user).await?;
@@ -148,13 +148,13 @@ impl EndSessions {
             let ended = service.sign_ins.end_all(user.id, reason, &node.envelope()?).await?;
             let count = ended.events.len();
             let text = format!("{}: {} ended", shown_email(&user), counted(count as u64, "session"));
-            Ok(Answer::new(json!({ "user": user, "ended": count }), text))
+            Ok(CommandAnswer::new(json!({ "user": user, "ended": count }), text))
         })
     }
 }
 
 impl SecondFactorArgs {
-    pub(super) fn run(self, common: &Common) -> Result<Answer, Failure> {
+    pub(super) fn run(self, common: &Common) -> Result<CommandAnswer, Failure> {
         let SecondFactorCommand::Remove(RemoveSecondFactor { user }) = self.command;
         with_node(common.settings(&[])?, Data::MustExist, async |node| {
             let service = &node.service;
@@ -163,20 +163,20 @@ impl SecondFactorArgs {
             let is_new = !removed.events.is_empty();
             let text = if is_new { "second factor removed" } else { "there was no second factor" };
             let document = json!({ "user": user, "changed": is_new });
-            Ok(Answer::new(document, format!("{}: {text}", shown_email(&user))))
+            Ok(CommandAnswer::new(document, format!("{}: {text}", shown_email(&user))))
         })
     }
 }
 
 impl ExportUser {
-    pub(super) fn run(self, common: &Common) -> Result<Answer, Failure> {
+    pub(super) fn run(self, common: &Common) -> Result<CommandAnswer, Failure> {
         with_node(common.settings(&[])?, Data::MustExist, async |node| {
             let committer = &node.service.committer;
             let user = people::find(&*committer.stores.views, &self.user).await?;
             let missing = || Failure::not_found(format!("there is no user {}", user.id));
             let document = everything(committer, &node.service.mailers, user.id).await?.ok_or_else(missing)?;
             let text = format!("{document:#}");
-            Ok(Answer::new(document, text))
+            Ok(CommandAnswer::new(document, text))
         })
     }
 }

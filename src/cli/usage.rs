@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use clap::Args;
 
-use super::{Answer, Common, Failure, number::whole, open::stores, output::Table, people};
+use super::{CommandAnswer, Common, Failure, number::whole, open::stores, output::Table, people};
 use crate::{
     app,
     domain::usage::{DAYS_DEFAULT, DAYS_MAX, UsageDivision, UsageReport, day_number},
@@ -40,11 +40,11 @@ fn division(text: &str) -> Result<UsageDivision, &'static str> {
 }
 
 impl UsageArgs {
-    pub(super) fn run(self, common: &Common) -> Result<Answer, Failure> {
+    pub(super) fn run(self, common: &Common) -> Result<CommandAnswer, Failure> {
         app::block_on(self.answer(&stores(common)?))
     }
 
-    async fn answer(self, stores: &Stores) -> Result<Answer, Failure> {
+    async fn answer(self, stores: &Stores) -> Result<CommandAnswer, Failure> {
         let user = people::find(&*stores.views, &self.user).await?.id;
         let today = day_number(jiff::Timestamp::now());
         let from_day = today - i64::from(self.days) + 1;
@@ -53,7 +53,7 @@ impl UsageArgs {
         let used: BTreeMap<i64, u64> = days.iter().map(|of_day| (of_day.day, of_day.used)).collect();
         let report = UsageReport::new(self.by, (from_day, today), &counts, &used);
         if self.csv {
-            return Ok(Answer::file(report.document(), report.csv()));
+            return Ok(CommandAnswer::file(report.document(), report.csv()));
         }
         let heading = |column: &str| match column {
             "key" => "KEY OR SESSION".to_owned(),
@@ -62,6 +62,6 @@ impl UsageArgs {
         let headings = report.columns().into_iter().map(heading).collect::<Vec<_>>();
         let mut table = Table::new(&headings.iter().map(String::as_str).collect::<Vec<_>>());
         report.cells().for_each(|cells| table.row(cells));
-        Ok(Answer::new(report.document(), table.render()))
+        Ok(CommandAnswer::new(report.document(), table.render()))
     }
 }

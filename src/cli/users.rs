@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::{
-    Answer, Common, Exit, Failure,
+    CommandAnswer, Common, Exit, Failure,
     invite::role,
     number::whole,
     open::{Data, stores, with_node},
@@ -21,7 +21,7 @@ use crate::{
         notice::{ChosenNotices, NoticeChoice},
         text::escaped,
         usage::day_number,
-        user::Changes,
+        user::UserChanges,
         view::{InvitationState, UserRow, UserStatus},
     },
     store::{Stores, UserFilter, last_use::UsedLast},
@@ -34,17 +34,17 @@ Examples:
   permitd users list
   permitd users show ana@example.org
   permitd users delete ana@example.org")]
-pub(super) struct Users {
+pub(super) struct UsersArgs {
     #[command(subcommand)]
-    command: Command,
+    command: UsersCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
-    List(List),
-    Show(Show),
+enum UsersCommand {
+    List(ListUsersArgs),
+    Show(ShowUserArgs),
     Usage(usage::UsageArgs),
-    Set(Set),
+    Set(SetUserArgs),
     Resend(Resend),
     Disable(Disable),
     Enable(Enable),
@@ -63,7 +63,7 @@ enum Command {
 Examples:
   permitd users list --status active
   permitd users list --search example.org --json")]
-struct List {
+struct ListUsersArgs {
     /// Only those whose address or name holds this text
     #[arg(long, value_name = "TEXT")]
     search: Option<String>,
@@ -104,7 +104,7 @@ Examples:
   permitd users show ana@example.org
   permitd users show 01a2050c-4f0b-837f-bad3-12677425e56d      a deleted user has only an id
   permitd users show ana@example.org --as-of 2026-03-01T12:00:00Z")]
-struct Show {
+struct ShowUserArgs {
     /// The address or the id
     #[arg(value_name = "EMAIL")]
     user: String,
@@ -120,7 +120,7 @@ Examples:
   permitd users set ana@example.org --plan research
   permitd users set ana@example.org --notices expiry,quota
   permitd users set ana@example.org --notices none")]
-struct Set {
+struct SetUserArgs {
     /// The address or the id
     #[arg(value_name = "EMAIL")]
     user: String,
@@ -224,29 +224,29 @@ struct Delete {
     yes: bool,
 }
 
-impl Users {
-    pub(super) fn run(self, common: &Common) -> Result<Answer, Failure> {
+impl UsersArgs {
+    pub(super) fn run(self, common: &Common) -> Result<CommandAnswer, Failure> {
         match self.command {
-            Command::List(list) => app::block_on(list.answer(&stores(common)?)),
-            Command::Show(show) => show.run(common),
-            Command::Usage(usage) => usage.run(common),
-            Command::Set(set) => set.run(common),
-            Command::Resend(resend) => resend.run(common),
-            Command::Disable(Disable { user }) => change(common, &user, "disabled", AccountCommand::DisableUser),
-            Command::Enable(Enable { user }) => change(common, &user, "enabled", AccountCommand::EnableUser),
-            Command::AllowMail(AllowMail { user }) => allow_mail(common, &user),
-            Command::Delete(delete) => delete.run(common),
-            Command::ResetPassword(reset) => reset.run(common),
-            Command::Sessions(sessions) => sessions.run(common),
-            Command::EndSessions(end) => end.run(common),
-            Command::SecondFactor(factor) => factor.run(common),
-            Command::Export(export) => export.run(common),
+            UsersCommand::List(list) => app::block_on(list.answer(&stores(common)?)),
+            UsersCommand::Show(show) => show.run(common),
+            UsersCommand::Usage(usage) => usage.run(common),
+            UsersCommand::Set(set) => set.run(common),
+            UsersCommand::Resend(resend) => resend.run(common),
+            UsersCommand::Disable(Disable { user }) => change(common, &user, "disabled", AccountCommand::DisableUser),
+            UsersCommand::Enable(Enable { user }) => change(common, &user, "enabled", AccountCommand::EnableUser),
+            UsersCommand::AllowMail(AllowMail { user }) => allow_mail(common, &user),
+            UsersCommand::Delete(delete) => delete.run(common),
+            UsersCommand::ResetPassword(reset) => reset.run(common),
+            UsersCommand::Sessions(sessions) => sessions.run(common),
+            UsersCommand::EndSessions(end) => end.run(common),
+            UsersCommand::SecondFactor(factor) => factor.run(common),
+            UsersCommand::Export(export) => export.run(common),
         }
     }
 }
 
-impl List {
-    async fn answer(self, stores: &Stores) -> Result<Answer, Failure> {
+impl ListUsersArgs {
+    async fn answer(self, stores: &Stores) -> Result<CommandAnswer, Failure> {
         let after = self.after.as_deref().map(UserId::parse).transpose();
         let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
         let now = jiff::Timestamp::now();
@@ -284,12 +284,12 @@ impl List {
         if let Some(next) = next {
             eprintln!("there are more: --after {next}");
         }
-        Ok(Answer::new(json!({ "users": users, "next": next }), table.render()))
+        Ok(CommandAnswer::new(json!({ "users": users, "next": next }), table.render()))
     }
 }
 
-impl Show {
-    fn run(self, common: &Common) -> Result<Answer, Failure> {
+impl ShowUserArgs {
+    fn run(self, common: &Common) -> Result<CommandAnswer, Failure> {
         match self.as_of {
             None => app::block_on(self.answer(&stores(common)?)),
             // What was sealed is opened by a node.
@@ -299,7 +299,7 @@ impl Show {
         }
     }
 
-    async fn past(&self, node: &Node, as_of: AsOf) -> Result<Answer, Failure> {
+    async fn past(&self, node: &Node, as_of: AsOf) -> Result<CommandAnswer, Failure> {
         let committer = &node.service.committer;
         let id = people::find(&*committer.stores.views, &self.user).await?.id;
         let mut rows = committer.load_as_of(&StreamId::User(id), as_of).await?.rows();
@@ -311,13 +311,13 @@ impl Show {
         let unknown = UsedLast::default();
         let table = super::keys::table(rows.keys.iter().map(|key| (shown_email(&user), key, &unknown)));
         let document = json!({ "user": user, "keys": rows.keys });
-        Ok(Answer::new(
+        Ok(CommandAnswer::new(
             document,
             format!("{}{}", facts(&lines), if rows.keys.is_empty() { String::new() } else { table }),
         ))
     }
 
-    async fn answer(self, stores: &Stores) -> Result<Answer, Failure> {
+    async fn answer(self, stores: &Stores) -> Result<CommandAnswer, Failure> {
         let user = people::find(&*stores.views, &self.user).await?.at(jiff::Timestamp::now());
         let keys = stores.used_keys(user.id).await?;
         let today = day_number(jiff::Timestamp::now());
@@ -327,7 +327,10 @@ impl Show {
         lines.push(("used today", format!("{} (taken by servers for requests of this UTC day)", grouped(used))));
         let table = super::keys::table(keys.iter().map(|key| (shown_email(&user), &key.row, &key.used)));
         let document = json!({ "user": user, "keys": keys, "used_today": used });
-        Ok(Answer::new(document, format!("{}{}", facts(&lines), if keys.is_empty() { String::new() } else { table })))
+        Ok(CommandAnswer::new(
+            document,
+            format!("{}{}", facts(&lines), if keys.is_empty() { String::new() } else { table }),
+        ))
     }
 }
 
@@ -358,10 +361,10 @@ fn described(user: &UserRow) -> Vec<(&'static str, String)> {
     lines
 }
 
-impl Set {
-    fn run(self, common: &Common) -> Result<Answer, Failure> {
-        let changes = Changes { plan: self.plan, role: self.role, enabled: None, notices: self.notices };
-        if changes == Changes::default() {
+impl SetUserArgs {
+    fn run(self, common: &Common) -> Result<CommandAnswer, Failure> {
+        let changes = UserChanges { plan: self.plan, role: self.role, enabled: None, notices: self.notices };
+        if changes == UserChanges::default() {
             return Err(Failure::usage(
                 "nothing to set: give --plan, as `permitd plans list` names them, --role or --notices",
             ));
@@ -372,13 +375,13 @@ impl Set {
             let user = people::find(&*node.service.committer.stores.views, &user.id.to_string()).await?;
             let (role, notices) = (user.role.as_str(), shown_notices(user.notices));
             let text = format!("{}: role {role}, plan {}, notices {notices}", shown_email(&user), user.plan);
-            Ok(Answer::new(json!({ "user": user }), text))
+            Ok(CommandAnswer::new(json!({ "user": user }), text))
         })
     }
 }
 
 impl Resend {
-    fn run(self, common: &Common) -> Result<Answer, Failure> {
+    fn run(self, common: &Common) -> Result<CommandAnswer, Failure> {
         with_node(common.settings(&[])?, Data::MustExist, async |node| {
             let user = people::find(&*node.service.committer.stores.views, &self.user).await?;
             let committed = node.service.inviting.resend(user.id, node.envelope()?).await?;
@@ -387,7 +390,7 @@ impl Resend {
             let notes = notes(&node);
             let told = mailing.told(outbox(&node).as_deref());
             let text = format!("{}: {told}\n{}", shown_email(&user), noted(&notes));
-            Ok(Answer::new(json!({ "user": user, "mail": mailing.as_str(), "notes": notes }), text))
+            Ok(CommandAnswer::new(json!({ "user": user, "mail": mailing.as_str(), "notes": notes }), text))
         })
     }
 }
@@ -396,7 +399,7 @@ async fn perform(node: &Node, user: &UserRow, command: AccountCommand) -> Result
     Ok(node.service.accounts.perform(user.id, command, node.envelope()?).await?)
 }
 
-fn allow_mail(common: &Common, user: &str) -> Result<Answer, Failure> {
+fn allow_mail(common: &Common, user: &str) -> Result<CommandAnswer, Failure> {
     with_node(common.settings(&[])?, Data::MustExist, async |node| {
         let user = people::find(&*node.service.committer.stores.views, user).await?;
         let is_new = !perform(&node, &user, AccountCommand::AllowMail).await?.committed.events.is_empty();
@@ -406,12 +409,12 @@ fn allow_mail(common: &Common, user: &str) -> Result<Answer, Failure> {
         } else {
             "mail was not stopped"
         };
-        Ok(Answer::new(json!({ "user": after, "changed": is_new }), format!("{}: {said}", shown_email(&user))))
+        Ok(CommandAnswer::new(json!({ "user": after, "changed": is_new }), format!("{}: {said}", shown_email(&user))))
     })
 }
 
 /// Carries out a command on a person's account and says since when it holds.
-fn change(common: &Common, user: &str, done: &'static str, command: AccountCommand) -> Result<Answer, Failure> {
+fn change(common: &Common, user: &str, done: &'static str, command: AccountCommand) -> Result<CommandAnswer, Failure> {
     with_node(common.settings(&[])?, Data::MustExist, async |node| {
         let user = people::find(&*node.service.committer.stores.views, user).await?;
         changed(&node, &user, done, command).await
@@ -424,7 +427,7 @@ async fn afterwards(node: &Node, user: &UserRow) -> Result<Option<UserRow>, Fail
     Ok(after.map(|after| after.at(node.service.committer.clock.now())))
 }
 
-async fn changed(node: &Node, user: &UserRow, done: &str, command: AccountCommand) -> Result<Answer, Failure> {
+async fn changed(node: &Node, user: &UserRow, done: &str, command: AccountCommand) -> Result<CommandAnswer, Failure> {
     let outcome = perform(node, user, command).await?;
     node.settle().await?;
     let after = afterwards(node, user).await?;
@@ -437,11 +440,11 @@ async fn changed(node: &Node, user: &UserRow, done: &str, command: AccountComman
             fields.insert("effective_at".to_owned(), json!(outcome.effective_at));
         }
     }
-    Ok(Answer::new(document, text))
+    Ok(CommandAnswer::new(document, text))
 }
 
 impl Delete {
-    fn run(self, common: &Common) -> Result<Answer, Failure> {
+    fn run(self, common: &Common) -> Result<CommandAnswer, Failure> {
         with_node(common.settings(&[])?, Data::MustExist, async |node| {
             let user = people::find(&*node.service.committer.stores.views, &self.user).await?;
             if !self.yes && !confirmed_deletion(shown_email(&user))? {

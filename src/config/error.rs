@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use super::origin::Origin;
+use super::origin::SettingOrigin;
 use crate::private::PrivacyError;
 
 /// A setting, or the place of one, that cannot be used.
@@ -39,7 +39,7 @@ pub enum ConfigError {
         /// The name, as written: a dotted path or a variable.
         name: String,
         /// Where it stands.
-        origin: Origin,
+        origin: SettingOrigin,
         /// The most similar name there is.
         nearest: Option<String>,
     },
@@ -49,7 +49,7 @@ pub enum ConfigError {
         /// The setting's dotted path.
         path: String,
         /// Where it stands.
-        origin: Origin,
+        origin: SettingOrigin,
         /// The value, or `***` when it is a secret.
         value: String,
         /// What would be right.
@@ -61,7 +61,7 @@ pub enum ConfigError {
         /// The setting's dotted path.
         path: String,
         /// Where it stands.
-        origin: Origin,
+        origin: SettingOrigin,
         /// The value, or `***` when it is a secret.
         value: String,
         /// With which, why, and what to do.

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, fmt, path::Path};
 
 use toml::{Table, Value};
 
-use super::{error::ConfigError, origin::Origin};
+use super::{error::ConfigError, origin::SettingOrigin};
 
 /// The commented default configuration file.
 pub const DEFAULTS: &str = include_str!("../config.default.toml");
@@ -28,7 +28,7 @@ const NEAREST_SIMILARITY_MIN: f64 = 0.75;
 #[derive(Clone)]
 pub(super) struct Entry {
     pub(super) value: Value,
-    pub(super) origin: Origin,
+    pub(super) origin: SettingOrigin,
 }
 
 /// All settings by dotted path.
@@ -50,7 +50,7 @@ impl Layers {
         let mut leaves = Vec::new();
         flatten("", table, &mut leaves);
         let entries =
-            leaves.into_iter().map(|(path, value)| (path, Entry { value, origin: Origin::Default })).collect();
+            leaves.into_iter().map(|(path, value)| (path, Entry { value, origin: SettingOrigin::Default })).collect();
         Ok(Self { entries })
     }
 
@@ -82,7 +82,7 @@ impl Layers {
         })?;
         let mut leaves = Vec::new();
         flatten("", table, &mut leaves);
-        leaves.into_iter().try_for_each(|(path, value)| self.set(&path, value, Origin::File(file.to_owned())))
+        leaves.into_iter().try_for_each(|(path, value)| self.set(&path, value, SettingOrigin::File(file.to_owned())))
     }
 
     /// Lays environment variables over what is there. Those that are not permitd's are not looked at.
@@ -96,7 +96,7 @@ impl Layers {
             if !is_ours || name == CONFIG_VARIABLE {
                 continue;
             }
-            let origin = Origin::Variable(name.to_owned());
+            let origin = SettingOrigin::Variable(name.to_owned());
             let Some(path) = paths.get(name) else {
                 let nearest = nearest(name, paths.keys().map(String::as_str).chain([CONFIG_VARIABLE]));
                 return Err(ConfigError::Unknown { name: name.to_owned(), origin, nearest });
@@ -107,7 +107,7 @@ impl Layers {
     }
 
     /// Lays a value written as text over what is there; the default's type says how the text is read.
-    pub(super) fn set_text(&mut self, path: &str, text: &str, origin: Origin) -> Result<(), ConfigError> {
+    pub(super) fn set_text(&mut self, path: &str, text: &str, origin: SettingOrigin) -> Result<(), ConfigError> {
         let value = match self.entries.get(path).map(|entry| &entry.value) {
             Some(Value::Integer(_)) => {
                 text.trim().parse().map_or_else(|_| Value::String(text.to_owned()), Value::Integer)
@@ -124,7 +124,7 @@ impl Layers {
         self.set(path, value, origin)
     }
 
-    fn set(&mut self, path: &str, value: Value, origin: Origin) -> Result<(), ConfigError> {
+    fn set(&mut self, path: &str, value: Value, origin: SettingOrigin) -> Result<(), ConfigError> {
         let Some(entry) = self.entries.get_mut(path) else {
             let nearest = nearest(path, self.entries.keys().map(String::as_str));
             return Err(ConfigError::Unknown { name: path.to_owned(), origin, nearest });
@@ -153,10 +153,10 @@ impl Layers {
         ConfigError::Conflict { path: path.to_owned(), origin, value, reason: reason.to_owned() }
     }
 
-    fn provenance(&self, path: &str) -> (Origin, String) {
+    fn provenance(&self, path: &str) -> (SettingOrigin, String) {
         match self.entries.get(path) {
             Some(entry) => (entry.origin.clone(), shown(path, &entry.value)),
-            None => (Origin::Default, String::new()),
+            None => (SettingOrigin::Default, String::new()),
         }
     }
 

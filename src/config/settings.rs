@@ -24,33 +24,33 @@ pub struct Settings {
     /// `datasets`; see [`Settings::datasets`].
     pub datasets: PathBuf,
     /// `[ops]`
-    pub ops: Ops,
+    pub ops: OpsSection,
     /// `[http]`
-    pub http: Http,
+    pub http: HttpSection,
     /// `[log]`
-    pub log: Log,
+    pub log: LogSection,
     /// `[admission]`
-    pub admission: Admission,
+    pub admission: AdmissionSection,
     /// `[actors]`
-    pub actors: Actors,
+    pub actors: ActorsSection,
     /// `[commands]`
-    pub commands: Commands,
+    pub commands: CommandsSection,
     /// `[queue]`
-    pub queue: Queue,
+    pub queue: QueueSection,
     /// `[relay]`
-    pub relay: Relay,
+    pub relay: RelaySection,
     /// `[records]`
-    pub records: Records,
+    pub records: RecordsSection,
     /// `[import]`
-    pub import: Import,
+    pub import: ImportSection,
     /// `[users]`
-    pub users: Users,
+    pub users: UsersSection,
     /// `[accounts]`
     pub accounts: super::accounts::AccountSettings,
     /// `[oidc]`
     pub oidc: Oidc,
     /// `[aws]`
-    pub aws: Aws,
+    pub aws: AwsSection,
     /// `[mail]`
     pub mail: Mail,
     /// `[pages]`
@@ -83,7 +83,7 @@ pub enum Backend {
 /// What is kept in AWS, and how it is read.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Aws {
+pub struct AwsSection {
     /// `aws.prefix`
     pub prefix: String,
     /// `aws.parallel_requests`
@@ -93,7 +93,7 @@ pub struct Aws {
 /// The port for operators.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Ops {
+pub struct OpsSection {
     /// `ops.listen`
     pub listen: SocketAddr,
 }
@@ -101,8 +101,8 @@ pub struct Ops {
 /// The public HTTP server.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Http {
-    /// `http.workers`; see [`Http::workers`].
+pub struct HttpSection {
+    /// `http.workers`; see [`HttpSection::workers`].
     pub workers: usize,
     /// `http.ready_bytes_max`
     pub ready_bytes_max: u64,
@@ -163,7 +163,7 @@ pub enum ProxyHeader {
 /// Log lines.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Log {
+pub struct LogSection {
     /// `log.format`
     pub format: LogFormat,
     /// `log.filter`
@@ -185,7 +185,7 @@ pub enum LogFormat {
 /// Admission of requests.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Admission {
+pub struct AdmissionSection {
     /// `admission.grant_ttl_ms`
     pub grant_ttl_ms: u64,
 }
@@ -193,7 +193,7 @@ pub struct Admission {
 /// Actors and their mailboxes.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Actors {
+pub struct ActorsSection {
     /// `actors.mailbox_capacity`
     pub mailbox_capacity: usize,
     /// `actors.send_timeout_ms`
@@ -205,7 +205,7 @@ pub struct Actors {
 /// Commands of clients.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Commands {
+pub struct CommandsSection {
     /// `commands.idempotency_days`
     pub idempotency_days: u32,
 }
@@ -213,7 +213,7 @@ pub struct Commands {
 /// The event queue.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Queue {
+pub struct QueueSection {
     /// `queue.visibility_s`
     pub visibility_s: u32,
     /// `queue.receives_max`
@@ -229,7 +229,7 @@ pub struct Queue {
 /// The sweep for unpublished commits.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Relay {
+pub struct RelaySection {
     /// `relay.sweep_interval_ms`
     pub sweep_interval_ms: u64,
 }
@@ -237,7 +237,7 @@ pub struct Relay {
 /// Reading records.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Records {
+pub struct RecordsSection {
     /// `records.cache_bytes_max`
     pub cache_bytes_max: u64,
     /// `records.find_threads`
@@ -269,7 +269,7 @@ pub struct Records {
 /// Limits of imported files.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Import {
+pub struct ImportSection {
     /// `import.file_bytes_max`
     pub file_bytes_max: u64,
     /// `import.rows_max`
@@ -299,12 +299,12 @@ pub struct Import {
 /// Invited users.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Users {
+pub struct UsersSection {
     /// `users.default_plan`
     pub default_plan: String,
 }
 
-impl Http {
+impl HttpSection {
     /// What a stop leaves to the requests in flight: all of its time but what it needs itself.
     pub fn requests_patience(&self) -> Duration {
         Duration::from_secs(self.shutdown_timeout_s.saturating_sub(1).max(1))
@@ -319,7 +319,7 @@ impl Http {
     }
 }
 
-impl Queue {
+impl QueueSection {
     /// How the queue treats messages.
     pub fn policy(&self) -> Policy {
         let Self { visibility_s, receives_max, retention_days, .. } = *self;
@@ -327,14 +327,14 @@ impl Queue {
     }
 }
 
-impl Admission {
+impl AdmissionSection {
     /// The longest life of a grant.
     pub fn grant_ttl(&self) -> Duration {
         Duration::from_millis(self.grant_ttl_ms)
     }
 }
 
-impl Actors {
+impl ActorsSection {
     /// How long a sender waits for an answer.
     pub fn send_timeout(&self) -> Duration {
         Duration::from_millis(self.send_timeout_ms)

@@ -30,7 +30,7 @@ fn the_defaults_are_right_and_their_comments_tell_the_truth() {
             assert!(line.contains(&format!("Range: {min}..{max}.")), "{}: {line}", setting.path);
         }
     }
-    let is_number = |s: &&Described| s.value.parse::<i64>().is_ok();
+    let is_number = |s: &&DescribedSetting| s.value.parse::<i64>().is_ok();
     assert_eq!(described.iter().filter(is_number).count(), check::RANGES.len(), "every number has a range");
     let variables: std::collections::BTreeSet<_> = described.iter().map(|s| &s.variable).collect();
     assert_eq!(variables.len(), described.len(), "two settings share a variable");

@@ -87,7 +87,7 @@ impl std::fmt::Debug for CursorKey {
 
 /// Why a text is no cursor for this query. The message completes "the parameter cursor …".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum OpenError {
+pub enum CursorError {
     /// Not made by this server, cut or altered, or made for another data set, filter or sort.
     #[error(
         "is not a cursor of this query: take it unchanged from page.next and keep the filter and sort it came with"
@@ -272,35 +272,35 @@ fn decrypt(key: &CursorKey, bound: &[u8], text: &str) -> Option<Vec<u8>> {
 /// Reads a cursor that was made for this data set, filter and sort.
 ///
 /// # Errors
-/// [`OpenError`] for anything else.
-pub fn open(key: &CursorKey, definition: &Definition, query: &Query, text: &str) -> Result<PageStart, OpenError> {
+/// [`CursorError`] for anything else.
+pub fn open(key: &CursorKey, definition: &Definition, query: &Query, text: &str) -> Result<PageStart, CursorError> {
     open_within(key, definition, &CursorScope::query(definition, query), text)
 }
 
 /// Reads a cursor that was made for changes of this data set.
 ///
 /// # Errors
-/// [`OpenError`] for anything else.
-pub fn open_change(key: &CursorKey, definition: &Definition, text: &str) -> Result<PageStart, OpenError> {
+/// [`CursorError`] for anything else.
+pub fn open_change(key: &CursorKey, definition: &Definition, text: &str) -> Result<PageStart, CursorError> {
     open_within(key, definition, &CursorScope::changes(definition), text).map_err(of_no_query)
 }
 
 /// Reads a cursor that was made for the history of this key or record.
 ///
 /// # Errors
-/// [`OpenError`] for anything else.
+/// [`CursorError`] for anything else.
 pub fn open_state(
     key: &CursorKey,
     definition: &Definition,
     of: (&str, Option<&str>),
     text: &str,
-) -> Result<PageStart, OpenError> {
+) -> Result<PageStart, CursorError> {
     open_within(key, definition, &CursorScope::history(definition, of), text).map_err(of_no_query)
 }
 
-fn of_no_query(error: OpenError) -> OpenError {
+fn of_no_query(error: CursorError) -> CursorError {
     match error {
-        OpenError::Foreign => OpenError::ForeignHere,
+        CursorError::Foreign => CursorError::ForeignHere,
         other => other,
     }
 }
@@ -310,18 +310,18 @@ fn open_within(
     definition: &Definition,
     within: &CursorScope,
     text: &str,
-) -> Result<PageStart, OpenError> {
+) -> Result<PageStart, CursorError> {
     let (version, place) = open_place(key, definition, &within.scope, text)?;
     let equal = |column: usize, value: Value| Filter::Term(Term { column, test: Test::Equal(value) });
     let identity = [definition.key, definition.record_id];
     let anchor = |(filter, rest): (Filter, &[u8])| {
-        let digest = rest.try_into().map_err(|_| OpenError::Outdated)?;
+        let digest = rest.try_into().map_err(|_| CursorError::Outdated)?;
         Ok(PageStart::Behind(Anchor { version, filter, digest }))
     };
     match place.split_first() {
         Some((&BY_VALUES, rest)) => {
             let (values, rest) = read_values(definition, &within.columns, rest)?;
-            if rest.is_empty() { Ok(PageStart::At(Position { version, values })) } else { Err(OpenError::Outdated) }
+            if rest.is_empty() { Ok(PageStart::At(Position { version, values })) } else { Err(CursorError::Outdated) }
         }
         Some((&BY_RECORD, rest)) => {
             let (values, rest) = read_values(definition, &identity, rest)?;
@@ -330,23 +330,28 @@ fn open_within(
         }
         Some((&BY_PREFIX, rest)) => {
             let named = identity.into_iter().find(|column| within.columns.contains(column));
-            let column = named.ok_or(OpenError::Outdated)?;
+            let column = named.ok_or(CursorError::Outdated)?;
             let (values, rest) = read_values(definition, &[column], rest)?;
-            let Some(Value::Text(prefix)) = values.into_iter().next() else { return Err(OpenError::Outdated) };
+            let Some(Value::Text(prefix)) = values.into_iter().next() else { return Err(CursorError::Outdated) };
             anchor((Filter::Term(Term { column, test: Test::StartsWith(prefix) }), rest))
         }
-        _ => Err(OpenError::Outdated),
+        _ => Err(CursorError::Outdated),
     }
 }
 
 /// The version and the place in a cursor that was made for this.
-fn open_place(key: &CursorKey, definition: &Definition, scope: &str, text: &str) -> Result<(u64, Vec<u8>), OpenError> {
-    let payload = decrypt(key, &bound_to(definition, scope), text).ok_or(OpenError::Foreign)?;
+fn open_place(
+    key: &CursorKey,
+    definition: &Definition,
+    scope: &str,
+    text: &str,
+) -> Result<(u64, Vec<u8>), CursorError> {
+    let payload = decrypt(key, &bound_to(definition, scope), text).ok_or(CursorError::Foreign)?;
     // From here on the payload is one that this deployment wrote; only the data set can have changed.
-    let (version, rest) = payload.split_first_chunk::<8>().ok_or(OpenError::Outdated)?;
-    let (instance, place) = rest.split_first_chunk::<16>().ok_or(OpenError::Outdated)?;
+    let (version, rest) = payload.split_first_chunk::<8>().ok_or(CursorError::Outdated)?;
+    let (instance, place) = rest.split_first_chunk::<16>().ok_or(CursorError::Outdated)?;
     if instance != key.instance.as_bytes() {
-        return Err(OpenError::Gone);
+        return Err(CursorError::Gone);
     }
     Ok((u64::from_be_bytes(*version), place.to_vec()))
 }
@@ -356,13 +361,13 @@ fn read_values<'b>(
     definition: &Definition,
     columns: &[usize],
     mut rest: &'b [u8],
-) -> Result<(Vec<Value>, &'b [u8]), OpenError> {
+) -> Result<(Vec<Value>, &'b [u8]), CursorError> {
     let mut values = Vec::new();
     for column in columns {
-        let value = read_value(&mut rest).ok_or(OpenError::Outdated)?;
+        let value = read_value(&mut rest).ok_or(CursorError::Outdated)?;
         let expected = definition.columns.get(*column).map(|column| column.kind);
         if value.kind().is_some() && value.kind() != expected {
-            return Err(OpenError::Outdated);
+            return Err(CursorError::Outdated);
         }
         values.push(value);
     }

@@ -12,7 +12,7 @@ pub use date_order::{DATE_ORDERS, DateOrder};
 pub use dialect::{Dialect, Mark, Quote, Said};
 pub use node::DefinitionError;
 pub use parse::{COLUMNS_MAX, DEFINITION_BYTES_MAX, RESERVED_COLUMNS};
-pub use source::{Case, Extract, Field, Fold, KeyFormat, Origin, Part, Source, normal_header};
+pub use source::{Case, Extract, Field, FieldOrigin, Fold, JoinPart, KeyFormat, Source, normal_header};
 
 mod about;
 mod column;

@@ -6,14 +6,14 @@
 
 use std::io::{Read, Seek, SeekFrom};
 
-use self::table::{ChosenHeader, Table};
+use self::table::{ChosenHeader, ColumnTable};
 use super::{
     Definition,
     definition::Said,
-    reader::{Flow, Limits, Note, ReadError, RowCells, RowSink, SheetName, scan},
+    reader::{Flow, Note, ReadError, ReadLimits, RowCells, RowSink, SheetName, scan},
     text::nfc,
 };
-use header::{Kept, Top};
+use header::{KeptCell, Top};
 
 mod column;
 mod header;
@@ -36,7 +36,7 @@ pub fn propose(
     file_name: &str,
     dataset: &str,
     said: &Said,
-    limits: &Limits,
+    limits: &ReadLimits,
 ) -> Result<String, ReadError> {
     propose_as(&mut source, file_name, dataset, said, None, limits)
 }
@@ -48,7 +48,7 @@ fn propose_as(
     dataset: &str,
     said: &Said,
     guessed: Option<u64>,
-    limits: &Limits,
+    limits: &ReadLimits,
 ) -> Result<String, ReadError> {
     let dialect = &said.dialect;
     source.seek(SeekFrom::Start(0))?;
@@ -66,7 +66,7 @@ fn propose_as(
     let mut reading = dialect.clone();
     reading.sheet = reading.sheet.or_else(|| chosen.sheet.clone());
     source.seek(SeekFrom::Start(0))?;
-    let mut table = Table::new(&chosen, said);
+    let mut table = ColumnTable::new(&chosen, said);
     scan(&mut *source, file_name, &reading, limits, &mut table)?;
     // Where more rows are UTF-8 than are not, it is those few that are wrong. Otherwise all is read again in what it seems to be,
     // the header as well.
@@ -108,7 +108,7 @@ pub fn data_set_name(text: &str) -> String {
 
 /// The top of each sheet, to choose one and its header by.
 struct Tops<'a> {
-    limits: &'a Limits,
+    limits: &'a ReadLimits,
     skip_rows: u32,
     sheets: Vec<SheetName>,
     tops: Vec<(Option<String>, Top)>,
@@ -150,8 +150,8 @@ impl RowSink for Tops<'_> {
             return Ok(Flow::Continue);
         }
         let Some((_, top)) = self.tops.last_mut() else { return Ok(Flow::Stop) };
-        let cells = Kept::of(row);
-        self.bytes += cells.iter().map(Kept::bytes).sum::<usize>();
+        let cells = KeptCell::of(row);
+        self.bytes += cells.iter().map(KeptCell::bytes).sum::<usize>();
         top.rows.push((line, cells));
         // Small files can hold many large sheets, of texts that they share: the first ones are enough to choose from.
         if self.bytes > TOPS_BYTES_MAX {

@@ -36,13 +36,13 @@ const NOTE_WORDS: [&str; 12] =
 /// The last rows that were met.
 #[derive(Debug, Default)]
 pub(super) struct LastRows {
-    rows: VecDeque<Last>,
+    rows: VecDeque<LastRow>,
     met: u64,
     widest: usize,
 }
 
 #[derive(Debug)]
-struct Last {
+struct LastRow {
     line: u64,
     text: String,
     filled: usize,
@@ -58,7 +58,7 @@ impl LastRows {
         let count = 1 + filled.take(1).count();
         self.met += 1;
         self.widest = self.widest.max(count);
-        let mut last = if self.rows.len() == ROWS { self.rows.pop_front() } else { None }.unwrap_or(Last {
+        let mut last = if self.rows.len() == ROWS { self.rows.pop_front() } else { None }.unwrap_or(LastRow {
             line,
             text: String::new(),
             filled: 0,
@@ -80,7 +80,7 @@ impl LastRows {
     }
 }
 
-impl Last {
+impl LastRow {
     fn no_record(&self, widest: usize) -> Option<NoRecord> {
         let text = self.text.to_lowercase();
         let bare = text.trim_end_matches([':', '.', ' ']);

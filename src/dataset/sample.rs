@@ -9,7 +9,7 @@ use std::io::{Seek, Write};
 use jiff::civil::Date;
 use rust_xlsxwriter::{DocProperties, ExcelDateTime, Format as CellFormat, Workbook, XlsxError};
 
-use row::{Cell, Rows};
+use row::{SampleCell, SampleRows};
 
 mod row;
 mod words;
@@ -63,12 +63,12 @@ pub fn generate(rows: u64, seed: u64, format: SampleFormat, out: impl Write + Se
         return Err(SampleError::Rows { rows, max });
     }
     match format {
-        SampleFormat::Csv => write_csv(Rows::new(rows, seed), out),
-        SampleFormat::Xlsx => write_xlsx(Rows::new(rows, seed), out),
+        SampleFormat::Csv => write_csv(SampleRows::new(rows, seed), out),
+        SampleFormat::Xlsx => write_xlsx(SampleRows::new(rows, seed), out),
     }
 }
 
-fn write_csv(rows: Rows, out: impl Write) -> Result<(), SampleError> {
+fn write_csv(rows: SampleRows, out: impl Write) -> Result<(), SampleError> {
     let mut writer = csv::Writer::from_writer(out);
     writer.write_record(words::HEADERS)?;
     let mut text = String::new();
@@ -76,12 +76,12 @@ fn write_csv(rows: Rows, out: impl Write) -> Result<(), SampleError> {
         for cell in row {
             text.clear();
             match cell {
-                Cell::Blank => {}
-                Cell::Text(word) => text.push_str(&word),
-                Cell::Integer(number) => text.push_str(&number.to_string()),
-                Cell::Cents(cents) if cents % 100 == 0 => text.push_str(&(cents / 100).to_string()),
-                Cell::Cents(cents) => text.push_str(&format!("{}.{:02}", cents / 100, cents % 100)),
-                Cell::Date(date) => text.push_str(&format!("{}/{}/{}", date.month(), date.day(), date.year())),
+                SampleCell::Blank => {}
+                SampleCell::Text(word) => text.push_str(&word),
+                SampleCell::Integer(number) => text.push_str(&number.to_string()),
+                SampleCell::Cents(cents) if cents % 100 == 0 => text.push_str(&(cents / 100).to_string()),
+                SampleCell::Cents(cents) => text.push_str(&format!("{}.{:02}", cents / 100, cents % 100)),
+                SampleCell::Date(date) => text.push_str(&format!("{}/{}/{}", date.month(), date.day(), date.year())),
             }
             writer.write_field(&text)?;
         }
@@ -91,7 +91,7 @@ fn write_csv(rows: Rows, out: impl Write) -> Result<(), SampleError> {
     Ok(())
 }
 
-fn write_xlsx(rows: Rows, out: impl Write + Seek + Send) -> Result<(), SampleError> {
+fn write_xlsx(rows: SampleRows, out: impl Write + Seek + Send) -> Result<(), SampleError> {
     let mut workbook = Workbook::new();
     // The moment of writing would make every file another one.
     let created = ExcelDateTime::from_ymd(2017, 1, 3)?;
@@ -105,17 +105,17 @@ fn write_xlsx(rows: Rows, out: impl Write + Seek + Send) -> Result<(), SampleErr
     for (line, row) in (1..).zip(rows) {
         for (column, cell) in (0..).zip(row) {
             match cell {
-                Cell::Blank => {}
-                Cell::Text(word) => {
+                SampleCell::Blank => {}
+                SampleCell::Text(word) => {
                     sheet.write_string(line, column, word)?;
                 }
-                Cell::Integer(number) => {
+                SampleCell::Integer(number) => {
                     sheet.write_number(line, column, as_float(number))?;
                 }
-                Cell::Cents(cents) => {
+                SampleCell::Cents(cents) => {
                     sheet.write_number(line, column, as_float(cents) / 100.0)?;
                 }
-                Cell::Date(date) => {
+                SampleCell::Date(date) => {
                     sheet.write_number_with_format(line, column, serial(date), &day)?;
                 }
             }
@@ -144,7 +144,7 @@ mod tests {
     use crate::dataset::{
         Definition,
         json::write_record,
-        reader::{ImportRow, Limits, open},
+        reader::{FileRow, ReadLimits, open},
     };
 
     fn sample(rows: u64, seed: u64, format: SampleFormat) -> Vec<u8> {
@@ -159,15 +159,15 @@ mod tests {
 
     fn import(bytes: Vec<u8>) -> Vec<(String, String)> {
         let definition = permits();
-        let rows = open(Cursor::new(bytes), "sample", &definition, &Limits::default()).unwrap();
+        let rows = open(Cursor::new(bytes), "sample", &definition, &ReadLimits::default()).unwrap();
         assert!(rows.header().unmatched.is_empty() && rows.header().absent.is_empty());
         rows.map(|row| match row.unwrap() {
-            ImportRow::Record { key, record, .. } => {
+            FileRow::Record { key, record, .. } => {
                 let mut json = Vec::new();
                 write_record(&definition, &record, &mut json);
                 (key, String::from_utf8(json).unwrap())
             }
-            rejected @ ImportRow::Rejected { .. } => panic!("{rejected:?}"),
+            rejected @ FileRow::Rejected { .. } => panic!("{rejected:?}"),
         })
         .collect()
     }

@@ -22,9 +22,9 @@ mod tally;
 use self::bucket::half;
 pub use self::{
     bucket::{Bucket, DAY_NS, SECOND_NS, day_of},
-    grant::{Grant, Slot, Standing, Verdict},
+    grant::{Grant, KeyStanding, Slot, Verdict},
     reservation::{Reservation, settled, was_carried_out},
-    returned::{Holder, Return},
+    returned::{GrantHolder, Return},
     tally::{KeyUse, TALLY_LINES_MAX, Tally, UsageCount},
 };
 
@@ -292,7 +292,7 @@ impl LedgerRow {
     fn grant(&mut self, bucket: Bucket, tat_ns: i64, limit_ns: i64, count: u64, by_quota: u64) -> Grant {
         self.used = self.used.saturating_add(count);
         Grant {
-            holder: Holder::default(),
+            holder: GrantHolder::default(),
             bucket,
             tat_ns,
             limit_ns,

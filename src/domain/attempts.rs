@@ -50,7 +50,7 @@ pub struct Slowed {
 }
 
 #[derive(Debug, Clone, Copy, Default)]
-struct Tally {
+struct AttemptTally {
     begun_us: i64,
     last_us: i64,
     /// Within the window that began then.
@@ -59,7 +59,7 @@ struct Tally {
     beyond: u32,
 }
 
-impl Tally {
+impl AttemptTally {
     fn is_forgotten(&self, slowing: &Slowing, now_us: i64) -> bool {
         let (since, life_us) = match self.beyond {
             0 => (self.begun_us, slowing.window_us),
@@ -93,7 +93,7 @@ impl Tally {
 /// long.
 pub struct Attempts<K> {
     slowing: Slowing,
-    tallies: Cache<K, Arc<Mutex<Tally>>>,
+    tallies: Cache<K, Arc<Mutex<AttemptTally>>>,
 }
 
 impl<K: Eq + Hash + Clone> std::fmt::Debug for Attempts<K> {
@@ -108,9 +108,13 @@ impl<K: Eq + Hash + Clone> Attempts<K> {
         Self { slowing, tallies: Cache::new(remembered_max) }
     }
 
-    fn tally(&self, of: &K, now_us: i64) -> Arc<Mutex<Tally>> {
-        let fresh =
-            || Ok::<_, std::convert::Infallible>(Arc::new(Mutex::new(Tally { begun_us: now_us, ..Tally::default() })));
+    fn tally(&self, of: &K, now_us: i64) -> Arc<Mutex<AttemptTally>> {
+        let fresh = || {
+            Ok::<_, std::convert::Infallible>(Arc::new(Mutex::new(AttemptTally {
+                begun_us: now_us,
+                ..AttemptTally::default()
+            })))
+        };
         let Ok(tally) = self.tallies.get_or_insert_with(of, fresh);
         tally
     }

@@ -81,7 +81,7 @@ pub fn names_dataset(datasets: Option<&[String]>, name: &str) -> bool {
 pub struct KeyBounds {
     /// When it stops working by itself, a whole second.
     pub expires_at: Option<Timestamp>,
-    /// The networks that it may be used from, as [`written`] has them; without, any.
+    /// The networks that it may be used from, as `written` has them; without, any.
     pub allowed_ips: Option<Personal>,
     /// What it may be used for.
     pub scopes: KeyScopes,
@@ -221,7 +221,7 @@ fn written(networks: &[String]) -> Result<String, BoundsError> {
     Ok(texts.join(" "))
 }
 
-/// The networks in a text that [`written`] made, one by one.
+/// The networks in a text that `written` made, one by one.
 pub fn networks(text: &str) -> impl Iterator<Item = &str> {
     text.split_ascii_whitespace()
 }

@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 use self::{
     decoder::Decoder,
-    stored::{StoredEvent, Text, raw},
+    stored::{StoredEvent, StoredText, raw},
 };
 pub use self::{
     error::{COMMIT_BYTES_MAX, CodecError},
@@ -95,7 +95,7 @@ pub fn decode(commit: &StoredCommit, key: Option<&PersonalKey>) -> Result<Vec<Re
             origin: Origin {
                 who: Who(stored.actor.to_owned()),
                 correlation_id: stored.correlation_id.to_owned(),
-                causation_id: stored.causation_id.as_ref().map(Text::to_owned),
+                causation_id: stored.causation_id.as_ref().map(StoredText::to_owned),
             },
             event: decoder.decode_data(stored)?,
         })
@@ -127,14 +127,14 @@ pub fn issued_keys(events: &str) -> Result<Vec<KeyId>, serde_json::Error> {
     #[derive(Deserialize)]
     struct Issued<'a> {
         #[serde(rename = "type", borrow)]
-        type_name: Text<'a>,
+        type_name: StoredText<'a>,
         #[serde(borrow)]
         data: &'a RawValue,
     }
     #[derive(Deserialize)]
     struct Id<'a> {
         #[serde(borrow)]
-        key_id: Text<'a>,
+        key_id: StoredText<'a>,
     }
     // Few commits issue a key: the others need not be read.
     if !events.contains(KEY_ISSUED) {

@@ -16,7 +16,7 @@ use jiff::Timestamp;
 
 pub use self::{
     by_provider::ProviderSignIn,
-    command::{Changes, Command, decide},
+    command::{Command, UserChanges, decide},
     leaked::LeakedAccess,
     person::{InvitationMail, Key, LABEL_CHARS_MAX, MailStop, NAME_CHARS_MAX, NewKey, Standing, User},
     post::{Comeback, ComebackKind},

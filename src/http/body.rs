@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
 use super::{Problem, ProblemCode, wire::Connection};
-use crate::{config::Http, domain::misfit};
+use crate::{config::HttpSection, domain::misfit};
 
 /// How large a body may be and how long it may take.
 #[derive(Debug, Clone, Copy)]
@@ -22,8 +22,8 @@ pub struct BodyLimits {
     pub idle: Duration,
 }
 
-impl From<&Http> for BodyLimits {
-    fn from(settings: &Http) -> Self {
+impl From<&HttpSection> for BodyLimits {
+    fn from(settings: &HttpSection) -> Self {
         Self {
             bytes_max: settings.body_bytes_max,
             timeout: Duration::from_millis(settings.body_timeout_ms),

@@ -35,7 +35,7 @@ use super::{
     wants::wants_html,
     wire::{Answering, Connection},
 };
-use crate::{clock::SharedClock, config::Http, secrets::Entropy, telemetry::ACCESS_TARGET};
+use crate::{clock::SharedClock, config::HttpSection, secrets::Entropy, telemetry::ACCESS_TARGET};
 
 const CROWDED: &str =
     "this address has as many requests at work as it may have at the same time: wait for their answers";
@@ -57,7 +57,7 @@ pub struct Edge {
 
 impl Edge {
     /// The edge as `settings` want it.
-    pub fn new(settings: &Http, clock: SharedClock, entropy: Arc<dyn Entropy>) -> Self {
+    pub fn new(settings: &HttpSection, clock: SharedClock, entropy: Arc<dyn Entropy>) -> Self {
         let (cors, url_bytes_max) = (Cors::new(&settings.cors_allowed_origins), settings.url_bytes_max);
         Self {
             cors,
@@ -72,7 +72,7 @@ impl Edge {
     }
 
     /// For the port of operators, whom no page in a browser reads for: without CORS and log lines.
-    pub fn of_operators(settings: &Http, clock: SharedClock, entropy: Arc<dyn Entropy>) -> Self {
+    pub fn of_operators(settings: &HttpSection, clock: SharedClock, entropy: Arc<dyn Entropy>) -> Self {
         Self { cors: Cors::new(&[]), is_quiet: true, ..Self::new(settings, clock, entropy) }
     }
 
@@ -143,7 +143,7 @@ where
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
         let service = Rc::clone(&self.service);
-        let (visit, refused) = Visit::begin(Rc::clone(&self.edge), &request);
+        let (visit, refused) = EdgeVisit::begin(Rc::clone(&self.edge), &request);
         if let Some(response) = refused.or_else(|| visit.answer_at_once(&request)) {
             let response = visit.finish(request.into_response(response).map_into_right_body());
             return Box::pin(ready(Ok(response)));
@@ -167,7 +167,7 @@ where
 }
 
 /// One request on its way through the edge.
-struct Visit {
+struct EdgeVisit {
     edge: Rc<PerWorker>,
     id: RequestId,
     origin: Option<HeaderValue>,
@@ -178,7 +178,7 @@ struct Visit {
     answering: Option<Answering>,
 }
 
-impl Visit {
+impl EdgeVisit {
     /// A request comes in. The answer is to one that its connection refuses.
     fn begin(edge: Rc<PerWorker>, request: &ServiceRequest) -> (Self, Option<HttpResponse>) {
         let connection = request.conn_data::<Rc<Connection>>();

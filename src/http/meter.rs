@@ -40,9 +40,9 @@ impl Histogram {
         self.sum_us.fetch_add(u64::try_from(duration_us).unwrap_or(0), Ordering::Relaxed);
     }
 
-    fn read(&self, route: &str, class: &'static str) -> Reading {
+    fn read(&self, route: &str, class: &'static str) -> MeterReading {
         let buckets = self.buckets.iter().map(|bucket| bucket.load(Ordering::Relaxed)).collect();
-        Reading { route: route.to_owned(), class, buckets, sum_us: self.sum_us.load(Ordering::Relaxed) }
+        MeterReading { route: route.to_owned(), class, buckets, sum_us: self.sum_us.load(Ordering::Relaxed) }
     }
 }
 
@@ -60,7 +60,7 @@ impl Route {
 
 /// The answers of one route and class, as they were at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reading {
+pub struct MeterReading {
     /// The route's pattern.
     pub route: String,
     /// One of [`CLASSES`].
@@ -71,7 +71,7 @@ pub struct Reading {
     pub sum_us: u64,
 }
 
-impl Reading {
+impl MeterReading {
     /// How many answers there were.
     pub fn count(&self) -> u64 {
         self.buckets.iter().sum()
@@ -108,7 +108,7 @@ impl RequestMeter {
     }
 
     /// What was counted, for every route and class that had an answer.
-    pub fn read(&self) -> Vec<Reading> {
+    pub fn read(&self) -> Vec<MeterReading> {
         let others = self.others.read().unwrap_or_else(PoisonError::into_inner);
         let data = DataRoute::ALL.iter().map(|route| route.pattern()).zip(&self.data);
         let all = data.chain(others.iter().map(|(pattern, route)| (pattern.as_str(), &**route)));

@@ -37,11 +37,11 @@ pub use passage::DataRoute;
 pub use problem::{Charge, InvalidParam, Problem, ProblemCode};
 pub use request_id::RequestId;
 
-use crate::{actors::invite::RosterOutcome, config::Http};
+use crate::{actors::invite::RosterOutcome, config::HttpSection};
 
 /// What every application of this server has: limits of bodies, problems for parameters that cannot be read and for unknown
 /// paths, and the pages that explain problems.
-pub fn configure(settings: &Http) -> impl Fn(&mut web::ServiceConfig) + Clone + 'static {
+pub fn configure(settings: &HttpSection) -> impl Fn(&mut web::ServiceConfig) + Clone + 'static {
     let limits = BodyLimits::from(settings);
     move |app| {
         app.app_data(limits)

@@ -50,7 +50,8 @@ pub fn document(
 ) -> Value {
     let mut paths = operation::Paths::of(audience, explained_below);
     let mut types = command::Types::new();
-    let data_sets: Vec<data::Described<'_>> = definitions.iter().map(|of| data::Described::new(of)).collect();
+    let data_sets: Vec<data::DataSetInDocument<'_>> =
+        definitions.iter().map(|of| data::DataSetInDocument::new(of)).collect();
     for data_set in &data_sets {
         data_set.add_to(&mut paths);
     }
@@ -61,10 +62,10 @@ pub fn document(
 
     let mut parameters = Map::new();
     parameters.extend(parameter::common().into_iter().map(|(name, parameter)| (name.to_owned(), parameter)));
-    parameters.extend(data_sets.iter().flat_map(data::Described::parameters));
+    parameters.extend(data_sets.iter().flat_map(data::DataSetInDocument::parameters));
 
     let mut schemas = Map::new();
-    schemas.extend(data_sets.iter().flat_map(data::Described::schemas));
+    schemas.extend(data_sets.iter().flat_map(data::DataSetInDocument::schemas));
     let of_types = types.finish();
     if let Some((_, key)) = of_types.iter().find(|(name, _)| name == "Key") {
         schemas.insert("IssuedKey".to_owned(), administration::issued_key(key));
@@ -77,7 +78,7 @@ pub fn document(
         [data::schemas(), administration::schemas(), accounts::schemas(), answer::schemas(explained_below)].concat();
     schemas.extend(others.into_iter().map(|(name, schema)| (name.to_owned(), schema)));
 
-    let tags: Vec<Value> = data_sets.iter().map(data::Described::tag).chain(administration::tags()).collect();
+    let tags: Vec<Value> = data_sets.iter().map(data::DataSetInDocument::tag).chain(administration::tags()).collect();
     let mut document = json!({
         "openapi": "3.1.0",
         "info": {
@@ -134,26 +135,26 @@ fn security_schemes() -> Value {
 const KEPT_MAX: usize = 4;
 
 /// The documents that were sent last, and what they were made of: the latest at the end.
-struct Last {
+struct LastDocument {
     audience: Audience,
-    made: RefCell<Vec<Made>>,
+    made: RefCell<Vec<MadeDocument>>,
 }
 
 #[derive(Clone)]
-struct Made {
+struct MadeDocument {
     definitions: Vec<Arc<Definition>>,
     bytes: Bytes,
     tag: String,
     headings: Rc<[Heading]>,
 }
 
-impl Last {
+impl LastDocument {
     fn none_yet(audience: Audience) -> Self {
         Self { audience, made: RefCell::default() }
     }
 
     /// The document about these data sets: the last one, as long as they are the same.
-    fn of(&self, service: &Service, definitions: Vec<Arc<Definition>>) -> Made {
+    fn of(&self, service: &Service, definitions: Vec<Arc<Definition>>) -> MadeDocument {
         let mut kept = self.made.borrow_mut();
         if let Some(place) = kept.iter().position(|made| made.definitions == definitions) {
             let made = kept.remove(place);
@@ -164,7 +165,7 @@ impl Last {
         let headings = listed::headings(&document).into();
         let bytes = Bytes::from(document.to_string());
         let tag = hex(Sha256::digest(&bytes).as_slice().get(..16).unwrap_or_default());
-        let made = Made { definitions, bytes, tag, headings };
+        let made = MadeDocument { definitions, bytes, tag, headings };
         if kept.len() == KEPT_MAX {
             kept.remove(0);
         }
@@ -174,9 +175,9 @@ impl Last {
 }
 
 /// The documents of a worker.
-struct Kept {
-    for_consumers: Last,
-    for_administrators: Last,
+struct KeptDocuments {
+    for_consumers: LastDocument,
+    for_administrators: LastDocument,
     parts: RefCell<Vec<DocumentPart>>,
 }
 
@@ -190,9 +191,9 @@ struct DocumentPart {
     document: Rc<Value>,
 }
 
-impl Kept {
+impl KeptDocuments {
     /// The document for these readers about what is served now and they may see. The administration is the same whatever is served.
-    fn of(&self, service: &Service, audience: Audience, may_see: impl Fn(&Definition) -> bool) -> Made {
+    fn of(&self, service: &Service, audience: Audience, may_see: impl Fn(&Definition) -> bool) -> MadeDocument {
         match audience {
             Audience::Consumers => self.for_consumers.of(service, definitions(service, may_see)),
             Audience::Administrators => self.for_administrators.of(service, Vec::new()),
@@ -217,15 +218,19 @@ fn served_by(service: &Service, audience: Audience, definitions: &[Arc<Definitio
 ///
 /// # Errors
 /// A fault of ours: when it was not prepared by [`configure`].
-fn made(request: &HttpRequest, audience: Audience, may_see: impl Fn(&Definition) -> bool) -> Result<Made, Problem> {
+fn made(
+    request: &HttpRequest,
+    audience: Audience,
+    may_see: impl Fn(&Definition) -> bool,
+) -> Result<MadeDocument, Problem> {
     let (service, kept) = prepared(request)?;
     Ok(kept.of(service, audience, may_see))
 }
 
-fn prepared(request: &HttpRequest) -> Result<(&Service, &Kept), Problem> {
+fn prepared(request: &HttpRequest) -> Result<(&Service, &KeptDocuments), Problem> {
     let service = request.app_data::<web::Data<Service>>();
     let (service, kept) = service
-        .zip(request.app_data::<web::Data<Kept>>())
+        .zip(request.app_data::<web::Data<KeptDocuments>>())
         .ok_or_else(|| Problem::internal("the descriptions of the interface are not configured"))?;
     Ok((service.get_ref(), kept.get_ref()))
 }
@@ -282,16 +287,16 @@ pub(super) fn under_heading(request: &HttpRequest, audience: Audience, name: &st
 
 /// Prepares the documents: each worker keeps those that it sent last.
 pub fn configure(app: &mut web::ServiceConfig) {
-    let kept = Kept {
-        for_consumers: Last::none_yet(Audience::Consumers),
-        for_administrators: Last::none_yet(Audience::Administrators),
+    let kept = KeptDocuments {
+        for_consumers: LastDocument::none_yet(Audience::Consumers),
+        for_administrators: LastDocument::none_yet(Audience::Administrators),
         parts: RefCell::default(),
     };
     app.app_data(web::Data::new(kept));
 }
 
 /// The document as its reader likes it best. Each coding of it has a tag of its own.
-async fn answered(request: &HttpRequest, made: Made) -> Result<HttpResponse, Problem> {
+async fn answered(request: &HttpRequest, made: MadeDocument) -> Result<HttpResponse, Problem> {
     let wanted = Coding::accepted(request);
     let tag_of = |coding: Option<Coding>| match coding {
         Some(coding) => EntityTag::new_strong(format!("{}.{}", made.tag, coding.token())),

@@ -21,8 +21,8 @@ pub use self::{
     built_in::{BUILT_IN, PARTS},
     check::{CheckedMail, check},
     content::{
-        Dataset, Invitation, KeyExpires, KeyLeak, KeyMade, KeyRevoked, KeyTold, Limits, NoticeMail, PasswordReset,
-        QuotaSpent, ServiceFacts,
+        Dataset, Invitation, KeyExpires, KeyLeak, KeyMade, KeyRevoked, KeyTold, MailedLimits, NoticeMail,
+        PasswordReset, QuotaSpent, ServiceFacts,
     },
     directory::write_built_in,
     error::{Mistake, TemplatesError},

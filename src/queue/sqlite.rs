@@ -163,7 +163,7 @@ impl Queue for SqliteQueue {
         let reason: String = reason.chars().take(REASON_CHARS_MAX).collect();
         self.write_at_tick(move |connection, tick_us| {
             if delivery.receives >= policy.receives_max {
-                let died = Moment { now_us, tick_us };
+                let died = ClockMoment { now_us, tick_us };
                 return bury(connection, &delivery.id, Some(&delivery.receipt), &reason, died);
             }
             let sql = "UPDATE messages SET visible_at = ?3, hidden_since = ?5, last_error = ?4, receipt = NULL
@@ -207,7 +207,7 @@ impl Queue for SqliteQueue {
         let (delivery, now_us) = (delivery.clone(), self.now_us());
         let reason: String = reason.chars().take(REASON_CHARS_MAX).collect();
         self.write_at_tick(move |connection, tick_us| {
-            bury(connection, &delivery.id, Some(&delivery.receipt), &reason, Moment { now_us, tick_us })
+            bury(connection, &delivery.id, Some(&delivery.receipt), &reason, ClockMoment { now_us, tick_us })
         })
         .await
     }
@@ -286,7 +286,7 @@ const VISIBLE: &str = "(visible_at <= ?1 OR hidden_since > ?2)";
 
 /// A moment by the wall clock and in ticks.
 #[derive(Clone, Copy)]
-struct Moment {
+struct ClockMoment {
     now_us: i64,
     tick_us: i64,
 }
@@ -306,7 +306,7 @@ fn bury_the_unanswered(connection: &Connection, now_us: i64, tick_us: i64, polic
     for (id, last_error) in ended {
         let seen = last_error.map_or_else(String::new, |error| format!("; the last error seen was: {error}"));
         let reason = format!("received {} times and never answered{seen}", policy.receives_max);
-        bury(connection, &id, None, &reason, Moment { now_us, tick_us })?;
+        bury(connection, &id, None, &reason, ClockMoment { now_us, tick_us })?;
     }
     Ok(())
 }
@@ -317,7 +317,7 @@ fn bury(
     id: &str,
     receipt: Option<&str>,
     reason: &str,
-    died: Moment,
+    died: ClockMoment,
 ) -> Result<(), QueueError> {
     let sql = "INSERT INTO dead_letters (id, body, sent_at, died_at, died_tick, receives, reason)
                SELECT id, body, sent_at, ?3, ?5, receives, ?4 FROM messages WHERE id = ?1 AND (?2 IS NULL OR receipt = ?2)";

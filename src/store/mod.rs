@@ -23,7 +23,7 @@ pub use self::{
 };
 use crate::{
     domain::{
-        admission::{Grant, Holder, KeyUse, Return, Tally, UsageCount},
+        admission::{Grant, GrantHolder, KeyUse, Return, Tally, UsageCount},
         id::{CommandId, StreamId, UserId},
         key::{KeyHash, KeyId},
         persisted::StoredCommit,
@@ -290,7 +290,7 @@ pub struct GrantRequest {
     pub need: u64,
     /// The node, and the serial of the grant that it asks for. A ledger that tries several times takes the following ones, up to
     /// [`SERIALS_PER_REQUEST`] in all, so that it knows its own tries apart.
-    pub holder: Holder,
+    pub holder: GrantHolder,
     /// The serial of the node's first request for the person that was not answered, if there was one since the last that was.
     pub unanswered_from: Option<u64>,
     /// What the node gives back of its last grant. It keeps that until a request is answered.

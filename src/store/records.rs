@@ -12,7 +12,6 @@ pub(in crate::store) mod retention;
 pub(in crate::store) mod rules;
 #[cfg(test)]
 pub(crate) mod samples;
-pub(in crate::store) mod seen;
 pub(in crate::store) mod state;
 
 use std::sync::Arc;

@@ -52,7 +52,7 @@ where
             line.extend_from_slice(b"\",\"level\":\"");
             line.extend_from_slice(event.metadata().level().as_str().as_bytes());
             line.push(b'"');
-            let mut members = Members { line, is_first: false, has_message: false };
+            let mut members = JsonMembers { line, is_first: false, has_message: false };
             event.record(&mut members);
             let has_message = members.has_message;
             if !has_message {
@@ -84,7 +84,7 @@ where
 impl<'w> FormatFields<'w> for JsonLines {
     fn format_fields<R: RecordFields>(&self, writer: Writer<'w>, fields: R) -> fmt::Result {
         made(writer, |line| {
-            fields.record(&mut Members { line, is_first: true, has_message: false });
+            fields.record(&mut JsonMembers { line, is_first: true, has_message: false });
             Ok(())
         })
     }
@@ -110,13 +110,13 @@ fn made(mut writer: Writer<'_>, make: impl FnOnce(&mut Vec<u8>) -> fmt::Result) 
 }
 
 /// Appends fields as members of an object.
-struct Members<'a> {
+struct JsonMembers<'a> {
     line: &'a mut Vec<u8>,
     is_first: bool,
     has_message: bool,
 }
 
-impl Members<'_> {
+impl JsonMembers<'_> {
     /// Appends the name, and what precedes the value.
     fn name(&mut self, field: &Field) {
         if !std::mem::take(&mut self.is_first) {
@@ -138,7 +138,7 @@ impl Members<'_> {
     }
 }
 
-impl Visit for Members<'_> {
+impl Visit for JsonMembers<'_> {
     fn record_i64(&mut self, field: &Field, value: i64) {
         self.number(field, value);
     }

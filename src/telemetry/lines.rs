@@ -35,7 +35,7 @@ pub(super) struct StandardError;
 
 /// One line.
 #[derive(Debug)]
-pub(super) enum Line {
+pub(super) enum LogLine {
     /// It is written at once.
     Now,
     /// It is written with others.
@@ -43,18 +43,18 @@ pub(super) enum Line {
 }
 
 impl<'w> MakeWriter<'w> for StandardError {
-    type Writer = Line;
+    type Writer = LogLine;
 
-    fn make_writer(&'w self) -> Line {
-        Line::Now
+    fn make_writer(&'w self) -> LogLine {
+        LogLine::Now
     }
 
-    fn make_writer_for(&'w self, metadata: &Metadata<'_>) -> Line {
-        if metadata.target() == ACCESS_TARGET && *HAS_WRITER { Line::Soon } else { Line::Now }
+    fn make_writer_for(&'w self, metadata: &Metadata<'_>) -> LogLine {
+        if metadata.target() == ACCESS_TARGET && *HAS_WRITER { LogLine::Soon } else { LogLine::Now }
     }
 }
 
-impl Write for Line {
+impl Write for LogLine {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut waiting = lock();
         let was_empty = waiting.is_empty();

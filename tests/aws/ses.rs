@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use permitd::{
     app,
-    aws::{Access, Checked, Endpoints, Found},
+    aws::{Access, CheckedResource, Endpoints, ResourceState},
     clock::{ManualClock, SystemClock},
     config::{LoadFrom, Settings},
     mail::{MailError, Mailer, OutgoingMail, Sender, SesMailer, SetupError, ses},
@@ -251,11 +251,11 @@ async fn an_account_in_the_sandbox_is_recognised() {
         "{sent:?}"
     );
     let account = ses::check(&access, &sender, "").await.unwrap().remove(1);
-    assert!(matches!(&account.found, Found::Notice(words) if words.contains("sandbox")), "{account:?}");
+    assert!(matches!(&account.found, ResourceState::Notice(words) if words.contains("sandbox")), "{account:?}");
     assert!(!account.found.is_wrong());
 }
 
-fn found(checked: &[Checked]) -> Vec<(&str, &Found)> {
+fn found(checked: &[CheckedResource]) -> Vec<(&str, &ResourceState)> {
     checked.iter().map(|checked| (checked.resource.as_str(), &checked.found)).collect()
 }
 
@@ -267,7 +267,7 @@ async fn setup_makes_what_is_missing_once() {
     let (access, sender, set) = (shared().await, sender(), emulator::prefix());
     let identity = format!("identity {}", sender.address());
     let named = format!("configuration set {set}");
-    let (right, made, missing) = (&Found::Right, &Found::Made, &Found::Missing);
+    let (right, made, missing) = (&ResourceState::Right, &ResourceState::Made, &ResourceState::Missing);
     let all = |found| [(identity.as_str(), found), ("SES account", right), (named.as_str(), found)];
     assert_eq!(found(&ses::check(&access, &sender, &set).await.unwrap()), all(missing));
     assert_eq!(found(&ses::setup(&access, &sender, &set).await.unwrap()), all(made));
@@ -275,13 +275,20 @@ async fn setup_makes_what_is_missing_once() {
     assert_eq!(found(&ses::check(&access, &sender, &set).await.unwrap()), all(right));
     assert_eq!(found(&ses::check(&access, &sender, "").await.unwrap()), all(right)[..2], "no set is named");
     let below = Sender::parse(&format!("a@below.{}", sender.domain()), "").unwrap();
-    assert_eq!(ses::check(&access, &below, "").await.unwrap()[0].found, Found::Missing, "an address is no domain");
+    assert_eq!(
+        ses::check(&access, &below, "").await.unwrap()[0].found,
+        ResourceState::Missing,
+        "an address is no domain"
+    );
 }
 
 const ACCOUNT: &str = r#"{"ProductionAccessEnabled":true,"SendingEnabled":true,"EnforcementStatus":"HEALTHY"}"#;
 
 /// What is found of the sender `permits@mail.sf.example`, whose identities are these.
-async fn check_among(identities: &'static [(&'static str, &'static str)], account: &'static str) -> Vec<Checked> {
+async fn check_among(
+    identities: &'static [(&'static str, &'static str)],
+    account: &'static str,
+) -> Vec<CheckedResource> {
     let server = Canned::start(move |request| {
         if request.line == "GET /v2/email/account" {
             return Answer::ok(account);
@@ -303,17 +310,17 @@ async fn a_person_is_told_how_to_verify_an_identity() {
     let checked = check_among(&[("mail.sf.example", PENDING)], ACCOUNT).await;
     assert_eq!(checked[0].resource, "identity mail.sf.example");
     assert!(
-        matches!(&checked[0].found, Found::Different(how) if how.contains("t2._domainkey.mail.sf.example CNAME t2.dkim.amazonses.com")),
+        matches!(&checked[0].found, ResourceState::Different(how) if how.contains("t2._domainkey.mail.sf.example CNAME t2.dkim.amazonses.com")),
         "{checked:?}"
     );
     let checked = check_among(&[("permits@mail.sf.example", ADDRESS)], ACCOUNT).await;
-    assert!(matches!(&checked[0].found, Found::Different(how) if how.contains("open it")), "{checked:?}");
+    assert!(matches!(&checked[0].found, ResourceState::Different(how) if how.contains("open it")), "{checked:?}");
     let verified = &[("permits@mail.sf.example", ADDRESS), ("sf.example", VERIFIED)];
     let checked = check_among(verified, ACCOUNT).await;
-    assert_eq!(found(&checked)[0], ("identity sf.example", &Found::Right), "one that is verified is enough");
+    assert_eq!(found(&checked)[0], ("identity sf.example", &ResourceState::Right), "one that is verified is enough");
     let stopped = r#"{"ProductionAccessEnabled":true,"SendingEnabled":false,"EnforcementStatus":"SHUTDOWN"}"#;
     let checked = check_among(verified, stopped).await;
-    assert!(matches!(&checked[1].found, Found::Different(_)), "{checked:?}");
+    assert!(matches!(&checked[1].found, ResourceState::Different(_)), "{checked:?}");
 }
 
 #[tokio::test]
@@ -329,7 +336,7 @@ async fn an_identity_that_a_person_has_to_verify_is_said_when_it_is_made() {
     let sender = Sender::parse("permits@sf.example", "").unwrap();
     let made = ses::setup(&access(server.url()).await, &sender, "").await.unwrap();
     let notice = "made: SES sends permits@sf.example a mail with a link: open it";
-    assert_eq!(made[0].found, Found::Notice(notice.to_owned()));
+    assert_eq!(made[0].found, ResourceState::Notice(notice.to_owned()));
 }
 
 #[tokio::test]
@@ -340,7 +347,7 @@ async fn the_default_sender_is_nobody_that_ses_knows() {
     });
     let sender = Sender::parse("permitd <permitd@localhost>", "").unwrap();
     let checked = ses::setup(&access(server.url()).await, &sender, "").await.unwrap();
-    assert!(matches!(&checked[0].found, Found::Different(how) if how.contains("mail.from")), "{checked:?}");
+    assert!(matches!(&checked[0].found, ResourceState::Different(how) if how.contains("mail.from")), "{checked:?}");
 }
 
 #[tokio::test]

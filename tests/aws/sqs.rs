@@ -8,7 +8,7 @@ use aws_sdk_sqs::{
     types::{MessageAttributeValue, QueueAttributeName as Attribute},
 };
 use permitd::{
-    aws::{Access, Endpoints, Found},
+    aws::{Access, Endpoints, ResourceState},
     queue::{
         Delivery, EventMessage, Message, Policy, Queue, QueueError,
         sqs::{self, SqsQueue},
@@ -97,16 +97,25 @@ async fn setup_makes_the_queues_once_and_puts_right_what_is_different() {
     let (access, prefix, policy) = (shared().await, emulator::prefix(), Policy::default());
     let (messages, dead) = (format!("{prefix}-messages"), format!("{prefix}-dead-letters"));
     let names = [format!("queue {messages}"), format!("queue {dead}")];
-    let found = |checked: Vec<permitd::aws::Checked>| -> Vec<Found> {
+    let found = |checked: Vec<permitd::aws::CheckedResource>| -> Vec<ResourceState> {
         assert_eq!(checked.iter().map(|one| one.resource.clone()).collect::<Vec<_>>(), names);
         checked.into_iter().map(|one| one.found).collect()
     };
-    assert_eq!(found(sqs::check(&access, &prefix, policy).await.unwrap()), [Found::Missing, Found::Missing]);
+    assert_eq!(
+        found(sqs::check(&access, &prefix, policy).await.unwrap()),
+        [ResourceState::Missing, ResourceState::Missing]
+    );
     let error = SqsQueue::open(&access, &prefix, policy).await.err().unwrap().to_string();
     assert!(error.contains(&messages) && error.contains("permitd aws setup"), "{error}");
-    assert_eq!(found(sqs::setup(&access, &prefix, policy).await.unwrap()), [Found::Made, Found::Made]);
-    assert_eq!(found(sqs::setup(&access, &prefix, policy).await.unwrap()), [Found::Right, Found::Right]);
-    assert_eq!(found(sqs::check(&access, &prefix, policy).await.unwrap()), [Found::Right, Found::Right]);
+    assert_eq!(found(sqs::setup(&access, &prefix, policy).await.unwrap()), [ResourceState::Made, ResourceState::Made]);
+    assert_eq!(
+        found(sqs::setup(&access, &prefix, policy).await.unwrap()),
+        [ResourceState::Right, ResourceState::Right]
+    );
+    assert_eq!(
+        found(sqs::check(&access, &prefix, policy).await.unwrap()),
+        [ResourceState::Right, ResourceState::Right]
+    );
 
     let (client, url) = client(&access, &messages).await;
     let attributes = client.get_queue_attributes().queue_url(&url).attribute_names(Attribute::All);
@@ -119,13 +128,19 @@ async fn setup_makes_the_queues_once_and_puts_right_what_is_different() {
 
     let changed = Policy { visibility_s: 60, receives_max: 3, retention_days: 365 };
     let checked = found(sqs::check(&access, &prefix, changed).await.unwrap());
-    let Found::Different(how) = &checked[0] else { panic!("{checked:?}") };
+    let ResourceState::Different(how) = &checked[0] else { panic!("{checked:?}") };
     assert!(how.contains("VisibilityTimeout is 30 and should be 60") && how.contains("permitd aws setup"), "{how}");
     assert!(how.contains("RedrivePolicy is") && !how.contains("Retention"), "{how}");
-    assert_eq!(checked[1], Found::Right);
+    assert_eq!(checked[1], ResourceState::Right);
     let checked = found(sqs::setup(&access, &prefix, changed).await.unwrap());
-    assert!(matches!(&checked[0], Found::Changed(how) if how.contains("VisibilityTimeout is 30")), "{checked:?}");
-    assert_eq!(found(sqs::check(&access, &prefix, changed).await.unwrap()), [Found::Right, Found::Right]);
+    assert!(
+        matches!(&checked[0], ResourceState::Changed(how) if how.contains("VisibilityTimeout is 30")),
+        "{checked:?}"
+    );
+    assert_eq!(
+        found(sqs::check(&access, &prefix, changed).await.unwrap()),
+        [ResourceState::Right, ResourceState::Right]
+    );
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use permitd::{
     clock::{Clock, ManualClock},
     domain::{
-        admission::{DAY_NS, Holder, KeyUse, Return, SECOND_NS, Tally, Verdict, day_of},
+        admission::{DAY_NS, GrantHolder, KeyUse, Return, SECOND_NS, Tally, Verdict, day_of},
         bounds::{DataAction, KeyBounds, KeyScopes},
         event::{Event, RevocationReason, Role},
         id::UserId,
@@ -31,7 +31,7 @@ use crate::{
 /// A request of a node of its own.
 fn request(user: UserId, clock: &ManualClock, want: u64) -> GrantRequest {
     static NODES: AtomicU64 = AtomicU64::new(1);
-    let holder = Holder { node: NODES.fetch_add(1, Ordering::Relaxed), serial: SERIALS_PER_REQUEST };
+    let holder = GrantHolder { node: NODES.fetch_add(1, Ordering::Relaxed), serial: SERIALS_PER_REQUEST };
     let now_ns = now_ns(clock);
     let plan = "default".into();
     GrantRequest {
@@ -61,7 +61,7 @@ fn back(user: UserId, returned: Return) -> GivenBack {
 /// The next request of the same node, which returns what it has.
 fn next(before: &GrantRequest, returned: Option<Return>) -> GrantRequest {
     let serial = before.holder.serial + SERIALS_PER_REQUEST;
-    GrantRequest { holder: Holder { serial, ..before.holder }, returned, ..before.clone() }
+    GrantRequest { holder: GrantHolder { serial, ..before.holder }, returned, ..before.clone() }
 }
 
 /// Takes grants of `want` and spends them until nothing more comes; how many requests passed.
@@ -131,7 +131,7 @@ pub(crate) async fn what_is_returned_can_be_taken_again_once<B: Backend>() {
     assert_eq!(second.unspent, 20, "the first grant is out");
     let mut third = GrantRequest { returned: Some(returned), ..request(user, &clock, 500) };
     // The same node.
-    third.holder = Holder { serial: returned.holder.serial + SERIALS_PER_REQUEST, ..returned.holder };
+    third.holder = GrantHolder { serial: returned.holder.serial + SERIALS_PER_REQUEST, ..returned.holder };
     let third = stores.ledger.grant(third).await.unwrap().grant.into_return();
     assert_eq!(third.unspent, 80);
     stores.ledger.give_back(vec![back(user, second), back(user, third)]).await.unwrap();

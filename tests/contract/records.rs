@@ -13,7 +13,7 @@ use permitd::{
         cursor::{self, CursorKey},
         figures::TableFigures,
         query,
-        reader::{self, ImportRow},
+        reader::{self, FileRow},
         sample::{self, SampleFormat},
     },
     store::records::{AbsentColumn, ImportOrder, ImportResult, ImportSession, RecordStore, RecordStoreError},
@@ -36,11 +36,11 @@ fn report(rows: u64, seed: u64) -> Vec<u8> {
 }
 
 fn put_all(session: &mut dyn ImportSession, file: &[u8]) {
-    let limits = reader::Limits::default();
+    let limits = reader::ReadLimits::default();
     for row in reader::open(Cursor::new(file.to_vec()), "report.csv", &definition(), &limits).unwrap() {
         match row.unwrap() {
-            ImportRow::Record { line, key, record } => drop(session.put(line, &key, record).unwrap()),
-            ImportRow::Rejected { key, .. } => session.reject(key.as_deref()).unwrap(),
+            FileRow::Record { line, key, record } => drop(session.put(line, &key, record).unwrap()),
+            FileRow::Rejected { key, .. } => session.reject(key.as_deref()).unwrap(),
         }
     }
 }
@@ -63,7 +63,7 @@ async fn find(records: &Arc<dyn RecordStore>, raw_query: &str) -> (Vec<Value>, u
     let key = CursorKey::new([1; 32]);
     let (mut found, mut pages, mut page_query) = (Vec::<Value>::new(), 0, raw_query.to_owned());
     loop {
-        let limits = query::Limits::default();
+        let limits = query::QueryLimits::default();
         let query = query::parse(&data_set.definition, &page_query, &limits, &key).unwrap();
         let page = records.find(&data_set, &query).await.unwrap();
         let count = page.document.count();
@@ -323,7 +323,7 @@ pub(crate) async fn pages_follow_one_another_without_gaps<B: Backend>() {
         let Ok(_) = query::parse(
             &definition(),
             sort.trim_start_matches('&'),
-            &query::Limits::default(),
+            &query::QueryLimits::default(),
             &CursorKey::new([1; 32]),
         ) else {
             continue;

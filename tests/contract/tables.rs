@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use permitd::{
     domain::{
-        admission::{Holder, day_of},
+        admission::{GrantHolder, day_of},
         event::{Event, RevocationReason, Role},
         id::{CommandId, StreamId},
         key::KeyId,
@@ -375,7 +375,7 @@ pub(crate) async fn what_keys_have_used_of_the_day_is_the_persons<B: Tables>() {
         life_ns: 1_000_000_000,
         want: 64,
         need: 1,
-        holder: Holder { node: 7, serial: SERIALS_PER_REQUEST },
+        holder: GrantHolder { node: 7, serial: SERIALS_PER_REQUEST },
         unanswered_from: None,
         returned: None,
         tally: None,

@@ -6,7 +6,7 @@ use permitd::dataset::{
     Definition,
     definition::{Dialect, Said},
     infer::propose,
-    reader::{ImportRow, Limits, Note, ReadError},
+    reader::{FileRow, Note, ReadError, ReadLimits},
 };
 use serde_json::{Value, json};
 use zip::{ZipWriter, write::SimpleFileOptions};
@@ -77,17 +77,17 @@ fn refused(bytes: &[u8], name: &str) -> String {
 /// Lines, columns and reasons of what was rejected.
 fn rejected(imported: &Imported) -> Vec<(u64, String, String)> {
     let problems = imported.rejected.iter().flat_map(|row| match row {
-        ImportRow::Rejected { line, problems, .. } => {
+        FileRow::Rejected { line, problems, .. } => {
             problems.iter().map(|problem| (*line, problem.column.clone(), problem.reason.clone())).collect()
         }
-        ImportRow::Record { .. } => Vec::new(),
+        FileRow::Record { .. } => Vec::new(),
     });
     problems.collect()
 }
 
 fn proposed(bytes: &[u8], name: &str) -> (String, Definition) {
     let said = Said::default();
-    let toml = propose(Cursor::new(bytes.to_vec()), name, "things", &said, &Limits::default()).unwrap();
+    let toml = propose(Cursor::new(bytes.to_vec()), name, "things", &said, &ReadLimits::default()).unwrap();
     let definition = Definition::from_toml(&toml, "t.toml").unwrap_or_else(|error| panic!("{error}\n{toml}"));
     (toml, definition)
 }

@@ -11,7 +11,7 @@ use permitd::dataset::{
     definition::Said,
     infer::propose,
     json::write_record,
-    reader::{ImportRow, Limits},
+    reader::{FileRow, ReadLimits},
 };
 use rust_xlsxwriter::{ExcelDateTime, Format, Workbook};
 
@@ -108,8 +108,8 @@ impl Compared {
             format!("{{\"line\":{line},\"record\":{}}}", String::from_utf8(text).unwrap())
         });
         let rejected = rejected.iter().map(|row| match row {
-            ImportRow::Rejected { line, .. } => line.to_string(),
-            ImportRow::Record { line, .. } => panic!("line {line} is a record"),
+            FileRow::Rejected { line, .. } => line.to_string(),
+            FileRow::Record { line, .. } => panic!("line {line} is a record"),
         });
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join(name);
@@ -152,7 +152,7 @@ impl Compared {
 #[track_caller]
 fn is_the_same_by_its_proposal(name: &str) {
     let Some(bytes) = shared_file(name) else { return };
-    let toml = propose(Cursor::new(bytes.clone()), name, "proposed", &Said::default(), &Limits::default()).unwrap();
+    let toml = propose(Cursor::new(bytes.clone()), name, "proposed", &Said::default(), &ReadLimits::default()).unwrap();
     Compared::new(&bytes, name, &toml).is_the_same();
 }
 

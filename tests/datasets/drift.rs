@@ -2,7 +2,7 @@
 
 use permitd::dataset::{
     Definition, Record, Value,
-    reader::{ImportRow, Note},
+    reader::{FileRow, Note},
 };
 use rust_xlsxwriter::{ExcelDateTime, Format, Formula, Workbook, Worksheet};
 use serde_json::json;
@@ -120,7 +120,7 @@ fn a_bad_row_is_told_by_line_column_value_and_reason() {
         .rejected
         .iter()
         .flat_map(|row| {
-            let ImportRow::Rejected { line, key, problems } = row else { panic!("only rejected rows are here") };
+            let FileRow::Rejected { line, key, problems } = row else { panic!("only rejected rows are here") };
             problems.iter().map(move |problem| {
                 format!(
                     "{line} {} {}={:?}: {}",
@@ -181,7 +181,7 @@ fn a_row_may_leave_out_cells_at_its_end_and_has_none_beyond_the_header() {
     assert_eq!(lines, [2, 4, 6]);
     assert_eq!(imported.column("lot"), [json!(null), json!("5"), json!("6")]);
     assert!(matches!(imported.notes[..], [Note::ShortRows { line: 2, rows: 1 }]), "{:?}", imported.notes);
-    let [ImportRow::Rejected { line: 3, problems, .. }] = imported.rejected.as_slice() else {
+    let [FileRow::Rejected { line: 3, problems, .. }] = imported.rejected.as_slice() else {
         panic!("{:?}", imported.rejected)
     };
     assert!(problems[0].reason.contains("4 cells where the header has 3"));

@@ -4,7 +4,7 @@ use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};
 
 use permitd::dataset::{
     Definition,
-    reader::{Limits, ReadError, open},
+    reader::{ReadError, ReadLimits, open},
 };
 use rust_xlsxwriter::Workbook;
 
@@ -128,7 +128,7 @@ fn what_a_table_of_strings_claims_is_not_believed() {
     };
     let claimed = import(&table("99999999999999", "<si><t>a</t></si>"), "strings.xlsx", &builtin("permits"));
     assert!(matches!(claimed, Err(ReadError::NoHeader { .. })), "no memory is reserved by it");
-    let limits = Limits { shared_strings_bytes_max: 1 << 20, ..Limits::default() };
+    let limits = ReadLimits { shared_strings_bytes_max: 1 << 20, ..ReadLimits::default() };
     let many = import_within(&table("1", &"<si/>".repeat(100_000)), "strings.xlsx", &builtin("permits"), &limits);
     assert!(matches!(many.err(), Some(ReadError::TooMany { what: "bytes of texts that cells share", .. })));
 }
@@ -205,7 +205,7 @@ impl Seek for EndlessLine {
 fn two_gigabytes_of_one_line() {
     let read = std::sync::Arc::default();
     let source = EndlessLine { position: 0, read: std::sync::Arc::clone(&read) };
-    let rows = open(source, "endless.csv", &builtin("permits"), &Limits::default()).unwrap();
+    let rows = open(source, "endless.csv", &builtin("permits"), &ReadLimits::default()).unwrap();
     let mut outcomes: Vec<_> = rows.collect();
     let Some(Err(error)) = outcomes.pop() else { panic!("an endless record is an error") };
     assert!(matches!(error, ReadError::RecordTooLong { line: 2, max: 1_048_576 }), "{error}");
@@ -231,7 +231,7 @@ fn in_each_format(table: &[&[&str]]) -> [(&'static str, Vec<u8>); 3] {
 
 #[test]
 fn limits_end_a_file_that_passes_them() {
-    let limits = Limits { rows_max: 4, columns_max: 5, record_bytes_max: 600, ..Limits::default() };
+    let limits = ReadLimits { rows_max: 4, columns_max: 5, record_bytes_max: 600, ..ReadLimits::default() };
     let refusal = |table: &[&[&str]]| {
         in_each_format(table).map(|(name, bytes)| {
             let error = import_within(&bytes, name, &builtin("permits"), &limits).err();
@@ -259,7 +259,7 @@ fn limits_end_a_file_that_passes_them() {
 
 #[test]
 fn a_long_cell_is_found_wherever_its_sheet_lies() {
-    let limits = Limits { record_bytes_max: 600, ..Limits::default() };
+    let limits = ReadLimits { record_bytes_max: 600, ..ReadLimits::default() };
     let places = "<Relationships><Relationship Id=\"rId1\" Type=\"http://x/relationships/worksheet\" Target=\"data/one.xml\"/></Relationships>";
     let moved = workbook_with("xl/_rels/workbook.xml.rels", |part| part.write_all(places.as_bytes()).unwrap());
     let with_text = |text: &str| {
@@ -314,7 +314,7 @@ fn an_error_quotes_no_cell() {
 
 #[test]
 fn a_row_of_many_texts_is_as_long_as_they_are_together() {
-    let limits = Limits { record_bytes_max: 600, ..Limits::default() };
+    let limits = ReadLimits { record_bytes_max: 600, ..ReadLimits::default() };
     let (header, text) = (["APPLICATION #", "STATUS", "x", "y"], "a".repeat(250));
     for (name, bytes) in in_each_format(&[&header, &["1", &text, &text, &text]]) {
         let error = import_within(&bytes, name, &builtin("permits"), &limits).err();
@@ -351,7 +351,7 @@ fn a_reader_whose_taker_has_left_stops() {
     for key in 0..50_000 {
         text.extend_from_slice(format!("{key},ISSUED\n").as_bytes());
     }
-    let mut rows = open(Cursor::new(text), "left.csv", &builtin("permits"), &Limits::default()).unwrap();
+    let mut rows = open(Cursor::new(text), "left.csv", &builtin("permits"), &ReadLimits::default()).unwrap();
     assert!(rows.next().is_some_and(|row| row.is_ok()));
     assert!(rows.progress().bytes_read > 0 && rows.progress().bytes_total > 400_000);
     drop(rows);

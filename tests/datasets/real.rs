@@ -6,7 +6,7 @@ use permitd::dataset::{
     Definition, Value,
     definition::Said,
     infer::propose,
-    reader::{ImportRow, Limits},
+    reader::{FileRow, ReadLimits},
 };
 use serde_json::json;
 
@@ -149,7 +149,7 @@ fn another_citys_text_file_with_two_forms_of_dates() {
     let imported = import(&bytes, "nyc_permits.csv", &definition).unwrap();
     assert_eq!(imported.header.unmatched, Vec::<String>::new());
     assert_eq!(imported.rows.len() + imported.rejected.len(), 7_431);
-    let [ImportRow::Rejected { key, problems, .. }, ImportRow::Rejected { problems: zeros, .. }] =
+    let [FileRow::Rejected { key, problems, .. }, FileRow::Rejected { problems: zeros, .. }] =
         imported.rejected.as_slice()
     else {
         panic!("one row has shifted cells, one a number with zeros before it: {:?}", imported.rejected)
@@ -181,7 +181,8 @@ fn proposals_for_the_real_files() {
         ("nyc_permits.csv", "job_number", vec!["applicant_business_name"]),
     ] {
         let Some(bytes) = shared_file(name) else { return };
-        let toml = propose(Cursor::new(bytes.clone()), name, "proposed", &Said::default(), &Limits::default()).unwrap();
+        let toml =
+            propose(Cursor::new(bytes.clone()), name, "proposed", &Said::default(), &ReadLimits::default()).unwrap();
         let definition =
             Definition::from_toml(&toml, "proposed.toml").unwrap_or_else(|error| panic!("{error}\n{toml}"));
         assert_eq!(definition.columns[definition.key].name, key, "{name}");

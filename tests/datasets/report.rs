@@ -8,8 +8,8 @@ use permitd::{
     dataset::{
         Definition,
         cursor::{self, CursorKey},
-        query::{self, Limits},
-        reader::{self, ImportRow},
+        query::{self, QueryLimits},
+        reader::{self, FileRow},
     },
     store::{
         records::{ImportOrder, ImportResult, RecordCatalog, RecordImports, RecordQuestions, Retention},
@@ -48,16 +48,16 @@ impl Permits {
     }
 
     fn import(&self, file: &[u8], today: Date, replace: bool) -> Result<ImportResult, Box<dyn std::error::Error>> {
-        let limits = reader::Limits::default();
+        let limits = reader::ReadLimits::default();
         let rows = reader::open(Cursor::new(file.to_vec()), REPORT, &self.definition, &limits)?;
         let mut session =
             self.store.begin_import(ImportOrder::new(&self.definition, Uuid::from_u128(1), today, replace))?;
         for row in rows {
             match row? {
-                ImportRow::Record { line, key, record } => {
+                FileRow::Record { line, key, record } => {
                     session.put(line, &key, record)?;
                 }
-                ImportRow::Rejected { key, .. } => session.reject(key.as_deref())?,
+                FileRow::Rejected { key, .. } => session.reject(key.as_deref())?,
             }
         }
         Ok(session.commit()?)
@@ -70,7 +70,7 @@ impl Permits {
         let mut records: Vec<serde_json::Value> = Vec::new();
         let mut page_query = raw_query.to_owned();
         loop {
-            let query = query::parse(&data_set.definition, &page_query, &Limits::default(), &key)
+            let query = query::parse(&data_set.definition, &page_query, &QueryLimits::default(), &key)
                 .map_err(|problems| format!("{problems:?}"))?;
             let page = self.store.find(&data_set, &query).await?;
             records.extend(data(&page.document.finish(&[], "permits", page.version))?);

@@ -9,7 +9,7 @@ use permitd::dataset::{
     infer::propose,
     json,
     query::{Format, Query},
-    reader::{ImportRow, Limits, open},
+    reader::{FileRow, ReadLimits, open},
 };
 use proptest::prelude::*;
 use rust_xlsxwriter::Workbook;
@@ -146,10 +146,10 @@ fn workbook(table: &Table) -> Vec<u8> {
 }
 
 fn read(bytes: &[u8], name: &str, definition: &Definition) -> Vec<Record> {
-    let source = open(Cursor::new(bytes.to_vec()), name, definition, &Limits::default()).unwrap();
-    let record = |row: Result<ImportRow, _>| match row.unwrap() {
-        ImportRow::Record { record, .. } => record,
-        rejected @ ImportRow::Rejected { .. } => panic!("{rejected:?}"),
+    let source = open(Cursor::new(bytes.to_vec()), name, definition, &ReadLimits::default()).unwrap();
+    let record = |row: Result<FileRow, _>| match row.unwrap() {
+        FileRow::Record { record, .. } => record,
+        rejected @ FileRow::Rejected { .. } => panic!("{rejected:?}"),
     };
     source.map(record).collect()
 }
@@ -194,7 +194,7 @@ fn says(shown: &str, written: &str, is_date: bool) -> bool {
 }
 
 fn check(bytes: &[u8], name: &str, table: &Table) -> Result<(), TestCaseError> {
-    let toml = propose(Cursor::new(bytes.to_vec()), name, "some", &Said::default(), &Limits::default()).unwrap();
+    let toml = propose(Cursor::new(bytes.to_vec()), name, "some", &Said::default(), &ReadLimits::default()).unwrap();
     let definition = Definition::from_toml(&toml, "some.toml").unwrap();
     let records = read(bytes, name, &definition);
     prop_assert_eq!(records.len(), ROWS);

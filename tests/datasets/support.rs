@@ -8,7 +8,7 @@ use std::{
 use permitd::dataset::{
     Definition, Record,
     json::write_record,
-    reader::{Header, ImportRow, Limits, Note, ReadError, open},
+    reader::{FileRow, Header, Note, ReadError, ReadLimits, open},
 };
 use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
@@ -34,7 +34,7 @@ pub(crate) struct Imported {
     pub(crate) definition: Definition,
     pub(crate) header: Header,
     pub(crate) rows: Vec<(u64, String, Record)>,
-    pub(crate) rejected: Vec<ImportRow>,
+    pub(crate) rejected: Vec<FileRow>,
     pub(crate) notes: Vec<Note>,
 }
 
@@ -62,14 +62,14 @@ impl Imported {
 }
 
 pub(crate) fn import(bytes: &[u8], file_name: &str, definition: &Definition) -> Result<Imported, ReadError> {
-    import_within(bytes, file_name, definition, &Limits::default())
+    import_within(bytes, file_name, definition, &ReadLimits::default())
 }
 
 pub(crate) fn import_within(
     bytes: &[u8],
     file_name: &str,
     definition: &Definition,
-    limits: &Limits,
+    limits: &ReadLimits,
 ) -> Result<Imported, ReadError> {
     let mut source = open(Cursor::new(bytes.to_vec()), file_name, definition, limits)?;
     let header = source.header().clone();
@@ -77,8 +77,8 @@ pub(crate) fn import_within(
         Imported { definition: definition.clone(), header, rows: Vec::new(), rejected: Vec::new(), notes: Vec::new() };
     for row in source.by_ref() {
         match row? {
-            ImportRow::Record { line, key, record } => imported.rows.push((line, key, record)),
-            rejected @ ImportRow::Rejected { .. } => imported.rejected.push(rejected),
+            FileRow::Record { line, key, record } => imported.rows.push((line, key, record)),
+            rejected @ FileRow::Rejected { .. } => imported.rejected.push(rejected),
         }
     }
     imported.notes = source.notes().to_vec();

@@ -8,7 +8,7 @@ use std::{
 use permitd::{
     actors::{
         commit::Envelope,
-        import::{ImportProgress, Order, Wanted},
+        import::{ImportProgress, Order, WantedImport},
     },
     app::{Node, Purpose},
     clock::SystemClock,
@@ -162,7 +162,7 @@ async fn hold(node: &Node) -> Uuid {
     let imports = &node.service.imports;
     let mut upload = imports.receive("permits", &Who::system("test"), None, None).unwrap();
     upload.write(file.get_ref()).unwrap();
-    let wanted = Wanted {
+    let wanted = WantedImport {
         dataset: "permits".to_owned(),
         replace: true,
         dry_run: false,

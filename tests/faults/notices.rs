@@ -12,7 +12,7 @@ use permitd::{
         key::KeyId,
         notice::ChosenNotices,
         plan::{DEFAULT_PLAN, KeyRules, Limits},
-        user::Changes,
+        user::UserChanges,
     },
     queue::{EventMessage, Message},
 };
@@ -332,7 +332,10 @@ async fn notices_that_somebody_does_not_want_are_not_mailed() {
     let (user, key) = with_end(&world, 31).await;
     let choose = async |wanted: bool| {
         let notices = Some(ChosenNotices { expiry: Some(wanted), keys: Some(wanted), quota: Some(wanted) });
-        world.perform(user, AccountCommand::ChangeUser(Changes { notices, ..Changes::default() })).await.unwrap();
+        world
+            .perform(user, AccountCommand::ChangeUser(UserChanges { notices, ..UserChanges::default() }))
+            .await
+            .unwrap();
     };
     choose(false).await;
     world.advance(DAY * 2);

@@ -86,6 +86,36 @@ fn sources(part: &str) -> Vec<PathBuf> {
     own
 }
 
+/// The name of the type that a line declares; an associated type is declared by its trait.
+fn declared(line: &str) -> Option<&str> {
+    let item = line.trim_start();
+    let item = item.strip_prefix("pub").map_or(item, |rest| {
+        let rest = rest.strip_prefix('(').and_then(|path| path.split_once(')')).map_or(rest, |(_, rest)| rest);
+        rest.trim_start()
+    });
+    let kinds = ["struct ", "enum ", "trait ", "union "];
+    let name = match item.strip_prefix("type ") {
+        Some(name) if !line.starts_with(' ') => name,
+        _ => kinds.iter().find_map(|kind| item.strip_prefix(kind))?,
+    };
+    let end = name.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(name.len());
+    Some(&name[..end]).filter(|name| !name.is_empty())
+}
+
+/// Who reads the name of a type knows which one is meant.
+#[test]
+fn the_name_of_a_type_is_used_once() {
+    let mut places: std::collections::BTreeMap<String, Vec<String>> = std::collections::BTreeMap::new();
+    for path in files("src", "rs") {
+        for name in read(&path).lines().filter_map(declared) {
+            places.entry(name.to_owned()).or_default().push(path.display().to_string());
+        }
+    }
+    assert!(places.len() > 1_000, "{}", places.len());
+    places.retain(|_, places| places.len() > 1);
+    assert!(places.is_empty(), "{places:#?}");
+}
+
 /// `docs/ARCHITECTURE.md` has the same as a table.
 #[test]
 fn imports_run_downwards() {

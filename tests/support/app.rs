@@ -378,7 +378,7 @@ async fn launch(
 /// How the queue is to treat messages.
 fn policy(options: &Options) -> Policy {
     let queue = settings(options, Vec::new()).queue;
-    let permitd::config::Queue { visibility_s, receives_max, retention_days, .. } = queue;
+    let permitd::config::QueueSection { visibility_s, receives_max, retention_days, .. } = queue;
     Policy { visibility_s, receives_max, retention_days }
 }
 

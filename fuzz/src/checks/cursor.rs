@@ -6,7 +6,7 @@ use jiff::{Timestamp, civil::Date};
 use crate::{
     dataset::{
         ColumnType, Definition, Value,
-        cursor::{OpenError, PAGE_CURSOR_CHARS_MAX, open, open_change, open_state, seal, seal_change, seal_state},
+        cursor::{CursorError, PAGE_CURSOR_CHARS_MAX, open, open_change, open_state, seal, seal_change, seal_state},
         query::{PageStart, Position, Query, SortTerm},
     },
     subject::{cursor_key, definitions, everything, foreign_cursor_key},
@@ -96,7 +96,7 @@ fn check_round_trip(input: &mut Unstructured<'_>) -> Result<()> {
 }
 
 /// A cursor is short, fits into a URL as it is, and opens as what was sealed.
-fn check_sealed(sealed: &str, opened: std::result::Result<PageStart, OpenError>, position: &Position) {
+fn check_sealed(sealed: &str, opened: std::result::Result<PageStart, CursorError>, position: &Position) {
     assert!(
         sealed.len() <= PAGE_CURSOR_CHARS_MAX
             && sealed.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))

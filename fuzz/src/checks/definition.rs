@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::dataset::{
     ColumnType, Definition, RecordIdRule,
-    definition::{Field, Origin},
+    definition::{Field, FieldOrigin},
     mapping::HeaderSearch,
     reader::{Cell, RowCells},
 };
@@ -54,7 +54,7 @@ fn check_field(definition: &Definition, field: &Field) {
         let id_is_required = target != definition.record_id || definition.record_id_rule == RecordIdRule::Ordinal;
         assert!(field.required || (target != definition.key && id_is_required), "{field:?}");
     }
-    if let Origin::Join { parts } = &field.origin {
+    if let FieldOrigin::Join { parts } = &field.origin {
         for part in parts {
             assert!(part.field < definition.source.fields.len());
         }
@@ -66,7 +66,7 @@ fn check_header(definition: &Definition) {
     const CELLS_MAX: usize = 4_096;
     let mut cells: Vec<&str> = Vec::new();
     for field in &definition.source.fields {
-        let Origin::Header { headers, occurrence, .. } = &field.origin else { continue };
+        let FieldOrigin::Header { headers, occurrence, .. } = &field.origin else { continue };
         for header in headers {
             cells.extend(std::iter::repeat_n(header.as_str(), *occurrence));
         }

@@ -4,7 +4,9 @@ use super::expression;
 use crate::{
     dataset::{
         Definition,
-        query::{Filter, InvalidParam, Limits, Query, parse, parse_changes, parse_facets, parse_history, parse_stats},
+        query::{
+            Filter, InvalidParam, Query, QueryLimits, parse, parse_changes, parse_facets, parse_history, parse_stats,
+        },
     },
     subject::{cursor_key, definitions, everything, records},
 };
@@ -20,7 +22,7 @@ pub fn check(bytes: &[u8]) {
         if let Some(query) = check_query(definition, &text) {
             check_filter(definition, &query.filter);
         }
-        match read(definition, &expression, &Limits::default()) {
+        match read(definition, &expression, &QueryLimits::default()) {
             Ok(query) => check_filter(definition, &query.filter),
             Err(problems) => check_positions(&text, &expression, &problems),
         }
@@ -32,12 +34,12 @@ fn encoded(bytes: &[u8]) -> String {
     form_urlencoded::byte_serialize(bytes).collect()
 }
 
-fn read(definition: &Definition, raw_query: &str, limits: &Limits) -> Result<Query, Vec<InvalidParam>> {
+fn read(definition: &Definition, raw_query: &str, limits: &QueryLimits) -> Result<Query, Vec<InvalidParam>> {
     parse(definition, raw_query, limits, &cursor_key())
 }
 
 fn check_query(definition: &Definition, raw_query: &str) -> Option<Query> {
-    match read(definition, raw_query, &Limits::default()) {
+    match read(definition, raw_query, &QueryLimits::default()) {
         Ok(query) => {
             assert!((1..=1_000).contains(&query.limit), "{}", query.limit);
             assert!(query.order(definition).len() <= 8 + 2);
@@ -62,7 +64,7 @@ fn check_problems(problems: &[InvalidParam]) {
 
 /// Whatever is wrong inside of an expression is pointed at.
 fn check_positions(text: &str, raw_query: &str, problems: &[InvalidParam]) {
-    let limits = Limits::default();
+    let limits = QueryLimits::default();
     check_problems(problems);
     if raw_query.len() > limits.query_bytes_max || text.len() > limits.value_bytes_max || text.contains('\u{fffd}') {
         return;
@@ -92,12 +94,12 @@ fn check_filter(definition: &Definition, filter: &Filter) {
 /// Reads what was written of a filter that has passed the limits. Its text may be longer than it was, and one deeper: the
 /// parameters of a query are joined, too.
 fn read_expression(definition: &Definition, text: &str) -> Filter {
-    let limits = Limits {
+    let limits = QueryLimits {
         query_bytes_max: 16 << 20,
         value_bytes_max: 16 << 20,
         depth_max: 64,
         list_values_max: 32 * 200,
-        ..Limits::default()
+        ..QueryLimits::default()
     };
     let query = read(definition, &format!("filter={}", encoded(text.as_bytes())), &limits);
     query.unwrap_or_else(|problems| panic!("{text}: {problems:?}")).filter
@@ -110,7 +112,7 @@ fn form(definition: &Definition, filter: &Filter) -> String {
 }
 
 fn check_other_questions(definition: &Definition, raw_query: &str) {
-    let limits = Limits::default();
+    let limits = QueryLimits::default();
     let key = cursor_key();
     match parse_facets(definition, raw_query, &limits) {
         Ok(facets) => assert!((1..=8).contains(&facets.columns.len()) && !facets.normal_form(definition).is_empty()),

@@ -7,7 +7,7 @@ use crate::{
         Definition, Record, Value,
         definition::Dialect,
         json::write_record,
-        reader::{Cell, Flow, Format, ImportRow, Limits, Problem, ReadError, RowCells, RowSink, open, scan},
+        reader::{Cell, CellProblem, FileFormat, FileRow, Flow, ReadError, ReadLimits, RowCells, RowSink, open, scan},
     },
     subject::{definitions_for, file_limits},
     workbook,
@@ -49,7 +49,7 @@ pub(super) fn check_import(bytes: &[u8], file_name: &str, definition: &Definitio
     let (limits, lines) = (file_limits(), lines_of(bytes));
     let source =
         open(Pieces::of(bytes), file_name, definition, &limits).inspect_err(|error| check_error(error, lines))?;
-    let is_text = source.format() == Format::Delimited;
+    let is_text = source.format() == FileFormat::Delimited;
     let mut line_before = source.header().line;
     assert!(line_before >= 1 && (!is_text || line_before <= lines));
     let mut rows = 0;
@@ -58,11 +58,11 @@ pub(super) fn check_import(bytes: &[u8], file_name: &str, definition: &Definitio
         rows += 1;
         assert!(rows < limits.rows_max, "the header is a row, too");
         let line = match &row {
-            ImportRow::Record { line, key, record } => {
+            FileRow::Record { line, key, record } => {
                 check_record(definition, key, record);
                 *line
             }
-            ImportRow::Rejected { line, key, problems } => {
+            FileRow::Rejected { line, key, problems } => {
                 assert!(key.as_ref().is_none_or(|key| definition.canonical_key(key) == *key), "{key:?}");
                 assert!(!problems.is_empty(), "a row is rejected for a reason");
                 problems.iter().for_each(|problem| check_problem(definition, problem));
@@ -91,7 +91,7 @@ fn check_record(definition: &Definition, key: &str, record: &Record) {
     assert_eq!(shown.as_object().map(serde_json::Map::len), Some(definition.columns.len()));
 }
 
-fn check_problem(definition: &Definition, problem: &Problem) {
+fn check_problem(definition: &Definition, problem: &CellProblem) {
     assert!(!problem.reason.is_empty(), "{problem:?}");
     assert!(problem.value.chars().count() <= 121, "{problem:?}");
     if !problem.column.is_empty() {
@@ -133,7 +133,7 @@ fn check_scan(bytes: &[u8], file_name: &str) {
 
 /// Counts what it is given, and holds it against the limits.
 struct Counted {
-    limits: Limits,
+    limits: ReadLimits,
     rows: u64,
     sheets: usize,
 }

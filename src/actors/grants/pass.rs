@@ -6,7 +6,7 @@ use super::cell::{CellState, PersonCell, lock};
 use crate::{
     clock::Clock,
     domain::{
-        admission::{KeyUse, Slot, Standing},
+        admission::{KeyStanding, KeyUse, Slot},
         bounds::names_dataset,
         id::UserId,
         key::KeyId,
@@ -29,7 +29,7 @@ pub enum Admission {
         /// Nanoseconds until a request could pass.
         retry_after_ns: i64,
         /// Where the person stands.
-        standing: Standing,
+        standing: KeyStanding,
     },
     /// The key works, but may not be used for this.
     OutOfReach(OutOfReach),
@@ -43,7 +43,7 @@ pub enum Admission {
 #[derive(Debug, Clone)]
 pub struct Pass {
     /// Where the person stands after it.
-    pub standing: Standing,
+    pub standing: KeyStanding,
     /// The person.
     pub user: UserId,
     /// The key.

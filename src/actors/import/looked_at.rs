@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::{
-    ImportError, Imports, Upload, UploadRefusal, Wanted,
+    ImportError, Imports, Upload, UploadRefusal, WantedImport,
     redefined::{Redefinition, own_definition},
     spool::{self, Spool, Ticket, UNFINISHED},
     staging::failed_to,
@@ -29,7 +29,7 @@ use crate::{
         Definition, Value,
         definition::Said,
         infer,
-        reader::{self, Format, ImportRow, Limits, Problem},
+        reader::{self, CellProblem, FileFormat, FileRow, ReadLimits},
     },
     domain::id::{StreamId, Who},
     private::{self, Earlier},
@@ -292,7 +292,7 @@ impl Imports {
             (Some(_), None) => (None, None),
             (Some(_), Some(Redefinition { text, of })) => (Some(text.clone()), Some(of.clone())),
         };
-        let wanted = Wanted {
+        let wanted = WantedImport {
             dataset: definition.name.clone(),
             replace: sent.replace,
             dry_run,
@@ -335,16 +335,16 @@ fn said(sent: &SentFile) -> Result<Said, ImportError> {
     Said::of(options).map_err(|(name, reason)| ImportError::Said(format!("{name}: {reason}")))
 }
 
-fn look(mut file: File, file_name: &str, reading: &Definition, limits: &Limits) -> Result<LookedAt, ImportError> {
+fn look(mut file: File, file_name: &str, reading: &Definition, limits: &ReadLimits) -> Result<LookedAt, ImportError> {
     let dialect = &reading.source.dialect;
     let encoding = reader::encoding_of(&mut file, dialect)?;
     let mut source = reader::open_to_look(file, file_name, reading, limits)?;
     let header = source.header().clone();
     let format = match source.format() {
-        Format::Xlsx => "xlsx",
-        Format::Xls => "xls",
-        Format::Delimited => "delimited",
-        Format::JsonLines => "json_lines",
+        FileFormat::Xlsx => "xlsx",
+        FileFormat::Xls => "xls",
+        FileFormat::Delimited => "delimited",
+        FileFormat::JsonLines => "json_lines",
     };
     let fields = &reading.source.fields;
     let columns = header.columns.iter().map(|column| {
@@ -358,7 +358,7 @@ fn look(mut file: File, file_name: &str, reading: &Definition, limits: &Limits) 
     });
     let mut looked = LookedAt {
         format,
-        encoding: encoding.filter(|_| matches!(source.format(), Format::Delimited | Format::JsonLines)),
+        encoding: encoding.filter(|_| matches!(source.format(), FileFormat::Delimited | FileFormat::JsonLines)),
         delimiter: header.delimiter.map(|byte| char::from(byte).to_string()),
         sheet: header.sheet.clone(),
         header_line: header.line,
@@ -382,12 +382,12 @@ fn look(mut file: File, file_name: &str, reading: &Definition, limits: &Limits) 
         };
         looked.read += 1;
         match row? {
-            ImportRow::Record { record, .. } if looked.rows.len() < SHOWN_ROWS_MAX => {
+            FileRow::Record { record, .. } if looked.rows.len() < SHOWN_ROWS_MAX => {
                 let text = |value: &Value| (!value.is_null()).then(|| cut(&value.to_string()));
                 looked.rows.push(record.values.iter().map(text).collect());
             }
-            ImportRow::Record { .. } => {}
-            ImportRow::Rejected { line, problems, .. } => {
+            FileRow::Record { .. } => {}
+            FileRow::Rejected { line, problems, .. } => {
                 looked.rejected += 1;
                 let left = SHOWN_PROBLEMS_MAX.saturating_sub(looked.problems.len());
                 looked.problems.extend(problems.into_iter().take(left).map(|problem| told(line, problem)));
@@ -397,7 +397,7 @@ fn look(mut file: File, file_name: &str, reading: &Definition, limits: &Limits) 
     Ok(looked)
 }
 
-fn told(line: u64, Problem { column, value, reason }: Problem) -> LookedProblem {
+fn told(line: u64, CellProblem { column, value, reason }: CellProblem) -> LookedProblem {
     LookedProblem { line, column, value: cut(&value), reason }
 }
 

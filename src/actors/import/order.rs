@@ -12,7 +12,7 @@ use crate::{actors::commit::Envelope, dataset::Definition, domain::event::Origin
 
 /// What is to be done with a file that is sent.
 #[derive(Debug, Clone)]
-pub struct Wanted {
+pub struct WantedImport {
     /// The data set.
     pub dataset: String,
     /// Whether the file is the whole data set.
@@ -32,14 +32,14 @@ pub struct Wanted {
 }
 
 /// Something that can be read from any place.
-pub trait Source: Read + Seek + Send {}
+pub trait FileSource: Read + Seek + Send {}
 
-impl<T: Read + Seek + Send> Source for T {}
+impl<T: Read + Seek + Send> FileSource for T {}
 
 /// A file to import.
 pub struct Order {
     /// The file.
-    pub file: Box<dyn Source>,
+    pub file: Box<dyn FileSource>,
     /// Its name, without its folders.
     pub file_name: String,
     /// How to read it, and into which data set.

@@ -4,7 +4,7 @@ use std::{fs::File, io::BufWriter, path::PathBuf};
 
 use super::ImportError;
 use crate::{
-    dataset::{cell::inert, reader::Problem},
+    dataset::{cell::inert, reader::CellProblem},
     private,
 };
 
@@ -27,7 +27,7 @@ impl Rejects {
     }
 
     /// Writes a row's problems.
-    pub(super) fn write(&mut self, line: u64, problems: &[Problem]) -> Result<(), ImportError> {
+    pub(super) fn write(&mut self, line: u64, problems: &[CellProblem]) -> Result<(), ImportError> {
         self.rows += 1;
         let failed = |path: &PathBuf| {
             let path = path.clone();
@@ -52,7 +52,7 @@ impl Rejects {
                 none.insert(writer)
             }
         };
-        for Problem { column, value, reason } in problems {
+        for CellProblem { column, value, reason } in problems {
             let (line, column, value, reason) = (line.to_string(), inert(column), inert(value), inert(reason));
             writer.write_record([line.as_str(), &column, &value, &reason]).map_err(failed(path))?;
         }

@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use jiff::SignedDuration;
 
 use crate::{
-    dataset::{Definition, reader::Limits},
+    dataset::{Definition, reader::ReadLimits},
     domain::guard::GuardLimits,
 };
 
@@ -28,7 +28,7 @@ pub type DefinedNames = Arc<dyn Fn() -> Result<Vec<String>, String> + Send + Syn
 #[derive(Clone)]
 pub struct ImportSettings {
     /// The limits of files.
-    pub limits: Limits,
+    pub limits: ReadLimits,
     /// The guard, where a definition says nothing else.
     pub guard: GuardLimits,
     /// The folder of rejected rows.

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::{
-    ImportError, Imports, Order, RunStaged, Staged, Summary, Wanted,
+    ImportError, Imports, Order, RunStaged, Staged, Summary, WantedImport,
     desk::{Crowd, Seat},
     redefined,
     spool::{Arriving, ImportReport, Spool, Ticket, TicketState},
@@ -163,7 +163,7 @@ impl Imports {
     ///
     /// # Errors
     /// When the command was another one, or it cannot be kept.
-    pub async fn accept(&self, upload: Upload, wanted: Wanted, envelope: &Envelope) -> Result<Uuid, ImportError> {
+    pub async fn accept(&self, upload: Upload, wanted: WantedImport, envelope: &Envelope) -> Result<Uuid, ImportError> {
         let _turn = self.work.accepting.lock().await;
         if let Some(first) = self.work.accepted_before(envelope).await? {
             return Ok(first);
@@ -182,12 +182,12 @@ impl Imports {
     pub(super) async fn take_in(
         &self,
         (id, bytes, sha256): (Uuid, u64, String),
-        wanted: Wanted,
+        wanted: WantedImport,
         envelope: &Envelope,
         keep: impl FnOnce(&Spool, &Ticket) -> io::Result<()> + Send + 'static,
     ) -> Result<Uuid, ImportError> {
         let work = &self.work;
-        let Wanted { dataset, replace, dry_run, keep_absent, options, definition, redefines, file_name } = wanted;
+        let WantedImport { dataset, replace, dry_run, keep_absent, options, definition, redefines, file_name } = wanted;
         let ticket = Ticket {
             id,
             dataset,

@@ -22,8 +22,8 @@ use crate::{
     },
     dataset::{
         Definition, Value,
-        definition::Origin as FieldOrigin,
-        reader::{self, Header, ImportRow, Problem},
+        definition::FieldOrigin,
+        reader::{self, CellProblem, FileRow, Header},
         suggest,
     },
     domain::{
@@ -63,7 +63,7 @@ pub(super) struct ImportWork {
 }
 
 /// What reading and writing came to.
-struct Written {
+struct ImportWritten {
     definition: Arc<Definition>,
     header: Header,
     version_before: u64,
@@ -89,7 +89,7 @@ struct Approved {
 
 impl Approved {
     /// Whether what is found now is what was approved: the same comparison, or one that comes to no more.
-    fn covers(&self, written: &Written) -> bool {
+    fn covers(&self, written: &ImportWritten) -> bool {
         let is_same = self.definition == written.definition.fingerprint();
         is_same && self.held.dataset_version == written.version_before || covers(&self.held.why, &written.exceeds)
     }
@@ -349,7 +349,7 @@ impl ImportWork {
         dataset: &str,
         origin: &Origin,
         import: Uuid,
-        written: Written,
+        written: ImportWritten,
     ) -> Result<Summary, ImportError> {
         let event = Event::ImportCompleted { import, dataset_version: written.version, counts: written.counts };
         self.record(dataset, origin, import, "end", vec![event]).await?;
@@ -389,7 +389,7 @@ impl ImportWork {
         order: Order,
         approved: Option<&Approved>,
         session: &mut Option<Box<dyn ImportSession>>,
-    ) -> Result<Written, ImportError> {
+    ) -> Result<ImportWritten, ImportError> {
         let ended = || ImportError::Interrupted("its session has ended".to_owned());
         let Order { file, file_name, definition, reading, progress, replace, confirmed, .. } = order;
         let Order { dry_run, keep_absent, staged, .. } = order;
@@ -428,7 +428,7 @@ impl ImportWork {
         let exceeds = guard::found(self.settings.guard, &definition, replace, &outlook);
         let notes = source.notes().iter().map(ToString::to_string).collect();
         let Outlook { version_before, result, absent, differences, .. } = outlook;
-        let mut written = Written {
+        let mut written = ImportWritten {
             definition,
             header,
             version_before,
@@ -466,18 +466,18 @@ impl ImportWork {
         session: &mut dyn ImportSession,
         rejects: &mut Rejects,
         definition: &Definition,
-        row: ImportRow,
+        row: FileRow,
     ) -> Result<(), ImportError> {
         match row {
-            ImportRow::Rejected { line, key, problems } => {
+            FileRow::Rejected { line, key, problems } => {
                 session.reject(key.as_deref())?;
                 rejects.write(line, &problems)
             }
-            ImportRow::Record { line, key, record } => match session.put(line, &key, record)? {
+            FileRow::Record { line, key, record } => match session.put(line, &key, record)? {
                 RowOutcome::Inserted | RowOutcome::Updated | RowOutcome::Unchanged => Ok(()),
                 RowOutcome::Duplicate { first_line } => {
                     let column = definition.columns.get(definition.record_id);
-                    let problem = Problem {
+                    let problem = CellProblem {
                         column: column.map(|column| column.name.clone()).unwrap_or_default(),
                         value: key,
                         reason: format!("line {first_line} has the same key and record id"),
@@ -491,9 +491,9 @@ impl ImportWork {
 }
 
 /// What is said of an import that went well.
-fn summary(import: Uuid, dataset: &str, written: Written) -> Summary {
-    let Written { definition, header, version, version_before, changed, counts, .. } = written;
-    let Written { rejects_file, notes, absent, kept, replace, exceeds, differences, .. } = written;
+fn summary(import: Uuid, dataset: &str, written: ImportWritten) -> Summary {
+    let ImportWritten { definition, header, version, version_before, changed, counts, .. } = written;
+    let ImportWritten { rejects_file, notes, absent, kept, replace, exceeds, differences, .. } = written;
     let named = |absent: &AbsentColumn| (definition.column_name(absent.column).to_owned(), absent.values);
     let stored: BTreeMap<String, u64> = absent.iter().map(named).collect();
     let (kept_columns, emptied_columns) = if kept { (stored, BTreeMap::new()) } else { (BTreeMap::new(), stored) };

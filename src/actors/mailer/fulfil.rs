@@ -249,7 +249,7 @@ impl MailerWork {
             claim_link: claim_link.filter(|_| !links.delivery.key),
             password_link: password_link.filter(|_| links.delivery.sign_in),
             example_path,
-            limits: templates::Limits { rate_per_s: rate_per_s.to_string(), burst, quota_per_day },
+            limits: templates::MailedLimits { rate_per_s: rate_per_s.to_string(), burst, quota_per_day },
         });
         let rendered = self.offering.templates.invitation(&invited)?;
         Ok(Some(Zeroizing::new(OutgoingMail {

@@ -32,7 +32,7 @@ pub const PROOF_LIFE: SignedDuration = SignedDuration::from_mins(10);
 const HASH_DIGITS: usize = 32;
 
 /// What the first step comes to.
-pub enum Step {
+pub enum SignInStep {
     /// They are signed in.
     In(Box<Started>),
     /// A code of their second factor is wanted as well. With it comes what shows that the password was right.
@@ -97,7 +97,7 @@ impl SignIns {
     ///
     /// # Errors
     /// As [`Self::start`], but for [`SignInRefusal::CodeWanted`].
-    pub async fn start_by_steps(&self, given: Credentials, envelope: &Envelope) -> Result<Step, SignInError> {
+    pub async fn start_by_steps(&self, given: Credentials, envelope: &Envelope) -> Result<SignInStep, SignInError> {
         let right = self.right(&given).await?;
         let token = self.new_token()?;
         let rehashed = right.rehashed.clone();
@@ -107,7 +107,7 @@ impl SignIns {
         let checked = right.checked.clone();
         let Credentials { code, network, .. } = given;
         match self.session_of(right, token, Given { code, network }, envelope).await {
-            Ok(started) => Ok(Step::In(Box::new(started))),
+            Ok(started) => Ok(SignInStep::In(Box::new(started))),
             Err(SignInError::Command(CommandError::Refused(CommandRefusal::SignIn(SignInRefusal::CodeWanted)))) => {
                 // The second step has no password to hash anew.
                 if let Some(phc) = rehashed {
@@ -115,7 +115,7 @@ impl SignIns {
                     let rehash = SignInCommand::RehashPassword { checked, phc };
                     self.run(proof.user, &by(proof.user, envelope), rehash).await?;
                 }
-                Ok(Step::CodeWanted(self.committer.secrets.seal(PROOF_LABEL, &proof.to_text())))
+                Ok(SignInStep::CodeWanted(self.committer.secrets.seal(PROOF_LABEL, &proof.to_text())))
             }
             Err(error) => Err(error),
         }

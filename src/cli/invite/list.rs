@@ -8,7 +8,7 @@ use crate::{
     actors::invite::{RosterOrder, RowAction},
     app::Node,
     cli::{
-        Answer, Exit, Failure,
+        CommandAnswer, Exit, Failure,
         output::{Table, counted, grouped},
         people::{noted, notes},
     },
@@ -30,7 +30,7 @@ pub(super) fn read(path: &Path, default_plan: &str) -> Result<Vec<RosterRow>, Fa
 }
 
 /// Invites those on a list, and sees to the mails.
-pub(super) async fn invite(node: &Node, order: RosterOrder) -> Result<Answer, Failure> {
+pub(super) async fn invite(node: &Node, order: RosterOrder) -> Result<CommandAnswer, Failure> {
     let dry_run = order.dry_run;
     let outcome = node.service.inviting.invite_all(order, node.envelope()?).await?;
     node.settle().await?;
@@ -68,7 +68,7 @@ pub(super) async fn invite(node: &Node, order: RosterOrder) -> Result<Answer, Fa
     if let Some(fields) = document.as_object_mut() {
         fields.insert("notes".to_owned(), json!(notes));
     }
-    Ok(Answer { exit, ..Answer::new(document, text) })
+    Ok(CommandAnswer { exit, ..CommandAnswer::new(document, text) })
 }
 
 /// What a dry run counts, in the order in which it is told: one, and several.
@@ -105,7 +105,7 @@ fn of_mails(node: &Node, people: u64) -> Vec<String> {
 }
 
 /// Mails again what was not delivered.
-pub(super) async fn resend(node: &Node) -> Result<Answer, Failure> {
+pub(super) async fn resend(node: &Node) -> Result<CommandAnswer, Failure> {
     let done = node.service.inviting.resend_unfulfilled(node.envelope()?).await?;
     node.settle().await?;
     let mut text = match node.beside_server {
@@ -122,7 +122,7 @@ pub(super) async fn resend(node: &Node) -> Result<Answer, Failure> {
     let notes = if done.resent > 0 { of_mails(node, done.resent) } else { Vec::new() };
     text.push_str(&noted(&notes));
     let document = json!({ "resent": done.resent, "deferred": done.deferred, "left": done.left, "notes": notes });
-    Ok(Answer { exit, ..Answer::new(document, text) })
+    Ok(CommandAnswer { exit, ..CommandAnswer::new(document, text) })
 }
 
 #[cfg(test)]

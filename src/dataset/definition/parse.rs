@@ -3,8 +3,8 @@
 use toml::Table;
 
 use super::{
-    Case, Column, ColumnType, DATE_ORDERS, Definition, DefinitionError, Dialect, Extract, Field, Fold, Guard, Index,
-    KeyFormat, Origin, Part, RecordIdRule, Source,
+    Case, Column, ColumnType, DATE_ORDERS, Definition, DefinitionError, Dialect, Extract, Field, FieldOrigin, Fold,
+    Guard, Index, JoinPart, KeyFormat, RecordIdRule, Source,
     about::about,
     node::{DefinitionTable, hint},
     normal_header,
@@ -144,7 +144,7 @@ fn definition(text: &str, file: &str) -> Result<Definition, DefinitionError> {
             // A row that nothing identifies is found by its place in the file.
             || field.target == Some(key)
             || (field.target == Some(record_id) && record_id_rule == RecordIdRule::Ordinal);
-        if field.origin == Origin::Import && !filled_by_import {
+        if field.origin == FieldOrigin::Import && !filled_by_import {
             return Err(root.error(
                 &format!("column {:?}", field.name),
                 "only the load date, an ordinal record id and a key that counts the rows of the file can have `import = true`",
@@ -261,7 +261,7 @@ fn columns(root: &DefinitionTable<'_>) -> Result<(Vec<Column>, Vec<Field>), Defi
         if node.flag("publish", true)? {
             field.target = Some(columns.len());
             columns.push(column);
-        } else if field.origin == Origin::Import {
+        } else if field.origin == FieldOrigin::Import {
             return Err(node.error("publish", "a column that the import fills is always published"));
         }
         fields.push(field);
@@ -317,12 +317,12 @@ fn origin(
     kind: ColumnType,
     place: usize,
     declared: &[Declared<'_>],
-) -> Result<Origin, DefinitionError> {
+) -> Result<FieldOrigin, DefinitionError> {
     let headers = node.texts("headers")?;
     let parts = node.children("join")?;
     let import = node.flag("import", false)?;
     match (headers.is_empty(), parts.is_empty(), import) {
-        (true, true, true) => Ok(Origin::Import),
+        (true, true, true) => Ok(FieldOrigin::Import),
         (true, false, false) => join(node, kind, &parts, place, declared),
         (false, true, false) => {
             if let Some(empty) = headers.iter().find(|header| normal_header(header).is_empty()) {
@@ -332,7 +332,7 @@ fn origin(
             if extract.is_some() && kind != ColumnType::Number {
                 return Err(node.error("extract", "a latitude or longitude needs `type = \"number\"`"));
             }
-            Ok(Origin::Header { headers, occurrence: node.count("occurrence")?.unwrap_or(1), extract })
+            Ok(FieldOrigin::Header { headers, occurrence: node.count("occurrence")?.unwrap_or(1), extract })
         }
         _ => Err(node.error(
             "headers",
@@ -347,7 +347,7 @@ fn join(
     parts: &[DefinitionTable<'_>],
     place: usize,
     declared: &[Declared<'_>],
-) -> Result<Origin, DefinitionError> {
+) -> Result<FieldOrigin, DefinitionError> {
     if kind != ColumnType::Text {
         return Err(node.error("type", "joined columns are text"));
     }
@@ -371,7 +371,7 @@ fn join(
             let reason = format!("{name:?} is no column of the file, nor a join declared above this one");
             return Err(part.error("column", format!("{reason}{}", hint(name, &known))));
         };
-        Ok(Part {
+        Ok(JoinPart {
             field,
             before: part.text("before")?.unwrap_or(" ").to_owned(),
             prefix: part.text("prefix")?.unwrap_or_default().to_owned(),
@@ -379,7 +379,7 @@ fn join(
             omit: part.texts("omit")?,
         })
     });
-    Ok(Origin::Join { parts: parts.collect::<Result<_, _>>()? })
+    Ok(FieldOrigin::Join { parts: parts.collect::<Result<_, _>>()? })
 }
 
 fn place_of(node: &DefinitionTable<'_>, key: &str, name: &str, columns: &[Column]) -> Result<usize, DefinitionError> {
@@ -420,8 +420,8 @@ fn record_id(
     let place = place_of(root, "record_id", name, columns)?;
     let kind = columns.get(place).map(|column| column.kind);
     match field_of(fields, place).map(|field| &field.origin) {
-        Some(Origin::Import) if kind == Some(ColumnType::Integer) => Ok((place, RecordIdRule::Ordinal)),
-        Some(Origin::Import) => {
+        Some(FieldOrigin::Import) if kind == Some(ColumnType::Integer) => Ok((place, RecordIdRule::Ordinal)),
+        Some(FieldOrigin::Import) => {
             Err(root.error("record_id", format!("{name:?} counts rows: it needs `type = \"integer\"`")))
         }
         _ if matches!(kind, Some(ColumnType::Integer | ColumnType::Text)) => Ok((place, RecordIdRule::Source)),
@@ -437,7 +437,7 @@ fn load_date(
     let Some(name) = root.text("load_date")? else { return Ok(None) };
     let place = place_of(root, "load_date", name, columns)?;
     let is_date = columns.get(place).is_some_and(|column| column.kind == ColumnType::Date);
-    let imported = field_of(fields, place).is_some_and(|field| field.origin == Origin::Import);
+    let imported = field_of(fields, place).is_some_and(|field| field.origin == FieldOrigin::Import);
     if !is_date || !imported {
         return Err(root.error("load_date", format!("{name:?} needs `type = \"date\"` and `import = true`")));
     }
@@ -466,7 +466,7 @@ fn indexes(root: &DefinitionTable<'_>, columns: &[Column]) -> Result<Vec<Index>,
 fn check_headers(root: &DefinitionTable<'_>, source: &Source) -> Result<(), DefinitionError> {
     let mut taken: Vec<(String, usize, Option<Extract>, &str)> = Vec::new();
     for field in &source.fields {
-        let Origin::Header { headers, occurrence, extract } = &field.origin else { continue };
+        let FieldOrigin::Header { headers, occurrence, extract } = &field.origin else { continue };
         let mut spellings: Vec<String> = headers.iter().map(|header| normal_header(header)).collect();
         spellings.sort_unstable();
         spellings.dedup();

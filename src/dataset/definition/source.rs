@@ -75,7 +75,7 @@ pub struct Field {
     /// The place among [`super::Definition::columns`] of the column it fills, if it is published.
     pub target: Option<usize>,
     /// Where its value comes from.
-    pub origin: Origin,
+    pub origin: FieldOrigin,
     /// Whether a file without such a column, or a row without a value, is refused.
     #[serde(default)]
     pub required: bool,
@@ -99,7 +99,7 @@ pub struct Field {
 /// Where a field's value comes from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Origin {
+pub enum FieldOrigin {
     /// A column of the file.
     Header {
         /// The known spellings of its header. They are compared by [`normal_header`].
@@ -112,7 +112,7 @@ pub enum Origin {
     /// Other fields' texts, joined.
     Join {
         /// The parts, in order.
-        parts: Vec<Part>,
+        parts: Vec<JoinPart>,
     },
     /// The import fills it: an ordinal record id, the load date.
     Import,
@@ -130,7 +130,7 @@ pub enum Extract {
 
 /// One part of a joined text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Part {
+pub struct JoinPart {
     /// The place of the field among [`Source::fields`]; always before the field that is joined.
     pub field: usize,
     /// What is written before it, unless it is the first to be written.
@@ -189,7 +189,7 @@ pub(super) fn fill_down_column(fields: &mut [Field], name: &str) -> Result<(), S
     match fill_down_place(fields, name).and_then(|place| fields.get_mut(place)) {
         Some(field) => field.fill_down = true,
         None => {
-            let known = fields.iter().filter(|field| matches!(field.origin, Origin::Header { .. }));
+            let known = fields.iter().filter(|field| matches!(field.origin, FieldOrigin::Header { .. }));
             let known: Vec<&str> = known.map(|field| field.name.as_str()).collect();
             return Err(format!("{name:?} is no column of the file{}", hint(name, &known)));
         }
@@ -201,7 +201,7 @@ pub(super) fn fill_down_column(fields: &mut [Field], name: &str) -> Result<(), S
 pub(super) fn fill_down_place(fields: &[Field], name: &str) -> Option<usize> {
     // People know the header; it is nobody else's.
     let is_called_so = |field: &Field| match &field.origin {
-        Origin::Header { headers, .. } => {
+        FieldOrigin::Header { headers, .. } => {
             field.name == name || headers.iter().any(|header| normal_header(header) == normal_header(name))
         }
         _ => false,

@@ -4,8 +4,8 @@
 //! not kept, nor is what it said of columns that are not published: their descriptions, and whether they are personal.
 
 use super::{
-    Case, Column, ColumnType, DATE_ORDERS, DateOrder, Definition, Dialect, Extract, Field, Fold, Guard, Index, Origin,
-    Part, Quote, SelfDescription,
+    Case, Column, ColumnType, DATE_ORDERS, DateOrder, Definition, Dialect, Extract, Field, FieldOrigin, Fold, Guard,
+    Index, JoinPart, Quote, SelfDescription,
     about::hides,
     parse::{CASES, EXTRACTS, FOLDS},
     source::fill_down_place,
@@ -73,7 +73,7 @@ fn head(text: &mut TomlText, of: &Definition) {
 /// What a column is called by whoever has its blank cells filled: its name, or a header where another column bears the name.
 fn filled_name<'d>(fields: &'d [Field], place: usize, field: &'d Field) -> &'d str {
     let headers: &[String] = match &field.origin {
-        Origin::Header { headers, .. } => headers,
+        FieldOrigin::Header { headers, .. } => headers,
         _ => &[],
     };
     let mut headers = headers.iter().map(String::as_str);
@@ -144,19 +144,19 @@ fn column(text: &mut TomlText, of: &Definition, field: &Field) {
         text.text("description", description);
     }
     match &field.origin {
-        Origin::Header { headers, occurrence, extract } => {
+        FieldOrigin::Header { headers, occurrence, extract } => {
             text.list("headers", headers);
             if *occurrence != 1 {
                 text.value("occurrence", occurrence);
             }
             text.said("extract", extract.map(|extract: Extract| word_of(&EXTRACTS, extract)));
         }
-        Origin::Join { parts } => {
+        FieldOrigin::Join { parts } => {
             text.line("join = [");
             parts.iter().for_each(|part| text.line(&format!("    {{ {} }},", joined(part, &of.source.fields))));
             text.line("]");
         }
-        Origin::Import => text.flag("import", true),
+        FieldOrigin::Import => text.flag("import", true),
     }
     // The key is always required.
     text.flag("required", field.required && field.target != Some(of.key));
@@ -176,7 +176,7 @@ fn column(text: &mut TomlText, of: &Definition, field: &Field) {
 static NOTHING_SAID: Column =
     Column { name: String::new(), kind: ColumnType::Text, description: String::new(), personal: false };
 
-fn joined(part: &Part, fields: &[Field]) -> String {
+fn joined(part: &JoinPart, fields: &[Field]) -> String {
     let name = fields.get(part.field).map_or("", |field| field.name.as_str());
     let mut written = vec![format!("column = {}", quoted(name))];
     if part.before != " " {

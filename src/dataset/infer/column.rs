@@ -7,7 +7,7 @@ use std::{
 
 use jiff::tz::TimeZone;
 
-use super::personal::Looks;
+use super::personal::ColumnLooks;
 use crate::dataset::{
     ColumnType, Value, ValueError,
     definition::{DateOrder, Dialect, Mark},
@@ -120,9 +120,9 @@ pub(super) struct ColumnStats {
     pub(super) more_than_number: u64,
     pub(super) scientific: u64,
     pub(super) longest: usize,
-    pub(super) looks: Looks,
+    pub(super) looks: ColumnLooks,
     /// Hashes of the values, until many repeat or there are too many.
-    hashes: Option<HashSet<u64, BuildHasherDefault<Ready>>>,
+    hashes: Option<HashSet<u64, BuildHasherDefault<ReadyHash>>>,
     pub(super) distinct: u64,
     pub(super) repeated: u64,
     /// Whether `distinct` is all there is.
@@ -133,9 +133,9 @@ pub(super) struct ColumnStats {
 
 /// Hashes that are hashes already.
 #[derive(Debug, Default, Clone, Copy)]
-pub(super) struct Ready(u64);
+pub(super) struct ReadyHash(u64);
 
-impl std::hash::Hasher for Ready {
+impl std::hash::Hasher for ReadyHash {
     fn finish(&self) -> u64 {
         self.0
     }
@@ -193,7 +193,7 @@ impl ColumnStats {
             more_than_number: 0,
             scientific: 0,
             longest: 0,
-            looks: Looks::default(),
+            looks: ColumnLooks::default(),
             hashes: Some(HashSet::default()),
             distinct: 0,
             repeated: 0,
@@ -414,7 +414,7 @@ fn is_exponent_of_digits(text: &str) -> bool {
 }
 
 /// A date whose century is sure as well.
-fn sure_date(text: &str, order: DateOrder) -> Option<dates::Written> {
+fn sure_date(text: &str, order: DateOrder) -> Option<dates::WrittenDate> {
     let written = dates::of_text(text, order)?;
     let mut run = 0;
     let long_year = text.bytes().any(|byte| {

@@ -15,7 +15,7 @@ const TENTHS_MIN: usize = 6;
 
 /// A cell as far as a header is told by it.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Kept {
+pub(super) struct KeptCell {
     pub(super) text: String,
     nature: Nature,
 }
@@ -32,7 +32,7 @@ enum Nature {
     Time,
 }
 
-impl Kept {
+impl KeptCell {
     /// What it takes, in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.text.len() + size_of::<Self>()
@@ -76,14 +76,14 @@ fn nature_of(text: &str) -> Nature {
 /// The first rows of a sheet.
 #[derive(Debug, Default)]
 pub(super) struct Top {
-    pub(super) rows: Vec<(u64, Vec<Kept>)>,
+    pub(super) rows: Vec<(u64, Vec<KeptCell>)>,
 }
 
 impl Top {
     /// The place of the first row that names most columns.
     pub(super) fn header(&self) -> Option<usize> {
-        let rows: Vec<&Vec<Kept>> = self.rows.iter().map(|(_, row)| row).collect();
-        let place = |(place, row): (usize, &&Vec<Kept>)| {
+        let rows: Vec<&Vec<KeptCell>> = self.rows.iter().map(|(_, row)| row).collect();
+        let place = |(place, row): (usize, &&Vec<KeptCell>)| {
             is_header(row, rows.get(place + 1..).unwrap_or_default()).then_some(place)
         };
         rows.iter().enumerate().find_map(place)
@@ -102,11 +102,11 @@ impl Top {
     }
 }
 
-fn filled(row: &[Kept]) -> usize {
+fn filled(row: &[KeptCell]) -> usize {
     row.iter().filter(|cell| cell.nature != Nature::Blank).count()
 }
 
-fn is_header(row: &[Kept], below: &[&Vec<Kept>]) -> bool {
+fn is_header(row: &[KeptCell], below: &[&Vec<KeptCell>]) -> bool {
     let count = |nature: Nature| row.iter().filter(|cell| cell.nature == nature).count();
     let filled_here = filled(row);
     // What most rows below have, and not what the widest of them has: that may be one with a mistake.
@@ -138,7 +138,7 @@ fn is_header(row: &[Kept], below: &[&Vec<Kept>]) -> bool {
 }
 
 /// Whether the numbers of a row are whole and each greater than those before it.
-fn counts_up(row: &[Kept]) -> bool {
+fn counts_up(row: &[KeptCell]) -> bool {
     let numbers: Option<Vec<u64>> =
         row.iter().filter(|cell| cell.nature == Nature::Number).map(|cell| cell.text.parse().ok()).collect();
     numbers.is_some_and(|numbers| numbers.len() > 1 && numbers.is_sorted_by(|left, right| left < right))

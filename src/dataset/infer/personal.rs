@@ -264,14 +264,14 @@ const IMPERSONAL: [&str; 34] = [
 
 /// What the values of a column look like.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Looks {
+pub(super) struct ColumnLooks {
     pub(super) values: u64,
     pub(super) emails: u64,
     pub(super) telephones: u64,
     pub(super) social_numbers: u64,
 }
 
-impl Looks {
+impl ColumnLooks {
     pub(super) fn add(&mut self, text: &str) {
         self.values += 1;
         self.emails += u64::from(is_email(text));
@@ -281,7 +281,7 @@ impl Looks {
 }
 
 /// Why a column looks personal, if it does.
-pub(super) fn reason(words: &[String], looks: Looks) -> Option<&'static str> {
+pub(super) fn reason(words: &[String], looks: ColumnLooks) -> Option<&'static str> {
     let joined: String = words.concat();
     let has = |list: &[&str]| words.iter().any(|word| list.contains(&word.as_str()));
     let ends = |word: &String, list: &[&str]| list.iter().any(|end| word.ends_with(end));
@@ -338,7 +338,7 @@ mod tests {
     use super::{super::name::words_of, *};
 
     fn is_personal(header: &str) -> bool {
-        reason(&words_of(header), Looks::default()).is_some()
+        reason(&words_of(header), ColumnLooks::default()).is_some()
     }
 
     #[test]

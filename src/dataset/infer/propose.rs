@@ -3,10 +3,10 @@
 use std::fmt::{self, Write};
 
 use super::{
-    ChosenHeader, Table,
+    ChosenHeader, ColumnTable,
     column::ColumnStats,
     name::{unique_name, words_of},
-    verdict::{Verdict, Writing},
+    verdict::{ColumnVerdict, Writing},
 };
 use crate::dataset::{
     ColumnType,
@@ -23,7 +23,7 @@ const NAMED_MAX: usize = 2_000;
 /// A column with its verdict.
 struct Draft<'a> {
     column: &'a ColumnStats,
-    verdict: Verdict,
+    verdict: ColumnVerdict,
     name: String,
     occurrence: usize,
 }
@@ -41,7 +41,7 @@ pub(super) fn definition(
     file_name: &str,
     (said, guessed): (&Said, Option<u64>),
     chosen: &ChosenHeader,
-    table: Table,
+    table: ColumnTable,
 ) -> Option<String> {
     let mut out = String::new();
     let writing = Writing::of(&table, said);
@@ -75,13 +75,13 @@ struct Proposal<'a> {
     /// How many rows were not UTF-8, where the encoding is a guess.
     guessed: Option<u64>,
     chosen: &'a ChosenHeader,
-    table: &'a Table,
+    table: &'a ColumnTable,
     writing: Writing,
     drafts: &'a [Draft<'a>],
     left_out: &'a LeftOut,
 }
 
-fn drafts<'a>(table: &'a Table, writing: &Writing) -> (Vec<Draft<'a>>, LeftOut) {
+fn drafts<'a>(table: &'a ColumnTable, writing: &Writing) -> (Vec<Draft<'a>>, LeftOut) {
     let mut drafts: Vec<Draft<'a>> = Vec::new();
     let mut left_out = LeftOut::default();
     for (place, column) in table.columns.iter().enumerate() {
@@ -103,7 +103,7 @@ fn drafts<'a>(table: &'a Table, writing: &Writing) -> (Vec<Draft<'a>>, LeftOut) 
         let same = drafts.iter().filter(|draft| normal_header(&draft.column.header) == normal).count();
         let is_taken = |name: &str| drafts.iter().any(|draft| draft.name == name);
         let name = unique_name(&words_of(&column.header), is_taken);
-        let verdict = Verdict::of(column, writing, table.rows);
+        let verdict = ColumnVerdict::of(column, writing, table.rows);
         drafts.push(Draft { column, verdict, name, occurrence: same + 1 });
     }
     (drafts, left_out)

@@ -23,7 +23,7 @@ pub(super) struct ChosenHeader {
 }
 
 /// The rows below the header, column by column.
-pub(super) struct Table {
+pub(super) struct ColumnTable {
     header_line: u64,
     skip_rows: u32,
     /// Texts before which the table ends.
@@ -41,7 +41,7 @@ pub(super) struct Table {
     pub(super) first: Option<(u64, bool)>,
 }
 
-impl Table {
+impl ColumnTable {
     pub(super) fn new(chosen: &ChosenHeader, said: &Said) -> Self {
         Self {
             header_line: chosen.line,
@@ -60,7 +60,7 @@ impl Table {
     }
 }
 
-impl RowSink for Table {
+impl RowSink for ColumnTable {
     fn delimiter(&mut self, delimiter: u8) {
         self.delimiter = Some(delimiter);
     }

@@ -6,12 +6,12 @@ use super::*;
 use crate::dataset::{
     ColumnType, Definition, RecordIdRule,
     definition::{DateOrder, Mark},
-    reader::{ImportRow, open},
+    reader::{FileRow, open},
 };
 
 fn propose_as(text: &str, name: &str) -> Result<String, ReadError> {
     let source = Cursor::new(text.as_bytes().to_vec());
-    propose(source, name, "some", &Said::default(), &Limits::default())
+    propose(source, name, "some", &Said::default(), &ReadLimits::default())
 }
 
 fn proposed(text: &str) -> (String, Definition) {
@@ -166,11 +166,11 @@ fn keys_that_identify() {
     assert_eq!(key(&shared), "permit_number", "several records may share a key that people know");
     // What is proposed is imported as it comes.
     let (_, definition) = proposed(&goals);
-    let source = open(Cursor::new(goals.into_bytes()), "some.csv", &definition, &Limits::default()).unwrap();
+    let source = open(Cursor::new(goals.into_bytes()), "some.csv", &definition, &ReadLimits::default()).unwrap();
     let keys: Vec<String> = source
         .map(|row| match row.unwrap() {
-            ImportRow::Record { key, .. } => key,
-            rejected @ ImportRow::Rejected { .. } => panic!("{rejected:?}"),
+            FileRow::Record { key, .. } => key,
+            rejected @ FileRow::Rejected { .. } => panic!("{rejected:?}"),
         })
         .collect();
     assert_eq!((keys.len(), keys[0].as_str(), keys[39].as_str()), (40, "1", "40"));
@@ -186,7 +186,7 @@ fn every_column_is_accounted_for() {
     assert!(definition.columns.len() > 900 && toml.contains("c1199"), "{}", definition.columns.len());
     let long = format!("id,\"{}\"\n1,a lot\n2,little\n", "How much do you agree ".repeat(40));
     let (_, definition) = proposed(&long);
-    let opened = open(Cursor::new(long.into_bytes()), "some.csv", &definition, &Limits::default()).unwrap();
+    let opened = open(Cursor::new(long.into_bytes()), "some.csv", &definition, &ReadLimits::default()).unwrap();
     assert_eq!((opened.header().absent.len(), opened.header().unmatched.len()), (0, 0));
     for header in ["Country,Code,2019,2020", "Country,Code,1/31/2019,2/28/2019", "Permit ID,Name,2016,x"] {
         let (_, definition) = proposed(&format!("{header}\nAruba,ABW,1.5,1.6\nAngola,AGO,2.5,2.6\n"));
@@ -240,19 +240,19 @@ fn an_encoding_that_is_guessed_is_that_of_the_header_as_well() {
     let rows: String = (1..40).map(|nth| format!("{nth},Москва и область,{nth}\n")).collect();
     let bytes = encode(&format!("Номер,Город,Число\n{rows}"));
     let said = Said::default();
-    let toml = propose(Cursor::new(bytes.clone()), "some.csv", "some", &said, &Limits::default()).unwrap();
+    let toml = propose(Cursor::new(bytes.clone()), "some.csv", "some", &said, &ReadLimits::default()).unwrap();
     let definition = Definition::from_toml(&toml, "some.toml").unwrap();
     assert_eq!(definition.source.dialect.encoding.as_deref(), Some("windows-1251"), "{toml}");
-    let opened = open(Cursor::new(bytes), "some.csv", &definition, &Limits::default()).unwrap();
+    let opened = open(Cursor::new(bytes), "some.csv", &definition, &ReadLimits::default()).unwrap();
     assert!(opened.header().absent.is_empty() && definition.column_index("gorod").is_some(), "{toml}");
     // A row that is damaged changes nothing of the many that are not.
     let mut mixed = "ID,T\n".to_owned() + &(0..100).map(|nth| format!("{nth},Café {nth}\n")).collect::<String>();
     mixed.push_str("x,Caf");
     let mixed = [mixed.into_bytes(), vec![0xe9, b'\n']].concat();
-    let toml = propose(Cursor::new(mixed.clone()), "some.csv", "some", &said, &Limits::default()).unwrap();
+    let toml = propose(Cursor::new(mixed.clone()), "some.csv", "some", &said, &ReadLimits::default()).unwrap();
     let definition = Definition::from_toml(&toml, "some.toml").unwrap();
     assert!(definition.source.dialect.encoding.is_none() && toml.contains("1 row is not UTF-8"), "{toml}");
-    let rows = open(Cursor::new(mixed), "some.csv", &definition, &Limits::default()).unwrap();
+    let rows = open(Cursor::new(mixed), "some.csv", &definition, &ReadLimits::default()).unwrap();
     let texts: Vec<String> = rows.map(|row| format!("{:?}", row.unwrap())).collect();
     assert!(texts[0].contains("Café 0") && texts[100].contains("\"Café\""), "{}", texts[100]);
 }
@@ -286,7 +286,7 @@ fn the_tops_of_many_large_sheets_are_bounded() {
             false
         }
     }
-    let limits = Limits::default();
+    let limits = ReadLimits::default();
     let mut tops = Tops { limits: &limits, skip_rows: 0, sheets: Vec::new(), tops: Vec::new(), bytes: 0 };
     let row = Wide("x".repeat(1_000));
     let mut rows = 0;
@@ -317,7 +317,7 @@ fn what_is_said_is_written_down() {
     }
     dialect.say_skip_rows(1).unwrap();
     let source = Cursor::new(b"title\nid|n\n1|\"1,5\n2|2,5\n".to_vec());
-    let toml = propose(source, "some.csv", "some", &said, &Limits::default()).unwrap();
+    let toml = propose(source, "some.csv", "some", &said, &ReadLimits::default()).unwrap();
     let definition = Definition::from_toml(&toml, "some.toml").unwrap();
     assert_eq!(definition.source.dialect, said.dialect, "{toml}");
 }
@@ -329,7 +329,7 @@ proptest! {
         writer.write_record(&headers).unwrap();
         writer.write_record(headers.iter().map(|_| &cell)).unwrap();
         let bytes = writer.into_inner().unwrap();
-        if let Ok(toml) = propose(Cursor::new(bytes), "some.csv", "some", &Said::default(), &Limits::default()) {
+        if let Ok(toml) = propose(Cursor::new(bytes), "some.csv", "some", &Said::default(), &ReadLimits::default()) {
             let parsed = Definition::from_toml(&toml, "some.toml");
             prop_assert!(parsed.is_ok(), "{parsed:?}\n{toml}");
         }

@@ -1,7 +1,7 @@
 //! What the columns of a file seem to be, once all of its rows were seen.
 
 use super::{
-    Table,
+    ColumnTable,
     column::{ColumnStats, Fit, Numbers, is_certain_placeholder},
     name::words_of,
     personal,
@@ -94,7 +94,7 @@ pub(super) struct Writing {
 
 /// What a column seems to be.
 #[derive(Debug)]
-pub(super) struct Verdict {
+pub(super) struct ColumnVerdict {
     pub(super) kind: ColumnType,
     /// Why it is so, or what to look at; one line each.
     pub(super) remarks: Vec<String>,
@@ -107,7 +107,7 @@ pub(super) struct Verdict {
 }
 
 impl Writing {
-    pub(super) fn of(table: &Table, said: &Said) -> Self {
+    pub(super) fn of(table: &ColumnTable, said: &Said) -> Self {
         let dialect = &said.dialect;
         let units_line = units_line(table);
         let shows = |evidence: fn(&ColumnStats) -> u64, numbers: fn(&ColumnStats) -> &Numbers| {
@@ -155,7 +155,7 @@ fn is_number(numbers: &Numbers, but: Option<u64>) -> bool {
 }
 
 /// The line of the first row, if it holds what is measured and not a measurement.
-fn units_line(table: &Table) -> Option<u64> {
+fn units_line(table: &ColumnTable) -> Option<u64> {
     let (line, begins_blank) = table.first?;
     let is_odd = |column: &&ColumnStats| {
         let number = &column.point.number;
@@ -165,7 +165,7 @@ fn units_line(table: &Table) -> Option<u64> {
     (begins_blank && table.columns.iter().any(|column| is_odd(&column))).then_some(line)
 }
 
-impl Verdict {
+impl ColumnVerdict {
     pub(super) fn of(column: &ColumnStats, writing: &Writing, rows: u64) -> Self {
         let words = words_of(&column.header);
         let mut verdict = Self {

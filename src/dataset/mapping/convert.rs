@@ -7,7 +7,7 @@ use jiff::civil::Time;
 
 use super::{
     dates::{date, timestamp},
-    numbers::{Marks, Written, Wrong},
+    numbers::{Marks, WrittenNumber, Wrong},
     reading::{CellError, Reading, trim},
 };
 use crate::dataset::{
@@ -94,7 +94,7 @@ fn integer(cell: Cell<'_>, reading: &Reading) -> Result<i64, CellError> {
                 return Ok(whole);
             }
             let shown = shortest(digits.parse().map_err(|_| ValueError::Integer)?);
-            let written = Written::of(&shown, SHEET_MARKS).map_err(|error| wrong(error, ValueError::Integer))?;
+            let written = WrittenNumber::of(&shown, SHEET_MARKS).map_err(|error| wrong(error, ValueError::Integer))?;
             if written.has_exponent() { Err(ValueError::OutOfRange.into()) } else { Ok(written.integer()?) }
         }
         Cell::Text(text) => {
@@ -102,7 +102,7 @@ fn integer(cell: Cell<'_>, reading: &Reading) -> Result<i64, CellError> {
             if let Some(number) = plain_digits(text) {
                 return Ok(number);
             }
-            let written = Written::of(text, reading.marks).map_err(|error| wrong(error, ValueError::Integer))?;
+            let written = WrittenNumber::of(text, reading.marks).map_err(|error| wrong(error, ValueError::Integer))?;
             if written.has_exponent() { Err(CellError::Scientific) } else { Ok(written.integer()?) }
         }
         _ => Err(ValueError::Integer.into()),
@@ -127,7 +127,7 @@ fn cents(cell: Cell<'_>, reading: &Reading) -> Result<(i64, bool), CellError> {
             let number: f64 = numeral(number)?.parse().map_err(|_| ValueError::Money)?;
             // What a sheet computes is exact to fifteen digits.
             let shown = shortest(number);
-            let written = Written::of(&shown, SHEET_MARKS).map_err(|error| wrong(error, ValueError::Money))?;
+            let written = WrittenNumber::of(&shown, SHEET_MARKS).map_err(|error| wrong(error, ValueError::Money))?;
             Ok(parse_cents(&written.plain().ok_or(ValueError::OutOfRange)?)?)
         }
         Cell::Text(text) => cents_of_text(trim(text), reading.marks),
@@ -150,7 +150,7 @@ fn cents_of_text(text: &str, marks: Marks) -> Result<(i64, bool), CellError> {
     };
     let bare = text.strip_prefix(CURRENCIES).map(str::trim_start);
     let bare = bare.or_else(|| text.strip_suffix(CURRENCIES).map(str::trim_end)).unwrap_or(text);
-    let written = Written::of(bare, marks).map_err(|error| wrong(error, ValueError::Money))?;
+    let written = WrittenNumber::of(bare, marks).map_err(|error| wrong(error, ValueError::Money))?;
     if (minus || bracketed) && written.is_negative() || (minus && bracketed) || (minus && bare.starts_with('+')) {
         return Err(ValueError::Money.into());
     }
@@ -164,7 +164,9 @@ pub(in crate::dataset) const CURRENCIES: [char; 5] = ['$', '\u{20ac}', '\u{a3}',
 fn number(cell: Cell<'_>, reading: &Reading) -> Result<f64, CellError> {
     let expected = |error| wrong(error, ValueError::Number);
     match cell {
-        Cell::Number(number) => Ok(Written::of(numeral(number)?, SHEET_MARKS).map_err(expected)?.number(false)?),
+        Cell::Number(number) => {
+            Ok(WrittenNumber::of(numeral(number)?, SHEET_MARKS).map_err(expected)?.number(false)?)
+        }
         Cell::Text(text) => {
             let text = trim(text);
             if let Some(number) = plain_digits(text) {
@@ -175,7 +177,7 @@ fn number(cell: Cell<'_>, reading: &Reading) -> Result<f64, CellError> {
                 Some(rest) => (true, rest.trim_end()),
                 None => (false, text),
             };
-            Ok(Written::of(text, reading.marks).map_err(expected)?.number(percent)?)
+            Ok(WrittenNumber::of(text, reading.marks).map_err(expected)?.number(percent)?)
         }
         _ => Err(ValueError::Number.into()),
     }

@@ -21,7 +21,7 @@ pub(in crate::dataset) const CENTURY_PIVOT: i16 = 70;
 
 /// A date with its time of day, and how far it is from UTC, where that is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::dataset) struct Written {
+pub(in crate::dataset) struct WrittenDate {
     pub(in crate::dataset) moment: DateTime,
     pub(in crate::dataset) offset: Option<Offset>,
     /// Whether a time of day is written.
@@ -36,7 +36,7 @@ pub(super) fn date(cell: Cell<'_>, reading: &Reading) -> Result<Date, CellError>
 
 /// A moment; without a zone of its own it is one of the reading's.
 pub(super) fn timestamp(cell: Cell<'_>, reading: &Reading) -> Result<Timestamp, CellError> {
-    let Written { moment, offset, .. } = written(cell, reading)?.ok_or(ValueError::Timestamp)?;
+    let WrittenDate { moment, offset, .. } = written(cell, reading)?.ok_or(ValueError::Timestamp)?;
     match offset {
         Some(offset) => offset.to_timestamp(moment).map_err(|_| ValueError::OutOfRange.into()),
         None => {
@@ -66,8 +66,8 @@ fn date_error(text: &str, reading: &Reading) -> CellError {
 }
 
 /// What a cell says of a date; none where it says nothing of one.
-fn written(cell: Cell<'_>, reading: &Reading) -> Result<Option<Written>, CellError> {
-    let plain = |moment| Written { moment, offset: None, has_time: moment.time() != Time::midnight() };
+fn written(cell: Cell<'_>, reading: &Reading) -> Result<Option<WrittenDate>, CellError> {
+    let plain = |moment| WrittenDate { moment, offset: None, has_time: moment.time() != Time::midnight() };
     Ok(match cell {
         Cell::Moment(moment) => Some(plain(moment)),
         Cell::Text(text) => of_text(trim(text), reading.date_order),
@@ -89,8 +89,9 @@ fn of_number(number: f64, epoch_1904: bool) -> Result<DateTime, CellError> {
 }
 
 /// The forms in which reports write dates, with or without a time of day and a zone.
-pub(in crate::dataset) fn of_text(text: &str, order: DateOrder) -> Option<Written> {
-    let midnight = |date: Date| Written { moment: date.to_datetime(Time::midnight()), offset: None, has_time: false };
+pub(in crate::dataset) fn of_text(text: &str, order: DateOrder) -> Option<WrittenDate> {
+    let midnight =
+        |date: Date| WrittenDate { moment: date.to_datetime(Time::midnight()), offset: None, has_time: false };
     if let Some(date) = parse_iso_date(text.as_bytes()) {
         return Some(midnight(date));
     }
@@ -115,7 +116,7 @@ pub(in crate::dataset) fn of_text(text: &str, order: DateOrder) -> Option<Writte
         return Some(midnight(date));
     }
     let (time, offset) = time_of_day(rest)?;
-    Some(Written { moment: date.to_datetime(time), offset, has_time: true })
+    Some(WrittenDate { moment: date.to_datetime(time), offset, has_time: true })
 }
 
 fn date_of_tokens(first: &str, second: &str, third: &str, order: DateOrder) -> Option<Date> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::convert::text_of;
 use crate::dataset::{
-    definition::{Definition, Field, Origin, normal_header},
+    definition::{Definition, Field, FieldOrigin, normal_header},
     reader::{HeaderColumn, ReadError, RowCells},
     text::nfc,
 };
@@ -41,7 +41,7 @@ struct NearMiss {
 
 /// Where a field's values stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct FieldPlace {
     /// The column of the file.
     pub(super) column: usize,
     /// Whether its header is the column's own published name: then its cells are the values, and not what they are made of.
@@ -52,7 +52,7 @@ pub(super) struct Place {
 pub struct FoundHeader {
     pub(super) definition: Arc<Definition>,
     /// For each field, the place of its column in the file.
-    pub(super) places: Vec<Option<Place>>,
+    pub(super) places: Vec<Option<FieldPlace>>,
     pub(super) width: usize,
     /// One more than the last column with a header.
     pub(super) named_width: usize,
@@ -74,7 +74,7 @@ impl FoundHeader {
     /// The headers in their order, each with the fields that read its column.
     pub(in crate::dataset) fn columns(&self) -> Vec<HeaderColumn> {
         let fields_of = |column: usize| {
-            let reads = |place: &Option<Place>| place.is_some_and(|place| place.column == column);
+            let reads = |place: &Option<FieldPlace>| place.is_some_and(|place| place.column == column);
             self.places.iter().enumerate().filter(|(_, place)| reads(place)).map(|(field, _)| field).collect()
         };
         let headers = self.headers.iter().enumerate();
@@ -154,14 +154,14 @@ impl HeaderSearch {
     }
 
     /// How many fields a row names, those that it would have to and does not, and the place of each.
-    fn matched(&self, cells: &Cells) -> (usize, Vec<usize>, Vec<Found>) {
+    fn matched(&self, cells: &Cells) -> (usize, Vec<usize>, Vec<FoundPlace>) {
         let fields = &self.definition.source.fields;
-        let mut places: Vec<Found> = fields.iter().map(|_| Ok(None)).collect();
+        let mut places: Vec<FoundPlace> = fields.iter().map(|_| Ok(None)).collect();
         // A header that is written as the definition writes it is that of no other column.
         let mut claimed = vec![false; cells.exact.len()];
         for ((field, spellings), place) in fields.iter().zip(&self.fields).zip(&mut places) {
             if let Some(column) = spellings.exactly(occurrence_of(Some(field)), cells) {
-                *place = Ok(Some(Place { column, own: false }));
+                *place = Ok(Some(FieldPlace { column, own: false }));
             }
         }
         claim(&places, &mut claimed);
@@ -174,25 +174,25 @@ impl HeaderSearch {
         for ((field, spellings), place) in fields.iter().zip(&self.fields).zip(&mut places) {
             if matches!(place, Ok(None)) {
                 let found = spellings.normally(occurrence_of(Some(field)), cells, &claimed);
-                *place = found.map(|column| column.map(|column| Place { column, own: false }));
+                *place = found.map(|column| column.map(|column| FieldPlace { column, own: false }));
             }
         }
         claim(&places, &mut claimed);
         self.own_names(cells, &claimed, is_ours, &mut places);
         let is_missing = |(place, field): (usize, &Field)| {
-            let is_needed = field.required && matches!(field.origin, Origin::Header { .. });
+            let is_needed = field.required && matches!(field.origin, FieldOrigin::Header { .. });
             (is_needed && matches!(places.get(place), Some(Ok(None)))).then_some(place)
         };
         let missing = fields.iter().enumerate().filter_map(is_missing).collect();
         let named = places
             .iter()
             .zip(fields)
-            .filter(|(place, field)| !matches!(place, Ok(None)) && !matches!(field.origin, Origin::Import));
+            .filter(|(place, field)| !matches!(place, Ok(None)) && !matches!(field.origin, FieldOrigin::Import));
         (named.count(), missing, places)
     }
 
     /// Whether the file is one that was exported: its key column bears its published name.
-    fn is_ours(&self, cells: &Cells, claimed: &[bool], places: &[Found]) -> bool {
+    fn is_ours(&self, cells: &Cells, claimed: &[bool], places: &[FoundPlace]) -> bool {
         let fields = &self.definition.source.fields;
         let key = fields.iter().zip(places).find(|(field, _)| field.target == Some(self.definition.key));
         match key {
@@ -204,18 +204,18 @@ impl HeaderSearch {
 
     /// A published column's own name is one of its headers, so that what was exported can be imported. Whatever is made of other
     /// columns is then taken as it is.
-    fn own_names(&self, cells: &Cells, claimed: &[bool], is_ours: bool, places: &mut [Found]) {
+    fn own_names(&self, cells: &Cells, claimed: &[bool], is_ours: bool, places: &mut [FoundPlace]) {
         let fields = &self.definition.source.fields;
         for place in 0..fields.len() {
             let Some(field) = fields.get(place).filter(|field| field.target.is_some()) else { continue };
             let free = || cells.free(&field.name, claimed);
             let is_found = matches!(places.get(place), Some(Ok(Some(_))));
             let own = match &field.origin {
-                Origin::Header { .. } if matches!(places.get(place), Some(Ok(None))) => free(),
-                Origin::Header { extract: Some(_), .. } if is_ours => free(),
+                FieldOrigin::Header { .. } if matches!(places.get(place), Some(Ok(None))) => free(),
+                FieldOrigin::Header { extract: Some(_), .. } if is_ours => free(),
                 // The place among the rows of a key, or the row's own id: only where the file is one of ours.
-                Origin::Import if is_ours && !is_found => free(),
-                Origin::Join { parts } if !is_found => {
+                FieldOrigin::Import if is_ours && !is_found => free(),
+                FieldOrigin::Join { parts } if !is_found => {
                     let is_absent = |part: usize| matches!(places.get(part), None | Some(Ok(None)));
                     let lacks_a_part = parts.iter().any(|part| is_absent(part.field));
                     free().filter(|_| is_ours || lacks_a_part)
@@ -228,17 +228,17 @@ impl HeaderSearch {
         }
     }
 
-    fn found(&self, cells: Cells, places: Vec<Option<Place>>) -> FoundHeader {
+    fn found(&self, cells: Cells, places: Vec<Option<FieldPlace>>) -> FoundHeader {
         let fields = &self.definition.source.fields;
         let mut is_absent: Vec<bool> = Vec::with_capacity(fields.len());
         for (field, place) in fields.iter().zip(&places) {
             is_absent.push(match &field.origin {
-                Origin::Header { .. } => place.is_none(),
+                FieldOrigin::Header { .. } => place.is_none(),
                 // Without one of its parts, a text is not what it would be.
-                Origin::Join { parts } => {
+                FieldOrigin::Join { parts } => {
                     place.is_none() && parts.iter().any(|part| is_absent.get(part.field) == Some(&true))
                 }
-                Origin::Import => false,
+                FieldOrigin::Import => false,
             });
         }
         let absent = fields.iter().zip(is_absent).filter(|(field, is_absent)| *is_absent && field.target.is_some());
@@ -250,7 +250,7 @@ impl HeaderSearch {
         let key_place = key_place.and_then(|field| places.get(field).copied().flatten());
         let key_header = key_place.and_then(|place| cells.exact.get(place.column)).cloned().unwrap_or_default();
         let is_counted =
-            |field: &Field| field.target == Some(self.definition.record_id) && field.origin == Origin::Import;
+            |field: &Field| field.target == Some(self.definition.record_id) && field.origin == FieldOrigin::Import;
         let brings_ids = fields.iter().zip(&places).any(|(field, place)| place.is_some() && is_counted(field));
         FoundHeader {
             brings_ids,
@@ -309,13 +309,13 @@ impl HeaderSearch {
 /// Columns that could each be meant.
 type Ambiguous = Vec<usize>;
 /// The place of a field, if there is one.
-type Found = Result<Option<Place>, Ambiguous>;
+type FoundPlace = Result<Option<FieldPlace>, Ambiguous>;
 
 impl Cells {
     /// The column that bears a name and is read by nothing else.
-    fn free(&self, name: &str, claimed: &[bool]) -> Option<Place> {
+    fn free(&self, name: &str, claimed: &[bool]) -> Option<FieldPlace> {
         let column = self.exact.iter().zip(claimed).position(|(cell, claimed)| cell == name && !claimed)?;
-        Some(Place { column, own: true })
+        Some(FieldPlace { column, own: true })
     }
 
     fn of(row: &impl RowCells) -> Self {
@@ -328,7 +328,7 @@ impl Cells {
 }
 
 /// Marks the columns that are read.
-fn claim(places: &[Found], claimed: &mut [bool]) {
+fn claim(places: &[FoundPlace], claimed: &mut [bool]) {
     for column in places.iter().flatten().flatten().map(|place| place.column) {
         if let Some(slot) = claimed.get_mut(column) {
             *slot = true;
@@ -339,12 +339,12 @@ fn claim(places: &[Found], claimed: &mut [bool]) {
 impl Spellings {
     fn of(field: &Field) -> Self {
         match &field.origin {
-            Origin::Header { headers, .. } => Self {
+            FieldOrigin::Header { headers, .. } => Self {
                 exact: headers.iter().map(|header| nfc(header.trim()).into_owned()).collect(),
                 normal: headers.iter().map(|header| normal_header(&nfc(header))).collect(),
                 counted: false,
             },
-            Origin::Join { .. } | Origin::Import => Self::default(),
+            FieldOrigin::Join { .. } | FieldOrigin::Import => Self::default(),
         }
     }
 
@@ -393,13 +393,13 @@ impl Spellings {
 /// Which of several columns with its header a field reads.
 fn occurrence_of(field: Option<&Field>) -> usize {
     match field.map(|field| &field.origin) {
-        Some(Origin::Header { occurrence, .. }) => (*occurrence).max(1),
+        Some(FieldOrigin::Header { occurrence, .. }) => (*occurrence).max(1),
         _ => 1,
     }
 }
 
 fn missing_field(field: &Field, cells: &[String]) -> String {
-    let Origin::Header { headers, .. } = &field.origin else { return field.name.clone() };
+    let FieldOrigin::Header { headers, .. } = &field.origin else { return field.name.clone() };
     let known: Vec<String> = headers.iter().map(|header| format!("{header:?}")).collect();
     let likeness = |cell: &String| {
         let normal = normal_header(cell);

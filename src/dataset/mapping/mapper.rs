@@ -11,9 +11,9 @@ use super::{
 };
 use crate::dataset::{
     ColumnType, Record, RecordIdRule, Value,
-    definition::{Case, Definition, Extract, Field, Fold, Origin, Part},
+    definition::{Case, Definition, Extract, Field, FieldOrigin, Fold, JoinPart},
     json::write_value,
-    reader::{Cell, ImportRow, Note, NumberFormat, Numeral, Problem, ReadError, RowCells, letters_of},
+    reader::{Cell, CellProblem, FileRow, Note, NumberFormat, Numeral, ReadError, RowCells, letters_of},
     text::{folded, nfc},
 };
 
@@ -44,20 +44,20 @@ pub struct Mapper {
     /// The rows so far, where they are the keys.
     rows: u64,
     counts_keys: bool,
-    short: Tally,
-    rounded: Tally,
+    short: MetTally,
+    rounded: MetTally,
     /// The line of the row that ended the table.
     stopped: Option<u64>,
 }
 
 /// How often something was met, and on which line first.
 #[derive(Default)]
-struct Tally {
+struct MetTally {
     line: u64,
     count: u64,
 }
 
-impl Tally {
+impl MetTally {
     fn meet(&mut self, line: u64) {
         if self.count == 0 {
             self.line = line;
@@ -150,7 +150,7 @@ struct JoinStep {
     required: bool,
     default: Value,
     fold: Fold,
-    parts: Vec<Part>,
+    parts: Vec<JoinPart>,
 }
 
 impl Mapper {
@@ -173,7 +173,7 @@ impl Mapper {
         };
         let mut is_joined = vec![false; source.fields.len()];
         for field in &source.fields {
-            let Origin::Join { parts } = &field.origin else { continue };
+            let FieldOrigin::Join { parts } = &field.origin else { continue };
             for part in parts {
                 if let Some(joined) = is_joined.get_mut(part.field) {
                     *joined = true;
@@ -213,16 +213,18 @@ impl Mapper {
             };
             match &field.origin {
                 // Unpublished columns that nothing is made of are not even looked at.
-                Origin::Header { extract, .. } if field.target.is_some() || is_joined => reads.push(read(*extract)),
-                Origin::Join { .. } if found.is_some() => reads.push(read(None)),
+                FieldOrigin::Header { extract, .. } if field.target.is_some() || is_joined => {
+                    reads.push(read(*extract))
+                }
+                FieldOrigin::Join { .. } if found.is_some() => reads.push(read(None)),
                 // What the import fills is read where the file is one that was exported.
-                Origin::Import
+                FieldOrigin::Import
                     if found.is_some() && (is_ordinal(field.target) || field.target == Some(definition.key)) =>
                 {
                     // Rows that bring their ids all do.
                     reads.push(ReadStep { required: true, ..read(None) });
                 }
-                Origin::Join { parts } => joins.push(JoinStep {
+                FieldOrigin::Join { parts } => joins.push(JoinStep {
                     field: place,
                     name: field.name.clone(),
                     target: field.target,
@@ -231,11 +233,11 @@ impl Mapper {
                     fold: field.fold,
                     parts: parts.iter().map(with_folded_words).collect(),
                 }),
-                Origin::Header { .. } | Origin::Import => {}
+                FieldOrigin::Header { .. } | FieldOrigin::Import => {}
             }
         }
         let texts = vec![String::new(); source.fields.len()];
-        let is_counted = |field: &Field| field.target == Some(definition.key) && field.origin == Origin::Import;
+        let is_counted = |field: &Field| field.target == Some(definition.key) && field.origin == FieldOrigin::Import;
         let counts_keys = source.fields.iter().any(is_counted) && !reads.iter().any(|step: &ReadStep| step.is_key);
         Ok(Self {
             rows: 0,
@@ -250,8 +252,8 @@ impl Mapper {
             joins,
             texts,
             bytes: 0,
-            short: Tally::default(),
-            rounded: Tally::default(),
+            short: MetTally::default(),
+            rounded: MetTally::default(),
             stopped: None,
         })
     }
@@ -295,13 +297,13 @@ impl Mapper {
     }
 
     /// Converts a row; none if it is blank.
-    pub fn map(&mut self, line: u64, row: &impl RowCells) -> Option<ImportRow> {
+    pub fn map(&mut self, line: u64, row: &impl RowCells) -> Option<FileRow> {
         if (0..row.width()).all(|place| is_blank(row.cell(place))) || (self.rows == 0 && is_ruler(row)) {
             return None;
         }
         self.rows += 1;
         if let Some(problem) = row.flaw().map(flaw_of).or_else(|| self.too_wide(row)) {
-            return Some(ImportRow::Rejected { line, key: None, problems: vec![problem] });
+            return Some(FileRow::Rejected { line, key: None, problems: vec![problem] });
         }
         // What a spreadsheet program leaves out at a row's end is blank.
         if row.is_delimited() && row.width() < self.named_width {
@@ -375,7 +377,7 @@ impl Mapper {
             let value =
                 if text.is_empty() { step.default.clone() } else { Value::Text(step.fold.folded(text).into_owned()) };
             if value.is_null() && step.required {
-                problems.push(problem(&step.name, "", &Missing));
+                problems.push(problem(&step.name, "", &MissingValue));
             }
             if let Some(slot) = values.get_mut(target) {
                 *slot = value;
@@ -384,23 +386,24 @@ impl Mapper {
         problems.extend(too_long(&values));
         problems.extend(self.long_id(&values));
         Some(match key {
-            Some(key) if problems.is_empty() => ImportRow::Record { line, key, record: Record { values } },
-            key => ImportRow::Rejected { line, key, problems },
+            Some(key) if problems.is_empty() => FileRow::Record { line, key, record: Record { values } },
+            key => FileRow::Rejected { line, key, problems },
         })
     }
 
     /// A record id that not every store can hold.
-    fn long_id(&self, values: &[Value]) -> Option<Problem> {
+    fn long_id(&self, values: &[Value]) -> Option<CellProblem> {
         let place = self.definition.record_id;
         let Some(Value::Text(id)) = values.get(place) else { return None };
-        (id.len() > KEY_BYTES_MAX).then(|| problem(self.definition.column_name(place), &quoted(Cell::Text(id)), &RowError::LongKey))
+        (id.len() > KEY_BYTES_MAX)
+            .then(|| problem(self.definition.column_name(place), &quoted(Cell::Text(id)), &RowError::LongKey))
     }
 
     /// A row of a delimited file with more cells than the header has shifted its values.
-    fn too_wide(&self, row: &impl RowCells) -> Option<Problem> {
+    fn too_wide(&self, row: &impl RowCells) -> Option<CellProblem> {
         let width = row.width();
         let is_wide = row.is_delimited() && (self.width..width).any(|place| !is_blank(row.cell(place)));
-        is_wide.then(|| Problem {
+        is_wide.then(|| CellProblem {
             column: String::new(),
             value: String::new(),
             reason: format!(
@@ -435,7 +438,7 @@ impl ReadStep {
         };
         if is_blank {
             if self.required && self.default.is_null() {
-                return Err(RowError::Missing(Missing));
+                return Err(RowError::Missing(MissingValue));
             }
             return Ok((self.default.clone(), true));
         }
@@ -481,7 +484,7 @@ enum RowError {
     #[error(transparent)]
     Cell(#[from] CellError),
     #[error(transparent)]
-    Missing(#[from] Missing),
+    Missing(#[from] MissingValue),
     #[error("the header, repeated among the rows")]
     RepeatedHeader,
     #[error("longer than {KEY_BYTES_MAX} bytes")]
@@ -490,12 +493,12 @@ enum RowError {
 
 #[derive(Debug, thiserror::Error)]
 #[error("is blank, and every row needs a value here")]
-struct Missing;
+struct MissingValue;
 
 fn key_of(definition: &Definition, header: &str, cell: Cell<'_>, step: &ReadStep) -> Result<String, RowError> {
     let text = text_of(cell)?;
     if step.is_blank(&text) {
-        return Err(RowError::Missing(Missing));
+        return Err(RowError::Missing(MissingValue));
     }
     let text = nfc(&text);
     if text == header {
@@ -506,26 +509,26 @@ fn key_of(definition: &Definition, header: &str, cell: Cell<'_>, step: &ReadStep
     }
     let key = definition.canonical_key(&text);
     match key.len() {
-        0 => Err(RowError::Missing(Missing)),
+        0 => Err(RowError::Missing(MissingValue)),
         1..=KEY_BYTES_MAX => Ok(key),
         _ => Err(RowError::LongKey),
     }
 }
 
 /// The part, its words to leave out folded: they are compared for every row.
-fn with_folded_words(part: &Part) -> Part {
-    Part { omit: part.omit.iter().map(|word| folded(word).into_owned()).collect(), ..part.clone() }
+fn with_folded_words(part: &JoinPart) -> JoinPart {
+    JoinPart { omit: part.omit.iter().map(|word| folded(word).into_owned()).collect(), ..part.clone() }
 }
 
 /// What is wrong with a record that not every store can hold.
-fn too_long(values: &[Value]) -> Option<Problem> {
+fn too_long(values: &[Value]) -> Option<CellProblem> {
     let text_bytes = |value: &Value| if let Value::Text(text) = value { text.len() } else { 0 };
     if values.iter().map(text_bytes).sum::<usize>() <= TEXT_BYTES_FREE {
         return None;
     }
     let mut written = Vec::new();
     values.iter().for_each(|value| write_value(value, &mut written));
-    (written.len() > RECORD_BYTES_MAX).then(|| Problem {
+    (written.len() > RECORD_BYTES_MAX).then(|| CellProblem {
         column: String::new(),
         value: String::new(),
         reason: format!("the record has {} bytes, and a record has at most {RECORD_BYTES_MAX}", written.len()),
@@ -537,8 +540,8 @@ pub(in crate::dataset) fn is_scientific(text: &str) -> bool {
     text.contains(['E', 'e']) && text.contains('+') && text.parse::<f64>().is_ok()
 }
 
-fn flaw_of(reason: &str) -> Problem {
-    Problem { column: String::new(), value: String::new(), reason: reason.to_owned() }
+fn flaw_of(reason: &str) -> CellProblem {
+    CellProblem { column: String::new(), value: String::new(), reason: reason.to_owned() }
 }
 
 /// Whether a row only draws a line below the header, as some programs that print tables do.
@@ -574,8 +577,8 @@ pub(in crate::dataset) fn is_blank(cell: Cell<'_>) -> bool {
     }
 }
 
-fn problem(column: &str, value: &str, reason: &impl std::fmt::Display) -> Problem {
-    Problem { column: column.to_owned(), value: value.to_owned(), reason: reason.to_string() }
+fn problem(column: &str, value: &str, reason: &impl std::fmt::Display) -> CellProblem {
+    CellProblem { column: column.to_owned(), value: value.to_owned(), reason: reason.to_string() }
 }
 
 /// The cell as a person sees it, cut to a sensible length.

@@ -26,7 +26,7 @@ impl Marks {
 
 /// A number's sign, its digits before and behind the point, and its power of ten.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Written<'a> {
+pub(super) struct WrittenNumber<'a> {
     negative: bool,
     whole: Cow<'a, str>,
     fraction: &'a str,
@@ -44,7 +44,7 @@ pub(super) enum Wrong {
     Zeros,
 }
 
-impl<'a> Written<'a> {
+impl<'a> WrittenNumber<'a> {
     /// Reads `-1,234.50`, `1234.5E3`, `5-`, by the marks.
     pub(super) fn of(text: &'a str, marks: Marks) -> Result<Self, Wrong> {
         let (negative, bare) = sign(text).ok_or(Wrong::Form)?;
@@ -205,7 +205,7 @@ mod tests {
     const GERMAN: Marks = Marks { decimal: Mark::Comma, thousands: Mark::Point, unsure: false };
 
     fn plain(text: &str, marks: Marks) -> Result<String, Wrong> {
-        Written::of(text, marks).map(|written| written.plain().unwrap())
+        WrittenNumber::of(text, marks).map(|written| written.plain().unwrap())
     }
 
     #[test]
@@ -237,7 +237,7 @@ mod tests {
 
     #[test]
     fn no_digit_is_lost() {
-        let number = |text| Written::of(text, Marks::PLAIN).unwrap().number(false);
+        let number = |text| WrittenNumber::of(text, Marks::PLAIN).unwrap().number(false);
         for text in [
             "0.1",
             "0.10000000000000001",
@@ -254,7 +254,7 @@ mod tests {
         }
         assert_eq!(number("1e999"), Err(ValueError::OutOfRange));
         assert_eq!(number("-0").map(f64::to_bits), Ok(0.0_f64.to_bits()));
-        assert_eq!(Written::of("12.5", Marks::PLAIN).unwrap().number(true), Ok(0.125));
+        assert_eq!(WrittenNumber::of("12.5", Marks::PLAIN).unwrap().number(true), Ok(0.125));
     }
 
     proptest! {
@@ -262,7 +262,7 @@ mod tests {
         fn any_number_that_is_shown_is_read_back(number in any::<f64>().prop_filter("finite", |number| number.is_finite())) {
             let expected = if number == 0.0 { 0.0 } else { number };
             for text in [number.to_string(), format!("{number:e}"), format!("{number:.16e}")] {
-                let read = Written::of(&text, Marks::PLAIN).unwrap().number(false);
+                let read = WrittenNumber::of(&text, Marks::PLAIN).unwrap().number(false);
                 prop_assert_eq!(read.map(f64::to_bits), Ok(expected.to_bits()), "{}", text);
             }
         }

@@ -15,8 +15,8 @@
 use std::borrow::Cow;
 
 use super::{
-    Filter, InvalidParam, Limits, Term,
-    operator::{Conditions, Operator, PLUS_HINT, Unfit},
+    Filter, InvalidParam, QueryLimits, Term,
+    operator::{ConditionMaker, Operator, PLUS_HINT, Unfit},
 };
 use crate::dataset::{Definition, suggest};
 
@@ -51,11 +51,11 @@ const COMPARISONS: [(&str, Result<Operator, &str>); 13] = [
 /// and values that are wrong.
 pub(super) fn parse(
     definition: &Definition,
-    limits: &Limits,
+    limits: &QueryLimits,
     terms_left: usize,
     text: &str,
 ) -> Result<Filter, Vec<InvalidParam>> {
-    let conditions = Conditions { definition, limits };
+    let conditions = ConditionMaker { definition, limits };
     let mut parser = Parser { conditions, text, at: 0, depth: 0, terms_left, problems: Vec::new() };
     match parser.whole() {
         Ok(filter) if parser.problems.is_empty() => Ok(filter),
@@ -73,7 +73,7 @@ fn is_offset(text: &str) -> bool {
 struct Stopped;
 
 struct Parser<'a> {
-    conditions: Conditions<'a>,
+    conditions: ConditionMaker<'a>,
     text: &'a str,
     /// The byte that is read next.
     at: usize,

@@ -49,7 +49,7 @@ pub enum Test {
     In(Vec<Value>),
     /// Is null or none of these.
     NotIn(Vec<Value>),
-    /// Is a text that holds this one, which is [`folded`], ignoring case.
+    /// Is a text that holds this one, which is [`folded`](crate::dataset::text::folded), ignoring case.
     Contains(String),
     /// Is a text that begins with this one.
     StartsWith(String),

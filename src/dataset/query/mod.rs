@@ -20,7 +20,7 @@ use super::{Definition, Value};
 
 /// How large a question may be.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Limits {
+pub struct QueryLimits {
     /// Bytes of a query string.
     pub query_bytes_max: usize,
     /// Conditions in one query.
@@ -41,7 +41,7 @@ pub struct Limits {
     pub page_records_max: u32,
 }
 
-impl Default for Limits {
+impl Default for QueryLimits {
     fn default() -> Self {
         Self {
             query_bytes_max: 8192,

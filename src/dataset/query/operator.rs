@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use jiff::tz::TimeZone;
 
-use super::{Limits, Test, ascending};
+use super::{QueryLimits, Test, ascending};
 use crate::dataset::{
     ColumnType, Definition, Value, suggest,
     text::folded,
@@ -155,12 +155,12 @@ impl From<&str> for Unfit {
 
 /// Makes conditions of columns, operators and values as they were written.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Conditions<'a> {
+pub(super) struct ConditionMaker<'a> {
     pub(super) definition: &'a Definition,
-    pub(super) limits: &'a Limits,
+    pub(super) limits: &'a QueryLimits,
 }
 
-impl Conditions<'_> {
+impl ConditionMaker<'_> {
     /// The test that an operator and its values are. An operator that takes one value is given one.
     pub(super) fn test(&self, column: usize, operator: Operator, values: &[Cow<'_, str>]) -> Result<Test, Unfit> {
         if !operator.suits(self.definition.column_kind(column)) {

@@ -6,13 +6,13 @@ use percent_encoding::percent_decode;
 use serde_json::value::RawValue;
 
 use super::{
-    Changes, Facets, Filter, Format, History, InvalidParam, Limits, NAME_CHARS_SHOWN, Query, ReadForm, Since, SortTerm,
-    Stats, Term, expression, foreign,
-    operator::{Conditions, Operator, VALUE_CHARS_SHOWN},
+    Changes, Facets, Filter, Format, History, InvalidParam, NAME_CHARS_SHOWN, Query, QueryLimits, ReadForm, Since,
+    SortTerm, Stats, Term, expression, foreign,
+    operator::{ConditionMaker, Operator, VALUE_CHARS_SHOWN},
 };
 use crate::dataset::{
     ColumnType, Definition,
-    cursor::{self, CursorKey, OpenError},
+    cursor::{self, CursorError, CursorKey},
     suggest,
 };
 
@@ -45,18 +45,22 @@ const PROBLEMS_MAX: usize = 50;
 pub fn parse(
     definition: &Definition,
     raw_query: &str,
-    limits: &Limits,
+    limits: &QueryLimits,
     cursor_key: &CursorKey,
 ) -> Result<Query, Vec<InvalidParam>> {
-    Reading::new(definition, limits, &OF_PAGE).read(raw_query).page(cursor_key)
+    QueryReading::new(definition, limits, &OF_PAGE).read(raw_query).page(cursor_key)
 }
 
 /// Reads the query string of a read by key.
 ///
 /// # Errors
 /// As [`parse`].
-pub fn parse_read(definition: &Definition, raw_query: &str, limits: &Limits) -> Result<ReadForm, Vec<InvalidParam>> {
-    let mut reading = Reading::new(definition, limits, &OF_READ).without_filters().read(raw_query);
+pub fn parse_read(
+    definition: &Definition,
+    raw_query: &str,
+    limits: &QueryLimits,
+) -> Result<ReadForm, Vec<InvalidParam>> {
+    let mut reading = QueryReading::new(definition, limits, &OF_READ).without_filters().read(raw_query);
     let form = ReadForm { select: reading.select.take(), numbers_as_texts: reading.numbers_as_texts };
     reading.finish(form)
 }
@@ -65,8 +69,12 @@ pub fn parse_read(definition: &Definition, raw_query: &str, limits: &Limits) -> 
 ///
 /// # Errors
 /// As [`parse`].
-pub fn parse_facets(definition: &Definition, raw_query: &str, limits: &Limits) -> Result<Facets, Vec<InvalidParam>> {
-    let mut reading = Reading::new(definition, limits, &OF_FACETS).read(raw_query);
+pub fn parse_facets(
+    definition: &Definition,
+    raw_query: &str,
+    limits: &QueryLimits,
+) -> Result<Facets, Vec<InvalidParam>> {
+    let mut reading = QueryReading::new(definition, limits, &OF_FACETS).read(raw_query);
     let columns = reading.summarised(|_| true, "");
     let (limit, numbers_as_texts) = (reading.limit, reading.numbers_as_texts);
     let facets = Facets { filter: reading.condition(), columns, limit, numbers_as_texts };
@@ -77,8 +85,8 @@ pub fn parse_facets(definition: &Definition, raw_query: &str, limits: &Limits) -
 ///
 /// # Errors
 /// As [`parse`], and where a column's values have no order that means something.
-pub fn parse_stats(definition: &Definition, raw_query: &str, limits: &Limits) -> Result<Stats, Vec<InvalidParam>> {
-    let mut reading = Reading::new(definition, limits, &OF_STATS).read(raw_query);
+pub fn parse_stats(definition: &Definition, raw_query: &str, limits: &QueryLimits) -> Result<Stats, Vec<InvalidParam>> {
+    let mut reading = QueryReading::new(definition, limits, &OF_STATS).read(raw_query);
     let columns = reading.summarised(
         |kind| kind != ColumnType::Text,
         "is a text: there are figures of numbers, amounts, dates and timestamps; its values are counted by facets",
@@ -95,10 +103,10 @@ pub fn parse_stats(definition: &Definition, raw_query: &str, limits: &Limits) ->
 pub fn parse_changes(
     definition: &Definition,
     raw_query: &str,
-    limits: &Limits,
+    limits: &QueryLimits,
     cursor_key: &CursorKey,
 ) -> Result<Changes, Vec<InvalidParam>> {
-    let mut reading = Reading::new(definition, limits, &OF_CHANGES).without_filters().read(raw_query);
+    let mut reading = QueryReading::new(definition, limits, &OF_CHANGES).without_filters().read(raw_query);
     let since = match reading.since.take() {
         None => {
             if reading.problems.is_empty() {
@@ -129,11 +137,11 @@ pub fn parse_changes(
 pub fn parse_history(
     definition: &Definition,
     raw_query: &str,
-    limits: &Limits,
+    limits: &QueryLimits,
     cursor_key: &CursorKey,
     (key, record_id): (&str, Option<&str>),
 ) -> Result<History, Vec<InvalidParam>> {
-    let mut reading = Reading::new(definition, limits, &OF_HISTORY).without_filters().read(raw_query);
+    let mut reading = QueryReading::new(definition, limits, &OF_HISTORY).without_filters().read(raw_query);
     let mut after = None;
     if let Some(text) = reading.cursor.take() {
         match cursor::open_state(cursor_key, definition, (key, record_id), &text) {
@@ -154,9 +162,9 @@ fn decoded(raw: &str) -> Option<Cow<'_, str>> {
 }
 
 /// What has been read so far.
-struct Reading<'a> {
+struct QueryReading<'a> {
     definition: &'a Definition,
-    limits: &'a Limits,
+    limits: &'a QueryLimits,
     allowed: &'static [&'static str],
     takes_filters: bool,
     problems: Vec<InvalidParam>,
@@ -177,8 +185,8 @@ struct Reading<'a> {
     since: Option<String>,
 }
 
-impl<'a> Reading<'a> {
-    fn new(definition: &'a Definition, limits: &'a Limits, allowed: &'static [&'static str]) -> Self {
+impl<'a> QueryReading<'a> {
+    fn new(definition: &'a Definition, limits: &'a QueryLimits, allowed: &'static [&'static str]) -> Self {
         Self {
             definition,
             limits,
@@ -241,9 +249,9 @@ impl<'a> Reading<'a> {
         self.problems.push(InvalidParam::new(name, reason, did_you_mean.as_deref()));
     }
 
-    fn refuse_cursor(&mut self, name: &str, error: OpenError) {
+    fn refuse_cursor(&mut self, name: &str, error: CursorError) {
         let refused = InvalidParam::new(name, error.to_string(), None);
-        self.problems.push(InvalidParam { is_gone: error == OpenError::Gone, ..refused });
+        self.problems.push(InvalidParam { is_gone: error == CursorError::Gone, ..refused });
     }
 
     fn parameter(&mut self, name: &str, value: &str) {
@@ -413,7 +421,7 @@ impl<'a> Reading<'a> {
             return self.refuse(name, reason, None);
         };
         self.terms_left = left;
-        let conditions = Conditions { definition: self.definition, limits: self.limits };
+        let conditions = ConditionMaker { definition: self.definition, limits: self.limits };
         let values = if operator.takes_list() { self.list(value) } else { Ok(vec![Cow::Borrowed(value)]) };
         match values.and_then(|values| conditions.test(column, operator, &values).map_err(|unfit| unfit.reason)) {
             Ok(test) => self.filters.push(Filter::Term(Term { column, test })),

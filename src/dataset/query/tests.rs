@@ -24,7 +24,7 @@ fn definition() -> Definition {
 }
 
 fn read(raw_query: &str) -> Result<Query, Vec<InvalidParam>> {
-    parse(&definition(), raw_query, &Limits::default(), &CursorKey::new(KEY))
+    parse(&definition(), raw_query, &QueryLimits::default(), &CursorKey::new(KEY))
 }
 
 fn tests(raw_query: &str) -> Vec<Test> {
@@ -83,7 +83,7 @@ fn a_key_is_found_in_its_canonical_form() {
         "application_number__in=201612013997,5",
         "application_number__between=%23201612013997,201612013998",
     ] {
-        let query = parse(&definition, raw_query, &Limits::default(), &CursorKey::new(KEY)).unwrap();
+        let query = parse(&definition, raw_query, &QueryLimits::default(), &CursorKey::new(KEY)).unwrap();
         let mut record = Record { values: vec![Value::Null; definition.columns.len()] };
         record.values[definition.key] = text(number);
         assert!(query.filter.matches(&record), "{raw_query}");
@@ -171,10 +171,10 @@ fn questions_have_limits() {
     for parameter in ["select", "columns"] {
         let unknown = format!("{parameter}={}", vec!["x"; 2_000].join(","));
         assert!(read(&unknown).is_err_and(|problems| problems.len() < 60), "{parameter}");
-        let facets = parse_facets(&definition(), &unknown, &Limits::default());
+        let facets = parse_facets(&definition(), &unknown, &QueryLimits::default());
         assert!(facets.is_err_and(|problems| problems.len() < 60), "{parameter}");
     }
-    let limits = Limits { terms_max: 1, ..Limits::default() };
+    let limits = QueryLimits { terms_max: 1, ..QueryLimits::default() };
     let refused = parse(&definition(), "status=a&record_id=1", &limits, &CursorKey::new(KEY)).unwrap_err();
     assert!(refused[0].reason.contains("at most 1"));
 }
@@ -250,10 +250,10 @@ fn a_cursor_continues_its_own_query() {
     }
     let mut renamed = definition.clone();
     renamed.name = "others".into();
-    let foreign = parse(&renamed, &format!("{PAGED}&cursor={sealed}"), &Limits::default(), &CursorKey::new(KEY));
+    let foreign = parse(&renamed, &format!("{PAGED}&cursor={sealed}"), &QueryLimits::default(), &CursorKey::new(KEY));
     assert!(foreign.is_err());
     let other_server = CursorKey::new([8; 32]);
-    assert!(parse(&definition, &format!("{PAGED}&cursor={sealed}"), &Limits::default(), &other_server).is_err());
+    assert!(parse(&definition, &format!("{PAGED}&cursor={sealed}"), &QueryLimits::default(), &other_server).is_err());
     assert!(!format!("{other_server:?}").contains('8'));
 }
 
@@ -263,7 +263,7 @@ fn a_cursor_of_another_column_type_is_outdated() {
     let query = read(PAGED).unwrap();
     let sealed = cursor::seal(&CursorKey::new(KEY), &definition, &query, &position()).unwrap();
     definition.columns[4].kind = ColumnType::Integer;
-    assert_eq!(cursor::open(&CursorKey::new(KEY), &definition, &query, &sealed), Err(cursor::OpenError::Outdated));
+    assert_eq!(cursor::open(&CursorKey::new(KEY), &definition, &query, &sealed), Err(cursor::CursorError::Outdated));
 }
 
 #[test]
@@ -334,13 +334,14 @@ fn a_cursor_is_of_one_instance_of_a_data_set() {
     let (definition, key) = (definition(), CursorKey::new(KEY));
     let of = |instance: u128| key.of(Uuid::from_u128(instance));
     let sealed = cursor::seal(&of(1), &definition, &read(PAGED).unwrap(), &position()).unwrap();
-    let parsed = |key: &CursorKey| parse(&definition, &format!("{PAGED}&cursor={sealed}"), &Limits::default(), key);
+    let parsed =
+        |key: &CursorKey| parse(&definition, &format!("{PAGED}&cursor={sealed}"), &QueryLimits::default(), key);
     assert_eq!(parsed(&of(1)).unwrap().after, Some(position()));
     let refused = parsed(&of(2)).unwrap_err();
     assert!(refused[0].is_gone && refused[0].reason.contains("begun anew"), "{refused:?}");
     let change = Position { version: 3, values: vec![text("k"), Value::Integer(1)] };
     let sealed = cursor::seal_change(&of(1), &definition, &change).unwrap();
-    let since = |key: &CursorKey| parse_changes(&definition, &format!("since={sealed}"), &Limits::default(), key);
+    let since = |key: &CursorKey| parse_changes(&definition, &format!("since={sealed}"), &QueryLimits::default(), key);
     assert_eq!(since(&of(1)).unwrap().since, Since::Change(change));
     assert!(since(&of(2)).unwrap_err()[0].is_gone);
 }

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use super::{
-    Limits, NumberFormat, ReadError,
+    NumberFormat, ReadError, ReadLimits,
     compound::{damaged, u16_at, u32_at},
 };
 
@@ -59,14 +59,14 @@ impl Formats {
 
 /// What the head of a workbook says of formats.
 #[derive(Default)]
-struct Head {
+struct WorkbookHead {
     is_biff_8: bool,
     codes: HashMap<u16, NumberFormat>,
     /// For each style, the number of its format.
     styles: Vec<u16>,
 }
 
-impl Head {
+impl WorkbookHead {
     fn read(&mut self, kind: u16, data: &[u8]) {
         match kind {
             kind::BEGIN => self.is_biff_8 = u16_at(data, 0) == Some(BIFF_8),
@@ -108,12 +108,12 @@ impl Head {
 /// Brings what a workbook's stream declares down to what it holds, and refuses one whose cells would take too much memory.
 ///
 /// Returns how its cells show numbers.
-pub(super) fn check(stream: &mut [u8], limits: &Limits) -> Result<Formats, ReadError> {
+pub(super) fn check(stream: &mut [u8], limits: &ReadLimits) -> Result<Formats, ReadError> {
     let mut sheets = Vec::new();
     let mut strings = Vec::new();
-    let mut head = Head::default();
+    let mut head = WorkbookHead::default();
     let mut at = 0;
-    while let Some(record) = Record::at(stream, at) {
+    while let Some(record) = BiffRecord::at(stream, at) {
         head.read(record.kind, record.data(stream));
         match record.kind {
             kind::END => break,
@@ -124,7 +124,7 @@ pub(super) fn check(stream: &mut [u8], limits: &Limits) -> Result<Formats, ReadE
         }
         at = record.end;
     }
-    let mut checked = Checked { cells: 0, text_bytes: 0, end: at };
+    let mut checked = SheetTotals { cells: 0, text_bytes: 0, end: at };
     let mut formats = Formats { formats: head.formats(), cells: vec![Vec::new(); sheets.len()] };
     // In their order in the stream: what is changed within one must not change another that was checked before.
     let mut sheets: Vec<(usize, usize)> = sheets.into_iter().enumerate().map(|(place, begin)| (begin, place)).collect();
@@ -148,13 +148,13 @@ pub(super) fn check(stream: &mut [u8], limits: &Limits) -> Result<Formats, ReadE
 
 /// One record, by its place.
 #[derive(Debug, Clone, Copy)]
-struct Record {
+struct BiffRecord {
     kind: u16,
     start: usize,
     end: usize,
 }
 
-impl Record {
+impl BiffRecord {
     /// The record that begins there, if all of it is in the stream.
     fn at(stream: &[u8], at: usize) -> Option<Self> {
         let (kind, length) = (u16_at(stream, at)?, u16_at(stream, at + 2)?);
@@ -185,21 +185,21 @@ impl Record {
 }
 
 /// What all sheets have come to.
-struct Checked {
+struct SheetTotals {
     cells: u64,
     text_bytes: u64,
     /// Where the last of them ended, or the head of the workbook.
     end: usize,
 }
 
-impl Checked {
+impl SheetTotals {
     /// Checks a sheet, and tells the row, the column and the style of each number in it.
     fn sheet(
         &mut self,
         stream: &mut [u8],
         begin: usize,
         strings: &[u64],
-        limits: &Limits,
+        limits: &ReadLimits,
         mut number: impl FnMut(u16, u16, u16),
     ) -> Result<(), ReadError> {
         if begin >= stream.len() {
@@ -213,7 +213,7 @@ impl Checked {
         let mut began = false;
         let mut depth: usize = 0;
         let mut at = begin;
-        while let Some(record) = Record::at(stream, at) {
+        while let Some(record) = BiffRecord::at(stream, at) {
             at = record.end;
             match record.kind {
                 // A chart inside of the sheet has records of its own.
@@ -273,7 +273,7 @@ impl Checked {
         self.within(limits)
     }
 
-    fn within(&self, limits: &Limits) -> Result<(), ReadError> {
+    fn within(&self, limits: &ReadLimits) -> Result<(), ReadError> {
         if self.cells > limits.xls_cells_max {
             return Err(ReadError::TooMany { what: "cells in the sheets of an .xls file", max: limits.xls_cells_max });
         }
@@ -301,7 +301,7 @@ impl Rectangle {
 }
 
 /// How many bytes each shared string has at most once it is UTF-8.
-fn string_lengths(stream: &[u8], first: &Record) -> Vec<u64> {
+fn string_lengths(stream: &[u8], first: &BiffRecord) -> Vec<u64> {
     let mut lengths = Vec::new();
     let mut pieces = Pieces { stream, record: *first, at: 8 };
     while let Some(length) = pieces.string() {
@@ -313,7 +313,7 @@ fn string_lengths(stream: &[u8], first: &Record) -> Vec<u64> {
 /// A record and those that continue it.
 struct Pieces<'a> {
     stream: &'a [u8],
-    record: Record,
+    record: BiffRecord,
     at: usize,
 }
 
@@ -323,7 +323,7 @@ impl Pieces<'_> {
     }
 
     fn next_record(&mut self) -> Option<()> {
-        let next = Record::at(self.stream, self.record.end).filter(|next| next.kind == kind::CONTINUE)?;
+        let next = BiffRecord::at(self.stream, self.record.end).filter(|next| next.kind == kind::CONTINUE)?;
         (self.record, self.at) = (next, 0);
         Some(())
     }
@@ -388,7 +388,7 @@ mod tests {
     }
 
     fn refusal(globals: &[u8], sheet: &[u8]) -> String {
-        check(&mut workbook(globals, sheet), &Limits::default()).unwrap_err().to_string()
+        check(&mut workbook(globals, sheet), &ReadLimits::default()).unwrap_err().to_string()
     }
 
     #[test]
@@ -398,7 +398,7 @@ mod tests {
         let numbers = record(kind::NUMBERS, &words(&[65_535, 0, 0, 0, 0, 65_535]));
         assert!(refusal(&[], &[cell(0, 0), numbers].concat()).contains("cells"));
         let near = [cell(65_530, 0), cell(65_535, 255)].concat();
-        assert!(check(&mut workbook(&[], &near), &Limits::default()).is_ok());
+        assert!(check(&mut workbook(&[], &near), &ReadLimits::default()).is_ok());
     }
 
     #[test]
@@ -416,7 +416,7 @@ mod tests {
             record(kind::STRING, &[words(&[3]), b"\0abc".to_vec()].concat()),
         ];
         let mut stream = workbook(&[], &sheet.concat());
-        check(&mut stream, &Limits::default()).unwrap();
+        check(&mut stream, &ReadLimits::default()).unwrap();
         assert_eq!(stream, workbook(&[], &harmless.concat()));
     }
 
@@ -429,10 +429,10 @@ mod tests {
             record(kind::CONTINUE, &[vec![0], vec![b'a'; 44_000], vec![0; 4], words(&[1]), b"\0b".to_vec()].concat()),
         ]
         .concat();
-        assert_eq!(string_lengths(&strings, &Record::at(&strings, 0).unwrap()), [180_000, 3]);
+        assert_eq!(string_lengths(&strings, &BiffRecord::at(&strings, 0).unwrap()), [180_000, 3]);
         let cell = |string| record(kind::SHARED_LABEL, &words(&[0, 0, 0, string, 0]));
         assert!(refusal(&strings, &cell(0).repeat(1_500)).contains("bytes of text"));
-        assert!(check(&mut workbook(&strings, &cell(1).repeat(1_500)), &Limits::default()).is_ok());
+        assert!(check(&mut workbook(&strings, &cell(1).repeat(1_500)), &ReadLimits::default()).is_ok());
     }
 
     #[test]
@@ -457,7 +457,7 @@ mod tests {
         let begin = 2 * entry(0).len() + 4;
         let globals = [entry(begin + 24), entry(begin)].concat();
         let mut stream = [globals, record(kind::END, &[]), outer, record(kind::END, &[]), vec![0; 10_000]].concat();
-        assert!(check(&mut stream, &Limits::default()).unwrap_err().to_string().contains("over one another"));
+        assert!(check(&mut stream, &ReadLimits::default()).unwrap_err().to_string().contains("over one another"));
     }
 
     #[test]

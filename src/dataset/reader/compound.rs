@@ -3,7 +3,7 @@
 //! calamine follows a chain of sectors as long as it goes on, also in a ring. So the stream is taken out of its file here,
 //! and handed on in a file that holds nothing else. The crate `cfb` does both, and refuses rings. It has no bound of its own
 //! on what it reads to open a file: a table that 1 MB of sectors lists over and over took 1 GB, and 61 MB of names of one
-//! hash took 88 s. So it is given a source that ends, see [`Bounded`].
+//! hash took 88 s. So it is given a source that ends, see [`BoundedSource`].
 
 use std::{
     cell::Cell,
@@ -27,7 +27,7 @@ const BUFFER_BYTES: usize = 4_096;
 pub(super) fn workbook_stream(file: &[u8]) -> Result<Vec<u8>, ReadError> {
     let length = to_u64(file.len());
     let left = Cell::new(TABLES_BYTES_MAX);
-    let mut file = CompoundFile::open(Bounded { source: Cursor::new(file), left: &left }).map_err(unreadable)?;
+    let mut file = CompoundFile::open(BoundedSource { source: Cursor::new(file), left: &left }).map_err(unreadable)?;
     // A chain has each sector once.
     left.set(length);
     let name = WORKBOOK.into_iter().find(|name| file.is_stream(name));
@@ -52,7 +52,7 @@ pub(super) fn wrapped(stream: &[u8]) -> Result<Vec<u8>, ReadError> {
 pub(super) fn is_encrypted(source: &mut (impl Read + Seek)) -> Result<bool, ReadError> {
     let left = Cell::new(TABLES_BYTES_MAX);
     let source = BufReader::with_capacity(BUFFER_BYTES, source);
-    match CompoundFile::open(Bounded { source, left: &left }) {
+    match CompoundFile::open(BoundedSource { source, left: &left }) {
         Ok(file) => Ok(file.is_stream(ENCRYPTED)),
         Err(error) if matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof) => Ok(false),
         Err(error) => Err(error.into()),
@@ -79,12 +79,12 @@ fn unreadable(error: io::Error) -> ReadError {
 }
 
 /// A source of which so many bytes are read at most.
-struct Bounded<'a, R> {
+struct BoundedSource<'a, R> {
     source: R,
     left: &'a Cell<u64>,
 }
 
-impl<R: Read> Read for Bounded<'_, R> {
+impl<R: Read> Read for BoundedSource<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.source.read(buffer)?;
         let left = self.left.get().checked_sub(to_u64(read));
@@ -95,7 +95,7 @@ impl<R: Read> Read for Bounded<'_, R> {
     }
 }
 
-impl<R: Seek> Seek for Bounded<'_, R> {
+impl<R: Seek> Seek for BoundedSource<'_, R> {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         self.source.seek(to)
     }

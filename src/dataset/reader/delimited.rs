@@ -13,12 +13,12 @@ use csv_core::{ReadRecordResult, Reader};
 use encoding_rs::WINDOWS_1252;
 use memchr::{memchr, memchr_iter};
 
-use super::{Cell, Flow, Limits, Note, ReadError, RowCells, RowSink, limits::to_u64};
+use super::{Cell, Flow, Note, ReadError, ReadLimits, RowCells, RowSink, limits::to_u64};
 use crate::dataset::definition::{Dialect, Quote};
 pub(super) use encoding::encoding_of;
-use encoding::{NotUtf8, Text};
+use encoding::{DecodedText, NotUtf8};
 use layout::{BUFFER_BYTES, LineEnding, TextLayout};
-use quotes::{Quotes, Verdict};
+use quotes::{QuoteVerdict, Quotes};
 
 mod encoding;
 mod layout;
@@ -35,7 +35,7 @@ pub(super) fn read<R: Read + Seek>(
     mut source: R,
     file_name: &str,
     dialect: &Dialect,
-    limits: &Limits,
+    limits: &ReadLimits,
     sink: &mut impl RowSink,
 ) -> Result<(), ReadError> {
     let layout = TextLayout::of(&mut source, file_name, dialect, limits, sink)?;
@@ -44,7 +44,7 @@ pub(super) fn read<R: Read + Seek>(
         sink.note(Note::LiteralQuotes { line });
     }
     sink.delimiter(layout.delimiter);
-    let mut records = Records::new(Text::new(source, dialect)?, &layout, limits)?;
+    let mut records = Records::new(DecodedText::new(source, dialect)?, &layout, limits)?;
     let mut others = NotUtf8::default();
     let mut rows: u64 = 0;
     sink.sheet(None, false);
@@ -68,11 +68,11 @@ impl TextLayout {
         source: &mut R,
         file_name: &str,
         dialect: &Dialect,
-        limits: &Limits,
+        limits: &ReadLimits,
         sink: &impl RowSink,
     ) -> Result<Self, ReadError> {
         let mut sample = Vec::new();
-        Text::new(&mut *source, dialect)?.take(to_u64(BUFFER_BYTES)).read_to_end(&mut sample)?;
+        DecodedText::new(&mut *source, dialect)?.take(to_u64(BUFFER_BYTES)).read_to_end(&mut sample)?;
         let (named, rest) = sniff::named(&sample);
         let quote = match dialect.quote {
             None => Some(b'"'),
@@ -114,9 +114,9 @@ fn unenclosing(
     source: impl Read,
     dialect: &Dialect,
     layout: &TextLayout,
-    limits: &Limits,
+    limits: &ReadLimits,
 ) -> Result<Option<u64>, ReadError> {
-    let mut records = Records::new(Text::new(source, dialect)?, layout, limits)?;
+    let mut records = Records::new(DecodedText::new(source, dialect)?, layout, limits)?;
     loop {
         match records.next() {
             Ok(true) if records.flaw.is_some() => return Ok(Some(records.line)),
@@ -154,7 +154,11 @@ struct Records<R> {
 }
 
 impl<R: Read> Records<R> {
-    fn new(source: Text<R>, layout: &TextLayout, limits: &Limits) -> Result<Records<Text<R>>, ReadError> {
+    fn new(
+        source: DecodedText<R>,
+        layout: &TextLayout,
+        limits: &ReadLimits,
+    ) -> Result<Records<DecodedText<R>>, ReadError> {
         let mut records = Records {
             is_decoded: source.is_decoded(),
             source,
@@ -312,18 +316,18 @@ impl<R: Read> Records<R> {
         let Some(quotes) = self.quotes.filter(|quotes| memchr(quotes.quote, raw).is_some()) else { return Ok(()) };
         let open = |line: u64, opens: u64| Err(ReadError::OpenQuote { line: line + opens });
         match quotes.judge(raw, self.width.filter(|_| !self.layout.quote_is_said)) {
-            Verdict::Sound => Ok(()),
-            Verdict::Open { opens } => open(self.line, opens),
+            QuoteVerdict::Sound => Ok(()),
+            QuoteVerdict::Open { opens } => open(self.line, opens),
             // Over several lines it is most likely one that was left open, and closed by the next one of another cell.
-            Verdict::BehindClosing { opens, is_over_lines: true, .. } => open(self.line, opens),
-            Verdict::BehindClosing { cell, .. } => {
+            QuoteVerdict::BehindClosing { opens, is_over_lines: true, .. } => open(self.line, opens),
+            QuoteVerdict::BehindClosing { cell, .. } => {
                 self.flaw = Some(format!(
                     "text follows the closing quotation mark of cell {}: double the marks within a text, or say quote = \"none\"",
                     cell + 1
                 ));
                 Ok(())
             }
-            Verdict::LooksLikeRows { lines } => {
+            QuoteVerdict::LooksLikeRows { lines } => {
                 self.flaw = Some(format!(
                     "lines {} to {} look like {lines} rows, but a quotation mark makes them one: close it, or say quote = \"none\"; if they are one row, say quote = '\"'",
                     self.line,
@@ -335,13 +339,18 @@ impl<R: Read> Records<R> {
     }
 
     /// The record as text.
-    fn row<'a>(&'a self, others: &mut NotUtf8) -> Result<Row<'a>, ReadError> {
+    fn row<'a>(&'a self, others: &mut NotUtf8) -> Result<TextRow<'a>, ReadError> {
         let length = self.ends.last().copied().unwrap_or(0);
         let cells = self.cells.get(..length).unwrap_or_default();
         let flaw = self.flaw.as_deref();
         if let Ok(text) = std::str::from_utf8(cells) {
             others.utf_8 += u64::from(!text.is_ascii());
-            return Ok(Row { text: text.into(), ends: self.ends.as_slice().into(), flaw, is_decoded: self.is_decoded });
+            return Ok(TextRow {
+                text: text.into(),
+                ends: self.ends.as_slice().into(),
+                flaw,
+                is_decoded: self.is_decoded,
+            });
         }
         if self.is_decoded {
             return Err(ReadError::Malformed { detail: format!("line {}: bytes that are no text", self.line) });
@@ -357,12 +366,12 @@ impl<R: Read> Records<R> {
             begin = *end;
             ends.push(text.len());
         }
-        Ok(Row { text: text.into(), ends: ends.into(), flaw, is_decoded: true })
+        Ok(TextRow { text: text.into(), ends: ends.into(), flaw, is_decoded: true })
     }
 }
 
 /// A record as text.
-struct Row<'a> {
+struct TextRow<'a> {
     text: Cow<'a, str>,
     ends: Cow<'a, [usize]>,
     flaw: Option<&'a str>,
@@ -370,14 +379,14 @@ struct Row<'a> {
     is_decoded: bool,
 }
 
-impl Row<'_> {
+impl TextRow<'_> {
     fn is_unreadable(&self, text: &str) -> bool {
         // Decoders write a mark for such bytes, or leave control characters of their value.
         self.is_decoded && text.chars().any(|letter| matches!(letter, '\u{80}'..='\u{9f}' | '\u{fffd}'))
     }
 }
 
-impl RowCells for Row<'_> {
+impl RowCells for TextRow<'_> {
     fn width(&self) -> usize {
         self.ends.len()
     }

@@ -5,7 +5,7 @@ use std::io::{Read, Seek, SeekFrom};
 use encoding_rs::Encoding;
 use memchr::memmem;
 
-use super::{Limits, ReadError, compound};
+use super::{ReadError, ReadLimits, compound};
 use crate::dataset::definition::Dialect;
 
 /// How much of a file is looked at.
@@ -15,7 +15,7 @@ const COMPOUND_FILE: &[u8] = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1";
 
 /// The format of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
+pub enum FileFormat {
     /// An Office Open XML workbook.
     Xlsx,
     /// A workbook of Excel 97 to 2003.
@@ -31,14 +31,14 @@ pub(super) fn detect(
     source: &mut (impl Read + Seek),
     file_name: &str,
     dialect: &Dialect,
-    limits: &Limits,
-) -> Result<Format, ReadError> {
+    limits: &ReadLimits,
+) -> Result<FileFormat, ReadError> {
     let length = source.seek(SeekFrom::End(0))?;
     source.rewind()?;
     let mut sample = Vec::new();
     source.by_ref().take(SAMPLE_BYTES).read_to_end(&mut sample)?;
     let format = if sample.starts_with(ZIP) && sample.get(2).is_some_and(|byte| *byte < b' ') {
-        Format::Xlsx
+        FileFormat::Xlsx
     } else if sample.starts_with(COMPOUND_FILE) {
         if compound::is_encrypted(source)? {
             return Err(ReadError::Encrypted);
@@ -46,7 +46,7 @@ pub(super) fn detect(
         if length > limits.xls_bytes_max {
             return Err(ReadError::TooMany { what: "bytes in an .xls file", max: limits.xls_bytes_max });
         }
-        Format::Xls
+        FileFormat::Xls
     } else {
         text_format(&sample, file_name, dialect)
             .map_err(|found| ReadError::NotASpreadsheet { found: found.to_owned() })?
@@ -56,7 +56,7 @@ pub(super) fn detect(
 }
 
 /// The format of a text, or what it is instead.
-fn text_format(sample: &[u8], file_name: &str, dialect: &Dialect) -> Result<Format, &'static str> {
+fn text_format(sample: &[u8], file_name: &str, dialect: &Dialect) -> Result<FileFormat, &'static str> {
     if let Some(found) = MAGIC.iter().find(|(magic, _)| sample.starts_with(magic)).map(|(_, found)| *found) {
         return Err(found);
     }
@@ -66,7 +66,7 @@ fn text_format(sample: &[u8], file_name: &str, dialect: &Dialect) -> Result<Form
     let is_wide = dialect.charset().is_some_and(|charset| !charset.is_ascii_compatible());
     let marked = Encoding::for_bom(sample).filter(|(encoding, _)| *encoding != encoding_rs::UTF_8);
     if is_wide || marked.is_some() {
-        return Ok(Format::Delimited);
+        return Ok(FileFormat::Delimited);
     }
     let text = sample.strip_prefix(b"\xef\xbb\xbf").unwrap_or(sample).trim_ascii_start();
     if text.is_empty() {
@@ -102,7 +102,7 @@ fn text_format(sample: &[u8], file_name: &str, dialect: &Dialect) -> Result<Form
         let claims_lines = [".ndjson", ".jsonl"].iter().any(|ending| file_name.to_ascii_lowercase().ends_with(ending));
         let has_more = text.trim_ascii().len() > line.len();
         return if cut || (is_whole(line) && (has_more || claims_lines)) {
-            Ok(Format::JsonLines)
+            Ok(FileFormat::JsonLines)
         } else {
             Err(
                 "is one JSON document: write one object a line (NDJSON), for example with `jq -c '.[]'`, or save its table as .csv",
@@ -125,7 +125,7 @@ fn text_format(sample: &[u8], file_name: &str, dialect: &Dialect) -> Result<Form
     if file_name.to_ascii_lowercase().ends_with(".xlsx") {
         return Err("is text or data under the name of an .xlsx workbook");
     }
-    Ok(Format::Delimited)
+    Ok(FileFormat::Delimited)
 }
 
 /// Beginnings of other files, and what those are.

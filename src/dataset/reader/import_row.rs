@@ -4,7 +4,7 @@ use crate::dataset::Record;
 
 /// A row of a file as the import takes it.
 #[derive(Debug, Clone, PartialEq)]
-pub enum ImportRow {
+pub enum FileRow {
     /// A record. An ordinal record id and the load date are null: the import fills them.
     Record {
         /// The line the row begins on, from 1.
@@ -21,13 +21,13 @@ pub enum ImportRow {
         /// Its key in canonical form, where it could be read: such a row still takes its place among those of its key.
         key: Option<String>,
         /// Everything that is wrong with it.
-        problems: Vec<Problem>,
+        problems: Vec<CellProblem>,
     },
 }
 
 /// What is wrong with one cell.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
+pub struct CellProblem {
     /// The column's name; empty when it is the row as a whole.
     pub column: String,
     /// The cell's text, cut to a sensible length; never that of a column that is not published.

@@ -5,12 +5,12 @@ use std::io::{BufRead, BufReader, Read};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{Cell, Flow, Limits, ReadError, RowCells, RowSink, limits::to_u64};
+use super::{Cell, Flow, ReadError, ReadLimits, RowCells, RowSink, limits::to_u64};
 
 const BUFFER_BYTES: usize = 64 * 1024;
 
 /// Reads the objects of a file, one a line. The names of the first one's members are the header.
-pub(super) fn read(source: impl Read, limits: &Limits, sink: &mut impl RowSink) -> Result<(), ReadError> {
+pub(super) fn read(source: impl Read, limits: &ReadLimits, sink: &mut impl RowSink) -> Result<(), ReadError> {
     let mut source = BufReader::with_capacity(BUFFER_BYTES, source);
     let mut text = Vec::new();
     let mut names: Vec<String> = Vec::new();
@@ -47,7 +47,7 @@ pub(super) fn read(source: impl Read, limits: &Limits, sink: &mut impl RowSink) 
         rows += 1;
         limits.check_rows(rows)?;
         limits.check_columns(object.0.len())?;
-        if sink.row(line, &Row::of(object, &names))? != Flow::Continue {
+        if sink.row(line, &JsonRow::of(object, &names))? != Flow::Continue {
             return Ok(());
         }
     }
@@ -95,20 +95,20 @@ impl RowCells for Names<'_> {
     }
 }
 
-struct Row {
-    cells: Vec<Value>,
+struct JsonRow {
+    cells: Vec<JsonValue>,
     flaw: Option<String>,
 }
 
-enum Value {
+enum JsonValue {
     Blank,
     Text(String),
     Unusable(&'static str),
 }
 
-impl Row {
+impl JsonRow {
     fn of(object: Object<'_>, names: &[String]) -> Self {
-        let mut row = Self { cells: names.iter().map(|_| Value::Blank).collect(), flaw: None };
+        let mut row = Self { cells: names.iter().map(|_| JsonValue::Blank).collect(), flaw: None };
         let mut taken = vec![false; names.len()];
         for (nth, (name, value)) in object.0.into_iter().enumerate() {
             // Nearly every object has the members of the first one, in its order.
@@ -116,7 +116,7 @@ impl Row {
                 if names.get(nth) == Some(&name) { Some(nth) } else { names.iter().position(|known| *known == name) };
             let slot = place.and_then(|place| Some((row.cells.get_mut(place)?, taken.get_mut(place)?)));
             match slot {
-                Some((slot, taken)) if !*taken => (*slot, *taken) = (Value::of(value), true),
+                Some((slot, taken)) if !*taken => (*slot, *taken) = (JsonValue::of(value), true),
                 Some(_) => row.flaw = Some("a member stands twice in the object".to_owned()),
                 None => row.flaw = Some("the object has a member that the first one has not".to_owned()),
             }
@@ -125,7 +125,7 @@ impl Row {
     }
 }
 
-impl Value {
+impl JsonValue {
     /// A value by its text: numbers keep all their digits.
     fn of(value: &RawValue) -> Self {
         let text = value.get();
@@ -139,17 +139,17 @@ impl Value {
     }
 }
 
-impl RowCells for Row {
+impl RowCells for JsonRow {
     fn width(&self) -> usize {
         self.cells.len()
     }
 
     fn cell(&self, place: usize) -> Cell<'_> {
         match self.cells.get(place) {
-            None | Some(Value::Blank) => Cell::Blank,
-            Some(Value::Text(text)) if text.is_empty() => Cell::Blank,
-            Some(Value::Text(text)) => Cell::Text(text),
-            Some(Value::Unusable(reason)) => Cell::Error(reason),
+            None | Some(JsonValue::Blank) => Cell::Blank,
+            Some(JsonValue::Text(text)) if text.is_empty() => Cell::Blank,
+            Some(JsonValue::Text(text)) => Cell::Text(text),
+            Some(JsonValue::Unusable(reason)) => Cell::Error(reason),
         }
     }
 

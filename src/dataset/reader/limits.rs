@@ -4,7 +4,7 @@ use super::ReadError;
 
 /// Limits on what is read. Every one of them ends the import with an error that names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Limits {
+pub struct ReadLimits {
     /// The longest record of a text file, and the longest row of a spreadsheet by its texts, in bytes.
     pub record_bytes_max: u64,
     /// The most rows of a file.
@@ -31,7 +31,7 @@ pub struct Limits {
     pub xls_cells_max: u64,
 }
 
-impl Limits {
+impl ReadLimits {
     pub(super) fn check_rows(&self, rows: u64) -> Result<(), ReadError> {
         at_most(rows, self.rows_max, "rows")
     }
@@ -54,7 +54,7 @@ pub(super) fn to_u64(size: usize) -> u64 {
     u64::try_from(size).unwrap_or(u64::MAX)
 }
 
-impl Default for Limits {
+impl Default for ReadLimits {
     fn default() -> Self {
         Self {
             record_bytes_max: 1 << 20,

@@ -13,16 +13,16 @@ use std::{
     },
 };
 
-pub use self::import_row::{Header, HeaderColumn, ImportRow, Problem};
+pub use self::import_row::{CellProblem, FileRow, Header, HeaderColumn};
 use super::{
     Definition,
     definition::Dialect,
     last_rows::LastRows,
     mapping::{FileReading, HeaderSearch, Mapper, is_blank},
 };
-pub use detect::Format;
+pub use detect::FileFormat;
 pub use error::ReadError;
-pub use limits::Limits;
+pub use limits::ReadLimits;
 pub use note::{NoRecord, Note};
 pub use number_format::NumberFormat;
 pub use rows::{Cell, Flow, Numeral, RowCells, RowSink};
@@ -54,7 +54,7 @@ const BATCH_BYTES: usize = 512 * 1024;
 
 /// How far the reading is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Progress {
+pub struct ReadProgress {
     /// Bytes of the file that have been read.
     pub bytes_read: u64,
     /// Bytes of the file.
@@ -65,17 +65,17 @@ pub struct Progress {
 #[derive(Debug)]
 pub struct ImportSource {
     header: Header,
-    format: Format,
+    format: FileFormat,
     progress: Arc<AtomicU64>,
     bytes_total: u64,
-    batches: Option<Receiver<Message>>,
-    current: std::vec::IntoIter<ImportRow>,
+    batches: Option<Receiver<ReaderMessage>>,
+    current: std::vec::IntoIter<FileRow>,
     notes: Vec<Note>,
 }
 
-enum Message {
+enum ReaderMessage {
     Header(Header),
-    Rows(Vec<ImportRow>),
+    Rows(Vec<FileRow>),
     Failed(ReadError),
     Ended(Vec<Note>),
 }
@@ -89,7 +89,7 @@ pub fn open(
     source: impl Read + Seek + Send + 'static,
     file_name: &str,
     definition: &Definition,
-    limits: &Limits,
+    limits: &ReadLimits,
 ) -> Result<ImportSource, ReadError> {
     open_ahead(source, file_name, definition, limits, Ahead { batches: BATCHES_AHEAD, batch_rows: BATCH_ROWS })
 }
@@ -102,7 +102,7 @@ pub fn open_to_look(
     source: impl Read + Seek + Send + 'static,
     file_name: &str,
     definition: &Definition,
-    limits: &Limits,
+    limits: &ReadLimits,
 ) -> Result<ImportSource, ReadError> {
     open_ahead(source, file_name, definition, limits, Ahead { batches: 0, batch_rows: LOOKED_AT_ROWS })
 }
@@ -120,7 +120,7 @@ fn open_ahead(
     mut source: impl Read + Seek + Send + 'static,
     file_name: &str,
     definition: &Definition,
-    limits: &Limits,
+    limits: &ReadLimits,
     ahead: Ahead,
 ) -> Result<ImportSource, ReadError> {
     let bytes_total = source.seek(SeekFrom::End(0))?;
@@ -129,7 +129,7 @@ fn open_ahead(
     let progress = Arc::new(AtomicU64::new(0));
     let (sender, batches) = sync_channel(ahead.batches);
 
-    let counted = Counted { source, read: Arc::clone(&progress) };
+    let counted = CountedSource { source, read: Arc::clone(&progress) };
     let limits = limits.clone();
     let definition = Arc::new(definition.clone());
     let file_name = file_name.to_owned();
@@ -141,7 +141,7 @@ fn open_ahead(
     })?;
 
     match batches.recv() {
-        Ok(Message::Header(header)) => Ok(ImportSource {
+        Ok(ReaderMessage::Header(header)) => Ok(ImportSource {
             header,
             format,
             progress,
@@ -150,25 +150,25 @@ fn open_ahead(
             current: Vec::new().into_iter(),
             notes: Vec::new(),
         }),
-        Ok(Message::Failed(error)) => Err(error),
-        Ok(Message::Rows(_) | Message::Ended(_)) | Err(_) => Err(reader_died()),
+        Ok(ReaderMessage::Failed(error)) => Err(error),
+        Ok(ReaderMessage::Rows(_) | ReaderMessage::Ended(_)) | Err(_) => Err(reader_died()),
     }
 }
 
 /// Streams the rows of a file whose format is known into a sink.
 fn read_rows<R: Read + Seek>(
-    mut counted: Counted<R>,
-    format: Format,
+    mut counted: CountedSource<R>,
+    format: FileFormat,
     file_name: &str,
     dialect: &Dialect,
-    limits: &Limits,
+    limits: &ReadLimits,
     sink: &mut impl RowSink,
 ) -> Result<(), ReadError> {
     match format {
-        Format::Delimited => delimited::read(counted, file_name, dialect, limits, sink),
-        Format::JsonLines => json_lines::read(counted, limits, sink),
-        Format::Xls => contained(|| xls::read(counted, dialect.sheet.as_deref(), limits, sink)),
-        Format::Xlsx => {
+        FileFormat::Delimited => delimited::read(counted, file_name, dialect, limits, sink),
+        FileFormat::JsonLines => json_lines::read(counted, limits, sink),
+        FileFormat::Xls => contained(|| xls::read(counted, dialect.sheet.as_deref(), limits, sink)),
+        FileFormat::Xlsx => {
             counted.source.rewind()?;
             xlsx::read(counted, dialect.sheet.as_deref(), limits, sink)
         }
@@ -197,11 +197,11 @@ pub fn scan(
     mut source: impl Read + Seek,
     file_name: &str,
     dialect: &Dialect,
-    limits: &Limits,
+    limits: &ReadLimits,
     sink: &mut impl RowSink,
-) -> Result<Format, ReadError> {
+) -> Result<FileFormat, ReadError> {
     let format = contained(|| detect::detect(&mut source, file_name, dialect, limits))?;
-    read_rows(Counted { source, read: Arc::default() }, format, file_name, dialect, limits, sink)?;
+    read_rows(CountedSource { source, read: Arc::default() }, format, file_name, dialect, limits, sink)?;
     Ok(format)
 }
 
@@ -216,7 +216,7 @@ impl ImportSource {
     }
 
     /// The file's format.
-    pub fn format(&self) -> Format {
+    pub fn format(&self) -> FileFormat {
         self.format
     }
 
@@ -226,14 +226,14 @@ impl ImportSource {
     }
 
     /// How far the reading is; some rows ahead of those that were taken.
-    pub fn progress(&self) -> Progress {
+    pub fn progress(&self) -> ReadProgress {
         let bytes_read = self.progress.load(Ordering::Relaxed).min(self.bytes_total);
-        Progress { bytes_read, bytes_total: self.bytes_total }
+        ReadProgress { bytes_read, bytes_total: self.bytes_total }
     }
 }
 
 impl Iterator for ImportSource {
-    type Item = Result<ImportRow, ReadError>;
+    type Item = Result<FileRow, ReadError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
@@ -242,17 +242,17 @@ impl Iterator for ImportSource {
             }
             let message = self.batches.as_ref()?.recv();
             match message {
-                Ok(Message::Rows(rows)) => self.current = rows.into_iter(),
-                Ok(Message::Ended(notes)) => {
+                Ok(ReaderMessage::Rows(rows)) => self.current = rows.into_iter(),
+                Ok(ReaderMessage::Ended(notes)) => {
                     self.notes = notes;
                     self.batches = None;
                     return None;
                 }
-                Ok(Message::Failed(error)) => {
+                Ok(ReaderMessage::Failed(error)) => {
                     self.batches = None;
                     return Some(Err(error));
                 }
-                Ok(Message::Header(_)) | Err(_) => {
+                Ok(ReaderMessage::Header(_)) | Err(_) => {
                     self.batches = None;
                     return Some(Err(reader_died()));
                 }
@@ -274,9 +274,9 @@ struct Importer {
     /// The rows above the header: the line of the first, of the last, and how many there are.
     above: Option<(u64, u64, u64)>,
     last: LastRows,
-    batch: Vec<ImportRow>,
+    batch: Vec<FileRow>,
     batch_rows: usize,
-    sender: SyncSender<Message>,
+    sender: SyncSender<ReaderMessage>,
     /// Whether the receiver is still there. Nothing is wrong when it is not: someone changed their mind.
     listening: bool,
 }
@@ -285,7 +285,7 @@ impl Importer {
     fn new(
         definition: Arc<Definition>,
         header_rows_max: usize,
-        sender: SyncSender<Message>,
+        sender: SyncSender<ReaderMessage>,
         batch_rows: usize,
     ) -> Self {
         Self {
@@ -305,19 +305,19 @@ impl Importer {
         }
     }
 
-    fn send(&mut self, message: Message) {
+    fn send(&mut self, message: ReaderMessage) {
         self.listening = self.listening && self.sender.send(message).is_ok();
     }
 
     fn flush(&mut self) {
         let rows = std::mem::replace(&mut self.batch, Vec::with_capacity(self.batch_rows));
-        self.send(Message::Rows(rows));
+        self.send(ReaderMessage::Rows(rows));
     }
 
     fn finish(mut self, outcome: Result<(), ReadError>) {
         let ending = match outcome {
-            Err(error) => Message::Failed(error),
-            Ok(()) if self.mapper.is_none() => Message::Failed(self.search.failure()),
+            Err(error) => ReaderMessage::Failed(error),
+            Ok(()) if self.mapper.is_none() => ReaderMessage::Failed(self.search.failure()),
             Ok(()) => {
                 self.flush();
                 let read = self.sheet.as_deref();
@@ -329,7 +329,7 @@ impl Importer {
                 if !rows.is_empty() {
                     notes.push(Note::NoRecords { rows });
                 }
-                Message::Ended(notes)
+                ReaderMessage::Ended(notes)
             }
         };
         self.send(ending);
@@ -379,7 +379,7 @@ impl RowSink for Importer {
                     columns: found.columns(),
                 };
                 self.mapper = Some(Mapper::new(found, self.file)?);
-                self.send(Message::Header(header));
+                self.send(ReaderMessage::Header(header));
                 return Ok(Flow::Continue);
             }
             let is_blank = (0..row.width()).all(|place| is_blank(row.cell(place)));
@@ -408,12 +408,12 @@ impl RowSink for Importer {
 }
 
 /// A source that counts what is read from it.
-struct Counted<R> {
+struct CountedSource<R> {
     source: R,
     read: Arc<AtomicU64>,
 }
 
-impl<R: Read> Read for Counted<R> {
+impl<R: Read> Read for CountedSource<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.source.read(buffer)?;
         self.read.fetch_add(u64::try_from(read).unwrap_or(0), Ordering::Relaxed);
@@ -421,7 +421,7 @@ impl<R: Read> Read for Counted<R> {
     }
 }
 
-impl<R: Seek> Seek for Counted<R> {
+impl<R: Seek> Seek for CountedSource<R> {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         self.source.seek(to)
     }

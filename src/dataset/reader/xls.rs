@@ -6,7 +6,7 @@ use calamine::{CellErrorType, Data, Reader, SheetType, SheetVisible, Xls, XlsErr
 use jiff::civil;
 
 use super::{
-    Cell, Flow, Limits, NumberFormat, Numeral, ReadError, RowCells, RowSink, SheetName,
+    Cell, Flow, NumberFormat, Numeral, ReadError, ReadLimits, RowCells, RowSink, SheetName,
     biff::{self, Formats},
     compound,
     serial::moment_of_days,
@@ -19,7 +19,7 @@ static GENERAL: NumberFormat = NumberFormat::General;
 pub(super) fn read<R: Read>(
     source: R,
     wanted: Option<&str>,
-    limits: &Limits,
+    limits: &ReadLimits,
     sink: &mut impl RowSink,
 ) -> Result<(), ReadError> {
     let (file, formats) = checked(source, limits)?;
@@ -56,7 +56,7 @@ pub(super) fn read<R: Read>(
                 continue;
             }
             rows += 1;
-            let row = Row::of(cells, offset, epoch_1904, |column| formats.of_cell(place, line, column));
+            let row = XlsRow::of(cells, offset, epoch_1904, |column| formats.of_cell(place, line, column));
             limits.check_rows(rows)?;
             limits.check_columns(row.width())?;
             limits.check_texts(row.text_bytes())?;
@@ -77,7 +77,7 @@ pub(super) fn read<R: Read>(
 }
 
 /// The file, so that the library can trust it, and how its cells show numbers. What it does not need is gone when it begins.
-fn checked(source: impl Read, limits: &Limits) -> Result<(Vec<u8>, Formats), ReadError> {
+fn checked(source: impl Read, limits: &ReadLimits) -> Result<(Vec<u8>, Formats), ReadError> {
     let mut stream = {
         let mut file = Vec::new();
         source.take(limits.xls_bytes_max).read_to_end(&mut file)?;
@@ -87,7 +87,7 @@ fn checked(source: impl Read, limits: &Limits) -> Result<(Vec<u8>, Formats), Rea
     Ok((compound::wrapped(&stream)?, formats))
 }
 
-struct Row<'a> {
+struct XlsRow<'a> {
     cells: &'a [Data],
     offset: usize,
     /// Of each cell that is a number.
@@ -100,7 +100,7 @@ enum Number<'a> {
     Unusable(&'static str),
 }
 
-impl<'a> Row<'a> {
+impl<'a> XlsRow<'a> {
     fn of(
         cells: &'a [Data],
         offset: usize,
@@ -136,7 +136,7 @@ impl<'a> Row<'a> {
     }
 }
 
-impl RowCells for Row<'_> {
+impl RowCells for XlsRow<'_> {
     fn width(&self) -> usize {
         self.offset + self.cells.len()
     }

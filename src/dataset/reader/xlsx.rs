@@ -5,8 +5,8 @@
 
 use std::io::{Read, Seek};
 
-use self::looks::Looks;
-use super::{Limits, ReadError, RowSink, SheetName, rows::Flow};
+use self::looks::SheetLooks;
+use super::{ReadError, ReadLimits, RowSink, SheetName, rows::Flow};
 use archive::Archive;
 use sheet::Sheet;
 pub(in crate::dataset) use sheet::letters_of;
@@ -24,7 +24,7 @@ mod workbook;
 pub(super) fn read<R: Read + Seek>(
     source: R,
     wanted: Option<&str>,
-    limits: &Limits,
+    limits: &ReadLimits,
     sink: &mut impl RowSink,
 ) -> Result<(), ReadError> {
     let mut archive = Archive::open(source, limits)?;

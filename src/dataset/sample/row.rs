@@ -23,7 +23,7 @@ const SERIAL_STEP: u64 = 7_919;
 
 /// A cell of a sample.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Cell {
+pub(super) enum SampleCell {
     Blank,
     Text(Cow<'static, str>),
     Integer(i64),
@@ -32,20 +32,20 @@ pub(super) enum Cell {
 }
 
 /// The 41 cells of a row.
-pub(super) type Row = Vec<Cell>;
+pub(super) type RowOfSample = Vec<SampleCell>;
 
 /// The rows of a sample.
-pub(super) struct Rows {
+pub(super) struct SampleRows {
     random: ChaCha8Rng,
     left: u64,
     is_first: bool,
     days: u64,
     numbers: u64,
     /// The row whose number is repeated, and how often it still is.
-    repeated: Option<(Row, u64)>,
+    repeated: Option<(RowOfSample, u64)>,
 }
 
-impl Rows {
+impl SampleRows {
     pub(super) fn new(rows: u64, seed: u64) -> Self {
         Self {
             random: ChaCha8Rng::seed_from_u64(seed),
@@ -125,7 +125,7 @@ impl Rows {
         (usual + self.integer_below(3) - 1).max(0)
     }
 
-    fn permit(&mut self) -> Row {
+    fn permit(&mut self) -> RowOfSample {
         let (number, filed) = self.next_number();
         let issued = filed.checked_add(self.quantile(&words::LAGS).days()).unwrap_or(filed);
         let expires = issued.checked_add(self.weighted(&words::TERMS).days()).unwrap_or(issued);
@@ -136,29 +136,29 @@ impl Rows {
         let stories = self.stories(floors);
         let (street, street_suffix) = self.weighted(&words::STREETS);
         let mut row = vec![
-            Cell::Text(number.into()),
-            Cell::Integer(self.weighted(&words::FORMS)),
-            Cell::Date(filed),
-            Cell::Date(issued),
+            SampleCell::Text(number.into()),
+            SampleCell::Integer(self.weighted(&words::FORMS)),
+            SampleCell::Date(filed),
+            SampleCell::Date(issued),
             text("ISSUED"),
-            Cell::Integer(9),
-            Cell::Date(expires),
-            if self.one_in(2_166) { Cell::Blank } else { Cell::Cents(estimated) },
-            Cell::Cents(revised),
+            SampleCell::Integer(9),
+            SampleCell::Date(expires),
+            if self.one_in(2_166) { SampleCell::Blank } else { SampleCell::Cents(estimated) },
+            SampleCell::Cents(revised),
             text(existing_use),
-            if self.one_in(10) { Cell::Blank } else { Cell::Integer(units) },
+            if self.one_in(10) { SampleCell::Blank } else { SampleCell::Integer(units) },
             text(proposed_use),
-            if self.one_in(11) { Cell::Blank } else { Cell::Integer(units) },
-            Cell::Integer(if self.below(10) < 6 { 2 } else { 0 }),
-            if self.one_in(23) { text("Y") } else { Cell::Blank },
-            if self.one_in(28) { Cell::Blank } else { Cell::Integer(stories) },
-            if self.one_in(34) { Cell::Blank } else { Cell::Integer(stories) },
-            Cell::Integer(stories),
-            Cell::Blank,
-            Cell::Integer(self.integer_below(12)),
-            Cell::Blank,
-            Cell::Blank,
-            Cell::Integer(1 + self.integer_below(3_900)),
+            if self.one_in(11) { SampleCell::Blank } else { SampleCell::Integer(units) },
+            SampleCell::Integer(if self.below(10) < 6 { 2 } else { 0 }),
+            if self.one_in(23) { text("Y") } else { SampleCell::Blank },
+            if self.one_in(28) { SampleCell::Blank } else { SampleCell::Integer(stories) },
+            if self.one_in(34) { SampleCell::Blank } else { SampleCell::Integer(stories) },
+            SampleCell::Integer(stories),
+            SampleCell::Blank,
+            SampleCell::Integer(self.integer_below(12)),
+            SampleCell::Blank,
+            SampleCell::Blank,
+            SampleCell::Integer(1 + self.integer_below(3_900)),
             text(self.weighted(&words::NUMBER_SUFFIXES)),
             text(street),
             text(street_suffix),
@@ -171,20 +171,22 @@ impl Rows {
         row
     }
 
-    fn unit(&mut self) -> Cell {
+    fn unit(&mut self) -> SampleCell {
         match self.below(2_166) {
-            0..=243 => Cell::Integer(0),
-            244..=327 => Cell::Integer(1 + self.integer_below(800)),
-            _ => Cell::Blank,
+            0..=243 => SampleCell::Integer(0),
+            244..=327 => SampleCell::Integer(1 + self.integer_below(800)),
+            _ => SampleCell::Blank,
         }
     }
 
     /// Blocks and lots are numbers, but for those with a letter or a padding.
-    fn place_lot(&mut self, row: &mut Row) {
+    fn place_lot(&mut self, row: &mut RowOfSample) {
         let block = 1 + self.integer_below(9_000);
         let lot = 1 + self.integer_below(120);
-        let block = if self.one_in(28) { Cell::Text(format!("{block:04}A").into()) } else { Cell::Integer(block) };
-        let lot = if self.one_in(13) { Cell::Text(format!("{lot:03}B").into()) } else { Cell::Integer(lot) };
+        let block =
+            if self.one_in(28) { SampleCell::Text(format!("{block:04}A").into()) } else { SampleCell::Integer(block) };
+        let lot =
+            if self.one_in(13) { SampleCell::Text(format!("{lot:03}B").into()) } else { SampleCell::Integer(lot) };
         for (place, cell) in [(20, block), (21, lot)] {
             if let Some(slot) = row.get_mut(place) {
                 *slot = cell;
@@ -193,111 +195,111 @@ impl Rows {
     }
 
     /// Twelve invented cells, of which none may ever be published.
-    fn contractor(&mut self) -> Vec<Cell> {
+    fn contractor(&mut self) -> Vec<SampleCell> {
         if self.one_in(25) {
-            return vec![Cell::Blank; 12];
+            return vec![SampleCell::Blank; 12];
         }
         if self.one_in(7) {
             let owner = || text("OWNER");
             return vec![
                 owner(),
                 owner(),
-                Cell::Blank,
+                SampleCell::Blank,
                 owner(),
-                Cell::Blank,
+                SampleCell::Blank,
                 owner(),
-                Cell::Blank,
+                SampleCell::Blank,
                 owner(),
                 text("CA"),
                 text("00000-0000"),
-                Cell::Blank,
-                Cell::Blank,
+                SampleCell::Blank,
+                SampleCell::Blank,
             ];
         }
         vec![
             text(self.pick(&words::FIRST_NAMES)),
             text(self.pick(&words::LAST_NAMES)),
-            Cell::Integer(4_155_550_100 + self.integer_below(100)),
+            SampleCell::Integer(4_155_550_100 + self.integer_below(100)),
             text(self.pick(&words::TRADES)),
-            Cell::Integer(30_000 + self.integer_below(900)),
+            SampleCell::Integer(30_000 + self.integer_below(900)),
             text("INVENTED"),
             text("ST"),
             text(self.pick(&words::CITIES)),
             text("CA"),
             text("94100-0000"),
-            Cell::Blank,
-            Cell::Blank,
+            SampleCell::Blank,
+            SampleCell::Blank,
         ]
     }
 
-    fn description(&mut self) -> Cell {
+    fn description(&mut self) -> SampleCell {
         let mut words = self.weighted(&words::WORKS).to_owned();
         for _ in 0..self.below(5) {
             words.push(' ');
             words.push_str(self.pick(&words::DETAILS));
         }
-        Cell::Text(words.into())
+        SampleCell::Text(words.into())
     }
 
     /// The reference record: the real one but for its contractor, who is invented.
-    fn reference(&mut self) -> Row {
+    fn reference(&mut self) -> RowOfSample {
         let mut row = vec![
             text(REFERENCE_NUMBER),
-            Cell::Integer(8),
-            Cell::Date(Date::constant(2016, 12, 1)),
-            Cell::Date(Date::constant(2016, 12, 21)),
+            SampleCell::Integer(8),
+            SampleCell::Date(Date::constant(2016, 12, 1)),
+            SampleCell::Date(Date::constant(2016, 12, 21)),
             text("ISSUED"),
-            Cell::Integer(9),
-            Cell::Date(Date::constant(2017, 6, 21)),
-            Cell::Cents(939_900),
-            Cell::Cents(939_900),
+            SampleCell::Integer(9),
+            SampleCell::Date(Date::constant(2017, 6, 21)),
+            SampleCell::Cents(939_900),
+            SampleCell::Cents(939_900),
             text("1 FAMILY DWELLING"),
-            Cell::Integer(1),
+            SampleCell::Integer(1),
             text("1 FAMILY DWELLING"),
-            Cell::Integer(1),
-            Cell::Integer(0),
-            Cell::Blank,
-            Cell::Integer(2),
-            Cell::Integer(2),
-            Cell::Integer(1),
-            Cell::Blank,
-            Cell::Integer(0),
-            Cell::Integer(2_998),
-            Cell::Integer(32),
-            Cell::Integer(235),
-            Cell::Blank,
+            SampleCell::Integer(1),
+            SampleCell::Integer(0),
+            SampleCell::Blank,
+            SampleCell::Integer(2),
+            SampleCell::Integer(2),
+            SampleCell::Integer(1),
+            SampleCell::Blank,
+            SampleCell::Integer(0),
+            SampleCell::Integer(2_998),
+            SampleCell::Integer(32),
+            SampleCell::Integer(235),
+            SampleCell::Blank,
             text("BELLA VISTA"),
             text("WY"),
-            Cell::Blank,
-            Cell::Blank,
+            SampleCell::Blank,
+            SampleCell::Blank,
         ];
         row.extend([
             text("ALDER"),
             text("SAMPLEMAN"),
-            Cell::Integer(4_155_550_100),
+            SampleCell::Integer(4_155_550_100),
             text("FICTIONAL GLASS"),
-            Cell::Integer(30_800),
+            SampleCell::Integer(30_800),
             text("INVENTED"),
             text("ST"),
             text("HAYWARD"),
             text("CA"),
             text("94100-0000"),
-            Cell::Blank,
-            Cell::Blank,
+            SampleCell::Blank,
+            SampleCell::Blank,
         ]);
         row.push(text("Replacing aluminum windows with paintable wood windows with acrylic clad. U-FACTOR: 0.32  SHGC: 0.25; SAME SIZE  SAME LOCATION."));
         row
     }
 }
 
-fn text(word: &'static str) -> Cell {
-    if word.is_empty() { Cell::Blank } else { Cell::Text(Cow::Borrowed(word)) }
+fn text(word: &'static str) -> SampleCell {
+    if word.is_empty() { SampleCell::Blank } else { SampleCell::Text(Cow::Borrowed(word)) }
 }
 
-impl Iterator for Rows {
-    type Item = Row;
+impl Iterator for SampleRows {
+    type Item = RowOfSample;
 
-    fn next(&mut self) -> Option<Row> {
+    fn next(&mut self) -> Option<RowOfSample> {
         self.left = self.left.checked_sub(1)?;
         if std::mem::take(&mut self.is_first) {
             return Some(self.reference());

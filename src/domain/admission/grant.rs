@@ -1,11 +1,11 @@
 //! A grant in the hands of a node: what it may admit without asking.
 
-use super::{Bucket, DAY_NS, Holder, Reservation, Return, day_of};
+use super::{Bucket, DAY_NS, GrantHolder, Reservation, Return, day_of};
 
 /// A number of requests that a node may admit without asking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Grant {
-    pub(super) holder: Holder,
+    pub(super) holder: GrantHolder,
     pub(super) bucket: Bucket,
     pub(super) tat_ns: i64,
     pub(super) limit_ns: i64,
@@ -34,7 +34,7 @@ pub struct Slot {
 
 /// Where a key stands, for the `RateLimit` fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Standing {
+pub struct KeyStanding {
     /// The bucket.
     pub bucket: Bucket,
     /// Requests that may be made at once.
@@ -162,7 +162,7 @@ impl Grant {
     }
 
     /// The same grant, as this one of a node's.
-    pub fn held_by(self, holder: Holder) -> Self {
+    pub fn held_by(self, holder: GrantHolder) -> Self {
         Self { holder, ..self }
     }
 
@@ -179,7 +179,7 @@ impl Grant {
     }
 
     /// Which grant it is, and whose.
-    pub fn holder(&self) -> Holder {
+    pub fn holder(&self) -> GrantHolder {
         self.holder
     }
 
@@ -199,8 +199,8 @@ impl Grant {
     }
 
     /// Where the key stands.
-    pub fn standing(&self, now_ns: i64) -> Standing {
-        Standing {
+    pub fn standing(&self, now_ns: i64) -> KeyStanding {
+        KeyStanding {
             bucket: self.bucket,
             burst_left: u64::try_from(self.bucket.available(self.tat_ns, now_ns)).unwrap_or(0),
             burst_reset_ns: (self.tat_ns - now_ns).max(0),

@@ -5,7 +5,7 @@
 //! is one whose answer never came: nothing of it was spent, so that all of it is taken back; and what the node returns came
 //! back with the request for it. Each is taken back once, since the ledger's word is replaced with the same write.
 
-use super::returned::{Holder, Return};
+use super::returned::{GrantHolder, Return};
 
 /// A grant as the ledger keeps it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +28,7 @@ impl Reservation {
     /// All of it, as it comes back of a grant whose answer was lost.
     fn unspent(&self, node: u64) -> Return {
         Return {
-            holder: Holder { node, serial: self.serial },
+            holder: GrantHolder { node, serial: self.serial },
             spent: 0,
             streak: 0,
             since_ns: i64::MAX,

@@ -4,7 +4,7 @@
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Return {
     /// Whose grant it was, and which.
-    pub holder: Holder,
+    pub holder: GrantHolder,
     /// Requests that were spent.
     pub spent: u64,
     /// Grants in a row since which nobody else has taken one.
@@ -29,7 +29,7 @@ pub struct Return {
 
 /// A node, and one of its grants.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Holder {
+pub struct GrantHolder {
     /// The node: a number that no other node has, also not the same one after a restart.
     pub node: u64,
     /// The grant: rises from one request of the node for a key to the next. 0 is one that the ledger has not written down,

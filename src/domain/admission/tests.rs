@@ -13,7 +13,7 @@ fn limits(rate_per_s: f64, burst: u32, quota_per_day: u64) -> Bucket {
 }
 
 /// A node that spends grants as the gate does.
-struct Node {
+struct SpendingNode {
     grant: Option<(Grant, i64)>,
     want: u64,
     writes: u64,
@@ -23,7 +23,7 @@ fn asked(bucket: Bucket, now_ns: i64, want: u64) -> Asked {
     Asked { bucket, now_ns, life_ns: LIFE_NS, want, need: 1, returned: None, kept: 0 }
 }
 
-impl Node {
+impl SpendingNode {
     fn new() -> Self {
         Self { grant: None, want: WANT_MIN, writes: 0 }
     }
@@ -53,7 +53,7 @@ impl Node {
 
 #[test]
 fn a_burst_then_the_rate_then_the_quota() {
-    let (bucket, mut row, mut node) = (limits(5.0, 10, 1000), LedgerRow::default(), Node::new());
+    let (bucket, mut row, mut node) = (limits(5.0, 10, 1000), LedgerRow::default(), SpendingNode::new());
     let mut admitted = 0;
     for tick in 0..400_i64 {
         let now_ns = START_NS + tick * SECOND_NS;
@@ -93,13 +93,13 @@ proptest! {
     ) {
         let bucket = limits(rate, burst, quota);
         let mut row = LedgerRow::default();
-        let mut nodes = [Node::new(), Node::new(), Node::new()];
+        let mut nodes = [SpendingNode::new(), SpendingNode::new(), SpendingNode::new()];
         let mut now_ns = START_NS + DAY_NS - 30 * SECOND_NS;
         let mut passed: Vec<i64> = Vec::new();
         for (node, wait_ns, fate) in steps {
             now_ns += wait_ns / (1 + i64::from(fate));
             if fate == 0 {
-                nodes[node] = Node::new();
+                nodes[node] = SpendingNode::new();
             }
             if nodes[node].ask(&mut row, bucket, now_ns) == Verdict::Admit {
                 passed.push(now_ns);
@@ -123,7 +123,7 @@ proptest! {
         waits in prop::collection::vec(0i64..1_500_000_000, 1..300),
     ) {
         let bucket = limits(rate, burst, quota);
-        let (mut row, mut node) = (LedgerRow::default(), Node::new());
+        let (mut row, mut node) = (LedgerRow::default(), SpendingNode::new());
         let (mut plain_tat_ns, mut plain_used, mut now_ns) = (0i64, 0u64, START_NS);
         for wait_ns in waits {
             now_ns += wait_ns / 7;
@@ -160,7 +160,7 @@ proptest! {
 #[test]
 fn a_clock_that_goes_back_brings_no_quota_back() {
     let (bucket, mut row) = (limits(1_000_000.0, 1000, 100), LedgerRow::default());
-    let mut node = Node::new();
+    let mut node = SpendingNode::new();
     while node.ask(&mut row, bucket, START_NS + DAY_NS) == Verdict::Admit {}
     row.take_back(&node.grant.unwrap().0.into_return());
     let mut earlier = row.renew(&asked(bucket, START_NS, 1000)).0;
@@ -174,7 +174,7 @@ fn several_nodes_share_a_slow_key() {
     for nodes_count in 1..=4_usize {
         let bucket = limits(5.0, 10, 100_000);
         let mut row = LedgerRow::default();
-        let mut nodes: Vec<Node> = (0..nodes_count).map(|_| Node::new()).collect();
+        let mut nodes: Vec<SpendingNode> = (0..nodes_count).map(|_| SpendingNode::new()).collect();
         for request in 0..1000_usize {
             let now_ns = START_NS + i64::try_from(request).unwrap() * SECOND_NS * 2 / 5;
             let verdict = nodes[request % nodes_count].ask(&mut row, bucket, now_ns);
@@ -198,7 +198,7 @@ fn several_nodes_share_a_fast_key() {
             let bucket = limits(f64::from(rate_per_s), burst, 100_000_000);
             let per_s = u64::from(rate_per_s) / part;
             let mut row = LedgerRow::default();
-            let mut nodes: Vec<Node> = (0..nodes_count).map(|_| Node::new()).collect();
+            let mut nodes: Vec<SpendingNode> = (0..nodes_count).map(|_| SpendingNode::new()).collect();
             for (request, node) in (0..per_s * SECONDS).zip((0..nodes_count).cycle()) {
                 let now_ns = START_NS + i64::try_from(request * 1_000_000_000 / per_s).unwrap();
                 let verdict = nodes[node].ask(&mut row, bucket, now_ns);
@@ -219,7 +219,7 @@ fn several_nodes_share_a_shallow_bucket() {
         for nodes_count in 1..=3_usize {
             let bucket = limits(f64::from(rate_per_s), burst, 100_000_000);
             let mut row = LedgerRow::default();
-            let mut nodes: Vec<Node> = (0..nodes_count).map(|_| Node::new()).collect();
+            let mut nodes: Vec<SpendingNode> = (0..nodes_count).map(|_| SpendingNode::new()).collect();
             let per_s = u64::from(rate_per_s) / 5;
             let mut refused = 0;
             for (request, node) in (0..per_s * 60).zip((0..nodes_count).cycle()) {
@@ -235,7 +235,7 @@ fn several_nodes_share_a_shallow_bucket() {
 #[test]
 fn a_busy_node_leaves_places_of_a_shallow_bucket() {
     let bucket = limits(1000.0, 10, 100_000_000);
-    let (mut row, mut busy, mut other) = (LedgerRow::default(), Node::new(), Node::new());
+    let (mut row, mut busy, mut other) = (LedgerRow::default(), SpendingNode::new(), SpendingNode::new());
     let (mut waited, mut longest) = (0, 0);
     for tick in 0..20_000_i64 {
         let now_ns = START_NS + tick * SECOND_NS / 1000;
@@ -298,7 +298,7 @@ fn a_short_stretch_that_came_too_late_is_followed_by_a_longer_one() {
 #[test]
 fn a_burst_is_admitted_through_two_nodes() {
     let bucket = limits(5.0, 10, 100_000);
-    let (mut row, mut nodes) = (LedgerRow::default(), [Node::new(), Node::new()]);
+    let (mut row, mut nodes) = (LedgerRow::default(), [SpendingNode::new(), SpendingNode::new()]);
     for request in 0..6 {
         assert_eq!(nodes[request % 2].ask(&mut row, bucket, START_NS), Verdict::Admit, "request {request}");
     }
@@ -308,7 +308,7 @@ fn a_burst_is_admitted_through_two_nodes() {
 #[test]
 fn two_busy_nodes_use_up_the_rate() {
     let bucket = limits(5.0, 10, 100_000);
-    let (mut row, mut nodes) = (LedgerRow::default(), [Node::new(), Node::new()]);
+    let (mut row, mut nodes) = (LedgerRow::default(), [SpendingNode::new(), SpendingNode::new()]);
     let mut admitted = 0;
     for tick in 0..10_000 {
         let now_ns = START_NS + tick * SECOND_NS / 100;

@@ -55,15 +55,15 @@ impl StoredCommit {
 /// Text that is borrowed from what is decoded, unless it is escaped there. (Within an `Option`, a bare `Cow` would not be.)
 #[derive(Serialize, Deserialize)]
 #[serde(transparent)]
-pub(super) struct Text<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
+pub(super) struct StoredText<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
 
-impl<'a> From<&'a str> for Text<'a> {
+impl<'a> From<&'a str> for StoredText<'a> {
     fn from(text: &'a str) -> Self {
         Self(Cow::Borrowed(text))
     }
 }
 
-impl Text<'_> {
+impl StoredText<'_> {
     pub(super) fn to_owned(&self) -> String {
         self.0.clone().into_owned()
     }
@@ -73,14 +73,14 @@ impl Text<'_> {
 pub(super) struct StoredEvent<'a> {
     pub(super) id: Uuid,
     #[serde(rename = "type", borrow)]
-    pub(super) type_name: Text<'a>,
+    pub(super) type_name: StoredText<'a>,
     pub(super) schema_version: u32,
     #[serde(borrow)]
-    pub(super) actor: Text<'a>,
+    pub(super) actor: StoredText<'a>,
     #[serde(borrow)]
-    pub(super) correlation_id: Text<'a>,
+    pub(super) correlation_id: StoredText<'a>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
-    pub(super) causation_id: Option<Text<'a>>,
+    pub(super) causation_id: Option<StoredText<'a>>,
     #[serde(borrow)]
     pub(super) data: &'a RawValue,
 }

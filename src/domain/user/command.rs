@@ -22,7 +22,7 @@ use crate::domain::{
 
 /// What is to be changed of a person; what is absent stays.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Changes {
+pub struct UserChanges {
     /// The plan of their keys.
     pub plan: Option<String>,
     /// What they may do.
@@ -33,7 +33,7 @@ pub struct Changes {
     pub notices: Option<ChosenNotices>,
 }
 
-impl Changes {
+impl UserChanges {
     /// An event for everything that is not so already.
     fn events(self, user: &User) -> Vec<Event> {
         let plan = self.plan.filter(|plan| *plan != user.plan).map(|plan| Event::PlanAssigned { plan });
@@ -68,7 +68,7 @@ pub enum Command {
         invitation: Uuid,
     },
     /// Change what is to be changed, at once.
-    Change(Changes),
+    Change(UserChanges),
     /// Delete and erase.
     Delete,
     /// Issue a key.

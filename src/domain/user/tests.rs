@@ -69,11 +69,11 @@ fn command(choice: u8, seed: u8, user: Option<&User>) -> Command {
             invitation: Uuid::from_u128(1),
         },
         1 => Command::ResendInvitation { invitation: Uuid::from_u128(u128::from(seed) + 2) },
-        2 => Command::Change(Changes { enabled: Some(false), ..Changes::default() }),
-        3 => Command::Change(Changes { enabled: Some(true), ..Changes::default() }),
+        2 => Command::Change(UserChanges { enabled: Some(false), ..UserChanges::default() }),
+        3 => Command::Change(UserChanges { enabled: Some(true), ..UserChanges::default() }),
         4 if seed < 60 => Command::Delete,
-        4 => Command::Change(Changes { plan: Some(format!("plan{seed}")), ..Changes::default() }),
-        5 => Command::Change(Changes {
+        4 => Command::Change(UserChanges { plan: Some(format!("plan{seed}")), ..UserChanges::default() }),
+        5 => Command::Change(UserChanges {
             plan: Some(format!("plan{seed}")),
             role: Some(if seed.is_multiple_of(2) { Role::Admin } else { Role::Reader }),
             enabled: seed.is_multiple_of(3).then_some(seed.is_multiple_of(2)),
@@ -92,9 +92,9 @@ fn command(choice: u8, seed: u8, user: Option<&User>) -> Command {
             class: "550".to_owned(),
             reason: "no".to_owned(),
         },
-        17 => Command::Change(Changes {
+        17 => Command::Change(UserChanges {
             notices: Some(ChosenNotices { expiry: Some(seed.is_multiple_of(2)), ..ChosenNotices::default() }),
-            ..Changes::default()
+            ..UserChanges::default()
         }),
         18 => {
             let hash = user.and_then(|user| user.keys.get(&key_id)).map(|key| key.hash);
@@ -478,9 +478,9 @@ fn who_does_it_alone_is_not_told() {
     assert_eq!(by(Who::system("mailer"), issued.clone()), None, "an invitation's own key");
     let made = Some(Duty::Notify(Notice::KeyMade { key_id: new_key(2).id }));
     assert_eq!(by(Who("cli:root".to_owned()), issued), made);
-    let unwanted = Changes {
+    let unwanted = UserChanges {
         notices: Some(ChosenNotices { keys: Some(false), ..ChosenNotices::default() }),
-        ..Changes::default()
+        ..UserChanges::default()
     };
     let mut state = state;
     let notice = Notice::KeyMade { key_id };

@@ -15,13 +15,13 @@ struct Input {
     count: u8,
 }
 
-struct Answer {
+struct RawAnswer {
     status: u16,
     headers: HeaderMap,
     body: String,
 }
 
-impl Answer {
+impl RawAnswer {
     fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
@@ -41,7 +41,7 @@ impl Answer {
     }
 }
 
-async fn ask(origins: &str, request: test::TestRequest) -> Answer {
+async fn ask(origins: &str, request: test::TestRequest) -> RawAnswer {
     let variables = [
         ("PERMITD_HTTP_CORS_ALLOWED_ORIGINS", origins),
         ("PERMITD_HTTP_BODY_BYTES_MAX", "1024"),
@@ -70,7 +70,7 @@ async fn ask(origins: &str, request: test::TestRequest) -> Answer {
     };
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     let body = to_bytes(response.into_body()).await.unwrap();
-    Answer { status, headers, body: String::from_utf8(body.to_vec()).unwrap() }
+    RawAnswer { status, headers, body: String::from_utf8(body.to_vec()).unwrap() }
 }
 
 fn get(path: &str) -> test::TestRequest {

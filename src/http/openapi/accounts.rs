@@ -4,7 +4,7 @@ use actix_web::http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::{
-    answer::{Answer, Header},
+    answer::{AnswerDoc, HeaderDoc},
     caller::Caller,
     command::{COMMAND, Types, WithBody as _, all, created, of_user, ok, reads_usage, versioned},
     operation::{Operation, Paths},
@@ -89,9 +89,9 @@ fn signing_in(paths: &mut Paths, types: &mut Types) {
         .says("Sets a cookie for pages as well. Whatever is wrong with address and password, the answer is the same.")
         .with_body(types.body::<sessions::SignInBody>(), true)
         .answers(
-            Answer::json(StatusCode::CREATED, "A session.", session_started())
-                .header(Header::CacheControl)
-                .may_have(Header::SetCookie),
+            AnswerDoc::json(StatusCode::CREATED, "A session.", session_started())
+                .header(HeaderDoc::CacheControl)
+                .may_have(HeaderDoc::SetCookie),
         )
         .fails(&[InvalidRequest, InvalidBody, InvalidCredentials, CodeRequired, NotFound, TooManyAttempts, Conflict]);
     paths.add(&Method::POST, "/sessions", start);
@@ -99,12 +99,12 @@ fn signing_in(paths: &mut Paths, types: &mut Types) {
         .says("The answer is the same whether somebody has the address or not.")
         .with_body(types.body::<passwords::ResetBody>(), true)
         .answers(
-            Answer::json(
+            AnswerDoc::json(
                 StatusCode::ACCEPTED,
                 "If somebody has the address, a mail is on its way.",
                 whole("", [("detail", text())]),
             )
-            .header(Header::CacheControl),
+            .header(HeaderDoc::CacheControl),
         )
         .fails(&[InvalidRequest, InvalidBody]);
     paths.add(&Method::POST, "/password-resets", reset);
@@ -189,7 +189,7 @@ fn own_keys(paths: &mut Paths, types: &mut Types) {
     let change = command("change_my_key", "Change what one's key is called and what it may")
         .says("Only what is sent changes; null takes away what was said. It holds at once, on other servers within a second.")
         .takes([key_id()])
-        .with_body(types.body::<keys::ChangeBody>(), true)
+        .with_body(types.body::<keys::ChangeKeyBody>(), true)
         .answers(versioned(StatusCode::OK, "The key afterwards.", types.answer::<KeyRow>()));
     paths.add(&Method::PATCH, "/me/keys/{key_id}", change);
     let rotate = command("rotate_my_key", "Replace one's key by a new one")
@@ -207,7 +207,7 @@ fn own_keys(paths: &mut Paths, types: &mut Types) {
 
 fn own_sessions(paths: &mut Paths) {
     let ended = || whole("A session that was ended.", [("id", reference("KeyId")), ("ended_at", nullable(moment()))]);
-    let out = command("sign_out", "Sign out").answers(ok("The session is over.", ended()).header(Header::SetCookie));
+    let out = command("sign_out", "Sign out").answers(ok("The session is over.", ended()).header(HeaderDoc::SetCookie));
     paths.add(&Method::DELETE, "/sessions/current", out);
     let sessions = read("list_my_sessions", "List one's sessions that work")
         .answers(versioned(StatusCode::OK, "The sessions, the newest first.", all(reference("Session"))))
@@ -238,7 +238,7 @@ fn second_factor(paths: &mut Paths, types: &mut Types) {
         ],
     );
     let begin = command("begin_second_factor", "Begin a second factor")
-        .answers(Answer::json(StatusCode::CREATED, "Its secret.", begun).header(Header::CacheControl))
+        .answers(AnswerDoc::json(StatusCode::CREATED, "Its secret.", begun).header(HeaderDoc::CacheControl))
         .fails(&[TooManyAttempts]);
     paths.add(&Method::POST, "/me/second-factor", begin);
     let codes = described(list(text()), "Each works once in place of a code: shown this once.");

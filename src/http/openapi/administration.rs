@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 pub(super) use self::schemas::{issued_key, issued_token, schemas};
 use super::{
-    answer::{Answer, Header},
+    answer::{AnswerDoc, HeaderDoc},
     caller::Caller,
     command::{
         BODY, Types, WithBody, all, command, created, effective_at, key_id, key_pattern, ok, page, read, reads_usage,
@@ -104,7 +104,7 @@ fn people(paths: &mut Paths, types: &mut Types) {
     let change = command::<OfPeople>("change_user", tag, "Change a person")
         .says("Their keys follow at once, on other servers within a second.")
         .takes([user_id()])
-        .with_body(types.body::<users::ChangeBody>(), true)
+        .with_body(types.body::<users::ChangeUserBody>(), true)
         .answers(versioned(StatusCode::OK, "The person afterwards.", types.answer::<UserRow>()))
         .fails(&[NotFound, Conflict]);
     paths.add(&Method::PATCH, "/users/{id}", change);
@@ -171,7 +171,7 @@ fn many_invitations(paths: &mut Paths, types: &mut Types) {
     );
     let resend = command::<OfPeople>("resend_invitations", tag, "Mail all invitations again that were not delivered")
         .says("Those whose mail was refused, and those that have waited for their mail for an hour.")
-        .answers(Answer::json(StatusCode::ACCEPTED, "They will be mailed.", counts).header(Header::CacheControl))
+        .answers(AnswerDoc::json(StatusCode::ACCEPTED, "They will be mailed.", counts).header(HeaderDoc::CacheControl))
         .fails(&[Overloaded]);
     paths.add(&Method::POST, "/invitations/resend", resend);
 }
@@ -199,7 +199,7 @@ fn of_keys(paths: &mut Paths, types: &mut Types) {
     let change = command::<OfPeople>("change_key", tag, "Change what a key is called and what it may")
         .says("Only what is sent changes; null takes away what was said. It holds at once, on other servers within a second.")
         .takes([user_id(), key_id()])
-        .with_body(types.body::<keys::ChangeBody>(), true)
+        .with_body(types.body::<keys::ChangeKeyBody>(), true)
         .answers(versioned(StatusCode::OK, "The key afterwards.", types.answer::<KeyRow>()))
         .fails(&[NotFound, Conflict]);
     paths.add(&Method::PATCH, "/users/{id}/keys/{key_id}", change);
@@ -313,13 +313,15 @@ fn dead_letters(paths: &mut Paths) {
     let all_sent = whole("", [("redriven", described(integer(0, None), "How many were sent again."))]);
     let redrive_all = command::<OfServer>("redrive_dead_letters", tag, "Send all messages again")
         .says("Those that are there now, at most ten thousand.")
-        .answers(Answer::json(StatusCode::ACCEPTED, "They will be worked on.", all_sent).header(Header::CacheControl));
+        .answers(
+            AnswerDoc::json(StatusCode::ACCEPTED, "They will be worked on.", all_sent).header(HeaderDoc::CacheControl),
+        );
     paths.add(&Method::POST, "/dead-letters/redrive", redrive_all);
     let redrive = command::<OfServer>("redrive_dead_letter", tag, "Send a message again")
         .takes([in_path("id", "The message.", json!({ "type": "string", "minLength": 1 }))])
         .answers(
-            Answer::json(StatusCode::ACCEPTED, "It will be worked on.", whole("", [("id", text())]))
-                .header(Header::CacheControl),
+            AnswerDoc::json(StatusCode::ACCEPTED, "It will be worked on.", whole("", [("id", text())]))
+                .header(HeaderDoc::CacheControl),
         )
         .fails(&[NotFound]);
     paths.add(&Method::POST, "/dead-letters/{id}/redrive", redrive);
@@ -378,7 +380,7 @@ fn leaked(paths: &mut Paths, types: &mut Types) {
              answer is the same whatever is in the text. The text may be sent as `text/plain` as well.",
         )
         .body("application/json", types.body::<leaks::ReportBody>(), true)
-        .answers(Answer::json(StatusCode::ACCEPTED, "It is looked at.", received).header(Header::CacheControl))
+        .answers(AnswerDoc::json(StatusCode::ACCEPTED, "It is looked at.", received).header(HeaderDoc::CacheControl))
         .fails(&[InvalidParameters, InvalidRequest, InvalidBody, TooManyFromAddress, Overloaded])
         .fails(&BODY);
     paths.add(&Method::POST, "/leaks", report);

@@ -11,17 +11,17 @@ use crate::http::{ProblemCode, problem};
 
 /// An answer in the making.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct AnswerDoc {
     pub(super) status: StatusCode,
     description: &'static str,
-    headers: Vec<(Header, bool)>,
+    headers: Vec<(HeaderDoc, bool)>,
     content: Vec<(&'static str, Value)>,
 }
 
-impl Answer {
+impl AnswerDoc {
     /// An answer with this status; every one has a request id.
     pub(super) fn new(status: StatusCode, description: &'static str) -> Self {
-        Self { status, description, headers: vec![(Header::RequestId, true)], content: Vec::new() }
+        Self { status, description, headers: vec![(HeaderDoc::RequestId, true)], content: Vec::new() }
     }
 
     /// A JSON document.
@@ -36,13 +36,13 @@ impl Answer {
     }
 
     /// The same with a header field that is always there.
-    pub(super) fn header(mut self, header: Header) -> Self {
+    pub(super) fn header(mut self, header: HeaderDoc) -> Self {
         self.headers.push((header, true));
         self
     }
 
     /// The same with a header field that may be there.
-    pub(super) fn may_have(mut self, header: Header) -> Self {
+    pub(super) fn may_have(mut self, header: HeaderDoc) -> Self {
         self.headers.push((header, false));
         self
     }
@@ -60,7 +60,7 @@ impl Answer {
 
 /// The header fields of answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Header {
+pub(super) enum HeaderDoc {
     RequestId,
     ETag,
     Link,
@@ -76,7 +76,7 @@ pub(super) enum Header {
     SetCookie,
 }
 
-impl Header {
+impl HeaderDoc {
     fn name(self) -> &'static str {
         match self {
             Self::RequestId => "x-request-id",
@@ -174,9 +174,9 @@ fn response(codes: &[ProblemCode], counted: Option<bool>, explained_below: &str)
     let explain =
         |code: &ProblemCode| format!("[{}]({}). {}", code.title(), code.address(explained_below), code.explanation());
     let explained: Vec<String> = codes.iter().map(explain).collect();
-    let mut headers = vec![(Header::RequestId, true), (Header::CacheControl, true)];
+    let mut headers = vec![(HeaderDoc::RequestId, true), (HeaderDoc::CacheControl, true)];
     if let Some(always) = counted {
-        headers.extend([(Header::RateLimit, always), (Header::RateLimitPolicy, always)]);
+        headers.extend([(HeaderDoc::RateLimit, always), (HeaderDoc::RateLimitPolicy, always)]);
     }
     for code in codes {
         let header = match code {
@@ -185,14 +185,14 @@ fn response(codes: &[ProblemCode], counted: Option<bool>, explained_below: &str)
             | ProblemCode::MissingPermission
             | ProblemCode::SignInRequired
             | ProblemCode::InvalidCredentials
-            | ProblemCode::CodeRequired => Header::Authenticate,
+            | ProblemCode::CodeRequired => HeaderDoc::Authenticate,
             ProblemCode::QuotaExceeded
             | ProblemCode::OwnShare
             | ProblemCode::InvitationLimit
             | ProblemCode::TooManyAttempts
             | ProblemCode::TooManyFromAddress
             | ProblemCode::Overloaded
-            | ProblemCode::Unavailable => Header::RetryAfter,
+            | ProblemCode::Unavailable => HeaderDoc::RetryAfter,
             _ => continue,
         };
         headers.push((header, true));

@@ -5,7 +5,7 @@ use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Value, json};
 
 use super::{
-    answer::{Answer, Header},
+    answer::{AnswerDoc, HeaderDoc},
     caller::Caller,
     operation::Operation,
     parameter::{conditions_of_writing, in_path, in_query, one_word},
@@ -107,16 +107,16 @@ impl WithBody for Operation {
 }
 
 /// Nobody keeps an administrator's answers.
-pub(super) fn ok(description: &'static str, schema: Value) -> Answer {
-    Answer::json(StatusCode::OK, description, schema).header(Header::CacheControl)
+pub(super) fn ok(description: &'static str, schema: Value) -> AnswerDoc {
+    AnswerDoc::json(StatusCode::OK, description, schema).header(HeaderDoc::CacheControl)
 }
 
-pub(super) fn versioned(status: StatusCode, description: &'static str, schema: Value) -> Answer {
-    Answer::json(status, description, schema).header(Header::CacheControl).header(Header::ETag)
+pub(super) fn versioned(status: StatusCode, description: &'static str, schema: Value) -> AnswerDoc {
+    AnswerDoc::json(status, description, schema).header(HeaderDoc::CacheControl).header(HeaderDoc::ETag)
 }
 
-pub(super) fn created(description: &'static str, schema: Value) -> Answer {
-    versioned(StatusCode::CREATED, description, schema).header(Header::Location)
+pub(super) fn created(description: &'static str, schema: Value) -> AnswerDoc {
+    versioned(StatusCode::CREATED, description, schema).header(HeaderDoc::Location)
 }
 
 /// A list that is answered as a whole.
@@ -125,8 +125,8 @@ pub(super) fn all(items: Value) -> Value {
 }
 
 /// A page of a list.
-pub(super) fn page(description: &'static str, items: Value) -> Answer {
-    ok(description, whole("", [("data", list(items)), ("page", reference("ListPage"))])).may_have(Header::Link)
+pub(super) fn page(description: &'static str, items: Value) -> AnswerDoc {
+    ok(description, whole("", [("data", list(items)), ("page", reference("ListPage"))])).may_have(HeaderDoc::Link)
 }
 
 pub(super) fn user_id() -> Value {

@@ -4,14 +4,14 @@ use actix_web::http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 
 use super::{
-    answer::{Answer, Header},
+    answer::{AnswerDoc, HeaderDoc},
     caller::Caller,
     operation::{Operation, Paths},
     parameter::{self, in_path, in_query, shared},
     schema::{closed, described, flag, integer, list, moment, nullable, one_of, reference, text, whole},
 };
 use crate::{
-    dataset::{Column, ColumnType, Definition, RecordIdRule, query::Limits},
+    dataset::{Column, ColumnType, Definition, RecordIdRule, query::QueryLimits},
     http::{
         DataRoute,
         ProblemCode::{InvalidParameters, NotFound, VersionGone},
@@ -20,11 +20,11 @@ use crate::{
 };
 
 /// One data set in the document.
-pub(super) struct Described<'a> {
+pub(super) struct DataSetInDocument<'a> {
     definition: &'a Definition,
 }
 
-impl<'a> Described<'a> {
+impl<'a> DataSetInDocument<'a> {
     /// The data set that is defined so.
     pub(super) fn new(definition: &'a Definition) -> Self {
         Self { definition }
@@ -81,9 +81,9 @@ impl<'a> Described<'a> {
     }
 
     /// An operation that answers to who has not got its answer already.
-    fn new_operation(&self, what: &str, summary: &str, answer: Answer) -> Operation {
+    fn new_operation(&self, what: &str, summary: &str, answer: AnswerDoc) -> Operation {
         let known =
-            Answer::new(StatusCode::NOT_MODIFIED, "It is up to date. It counts against the rate, not the quota.");
+            AnswerDoc::new(StatusCode::NOT_MODIFIED, "It is up to date. It counts against the rate, not the quota.");
         let of_texts = json!({ "type": "object", "description": "The same where `numbers=text` asks for it." });
         Operation::new(Caller::Reader, self.named(what), self.name(), summary)
             .answers(kept(answer.content(NUMBERS_AS_TEXTS, of_texts)))
@@ -101,22 +101,22 @@ impl<'a> Described<'a> {
         let own = [self.select(), shared(&format!("{}.sort", self.name()))];
         let common = ["limit", "cursor", "count", "explain", "format", "csv_safe", "bom", "numbers"].map(shared);
         let page =
-            Answer::json(StatusCode::OK, "A page, or everything that matches.", reference(&self.named("records")))
+            AnswerDoc::json(StatusCode::OK, "A page, or everything that matches.", reference(&self.named("records")))
                 .content("application/x-ndjson", described(text(), "A record a line, each as JSON."))
                 .content(
                     "text/csv",
                     described(text(), "A table (RFC 4180) under the names of its columns. A null is an empty cell."),
                 )
-                .may_have(Header::Link)
-                .may_have(Header::Disposition)
-                .may_have(Header::DataSetVersion);
+                .may_have(HeaderDoc::Link)
+                .may_have(HeaderDoc::Disposition)
+                .may_have(HeaderDoc::DataSetVersion);
         self.new_operation("list", "Find records", page)
             .says(format!(
                 "{}. Conditions are joined by AND; there may be {}. A page is followed by the next through `page.next`, or the header field Link. \
                  With `format=ndjson` or `format=csv`, or as Accept has it, the answer is everything that matches; that counts as \
                  several requests.",
                 self.definition.title,
-                Limits::default().terms_max
+                QueryLimits::default().terms_max
             ))
             .takes(own)
             .takes(common)
@@ -125,7 +125,7 @@ impl<'a> Described<'a> {
     }
 
     fn facets(&self) -> Operation {
-        let found = Answer::json(StatusCode::OK, "The values.", reference(&self.named("facets")));
+        let found = AnswerDoc::json(StatusCode::OK, "The values.", reference(&self.named("facets")));
         self.new_operation("facets", "Count the values of columns", found)
             .says("How often each value of these columns occurs among the records that meet the conditions.")
             .takes([parameter::columns(self.definition, |_| true), shared("values"), shared("numbers")])
@@ -133,7 +133,7 @@ impl<'a> Described<'a> {
     }
 
     fn stats(&self) -> Operation {
-        let found = Answer::json(StatusCode::OK, "The figures.", reference(&self.named("stats")));
+        let found = AnswerDoc::json(StatusCode::OK, "The figures.", reference(&self.named("stats")));
         self.new_operation("stats", "Sum columns up", found)
             .says("Count, least, greatest, sum and mean of these columns, over the records that meet the conditions.")
             .takes([parameter::columns(self.definition, is_summed_up), shared("numbers")])
@@ -149,8 +149,8 @@ impl<'a> Described<'a> {
         if let Value::Object(fields) = &mut since {
             fields.insert("required".to_owned(), true.into());
         }
-        let found = Answer::json(StatusCode::OK, "A page of changes.", reference(&self.named("changes")));
-        self.new_operation("changes", "List what imports have changed", found.may_have(Header::Link))
+        let found = AnswerDoc::json(StatusCode::OK, "A page of changes.", reference(&self.named("changes")));
+        self.new_operation("changes", "List what imports have changed", found.may_have(HeaderDoc::Link))
             .says(
                 "In the order of versions. To keep a copy up to date, ask with the version that it is of, and apply what is answered. \
                  410 says that not all changes since then are known any more: make the copy anew.",
@@ -160,16 +160,16 @@ impl<'a> Described<'a> {
     }
 
     fn history(&self) -> Operation {
-        let found = Answer::json(StatusCode::OK, "A page of states.", reference(&self.named("history")));
-        self.new_operation("history", "Read what the records of a key were", found.may_have(Header::Link))
+        let found = AnswerDoc::json(StatusCode::OK, "A page of states.", reference(&self.named("history")));
+        self.new_operation("history", "Read what the records of a key were", found.may_have(HeaderDoc::Link))
             .says("Each state as far back as it is kept, in the order of record ids, the oldest first.")
             .takes([self.key(), shared("changes"), shared("cursor"), shared("numbers")])
             .fails(&[NotFound, VersionGone])
     }
 
     fn history_of_record(&self) -> Operation {
-        let found = Answer::json(StatusCode::OK, "A page of states.", reference(&self.named("history")));
-        self.new_operation("history_by_id", "Read what a record was", found.may_have(Header::Link))
+        let found = AnswerDoc::json(StatusCode::OK, "A page of states.", reference(&self.named("history")));
+        self.new_operation("history_by_id", "Read what a record was", found.may_have(HeaderDoc::Link))
             .says("Each state as far back as it is kept, the oldest first.")
             .takes([self.key(), self.record_id(), shared("changes"), shared("cursor"), shared("numbers")])
             .fails(&[NotFound, VersionGone])
@@ -203,7 +203,8 @@ impl<'a> Described<'a> {
     fn by_key(&self) -> Operation {
         let schema =
             whole("", [("data", list(reference(&self.named("selection")))), ("dataset", reference("DataSetVersion"))]);
-        let found = Answer::json(StatusCode::OK, "The records that bear the key, in the order of their ids.", schema);
+        let found =
+            AnswerDoc::json(StatusCode::OK, "The records that bear the key, in the order of their ids.", schema);
         self.new_operation("by_key", "Read the records that bear a key", found)
             .takes([self.key(), self.select(), shared("numbers")])
             .fails(&[NotFound])
@@ -212,7 +213,7 @@ impl<'a> Described<'a> {
     fn record(&self) -> Operation {
         let schema =
             whole("", [("data", reference(&self.named("selection"))), ("dataset", reference("DataSetVersion"))]);
-        let found = Answer::json(StatusCode::OK, "The record.", schema);
+        let found = AnswerDoc::json(StatusCode::OK, "The record.", schema);
         self.new_operation("record", "Read one record", found)
             .takes([self.key(), self.record_id(), self.select(), shared("numbers")])
             .fails(&[NotFound])
@@ -345,10 +346,10 @@ impl<'a> Described<'a> {
 }
 
 /// An answer to a request that was counted, which the client may keep and ask about.
-fn kept(answer: Answer) -> Answer {
-    [Header::ETag, Header::CacheControl, Header::Vary, Header::RateLimit, Header::RateLimitPolicy]
+fn kept(answer: AnswerDoc) -> AnswerDoc {
+    [HeaderDoc::ETag, HeaderDoc::CacheControl, HeaderDoc::Vary, HeaderDoc::RateLimit, HeaderDoc::RateLimitPolicy]
         .into_iter()
-        .fold(answer, Answer::header)
+        .fold(answer, AnswerDoc::header)
 }
 
 /// Whether the values of a column have an order that means something.

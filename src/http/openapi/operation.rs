@@ -4,7 +4,7 @@ use actix_web::http::Method;
 use serde_json::{Map, Value, json};
 
 use super::{
-    answer::{Answer, Problems},
+    answer::{AnswerDoc, Problems},
     audience::Audience,
     caller::Caller,
 };
@@ -22,7 +22,7 @@ pub(super) struct Operation {
     description: String,
     parameters: Vec<Value>,
     body: Option<Value>,
-    answers: Vec<Answer>,
+    answers: Vec<AnswerDoc>,
     problems: Problems,
 }
 
@@ -80,7 +80,7 @@ impl Operation {
     }
 
     /// The same with this answer too.
-    pub(super) fn answers(mut self, answer: Answer) -> Self {
+    pub(super) fn answers(mut self, answer: AnswerDoc) -> Self {
         self.answers.push(answer);
         self
     }

@@ -6,7 +6,7 @@ use super::schema::{self, described, integer, one_named, one_of, text};
 use crate::{
     dataset::{
         Column, ColumnType, Definition,
-        query::{Format, Limits, Operator, RESERVED},
+        query::{Format, Operator, QueryLimits, RESERVED},
     },
     http::routes::params::{LIMIT_DEFAULT, LIMIT_MAX},
 };
@@ -73,7 +73,7 @@ fn meaning(operator: Operator) -> &'static str {
     }
 }
 
-fn condition(column: &Column, operator: Operator, limits: &Limits) -> Value {
+fn condition(column: &Column, operator: Operator, limits: &QueryLimits) -> Value {
     let name = condition_name(&column.name, operator);
     let mut description = format!("`{}` {}.", column.name, meaning(operator));
     if matches!(operator, Operator::In | Operator::NotIn) && column.kind == ColumnType::Text {
@@ -107,7 +107,7 @@ fn condition(column: &Column, operator: Operator, limits: &Limits) -> Value {
 /// A condition for every column of a data set and every operator that suits it: what it is called among the components, and
 /// the parameter.
 pub(super) fn conditions(definition: &Definition) -> Vec<(String, Value)> {
-    let limits = Limits::default();
+    let limits = QueryLimits::default();
     let of_column = |column: &Column| -> Vec<(String, Value)> {
         let suiting = Operator::ALL.into_iter().filter(|operator| operator.suits(column.kind));
         let named = |operator: Operator| format!("{}.{}.{}", definition.name, column.name, operator.name());
@@ -119,7 +119,7 @@ pub(super) fn conditions(definition: &Definition) -> Vec<(String, Value)> {
 /// The parameters of a page of a data set that are no conditions: what they are called among the components, and the
 /// parameters.
 pub(super) fn of_page(definition: &Definition) -> Vec<(String, Value)> {
-    let limits = Limits::default();
+    let limits = QueryLimits::default();
     let columns: Vec<&str> = definition.columns.iter().map(|column| column.name.as_str()).collect();
     let ascending = columns.iter().map(|column| ((*column).to_owned(), column.to_uppercase()));
     let descending =
@@ -149,7 +149,7 @@ pub(super) fn of_page(definition: &Definition) -> Vec<(String, Value)> {
 pub(super) fn columns(definition: &Definition, is_meant: impl Fn(ColumnType) -> bool) -> Value {
     let meant = definition.columns.iter().filter(|column| is_meant(column.kind));
     let columns: Vec<&str> = meant.map(|column| column.name.as_str()).collect();
-    let most = Limits::default().summary_columns_max;
+    let most = QueryLimits::default().summary_columns_max;
     let mut parameter = listed(
         "columns",
         "The columns that are asked about.",
@@ -178,7 +178,7 @@ fn filter(definition: &Definition) -> Value {
          (holds), functions such as `isnull(column)` and `in(column, \"a\", \"b\")`, joined by AND, OR and NOT. AND and OR do not \
          mix without parentheses. It holds beside the other conditions."
     );
-    let most = Limits::default().value_bytes_max;
+    let most = QueryLimits::default().value_bytes_max;
     // An `example` of the parameter itself would be sent by pages on which a request is tried.
     let schema = json!({ "type": "string", "minLength": 1, "maxLength": most, "examples": [example] });
     in_query("filter", &description, schema)
@@ -186,7 +186,7 @@ fn filter(definition: &Definition) -> Value {
 
 /// The parameters that are alike for all data sets and lists: name among the components, and parameter.
 pub(super) fn common() -> Vec<(&'static str, Value)> {
-    let limits = Limits::default();
+    let limits = QueryLimits::default();
     let bounded = |default: u64, most: u64| {
         let mut schema = integer(1, Some(most));
         if let Value::Object(fields) = &mut schema {

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::{
     accounts::{open, session_started},
-    answer::{Answer, Header},
+    answer::{AnswerDoc, HeaderDoc},
     command::{Types, WithBody as _},
     operation::{Operation, Paths},
     parameter::in_query,
@@ -51,17 +51,17 @@ pub(super) fn add_to(paths: &mut Paths, types: &mut Types) {
     paths.add(&Method::POST, "/sign-in/provider/callback", code);
 }
 
-fn led(description: &'static str) -> Answer {
-    let answer = Answer::new(StatusCode::SEE_OTHER, description);
-    answer.header(Header::Location).header(Header::SetCookie).header(Header::CacheControl)
+fn led(description: &'static str) -> AnswerDoc {
+    let answer = AnswerDoc::new(StatusCode::SEE_OTHER, description);
+    answer.header(HeaderDoc::Location).header(HeaderDoc::SetCookie).header(HeaderDoc::CacheControl)
 }
 
 fn entering(id: &str, summary: &str) -> Operation {
-    let started = Answer::json(StatusCode::CREATED, "A session, for whoever accepts JSON.", session_started());
-    let wanted = Answer::new(StatusCode::OK, "A form for the code of the second factor, for browsers.");
+    let started = AnswerDoc::json(StatusCode::CREATED, "A session, for whoever accepts JSON.", session_started());
+    let wanted = AnswerDoc::new(StatusCode::OK, "A form for the code of the second factor, for browsers.");
     open(id, summary)
         .answers(led("On to where the visit began, with the session's cookie."))
-        .answers(started.header(Header::CacheControl).header(Header::SetCookie))
-        .answers(wanted.header(Header::CacheControl).may_have(Header::SetCookie).content("text/html", text()))
+        .answers(started.header(HeaderDoc::CacheControl).header(HeaderDoc::SetCookie))
+        .answers(wanted.header(HeaderDoc::CacheControl).may_have(HeaderDoc::SetCookie).content("text/html", text()))
         .fails(&[InvalidRequest, SignInAgain, NotAdmitted, CodeRequired, NotFound, TooManyAttempts, Conflict])
 }

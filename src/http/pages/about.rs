@@ -11,7 +11,7 @@ use super::{
     explore::reader::instead,
     language::Language,
     messages,
-    visit::{Anyone, Known, Refusal, Shown, Visit},
+    visit::{Anyone, KnownVisitor, PageRefusal, Shown, Visit},
     wording,
 };
 use crate::{
@@ -44,7 +44,7 @@ pub(super) async fn show(request: &HttpRequest, data: &DataSets) -> Shown {
     let is_public = |set: &Arc<DataSet>| set.definition.about.public && !set.standing.withdrawn;
     // Whoever may not look is not told whether there is such a data set, nor what it is called now.
     if visit.known().is_none() && !data_set.as_ref().or(renamed.as_ref()).is_some_and(is_public) {
-        return Err(Refusal::SignIn);
+        return Err(PageRefusal::SignIn);
     }
     if let Some(renamed) = renamed {
         return visit.led(&format!("/{}/about", renamed.definition.name), None);
@@ -78,7 +78,7 @@ impl Readable {
             return Ok(Self::All);
         }
         match visit.known() {
-            Some(Known::Person(holder)) => Self::to_person(&visit.service, &holder.user).await,
+            Some(KnownVisitor::Person(holder)) => Self::to_person(&visit.service, &holder.user).await,
             _ => Ok(Self::None),
         }
     }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{
     form::Form,
-    visit::{Anyone, Refusal, Shown, Visit, Visitor},
+    visit::{Anyone, PageRefusal, Shown, Visit, Visitor},
 };
 use crate::http::{ProblemCode, cookie::Cookie, signed_in::is_same_origin, state::Service};
 
@@ -23,11 +23,11 @@ const SIGNED_OUT_BYTES_MAX: usize = 64 << 10;
 pub(super) async fn signed_out<W: Visitor>(request: &HttpRequest, payload: Payload, service: &Service) -> Shown {
     let had_session = Cookie::SESSION.read(request.headers(), &service.public_url).is_some();
     if !had_session || !is_same_origin(request, &service.public_url) {
-        return Err(Refusal::SignIn);
+        return Err(PageRefusal::SignIn);
     }
     let bytes_max = W::FORM_BYTES_MAX.min(SIGNED_OUT_BYTES_MAX);
-    let Ok(form) = Form::received(request, payload, bytes_max).await else { return Err(Refusal::SignIn) };
-    shown(request, &form, true).await?.ok_or(Refusal::SignIn)
+    let Ok(form) = Form::received(request, payload, bytes_max).await else { return Err(PageRefusal::SignIn) };
+    shown(request, &form, true).await?.ok_or(PageRefusal::SignIn)
 }
 
 /// A form of a page that another session was shown, shown again for this one. None where another site may have sent it, or where it has a
@@ -39,11 +39,11 @@ pub(super) async fn over(
     request: &HttpRequest,
     service: &Service,
     form: &Form,
-) -> Result<Option<HttpResponse>, Refusal> {
+) -> Result<Option<HttpResponse>, PageRefusal> {
     if is_same_origin(request, &service.public_url) { shown(request, form, false).await } else { Ok(None) }
 }
 
-async fn shown(request: &HttpRequest, form: &Form, signed_out: bool) -> Result<Option<HttpResponse>, Refusal> {
+async fn shown(request: &HttpRequest, form: &Form, signed_out: bool) -> Result<Option<HttpResponse>, PageRefusal> {
     let Some(fields) = form.open_fields() else { return Ok(None) };
     let fields: Vec<Value> = fields.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect();
     let status = if signed_out { StatusCode::UNAUTHORIZED } else { ProblemCode::FormOver.status() };

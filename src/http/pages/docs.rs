@@ -16,7 +16,7 @@ use self::subject::Subject;
 use super::{
     about::{Readable, paragraphs},
     route::sent,
-    visit::{Anyone, Known, Shown, Visit},
+    visit::{Anyone, KnownVisitor, Shown, Visit},
 };
 use crate::{http::address, store::records::DataSet};
 
@@ -40,7 +40,8 @@ async fn page(request: &HttpRequest) -> Shown {
     let subject = chosen.map_or_else(|| Subject::made_up(public_url), |set| Subject::of(public_url, set));
     let guide = text::guide(&subject, address::prefix(public_url));
     let listed = data_sets.iter().map(|set| json!({ "name": set.definition.name, "title": set.definition.title }));
-    let explores = matches!(visit.known(), Some(Known::Person(_))) && readable.has(&subject.name) && chosen.is_some();
+    let explores =
+        matches!(visit.known(), Some(KnownVisitor::Person(_))) && readable.has(&subject.name) && chosen.is_some();
     let context = json!({
         "datasets": listed.collect::<Vec<_>>(),
         "name": subject.name,

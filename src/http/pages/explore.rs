@@ -24,7 +24,7 @@ pub(super) use self::reader::instead;
 use self::reader::{DataReader, SECTION};
 use super::{
     about, route,
-    visit::{Anyone, Known, Person, Refusal, Shown, Visit, Visitor},
+    visit::{Anyone, KnownVisitor, PageRefusal, Shown, SignedInPerson, Visit, Visitor},
 };
 use crate::{
     domain::credential::CredentialKind,
@@ -124,14 +124,14 @@ impl DataPages {
     }
 
     /// Who reads which data set; or the page that is shown instead.
-    async fn reader(&self, request: &HttpRequest) -> Result<Result<DataReader<'_>, HttpResponse>, Refusal> {
+    async fn reader(&self, request: &HttpRequest) -> Result<Result<DataReader<'_>, HttpResponse>, PageRefusal> {
         let visit = Visit::<Anyone>::open(request).await?;
         let service = self.data.service();
         let name = first_segment(request.uri().path()).unwrap_or_default();
-        if let Some(Known::Token(_)) = visit.known() {
+        if let Some(KnownVisitor::Token(_)) = visit.known() {
             return instead(&visit, StatusCode::FORBIDDEN, "token", name).map(Err);
         }
-        Person::of(visit.known(), request, service)?;
+        SignedInPerson::of(visit.known(), request, service)?;
         let data_set = service.records.data_set(name);
         if data_set.is_none()
             && let Some(to) = self.data.renamed(name)
@@ -149,7 +149,7 @@ impl DataPages {
             Ok(credential) if credential.kind == CredentialKind::Session => {
                 Ok(Ok(DataReader { visit, data: &self.data, data_set, credential }))
             }
-            _ => Err(Refusal::SignIn),
+            _ => Err(PageRefusal::SignIn),
         }
     }
 }

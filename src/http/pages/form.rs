@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use super::visit::{Anyone, Holder, Person, Staff, Visit, Visitor, bound_to};
+use super::visit::{Anyone, SignedInPerson, Staff, Visit, Visitor, WithSession, bound_to};
 use crate::{
     actors::commit::Envelope,
     domain::id::hex,
@@ -14,7 +14,7 @@ use crate::{
         body::bytes_of,
         conditions::Conditions,
         routes::{
-            command::{Command, Fields},
+            command::{BodyFields, CommandRequest},
             own::{ActingPerson, Own},
         },
         session::Needs,
@@ -202,10 +202,10 @@ impl<N: Needs + Clone> Visit<Staff<N>> {
     ///
     /// # Errors
     /// 400 for what the body of the command would be refused for.
-    pub(super) fn command<T: Fields>(&self, form: &Form, body: &Value) -> Result<Command<T, N>, Problem> {
+    pub(super) fn command<T: BodyFields>(&self, form: &Form, body: &Value) -> Result<CommandRequest<T, N>, Problem> {
         let Staff(admin) = &self.who;
         let conditions = form.conditions(&self.request, body.to_string().as_bytes());
-        Command::of_form(admin.clone(), body, &conditions, &self.request, &self.service)
+        CommandRequest::of_form(admin.clone(), body, &conditions, &self.request, &self.service)
     }
 
     /// A command that comes to the same however often it is given, such as to disable somebody. It holds whatever has become of the
@@ -213,10 +213,10 @@ impl<N: Needs + Clone> Visit<Staff<N>> {
     ///
     /// # Errors
     /// As of [`Self::command`].
-    pub(super) fn settling<T: Fields>(&self, body: &Value) -> Result<Command<T, N>, Problem> {
+    pub(super) fn settling<T: BodyFields>(&self, body: &Value) -> Result<CommandRequest<T, N>, Problem> {
         let Staff(admin) = &self.who;
         let conditions = Conditions::of_form(&self.request, None, None);
-        Command::of_form(admin.clone(), body, &conditions, &self.request, &self.service)
+        CommandRequest::of_form(admin.clone(), body, &conditions, &self.request, &self.service)
     }
 
     /// The envelope of a command that the form gives in other words than a body's.
@@ -237,7 +237,7 @@ pub(super) trait OnesOwn: Visitor {
     fn holder(&self) -> &crate::actors::sign_in::SignedInAs;
 }
 
-impl OnesOwn for Person {
+impl OnesOwn for SignedInPerson {
     type As = SignedIn;
 
     fn holder(&self) -> &crate::actors::sign_in::SignedInAs {
@@ -245,7 +245,7 @@ impl OnesOwn for Person {
     }
 }
 
-impl OnesOwn for Holder {
+impl OnesOwn for WithSession {
     type As = SessionHolder;
 
     fn holder(&self) -> &crate::actors::sign_in::SignedInAs {
@@ -258,7 +258,7 @@ impl<P: OnesOwn> Visit<P> {
     ///
     /// # Errors
     /// 400 for what the body of the command would be refused for.
-    pub(super) fn own<T: Fields>(&self, form: &Form, body: &Value) -> Result<Own<T, P::As>, Problem> {
+    pub(super) fn own<T: BodyFields>(&self, form: &Form, body: &Value) -> Result<Own<T, P::As>, Problem> {
         let holder = self.who.holder().clone();
         let conditions = form.conditions(&self.request, body.to_string().as_bytes());
         Own::of_form(holder, body, &conditions, &self.request, &self.service)

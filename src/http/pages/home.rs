@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use self::facts::{data_sets, is_live, keys, rules, today};
 use super::{
     route::get,
-    visit::{Person, Shown, Visit},
+    visit::{Shown, SignedInPerson, Visit},
 };
 use crate::http::{method, routes::me};
 
@@ -25,7 +25,7 @@ pub(super) fn configure(app: &mut web::ServiceConfig) {
         .configure(security::configure);
 }
 
-async fn show(visit: Visit<Person>) -> Shown {
+async fn show(visit: Visit<SignedInPerson>) -> Shown {
     let me = visit.asked(me::shown(&visit.who.0.user, &visit.service)).await?;
     let rules = rules(&visit).await?;
     let today = today(&visit, &me).await?;

@@ -13,7 +13,7 @@ use super::{
     form::Form,
     packed,
     problem::answer::answer,
-    visit::{Refusal, Shown, Visit, Visitor, led_to},
+    visit::{PageRefusal, Shown, Visit, Visitor, led_to},
 };
 use crate::http::{ProblemCode, cookie::Cookie, method, state::Service};
 
@@ -48,7 +48,7 @@ where
             let shown = async {
                 let payload = payload.into_inner();
                 let visit = match (Visit::<W>::open(&request).await, request.app_data::<web::Data<Service>>()) {
-                    (Err(Refusal::SignIn), Some(service)) => {
+                    (Err(PageRefusal::SignIn), Some(service)) => {
                         return again::signed_out::<W>(&request, payload, service).await;
                     }
                     (visit, _) => visit?,
@@ -58,7 +58,7 @@ where
                     Ok(()) => handler(visit, form).await,
                     Err(problem) if problem.code() == ProblemCode::FormOver => {
                         let shown = again::over(&request, &visit.service, &form).await?;
-                        shown.ok_or(Refusal::Problem(problem))
+                        shown.ok_or(PageRefusal::Problem(problem))
                     }
                     Err(problem) => Err(problem.into()),
                 }
@@ -79,7 +79,7 @@ pub(super) fn answered(request: &HttpRequest, shown: Shown) -> HttpResponse {
         Ok(response) => return response,
         Err(refusal) => refusal,
     };
-    if let Refusal::Problem(found) = &refusal {
+    if let PageRefusal::Problem(found) = &refusal {
         found.log_of(request);
     }
     let led = |path: &str| match request.app_data::<web::Data<Service>>() {
@@ -87,9 +87,9 @@ pub(super) fn answered(request: &HttpRequest, shown: Shown) -> HttpResponse {
         None => HttpResponse::InternalServerError().finish(),
     };
     match refusal {
-        Refusal::Problem(found) => answer(&found, request),
-        Refusal::SignIn => session_over(request, led(&sign_in_path(request))),
-        Refusal::SecondFactor => led("/home/security"),
+        PageRefusal::Problem(found) => answer(&found, request),
+        PageRefusal::SignIn => session_over(request, led(&sign_in_path(request))),
+        PageRefusal::SecondFactor => led("/home/security"),
     }
 }
 

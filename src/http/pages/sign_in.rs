@@ -16,7 +16,7 @@ use super::{
     form::Form,
     route::{answered, get, post},
     token_visit,
-    visit::{Anyone, Known, Shown, Visit},
+    visit::{Anyone, KnownVisitor, Shown, Visit},
 };
 use crate::{
     domain::{id::Who, provider::is_local_path, sign_in::SessionEnd},
@@ -45,8 +45,8 @@ async fn show(visit: Visit<Anyone>) -> Shown {
     let return_to = query_of(&visit, "return_to");
     let is_wanted = match visit.known() {
         // Whoever has shown a token is nobody in person: pages of one's own lead here, and would again.
-        Some(Known::Token(_)) => return_to.as_deref().is_some_and(is_of_oneself),
-        Some(Known::Person(_)) => false,
+        Some(KnownVisitor::Token(_)) => return_to.as_deref().is_some_and(is_of_oneself),
+        Some(KnownVisitor::Person(_)) => false,
         None => true,
     };
     if !is_wanted {
@@ -118,7 +118,7 @@ async fn with_token(visit: Visit<Anyone>, form: Form) -> Shown {
 }
 
 async fn sign_out(visit: Visit<Anyone>, _: Form) -> Shown {
-    if let Some(Known::Person(holder)) = visit.known() {
+    if let Some(KnownVisitor::Person(holder)) = visit.known() {
         let envelope = own_envelope(&visit.request, Who::user(holder.user.id)).await?;
         let ended = visit.service.sign_ins.end(holder.user.id, holder.session, SessionEnd::SignedOut, &envelope);
         ended.await.map_err(command_problem)?;

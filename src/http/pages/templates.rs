@@ -162,7 +162,7 @@ pub(super) fn render<C: Serialize>(language: Language, name: &str, context: &C) 
         Language::English => &*ENGLISH,
         Language::German => &*GERMAN,
     };
-    let mut page = Bounded(Vec::new());
+    let mut page = BoundedPage(Vec::new());
     let rendered = environment.get_template(name).and_then(|template| {
         template.render_captured_to(Serde(context), &mut page)?;
         Ok(())
@@ -192,9 +192,9 @@ pub(super) fn hidden_by(given: &serde_json::Value) -> Option<&'static str> {
 }
 
 /// What a template makes, up to [`PAGE_BYTES_MAX`].
-struct Bounded(Vec<u8>);
+struct BoundedPage(Vec<u8>);
 
-impl io::Write for Bounded {
+impl io::Write for BoundedPage {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.0.len() + bytes.len() > PAGE_BYTES_MAX {
             return Err(io::Error::other("too large"));

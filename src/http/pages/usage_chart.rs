@@ -37,10 +37,10 @@ pub(super) async fn charts(service: &Service, user: UserId, language: Language) 
 }
 
 /// Requests by day and part, of the rows of a report.
-type Counted = BTreeMap<String, BTreeMap<String, u64>>;
+type CountedRequests = BTreeMap<String, BTreeMap<String, u64>>;
 
-fn counted(report: &Value, part: impl Fn(&Value) -> String) -> Counted {
-    let mut counted = Counted::new();
+fn counted(report: &Value, part: impl Fn(&Value) -> String) -> CountedRequests {
+    let mut counted = CountedRequests::new();
     for row in report["data"].as_array().into_iter().flatten() {
         let day = row["day"].as_str().unwrap_or_default().to_owned();
         let requests = row["requests"].as_u64().unwrap_or(0) + row["refused"].as_u64().unwrap_or(0);
@@ -88,7 +88,7 @@ fn by_status_chart(report: &Value, language: Language) -> Value {
 }
 
 /// Bars of each day, one part upon the other, and the table behind them. Parts that were not used are left out.
-fn chart(report: &Value, counted: &Counted, series: &[(String, &str)], language: Language) -> Value {
+fn chart(report: &Value, counted: &CountedRequests, series: &[(String, &str)], language: Language) -> Value {
     let used: Vec<&(String, &str)> = series
         .iter()
         .filter(|(name, _)| counted.values().any(|parts| parts.get(name).is_some_and(|n| *n > 0)))

@@ -1,5 +1,5 @@
 //! A request for a page: who looks, in which language, and what a page is answered with. What a visitor may do is part of a handler's
-//! arguments: [`Anyone`], [`Person`] or [`Staff`].
+//! arguments: [`Anyone`], [`SignedInPerson`] or [`Staff`].
 
 use actix_web::{
     FromRequest, HttpRequest, HttpResponse,
@@ -42,7 +42,7 @@ const REFERRER_POLICY: HeaderName = HeaderName::from_static("referrer-policy");
 const FORM_COOKIE_BYTES: usize = 16;
 
 /// What is answered instead of the page that was asked for.
-pub(super) enum Refusal {
+pub(super) enum PageRefusal {
     /// It is explained on a page of its own.
     Problem(Problem),
     /// They are to sign in first.
@@ -51,18 +51,18 @@ pub(super) enum Refusal {
     SecondFactor,
 }
 
-impl From<Problem> for Refusal {
+impl From<Problem> for PageRefusal {
     fn from(problem: Problem) -> Self {
         Self::Problem(problem)
     }
 }
 
 /// What a page's handler gives.
-pub(super) type Shown = Result<HttpResponse, Refusal>;
+pub(super) type Shown = Result<HttpResponse, PageRefusal>;
 
 /// Somebody whom this server knows.
 #[derive(Debug, Clone)]
-pub(super) enum Known {
+pub(super) enum KnownVisitor {
     /// A person with a session.
     Person(Box<SignedInAs>),
     /// Whoever has shown an administrator's token.
@@ -75,7 +75,7 @@ pub(super) trait Visitor: Sized + 'static {
     const FORM_BYTES_MAX: usize = 1 << 20;
 
     /// The visitor, if they are one.
-    fn of(known: Option<&Known>, request: &HttpRequest, service: &Service) -> Result<Self, Refusal>;
+    fn of(known: Option<&KnownVisitor>, request: &HttpRequest, service: &Service) -> Result<Self, PageRefusal>;
 }
 
 /// Whoever comes.
@@ -86,33 +86,33 @@ impl Visitor for Anyone {
     /// What a stranger types is an address or a password.
     const FORM_BYTES_MAX: usize = 16 << 10;
 
-    fn of(_: Option<&Known>, _: &HttpRequest, _: &Service) -> Result<Self, Refusal> {
+    fn of(_: Option<&KnownVisitor>, _: &HttpRequest, _: &Service) -> Result<Self, PageRefusal> {
         Ok(Self)
     }
 }
 
 /// Somebody with a session, who may still have to set up a second factor.
 #[derive(Debug, Clone)]
-pub(super) struct Holder(pub(super) SignedInAs);
+pub(super) struct WithSession(pub(super) SignedInAs);
 
-impl Visitor for Holder {
-    fn of(known: Option<&Known>, _: &HttpRequest, _: &Service) -> Result<Self, Refusal> {
+impl Visitor for WithSession {
+    fn of(known: Option<&KnownVisitor>, _: &HttpRequest, _: &Service) -> Result<Self, PageRefusal> {
         match known {
-            Some(Known::Person(person)) => Ok(Self(SignedInAs::clone(person))),
-            _ => Err(Refusal::SignIn),
+            Some(KnownVisitor::Person(person)) => Ok(Self(SignedInAs::clone(person))),
+            _ => Err(PageRefusal::SignIn),
         }
     }
 }
 
 /// Somebody with a session, who has all that is demanded of them.
 #[derive(Debug, Clone)]
-pub(super) struct Person(pub(super) SignedInAs);
+pub(super) struct SignedInPerson(pub(super) SignedInAs);
 
-impl Visitor for Person {
-    fn of(known: Option<&Known>, request: &HttpRequest, service: &Service) -> Result<Self, Refusal> {
-        let Holder(holder) = Holder::of(known, request, service)?;
+impl Visitor for SignedInPerson {
+    fn of(known: Option<&KnownVisitor>, request: &HttpRequest, service: &Service) -> Result<Self, PageRefusal> {
+        let WithSession(holder) = WithSession::of(known, request, service)?;
         if must_set_up_factor(service, &holder) {
-            return Err(Refusal::SecondFactor);
+            return Err(PageRefusal::SecondFactor);
         }
         Ok(Self(holder))
     }
@@ -123,11 +123,11 @@ impl Visitor for Person {
 pub(super) struct Staff<N>(pub(super) Admin<N>);
 
 impl<N: Needs + Clone> Visitor for Staff<N> {
-    fn of(known: Option<&Known>, request: &HttpRequest, service: &Service) -> Result<Self, Refusal> {
+    fn of(known: Option<&KnownVisitor>, request: &HttpRequest, service: &Service) -> Result<Self, PageRefusal> {
         let caller = match known {
-            Some(Known::Token(caller)) => caller.clone(),
+            Some(KnownVisitor::Token(caller)) => caller.clone(),
             known => {
-                let Person(holder) = Person::of(known, request, service)?;
+                let SignedInPerson(holder) = SignedInPerson::of(known, request, service)?;
                 caller_of(&holder)
             }
         };
@@ -150,7 +150,7 @@ pub(super) struct Visit<W = Anyone> {
     pub(super) language: Language,
     /// Who looks.
     pub(super) who: W,
-    known: Option<Known>,
+    known: Option<KnownVisitor>,
 }
 
 impl<W: Visitor> Visit<W> {
@@ -158,7 +158,7 @@ impl<W: Visitor> Visit<W> {
     ///
     /// # Errors
     /// Where they may not; when the store does not answer.
-    pub(super) async fn open(request: &HttpRequest) -> Result<Self, Refusal> {
+    pub(super) async fn open(request: &HttpRequest) -> Result<Self, PageRefusal> {
         let service = request.app_data::<web::Data<Service>>().cloned();
         let service = service.ok_or_else(|| Problem::internal("the service is not configured"))?;
         let known = known(request, &service).await?;
@@ -172,15 +172,15 @@ impl<W: Visitor> Visit<W> {
     }
 
     /// Who is signed in, if somebody is.
-    pub(super) fn known(&self) -> Option<&Known> {
+    pub(super) fn known(&self) -> Option<&KnownVisitor> {
         self.known.as_ref()
     }
 
     /// What the visitor may do in the administration.
     pub(super) fn permissions(&self) -> Permissions {
         match &self.known {
-            Some(Known::Person(holder)) => Permissions::of_role(holder.user.role),
-            Some(Known::Token(caller)) => caller.permissions,
+            Some(KnownVisitor::Person(holder)) => Permissions::of_role(holder.user.role),
+            Some(KnownVisitor::Token(caller)) => caller.permissions,
             None => Permissions::NONE,
         }
     }
@@ -230,11 +230,11 @@ impl<W: Visitor> Visit<W> {
     fn frame(&self, mut frame: Value) -> Value {
         let service = &self.service;
         let person = match &self.known {
-            Some(Known::Person(holder)) => {
+            Some(KnownVisitor::Person(holder)) => {
                 let row = &holder.user;
                 json!({ "email": row.email.known(), "name": row.name.as_ref().and_then(|name| name.known()) })
             }
-            Some(Known::Token(_)) => json!({ "token": true }),
+            Some(KnownVisitor::Token(_)) => json!({ "token": true }),
             None => Value::Null,
         };
         let permissions = self.permissions();
@@ -389,15 +389,15 @@ pub(super) fn bound_to(request: &HttpRequest, service: &Service) -> Option<Strin
 }
 
 /// Whom the request's cookies make known. A session that has ended makes nobody known.
-async fn known(request: &HttpRequest, service: &Service) -> Result<Option<Known>, Problem> {
+async fn known(request: &HttpRequest, service: &Service) -> Result<Option<KnownVisitor>, Problem> {
     if Cookie::SESSION.read(request.headers(), &service.public_url).is_some() {
         match SessionHolder::extract(request).await {
-            Ok(SessionHolder(holder)) => return Ok(Some(Known::Person(Box::new(holder)))),
+            Ok(SessionHolder(holder)) => return Ok(Some(KnownVisitor::Person(Box::new(holder)))),
             Err(problem) if problem.code() == ProblemCode::SignInRequired => {}
             // A form that hides where it comes from is of a page that is for everybody.
             Err(problem) if problem.code() == ProblemCode::CrossOrigin && hides_source(request) => {}
             Err(problem) => return Err(problem),
         }
     }
-    Ok(token_visit::caller(request, service).await?.map(Known::Token))
+    Ok(token_visit::caller(request, service).await?.map(KnownVisitor::Token))
 }

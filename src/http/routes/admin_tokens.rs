@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::{
     answer::{self, Answer},
-    command::{Command, Fields, Nothing},
+    command::{BodyFields, CommandRequest, Nothing},
     params::Params,
     refusal::command_problem,
 };
@@ -147,11 +147,11 @@ pub(in crate::http) struct TokenBody {
     expires_at: Option<Timestamp>,
 }
 
-impl Fields for TokenBody {
+impl BodyFields for TokenBody {
     const NAMES: &'static [&'static str] = &["name", "scopes", "read_only", "expires_at"];
 }
 
-pub(in crate::http) async fn create(command: Command<TokenBody, OfAll>, service: web::Data<Service>) -> Answer {
+pub(in crate::http) async fn create(command: CommandRequest<TokenBody, OfAll>, service: web::Data<Service>) -> Answer {
     let TokenBody { name, scopes, read_only, expires_at } = command.body;
     let until = command.caller.until;
     if let (Some(until), Some(wanted)) = (until, expires_at)
@@ -191,7 +191,7 @@ fn advice(Withheld { id, reason }: Withheld) -> String {
 }
 
 pub(in crate::http) async fn revoke(
-    command: Command<Nothing, OfAll>,
+    command: CommandRequest<Nothing, OfAll>,
     id: web::Path<String>,
     service: web::Data<Service>,
 ) -> Answer {

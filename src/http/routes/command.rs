@@ -27,7 +27,7 @@ use crate::{
 const UNKNOWN_FIELDS_MAX: usize = 20;
 
 /// A body: an object whose fields are all known. Its `Deserialize` must refuse unknown fields.
-pub(in crate::http) trait Fields: DeserializeOwned + 'static {
+pub(in crate::http) trait BodyFields: DeserializeOwned + 'static {
     /// The names of its fields.
     const NAMES: &'static [&'static str];
     /// Whether a request may leave the body out, which then counts as `{}`.
@@ -39,7 +39,7 @@ pub(in crate::http) trait Fields: DeserializeOwned + 'static {
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct Nothing {}
 
-impl Fields for Nothing {
+impl BodyFields for Nothing {
     const NAMES: &'static [&'static str] = &[];
     const OPTIONAL: bool = true;
 }
@@ -49,7 +49,7 @@ impl Fields for Nothing {
 /// # Errors
 /// As an extractor: those of [`Admin`] first; then 400 for conditions that cannot be read and for parameters, of which a command has none; then
 /// those of [`JsonBody`], with `invalid_params` for unknown fields.
-pub(in crate::http) struct Command<T, N> {
+pub(in crate::http) struct CommandRequest<T, N> {
     /// What the body says.
     pub(in crate::http) body: T,
     /// What the command brings along.
@@ -59,7 +59,7 @@ pub(in crate::http) struct Command<T, N> {
     needs: PhantomData<N>,
 }
 
-impl<T: Fields, N: Needs> FromRequest for Command<T, N> {
+impl<T: BodyFields, N: Needs> FromRequest for CommandRequest<T, N> {
     type Error = Problem;
     type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
 
@@ -76,7 +76,7 @@ impl<T: Fields, N: Needs> FromRequest for Command<T, N> {
     }
 }
 
-impl<T: Fields, N: Needs> Command<T, N> {
+impl<T: BodyFields, N: Needs> CommandRequest<T, N> {
     /// What an administrator says, with the bytes that they sent.
     fn of(
         Admin { caller, .. }: Admin<N>,
@@ -105,13 +105,13 @@ impl<T: Fields, N: Needs> Command<T, N> {
 }
 
 /// What a page's form says, as a body and its bytes.
-pub(super) fn of_form<T: Fields>(body: &Value) -> Result<(T, Bytes), Problem> {
+pub(super) fn of_form<T: BodyFields>(body: &Value) -> Result<(T, Bytes), Problem> {
     let bytes = Bytes::from(serde_json::to_vec(body).map_err(Problem::internal)?);
     Ok((read(&bytes)?, bytes))
 }
 
 /// What the body says, and its bytes. A command has no parameters.
-pub(super) async fn said<T: Fields>(request: &HttpRequest, payload: &mut Payload) -> Result<(T, Bytes), Problem> {
+pub(super) async fn said<T: BodyFields>(request: &HttpRequest, payload: &mut Payload) -> Result<(T, Bytes), Problem> {
     Params::read(request.query_string(), &[])?;
     let bytes = match T::OPTIONAL && is_absent(request) {
         true => Bytes::from_static(b"{}"),
@@ -127,7 +127,7 @@ fn is_absent(request: &HttpRequest) -> bool {
     length == Some("0") && !headers.contains_key(header::TRANSFER_ENCODING)
 }
 
-fn read<T: Fields>(bytes: &[u8]) -> Result<T, Problem> {
+fn read<T: BodyFields>(bytes: &[u8]) -> Result<T, Problem> {
     // A list would be taken for the values of the fields in their order.
     if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
         return Err(Problem::new(

@@ -15,7 +15,7 @@ use self::described::described;
 pub(super) use self::described::{no_data_set, shown};
 use super::{
     answer::{self, Answer},
-    command::{Command, Fields, Nothing},
+    command::{BodyFields, CommandRequest, Nothing},
     params::Params,
     refusal::import_problem,
 };
@@ -71,7 +71,7 @@ pub(super) async fn show_one(request: &HttpRequest, name: &str, service: &Servic
 }
 
 pub(in crate::http) async fn withdraw(
-    command: Command<Nothing, OfData>,
+    command: CommandRequest<Nothing, OfData>,
     name: web::Path<String>,
     service: web::Data<Service>,
 ) -> Answer {
@@ -79,21 +79,21 @@ pub(in crate::http) async fn withdraw(
 }
 
 pub(in crate::http) async fn restore(
-    command: Command<Nothing, OfData>,
+    command: CommandRequest<Nothing, OfData>,
     name: web::Path<String>,
     service: web::Data<Service>,
 ) -> Answer {
     serve(command, &name, &service, false).await
 }
 
-async fn serve(command: Command<Nothing, OfData>, name: &str, service: &Service, withdrawn: bool) -> Answer {
+async fn serve(command: CommandRequest<Nothing, OfData>, name: &str, service: &Service, withdrawn: bool) -> Answer {
     service.imports.withdraw(name, withdrawn, &command.envelope).await.map_err(import_problem)?;
     let data_set = service.records.data_set(name).ok_or_else(|| no_data_set(name))?;
     Ok(answer::document(StatusCode::OK, &described(service, &data_set).await?))
 }
 
 pub(in crate::http) async fn remove(
-    command: Command<Nothing, OfData>,
+    command: CommandRequest<Nothing, OfData>,
     name: web::Path<String>,
     service: web::Data<Service>,
 ) -> Answer {
@@ -110,12 +110,12 @@ pub(in crate::http) struct RenameBody {
     to: String,
 }
 
-impl Fields for RenameBody {
+impl BodyFields for RenameBody {
     const NAMES: &'static [&'static str] = &["to"];
 }
 
 pub(in crate::http) async fn rename(
-    command: Command<RenameBody, OfData>,
+    command: CommandRequest<RenameBody, OfData>,
     name: web::Path<String>,
     service: web::Data<Service>,
 ) -> Answer {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{
     answer::{self, Answer},
-    command::{Command, Nothing},
+    command::{CommandRequest, Nothing},
     params::Params,
     refusal::{queue_problem, redrive_problem},
 };
@@ -45,7 +45,10 @@ fn shown(letter: &DeadLetter) -> Value {
     })
 }
 
-pub(in crate::http) async fn redrive_all(command: Command<Nothing, OfServer>, service: web::Data<Service>) -> Answer {
+pub(in crate::http) async fn redrive_all(
+    command: CommandRequest<Nothing, OfServer>,
+    service: web::Data<Service>,
+) -> Answer {
     let redriven = service.committer.redrive_all(&command.envelope).await.map_err(redrive_problem)?;
     let who = command.envelope.origin.who;
     tracing::info!(redriven, %who, "dead letters were sent again");
@@ -54,7 +57,7 @@ pub(in crate::http) async fn redrive_all(command: Command<Nothing, OfServer>, se
 
 /// The log shows what comes of it.
 pub(in crate::http) async fn redrive(
-    command: Command<Nothing, OfServer>,
+    command: CommandRequest<Nothing, OfServer>,
     id: web::Path<String>,
     service: web::Data<Service>,
 ) -> Answer {

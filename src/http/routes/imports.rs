@@ -14,7 +14,7 @@ use actix_web::{
 use self::found::{accepted, import_id, status};
 use super::{
     answer::{self, Answer},
-    command::{Command, Nothing},
+    command::{CommandRequest, Nothing},
     params::Params,
     refusal::import_problem,
 };
@@ -67,7 +67,7 @@ fn wants_events(request: &HttpRequest) -> bool {
 }
 
 pub(in crate::http) async fn approve(
-    command: Command<Nothing, OfData>,
+    command: CommandRequest<Nothing, OfData>,
     id: web::Path<String>,
     service: web::Data<Service>,
 ) -> Answer {
@@ -77,7 +77,7 @@ pub(in crate::http) async fn approve(
 }
 
 pub(in crate::http) async fn discard(
-    command: Command<Nothing, OfData>,
+    command: CommandRequest<Nothing, OfData>,
     id: web::Path<String>,
     service: web::Data<Service>,
 ) -> Answer {
@@ -87,7 +87,7 @@ pub(in crate::http) async fn discard(
 }
 
 pub(in crate::http) async fn cancel(
-    command: Command<Nothing, OfData>,
+    command: CommandRequest<Nothing, OfData>,
     id: web::Path<String>,
     service: web::Data<Service>,
 ) -> Answer {

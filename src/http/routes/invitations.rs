@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::{
     answer::{self, Answer},
-    command::{Command, Nothing},
+    command::{CommandRequest, Nothing},
     params::Params,
     refusal::command_problem,
 };
@@ -185,7 +185,7 @@ pub(in crate::http) fn rows_of(
     Ok(rows)
 }
 
-async fn resend(command: Command<Nothing, OfPeople>, service: web::Data<Service>) -> Answer {
+async fn resend(command: CommandRequest<Nothing, OfPeople>, service: web::Data<Service>) -> Answer {
     let done = service.inviting.resend_unfulfilled(command.envelope).await.map_err(command_problem)?;
     let body = json!({ "resent": done.resent, "deferred": done.deferred, "left": done.left });
     Ok(answer::document(StatusCode::ACCEPTED, &body))

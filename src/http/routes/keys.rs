@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::{
     answer::{self, Answer},
-    command::{Command, Fields, Nothing},
+    command::{BodyFields, CommandRequest, Nothing},
     params::Params,
     refusal::command_problem,
     users::{existing, user_id},
@@ -126,7 +126,7 @@ async fn show(
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "ChangeOfKey", extend("minProperties" = 1))]
-pub(in crate::http) struct ChangeBody {
+pub(in crate::http) struct ChangeKeyBody {
     /// What its owner calls it.
     #[serde(default, deserialize_with = "sent")]
     #[schemars(length(max = LABEL_CHARS_MAX))]
@@ -148,7 +148,7 @@ pub(in crate::http) struct ChangeBody {
 #[derive(Deserialize, JsonSchema)]
 #[serde(transparent)]
 #[schemars(rename = "NewKey", transparent, extend("minProperties" = 0))]
-pub(in crate::http) struct NewKeyBody(ChangeBody);
+pub(in crate::http) struct NewKeyBody(ChangeKeyBody);
 
 /// What a key may be used for.
 #[derive(Deserialize, JsonSchema)]
@@ -170,16 +170,16 @@ fn sent<'de, D: Deserializer<'de>, T: Deserialize<'de>>(field: D) -> Result<Opti
     Option::deserialize(field).map(Some)
 }
 
-impl Fields for ChangeBody {
+impl BodyFields for ChangeKeyBody {
     const NAMES: &'static [&'static str] = &["label", "expires_at", "allowed_ips", "scopes"];
 }
 
-impl Fields for NewKeyBody {
-    const NAMES: &'static [&'static str] = ChangeBody::NAMES;
+impl BodyFields for NewKeyBody {
+    const NAMES: &'static [&'static str] = ChangeKeyBody::NAMES;
     const OPTIONAL: bool = true;
 }
 
-impl ChangeBody {
+impl ChangeKeyBody {
     fn change(self) -> Result<KeyChange, Problem> {
         let moment = |text: String| {
             let expected = "at `expires_at`: a moment such as 2027-01-31T00:00:00Z is expected";
@@ -199,7 +199,7 @@ impl ChangeBody {
 }
 
 pub(in crate::http) async fn issue(
-    command: Command<NewKeyBody, OfPeople>,
+    command: CommandRequest<NewKeyBody, OfPeople>,
     id: web::Path<String>,
     service: web::Data<Service>,
 ) -> Answer {
@@ -214,7 +214,7 @@ pub(super) async fn issue_for(body: NewKeyBody, envelope: Envelope, owner: &Owne
 }
 
 async fn change(
-    command: Command<ChangeBody, OfPeople>,
+    command: CommandRequest<ChangeKeyBody, OfPeople>,
     path: web::Path<(String, String)>,
     service: web::Data<Service>,
 ) -> Answer {
@@ -224,7 +224,7 @@ async fn change(
 
 /// Changes what somebody's key is called and what it may.
 pub(super) async fn change_for(
-    body: ChangeBody,
+    body: ChangeKeyBody,
     envelope: Envelope,
     user: UserId,
     key: KeyId,
@@ -232,7 +232,7 @@ pub(super) async fn change_for(
 ) -> Answer {
     let change = body.change()?;
     if change == KeyChange::default() {
-        let detail = format!("nothing to change: send one or more of {}", ChangeBody::NAMES.join(", "));
+        let detail = format!("nothing to change: send one or more of {}", ChangeKeyBody::NAMES.join(", "));
         return Err(Problem::new(ProblemCode::InvalidBody, detail));
     }
     let done = service.accounts.perform(user, AccountCommand::ChangeApiKey { key, change }, envelope).await;
@@ -251,13 +251,13 @@ pub(in crate::http) struct RotateBody {
     grace_s: u32,
 }
 
-impl Fields for RotateBody {
+impl BodyFields for RotateBody {
     const NAMES: &'static [&'static str] = &["grace_s"];
     const OPTIONAL: bool = true;
 }
 
 pub(in crate::http) async fn rotate(
-    command: Command<RotateBody, OfPeople>,
+    command: CommandRequest<RotateBody, OfPeople>,
     path: web::Path<(String, String)>,
     service: web::Data<Service>,
 ) -> Answer {
@@ -318,7 +318,7 @@ fn advice(keys: &str, Withheld { id, reason }: Withheld) -> String {
 }
 
 pub(in crate::http) async fn revoke(
-    command: Command<Nothing, OfPeople>,
+    command: CommandRequest<Nothing, OfPeople>,
     path: web::Path<(String, String)>,
     service: web::Data<Service>,
 ) -> Answer {

@@ -19,7 +19,7 @@ use self::opened::presented;
 pub(in crate::http) use self::opened::{FORM, opened, private, used};
 use super::{
     answer::{self, Answer},
-    command::{Fields, said},
+    command::{BodyFields, said},
     params::Params,
 };
 use crate::{
@@ -48,7 +48,7 @@ pub(in crate::http) struct LinkBody {
     password: Option<Zeroizing<String>>,
 }
 
-impl Fields for LinkBody {
+impl BodyFields for LinkBody {
     const NAMES: &'static [&'static str] = &["password"];
     const OPTIONAL: bool = true;
 }

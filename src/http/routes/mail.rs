@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::{
     answer::{self, Answer},
-    command::{Command, Fields},
+    command::{BodyFields, CommandRequest},
     refusal::command_problem,
 };
 use crate::{
@@ -37,12 +37,12 @@ pub(in crate::http) struct TestBody {
     mail: Option<String>,
 }
 
-impl Fields for TestBody {
+impl BodyFields for TestBody {
     const NAMES: &'static [&'static str] = &["to", "mail"];
 }
 
-pub(in crate::http) async fn test(command: Command<TestBody, OfServer>, service: web::Data<Service>) -> Answer {
-    let Command { body, envelope, .. } = command;
+pub(in crate::http) async fn test(command: CommandRequest<TestBody, OfServer>, service: web::Data<Service>) -> Answer {
+    let CommandRequest { body, envelope, .. } = command;
     let wrong = |field: &str, error: String| Problem::new(ProblemCode::InvalidBody, format!("at `{field}`: {error}"));
     let to = Email::parse(&body.to).map_err(|error| wrong("to", error.to_string()))?;
     let mail = body.mail.unwrap_or_else(|| "invitation".to_owned());

@@ -15,8 +15,8 @@ use zeroize::Zeroizing;
 
 use super::{
     answer::{self, Answer},
-    command::{Fields, Nothing},
-    keys::{self, ChangeBody, NewKeyBody, Owner, RotateBody, key_id},
+    command::{BodyFields, Nothing},
+    keys::{self, ChangeKeyBody, NewKeyBody, Owner, RotateBody, key_id},
     own::Own,
     params::Params,
     refusal::{command_problem, sign_in_done},
@@ -29,7 +29,7 @@ use crate::{
     domain::{
         notice::ChosenNotices,
         sign_in::SessionEnd,
-        user::{Changes, User},
+        user::{User, UserChanges},
     },
     http::{
         Problem, method,
@@ -103,12 +103,12 @@ pub(in crate::http) struct MeBody {
     notices: ChosenNotices,
 }
 
-impl Fields for MeBody {
+impl BodyFields for MeBody {
     const NAMES: &'static [&'static str] = &["notices"];
 }
 
 pub(in crate::http) async fn change(own: Own<MeBody>, service: web::Data<Service>) -> Answer {
-    let changes = Changes { notices: Some(own.body.notices), ..Changes::default() };
+    let changes = UserChanges { notices: Some(own.body.notices), ..UserChanges::default() };
     let order = AccountCommand::ChangeUser(changes);
     let done = service.accounts.perform(own.who.user.id, order, own.envelope).await.map_err(command_problem)?;
     let changed = user_in(&done.committed.state).ok_or_else(|| Problem::internal("nobody was changed"))?;
@@ -128,7 +128,7 @@ pub(in crate::http) struct PasswordBody {
     new: Zeroizing<String>,
 }
 
-impl Fields for PasswordBody {
+impl BodyFields for PasswordBody {
     const NAMES: &'static [&'static str] = &["current", "new"];
 }
 
@@ -158,7 +158,7 @@ pub(in crate::http) async fn issue_key(own: Own<NewKeyBody>, service: web::Data<
 }
 
 pub(in crate::http) async fn change_key(
-    own: Own<ChangeBody>,
+    own: Own<ChangeKeyBody>,
     id: web::Path<String>,
     service: web::Data<Service>,
 ) -> Answer {

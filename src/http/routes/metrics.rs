@@ -16,7 +16,7 @@ use crate::{
     },
     aws::{Access, Calls},
     http::{
-        meter::{BOUNDS_US, Reading},
+        meter::{BOUNDS_US, MeterReading},
         state::Service,
     },
     queue::{Depth, QueueError},
@@ -31,7 +31,7 @@ const SECOND_US: f64 = 1_000_000.0;
 /// All that is shown, as it was at one moment.
 #[derive(Debug)]
 pub(super) struct Snapshot {
-    requests: Vec<Reading>,
+    requests: Vec<MeterReading>,
     grants: GrantCounts,
     commits: CommitCounts,
     mailers: MailerCounts,

@@ -6,7 +6,7 @@ use actix_web::{FromRequest, HttpRequest, dev::Payload, web};
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::command::{Fields, of_form, said};
+use super::command::{BodyFields, of_form, said};
 use crate::{
     actors::{commit::Envelope, sign_in::SignedInAs},
     domain::id::Who,
@@ -39,7 +39,7 @@ impl ActingPerson for SessionHolder {
 /// A command of somebody who is signed in.
 ///
 /// # Errors
-/// As an extractor: 401 first, then as a [`Command`](super::command::Command).
+/// As an extractor: 401 first, then as a [`CommandRequest`](super::command::CommandRequest).
 pub(in crate::http) struct Own<T, P = SignedIn> {
     /// Who.
     pub(in crate::http) who: SignedInAs,
@@ -51,7 +51,7 @@ pub(in crate::http) struct Own<T, P = SignedIn> {
     by: std::marker::PhantomData<P>,
 }
 
-impl<T: Fields, P: ActingPerson> FromRequest for Own<T, P> {
+impl<T: BodyFields, P: ActingPerson> FromRequest for Own<T, P> {
     type Error = Problem;
     type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
 
@@ -68,7 +68,7 @@ impl<T: Fields, P: ActingPerson> FromRequest for Own<T, P> {
     }
 }
 
-impl<T: Fields, P: ActingPerson> Own<T, P> {
+impl<T: BodyFields, P: ActingPerson> Own<T, P> {
     fn of(
         who: SignedInAs,
         (body, bytes): (T, Bytes),

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::{
     answer::{self, Answer},
-    command::{Command, Fields, Nothing, said},
+    command::{BodyFields, CommandRequest, Nothing, said},
     refusal::command_problem,
     sessions::offered,
     users::user_id,
@@ -37,7 +37,7 @@ pub(in crate::http) struct ResetBody {
     email: String,
 }
 
-impl Fields for ResetBody {
+impl BodyFields for ResetBody {
     const NAMES: &'static [&'static str] = &["email"];
 }
 
@@ -66,7 +66,7 @@ pub(in crate::http) async fn asked_for(request: &HttpRequest, service: &Service,
 }
 
 pub(in crate::http) async fn mail(
-    command: Command<Nothing, OfPeople>,
+    command: CommandRequest<Nothing, OfPeople>,
     id: web::Path<String>,
     service: web::Data<Service>,
 ) -> Answer {

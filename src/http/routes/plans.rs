@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     answer::{self, Answer},
-    command::{Command, Fields, Nothing},
+    command::{BodyFields, CommandRequest, Nothing},
     params::Params,
     refusal::command_problem,
     users,
@@ -128,13 +128,13 @@ pub(in crate::http) struct LimitsBody {
     keys_max: Option<u32>,
 }
 
-impl Fields for LimitsBody {
+impl BodyFields for LimitsBody {
     const NAMES: &'static [&'static str] =
         &["rate_per_s", "burst", "quota_per_day", "key_max_age_days", "datasets", "keys_max"];
 }
 
 pub(in crate::http) async fn define(
-    command: Command<LimitsBody, OfPlans>,
+    command: CommandRequest<LimitsBody, OfPlans>,
     name: web::Path<String>,
     service: web::Data<Service>,
 ) -> Answer {
@@ -153,7 +153,7 @@ pub(in crate::http) async fn define(
 }
 
 pub(in crate::http) async fn retire(
-    command: Command<Nothing, OfPlans>,
+    command: CommandRequest<Nothing, OfPlans>,
     name: web::Path<String>,
     service: web::Data<Service>,
 ) -> Answer {

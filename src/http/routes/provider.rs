@@ -16,7 +16,7 @@ use serde::Deserialize;
 
 use super::{
     answer::{self, Answer},
-    command::{Fields, said},
+    command::{BodyFields, said},
     links::opened::{FORM, private},
     params::Params,
     refusal::sign_in_problem,
@@ -67,7 +67,7 @@ pub(in crate::http) struct SecondFactorBody {
     code: String,
 }
 
-impl Fields for SecondFactorBody {
+impl BodyFields for SecondFactorBody {
     const NAMES: &'static [&'static str] = &["code"];
 }
 

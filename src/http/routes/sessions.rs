@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 
 use super::{
     answer::{self, Answer},
-    command::{Command, Fields, Nothing, said},
+    command::{BodyFields, CommandRequest, Nothing, said},
     keys::used,
     own::Own,
     params::Params,
@@ -74,7 +74,7 @@ pub(in crate::http) struct SignInBody {
     code: Option<String>,
 }
 
-impl Fields for SignInBody {
+impl BodyFields for SignInBody {
     const NAMES: &'static [&'static str] = &["email", "password", "code"];
 }
 
@@ -202,7 +202,7 @@ async fn list(_: Admin<OfPeople>, request: HttpRequest, id: web::Path<String>, s
 }
 
 pub(in crate::http) async fn end_all(
-    command: Command<Nothing, OfPeople>,
+    command: CommandRequest<Nothing, OfPeople>,
     id: web::Path<String>,
     service: web::Data<Service>,
 ) -> Answer {

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::{
     answer::{self, Answer},
-    command::{Command, Fields, Nothing},
+    command::{BodyFields, CommandRequest, Nothing},
     params::{self, Params},
     refusal::command_problem,
 };
@@ -23,7 +23,7 @@ use crate::{
         id::{StreamId, UserId},
         notice::ChosenNotices,
         roster::Invitee,
-        user::{Changes, NAME_CHARS_MAX},
+        user::{NAME_CHARS_MAX, UserChanges},
         view::{InvitationState, UserRow, UserStatus},
     },
     http::{
@@ -129,12 +129,15 @@ fn given(role: Option<&str>) -> Result<Option<Role>, Problem> {
     role.map(named).transpose()
 }
 
-impl Fields for InviteBody {
+impl BodyFields for InviteBody {
     const NAMES: &'static [&'static str] = &["email", "name", "role", "plan"];
 }
 
-pub(in crate::http) async fn invite(command: Command<InviteBody, OfPeople>, service: web::Data<Service>) -> Answer {
-    let Command { body, envelope, caller, .. } = command;
+pub(in crate::http) async fn invite(
+    command: CommandRequest<InviteBody, OfPeople>,
+    service: web::Data<Service>,
+) -> Answer {
+    let CommandRequest { body, envelope, caller, .. } = command;
     let email = Email::parse(&body.email)
         .map_err(|error| Problem::new(ProblemCode::InvalidBody, format!("at `email`: {error}")))?;
     let plan = body.plan.unwrap_or_else(|| service.settings.users.default_plan.clone());
@@ -196,7 +199,7 @@ pub(in crate::http) async fn at(service: &Service, id: UserId, as_of: Option<&st
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "ChangeOfUser", extend("minProperties" = 1))]
-pub(in crate::http) struct ChangeBody {
+pub(in crate::http) struct ChangeUserBody {
     /// Whether their keys work.
     #[serde(default)]
     status: Option<NewStatus>,
@@ -219,27 +222,27 @@ enum NewStatus {
     Disabled,
 }
 
-impl Fields for ChangeBody {
+impl BodyFields for ChangeUserBody {
     const NAMES: &'static [&'static str] = &["status", "role", "plan", "notices"];
 }
 
-impl ChangeBody {
-    fn changes(self) -> Result<Changes, Problem> {
+impl ChangeUserBody {
+    fn changes(self) -> Result<UserChanges, Problem> {
         let enabled = self.status.map(|status| matches!(status, NewStatus::Active));
         let role = given(self.role.as_deref())?;
-        Ok(Changes { plan: self.plan, role, enabled, notices: self.notices })
+        Ok(UserChanges { plan: self.plan, role, enabled, notices: self.notices })
     }
 }
 
 pub(in crate::http) async fn change(
-    command: Command<ChangeBody, OfPeople>,
+    command: CommandRequest<ChangeUserBody, OfPeople>,
     id: web::Path<String>,
     service: web::Data<Service>,
 ) -> Answer {
     let user = user_id(&id)?;
     let changes = command.body.changes()?;
-    if changes == Changes::default() {
-        let detail = format!("nothing to change: send one or more of {}", ChangeBody::NAMES.join(", "));
+    if changes == UserChanges::default() {
+        let detail = format!("nothing to change: send one or more of {}", ChangeUserBody::NAMES.join(", "));
         return Err(Problem::new(ProblemCode::InvalidBody, detail));
     }
     changes.role.map_or(Ok(()), |role| command.caller.may_give(role))?;
@@ -249,7 +252,7 @@ pub(in crate::http) async fn change(
 }
 
 pub(in crate::http) async fn delete(
-    command: Command<Nothing, OfPeople>,
+    command: CommandRequest<Nothing, OfPeople>,
     id: web::Path<String>,
     service: web::Data<Service>,
 ) -> Answer {
@@ -262,7 +265,7 @@ pub(in crate::http) async fn delete(
 }
 
 pub(in crate::http) async fn resend_invitation(
-    command: Command<Nothing, OfPeople>,
+    command: CommandRequest<Nothing, OfPeople>,
     id: web::Path<String>,
     service: web::Data<Service>,
 ) -> Answer {
@@ -271,7 +274,7 @@ pub(in crate::http) async fn resend_invitation(
 }
 
 pub(in crate::http) async fn allow_mail(
-    command: Command<Nothing, OfPeople>,
+    command: CommandRequest<Nothing, OfPeople>,
     id: web::Path<String>,
     service: web::Data<Service>,
 ) -> Answer {

@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use super::address::Network;
 use crate::{
     clock::SharedClock,
-    config::Http,
+    config::HttpSection,
     domain::attempts::{Attempts, Pace, Slowing, doubled},
 };
 
@@ -45,7 +45,7 @@ pub(super) struct Guesses {
 
 /// What a refusal has earned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Verdict {
+pub(super) struct GuessVerdict {
     /// What the address is told to wait, seconds, when it has sent too many wrong ones.
     pub(super) wait_s: Option<u64>,
     /// How long the answer is put off. `None` when it cannot be: then it is the connection's last.
@@ -54,7 +54,7 @@ pub(super) struct Verdict {
 
 impl Guesses {
     /// As the settings want it.
-    pub(super) fn new(settings: &Http, clock: SharedClock) -> Self {
+    pub(super) fn new(settings: &HttpSection, clock: SharedClock) -> Self {
         Self {
             attempts: Attempts::new(slowing(settings, settings.wrong_keys_max), ADDRESSES_MAX),
             pace: Pace::new(settings.refusals_per_s, AT_ONCE_US),
@@ -66,12 +66,12 @@ impl Guesses {
     }
 
     /// Counts a wrong one.
-    pub(super) fn wrong(&self, network: Network) -> Verdict {
+    pub(super) fn wrong(&self, network: Network) -> GuessVerdict {
         let now_us = self.clock.monotonic_us();
         let slowed = self.attempts.wrong(&network, now_us);
         let wait_s = slowed.map(|slowed| u64::try_from(slowed.wait_us).unwrap_or(0).div_ceil(1_000_000));
         let own_us = slowed.map_or(0, |slowed| doubled(FIRST_DELAY_US, slowed.nth, self.delay_max_us));
-        Verdict { wait_s, delay: self.delay(now_us, own_us) }
+        GuessVerdict { wait_s, delay: self.delay(now_us, own_us) }
     }
 
     /// How long a refusal is put off that is nobody's guess.
@@ -89,7 +89,7 @@ impl Guesses {
 }
 
 /// How an address is slowed that may do something so often within the window.
-pub(super) fn slowing(settings: &Http, free: u32) -> Slowing {
+pub(super) fn slowing(settings: &HttpSection, free: u32) -> Slowing {
     let us = |seconds: u64| i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(SECOND_US);
     let (window_us, wait_max_us) = (us(settings.wrong_keys_window_s), us(settings.wrong_keys_wait_max_s));
     Slowing { free, window_us, first_wait_us: FIRST_WAIT_US, wait_max_us }
@@ -151,7 +151,7 @@ mod tests {
     #[test]
     fn an_address_waits_longer_after_each_wrong_key_and_others_do_not() {
         let (guesses, clock) = guesses(&[("http.wrong_keys_max", "3"), ("http.refusal_delay_max_ms", "100")]);
-        let at_once = Verdict { wait_s: None, delay: Some(Duration::ZERO) };
+        let at_once = GuessVerdict { wait_s: None, delay: Some(Duration::ZERO) };
         assert!((0..3).all(|_| guesses.wrong(network(1)) == at_once));
         let slowed: Vec<_> = (0..6).map(|_| guesses.wrong(network(1))).collect();
         let waits: Vec<_> = slowed.iter().map(|verdict| verdict.wait_s.unwrap()).collect();

@@ -38,7 +38,7 @@ const TRANSFER_ENCODING: u16 = 1 << 2;
 
 /// What the next bytes are.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum HeadStep {
     /// So many bytes belong to the request at hand and may pass.
     Pass(usize),
     /// A head that is not complete yet: none of the bytes may pass.
@@ -81,13 +81,13 @@ impl Scanner {
 
     /// Looks at what has arrived and not passed: the whole of it, each time from the first byte that has not passed. What is
     /// behind the end of a request is not looked at.
-    pub(super) fn scan(&mut self, bytes: &[u8]) -> Step {
+    pub(super) fn scan(&mut self, bytes: &[u8]) -> HeadStep {
         if self.is_in_body() {
             return match self.body.take(bytes) {
-                Ok(passed) => Step::Pass(passed),
+                Ok(passed) => HeadStep::Pass(passed),
                 Err(BodyFault { at, what }) => {
                     self.ended = true;
-                    Step::Broken(at, Refusal::malformed(what))
+                    HeadStep::Broken(at, Refusal::malformed(what))
                 }
             };
         }
@@ -95,30 +95,30 @@ impl Scanner {
             Ok(None) if bytes.len() > self.head_bytes_max => {
                 self.ended = true;
                 let detail = format!("the request's head is longer than {} bytes", self.head_bytes_max);
-                Step::Refuse(Refusal::new(ProblemCode::HeadTooLarge, detail))
+                HeadStep::Refuse(Refusal::new(ProblemCode::HeadTooLarge, detail))
             }
-            Ok(None) => Step::More,
+            Ok(None) => HeadStep::More,
             Ok(Some(head_bytes)) => self.behind_head(bytes, head_bytes),
             Err(refusal) => {
                 self.ended = true;
-                Step::Refuse(refusal)
+                HeadStep::Refuse(refusal)
             }
         }
     }
 
     /// A head is complete: its body begins. One that goes wrong in the same bytes is refused as a whole.
-    fn behind_head(&mut self, bytes: &[u8], head_bytes: usize) -> Step {
+    fn behind_head(&mut self, bytes: &[u8], head_bytes: usize) -> HeadStep {
         let head = std::mem::take(&mut self.head);
         self.ended = head.is_last;
         self.body = head.body;
         if !self.is_in_body() {
-            return Step::Pass(head_bytes);
+            return HeadStep::Pass(head_bytes);
         }
         match self.body.take(bytes.get(head_bytes..).unwrap_or_default()) {
-            Ok(passed) => Step::Pass(head_bytes + passed),
+            Ok(passed) => HeadStep::Pass(head_bytes + passed),
             Err(BodyFault { what, .. }) => {
                 self.ended = true;
-                Step::Refuse(Refusal::malformed(what))
+                HeadStep::Refuse(Refusal::malformed(what))
             }
         }
     }

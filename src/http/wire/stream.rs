@@ -21,7 +21,7 @@ use super::{
     Connection, Place, Refusal, Wire,
     alarm::Alarm,
     farewell::{Farewell, Leave},
-    head::{Scanner, Step},
+    head::{HeadStep, Scanner},
     turned_away::turn_away,
 };
 use crate::http::ProblemCode;
@@ -153,28 +153,28 @@ impl Stream {
     fn examine(&mut self, bytes: &[u8]) -> usize {
         let was_in_body = self.scanner.is_in_body();
         match self.scanner.scan(bytes) {
-            Step::Pass(passed) if was_in_body => {
+            HeadStep::Pass(passed) if was_in_body => {
                 if !self.scanner.is_in_body() {
                     self.idle_since = None;
                 }
                 passed
             }
-            Step::Pass(passed) => {
+            HeadStep::Pass(passed) => {
                 self.connection.begin();
                 self.has_asked = true;
                 (self.head_since, self.idle_since) = (None, None);
                 passed
             }
-            Step::More => {
+            HeadStep::More => {
                 let began = if self.has_asked { None } else { self.idle_since };
                 self.head_since.get_or_insert_with(|| began.unwrap_or_else(Instant::now));
                 0
             }
-            Step::Refuse(refusal) => {
+            HeadStep::Refuse(refusal) => {
                 self.stand_in(refusal);
                 0
             }
-            Step::Broken(passed, refusal) => {
+            HeadStep::Broken(passed, refusal) => {
                 self.connection.refuse(refusal);
                 self.is_cut = true;
                 passed

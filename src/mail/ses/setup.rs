@@ -10,7 +10,7 @@ use aws_sdk_sesv2::{
 
 pub use self::topic::{check_feedback, setup_feedback};
 use super::{Sender, client};
-use crate::aws::{self, Access, Checked, Found};
+use crate::aws::{self, Access, CheckedResource, ResourceState};
 
 /// Domains above the sender's own that are looked at: SES sends for the subdomains of a verified domain, too.
 const DOMAINS_MAX: usize = 5;
@@ -28,7 +28,7 @@ impl<E: ProvideErrorMetadata, R> From<SdkError<E, R>> for SesError {
 
 /// What to do about what is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Missing {
+enum MissingSetup {
     Make,
     Say,
 }
@@ -38,46 +38,54 @@ enum Missing {
 ///
 /// # Errors
 /// When SES cannot be reached or refuses.
-pub async fn setup(access: &Access, sender: &Sender, configuration_set: &str) -> Result<Vec<Checked>, SesError> {
-    look(access, sender, configuration_set, Missing::Make).await
+pub async fn setup(
+    access: &Access,
+    sender: &Sender,
+    configuration_set: &str,
+) -> Result<Vec<CheckedResource>, SesError> {
+    look(access, sender, configuration_set, MissingSetup::Make).await
 }
 
 /// Says how sender, account and configuration set stand, and changes nothing.
 ///
 /// # Errors
 /// When SES cannot be reached or refuses.
-pub async fn check(access: &Access, sender: &Sender, configuration_set: &str) -> Result<Vec<Checked>, SesError> {
-    look(access, sender, configuration_set, Missing::Say).await
+pub async fn check(
+    access: &Access,
+    sender: &Sender,
+    configuration_set: &str,
+) -> Result<Vec<CheckedResource>, SesError> {
+    look(access, sender, configuration_set, MissingSetup::Say).await
 }
 
 async fn look(
     access: &Access,
     sender: &Sender,
     configuration_set: &str,
-    missing: Missing,
-) -> Result<Vec<Checked>, SesError> {
+    missing: MissingSetup,
+) -> Result<Vec<CheckedResource>, SesError> {
     let client = client(access);
     let mut checked = vec![identity(&client, sender, missing).await?, account(&client).await?];
     if !configuration_set.is_empty() {
         let found = set(&client, configuration_set, missing).await?;
-        checked.push(Checked { resource: format!("configuration set {configuration_set}"), found });
+        checked.push(CheckedResource { resource: format!("configuration set {configuration_set}"), found });
     }
     Ok(checked)
 }
 
-async fn identity(client: &Client, sender: &Sender, missing: Missing) -> Result<Checked, SesError> {
+async fn identity(client: &Client, sender: &Sender, missing: MissingSetup) -> Result<CheckedResource, SesError> {
     let address = sender.address();
-    let checked = |name: &str, found| Ok(Checked { resource: format!("identity {name}"), found });
+    let checked = |name: &str, found| Ok(CheckedResource { resource: format!("identity {name}"), found });
     if !sender.domain().contains('.') {
         return checked(
             address,
-            Found::Different("SES cannot send from this address: set mail.from to one of yours".to_owned()),
+            ResourceState::Different("SES cannot send from this address: set mail.from to one of yours".to_owned()),
         );
     }
     let mut unverified = None;
     for name in identities(sender) {
         let found = match client.get_email_identity().email_identity(name).send().await {
-            Ok(found) if found.verified_for_sending_status() => return checked(name, Found::Right),
+            Ok(found) if found.verified_for_sending_status() => return checked(name, ResourceState::Right),
             Ok(found) => found,
             Err(error) if is_not_found(&error) => continue,
             Err(error) => return Err(error.into()),
@@ -85,15 +93,17 @@ async fn identity(client: &Client, sender: &Sender, missing: Missing) -> Result<
         unverified.get_or_insert_with(|| (name, steps(name, found.identity_type(), found.dkim_attributes())));
     }
     if let Some((name, steps)) = unverified {
-        return checked(name, Found::Different(format!("not verified: {steps}")));
+        return checked(name, ResourceState::Different(format!("not verified: {steps}")));
     }
-    if missing == Missing::Say {
-        return checked(address, Found::Missing);
+    if missing == MissingSetup::Say {
+        return checked(address, ResourceState::Missing);
     }
     let made = client.create_email_identity().email_identity(address).send().await?;
     let found = match made.verified_for_sending_status() {
-        true => Found::Made,
-        false => Found::Notice(format!("made: {}", steps(address, made.identity_type(), made.dkim_attributes()))),
+        true => ResourceState::Made,
+        false => {
+            ResourceState::Notice(format!("made: {}", steps(address, made.identity_type(), made.dkim_attributes())))
+        }
     };
     checked(address, found)
 }
@@ -120,30 +130,30 @@ fn steps(name: &str, kind: Option<&IdentityType>, dkim: Option<&DkimAttributes>)
     format!("add these records to its DNS: {}", records.join(", "))
 }
 
-async fn account(client: &Client) -> Result<Checked, SesError> {
+async fn account(client: &Client) -> Result<CheckedResource, SesError> {
     let account = client.get_account().send().await?;
     let found = if !account.sending_enabled() || account.enforcement_status() == Some("SHUTDOWN") {
-        Found::Different("sending is stopped: see the SES console for the reason".to_owned())
+        ResourceState::Different("sending is stopped: see the SES console for the reason".to_owned())
     } else if !account.production_access_enabled() {
-        Found::Notice(
+        ResourceState::Notice(
             "in SES's sandbox: mail goes to verified addresses only; ask AWS for production access".to_owned(),
         )
     } else if account.enforcement_status() == Some("PROBATION") {
-        Found::Notice("under review by AWS: see the SES console for the reason".to_owned())
+        ResourceState::Notice("under review by AWS: see the SES console for the reason".to_owned())
     } else {
-        Found::Right
+        ResourceState::Right
     };
-    Ok(Checked { resource: "SES account".to_owned(), found })
+    Ok(CheckedResource { resource: "SES account".to_owned(), found })
 }
 
-async fn set(client: &Client, name: &str, missing: Missing) -> Result<Found, SesError> {
+async fn set(client: &Client, name: &str, missing: MissingSetup) -> Result<ResourceState, SesError> {
     match client.get_configuration_set().configuration_set_name(name).send().await {
-        Ok(_) => Ok(Found::Right),
+        Ok(_) => Ok(ResourceState::Right),
         Err(error) if !is_not_found(&error) => Err(error.into()),
-        Err(_) if missing == Missing::Say => Ok(Found::Missing),
+        Err(_) if missing == MissingSetup::Say => Ok(ResourceState::Missing),
         Err(_) => {
             client.create_configuration_set().configuration_set_name(name).send().await?;
-            Ok(Found::Made)
+            Ok(ResourceState::Made)
         }
     }
 }

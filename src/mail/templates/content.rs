@@ -33,7 +33,7 @@ pub struct Invitation {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub example_path: Option<String>,
     /// What the plan allows.
-    pub limits: Limits,
+    pub limits: MailedLimits,
 }
 
 /// Overwrites the key and the links: whoever has one here keeps it in [`zeroize::Zeroizing`].
@@ -80,7 +80,7 @@ pub struct Dataset {
 
 /// A plan's limits.
 #[derive(Debug, Clone, Serialize)]
-pub struct Limits {
+pub struct MailedLimits {
     /// Requests per second in the long run, as people write it.
     pub rate_per_s: String,
     /// Requests at once after a pause.

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{
-    Dataset, Invitation, KeyExpires, KeyLeak, KeyMade, KeyRevoked, KeyTold, Limits, NoticeMail, PasswordReset,
+    Dataset, Invitation, KeyExpires, KeyLeak, KeyMade, KeyRevoked, KeyTold, MailedLimits, NoticeMail, PasswordReset,
     QuotaSpent,
 };
 
@@ -38,7 +38,7 @@ impl Example for Invitation {
             claim_link: None,
             password_link: Some(format!("{PUBLIC_URL}/links/pml_EXAMPLE")),
             example_path: Some("/permits/201612013997".to_owned()),
-            limits: Limits { rate_per_s: "5".to_owned(), burst: 10, quota_per_day: 1000 },
+            limits: MailedLimits { rate_per_s: "5".to_owned(), burst: 10, quota_per_day: 1000 },
         };
         let unnamed = Self { name: None, invited_by: None, contact: None, ..whole.clone() };
         let early = Self { datasets: Vec::new(), example_path: None, password_link: None, ..unnamed.clone() };

@@ -93,7 +93,7 @@ impl TemplateSource {
 
     pub(super) fn render<C: Serialize>(&self, context: &C) -> Result<String, TemplateError> {
         let environment = self.environment()?;
-        let mut made = Bounded(Vec::new());
+        let mut made = BoundedPart(Vec::new());
         let template = environment.get_template(&self.name).map_err(|error| self.failed(&error))?;
         let rendered = template.render_captured_to(Serde(context), &mut made);
         rendered.map_err(|error| self.failed(&error))?;
@@ -127,9 +127,9 @@ impl TemplateSource {
 }
 
 /// What a template makes, up to [`PART_BYTES_MAX`].
-struct Bounded(Vec<u8>);
+struct BoundedPart(Vec<u8>);
 
-impl io::Write for Bounded {
+impl io::Write for BoundedPart {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.0.len() + bytes.len() > PART_BYTES_MAX {
             return Err(io::Error::other("too large"));

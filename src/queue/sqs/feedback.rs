@@ -6,7 +6,7 @@ use super::{
     Policy, QueueError, client, dead_letters_name,
     setup::{compare, describe, message_attributes, put_right, resource},
 };
-use crate::aws::{Access, Checked, FeedbackPlace, Found};
+use crate::aws::{Access, CheckedResource, FeedbackPlace, ResourceState};
 
 /// Makes the queue, or puts it right; says how it was found, and where it is. The other queues are there.
 ///
@@ -17,7 +17,7 @@ pub async fn setup_feedback(
     prefix: &str,
     name: &str,
     policy: Policy,
-) -> Result<(Checked, Option<FeedbackPlace>), QueueError> {
+) -> Result<(CheckedResource, Option<FeedbackPlace>), QueueError> {
     let client = client(access, None);
     let dead = arn(&client, &dead_letters_name(prefix)).await?;
     let mut expected = message_attributes(policy, dead.as_deref());
@@ -27,7 +27,7 @@ pub async fn setup_feedback(
     // It names the queue itself, which has to be there.
     expected.push((Attribute::Policy, place.queue_policy()));
     let changed = put_right(&client, name, expected).await?;
-    Ok((if made.found == Found::Right { changed } else { made }, Some(place)))
+    Ok((if made.found == ResourceState::Right { changed } else { made }, Some(place)))
 }
 
 /// Says how the queue stands and where it is, and changes nothing.
@@ -39,14 +39,14 @@ pub async fn check_feedback(
     prefix: &str,
     name: &str,
     policy: Policy,
-) -> Result<(Checked, Option<FeedbackPlace>), QueueError> {
+) -> Result<(CheckedResource, Option<FeedbackPlace>), QueueError> {
     let client = client(access, None);
     let dead = arn(&client, &dead_letters_name(prefix)).await?;
     let mut expected = message_attributes(policy, dead.as_deref());
     let place = arn(&client, name).await?.and_then(|queue| FeedbackPlace::of(&queue, prefix));
     expected.extend(place.as_ref().map(|place| (Attribute::Policy, place.queue_policy())));
     let found = compare(describe(&client, name).await?.as_ref(), &expected);
-    Ok((Checked { resource: resource(name), found }, place))
+    Ok((CheckedResource { resource: resource(name), found }, place))
 }
 
 async fn arn(client: &aws_sdk_sqs::Client, name: &str) -> Result<Option<String>, QueueError> {

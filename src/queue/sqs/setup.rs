@@ -6,7 +6,7 @@ use aws_sdk_sqs::{Client, types::QueueAttributeName as Attribute};
 use serde_json::{Value, json};
 
 use super::{Policy, QueueError, client, dead_letters_name, look_up, messages_name, unavailable};
-use crate::aws::{Access, Checked, Found};
+use crate::aws::{Access, CheckedResource, ResourceState};
 
 /// The longest that SQS keeps a message, days.
 const RETENTION_DAYS_MAX: u32 = 14;
@@ -18,7 +18,7 @@ pub(super) type Attributes = HashMap<Attribute, String>;
 ///
 /// # Errors
 /// When SQS cannot be reached or refuses.
-pub async fn setup(access: &Access, prefix: &str, policy: Policy) -> Result<Vec<Checked>, QueueError> {
+pub async fn setup(access: &Access, prefix: &str, policy: Policy) -> Result<Vec<CheckedResource>, QueueError> {
     let client = client(access, None);
     // The dead-letter queue first: the other points at it.
     let dead = put_right(&client, &dead_letters_name(prefix), dead_letter_attributes()).await?;
@@ -33,26 +33,27 @@ pub async fn setup(access: &Access, prefix: &str, policy: Policy) -> Result<Vec<
 ///
 /// # Errors
 /// When SQS cannot be reached or refuses.
-pub async fn check(access: &Access, prefix: &str, policy: Policy) -> Result<Vec<Checked>, QueueError> {
+pub async fn check(access: &Access, prefix: &str, policy: Policy) -> Result<Vec<CheckedResource>, QueueError> {
     let client = client(access, None);
     let dead = describe(&client, &dead_letters_name(prefix)).await?;
     let target = dead.as_ref().and_then(|(_, attributes)| attributes.get(&Attribute::QueueArn));
     let messages = describe(&client, &messages_name(prefix)).await?;
     let expected = message_attributes(policy, target.map(String::as_str));
-    let messages = Checked { resource: resource(&messages_name(prefix)), found: compare(messages.as_ref(), &expected) };
+    let messages =
+        CheckedResource { resource: resource(&messages_name(prefix)), found: compare(messages.as_ref(), &expected) };
     let found = compare(dead.as_ref(), &dead_letter_attributes());
-    Ok(vec![messages, Checked { resource: resource(&dead_letters_name(prefix)), found }])
+    Ok(vec![messages, CheckedResource { resource: resource(&dead_letters_name(prefix)), found }])
 }
 
 /// How a queue stands to what it should be.
-pub(super) fn compare(queue: Option<&(String, Attributes)>, expected: &[(Attribute, String)]) -> Found {
-    let Some((_, attributes)) = queue else { return Found::Missing };
+pub(super) fn compare(queue: Option<&(String, Attributes)>, expected: &[(Attribute, String)]) -> ResourceState {
+    let Some((_, attributes)) = queue else { return ResourceState::Missing };
     let differences = differences(attributes, expected);
     if differences.is_empty() {
-        return Found::Right;
+        return ResourceState::Right;
     }
     let said: Vec<String> = differences.iter().map(|difference| difference.said(attributes)).collect();
-    Found::Different(format!("{}; `permitd aws setup` puts it right", said.join(", ")))
+    ResourceState::Different(format!("{}; `permitd aws setup` puts it right", said.join(", ")))
 }
 
 pub(super) fn resource(name: &str) -> String {
@@ -137,22 +138,22 @@ pub(super) async fn put_right(
     client: &Client,
     name: &str,
     expected: Vec<(Attribute, String)>,
-) -> Result<Checked, QueueError> {
-    let checked = |found| Ok(Checked { resource: resource(name), found });
+) -> Result<CheckedResource, QueueError> {
+    let checked = |found| Ok(CheckedResource { resource: resource(name), found });
     let Some((url, attributes)) = describe(client, name).await? else {
         let made = client.create_queue().queue_name(name).set_attributes(Some(expected.into_iter().collect()));
         made.send().await.map_err(|error| unavailable(&error))?;
-        return checked(Found::Made);
+        return checked(ResourceState::Made);
     };
     let differences = differences(&attributes, &expected);
     if differences.is_empty() {
-        return checked(Found::Right);
+        return checked(ResourceState::Right);
     }
     let said: Vec<String> = differences.iter().map(|difference| difference.said(&attributes)).collect();
     let change = differences.iter().map(|difference| (difference.name.clone(), difference.expected.to_owned()));
     let changed = client.set_queue_attributes().queue_url(url).set_attributes(Some(change.collect()));
     changed.send().await.map_err(|error| unavailable(&error))?;
-    checked(Found::Changed(said.join(", ")))
+    checked(ResourceState::Changed(said.join(", ")))
 }
 
 #[cfg(test)]

@@ -103,7 +103,7 @@ async fn version_taken(dynamo: &Dynamo, append: &Append, old: Option<&Item>) -> 
 
 /// What a part of the transaction is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Part {
+enum TransactionPart {
     Commit,
     Answer,
     Secret,
@@ -193,26 +193,26 @@ fn parts(
     keys: &[KeyId],
     commit: &Item,
     not_theirs: &[String],
-) -> Result<(Vec<Part>, Vec<TransactWriteItem>), StoreError> {
+) -> Result<(Vec<TransactionPart>, Vec<TransactWriteItem>), StoreError> {
     let mut bytes = item::bytes(commit);
     let put = put_of(&dynamo.table(EVENTS), commit.clone()).condition_expression(IS_NEW).build();
-    let mut parts = vec![Part::Commit];
+    let mut parts = vec![TransactionPart::Commit];
     let mut writes = vec![TransactWriteItem::builder().put(put.map_err(not_built)?).build()];
     if let Some((answer, put)) = answers::of_commit(dynamo, append)? {
         bytes += item::bytes(&answer);
-        parts.push(Part::Answer);
+        parts.push(TransactionPart::Answer);
         writes.push(TransactWriteItem::builder().put(put).build());
     }
     for key in keys {
-        parts.push(Part::Key(*key));
+        parts.push(TransactionPart::Key(*key));
         writes.push(key_write(&dynamo.table(LEDGER), &append.stream, *key)?);
     }
     if let Some(mark) = &append.secret {
-        parts.push(Part::Secret);
+        parts.push(TransactionPart::Secret);
         writes.push(upkeep::remembers(dynamo, mark)?);
     }
     if let Some(change) = &append.administrators {
-        parts.push(Part::Administrators);
+        parts.push(TransactionPart::Administrators);
         writes.push(administrators::write(dynamo, change)?);
     }
     for change in &append.claims {
@@ -263,7 +263,11 @@ fn key_write(table: &str, stream: &StreamId, key: KeyId) -> Result<TransactWrite
     Ok(TransactWriteItem::builder().update(update.build().map_err(not_built)?).build())
 }
 
-fn claim_write(table: &str, change: &ClaimChange, claim: Item) -> Result<(Part, TransactWriteItem), StoreError> {
+fn claim_write(
+    table: &str,
+    change: &ClaimChange,
+    claim: Item,
+) -> Result<(TransactionPart, TransactWriteItem), StoreError> {
     let is_free_or_theirs = "attribute_not_exists(k) OR #owner = :owner";
     let write = TransactWriteItem::builder();
     Ok(match change {
@@ -272,7 +276,7 @@ fn claim_write(table: &str, change: &ClaimChange, claim: Item) -> Result<(Part, 
                 .condition_expression(is_free_or_theirs)
                 .expression_attribute_names("#owner", "owner")
                 .expression_attribute_values(":owner", text(owner));
-            (Part::Take(name.clone()), write.put(put.build().map_err(not_built)?).build())
+            (TransactionPart::Take(name.clone()), write.put(put.build().map_err(not_built)?).build())
         }
         ClaimChange::Release { name, owner } => {
             let delete = Delete::builder()
@@ -281,12 +285,15 @@ fn claim_write(table: &str, change: &ClaimChange, claim: Item) -> Result<(Part, 
                 .condition_expression(is_free_or_theirs)
                 .expression_attribute_names("#owner", "owner")
                 .expression_attribute_values(":owner", text(owner));
-            (Part::Release(name.clone()), write.delete(delete.build().map_err(not_built)?).build())
+            (TransactionPart::Release(name.clone()), write.delete(delete.build().map_err(not_built)?).build())
         }
     })
 }
 
-fn personal_write(table: &str, change: &PersonalChange) -> Result<Option<(Part, TransactWriteItem)>, StoreError> {
+fn personal_write(
+    table: &str,
+    change: &PersonalChange,
+) -> Result<Option<(TransactionPart, TransactWriteItem)>, StoreError> {
     let write = TransactWriteItem::builder();
     Ok(match change {
         PersonalChange::Keep => None,
@@ -295,43 +302,43 @@ fn personal_write(table: &str, change: &PersonalChange) -> Result<Option<(Part, 
             // What is there already is a secret: nothing of it comes back.
             let put = Put::builder().table_name(table).set_item(Some(personal));
             let put = put.condition_expression("attribute_not_exists(k)").build().map_err(not_built)?;
-            Some((Part::Personal(*user), write.put(put).build()))
+            Some((TransactionPart::Personal(*user), write.put(put).build()))
         }
         PersonalChange::Destroy(user) => {
             let delete = Delete::builder().table_name(table).set_key(Some(commits::personal_item_key(*user)));
-            Some((Part::Personal(*user), write.delete(delete.build().map_err(not_built)?).build()))
+            Some((TransactionPart::Personal(*user), write.delete(delete.build().map_err(not_built)?).build()))
         }
     })
 }
 
 /// Reads the reasons of a cancelled transaction, which are in the order of its writes. The commit's comes first: on a version
 /// that has been written, the claims say nothing.
-fn why_cancelled(parts: &[Part], reasons: &[CancellationReason]) -> Cancelled {
+fn why_cancelled(parts: &[TransactionPart], reasons: &[CancellationReason]) -> Cancelled {
     const FAILED: &str = "ConditionalCheckFailed";
     let failed = parts.iter().zip(reasons).filter(|(_, reason)| reason.code() == Some(FAILED));
-    let order = |part: &Part| match part {
-        Part::Commit => 0,
-        Part::Answer => 1,
+    let order = |part: &TransactionPart| match part {
+        TransactionPart::Commit => 0,
+        TransactionPart::Answer => 1,
         // Names of another secret say nothing.
-        Part::Secret => 2,
-        Part::Administrators => 3,
-        Part::Take(_) => 4,
-        Part::Key(_) => 5,
-        Part::Personal(_) => 6,
-        Part::Release(_) => 7,
+        TransactionPart::Secret => 2,
+        TransactionPart::Administrators => 3,
+        TransactionPart::Take(_) => 4,
+        TransactionPart::Key(_) => 5,
+        TransactionPart::Personal(_) => 6,
+        TransactionPart::Release(_) => 7,
     };
     match failed.min_by_key(|(part, _)| order(part)) {
-        Some((Part::Commit, reason)) => Cancelled::VersionTaken(reason.item().cloned()),
-        Some((Part::Answer, _)) => Cancelled::Answered,
-        Some((Part::Secret, _)) => Cancelled::OtherSecret,
-        Some((Part::Administrators, _)) => Cancelled::OtherAdministrators,
-        Some((Part::Key(key), _)) => Cancelled::KeyIssued(*key),
-        Some((Part::Take(name), reason)) => {
+        Some((TransactionPart::Commit, reason)) => Cancelled::VersionTaken(reason.item().cloned()),
+        Some((TransactionPart::Answer, _)) => Cancelled::Answered,
+        Some((TransactionPart::Secret, _)) => Cancelled::OtherSecret,
+        Some((TransactionPart::Administrators, _)) => Cancelled::OtherAdministrators,
+        Some((TransactionPart::Key(key), _)) => Cancelled::KeyIssued(*key),
+        Some((TransactionPart::Take(name), reason)) => {
             let owner = reason.item().and_then(|item| find_text(item, "owner").ok().flatten());
             Cancelled::NameTaken { name: name.clone(), owner: owner.map(ToOwned::to_owned) }
         }
-        Some((Part::Personal(user), _)) => Cancelled::KeyExists(*user),
-        Some((Part::Release(name), _)) => Cancelled::NotTheirs(name.clone()),
+        Some((TransactionPart::Personal(user), _)) => Cancelled::KeyExists(*user),
+        Some((TransactionPart::Release(name), _)) => Cancelled::NotTheirs(name.clone()),
         None => {
             let other = reasons.iter().find(|reason| !matches!(reason.code(), None | Some("None")));
             let code = other.and_then(CancellationReason::code).unwrap_or("no reason given");
@@ -360,9 +367,14 @@ mod tests {
         CancellationReason::builder().code("ConditionalCheckFailed").item("owner", text(owner)).build()
     }
 
-    fn parts() -> [Part; 4] {
+    fn parts() -> [TransactionPart; 4] {
         let user = UserId(uuid::Uuid::from_u128(1));
-        [Part::Commit, Part::Take("a".to_owned()), Part::Release("b".to_owned()), Part::Personal(user)]
+        [
+            TransactionPart::Commit,
+            TransactionPart::Take("a".to_owned()),
+            TransactionPart::Release("b".to_owned()),
+            TransactionPart::Personal(user),
+        ]
     }
 
     #[test]
@@ -378,7 +390,12 @@ mod tests {
     #[test]
     fn an_answer_says_more_than_what_the_commit_would_have_taken() {
         let (key, failed) = (KeyId::from_random([1; 12]), reason("ConditionalCheckFailed"));
-        let parts = [Part::Commit, Part::Answer, Part::Key(key), Part::Take("a".to_owned())];
+        let parts = [
+            TransactionPart::Commit,
+            TransactionPart::Answer,
+            TransactionPart::Key(key),
+            TransactionPart::Take("a".to_owned()),
+        ];
         let why = why_cancelled(&parts, &[reason("None"), failed.clone(), failed.clone(), with_owner("1")]);
         assert_eq!(why, Cancelled::Answered);
         let why = why_cancelled(&parts, &[reason("None"), reason("None"), failed.clone(), reason("None")]);

@@ -58,7 +58,7 @@ use super::{
 use crate::{
     domain::{
         admission::{
-            Asked, Bucket, Holder, KeyUse, LedgerRow, Return, Tally, TatStep, UsageCount, settled, was_carried_out,
+            Asked, Bucket, GrantHolder, KeyUse, LedgerRow, Return, Tally, TatStep, UsageCount, settled, was_carried_out,
         },
         id::{StreamId, UserId},
         key::KeyId,
@@ -104,7 +104,7 @@ struct PlanSeen {
 }
 
 /// What became of a write.
-enum Written {
+enum LedgerWritten {
     /// It was carried out: the item after it.
     Done(Known),
     /// Its condition did not hold: the item as it is, if there is one.
@@ -260,7 +260,7 @@ impl DynamoLedger {
             let asked = Asked { bucket: Bucket::of(&limits), now_ns, life_ns, want, need, returned, kept };
             // Each try has a name of its own, so that none is taken for another.
             let serial = holder.serial + u64::from(nth);
-            let attempt = Attempt::plan(&seen, asked, Holder { serial, ..holder }, fresh, counting);
+            let attempt = Attempt::plan(&seen, asked, GrantHolder { serial, ..holder }, fresh, counting);
             if attempt.needs_no_write() {
                 if fresh {
                     let grant = attempt.unwritten().granted(&seen.row);
@@ -273,25 +273,25 @@ impl DynamoLedger {
                 continue;
             }
             match self.write(user, &seen, &attempt).await? {
-                Written::Done(after) => {
+                LedgerWritten::Done(after) => {
                     let grant = attempt.granted(&after.row);
                     self.remember_networks(attempt.uses());
                     let shared = attempt.shared_after(&seen, &after.row);
                     self.remember(user, Known { shared, ..after });
                     return Ok(Granted { grant, limits_age_ns, datasets, tallied: true });
                 }
-                Written::Refused(item) => {
+                LedgerWritten::Refused(item) => {
                     let shared = seen.shared || attempt.step == TatStep::Resumed;
                     let after = item.as_ref().map(Known::read).transpose()?.filter(|after| !after.unused);
                     // Where there is no item, or an empty one, what keys have consumed counts.
                     known = after.map(|after| Known { shared, ..after });
                     fresh = known.is_some();
                 }
-                Written::Throttled(error) => {
+                LedgerWritten::Throttled(error) => {
                     failures = pause(failures, error).await?;
                     known = Some(seen);
                 }
-                Written::Unknown(error) => {
+                LedgerWritten::Unknown(error) => {
                     // It may have been carried out: the item tells.
                     unanswered_from.get_or_insert(serial);
                     failures = pause(failures, error).await?;
@@ -301,7 +301,7 @@ impl DynamoLedger {
         Err(StoreError::Unavailable("too many nodes take grants of one person at the same time".to_owned()))
     }
 
-    async fn write(&self, user: UserId, seen: &Known, attempt: &Attempt) -> Result<Written, StoreError> {
+    async fn write(&self, user: UserId, seen: &Known, attempt: &Attempt) -> Result<LedgerWritten, StoreError> {
         let change = attempt.change(seen);
         match attempt.ended_day(seen) {
             Some(ended) => self.send_with_day(user, change, ended, attempt.known_after(seen)).await,
@@ -319,22 +319,22 @@ impl DynamoLedger {
     }
 
     /// Sends a write once: to repeat one that was carried out would count twice.
-    async fn send(&self, update: UpdateItemFluentBuilder) -> Result<Written, StoreError> {
+    async fn send(&self, update: UpdateItemFluentBuilder) -> Result<LedgerWritten, StoreError> {
         let error = match update.customize().config_override(once()).send().await {
             Ok(done) => {
-                return Known::read(&done.attributes.unwrap_or_default()).map(Written::Done);
+                return Known::read(&done.attributes.unwrap_or_default()).map(LedgerWritten::Done);
             }
             Err(error) => error,
         };
         let failure = unavailable(&self.table(), &error);
         Ok(match error {
             SdkError::ServiceError(service) => match service.into_err() {
-                UpdateItemError::ConditionalCheckFailedException(refused) => Written::Refused(refused.item),
-                error if was_not_done(error.code()) => Written::Throttled(failure),
-                _ => Written::Unknown(failure),
+                UpdateItemError::ConditionalCheckFailedException(refused) => LedgerWritten::Refused(refused.item),
+                error if was_not_done(error.code()) => LedgerWritten::Throttled(failure),
+                _ => LedgerWritten::Unknown(failure),
             },
-            SdkError::ConstructionFailure(_) => Written::Throttled(failure),
-            _ => Written::Unknown(failure),
+            SdkError::ConstructionFailure(_) => LedgerWritten::Throttled(failure),
+            _ => LedgerWritten::Unknown(failure),
         })
     }
 
@@ -345,7 +345,7 @@ impl DynamoLedger {
         change: Change,
         (ended, counts): (LedgerRow, BTreeMap<String, i64>),
         after: Known,
-    ) -> Result<Written, StoreError> {
+    ) -> Result<LedgerWritten, StoreError> {
         let table = self.table();
         let built = |error: BuildError| StoreError::Unavailable(error.to_string());
         let update = Update::builder().table_name(&table).key("k", text(partition(user))).key("d", text(LIVE));
@@ -359,7 +359,7 @@ impl DynamoLedger {
             .transact_items(TransactWriteItem::builder().update(update).build())
             .transact_items(TransactWriteItem::builder().put(day).build());
         let error = match writes.customize().config_override(once()).send().await {
-            Ok(_) => return Ok(Written::Done(after)),
+            Ok(_) => return Ok(LedgerWritten::Done(after)),
             Err(error) => error,
         };
         let failure = unavailable(&table, &error);
@@ -369,16 +369,16 @@ impl DynamoLedger {
                     let reasons = cancelled.cancellation_reasons.unwrap_or_default();
                     let refused = |reason: &CancellationReason| reason.code() == Some("ConditionalCheckFailed");
                     match reasons.into_iter().find(refused) {
-                        Some(reason) => Written::Refused(reason.item),
+                        Some(reason) => LedgerWritten::Refused(reason.item),
                         // Somebody else's transaction was in the way, or it was throttled.
-                        None => Written::Throttled(failure),
+                        None => LedgerWritten::Throttled(failure),
                     }
                 }
-                error if was_not_done(error.code()) => Written::Throttled(failure),
-                _ => Written::Unknown(failure),
+                error if was_not_done(error.code()) => LedgerWritten::Throttled(failure),
+                _ => LedgerWritten::Unknown(failure),
             },
-            SdkError::ConstructionFailure(_) => Written::Throttled(failure),
-            _ => Written::Unknown(failure),
+            SdkError::ConstructionFailure(_) => LedgerWritten::Throttled(failure),
+            _ => LedgerWritten::Unknown(failure),
         })
     }
 
@@ -492,16 +492,16 @@ impl DynamoLedger {
     }
 
     /// The item when a return's condition did not hold.
-    fn returned(&self, user: UserId, written: Written) -> Result<Option<Item>, StoreError> {
+    fn returned(&self, user: UserId, written: LedgerWritten) -> Result<Option<Item>, StoreError> {
         match written {
-            Written::Done(after) => {
+            LedgerWritten::Done(after) => {
                 let shared = lock(&self.known).get(&user).is_some_and(|known| known.shared);
                 self.remember(user, Known { shared, ..after });
                 Ok(None)
             }
-            Written::Refused(None) => Ok(None),
-            Written::Refused(Some(item)) => Ok(Some(item)),
-            Written::Throttled(error) | Written::Unknown(error) => Err(error),
+            LedgerWritten::Refused(None) => Ok(None),
+            LedgerWritten::Refused(Some(item)) => Ok(Some(item)),
+            LedgerWritten::Throttled(error) | LedgerWritten::Unknown(error) => Err(error),
         }
     }
 }

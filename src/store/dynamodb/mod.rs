@@ -136,7 +136,9 @@ where
     E: ProvideErrorMetadata,
 {
     if has_code(error, "ResourceNotFoundException") {
-        return StoreError::Unavailable(format!("table {table}, or what is asked of it, is missing: run `permitd aws setup`, with --datasets DIR for definitions of your own"));
+        return StoreError::Unavailable(format!(
+            "table {table}, or what is asked of it, is missing: run `permitd aws setup`, with --datasets DIR for definitions of your own"
+        ));
     }
     StoreError::Unavailable(format!("table {table}: {}", aws::reason("DynamoDB", error)))
 }

@@ -15,7 +15,7 @@ use super::{
     item::{Item, damaged, get_text, text},
     now::Now,
     repair::{place_of, remove_row},
-    rows::{self, Kind},
+    rows::{self, RowKind},
     schema::{LEDGER, PERSONAL, STATE, VIEWS},
     streams::{SCAN_SEGMENTS, Streams},
     terms::{LIVE, live_key},
@@ -80,7 +80,7 @@ struct ViewItem {
     /// Of which stream it tells.
     stream: StreamId,
     /// Which of its rows.
-    kind: Kind,
+    kind: RowKind,
     /// Whether it only leads to that row.
     is_pointer: bool,
     item: Item,
@@ -103,12 +103,12 @@ impl ViewItem {
         if let Some(kind) = rows::pointed_at(&item)? {
             return Ok(Self { stream: rows::read_pointer(&item)?, kind, is_pointer: true, item });
         }
-        let (stream, kind) = (StreamId::parse(get_text(&item, "k")?), Kind::of(get_text(&item, "r")?));
+        let (stream, kind) = (StreamId::parse(get_text(&item, "k")?), RowKind::of(get_text(&item, "r")?));
         match (stream, kind) {
-            (Ok(stream @ StreamId::User(_)), Some(kind @ (Kind::User | Kind::Key(_) | Kind::Session(_))))
-            | (Ok(stream @ StreamId::Plan(_)), Some(kind @ Kind::Plan))
-            | (Ok(stream @ StreamId::DataSet(_)), Some(kind @ Kind::Import(_)))
-            | (Ok(stream @ StreamId::AdminTokens), Some(kind @ Kind::Token(_))) => {
+            (Ok(stream @ StreamId::User(_)), Some(kind @ (RowKind::User | RowKind::Key(_) | RowKind::Session(_))))
+            | (Ok(stream @ StreamId::Plan(_)), Some(kind @ RowKind::Plan))
+            | (Ok(stream @ StreamId::DataSet(_)), Some(kind @ RowKind::Import(_)))
+            | (Ok(stream @ StreamId::AdminTokens), Some(kind @ RowKind::Token(_))) => {
                 Ok(Self { stream, kind, is_pointer: false, item })
             }
             _ => Err(rows::unknown(&item)),
@@ -119,8 +119,8 @@ impl ViewItem {
     fn name(&self) -> String {
         match (self.kind, &self.stream) {
             (kind, _) if self.is_pointer => place_of(kind),
-            (Kind::User, StreamId::User(user)) => format!("users {user}"),
-            (Kind::Plan, StreamId::Plan(plan)) => format!("plans {plan}"),
+            (RowKind::User, StreamId::User(user)) => format!("users {user}"),
+            (RowKind::Plan, StreamId::Plan(plan)) => format!("plans {plan}"),
             // Such as `key#…`.
             (kind, _) => kind.to_string().replacen('#', "s ", 1),
         }
@@ -131,7 +131,7 @@ impl ViewItem {
 #[derive(Default)]
 struct LiveRows {
     living: HashSet<UserId>,
-    rows: HashSet<Kind>,
+    rows: HashSet<RowKind>,
 }
 
 impl LiveRows {
@@ -140,24 +140,24 @@ impl LiveRows {
         for ViewItem { stream, kind, item, .. } in items.iter().filter(|item| !item.is_pointer) {
             match (kind, stream) {
                 // Who is deleted has no address. Of whoever has none otherwise, the stream is asked.
-                (Kind::User, StreamId::User(user)) if item.contains_key("email") => drop(seen.living.insert(*user)),
+                (RowKind::User, StreamId::User(user)) if item.contains_key("email") => drop(seen.living.insert(*user)),
                 (kind, _) => drop(seen.rows.insert(*kind)),
             }
         }
         seen
     }
 
-    fn suspect(&self, found: ViewItem, streams: &Streams) -> Option<Suspect> {
+    fn suspect(&self, found: ViewItem, streams: &Streams) -> Option<OrphanSuspect> {
         let is_there = if found.is_pointer { self.rows.contains(&found.kind) } else { streams.has(&found.stream) };
         let name = found.name();
         let ViewItem { stream, kind, is_pointer, item } = found;
         let doubt = if is_pointer { Doubt::NoRow(stream, kind) } else { Doubt::NoStream(stream) };
-        (!is_there).then_some(Suspect { orphan: Orphan::Row { name, item }, doubt })
+        (!is_there).then_some(OrphanSuspect { orphan: Orphan::Row { name, item }, doubt })
     }
 }
 
 /// What may be an orphan.
-struct Suspect {
+struct OrphanSuspect {
     orphan: Orphan,
     doubt: Doubt,
 }
@@ -169,19 +169,22 @@ enum Doubt {
     /// The stream has no commit.
     NoStream(StreamId),
     /// The stream never had the row; of a key, nor a session of its id.
-    NoRow(StreamId, Kind),
+    NoRow(StreamId, RowKind),
     /// There is no such person, or they were deleted.
     NotLiving(UserId),
 }
 
-async fn confirmed(dynamo: &Dynamo, Suspect { orphan, doubt }: Suspect) -> Result<Option<Orphan>, StoreError> {
+async fn confirmed(
+    dynamo: &Dynamo,
+    OrphanSuspect { orphan, doubt }: OrphanSuspect,
+) -> Result<Option<Orphan>, StoreError> {
     let is_orphan = match doubt {
         Doubt::None => true,
         Doubt::NoStream(stream) => commits::load(dynamo, &stream, 0, 1).await?.is_empty(),
         Doubt::NoRow(stream, kind) => match (Now::read(dynamo, &stream).await?.state, kind) {
-            (State::DataSet(_, log), Kind::Import(id)) => !log.imports.contains_key(&id),
-            (State::User(Some(user)), Kind::Session(id)) => !user.sign_in.sessions.contains_key(&id),
-            (State::User(Some(user)), Kind::Key(id)) => {
+            (State::DataSet(_, log), RowKind::Import(id)) => !log.imports.contains_key(&id),
+            (State::User(Some(user)), RowKind::Session(id)) => !user.sign_in.sessions.contains_key(&id),
+            (State::User(Some(user)), RowKind::Key(id)) => {
                 !user.keys.contains_key(&id) && !user.sign_in.sessions.contains_key(&id)
             }
             _ => true,
@@ -194,7 +197,7 @@ async fn confirmed(dynamo: &Dynamo, Suspect { orphan, doubt }: Suspect) -> Resul
     Ok(is_orphan.then_some(orphan))
 }
 
-async fn suspects_in_ledger(dynamo: &Dynamo, seen: &LiveRows) -> Result<Vec<Suspect>, StoreError> {
+async fn suspects_in_ledger(dynamo: &Dynamo, seen: &LiveRows) -> Result<Vec<OrphanSuspect>, StoreError> {
     let table = dynamo.table(LEDGER);
     let request = dynamo
         .client()
@@ -206,18 +209,18 @@ async fn suspects_in_ledger(dynamo: &Dynamo, seen: &LiveRows) -> Result<Vec<Susp
         .consistent_read(true);
     let suspect = |item: Item| {
         let key = KeyId::parse(get_text(&item, "k")?).map_err(|error| damaged("k", error))?;
-        if [Kind::Key(key), Kind::Session(key)].iter().any(|kind| seen.rows.contains(kind)) {
+        if [RowKind::Key(key), RowKind::Session(key)].iter().any(|kind| seen.rows.contains(kind)) {
             return Ok(None);
         }
         let doubt = UserId::parse(get_text(&item, "u")?)
-            .map_or(Doubt::None, |user| Doubt::NoRow(StreamId::User(user), Kind::Key(key)));
-        Ok(Some(Suspect { orphan: Orphan::Terms { key, version: item.get("pv").cloned() }, doubt }))
+            .map_or(Doubt::None, |user| Doubt::NoRow(StreamId::User(user), RowKind::Key(key)));
+        Ok(Some(OrphanSuspect { orphan: Orphan::Terms { key, version: item.get("pv").cloned() }, doubt }))
     };
     let (suspects, _) = fetch::scan(&table, request, SCAN_SEGMENTS, suspect).await?;
     Ok(suspects.into_iter().flatten().collect())
 }
 
-async fn suspects_among_claims(dynamo: &Dynamo, seen: &LiveRows) -> Result<Vec<Suspect>, StoreError> {
+async fn suspects_among_claims(dynamo: &Dynamo, seen: &LiveRows) -> Result<Vec<OrphanSuspect>, StoreError> {
     let mut suspects = Vec::new();
     for item in fetch::of_kind(dynamo, CLAIM).await? {
         let (name, owner) = (get_text(&item, "r")?.to_owned(), get_text(&item, "owner")?.to_owned());
@@ -226,18 +229,18 @@ async fn suspects_among_claims(dynamo: &Dynamo, seen: &LiveRows) -> Result<Vec<S
             Ok(user) => Doubt::NotLiving(user),
             Err(_) => Doubt::None,
         };
-        suspects.push(Suspect { orphan: Orphan::Claim { name, owner }, doubt });
+        suspects.push(OrphanSuspect { orphan: Orphan::Claim { name, owner }, doubt });
     }
     Ok(suspects)
 }
 
-async fn suspects_among_personal_keys(dynamo: &Dynamo, seen: &LiveRows) -> Result<Vec<Suspect>, StoreError> {
+async fn suspects_among_personal_keys(dynamo: &Dynamo, seen: &LiveRows) -> Result<Vec<OrphanSuspect>, StoreError> {
     let table = dynamo.table(PERSONAL);
     // Not the keys themselves.
     let request = dynamo.client().scan().table_name(&table).projection_expression("k").consistent_read(true);
     let suspect = |item: Item| {
         let user = UserId::parse(get_text(&item, "k")?).map_err(|error| damaged("k", error))?;
-        let suspect = Suspect { orphan: Orphan::Personal { user }, doubt: Doubt::NotLiving(user) };
+        let suspect = OrphanSuspect { orphan: Orphan::Personal { user }, doubt: Doubt::NotLiving(user) };
         Ok(Some(suspect).filter(|_| !seen.living.contains(&user)))
     };
     let (suspects, _) = fetch::scan(&table, request, SCAN_SEGMENTS, suspect).await?;

@@ -96,9 +96,12 @@ async fn put_stream_right(dynamo: &Dynamo, stream: &StreamId) -> Result<Vec<Issu
         for IssuedTwice { key, other, .. } in &twice {
             if *stream == StreamId::User(*other) {
                 expected.keys.retain(|row| row.id != *key);
-            } else if let Some(row) =
-                fetch::get(dynamo, &dynamo.table(VIEWS), rows::row_key(&StreamId::User(*other), rows::Kind::Key(*key)))
-                    .await?
+            } else if let Some(row) = fetch::get(
+                dynamo,
+                &dynamo.table(VIEWS),
+                rows::row_key(&StreamId::User(*other), rows::RowKind::Key(*key)),
+            )
+            .await?
             {
                 remove_row(dynamo, &row).await?;
             }
@@ -106,14 +109,14 @@ async fn put_stream_right(dynamo: &Dynamo, stream: &StreamId) -> Result<Vec<Issu
         let mut work = Vec::new();
         for write in of_all(&expected)? {
             if let Some(over) = kept.take(&write)? {
-                work.push(Change::Write(Box::new(write), over));
+                work.push(RepairChange::Write(Box::new(write), over));
             }
         }
         for row in kept.rows {
-            if rows::Kind::of(get_text(&row, "r")?).is_none() {
+            if rows::RowKind::of(get_text(&row, "r")?).is_none() {
                 return Err(rows::unknown(&row));
             }
-            work.push(Change::Remove(row));
+            work.push(RepairChange::Remove(row));
         }
         let work = work.into_iter().map(|change| change.make(dynamo)).collect();
         if fetch::in_parallel(work).await?.into_iter().all(|held| held) {
@@ -124,12 +127,12 @@ async fn put_stream_right(dynamo: &Dynamo, stream: &StreamId) -> Result<Vec<Issu
     Err(StoreError::Unavailable(format!("{stream} is being written to all the time: try again")))
 }
 
-enum Change {
+enum RepairChange {
     Write(Box<Write>, Over),
     Remove(Item),
 }
 
-impl Change {
+impl RepairChange {
     async fn make(self, dynamo: &Dynamo) -> Result<bool, StoreError> {
         match self {
             Self::Write(write, over) => write_one(dynamo, *write, over).await,
@@ -155,7 +158,7 @@ pub(super) async fn remove_row(dynamo: &Dynamo, row: &Item) -> Result<bool, Stor
 
 impl Now {
     /// How the stream came to be as it is, from before its first marked commit on, beside what is kept of it.
-    fn stages(&self, stream: &StreamId, mut kept: Kept, is_erased: bool) -> Result<Vec<Stage>, StoreError> {
+    fn stages(&self, stream: &StreamId, mut kept: KeptItems, is_erased: bool) -> Result<Vec<Stage>, StoreError> {
         let Some(first) = self.commits.iter().position(|commit| commit.marked) else { return Ok(Vec::new()) };
         if is_erased {
             // Their networks cannot be read any more.
@@ -180,7 +183,7 @@ impl Now {
 
 /// The items that are kept of a stream.
 #[derive(Default)]
-struct Kept {
+struct KeptItems {
     rows: Vec<Item>,
     /// The ledger's rows of its keys and sessions, and of those of the streams that it was read with, by key id.
     terms: Arc<HashMap<String, Item>>,
@@ -188,7 +191,7 @@ struct Kept {
     pointers: Arc<HashMap<String, Item>>,
 }
 
-impl Kept {
+impl KeptItems {
     /// The rows, and what is not what they say. What hangs on them is compared with the expected rows, where there are some.
     fn live(&self, expected: Option<&Rows>) -> Result<Live, StoreError> {
         let (rows, mut wrong) = from_items(&self.rows)?;
@@ -249,17 +252,17 @@ impl Kept {
 }
 
 /// The name of what leads to a session or an import, such as `place of import 0192…`.
-pub(super) fn place_of(kind: rows::Kind) -> String {
+pub(super) fn place_of(kind: rows::RowKind) -> String {
     format!("place of {}", kind.to_string().replacen('#', " ", 1))
 }
 
-async fn read(dynamo: &Dynamo, stream: &StreamId, expected: &Rows) -> Result<Kept, StoreError> {
+async fn read(dynamo: &Dynamo, stream: &StreamId, expected: &Rows) -> Result<KeptItems, StoreError> {
     let read = read_all(dynamo, std::slice::from_ref(stream), std::slice::from_ref(expected)).await?;
     Ok(read.into_iter().next().unwrap_or_default())
 }
 
 /// What is kept of streams, in their order: the rows of each, then what hangs on them, and on those that are expected.
-async fn read_all(dynamo: &Dynamo, streams: &[StreamId], expected: &[Rows]) -> Result<Vec<Kept>, StoreError> {
+async fn read_all(dynamo: &Dynamo, streams: &[StreamId], expected: &[Rows]) -> Result<Vec<KeptItems>, StoreError> {
     let views = dynamo.table(VIEWS);
     let work = streams.iter().map(|stream| {
         let request = dynamo
@@ -275,7 +278,7 @@ async fn read_all(dynamo: &Dynamo, streams: &[StreamId], expected: &[Rows]) -> R
     // Of rows that cannot be read nothing hangs that could be looked at; they are told by whoever reads them.
     let readable: Vec<Rows> = rows.iter().map(|items| from_items(items).unwrap_or_default().0).collect();
     let both = || readable.iter().chain(expected);
-    let pointed: BTreeSet<rows::Kind> = both().flat_map(rows::pointed).map(|(_, kind)| kind).collect();
+    let pointed: BTreeSet<rows::RowKind> = both().flat_map(rows::pointed).map(|(_, kind)| kind).collect();
     let sessions = both().flat_map(|rows| &rows.sessions).map(|session| session.id);
     let keys: BTreeSet<KeyId> = both().flat_map(|rows| &rows.keys).map(|key| key.id).chain(sessions).collect();
     let keys = keys.into_iter().map(live_key).collect();
@@ -283,7 +286,7 @@ async fn read_all(dynamo: &Dynamo, streams: &[StreamId], expected: &[Rows]) -> R
     let places = pointed.into_iter().map(rows::pointer_key).collect();
     let pointers = by_partition(fetch::get_all(dynamo, &views, places).await?)?;
     let (terms, pointers) = (Arc::new(terms), Arc::new(pointers));
-    let kept = |rows| Kept { rows, terms: Arc::clone(&terms), pointers: Arc::clone(&pointers) };
+    let kept = |rows| KeptItems { rows, terms: Arc::clone(&terms), pointers: Arc::clone(&pointers) };
     Ok(rows.into_iter().map(kept).collect())
 }
 

@@ -36,8 +36,8 @@ impl Replayable for Dynamo {
         let bridge = Arc::new(Bridge::start("replay-dynamodb").map_err(no_bridge)?);
         let dynamo = self.with_own_connections();
         let views = InPlace { bridge: Arc::clone(&bridge), dynamo: dynamo.clone(), twice: BTreeSet::new() };
-        let log = Log { bridge, dynamo, streams: None, at: 0, loaded: VecDeque::new() };
-        Ok(Box::new(Space { log, views }))
+        let log = DynamoLog { bridge, dynamo, streams: None, at: 0, loaded: VecDeque::new() };
+        Ok(Box::new(DynamoSpace { log, views }))
     }
 }
 
@@ -45,12 +45,12 @@ fn no_bridge(error: BridgeError) -> StoreError {
     StoreError::Unavailable(error.to_string())
 }
 
-struct Space {
-    log: Log,
+struct DynamoSpace {
+    log: DynamoLog,
     views: InPlace,
 }
 
-impl ReplaySpace for Space {
+impl ReplaySpace for DynamoSpace {
     fn commits_total(&mut self) -> Result<u64, StoreError> {
         Ok(self.log.streams()?.commits)
     }
@@ -82,7 +82,7 @@ struct Loaded {
     key: Option<PersonalKey>,
 }
 
-struct Log {
+struct DynamoLog {
     bridge: Arc<Bridge>,
     dynamo: Dynamo,
     streams: Option<Arc<Streams>>,
@@ -91,7 +91,7 @@ struct Log {
     loaded: VecDeque<Loaded>,
 }
 
-impl Log {
+impl DynamoLog {
     fn run<T, Work>(&self, work: impl FnOnce(Dynamo) -> Work) -> Result<T, StoreError>
     where
         T: Send + 'static,
@@ -124,7 +124,7 @@ impl Log {
     }
 }
 
-impl ReplayLog for Log {
+impl ReplayLog for DynamoLog {
     fn next(&mut self, max: usize) -> Result<CommitBatch, StoreError> {
         let mut chunk = CommitBatch::default();
         loop {

@@ -57,7 +57,7 @@ pub(super) const TOKEN_PREFIX: &str = "token#";
 
 /// Which of a stream's rows an item is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum Kind {
+pub(super) enum RowKind {
     /// The person.
     User,
     /// A key.
@@ -72,7 +72,7 @@ pub(super) enum Kind {
     Token(KeyId),
 }
 
-impl Kind {
+impl RowKind {
     /// Reads `r`; `None` when it is no row that this permitd knows.
     pub(super) fn of(row: &str) -> Option<Self> {
         if let Some(key) = row.strip_prefix(KEY_PREFIX) {
@@ -96,7 +96,7 @@ impl Kind {
 }
 
 /// As `r` has it.
-impl Display for Kind {
+impl Display for RowKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::User => f.write_str(USER),
@@ -136,13 +136,13 @@ fn put_each<T: ItemRow>(items: &mut Vec<Item>, rows: &[T]) -> Result<(), StoreEr
 pub(super) fn from_items(items: &[Item]) -> Result<(Rows, Vec<String>), StoreError> {
     let (mut rows, mut strayed) = (Rows::default(), Vec::new());
     for item in items {
-        let is_so = match Kind::of(get_text(item, "r")?) {
-            Some(Kind::User) => take(item, &mut rows.users)?,
-            Some(Kind::Plan) => take(item, &mut rows.plans)?,
-            Some(Kind::Key(_)) => take(item, &mut rows.keys)?,
-            Some(Kind::Session(_)) => take(item, &mut rows.sessions)?,
-            Some(Kind::Import(_)) => take(item, &mut rows.imports)?,
-            Some(Kind::Token(_)) => take(item, &mut rows.tokens)?,
+        let is_so = match RowKind::of(get_text(item, "r")?) {
+            Some(RowKind::User) => take(item, &mut rows.users)?,
+            Some(RowKind::Plan) => take(item, &mut rows.plans)?,
+            Some(RowKind::Key(_)) => take(item, &mut rows.keys)?,
+            Some(RowKind::Session(_)) => take(item, &mut rows.sessions)?,
+            Some(RowKind::Import(_)) => take(item, &mut rows.imports)?,
+            Some(RowKind::Token(_)) => take(item, &mut rows.tokens)?,
             None => return Err(unknown(item)),
         };
         if !is_so {
@@ -178,7 +178,7 @@ fn to_item<T: ItemRow>(row: &T) -> Result<Item, StoreError> {
 /// A row with an item of its own.
 trait ItemRow: ViewRow {
     /// Which of which stream's rows it is.
-    fn place(&self) -> (StreamId, Kind);
+    fn place(&self) -> (StreamId, RowKind);
 
     /// The attributes by which indexes have it.
     fn indexed(&self) -> Vec<(&'static str, String)> {
@@ -187,8 +187,8 @@ trait ItemRow: ViewRow {
 }
 
 impl ItemRow for UserRow {
-    fn place(&self) -> (StreamId, Kind) {
-        (StreamId::User(self.id), Kind::User)
+    fn place(&self) -> (StreamId, RowKind) {
+        (StreamId::User(self.id), RowKind::User)
     }
 
     fn indexed(&self) -> Vec<(&'static str, String)> {
@@ -198,8 +198,8 @@ impl ItemRow for UserRow {
 }
 
 impl ItemRow for KeyRow {
-    fn place(&self) -> (StreamId, Kind) {
-        (StreamId::User(self.user), Kind::Key(self.id))
+    fn place(&self) -> (StreamId, RowKind) {
+        (StreamId::User(self.user), RowKind::Key(self.id))
     }
 
     fn indexed(&self) -> Vec<(&'static str, String)> {
@@ -209,14 +209,14 @@ impl ItemRow for KeyRow {
 }
 
 impl ItemRow for SessionRow {
-    fn place(&self) -> (StreamId, Kind) {
-        (StreamId::User(self.user), Kind::Session(self.id))
+    fn place(&self) -> (StreamId, RowKind) {
+        (StreamId::User(self.user), RowKind::Session(self.id))
     }
 }
 
 impl ItemRow for PlanRow {
-    fn place(&self) -> (StreamId, Kind) {
-        (StreamId::Plan(self.name.clone()), Kind::Plan)
+    fn place(&self) -> (StreamId, RowKind) {
+        (StreamId::Plan(self.name.clone()), RowKind::Plan)
     }
 
     fn indexed(&self) -> Vec<(&'static str, String)> {
@@ -225,8 +225,8 @@ impl ItemRow for PlanRow {
 }
 
 impl ItemRow for ImportRow {
-    fn place(&self) -> (StreamId, Kind) {
-        (StreamId::DataSet(self.dataset.clone()), Kind::Import(self.id))
+    fn place(&self) -> (StreamId, RowKind) {
+        (StreamId::DataSet(self.dataset.clone()), RowKind::Import(self.id))
     }
 
     fn indexed(&self) -> Vec<(&'static str, String)> {
@@ -235,8 +235,8 @@ impl ItemRow for ImportRow {
 }
 
 impl ItemRow for TokenRow {
-    fn place(&self) -> (StreamId, Kind) {
-        (StreamId::AdminTokens, Kind::Token(self.id))
+    fn place(&self) -> (StreamId, RowKind) {
+        (StreamId::AdminTokens, RowKind::Token(self.id))
     }
 }
 
@@ -250,24 +250,24 @@ pub(super) fn unknown(item: &Item) -> StoreError {
 }
 
 /// The key of a row.
-pub(super) fn row_key(stream: &StreamId, kind: Kind) -> Item {
+pub(super) fn row_key(stream: &StreamId, kind: RowKind) -> Item {
     item::item([("k", text(stream.to_string())), ("r", text(kind.to_string()))])
 }
 
 /// The sessions and imports among these rows, with their streams: they are asked for by their ids alone, and an item of their own
 /// says whose each is.
-pub(super) fn pointed(rows: &Rows) -> impl Iterator<Item = (StreamId, Kind)> {
+pub(super) fn pointed(rows: &Rows) -> impl Iterator<Item = (StreamId, RowKind)> {
     rows.sessions.iter().map(ItemRow::place).chain(rows.imports.iter().map(ItemRow::place))
 }
 
 /// The key of the item that says whose a session or an import is.
-pub(super) fn pointer_key(kind: Kind) -> Item {
-    let of = if matches!(kind, Kind::Session(_)) { USER } else { DATASET };
+pub(super) fn pointer_key(kind: RowKind) -> Item {
+    let of = if matches!(kind, RowKind::Session(_)) { USER } else { DATASET };
     item::item([("k", text(kind.to_string())), ("r", text(of))])
 }
 
 /// Says whose a session or an import is; never changes.
-fn pointer(stream: &StreamId, kind: Kind) -> Item {
+fn pointer(stream: &StreamId, kind: RowKind) -> Item {
     let (mut item, stream) = (pointer_key(kind), stream.to_string());
     let (of, whose) = stream.split_once('#').unwrap_or_default();
     item.insert(of.to_owned(), text(whose));
@@ -275,12 +275,12 @@ fn pointer(stream: &StreamId, kind: Kind) -> Item {
 }
 
 /// The session or import that an item leads to; none when the item is a row.
-pub(super) fn pointed_at(item: &Item) -> Result<Option<Kind>, StoreError> {
+pub(super) fn pointed_at(item: &Item) -> Result<Option<RowKind>, StoreError> {
     let name = get_text(item, "k")?;
     if !name.starts_with(SESSION_PREFIX) && !name.starts_with(IMPORT_PREFIX) {
         return Ok(None);
     }
-    Kind::of(name).map(Some).ok_or_else(|| damaged("k", "it is no id"))
+    RowKind::of(name).map(Some).ok_or_else(|| damaged("k", "it is no id"))
 }
 
 /// The stream of what an item leads to.

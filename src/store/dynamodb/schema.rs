@@ -56,7 +56,7 @@ pub enum KeyType {
 
 /// A key attribute.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Key {
+pub struct KeyAttribute {
     /// The attribute's name.
     pub name: String,
     /// Its type.
@@ -78,9 +78,9 @@ pub struct IndexSpec {
     /// Its name.
     pub name: String,
     /// Its partition key.
-    pub partition: Key,
+    pub partition: KeyAttribute,
     /// Its sort key.
-    pub sort: Key,
+    pub sort: KeyAttribute,
     /// What it holds.
     pub projected: Projected,
 }
@@ -91,9 +91,9 @@ pub struct TableSpec {
     /// Its name without the deployment's prefix.
     pub name: String,
     /// Its partition key.
-    pub partition: Key,
+    pub partition: KeyAttribute,
     /// Its sort key, if it has one.
-    pub sort: Option<Key>,
+    pub sort: Option<KeyAttribute>,
     /// Its indexes.
     pub indexes: Vec<IndexSpec>,
     /// Days to any moment of which it can be restored.
@@ -102,19 +102,19 @@ pub struct TableSpec {
     pub expires: Option<&'static str>,
 }
 
-fn text(name: &str) -> Key {
-    Key { name: name.to_owned(), kind: KeyType::Text }
+fn text(name: &str) -> KeyAttribute {
+    KeyAttribute { name: name.to_owned(), kind: KeyType::Text }
 }
 
-fn number(name: &str) -> Key {
-    Key { name: name.to_owned(), kind: KeyType::Number }
+fn number(name: &str) -> KeyAttribute {
+    KeyAttribute { name: name.to_owned(), kind: KeyType::Number }
 }
 
-fn index(name: &str, partition: Key, sort: Key, projected: Projected) -> IndexSpec {
+fn index(name: &str, partition: KeyAttribute, sort: KeyAttribute, projected: Projected) -> IndexSpec {
     IndexSpec { name: name.to_owned(), partition, sort, projected }
 }
 
-fn table(name: &str, partition: Key, sort: Option<Key>, indexes: Vec<IndexSpec>) -> TableSpec {
+fn table(name: &str, partition: KeyAttribute, sort: Option<KeyAttribute>, indexes: Vec<IndexSpec>) -> TableSpec {
     TableSpec { name: name.to_owned(), partition, sort, indexes, recovery_days: RECOVERY_DAYS, expires: None }
 }
 

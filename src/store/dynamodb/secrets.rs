@@ -17,7 +17,7 @@ const SERVER: &str = "server";
 
 /// Why there is no server secret.
 #[derive(Debug, thiserror::Error)]
-pub enum OpenError {
+pub enum OpenSecretError {
     /// The table does not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -30,7 +30,7 @@ pub enum OpenError {
 ///
 /// # Errors
 /// When the table cannot be read or written, what it holds is damaged, or there are no random bytes.
-pub async fn open(dynamo: &Dynamo, entropy: &dyn Entropy) -> Result<Secrets, OpenError> {
+pub async fn open(dynamo: &Dynamo, entropy: &dyn Entropy) -> Result<Secrets, OpenSecretError> {
     if let Some(secrets) = find(dynamo).await? {
         return Ok(secrets);
     }
@@ -45,7 +45,7 @@ pub async fn open(dynamo: &Dynamo, entropy: &dyn Entropy) -> Result<Secrets, Ope
 ///
 /// # Errors
 /// When the table cannot be read, or what it holds is damaged.
-pub async fn find(dynamo: &Dynamo) -> Result<Option<Secrets>, OpenError> {
+pub async fn find(dynamo: &Dynamo) -> Result<Option<Secrets>, OpenSecretError> {
     let kept = fetch::get(dynamo, &dynamo.table(SECRETS), item::item([("k", text(SERVER))])).await?;
     let read = |kept: item::Item| Ok(Secrets::from_json(get_text(&kept, "json")?.as_bytes(), &place(dynamo))?);
     kept.map(read).transpose()

@@ -34,7 +34,7 @@ use super::{
     unavailable,
 };
 use crate::{
-    aws::{self, Checked, Found},
+    aws::{self, CheckedResource, ResourceState},
     store::StoreError,
 };
 
@@ -43,7 +43,7 @@ use crate::{
 ///
 /// # Errors
 /// When DynamoDB cannot be reached or refuses, or a table does not become ready in time. What was done until then stays.
-pub async fn setup(dynamo: &Dynamo, tables: &[TableSpec]) -> Result<Vec<Checked>, StoreError> {
+pub async fn setup(dynamo: &Dynamo, tables: &[TableSpec]) -> Result<Vec<CheckedResource>, StoreError> {
     let mut begun = Vec::new();
     // All are begun before the first is waited for: AWS makes them at the same time.
     for table in tables {
@@ -52,8 +52,8 @@ pub async fn setup(dynamo: &Dynamo, tables: &[TableSpec]) -> Result<Vec<Checked>
     let mut checked = Vec::new();
     for (table, begun) in tables.iter().zip(begun) {
         match begun {
-            Begun::Made => checked.extend(finish(dynamo, table, true).await?),
-            Begun::Found => checked.extend(finish(dynamo, table, false).await?),
+            TableBegun::Made => checked.extend(finish(dynamo, table, true).await?),
+            TableBegun::Found => checked.extend(finish(dynamo, table, false).await?),
         }
     }
     Ok(checked)
@@ -63,12 +63,12 @@ pub async fn setup(dynamo: &Dynamo, tables: &[TableSpec]) -> Result<Vec<Checked>
 ///
 /// # Errors
 /// When DynamoDB cannot be reached or refuses.
-pub async fn check(dynamo: &Dynamo, tables: &[TableSpec]) -> Result<Vec<Checked>, StoreError> {
+pub async fn check(dynamo: &Dynamo, tables: &[TableSpec]) -> Result<Vec<CheckedResource>, StoreError> {
     let mut checked = Vec::new();
     for table in tables {
         let name = dynamo.table(&table.name);
         let Some(found) = describe(dynamo, &name).await? else {
-            checked.push(table_row(&name, Found::Missing));
+            checked.push(table_row(&name, ResourceState::Missing));
             continue;
         };
         checked.extend(rows(&name, table, &found));
@@ -82,31 +82,31 @@ pub async fn check(dynamo: &Dynamo, tables: &[TableSpec]) -> Result<Vec<Checked>
 }
 
 /// What came of beginning with a table.
-enum Begun {
+enum TableBegun {
     /// It was there.
     Found,
     /// AWS is making it.
     Made,
 }
 
-async fn begin(dynamo: &Dynamo, table: &TableSpec) -> Result<Begun, StoreError> {
+async fn begin(dynamo: &Dynamo, table: &TableSpec) -> Result<TableBegun, StoreError> {
     let name = dynamo.table(&table.name);
     if describe(dynamo, &name).await?.is_some() {
-        return Ok(Begun::Found);
+        return Ok(TableBegun::Found);
     }
     let request = requests::create(dynamo.client(), &name, table)?;
     match wait::patiently(&Backoff::FOR_A_TURN, &[BusyReason::TooMany], || request.clone().send()).await {
-        Ok(_) => Ok(Begun::Made),
+        Ok(_) => Ok(TableBegun::Made),
         // Somebody else was faster.
         Err(error) if error.as_service_error().is_some_and(|error| error.is_resource_in_use_exception()) => {
-            Ok(Begun::Found)
+            Ok(TableBegun::Found)
         }
         Err(error) => Err(unavailable(&name, &error)),
     }
 }
 
 /// Waits for a table, puts right what can be, and says how it stands.
-async fn finish(dynamo: &Dynamo, table: &TableSpec, was_made: bool) -> Result<Vec<Checked>, StoreError> {
+async fn finish(dynamo: &Dynamo, table: &TableSpec, was_made: bool) -> Result<Vec<CheckedResource>, StoreError> {
     let name = dynamo.table(&table.name);
     let mut found = settled(dynamo, &name).await?;
     if has_wrong_keys(table, &found) {
@@ -137,13 +137,13 @@ async fn finish(dynamo: &Dynamo, table: &TableSpec, was_made: bool) -> Result<Ve
     }
     let mut checked = rows(&name, table, &found);
     if let (false, Some(row)) = (refusals.is_empty(), checked.first_mut()) {
-        row.found = Found::Notice(refusals.join("; "));
+        row.found = ResourceState::Notice(refusals.join("; "));
     }
-    for row in checked.iter_mut().filter(|row| row.found == Found::Right) {
+    for row in checked.iter_mut().filter(|row| row.found == ResourceState::Right) {
         if was_made || added.contains(&row.resource) {
-            row.found = Found::Made;
+            row.found = ResourceState::Made;
         } else if !changes.is_empty() && row.resource == table_resource(&name) {
-            row.found = Found::Changed(changes.join("; "));
+            row.found = ResourceState::Changed(changes.join("; "));
         }
     }
     checked.push(recovery::ensure(dynamo, &name, table, was_made).await?);
@@ -187,18 +187,18 @@ fn has_wrong_keys(table: &TableSpec, found: &TableDescription) -> bool {
     compare::table(table, found).iter().any(|flaw| matches!(flaw, Flaw::Keys { .. }))
 }
 
-fn rows(name: &str, table: &TableSpec, found: &TableDescription) -> Vec<Checked> {
+fn rows(name: &str, table: &TableSpec, found: &TableDescription) -> Vec<CheckedResource> {
     let flaws = compare::table(table, found);
     let (wrong, notices): (Vec<&Flaw>, Vec<&Flaw>) = flaws.iter().partition(|flaw| flaw.is_wrong());
     let words = |flaws: &[&Flaw]| flaws.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
     let itself = if !wrong.is_empty() {
-        Found::Different(words(&wrong))
+        ResourceState::Different(words(&wrong))
     } else if let Some(still) = compare::unsettled_table(found) {
-        Found::Different(format!("{still}: look again in a minute"))
+        ResourceState::Different(format!("{still}: look again in a minute"))
     } else if !notices.is_empty() {
-        Found::Notice(words(&notices))
+        ResourceState::Notice(words(&notices))
     } else {
-        Found::Right
+        ResourceState::Right
     };
     let mut rows = vec![table_row(name, itself)];
     if has_wrong_keys(table, found) {
@@ -211,25 +211,25 @@ fn rows(name: &str, table: &TableSpec, found: &TableDescription) -> Vec<Checked>
              `aws dynamodb update-table --table-name {name} --global-secondary-index-updates \
              '[{{\"Delete\":{{\"IndexName\":\"{index}\"}}}}]'`"
         );
-        Checked { resource: index_resource(name, &index), found: Found::Notice(why) }
+        CheckedResource { resource: index_resource(name, &index), found: ResourceState::Notice(why) }
     }));
     rows
 }
 
-fn index_row(name: &str, index: &IndexSpec, found: &TableDescription) -> Checked {
+fn index_row(name: &str, index: &IndexSpec, found: &TableDescription) -> CheckedResource {
     let standing = match compare::index(index, found) {
-        IndexState::Right => Found::Right,
-        IndexState::Missing => Found::Missing,
-        IndexState::Building(how) => Found::Different(format!("{how}: look again in a minute")),
-        IndexState::Different(how) => {
-            Found::Different(format!("{how}: delete the index, then `permitd aws setup` makes it as it should be"))
-        }
+        IndexState::Right => ResourceState::Right,
+        IndexState::Missing => ResourceState::Missing,
+        IndexState::Building(how) => ResourceState::Different(format!("{how}: look again in a minute")),
+        IndexState::Different(how) => ResourceState::Different(format!(
+            "{how}: delete the index, then `permitd aws setup` makes it as it should be"
+        )),
     };
-    Checked { resource: index_resource(name, &index.name), found: standing }
+    CheckedResource { resource: index_resource(name, &index.name), found: standing }
 }
 
-fn table_row(name: &str, found: Found) -> Checked {
-    Checked { resource: table_resource(name), found }
+fn table_row(name: &str, found: ResourceState) -> CheckedResource {
+    CheckedResource { resource: table_resource(name), found }
 }
 
 fn table_resource(name: &str) -> String {

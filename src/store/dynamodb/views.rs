@@ -19,7 +19,7 @@ use super::{
     commit::STREAM_BYTES_MAX,
     fetch,
     item::{self, Item, find_text, get_text, text},
-    rows::{self, IMPORTS, Kind, PLANS, USERS, pointer_key, row_key},
+    rows::{self, IMPORTS, PLANS, RowKind, USERS, pointer_key, row_key},
     schema::{EMAILS, LEDGER, LISTS, VIEWS},
     terms::live_key,
     unavailable,
@@ -41,7 +41,7 @@ const PAGE_ENTRIES: usize = 200;
 #[async_trait]
 impl Views for Dynamo {
     async fn user(&self, id: UserId) -> Result<Option<UserRow>, StoreError> {
-        row(self, row_key(&StreamId::User(id), Kind::User)).await?.as_ref().map(rows::read).transpose()
+        row(self, row_key(&StreamId::User(id), RowKind::User)).await?.as_ref().map(rows::read).transpose()
     }
 
     async fn user_by_email(&self, email: &str) -> Result<Option<UserRow>, StoreError> {
@@ -62,7 +62,7 @@ impl Views for Dynamo {
         let Some(live) = fetch::get(self, &self.table(LEDGER), live_key(id)).await? else { return Ok(None) };
         let Some(user) = find_text(&live, "u")? else { return Ok(None) };
         let user = UserId::parse(user).map_err(|error| item::damaged("u", error))?;
-        row(self, row_key(&StreamId::User(user), Kind::Key(id))).await?.as_ref().map(rows::read).transpose()
+        row(self, row_key(&StreamId::User(user), RowKind::Key(id))).await?.as_ref().map(rows::read).transpose()
     }
 
     async fn sessions(&self, user: UserId) -> Result<Vec<SessionRow>, StoreError> {
@@ -73,7 +73,7 @@ impl Views for Dynamo {
     }
 
     async fn session(&self, id: KeyId) -> Result<Option<SessionRow>, StoreError> {
-        by_pointer(self, Kind::Session(id)).await
+        by_pointer(self, RowKind::Session(id)).await
     }
 
     async fn due_notices(&self, filter: DueFilter) -> Result<Vec<DueNotice>, StoreError> {
@@ -81,16 +81,16 @@ impl Views for Dynamo {
     }
 
     async fn plans(&self) -> Result<Vec<PlanRow>, StoreError> {
-        let list = List { name: PLANS, newest_first: false, before: None, page: PAGE_ENTRIES };
+        let list = IndexList { name: PLANS, newest_first: false, before: None, page: PAGE_ENTRIES };
         list.rows(self, usize::MAX, |_| true).await
     }
 
     async fn plan(&self, name: &str) -> Result<Option<PlanRow>, StoreError> {
-        row(self, row_key(&StreamId::Plan(name.to_owned()), Kind::Plan)).await?.as_ref().map(rows::read).transpose()
+        row(self, row_key(&StreamId::Plan(name.to_owned()), RowKind::Plan)).await?.as_ref().map(rows::read).transpose()
     }
 
     async fn people_of_plans(&self) -> Result<BTreeMap<String, u64>, StoreError> {
-        let list = List { name: USERS, newest_first: true, before: None, page: PAGE_ENTRIES };
+        let list = IndexList { name: USERS, newest_first: true, before: None, page: PAGE_ENTRIES };
         let mut counted = BTreeMap::new();
         for user in list.rows(self, usize::MAX, |user: &UserRow| user.status != UserStatus::Deleted).await? {
             *counted.entry(user.plan).or_default() += 1;
@@ -99,7 +99,7 @@ impl Views for Dynamo {
     }
 
     async fn people_by_standing(&self) -> Result<BTreeMap<(UserStatus, InvitationState), u64>, StoreError> {
-        let list = List { name: USERS, newest_first: true, before: None, page: PAGE_ENTRIES };
+        let list = IndexList { name: USERS, newest_first: true, before: None, page: PAGE_ENTRIES };
         let mut counted = BTreeMap::new();
         for user in list.rows(self, usize::MAX, |_: &UserRow| true).await? {
             *counted.entry((user.status, user.invitation.state)).or_default() += 1;
@@ -112,12 +112,12 @@ impl Views for Dynamo {
     }
 
     async fn admin_token(&self, id: KeyId) -> Result<Option<TokenRow>, StoreError> {
-        row(self, row_key(&StreamId::AdminTokens, Kind::Token(id))).await?.as_ref().map(rows::read).transpose()
+        row(self, row_key(&StreamId::AdminTokens, RowKind::Token(id))).await?.as_ref().map(rows::read).transpose()
     }
 
     async fn imports(&self, dataset: Option<&str>, limit: usize) -> Result<Vec<ImportRow>, StoreError> {
         let Some(dataset) = dataset else {
-            let list = List { name: IMPORTS, newest_first: true, before: None, page: PAGE_ENTRIES.min(limit) };
+            let list = IndexList { name: IMPORTS, newest_first: true, before: None, page: PAGE_ENTRIES.min(limit) };
             return list.rows(self, limit, |_| true).await;
         };
         let mut imports: Vec<ImportRow> =
@@ -128,12 +128,12 @@ impl Views for Dynamo {
     }
 
     async fn import(&self, id: Uuid) -> Result<Option<ImportRow>, StoreError> {
-        by_pointer(self, Kind::Import(id)).await
+        by_pointer(self, RowKind::Import(id)).await
     }
 }
 
 /// A session or an import, by its id alone.
-async fn by_pointer<T: ViewRow>(dynamo: &Dynamo, kind: Kind) -> Result<Option<T>, StoreError> {
+async fn by_pointer<T: ViewRow>(dynamo: &Dynamo, kind: RowKind) -> Result<Option<T>, StoreError> {
     let Some(pointer) = row(dynamo, pointer_key(kind)).await? else { return Ok(None) };
     row(dynamo, row_key(&rows::read_pointer(&pointer)?, kind)).await?.as_ref().map(rows::read).transpose()
 }
@@ -231,7 +231,7 @@ async fn user_by_email(dynamo: &Dynamo, email: &str) -> Result<Option<UserRow>, 
 async fn users(dynamo: &Dynamo, filter: &UserFilter) -> Result<Vec<UserRow>, StoreError> {
     let mut before = None;
     if let Some(after) = filter.after
-        && let Some(user) = row(dynamo, row_key(&StreamId::User(after), Kind::User)).await?
+        && let Some(user) = row(dynamo, row_key(&StreamId::User(after), RowKind::User)).await?
     {
         before = Some(get_text(&user, "o")?.to_owned());
     }
@@ -254,12 +254,12 @@ async fn users(dynamo: &Dynamo, filter: &UserFilter) -> Result<Vec<UserRow>, Sto
     let by_standing = filter.status.is_some() || filter.invitation.is_some() || filter.unreached.is_some();
     let picks = search.is_some() || by_standing || filter.plan.is_some();
     let page = if picks { PAGE_ENTRIES } else { PAGE_ENTRIES.min(filter.limit) };
-    let list = List { name: USERS, newest_first: true, before, page };
+    let list = IndexList { name: USERS, newest_first: true, before, page };
     list.rows(dynamo, filter.limit, wanted).await
 }
 
 /// A list, as the index has it.
-struct List {
+struct IndexList {
     name: &'static str,
     newest_first: bool,
     /// Only what comes after this place.
@@ -268,7 +268,7 @@ struct List {
     page: usize,
 }
 
-impl List {
+impl IndexList {
     /// Rows of the list that are wanted, at most `limit`. What the index shows is only where to look: a row is taken as the
     /// table has it.
     async fn rows<T: ViewRow>(

@@ -46,13 +46,13 @@ pub(super) fn folded(connection: &Connection, stream: &StreamId) -> Result<State
 }
 
 /// A stream with its stored name, and the key of the person whose it is.
-pub(super) struct Source {
+pub(super) struct StreamSource {
     name: String,
     id: StreamId,
     key: Option<PersonalKey>,
 }
 
-impl Source {
+impl StreamSource {
     fn find(connection: &Connection, name: &str) -> Result<Self, StoreError> {
         let id = StreamId::parse(name).map_err(|error| corrupt("stream", error))?;
         let key = match id {
@@ -71,12 +71,12 @@ pub(super) fn read(
 ) -> Result<(), StoreError> {
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query(values)?;
-    let mut current: Option<Source> = None;
+    let mut current: Option<StreamSource> = None;
     while let Some(row) = rows.next()? {
         let name = row.get_ref(0)?.as_str().map_err(|error| corrupt("stream", error))?;
         let source = match current.take().filter(|source| source.name == name) {
             Some(source) => source,
-            None => Source::find(connection, name)?,
+            None => StreamSource::find(connection, name)?,
         };
         let recorded_at = Timestamp::from_microsecond(row.get(2)?).map_err(|error| corrupt("moment", error))?;
         let events = row.get_ref(3)?.as_str().map_err(|error| corrupt("commit", error))?;

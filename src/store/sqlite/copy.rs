@@ -24,13 +24,13 @@ use crate::{domain::lineage::Lineage, private, store::records::RecordStoreError}
 const PAGES_PER_STEP: i32 = 1024;
 /// Everything that a data directory holds in databases, at one moment.
 pub struct Moment {
-    files: Vec<Source>,
+    files: Vec<CopiedDatabase>,
     /// The data sets, by name: version and number of records.
     pub data_sets: Vec<(String, u64, u64)>,
 }
 
 /// A database in an open read transaction.
-pub(super) struct Source {
+pub(super) struct CopiedDatabase {
     /// Below the data directory.
     name: PathBuf,
     connection: Connection,
@@ -44,7 +44,7 @@ impl Moment {
     /// # Errors
     /// When a file cannot be read.
     pub fn take(data: &Path, records: &Path) -> Result<Option<Self>, StoreError> {
-        let log = Source::begin(data, PathBuf::from(FILE_NAME))?;
+        let log = CopiedDatabase::begin(data, PathBuf::from(FILE_NAME))?;
         let imports = views::all_imports(&log.connection)?;
         let mut lineages = Lineage::all(&imports);
         let (mut files, mut data_sets) = (vec![log], Vec::new());
@@ -52,7 +52,7 @@ impl Moment {
         for path in databases(records)? {
             let name = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default().to_owned();
             let relative = folder.join(path.file_name().unwrap_or_default());
-            let source = match Source::begin(data, relative) {
+            let source = match CopiedDatabase::begin(data, relative) {
                 Ok(source) => source,
                 // A first import holds its file: there is nothing to copy yet.
                 Err(StoreError::Unavailable(_)) if !lineages.contains_key(&name) => continue,
@@ -96,7 +96,7 @@ impl Moment {
     }
 }
 
-impl Source {
+impl CopiedDatabase {
     pub(super) fn begin(data: &Path, name: PathBuf) -> Result<Self, StoreError> {
         let connection = connect(&data.join(&name), OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         connection.busy_timeout(Duration::from_secs(2))?;

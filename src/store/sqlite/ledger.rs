@@ -16,7 +16,8 @@ use super::{
 use crate::{
     domain::{
         admission::{
-            Asked, Bucket, Holder, KeyUse, LedgerRow, Reservation, Return, Tally, UsageCount, settled, was_carried_out,
+            Asked, Bucket, GrantHolder, KeyUse, LedgerRow, Reservation, Return, Tally, UsageCount, settled,
+            was_carried_out,
         },
         id::UserId,
         key::KeyId,
@@ -277,7 +278,7 @@ fn take_back(connection: &Connection, user: UserId, returned: &Return) -> Result
     let mut row = read_row(connection, user)?;
     row.take_back(returned);
     write_row(connection, user, &row)?;
-    let Holder { node, .. } = returned.holder;
+    let GrantHolder { node, .. } = returned.holder;
     let sql = "DELETE FROM reservations WHERE user = ?1 AND node = ?2";
     connection.prepare_cached(sql)?.execute(params![user.to_string(), node])?;
     Ok(())

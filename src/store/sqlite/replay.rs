@@ -30,19 +30,19 @@ impl Replayable for Database {
             "PRAGMA synchronous = NORMAL; PRAGMA cache_size = -{CACHE_KIB}; PRAGMA wal_autocheckpoint = 0"
         ))?;
         let position = last_position(&log)?;
-        Ok(Box::new(Space {
-            log: Log { connection: log, position, at: Some(LogPosition::default()), grown: Vec::new() },
+        Ok(Box::new(SqliteSpace {
+            log: SqliteLog { connection: log, position, at: Some(LogPosition::default()), grown: Vec::new() },
             views: NewViews { connection: views, generation: None, indexed: false, locked: false, twice: Vec::new() },
         }))
     }
 }
 
-struct Space {
-    log: Log,
+struct SqliteSpace {
+    log: SqliteLog,
     views: NewViews,
 }
 
-impl ReplaySpace for Space {
+impl ReplaySpace for SqliteSpace {
     fn commits_total(&mut self) -> Result<u64, StoreError> {
         Ok(self.log.connection.query_row("SELECT count(*) FROM commits", [], |row| row.get(0))?)
     }
@@ -69,7 +69,7 @@ impl ReplaySpace for Space {
 }
 
 /// Reads the log; its transaction holds one moment fast.
-struct Log {
+struct SqliteLog {
     connection: Connection,
     /// The last commit of the moment that is read.
     position: u64,
@@ -79,7 +79,7 @@ struct Log {
     grown: Vec<String>,
 }
 
-impl Log {
+impl SqliteLog {
     /// Takes a new moment; what has grown since the last one is to be read. Returns by how many commits.
     fn go_on(&mut self) -> Result<u64, StoreError> {
         self.connection.execute_batch("COMMIT; BEGIN")?;
@@ -91,7 +91,7 @@ impl Log {
     }
 }
 
-impl ReplayLog for Log {
+impl ReplayLog for SqliteLog {
     fn next(&mut self, max: usize) -> Result<CommitBatch, StoreError> {
         if let Some(place) = self.at.take() {
             let chunk = read_from(&self.connection, &place, max)?;

@@ -30,7 +30,7 @@ pub(super) const IDLE: Duration = Duration::from_secs(30);
 const END: char = '\n';
 
 /// A place in lists: when somebody was invited, and their id. The newest come first.
-type Place = (i64, Uuid);
+type ListPlace = (i64, Uuid);
 
 /// The roll that was made last, and what it was read from.
 #[derive(Debug, Default)]
@@ -76,7 +76,7 @@ impl KeptRoll {
 #[derive(Debug, Default)]
 pub(super) struct Roll {
     /// Who, in the order of lists.
-    places: Vec<Place>,
+    places: Vec<ListPlace>,
     /// Where the texts of each end.
     ends: Vec<usize>,
     texts: String,
@@ -182,7 +182,7 @@ impl Roll {
     }
 
     /// Adds somebody behind all others, unless nothing is known of them.
-    fn push(&mut self, place: Place, text: &str) {
+    fn push(&mut self, place: ListPlace, text: &str) {
         if !text.is_empty() {
             self.texts.push_str(text);
             self.places.push(place);
@@ -199,13 +199,13 @@ impl Roll {
         self.texts.get(self.begin(nth)..end).unwrap_or_default()
     }
 
-    fn text_of(&self, place: Place) -> Option<&str> {
+    fn text_of(&self, place: ListPlace) -> Option<&str> {
         let nth = self.places.binary_search_by(|other| place.cmp(other)).ok()?;
         Some(self.nth_text(nth))
     }
 
     /// Who may have what is looked for in their address or name, in the order of lists, behind a place. `needle` is folded.
-    pub(super) fn search(&self, needle: &str, after: Option<Place>) -> impl Iterator<Item = UserId> {
+    pub(super) fn search(&self, needle: &str, after: Option<ListPlace>) -> impl Iterator<Item = UserId> {
         let first = after.map_or(0, |after| self.places.partition_point(|place| *place >= after));
         let (finder, mut from) = (Finder::new(needle).into_owned(), self.begin(first));
         std::iter::from_fn(move || {
@@ -236,7 +236,7 @@ mod tests {
 
     use super::*;
 
-    fn roll(people: &BTreeMap<Reverse<Place>, String>) -> Roll {
+    fn roll(people: &BTreeMap<Reverse<ListPlace>, String>) -> Roll {
         let mut roll = Roll::default();
         people.iter().for_each(|(place, name)| roll.push(place.0, &text(None, Some(name))));
         roll
@@ -277,7 +277,7 @@ mod tests {
             let place = |(at, id): (i64, u128)| (at, Uuid::from_u128(id));
             let people: BTreeMap<_, _> = people.into_iter().map(|(of, name)| (Reverse(place(of)), name)).collect();
             let (needle, after) = (folded(&needle), after.map(place));
-            let is_behind = |place: &Place| after.is_none_or(|after| *place < after);
+            let is_behind = |place: &ListPlace| after.is_none_or(|after| *place < after);
             let wanted: Vec<UserId> = people
                 .iter()
                 .filter(|(place, name)| is_behind(&place.0) && folded(name).contains(&*needle))

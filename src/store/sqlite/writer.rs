@@ -32,9 +32,9 @@ const CACHE_KIB: u32 = 32 * 1024;
 /// What remains of the write-ahead log's file once it has been moved, bytes: a rebuild lets it grow beyond that.
 const LOG_BYTES_MAX: u64 = 64 << 20;
 
-type Answer = Box<dyn FnOnce(Option<StoreError>) + Send>;
+type WriteAnswer = Box<dyn FnOnce(Option<StoreError>) + Send>;
 /// Works in the transaction; where none could be begun, it is told why.
-type Job = Box<dyn FnOnce(Result<&Connection, StoreError>) -> Answer + Send>;
+type Job = Box<dyn FnOnce(Result<&Connection, StoreError>) -> WriteAnswer + Send>;
 
 pub(super) struct Writer {
     jobs: SyncSender<Job>,
@@ -125,7 +125,7 @@ fn write_all(connection: &Connection, places: &[FilePlace], waiting: &Receiver<J
     let mut log_to_empty = false;
     let mut together = 0;
     while let Ok(first) = waiting.recv() {
-        let mut answers: Vec<Answer> = Vec::new();
+        let mut answers: Vec<WriteAnswer> = Vec::new();
         let begun = run(connection, "BEGIN IMMEDIATE").map_err(StoreError::from);
         // Whoever waits is told why nothing can be written, such as on a file system that is read-only.
         answers.push(first(begun.clone().map(|()| connection)));

@@ -9,7 +9,7 @@ mod tables;
 mod template;
 
 use permitd::{
-    aws::{Checked, Found},
+    aws::{CheckedResource, ResourceState},
     store::dynamodb::Dynamo,
 };
 
@@ -21,7 +21,7 @@ async fn deployment(kind: Kind) -> Dynamo {
 }
 
 /// How the resource of this name stands.
-fn found<'c>(checked: &'c [Checked], resource: &str) -> &'c Found {
+fn found<'c>(checked: &'c [CheckedResource], resource: &str) -> &'c ResourceState {
     let found = checked.iter().find(|row| row.resource == resource);
     &found.unwrap_or_else(|| panic!("no {resource} in {checked:#?}")).found
 }

@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::types::{
     ProvisionedThroughput, ScalarAttributeType,
 };
 use permitd::{
-    aws::Found,
+    aws::ResourceState,
     dataset::Definition,
     store::dynamodb::{
         Dynamo, schema,
@@ -41,23 +41,24 @@ async fn tables_are_made_once_and_are_right_from_then_on() {
         let tables = all_tables();
         let missing = check(&dynamo, &tables).await.unwrap();
         assert_eq!(missing.len(), tables.len());
-        assert!(missing.iter().all(|row| row.found == Found::Missing), "{missing:#?}");
+        assert!(missing.iter().all(|row| row.found == ResourceState::Missing), "{missing:#?}");
         let made = setup(&dynamo, &tables).await.unwrap();
         for table in &tables {
             let name = dynamo.table(&table.name);
-            assert_eq!(*found(&made, &format!("table {name}")), Found::Made);
+            assert_eq!(*found(&made, &format!("table {name}")), ResourceState::Made);
             for index in &table.indexes {
-                assert_eq!(*found(&made, &format!("index {name}/{}", index.name)), Found::Made);
+                assert_eq!(*found(&made, &format!("index {name}/{}", index.name)), ResourceState::Made);
             }
             assert!(!found(&made, &format!("recovery {name}")).is_wrong());
             if table.expires.is_some() {
-                assert_eq!(*found(&made, &format!("expiry {name}")), Found::Made);
+                assert_eq!(*found(&made, &format!("expiry {name}")), ResourceState::Made);
             }
         }
         let again = setup(&dynamo, &tables).await.unwrap();
         for row in &again {
-            let may_be_a_notice = row.resource.starts_with("recovery ") && matches!(row.found, Found::Notice(_));
-            assert!(row.found == Found::Right || may_be_a_notice, "{row:?}");
+            let may_be_a_notice =
+                row.resource.starts_with("recovery ") && matches!(row.found, ResourceState::Notice(_));
+            assert!(row.found == ResourceState::Right || may_be_a_notice, "{row:?}");
         }
         assert_eq!(check(&dynamo, &tables).await.unwrap(), again);
     })
@@ -88,24 +89,24 @@ async fn what_is_different_is_said_and_put_right_and_what_is_stored_stays() {
 
     let tables = [spec];
     let before = check(&dynamo, &tables).await.unwrap();
-    let Found::Different(how) = found(&before, &format!("table {name}")) else { panic!("{before:#?}") };
+    let ResourceState::Different(how) = found(&before, &format!("table {name}")) else { panic!("{before:#?}") };
     for part in ["provisioned", "encrypted", "deletion protection", "permitd aws setup"] {
         assert!(how.contains(part), "{how}");
     }
-    assert_eq!(*found(&before, &format!("index {name}/feed")), Found::Missing);
+    assert_eq!(*found(&before, &format!("index {name}/feed")), ResourceState::Missing);
     assert!(found(&before, &format!("recovery {name}")).is_wrong());
     assert_eq!(check(&dynamo, &tables).await.unwrap(), before, "to look changes nothing");
 
     let after = setup(&dynamo, &tables).await.unwrap();
-    let Found::Changed(how) = found(&after, &format!("table {name}")) else { panic!("{after:#?}") };
+    let ResourceState::Changed(how) = found(&after, &format!("table {name}")) else { panic!("{after:#?}") };
     for part in ["on demand", "encrypted", "deletion protection"] {
         assert!(how.contains(part), "{how}");
     }
-    assert_eq!(*found(&after, &format!("index {name}/feed")), Found::Made);
-    assert_eq!(*found(&after, &format!("index {name}/outbox")), Found::Made);
-    assert!(matches!(found(&after, &format!("recovery {name}")), Found::Changed(_)));
+    assert_eq!(*found(&after, &format!("index {name}/feed")), ResourceState::Made);
+    assert_eq!(*found(&after, &format!("index {name}/outbox")), ResourceState::Made);
+    assert!(matches!(found(&after, &format!("recovery {name}")), ResourceState::Changed(_)));
     let again = setup(&dynamo, &tables).await.unwrap();
-    assert!(again.iter().all(|row| row.found == Found::Right), "{again:#?}");
+    assert!(again.iter().all(|row| row.found == ResourceState::Right), "{again:#?}");
 
     let stored = dynamo.client().scan().table_name(&name).send().await.unwrap();
     assert_eq!(stored.items(), [item]);
@@ -120,12 +121,12 @@ async fn a_service_that_cannot_encrypt_an_existing_table_is_a_notice() {
     let bare = TableSpec { name: "bare".to_owned(), ..table(VIEWS) };
     create_bare(&dynamo, &bare).await;
     let done = setup(&dynamo, &[tables[0].clone(), bare]).await.unwrap();
-    assert_eq!(*found(&done, &format!("table {name}")), Found::Right);
-    assert_eq!(*found(&done, &format!("index {name}/lists")), Found::Made);
+    assert_eq!(*found(&done, &format!("table {name}")), ResourceState::Right);
+    assert_eq!(*found(&done, &format!("index {name}/lists")), ResourceState::Made);
     let bare = dynamo.table("bare");
-    let Found::Notice(what) = found(&done, &format!("table {bare}")) else { panic!("{done:#?}") };
+    let ResourceState::Notice(what) = found(&done, &format!("table {bare}")) else { panic!("{done:#?}") };
     assert!(what.contains("account's key") && what.contains("refuses (DynamoDB: ValidationException"), "{what}");
-    assert_eq!(*found(&done, &format!("index {bare}/lists")), Found::Made, "it goes on with the rest");
+    assert_eq!(*found(&done, &format!("index {bare}/lists")), ResourceState::Made, "it goes on with the rest");
 }
 
 /// Makes a table with the keys of `spec` and nothing else that it asks for.
@@ -158,7 +159,9 @@ async fn recovery_that_was_turned_off_is_turned_on() {
     request.send().await.unwrap();
     assert!(found(&check(&dynamo, &tables).await.unwrap(), &format!("recovery {name}")).is_wrong());
     let after = setup(&dynamo, &tables).await.unwrap();
-    assert!(matches!(found(&after, &format!("recovery {name}")), Found::Changed(how) if how.contains("35 days")));
+    assert!(
+        matches!(found(&after, &format!("recovery {name}")), ResourceState::Changed(how) if how.contains("35 days"))
+    );
 }
 
 #[actix_web::test]
@@ -173,7 +176,7 @@ async fn a_table_of_something_else_is_not_touched() {
         let before = describe().await;
         for done in [setup(&dynamo, &[table(VIEWS)]).await.unwrap(), check(&dynamo, &[table(VIEWS)]).await.unwrap()] {
             assert_eq!(done.len(), 1, "{done:#?}");
-            let Found::Different(how) = &done[0].found else { panic!("{done:#?}") };
+            let ResourceState::Different(how) = &done[0].found else { panic!("{done:#?}") };
             assert!(how.contains("its keys are id (N), not k (S), r (S)") && how.contains("aws.prefix"), "{how}");
         }
         let after = describe().await;
@@ -197,10 +200,10 @@ async fn a_wrong_index_is_said_and_a_foreign_one_is_left_alone() {
         setup(&dynamo, &[wrong_feed]).await.unwrap();
         let name = dynamo.table(EVENTS);
         let done = setup(&dynamo, from_ref(&spec)).await.unwrap();
-        let Found::Different(how) = found(&done, &format!("index {name}/feed")) else { panic!("{done:#?}") };
+        let ResourceState::Different(how) = found(&done, &format!("index {name}/feed")) else { panic!("{done:#?}") };
         assert!(how.contains("holds ALL, not KEYS_ONLY") && how.contains("delete the index"), "{how}");
-        assert_eq!(*found(&done, &format!("index {name}/outbox")), Found::Made);
-        let Found::Notice(how) = found(&done, &format!("index {name}/of-an-older-version")) else {
+        assert_eq!(*found(&done, &format!("index {name}/outbox")), ResourceState::Made);
+        let ResourceState::Notice(how) = found(&done, &format!("index {name}/of-an-older-version")) else {
             panic!("{done:#?}")
         };
         assert!(how.contains(&format!("aws dynamodb update-table --table-name {name} ")), "{how}");

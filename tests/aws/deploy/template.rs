@@ -3,13 +3,13 @@
 use std::{collections::BTreeSet, path::Path};
 
 use permitd::{
-    aws::{Access, Found},
+    aws::{Access, ResourceState},
     dataset::Definition,
     mail::{Sender, ses},
     queue::{Policy, sqs},
     store::dynamodb::{
         Dynamo, schema,
-        schema::{Key, KeyType, Projected, TableSpec},
+        schema::{KeyAttribute, KeyType, Projected, TableSpec},
         setup::{check, setup},
     },
 };
@@ -41,16 +41,16 @@ fn resources<'t>(template: &'t Value, kind: &str) -> Vec<(&'t str, &'t Value)> {
 
 /// The properties that a table has in the template, all of them.
 fn properties(table: &TableSpec) -> Value {
-    let element = |key: &Key, role: &str| json!({ "AttributeName": key.name, "KeyType": role });
-    let keys = |partition: &Key, sort: Option<&Key>| {
+    let element = |key: &KeyAttribute, role: &str| json!({ "AttributeName": key.name, "KeyType": role });
+    let keys = |partition: &KeyAttribute, sort: Option<&KeyAttribute>| {
         let sort = sort.map(|sort| element(sort, "RANGE"));
         Value::from_iter(std::iter::once(element(partition, "HASH")).chain(sort))
     };
-    let mut all: Vec<&Key> = std::iter::once(&table.partition).chain(&table.sort).collect();
+    let mut all: Vec<&KeyAttribute> = std::iter::once(&table.partition).chain(&table.sort).collect();
     all.extend(table.indexes.iter().flat_map(|index| [&index.partition, &index.sort]));
     all.sort_by_key(|key| &key.name);
     all.dedup();
-    let definition = |key: &&Key| {
+    let definition = |key: &&KeyAttribute| {
         let kind = match key.kind {
             KeyType::Text => "S",
             KeyType::Number => "N",
@@ -153,38 +153,38 @@ async fn deploys(mail_identity: Option<&str>) {
         // The emulator's CloudFormation makes tables without the encryption, the recovery and the expiry that a template asks for;
         // its DynamoDB knows them, and the template has them (see above).
         let is_the_emulators = match &row.found {
-            Found::Different(how) if row.resource.starts_with("table ") => {
+            ResourceState::Different(how) if row.resource.starts_with("table ") => {
                 how.starts_with("it is not encrypted with the account's key")
             }
-            Found::Different(how) => {
+            ResourceState::Different(how) => {
                 let is_left_off = ["recovery ", "expiry "].iter().any(|what| row.resource.starts_with(what));
                 is_left_off && how.starts_with("it is off")
             }
             _ => false,
         };
-        assert!(row.found == Found::Right || is_the_emulators, "{row:?}");
+        assert!(row.found == ResourceState::Right || is_the_emulators, "{row:?}");
     }
     for row in sqs::check(&access, &prefix, Policy::default()).await.unwrap() {
-        assert_eq!(row.found, Found::Right, "{row:?}");
+        assert_eq!(row.found, ResourceState::Right, "{row:?}");
     }
     if let Some(identity) = mail_identity {
         let sender = Sender::parse(&format!("permitd@{identity}"), "").unwrap();
         for row in ses::check(&access, &sender, &prefix).await.unwrap() {
-            assert_eq!(row.found, Found::Right, "{row:?}");
+            assert_eq!(row.found, ResourceState::Right, "{row:?}");
         }
         let name = format!("{prefix}-mail-feedback");
         let (queue, place) = sqs::check_feedback(&access, &prefix, &name, Policy::default()).await.unwrap();
-        assert_eq!(queue.found, Found::Right, "{queue:?}");
+        assert_eq!(queue.found, ResourceState::Right, "{queue:?}");
         for row in ses::check_feedback(&access, &place.unwrap(), &prefix).await.unwrap() {
-            assert_eq!(row.found, Found::Right, "{row:?}");
+            assert_eq!(row.found, ResourceState::Right, "{row:?}");
         }
     }
     let put_right = setup(&dynamo, &tables).await.unwrap();
-    let says_no_days = |row: &permitd::aws::Checked| {
-        row.resource == format!("recovery {prefix}-personal") && matches!(row.found, Found::Notice(_))
+    let says_no_days = |row: &permitd::aws::CheckedResource| {
+        row.resource == format!("recovery {prefix}-personal") && matches!(row.found, ResourceState::Notice(_))
     };
     for row in check(&dynamo, &tables).await.unwrap() {
-        assert!(row.found == Found::Right || says_no_days(&row), "{row:?}, after {put_right:#?}");
+        assert!(row.found == ResourceState::Right || says_no_days(&row), "{row:?}, after {put_right:#?}");
     }
 }
 

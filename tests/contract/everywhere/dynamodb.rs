@@ -219,7 +219,7 @@ fn a_question_is_no_request() {
     import(&store, &records(30, "issued"), false);
     let parse = |raw_query: &str| {
         let key = permitd::dataset::cursor::CursorKey::new([7; 32]);
-        let limits = permitd::dataset::query::Limits::default();
+        let limits = permitd::dataset::query::QueryLimits::default();
         permitd::dataset::query::parse(&definition(), raw_query, &limits, &key).unwrap()
     };
     let (sent, ()) = tables.sent(|| {
@@ -262,7 +262,7 @@ fn a_page_that_stops_goes_on_behind_records_that_do_not_match() {
 /// Follows the pages of a query to their end, and counts the records.
 fn pages_of(store: &Arc<dyn RecordStore>, raw_query: &str, expected: usize) {
     let key = permitd::dataset::cursor::CursorKey::new([7; 32]);
-    let limits = permitd::dataset::query::Limits::default();
+    let limits = permitd::dataset::query::QueryLimits::default();
     let mut query = permitd::dataset::query::parse(&definition(), raw_query, &limits, &key).unwrap();
     let mut found = Vec::new();
     for _ in 0..50 {

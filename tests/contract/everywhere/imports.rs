@@ -164,7 +164,7 @@ fn indexes_agree(store: &Arc<dyn RecordStore>) {
     let definition = &data_set.definition;
     let ask = |raw_query: &str| {
         let key = permitd::dataset::cursor::CursorKey::new([7; 32]);
-        let limits = permitd::dataset::query::Limits::default();
+        let limits = permitd::dataset::query::QueryLimits::default();
         let query = permitd::dataset::query::parse(definition, raw_query, &limits, &key).unwrap();
         data(find(store, &query).unwrap())
     };

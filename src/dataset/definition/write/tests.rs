@@ -7,7 +7,7 @@ use super::{super::*, quoted};
 use crate::dataset::{
     definition::{about::ABOUT, parse},
     infer,
-    reader::Limits,
+    reader::ReadLimits,
 };
 
 /// A definition that uses every entry of the language.
@@ -187,7 +187,7 @@ fn drafts_stay_the_same() {
         ("d.tsv", "No.\tSaid \"so\"\t#\n1\ta'b\\c\t\n2\t\"q\t-\n"),
     ] {
         let draft = Cursor::new(text.as_bytes().to_vec());
-        let draft = infer::propose(draft, name, "some", &Said::default(), &Limits::default()).unwrap();
+        let draft = infer::propose(draft, name, "some", &Said::default(), &ReadLimits::default()).unwrap();
         written(&Definition::from_toml(&draft, name).unwrap());
     }
 }

@@ -17,16 +17,16 @@ const GUESSED_BYTES_MAX: usize = 64 * 1024;
 const UTF_8_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// A source of which the beginning was read already.
-pub(super) type Begun<R> = std::io::Chain<std::io::Cursor<Vec<u8>>, R>;
+pub(super) type BegunSource<R> = std::io::Chain<std::io::Cursor<Vec<u8>>, R>;
 
 /// A file as UTF-8; or as its bytes, where nothing says that it is anything else.
-pub(super) enum Text<R: Read> {
+pub(super) enum DecodedText<R: Read> {
     Plain(R),
     Decoded(Box<DecodeReaderBytes<R, Vec<u8>>>),
 }
 
-impl<R: Read> Text<R> {
-    pub(super) fn new(mut source: R, dialect: &Dialect) -> Result<Text<Begun<R>>, ReadError> {
+impl<R: Read> DecodedText<R> {
+    pub(super) fn new(mut source: R, dialect: &Dialect) -> Result<DecodedText<BegunSource<R>>, ReadError> {
         let mut start = Vec::new();
         source.by_ref().take(4).read_to_end(&mut start)?;
         let marked = Encoding::for_bom(&start).map(|(encoding, _)| encoding);
@@ -36,10 +36,10 @@ impl<R: Read> Text<R> {
         }
         let source = std::io::Cursor::new(start).chain(source);
         Ok(match encoding.filter(|encoding| *encoding != UTF_8) {
-            None => Text::Plain(source),
+            None => DecodedText::Plain(source),
             Some(encoding) => {
                 let decoder = DecodeReaderBytesBuilder::new().encoding(Some(encoding)).bom_override(true).build(source);
-                Text::Decoded(Box::new(decoder))
+                DecodedText::Decoded(Box::new(decoder))
             }
         })
     }
@@ -49,7 +49,7 @@ impl<R: Read> Text<R> {
     }
 }
 
-impl<R: Read> Read for Text<R> {
+impl<R: Read> Read for DecodedText<R> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         match self {
             Self::Plain(source) => source.read(buffer),

@@ -13,7 +13,7 @@ pub(super) struct Quotes {
 
 /// What a record's quotation marks are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum QuoteVerdict {
     /// Each encloses a cell, or stands within a text.
     Sound,
     /// One is never closed; it stands so many lines below the record's first.
@@ -27,7 +27,7 @@ pub(super) enum Verdict {
 impl Quotes {
     /// Judges a record with such marks. `width` is how many cells a row has, where a record that looks like several rows is not
     /// to be trusted.
-    pub(super) fn judge(self, raw: &[u8], width: Option<usize>) -> Verdict {
+    pub(super) fn judge(self, raw: &[u8], width: Option<usize>) -> QuoteVerdict {
         let (mut at, mut cell, mut line) = (0, 0_usize, 0_u64);
         let mut is_over_lines = false;
         loop {
@@ -39,7 +39,7 @@ impl Quotes {
                 continue;
             }
             let opens = line;
-            let Some(length) = self.closing(rest) else { return Verdict::Open { opens } };
+            let Some(length) = self.closing(rest) else { return QuoteVerdict::Open { opens } };
             let inside = rest.get(..length).unwrap_or_default();
             line += memchr::memchr_iter(self.ending, inside).count() as u64;
             is_over_lines = is_over_lines || line > opens;
@@ -50,14 +50,14 @@ impl Quotes {
                 None => break,
                 Some(byte) if *byte == self.ending => break,
                 Some(byte) if *byte == self.delimiter => (at, cell) = (at + 1, cell + 1),
-                Some(_) => return Verdict::BehindClosing { cell, opens, is_over_lines: line > opens },
+                Some(_) => return QuoteVerdict::BehindClosing { cell, opens, is_over_lines: line > opens },
             }
         }
         match width {
             Some(width) if is_over_lines => {
-                self.rows_without(raw, width).map_or(Verdict::Sound, |lines| Verdict::LooksLikeRows { lines })
+                self.rows_without(raw, width).map_or(QuoteVerdict::Sound, |lines| QuoteVerdict::LooksLikeRows { lines })
             }
-            _ => Verdict::Sound,
+            _ => QuoteVerdict::Sound,
         }
     }
 
@@ -99,23 +99,23 @@ mod tests {
 
     use super::*;
 
-    fn judged(raw: &str, width: usize) -> Verdict {
+    fn judged(raw: &str, width: usize) -> QuoteVerdict {
         Quotes { quote: b'"', delimiter: b',', ending: b'\n' }.judge(raw.as_bytes(), Some(width))
     }
 
     #[test]
     fn records() {
         for (raw, verdict) in [
-            ("a,\"b\",c\r\n", Verdict::Sound),
-            ("a,b\"c,d\n", Verdict::Sound),
-            ("\"a \"\"b\"\"\",\"\"\n", Verdict::Sound),
-            ("a,\"b\nc\",d\n", Verdict::Sound),
-            ("a,\"b\nc\n", Verdict::Open { opens: 0 }),
-            ("\"a\nb\",\"c\n", Verdict::Open { opens: 1 }),
-            ("a,\"b\"c,d\n", Verdict::BehindClosing { cell: 1, opens: 0, is_over_lines: false }),
-            ("a,\"b\n1,2\"x,d\n", Verdict::BehindClosing { cell: 1, opens: 0, is_over_lines: true }),
-            ("a,b,\"c\n1,2,3\n4,5,6\"\n", Verdict::LooksLikeRows { lines: 3 }),
-            ("a,b,\"Dear Sir\nplease\"\n", Verdict::Sound),
+            ("a,\"b\",c\r\n", QuoteVerdict::Sound),
+            ("a,b\"c,d\n", QuoteVerdict::Sound),
+            ("\"a \"\"b\"\"\",\"\"\n", QuoteVerdict::Sound),
+            ("a,\"b\nc\",d\n", QuoteVerdict::Sound),
+            ("a,\"b\nc\n", QuoteVerdict::Open { opens: 0 }),
+            ("\"a\nb\",\"c\n", QuoteVerdict::Open { opens: 1 }),
+            ("a,\"b\"c,d\n", QuoteVerdict::BehindClosing { cell: 1, opens: 0, is_over_lines: false }),
+            ("a,\"b\n1,2\"x,d\n", QuoteVerdict::BehindClosing { cell: 1, opens: 0, is_over_lines: true }),
+            ("a,b,\"c\n1,2,3\n4,5,6\"\n", QuoteVerdict::LooksLikeRows { lines: 3 }),
+            ("a,b,\"Dear Sir\nplease\"\n", QuoteVerdict::Sound),
         ] {
             assert_eq!(judged(raw, 3), verdict, "{raw:?}");
         }
@@ -128,7 +128,7 @@ mod tests {
             writer.write_record(&cells).unwrap();
             let raw = String::from_utf8(writer.into_inner().unwrap()).unwrap();
             let verdict = Quotes { quote: b'"', delimiter: b',', ending: b'\n' }.judge(raw.as_bytes(), None);
-            prop_assert_eq!(verdict, Verdict::Sound);
+            prop_assert_eq!(verdict, QuoteVerdict::Sound);
         }
     }
 }

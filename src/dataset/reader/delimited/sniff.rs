@@ -3,7 +3,7 @@
 use csv_core::ReadRecordResult;
 
 use super::layout::{BUFFER_BYTES, DELIMITERS, TextLayout};
-use crate::dataset::reader::{Cell, Limits, RowCells, RowSink};
+use crate::dataset::reader::{Cell, ReadLimits, RowCells, RowSink};
 
 /// How many records are looked at.
 const RECORDS_MAX: usize = 200;
@@ -29,7 +29,7 @@ pub(super) fn named(sample: &[u8]) -> (Option<u8>, &[u8]) {
 
 /// The delimiter under which a row names the most columns of what is sought; or else the one that gives the most records as
 /// many cells, and of those more of them. The second part says whether a row named any.
-pub(super) fn delimiter(sample: &[u8], layout: &TextLayout, limits: &Limits, sink: &impl RowSink) -> (u8, bool) {
+pub(super) fn delimiter(sample: &[u8], layout: &TextLayout, limits: &ReadLimits, sink: &impl RowSink) -> (u8, bool) {
     let candidates =
         DELIMITERS.map(|delimiter| (delimiter, records(sample, &TextLayout { delimiter, ..layout.clone() })));
     let recognised = |records: &Vec<SampleRow>| {

@@ -4,14 +4,14 @@ use super::*;
 
 /// The lines and cells of rows.
 #[derive(Default)]
-struct Rows {
+struct ReadRows {
     lines: Vec<u64>,
     cells: Vec<Vec<String>>,
     flaws: Vec<u64>,
     notes: Vec<Note>,
 }
 
-impl RowSink for Rows {
+impl RowSink for ReadRows {
     fn sheet(&mut self, _name: Option<&str>, _epoch_1904: bool) {}
 
     fn row<R: RowCells>(&mut self, line: u64, row: &R) -> Result<Flow, ReadError> {
@@ -37,13 +37,13 @@ impl RowSink for Rows {
     }
 }
 
-fn read_as(bytes: &[u8], name: &str, dialect: &Dialect) -> Result<Rows, ReadError> {
-    let mut rows = Rows::default();
-    read(Cursor::new(bytes), name, dialect, &Limits::default(), &mut rows)?;
+fn read_as(bytes: &[u8], name: &str, dialect: &Dialect) -> Result<ReadRows, ReadError> {
+    let mut rows = ReadRows::default();
+    read(Cursor::new(bytes), name, dialect, &ReadLimits::default(), &mut rows)?;
     Ok(rows)
 }
 
-fn rows(text: &str) -> Rows {
+fn rows(text: &str) -> ReadRows {
     read_as(text.as_bytes(), "some.csv", &Dialect::default()).unwrap()
 }
 

@@ -8,8 +8,8 @@ use std::{
 
 use zip::{ZipArchive, result::ZipError};
 
-use super::part::{Allowance, Part};
-use crate::dataset::reader::{Limits, ReadError, limits::to_u64};
+use super::part::{Allowance, XmlPart};
+use crate::dataset::reader::{ReadError, ReadLimits, limits::to_u64};
 
 /// The end of an archive: its list of parts, a comment of at most so many bytes.
 const END_BYTES_MAX: u64 = 22 + 65_535;
@@ -20,7 +20,7 @@ const LOCATOR_64_BYTES: usize = 20;
 
 /// What a part is, which decides how large it may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum PartKind {
     Sheet,
     Strings,
     Other,
@@ -28,13 +28,13 @@ pub(super) enum Kind {
 
 pub(super) struct Archive<R> {
     zip: ZipArchive<R>,
-    limits: Limits,
+    limits: ReadLimits,
     /// Inflated bytes that all parts together may still have.
     left: Rc<Cell<u64>>,
 }
 
 impl<R: Read + Seek> Archive<R> {
-    pub(super) fn open(mut source: R, limits: &Limits) -> Result<Self, ReadError> {
+    pub(super) fn open(mut source: R, limits: &ReadLimits) -> Result<Self, ReadError> {
         let length = source.seek(SeekFrom::End(0))?;
         let parts = declared_parts(&mut source, length)?;
         let max = to_u64(limits.parts_max);
@@ -49,16 +49,16 @@ impl<R: Read + Seek> Archive<R> {
         Ok(Self { zip, limits: limits.clone(), left: Rc::new(Cell::new(left)) })
     }
 
-    pub(super) fn part_of(&mut self, path: &str, kind: Kind) -> Result<Option<Part<impl Read>>, ReadError> {
+    pub(super) fn part_of(&mut self, path: &str, kind: PartKind) -> Result<Option<XmlPart<impl Read>>, ReadError> {
         let Some(place) = self.place(path) else { return Ok(None) };
         let file = self.zip.by_index(place).map_err(archive_error)?;
         if file.encrypted() {
             return Err(ReadError::Encrypted);
         }
         let (bytes_max, setting) = match kind {
-            Kind::Sheet => (self.limits.sheet_bytes_max, " (import.inflate_bytes_max)"),
-            Kind::Strings => (self.limits.shared_strings_bytes_max, ""),
-            Kind::Other => (self.limits.part_bytes_max, ""),
+            PartKind::Sheet => (self.limits.sheet_bytes_max, " (import.inflate_bytes_max)"),
+            PartKind::Strings => (self.limits.shared_strings_bytes_max, ""),
+            PartKind::Other => (self.limits.part_bytes_max, ""),
         };
         let allowance = Allowance {
             name: path.to_owned(),
@@ -70,15 +70,15 @@ impl<R: Read + Seek> Archive<R> {
             all: Rc::clone(&self.left),
         };
         allowance.check(file.size())?;
-        Ok(Some(Part::new(file, allowance)))
+        Ok(Some(XmlPart::new(file, allowance)))
     }
 
-    pub(super) fn part(&mut self, path: &str) -> Result<Option<Part<impl Read>>, ReadError> {
-        self.part_of(path, Kind::Sheet)
+    pub(super) fn part(&mut self, path: &str) -> Result<Option<XmlPart<impl Read>>, ReadError> {
+        self.part_of(path, PartKind::Sheet)
     }
 
     /// The limits that hold for what is read.
-    pub(super) fn limits(&self) -> &Limits {
+    pub(super) fn limits(&self) -> &ReadLimits {
         &self.limits
     }
 

@@ -4,7 +4,7 @@ use crate::dataset::reader::Note;
 
 /// Notes about what a sheet looks like.
 #[derive(Debug, Default)]
-pub(super) struct Looks {
+pub(super) struct SheetLooks {
     pub(super) hidden_rows: u64,
     pub(super) hidden_columns: Vec<String>,
     pub(super) merged: Vec<String>,
@@ -12,7 +12,7 @@ pub(super) struct Looks {
     pub(super) no_values: u64,
 }
 
-impl Looks {
+impl SheetLooks {
     pub(super) fn notes(&mut self) -> Vec<Note> {
         let mut notes = Vec::new();
         if self.merged_count > 0 {

@@ -123,12 +123,12 @@ impl<R: Read> BufRead for Metered<R> {
 }
 
 /// A part that is read event by event.
-pub(super) struct Part<R> {
+pub(super) struct XmlPart<R> {
     reader: Reader<Metered<R>>,
     buffer: Vec<u8>,
 }
 
-impl<R: Read> Part<R> {
+impl<R: Read> XmlPart<R> {
     pub(super) fn new(source: R, allowance: Allowance) -> Self {
         let buffer = vec![0; CHUNK_BYTES];
         let metered = Metered { source, allowance, buffer, at: 0, end: 0, total: 0, event: 0, failure: None };

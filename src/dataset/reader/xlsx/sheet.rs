@@ -6,13 +6,13 @@ use jiff::civil;
 use quick_xml::events::{BytesStart, Event};
 
 use super::{
-    Looks,
-    part::{Part, attributes, is_true},
+    SheetLooks,
+    part::{XmlPart, attributes, is_true},
     strings::{Strings, rich_text},
     styles::Styles,
 };
 use crate::dataset::reader::{
-    Cell, Limits, Note, NumberFormat, Numeral, ReadError, RowCells, RowSink, limits::to_u64, rows::Flow,
+    Cell, Note, NumberFormat, Numeral, ReadError, ReadLimits, RowCells, RowSink, limits::to_u64, rows::Flow,
     serial::moment_of_days,
 };
 
@@ -27,17 +27,17 @@ const SHARED_FREE_BYTES: u64 = 64 << 20;
 const NO_VALUE: &str = "a formula without a value: open the file in a spreadsheet program and save it";
 
 pub(super) struct Sheet<'a, R> {
-    part: Part<R>,
+    part: XmlPart<R>,
     strings: &'a Strings,
     styles: &'a Styles,
     epoch_1904: bool,
-    limits: &'a Limits,
-    looks: Looks,
+    limits: &'a ReadLimits,
+    looks: SheetLooks,
 }
 
 /// A cell of the row at hand.
 #[derive(Debug, Clone)]
-enum Slot {
+enum CellSlot {
     Blank,
     Shared(usize),
     Text(Range<usize>),
@@ -48,8 +48,8 @@ enum Slot {
     Unusable(&'static str),
 }
 
-struct Row<'a> {
-    slots: Vec<Slot>,
+struct SheetRow<'a> {
+    slots: Vec<CellSlot>,
     text: String,
     strings: &'a Strings,
     styles: &'a Styles,
@@ -60,18 +60,18 @@ struct Row<'a> {
 
 impl<R: Read> Sheet<'_, R> {
     pub(super) fn new<'a>(
-        part: Part<R>,
+        part: XmlPart<R>,
         strings: &'a Strings,
         styles: &'a Styles,
         epoch_1904: bool,
-        limits: &'a Limits,
+        limits: &'a ReadLimits,
     ) -> Sheet<'a, R> {
-        Sheet { part, strings, styles, epoch_1904, limits, looks: Looks::default() }
+        Sheet { part, strings, styles, epoch_1904, limits, looks: SheetLooks::default() }
     }
 
     /// Hands the rows on.
     pub(super) fn rows(&mut self, sink: &mut impl RowSink) -> Result<Flow, ReadError> {
-        let mut row = Row {
+        let mut row = SheetRow {
             slots: Vec::new(),
             text: String::new(),
             strings: self.strings,
@@ -139,12 +139,14 @@ impl<R: Read> Sheet<'_, R> {
     }
 
     /// Reads the cells of a row.
-    fn cells(&mut self, row: &mut Row<'_>, line: u64) -> Result<(), ReadError> {
+    fn cells(&mut self, row: &mut SheetRow<'_>, line: u64) -> Result<(), ReadError> {
         let mut next_column = 0;
         loop {
             let (empty, head) = match self.part.next()? {
-                Event::Start(tag) if tag.local_name().as_ref() == "c" => (false, Head::of(&tag, line, next_column)?),
-                Event::Empty(tag) if tag.local_name().as_ref() == "c" => (true, Head::of(&tag, line, next_column)?),
+                Event::Start(tag) if tag.local_name().as_ref() == "c" => {
+                    (false, CellHead::of(&tag, line, next_column)?)
+                }
+                Event::Empty(tag) if tag.local_name().as_ref() == "c" => (true, CellHead::of(&tag, line, next_column)?),
                 Event::End(tag) if tag.local_name().as_ref() == "row" => return Ok(()),
                 Event::Eof => return Err(self.part.ended()),
                 _ => continue,
@@ -155,22 +157,22 @@ impl<R: Read> Sheet<'_, R> {
             }
             self.limits.check_columns(head.column + 1)?;
             let slot = self.value(&head, row)?;
-            if matches!(slot, Slot::Blank) {
+            if matches!(slot, CellSlot::Blank) {
                 continue;
             }
             self.limits.check_texts(row.text_bytes)?;
             if row.slots.len() <= head.column {
-                row.slots.resize(head.column + 1, Slot::Blank);
+                row.slots.resize(head.column + 1, CellSlot::Blank);
             }
             match row.slots.get_mut(head.column) {
-                Some(free @ Slot::Blank) => *free = slot,
+                Some(free @ CellSlot::Blank) => *free = slot,
                 _ => return Err(twice(line, head.column)),
             }
         }
     }
 
     /// Reads a cell up to its end.
-    fn value(&mut self, head: &Head, row: &mut Row<'_>) -> Result<Slot, ReadError> {
+    fn value(&mut self, head: &CellHead, row: &mut SheetRow<'_>) -> Result<CellSlot, ReadError> {
         let bytes_max = usize::try_from(self.limits.record_bytes_max).unwrap_or(usize::MAX);
         let begin = row.text.len();
         let (mut is_formula, mut has_value) = (false, false);
@@ -221,63 +223,65 @@ impl<R: Read> Sheet<'_, R> {
         }
         let range = begin..row.text.len();
         let text = row.text.get(range.clone()).unwrap_or_default();
-        let is_text = matches!(head.kind, Kind::Text | Kind::Inline);
+        let is_text = matches!(head.kind, CellType::Text | CellType::Inline);
         if text.is_empty() {
             // A formula whose value is an empty text has a value.
             if is_formula && !(is_text && has_value) {
                 self.looks.no_values += 1;
-                return Ok(Slot::Unusable(NO_VALUE));
+                return Ok(CellSlot::Unusable(NO_VALUE));
             }
-            return Ok(Slot::Blank);
+            return Ok(CellSlot::Blank);
         }
         let slot = match head.kind {
-            Kind::Text | Kind::Inline | Kind::Iso => {
+            CellType::Text | CellType::Inline | CellType::Iso => {
                 row.text_bytes += text.len();
-                Slot::Text(range)
+                CellSlot::Text(range)
             }
-            Kind::Shared => {
+            CellType::Shared => {
                 let place = text.trim().parse().ok();
                 let shared = place.and_then(|place| Some((place, self.strings.get(place)?)));
-                let Some((place, shared)) = shared else { return Ok(Slot::Unusable("a text that is not in the file")) };
+                let Some((place, shared)) = shared else {
+                    return Ok(CellSlot::Unusable("a text that is not in the file"));
+                };
                 row.text_bytes += shared.len();
                 row.shared_bytes += to_u64(shared.len());
                 let max = SHARED_FREE_BYTES + self.part.total().saturating_mul(self.limits.inflation_max);
                 if row.shared_bytes > max {
                     return Err(ReadError::TooMany { what: "bytes of texts that its cells share", max });
                 }
-                if shared.is_empty() { Slot::Blank } else { Slot::Shared(place) }
+                if shared.is_empty() { CellSlot::Blank } else { CellSlot::Shared(place) }
             }
-            Kind::Bool => match text.trim() {
-                "1" | "true" => Slot::Bool(true),
-                "0" | "false" => Slot::Bool(false),
-                _ => Slot::Unusable("neither true nor false"),
+            CellType::Bool => match text.trim() {
+                "1" | "true" => CellSlot::Bool(true),
+                "0" | "false" => CellSlot::Bool(false),
+                _ => CellSlot::Unusable("neither true nor false"),
             },
-            Kind::Error => Slot::Error(range),
-            Kind::Number => self.number(text, range, head.style),
-            Kind::Unknown => Slot::Unusable("a value of a type that workbooks do not have"),
+            CellType::Error => CellSlot::Error(range),
+            CellType::Number => self.number(text, range, head.style),
+            CellType::Unknown => CellSlot::Unusable("a value of a type that workbooks do not have"),
         };
         Ok(slot)
     }
 
-    fn number(&self, text: &str, range: Range<usize>, style: usize) -> Slot {
+    fn number(&self, text: &str, range: Range<usize>, style: usize) -> CellSlot {
         let is_number =
             text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b'+' | b'e' | b'E'));
         let Some(number) = text.parse::<f64>().ok().filter(|number| is_number && number.is_finite()) else {
-            return Slot::Unusable("a number that is not written as one");
+            return CellSlot::Unusable("a number that is not written as one");
         };
         if *self.styles.format(style) != NumberFormat::Date {
-            return Slot::Number(range, style);
+            return CellSlot::Number(range, style);
         }
         match moment_of_days(number, self.epoch_1904) {
-            Ok(moment) => Slot::Moment(moment),
-            Err(reason) => Slot::Unusable(reason),
+            Ok(moment) => CellSlot::Moment(moment),
+            Err(reason) => CellSlot::Unusable(reason),
         }
     }
 }
 
 /// The type of a cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum CellType {
     Number,
     Shared,
     Text,
@@ -289,29 +293,29 @@ enum Kind {
 }
 
 /// What a cell's tag says.
-struct Head {
+struct CellHead {
     column: usize,
     style: usize,
-    kind: Kind,
+    kind: CellType,
 }
 
-impl Head {
+impl CellHead {
     fn of(tag: &BytesStart<'_>, line: u64, next_column: usize) -> Result<Self, ReadError> {
-        let mut head = Self { column: next_column, style: 0, kind: Kind::Number };
+        let mut head = Self { column: next_column, style: 0, kind: CellType::Number };
         for (key, value) in attributes(tag) {
             match key {
                 "r" => head.column = column_of(value, line)?,
                 "s" => head.style = value.parse().unwrap_or(0),
                 "t" => {
                     head.kind = match value {
-                        "n" => Kind::Number,
-                        "s" => Kind::Shared,
-                        "str" => Kind::Text,
-                        "inlineStr" => Kind::Inline,
-                        "b" => Kind::Bool,
-                        "e" => Kind::Error,
-                        "d" => Kind::Iso,
-                        _ => Kind::Unknown,
+                        "n" => CellType::Number,
+                        "s" => CellType::Shared,
+                        "str" => CellType::Text,
+                        "inlineStr" => CellType::Inline,
+                        "b" => CellType::Bool,
+                        "e" => CellType::Error,
+                        "d" => CellType::Iso,
+                        _ => CellType::Unknown,
                     };
                 }
                 _ => {}
@@ -386,7 +390,7 @@ pub(in crate::dataset) fn letters_of(mut place: usize) -> String {
     letters.iter().rev().map(|letter| char::from(*letter)).collect()
 }
 
-impl Looks {
+impl SheetLooks {
     fn column(&mut self, tag: &BytesStart<'_>) {
         let (mut first, mut last, mut hidden) = (0_usize, 0_usize, false);
         for (key, value) in attributes(tag) {
@@ -405,7 +409,7 @@ impl Looks {
     }
 }
 
-impl Row<'_> {
+impl SheetRow<'_> {
     fn clear(&mut self) {
         self.slots.clear();
         self.text.clear();
@@ -413,11 +417,11 @@ impl Row<'_> {
     }
 
     fn is_blank(&self) -> bool {
-        self.slots.iter().all(|slot| matches!(slot, Slot::Blank))
+        self.slots.iter().all(|slot| matches!(slot, CellSlot::Blank))
     }
 }
 
-impl RowCells for Row<'_> {
+impl RowCells for SheetRow<'_> {
     fn width(&self) -> usize {
         self.slots.len()
     }
@@ -425,16 +429,16 @@ impl RowCells for Row<'_> {
     fn cell(&self, place: usize) -> Cell<'_> {
         let text = |range: &Range<usize>| self.text.get(range.clone()).unwrap_or_default();
         match self.slots.get(place) {
-            None | Some(Slot::Blank) => Cell::Blank,
-            Some(Slot::Shared(place)) => self.strings.get(*place).map_or(Cell::Blank, Cell::Text),
-            Some(Slot::Text(range)) => Cell::Text(text(range)),
-            Some(Slot::Number(range, style)) => {
+            None | Some(CellSlot::Blank) => Cell::Blank,
+            Some(CellSlot::Shared(place)) => self.strings.get(*place).map_or(Cell::Blank, Cell::Text),
+            Some(CellSlot::Text(range)) => Cell::Text(text(range)),
+            Some(CellSlot::Number(range, style)) => {
                 Cell::Number(Numeral { digits: text(range), format: self.styles.format(*style) })
             }
-            Some(Slot::Moment(moment)) => Cell::Moment(*moment),
-            Some(Slot::Bool(flag)) => Cell::Bool(*flag),
-            Some(Slot::Error(range)) => Cell::Error(error_of(text(range))),
-            Some(Slot::Unusable(reason)) => Cell::Error(reason),
+            Some(CellSlot::Moment(moment)) => Cell::Moment(*moment),
+            Some(CellSlot::Bool(flag)) => Cell::Bool(*flag),
+            Some(CellSlot::Error(range)) => Cell::Error(error_of(text(range))),
+            Some(CellSlot::Unusable(reason)) => Cell::Error(reason),
         }
     }
 

@@ -5,8 +5,8 @@ use std::io::{Read, Seek};
 use quick_xml::events::Event;
 
 use super::{
-    archive::{Archive, Kind},
-    part::Part,
+    archive::{Archive, PartKind},
+    part::XmlPart,
 };
 use crate::dataset::reader::{ReadError, limits::to_u64};
 
@@ -29,7 +29,7 @@ impl Strings {
 
 pub(super) fn read<R: Read + Seek>(archive: &mut Archive<R>, path: &str) -> Result<Strings, ReadError> {
     let limits = archive.limits().clone();
-    let Some(mut part) = archive.part_of(path, Kind::Strings)? else { return Ok(Strings::default()) };
+    let Some(mut part) = archive.part_of(path, PartKind::Strings)? else { return Ok(Strings::default()) };
     let bytes_max = usize::try_from(limits.record_bytes_max).unwrap_or(usize::MAX);
     let mut strings = Strings::default();
     let mut text = String::new();
@@ -54,7 +54,7 @@ pub(super) fn read<R: Read + Seek>(archive: &mut Archive<R>, path: &str) -> Resu
 }
 
 /// Appends the texts of an element up to its end: those of its runs, and not how they are pronounced.
-pub(super) fn rich_text<R: Read>(part: &mut Part<R>, out: &mut String, bytes_max: usize) -> Result<(), ReadError> {
+pub(super) fn rich_text<R: Read>(part: &mut XmlPart<R>, out: &mut String, bytes_max: usize) -> Result<(), ReadError> {
     let begin = out.len();
     let (mut depth, mut phonetic) = (0_usize, None);
     loop {

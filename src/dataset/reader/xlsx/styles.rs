@@ -8,7 +8,7 @@ use std::{
 use quick_xml::events::Event;
 
 use super::{
-    archive::{Archive, Kind},
+    archive::{Archive, PartKind},
     part::{attributes, unescaped},
 };
 use crate::dataset::reader::{NumberFormat, ReadError, limits::to_u64};
@@ -32,7 +32,7 @@ impl Styles {
 }
 
 pub(super) fn read<R: Read + Seek>(archive: &mut Archive<R>, path: &str) -> Result<Styles, ReadError> {
-    let Some(mut part) = archive.part_of(path, Kind::Other)? else { return Ok(Styles::default()) };
+    let Some(mut part) = archive.part_of(path, PartKind::Other)? else { return Ok(Styles::default()) };
     let mut codes: HashMap<u32, NumberFormat> = HashMap::new();
     let mut ids: Vec<u32> = Vec::new();
     let mut in_cells = false;

@@ -5,7 +5,7 @@ use std::io::{Read, Seek};
 use quick_xml::events::Event;
 
 use super::{
-    archive::{Archive, Kind},
+    archive::{Archive, PartKind},
     part::missing,
     part::{attributes, is_true, unescaped},
 };
@@ -16,14 +16,14 @@ const NAME_BYTES_MAX: usize = 1_024;
 
 pub(super) struct Workbook {
     /// Visible sheets first, each in the workbook's order.
-    pub(super) sheets: Vec<Place>,
+    pub(super) sheets: Vec<SheetPlace>,
     pub(super) styles: Option<String>,
     pub(super) strings: Option<String>,
     pub(super) epoch_1904: bool,
 }
 
 /// A worksheet and its part.
-pub(super) struct Place {
+pub(super) struct SheetPlace {
     pub(super) name: SheetName,
     pub(super) path: String,
 }
@@ -47,7 +47,7 @@ pub(super) fn read<R: Read + Seek>(archive: &mut Archive<R>) -> Result<Workbook,
             let related = |relation: &&Relation| relation.id == sheet.id && relation.kind == Target::Sheet;
             let Some(relation) = relations.iter().find(related) else { continue };
             if sheets.len() < sheets_max {
-                sheets.push(Place { name: sheet.name.clone(), path: relation.path.clone() });
+                sheets.push(SheetPlace { name: sheet.name.clone(), path: relation.path.clone() });
             }
         }
     }
@@ -57,15 +57,15 @@ pub(super) fn read<R: Read + Seek>(archive: &mut Archive<R>) -> Result<Workbook,
     Ok(Workbook { sheets, styles: one(Target::Styles), strings: one(Target::Strings), epoch_1904 })
 }
 
-struct Listed {
+struct ListedSheet {
     name: SheetName,
     id: String,
 }
 
 /// The sheets that the workbook lists, and from when on it counts days.
-fn list<R: Read + Seek>(archive: &mut Archive<R>, path: &str) -> Result<(Vec<Listed>, bool), ReadError> {
+fn list<R: Read + Seek>(archive: &mut Archive<R>, path: &str) -> Result<(Vec<ListedSheet>, bool), ReadError> {
     let parts_max = archive.limits().parts_max;
-    let mut part = archive.part_of(path, Kind::Other)?.ok_or_else(|| missing(path))?;
+    let mut part = archive.part_of(path, PartKind::Other)?.ok_or_else(|| missing(path))?;
     let (mut listed, mut epoch_1904) = (Vec::new(), false);
     loop {
         match part.next()? {
@@ -80,7 +80,7 @@ fn list<R: Read + Seek>(archive: &mut Archive<R>, path: &str) -> Result<(Vec<Lis
                             _ => {}
                         }
                     }
-                    listed.push(Listed { name: SheetName { name, hidden }, id });
+                    listed.push(ListedSheet { name: SheetName { name, hidden }, id });
                     if listed.len() > parts_max {
                         return Err(ReadError::TooMany { what: "sheets", max: to_u64(parts_max) });
                     }
@@ -114,7 +114,7 @@ struct Relation {
 /// The relationships of a part, as far as they matter. A part without any has no such list.
 fn relations<R: Read + Seek>(archive: &mut Archive<R>, path: &str, folder: &str) -> Result<Vec<Relation>, ReadError> {
     let parts_max = archive.limits().parts_max;
-    let Some(mut part) = archive.part_of(path, Kind::Other)? else { return Ok(Vec::new()) };
+    let Some(mut part) = archive.part_of(path, PartKind::Other)? else { return Ok(Vec::new()) };
     let mut relations = Vec::new();
     loop {
         match part.next()? {

@@ -15,7 +15,7 @@ struct Book {
 }
 
 impl Book {
-    fn grant(&mut self, holder: Holder, mut asked: Asked, unanswered_from: Option<u64>) -> Grant {
+    fn grant(&mut self, holder: GrantHolder, mut asked: Asked, unanswered_from: Option<u64>) -> Grant {
         let kept = self.reservations.get(&holder.node).copied();
         asked.returned = settled(holder.node, kept, asked.returned, unanswered_from);
         let day = self.row.day_at(asked.now_ns);
@@ -86,7 +86,7 @@ impl SimulatedGate {
                 self.owed = Some(grant.into_return());
             }
             self.serial += 1;
-            let holder = Holder { node: self.node, serial: self.serial };
+            let holder = GrantHolder { node: self.node, serial: self.serial };
             let request = Asked { need: cost, returned: self.owed, ..asked(bucket, now_ns, WANT_MIN) };
             match fate {
                 CallOutcome::Answered => {
@@ -185,7 +185,7 @@ proptest! {
     fn a_change_of_plan_gives_no_second_burst(
         rates in prop::collection::vec((prop_oneof![Just(0.001), Just(0.1), 1.0f64..100.0], 1u32..30), 2..8),
     ) {
-        let (mut row, mut node) = (LedgerRow::default(), Node::new());
+        let (mut row, mut node) = (LedgerRow::default(), SpendingNode::new());
         let (mut now_ns, mut consumed) = (START_NS, 0_u64);
         for (rate, burst) in rates {
             let bucket = limits(rate, burst, 1_000_000);
@@ -207,7 +207,7 @@ proptest! {
 #[test]
 fn a_bucket_that_is_made_shallow_and_deep_again_gives_no_second_burst() {
     let [deep, shallow, other] = [(0.001, 10), (0.001, 1), (0.01, 5)].map(|(rate, burst)| limits(rate, burst, 1000));
-    let (mut row, mut node) = (LedgerRow::default(), Node::new());
+    let (mut row, mut node) = (LedgerRow::default(), SpendingNode::new());
     let mut all = |bucket, now_ns| {
         let passed = std::iter::from_fn(|| (node.ask(&mut row, bucket, now_ns) == Verdict::Admit).then_some(()));
         let passed = passed.count();
@@ -230,8 +230,8 @@ fn a_bucket_that_is_made_shallow_and_deep_again_gives_no_second_burst() {
 #[test]
 fn a_level_is_carried_over_to_another_plan() {
     let (mut row, mut node, fast, slow) =
-        (LedgerRow::default(), Node::new(), limits(5.0, 10, 1000), limits(1.0, 20, 1000));
-    let all = |node: &mut Node, row: &mut LedgerRow, bucket, now_ns| {
+        (LedgerRow::default(), SpendingNode::new(), limits(5.0, 10, 1000), limits(1.0, 20, 1000));
+    let all = |node: &mut SpendingNode, row: &mut LedgerRow, bucket, now_ns| {
         let mut passed = 0;
         while node.ask(row, bucket, now_ns) == Verdict::Admit {
             passed += 1;
@@ -248,7 +248,7 @@ fn a_level_is_carried_over_to_another_plan() {
 /// A slow plan that was used up holds nobody up under a fast one.
 #[test]
 fn a_faster_plan_is_in_force_at_once() {
-    let (mut row, mut node) = (LedgerRow::default(), Node::new());
+    let (mut row, mut node) = (LedgerRow::default(), SpendingNode::new());
     let (slow, fast) = (limits(0.01, 10, 1000), limits(1000.0, 10, 1000));
     while node.ask(&mut row, slow, START_NS) == Verdict::Admit {}
     let later_ns = START_NS + LIFE_NS;
@@ -290,11 +290,11 @@ fn a_wrong_year_locks_nobody_out() {
 fn a_refusal_names_the_end_of_the_day_that_counts() {
     const RETRY_NS: i64 = 2 * DAY_NS;
     let bucket = limits(1_000_000.0, 1000, 10);
-    let (mut row, mut node) = (LedgerRow::default(), Node::new());
+    let (mut row, mut node) = (LedgerRow::default(), SpendingNode::new());
     while node.ask(&mut row, bucket, START_NS + DAY_NS) == Verdict::Admit {}
-    let refused = Node::new().ask(&mut row, bucket, START_NS);
+    let refused = SpendingNode::new().ask(&mut row, bucket, START_NS);
     assert!(matches!(refused, Verdict::Refuse { quota: true, retry_after_ns: RETRY_NS, .. }), "{refused:?}");
-    assert_eq!(Node::new().ask(&mut row, bucket, START_NS + 2 * DAY_NS), Verdict::Admit);
+    assert_eq!(SpendingNode::new().ask(&mut row, bucket, START_NS + 2 * DAY_NS), Verdict::Admit);
 }
 
 proptest! {
@@ -306,7 +306,7 @@ proptest! {
         steps in prop::collection::vec((0i64..1_500_000_000, 1u64..20), 1..200),
     ) {
         let bucket = limits(rate, burst, quota);
-        let (mut row, mut node) = (LedgerRow::default(), Node::new());
+        let (mut row, mut node) = (LedgerRow::default(), SpendingNode::new());
         let (mut plain_tat_ns, mut plain_used, mut now_ns) = (0i64, 0u64, START_NS);
         for (wait_ns, cost) in steps {
             let cost = cost.min(u64::from(burst));
@@ -321,13 +321,13 @@ proptest! {
                 Verdict::Admit => prop_assert!(plain),
                 Verdict::Refuse { quota: false, retry_after_ns, .. } => {
                     prop_assert!(!plain);
-                    let mut other = Node::new();
+                    let mut other = SpendingNode::new();
                     let mut copy = row;
                     copy.take_back(&node.grant.as_ref().unwrap().0.into_return());
                     let early_ns = now_ns + retry_after_ns - 1;
                     prop_assert_ne!(other.ask_as(&mut copy.clone(), bucket, early_ns, cost), Verdict::Admit);
                     if plain_used + cost <= quota {
-                        let then = Node::new().ask_as(&mut copy, bucket, now_ns + retry_after_ns, cost);
+                        let then = SpendingNode::new().ask_as(&mut copy, bucket, now_ns + retry_after_ns, cost);
                         prop_assert_eq!(then, Verdict::Admit);
                     }
                 }
@@ -345,7 +345,7 @@ proptest! {
         steps in prop::collection::vec((0i64..1_500_000_000, 0u8..6), 1..200),
     ) {
         let bucket = limits(f64::from(rate), burst, quota);
-        let (mut row, mut node) = (LedgerRow::default(), Node::new());
+        let (mut row, mut node) = (LedgerRow::default(), SpendingNode::new());
         let (mut plain_tat_ns, mut plain_used, mut now_ns) = (0i64, 0u64, START_NS);
         for (wait_ns, fate) in steps {
             now_ns += if fate % 2 == 0 { wait_ns / 3 } else { 0 };

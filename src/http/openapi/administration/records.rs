@@ -4,7 +4,7 @@ use actix_web::http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::super::{
-    answer::{Answer, Header},
+    answer::{AnswerDoc, HeaderDoc},
     caller::Caller,
     operation::{Operation, Paths},
     parameter::{conditions_of_writing, in_path, in_query, one_word, shared},
@@ -36,8 +36,8 @@ pub(super) fn imports(paths: &mut Paths, types: &mut Types) {
     let import = || in_path("id", "The import.", uuid());
     let status = types.answer::<ImportStatus>();
     let accepted = |description| {
-        let answer = Answer::json(StatusCode::ACCEPTED, description, status.clone());
-        answer.header(Header::CacheControl).header(Header::Location)
+        let answer = AnswerDoc::json(StatusCode::ACCEPTED, description, status.clone());
+        answer.header(HeaderDoc::CacheControl).header(HeaderDoc::Location)
     };
     let words = |words: [(&'static str, bool); 2]| words.map(|(word, _)| word);
     let file = json!({ "type": "string", "contentMediaType": "application/octet-stream" });
@@ -88,10 +88,10 @@ pub(super) fn imports(paths: &mut Paths, types: &mut Types) {
     let rejects = read::<OfData>("show_import_rejects", tag, "Get the rows that could not be records")
         .takes([import()])
         .answers(
-            Answer::new(StatusCode::OK, "The rows, as CSV: line, column, value, reason.")
+            AnswerDoc::new(StatusCode::OK, "The rows, as CSV: line, column, value, reason.")
                 .content("text/csv", text())
-                .header(Header::CacheControl)
-                .header(Header::Disposition),
+                .header(HeaderDoc::CacheControl)
+                .header(HeaderDoc::Disposition),
         )
         .fails(&[NotFound]);
     paths.add(&Method::GET, "/imports/{id}/rejects", rejects);
@@ -117,8 +117,8 @@ pub(super) fn data_sets(paths: &mut Paths, types: &mut Types) {
         .also_for_readers()
         .answers(
             ok("The data sets.", all(reference("DataSet")))
-                .may_have(Header::RateLimit)
-                .may_have(Header::RateLimitPolicy),
+                .may_have(HeaderDoc::RateLimit)
+                .may_have(HeaderDoc::RateLimitPolicy),
         );
     paths.add(&Method::GET, "/datasets", list);
     let name = || in_path("name", "The data set.", text());
@@ -128,7 +128,7 @@ pub(super) fn data_sets(paths: &mut Paths, types: &mut Types) {
         .says("With a key, or the session of a reader: what it says about itself, of a data set that they may read. With an administrator's token, or the session of whoever administers data: also how it is kept.")
         .also_for_readers()
         .takes([name()])
-        .answers(ok("The data set.", of_two).may_have(Header::RateLimit).may_have(Header::RateLimitPolicy))
+        .answers(ok("The data set.", of_two).may_have(HeaderDoc::RateLimit).may_have(HeaderDoc::RateLimitPolicy))
         .fails(&[NotFound]);
     paths.add(&Method::GET, "/datasets/{name}", show);
     let deed = |id: &str, summary: &str| {

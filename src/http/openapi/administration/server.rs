@@ -4,7 +4,7 @@ use actix_web::http::{Method, StatusCode};
 use serde_json::json;
 
 use super::super::{
-    answer::{Answer, Header},
+    answer::{AnswerDoc, HeaderDoc},
     caller::Caller,
     operation::{Operation, Paths},
     parameter::{in_path, shared},
@@ -21,10 +21,10 @@ pub(super) fn add_to(paths: &mut Paths) {
     let tag = "server";
     let open = |id: &str, summary: &str| Operation::new(Caller::Anybody, id, tag, summary);
     let html = |description| {
-        Answer::new(StatusCode::OK, description).content("text/html", text()).header(Header::CacheControl)
+        AnswerDoc::new(StatusCode::OK, description).content("text/html", text()).header(HeaderDoc::CacheControl)
     };
     let home = open("show_server", "Say what this server is: a page for browsers, JSON for programs")
-        .answers(Answer::json(StatusCode::OK, "What there is.", reference("Server")).content("text/html", text()));
+        .answers(AnswerDoc::json(StatusCode::OK, "What there is.", reference("Server")).content("text/html", text()));
     paths.add(&Method::GET, "/", home);
     let counters = read::<OfServer>("show_counters", tag, "Show what the actors have counted since the start")
         .answers(ok("The counters.", reference("Counters")));
@@ -41,16 +41,16 @@ pub(super) fn add_to(paths: &mut Paths) {
         Operation::new(caller, id, tag, "This document")
             .takes([shared("if-none-match")])
             .answers(
-                Answer::json(StatusCode::OK, "The document.", json!({ "type": "object" }))
-                    .header(Header::ETag)
-                    .header(Header::CacheControl)
-                    .header(Header::Vary),
+                AnswerDoc::json(StatusCode::OK, "The document.", json!({ "type": "object" }))
+                    .header(HeaderDoc::ETag)
+                    .header(HeaderDoc::CacheControl)
+                    .header(HeaderDoc::Vary),
             )
             .answers(
-                Answer::new(StatusCode::NOT_MODIFIED, "It is up to date.")
-                    .header(Header::ETag)
-                    .header(Header::CacheControl)
-                    .header(Header::Vary),
+                AnswerDoc::new(StatusCode::NOT_MODIFIED, "It is up to date.")
+                    .header(HeaderDoc::ETag)
+                    .header(HeaderDoc::CacheControl)
+                    .header(HeaderDoc::Vary),
             )
     };
     let of_consumers = document(Caller::Welcome, "show_openapi").says(

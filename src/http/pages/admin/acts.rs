@@ -27,7 +27,7 @@ use crate::{
             command::Nothing,
             me::second_factor,
             passwords, sessions,
-            users::{self, ChangeBody},
+            users::{self, ChangeUserBody},
         },
         session::OfPeople,
         store_problem::store_problem,
@@ -113,7 +113,7 @@ async fn perform(visit: &Visit<Staff<OfPeople>>, act: Act, id: UserId, form: &Fo
     let path = web::Path::from(id.to_string());
     let service = visit.service.clone();
     let change = async |body: Value| {
-        visit.asked(users::change(visit.settling::<ChangeBody>(&body)?, path.clone().into(), service.clone())).await
+        visit.asked(users::change(visit.settling::<ChangeUserBody>(&body)?, path.clone().into(), service.clone())).await
     };
     Ok(match act {
         Act::Resend => {
@@ -174,7 +174,7 @@ async fn refused(
     act: Act,
     before: &UserRow,
     problem: Problem,
-) -> Result<Flash, super::Refusal> {
+) -> Result<Flash, super::PageRefusal> {
     if !matches!(problem.code(), ProblemCode::Conflict | ProblemCode::NotFound) {
         return not_done(visit.language, problem);
     }

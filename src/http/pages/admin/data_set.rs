@@ -6,7 +6,7 @@ use actix_web::{http::StatusCode, web};
 use serde_json::{Value, json};
 
 use crate::{
-    dataset::definition::Origin,
+    dataset::definition::FieldOrigin,
     domain::{bounds::names_dataset, view::PlanRow},
     http::{
         Problem, ProblemCode, method,
@@ -29,7 +29,7 @@ use crate::{
 /// Imports that are listed.
 const LISTED_MAX: usize = 20;
 const TEMPLATE: &str = "admin/data_set/page.html";
-type Here = Visit<Staff<OfData>>;
+type DataSetVisit = Visit<Staff<OfData>>;
 
 /// Adds the routes.
 pub(super) fn configure(app: &mut web::ServiceConfig) {
@@ -40,13 +40,13 @@ pub(super) fn configure(app: &mut web::ServiceConfig) {
         .service(method::resource("/admin/data/{name}/remove", "POST").route(post(remove)));
 }
 
-fn found(visit: &Here) -> Result<Arc<DataSet>, Problem> {
+fn found(visit: &DataSetVisit) -> Result<Arc<DataSet>, Problem> {
     let name = visit.part("name");
     let missing = || Problem::new(ProblemCode::NotFound, "there is no such data set: it was renamed or removed");
     visit.service.records.data_set(name).ok_or_else(missing)
 }
 
-async fn show(visit: Here) -> Shown {
+async fn show(visit: DataSetVisit) -> Shown {
     let name = visit.part("name").to_owned();
     // A former name leads to the present one, unless another data set has it by now.
     if visit.service.records.data_set(&name).is_none() {
@@ -60,21 +60,21 @@ async fn show(visit: Here) -> Shown {
     page(&visit, &data_set, StatusCode::OK, &Value::Null).await
 }
 
-async fn page(visit: &Here, data_set: &DataSet, status: StatusCode, form: &Value) -> Shown {
+async fn page(visit: &DataSetVisit, data_set: &DataSet, status: StatusCode, form: &Value) -> Shown {
     let definition = &data_set.definition;
     let imports = visit.service.committer.stores.views.imports(Some(&definition.name), LISTED_MAX).await;
     let imports = imports.map_err(store_problem)?;
     let columns = definition.columns.iter().enumerate().map(|(place, column)| {
         let field = definition.source.fields.iter().find(|field| field.target == Some(place));
         let headers = match field.map(|field| &field.origin) {
-            Some(Origin::Header { headers, .. }) => headers.clone(),
-            Some(Origin::Join { .. }) => Vec::new(),
-            Some(Origin::Import) | None => Vec::new(),
+            Some(FieldOrigin::Header { headers, .. }) => headers.clone(),
+            Some(FieldOrigin::Join { .. }) => Vec::new(),
+            Some(FieldOrigin::Import) | None => Vec::new(),
         };
         let made = match field.map(|field| &field.origin) {
-            Some(Origin::Header { .. }) => "read",
-            Some(Origin::Join { .. }) => "joined",
-            Some(Origin::Import) | None => "made",
+            Some(FieldOrigin::Header { .. }) => "read",
+            Some(FieldOrigin::Join { .. }) => "joined",
+            Some(FieldOrigin::Import) | None => "made",
         };
         json!({
             "name": column.name, "kind": column.kind, "description": column.description, "headers": headers, "made": made,
@@ -98,7 +98,7 @@ async fn page(visit: &Here, data_set: &DataSet, status: StatusCode, form: &Value
 }
 
 /// The plans whose people may read a data set, and how many these are.
-async fn readers(visit: &Here, name: &str) -> Result<Vec<Value>, Problem> {
+async fn readers(visit: &DataSetVisit, name: &str) -> Result<Vec<Value>, Problem> {
     let views = &visit.service.committer.stores.views;
     let plans = views.plans().await.map_err(store_problem)?;
     let people = views.people_of_plans().await.map_err(store_problem)?;
@@ -107,15 +107,15 @@ async fn readers(visit: &Here, name: &str) -> Result<Vec<Value>, Problem> {
     Ok(reading.map(shown).collect())
 }
 
-async fn withdraw(visit: Here, form: Form) -> Shown {
+async fn withdraw(visit: DataSetVisit, form: Form) -> Shown {
     serve(visit, form, true).await
 }
 
-async fn restore(visit: Here, form: Form) -> Shown {
+async fn restore(visit: DataSetVisit, form: Form) -> Shown {
     serve(visit, form, false).await
 }
 
-async fn serve(visit: Here, form: Form, withdrawn: bool) -> Shown {
+async fn serve(visit: DataSetVisit, form: Form, withdrawn: bool) -> Shown {
     let data_set = found(&visit)?;
     let name = data_set.definition.name.clone();
     let (place, id) = (format!("/admin/data/{name}"), web::Path::from(name.clone()));
@@ -132,7 +132,7 @@ async fn serve(visit: Here, form: Form, withdrawn: bool) -> Shown {
     visit.led(&place, Some(&flash))
 }
 
-async fn rename(visit: Here, form: Form) -> Shown {
+async fn rename(visit: DataSetVisit, form: Form) -> Shown {
     let data_set = found(&visit)?;
     let (name, to) = (data_set.definition.name.clone(), form.text("to").unwrap_or_default().to_owned());
     let renamed = async {
@@ -154,7 +154,7 @@ async fn rename(visit: Here, form: Form) -> Shown {
     }
 }
 
-async fn remove(visit: Here, form: Form) -> Shown {
+async fn remove(visit: DataSetVisit, form: Form) -> Shown {
     let data_set = found(&visit)?;
     let name = data_set.definition.name.clone();
     if form.text("typed") != Some(name.as_str()) {

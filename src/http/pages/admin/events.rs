@@ -34,9 +34,9 @@ pub(super) fn configure(app: &mut web::ServiceConfig) {
     app.service(method::resource("/admin/events", "GET, HEAD").route(get(show)));
 }
 
-type Visitor = Visit<Staff<OfEvents>>;
+type EventsVisit = Visit<Staff<OfEvents>>;
 
-async fn show(visit: Visitor) -> Shown {
+async fn show(visit: EventsVisit) -> Shown {
     let query = visit.request.query_string().to_owned();
     let given = |wanted: &str| {
         let mut pairs = form_urlencoded::parse(query.as_bytes());
@@ -79,7 +79,10 @@ async fn show(visit: Visitor) -> Shown {
 }
 
 /// What is wanted of the log; or which field cannot be read.
-fn sieve<'q>(visit: &Visitor, given: impl Fn(&str) -> Option<Cow<'q, str>>) -> Result<Result<Sieve, Problem>, Problem> {
+fn sieve<'q>(
+    visit: &EventsVisit,
+    given: impl Fn(&str) -> Option<Cow<'q, str>>,
+) -> Result<Result<Sieve, Problem>, Problem> {
     let moment = |text: &str| match day_in(text) {
         Some(day) => format!("{day}T00:00:00Z").parse::<Timestamp>().ok(),
         None => text.parse().ok(),
@@ -105,7 +108,7 @@ fn sieve<'q>(visit: &Visitor, given: impl Fn(&str) -> Option<Cow<'q, str>>) -> R
 }
 
 /// A page of the log, and where the next one begins.
-async fn read(visit: &Visitor, sieve: Sieve, after: Option<u64>) -> Result<(Vec<Value>, Option<u64>), Problem> {
+async fn read(visit: &EventsVisit, sieve: Sieve, after: Option<u64>) -> Result<(Vec<Value>, Option<u64>), Problem> {
     let log = visit.service.committer.stores.log.clone();
     let reading = EventReading { log, sieve, direction: ReadingOrder::NewestFirst };
     let page = reading.page(after, COMMITS_SHOWN).await.map_err(store_problem)?;

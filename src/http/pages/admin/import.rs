@@ -30,7 +30,7 @@ const TEMPLATE: &str = "admin/import/page.html";
 const REJECTS_SHOWN: usize = 100;
 /// Characters of a cell that are shown.
 const CELL_CHARS_MAX: usize = 200;
-type Here = Visit<Staff<OfData>>;
+type ImportVisit = Visit<Staff<OfData>>;
 
 /// Adds the routes.
 pub(super) fn configure(app: &mut web::ServiceConfig) {
@@ -41,7 +41,7 @@ pub(super) fn configure(app: &mut web::ServiceConfig) {
         .service(method::resource("/admin/imports/{id}/cancel", "POST").route(post(cancel)));
 }
 
-async fn found(visit: &Here) -> Result<ImportStatus, Problem> {
+async fn found(visit: &ImportVisit) -> Result<ImportStatus, Problem> {
     let missing = || {
         let detail =
             "there is no such import: one that only tried a file out is kept for some days, by the server that did it";
@@ -51,7 +51,7 @@ async fn found(visit: &Here) -> Result<ImportStatus, Problem> {
     visit.service.imports.status(id).await.map_err(import_problem)?.ok_or_else(missing)
 }
 
-async fn show(visit: Here) -> Shown {
+async fn show(visit: ImportVisit) -> Shown {
     let import = found(&visit).await?;
     let service = &visit.service;
     let row = service.committer.stores.views.import(import.id).await.map_err(store_problem)?;
@@ -81,14 +81,14 @@ async fn show(visit: Here) -> Shown {
     visit.page(TEMPLATE, &context)
 }
 
-async fn rejects(visit: Here) -> Shown {
+async fn rejects(visit: ImportVisit) -> Shown {
     let Staff(admin) = visit.who.clone();
     let id = web::Path::from(visit.part("id").to_owned());
     Ok(imports::rejected_rows(admin, visit.request.clone(), id, visit.service.clone()).await?)
 }
 
 /// The file that an import was made of, while it waits.
-async fn sent_file(visit: &Here, import: &ImportStatus) -> Result<Value, Problem> {
+async fn sent_file(visit: &ImportVisit, import: &ImportStatus) -> Result<Value, Problem> {
     let query = form_urlencoded::parse(visit.request.query_string().as_bytes());
     let id = query.into_iter().find(|(name, _)| name == "file").and_then(|(_, id)| Uuid::parse_str(&id).ok());
     let Some(id) = id else { return Ok(Value::Null) };
@@ -113,7 +113,7 @@ fn cut(text: &str) -> String {
 }
 
 /// Leads back to the import, with the file that it was made of.
-fn led(visit: &Here, form: &Form, flash: &Flash) -> Shown {
+fn led(visit: &ImportVisit, form: &Form, flash: &Flash) -> Shown {
     let id = visit.part("id");
     let id = Uuid::parse_str(id).map_err(|_| Problem::new(ProblemCode::NotFound, "there is no such import"))?;
     let file = form.text("file").and_then(|file| Uuid::parse_str(file).ok());
@@ -122,7 +122,7 @@ fn led(visit: &Here, form: &Form, flash: &Flash) -> Shown {
 }
 
 /// What is told of a decision: that it was made, that it was made before, or why it was not.
-async fn decided(visit: &Here, form: &Form, done: Result<Value, Problem>, wanted: &str, id: &str) -> Shown {
+async fn decided(visit: &ImportVisit, form: &Form, done: Result<Value, Problem>, wanted: &str, id: &str) -> Shown {
     let flash = match done {
         Ok(_) => Flash::done(id),
         Err(problem) if problem.code() == ProblemCode::Conflict && found(visit).await?.status == wanted => {
@@ -134,7 +134,7 @@ async fn decided(visit: &Here, form: &Form, done: Result<Value, Problem>, wanted
     led(visit, form, &flash)
 }
 
-async fn approve(visit: Here, form: Form) -> Shown {
+async fn approve(visit: ImportVisit, form: Form) -> Shown {
     let import = found(&visit).await?;
     if import.status != HELD && !import.is_settled() {
         return led(&visit, &form, &Flash::done("import-approved-before"));
@@ -145,14 +145,14 @@ async fn approve(visit: Here, form: Form) -> Shown {
     decided(&visit, &form, done, "completed", "import-approved").await
 }
 
-async fn discard(visit: Here, form: Form) -> Shown {
+async fn discard(visit: ImportVisit, form: Form) -> Shown {
     let command = visit.command::<Nothing>(&form, &json!({}))?;
     let id = web::Path::from(visit.part("id").to_owned());
     let done = visit.asked(imports::discard(command, id, visit.service.clone())).await;
     decided(&visit, &form, done, "discarded", "import-discarded").await
 }
 
-async fn cancel(visit: Here, form: Form) -> Shown {
+async fn cancel(visit: ImportVisit, form: Form) -> Shown {
     let command = visit.command::<Nothing>(&form, &json!({}))?;
     let id = web::Path::from(visit.part("id").to_owned());
     let done = visit.asked(imports::cancel(command, id, visit.service.clone())).await;

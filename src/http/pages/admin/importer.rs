@@ -13,7 +13,7 @@ use crate::{
     },
     http::{
         Problem,
-        pages::visit::{Known, Visit, Visitor},
+        pages::visit::{KnownVisitor, Visit, Visitor},
         store_problem::store_problem,
     },
 };
@@ -71,8 +71,8 @@ pub(super) async fn of<W: Visitor>(visit: &Visit<W>, imports: &[ImportRow]) -> R
 /// When the store does not answer.
 pub(super) async fn told<W: Visitor>(visit: &Visit<W>, who: &Who) -> Result<Value, Problem> {
     let own = match visit.known() {
-        Some(Known::Person(person)) => Some(Who::user(person.user.id)),
-        Some(Known::Token(caller)) => Some(caller.who.clone()),
+        Some(KnownVisitor::Person(person)) => Some(Who::user(person.user.id)),
+        Some(KnownVisitor::Token(caller)) => Some(caller.who.clone()),
         None => None,
     };
     let kind = match who.0.split_once(':').map(|(kind, _)| kind) {

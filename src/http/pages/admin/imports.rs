@@ -21,7 +21,7 @@ use crate::{
         pages::{
             form::{Form, check_source},
             route::{answered, get},
-            visit::{Refusal, Shown, Staff, Visit},
+            visit::{PageRefusal, Shown, Staff, Visit},
         },
         routes::{imports::upload as sending, refusal::import_problem},
         session::OfData,
@@ -141,7 +141,7 @@ async fn sent(request: &HttpRequest, payload: web::Payload) -> Shown {
     }
 }
 
-async fn text(mut part: Field, patience: Duration) -> Result<String, Refusal> {
+async fn text(mut part: Field, patience: Duration) -> Result<String, PageRefusal> {
     let mut bytes = Vec::new();
     loop {
         let chunk = tokio::time::timeout(patience, part.next()).await.map_err(|_| sending::too_slow(patience))?;

@@ -106,7 +106,7 @@ fn with_key(visit: &Visit<Staff<OfPeople>>, id: UserId, key: &Value, message: &s
 }
 
 /// What is told of a refusal, by how the key and the person stand now.
-async fn refused(visit: &Visit<Staff<OfPeople>>, id: UserId, problem: Problem) -> Result<Flash, super::Refusal> {
+async fn refused(visit: &Visit<Staff<OfPeople>>, id: UserId, problem: Problem) -> Result<Flash, super::PageRefusal> {
     use crate::domain::view::{UserRow, UserStatus};
     if problem.code() == ProblemCode::Conflict {
         let UserRow { status, name, email, .. } = users::existing(&visit.service, id).await?;

@@ -23,7 +23,7 @@ mod undone;
 use actix_web::web;
 
 use self::told::say;
-use super::visit::Refusal;
+use super::visit::PageRefusal;
 
 /// Adds the routes.
 pub(super) fn configure(app: &mut web::ServiceConfig) {

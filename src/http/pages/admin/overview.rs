@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{
     super::{
         route::get,
-        visit::{Known, Person, Refusal, Shown, Visit, Visitor},
+        visit::{KnownVisitor, PageRefusal, Shown, SignedInPerson, Visit, Visitor},
     },
     told::say,
 };
@@ -35,10 +35,10 @@ pub(super) fn configure(app: &mut web::ServiceConfig) {
 struct SomeStaff;
 
 impl Visitor for SomeStaff {
-    fn of(known: Option<&Known>, request: &HttpRequest, service: &Service) -> Result<Self, Refusal> {
+    fn of(known: Option<&KnownVisitor>, request: &HttpRequest, service: &Service) -> Result<Self, PageRefusal> {
         let permissions = match known {
-            Some(Known::Token(caller)) => caller.permissions,
-            known => Permissions::of_role(Person::of(known, request, service)?.0.user.role),
+            Some(KnownVisitor::Token(caller)) => caller.permissions,
+            known => Permissions::of_role(SignedInPerson::of(known, request, service)?.0.user.role),
         };
         if permissions.is_empty() {
             let detail = "to see this, a permission of the administration is needed; you have none";

@@ -44,13 +44,13 @@ pub(super) fn configure(app: &mut web::ServiceConfig) {
         .service(method::resource("/admin/plans/{name}/retire", "POST").route(post(retire)));
 }
 
-type Visitor = Visit<Staff<OfPlans>>;
+type PlansVisit = Visit<Staff<OfPlans>>;
 
-async fn list(visit: Visitor) -> Shown {
+async fn list(visit: PlansVisit) -> Shown {
     list_page(&visit, &Value::Null, StatusCode::OK).await
 }
 
-async fn list_page(visit: &Visitor, form: &Value, status: StatusCode) -> Shown {
+async fn list_page(visit: &PlansVisit, form: &Value, status: StatusCode) -> Shown {
     let views = &visit.service.committer.stores.views;
     let people = views.people_of_plans().await.map_err(store_problem)?;
     let default = &visit.service.settings.users.default_plan;
@@ -72,7 +72,7 @@ async fn list_page(visit: &Visitor, form: &Value, status: StatusCode) -> Shown {
 }
 
 /// The data sets to choose from: those that there are, and those that are chosen already.
-fn datasets(visit: &Visitor, chosen: &[String]) -> Vec<(String, String)> {
+fn datasets(visit: &PlansVisit, chosen: &[String]) -> Vec<(String, String)> {
     let there = visit.service.records.data_sets();
     let mut names: Vec<(String, String)> = there
         .iter()
@@ -90,7 +90,7 @@ fn datasets(visit: &Visitor, chosen: &[String]) -> Vec<(String, String)> {
 }
 
 /// What the form says a plan is.
-fn body_of(visit: &Visitor, form: &Form) -> Result<Value, Problem> {
+fn body_of(visit: &PlansVisit, form: &Form) -> Result<Value, Problem> {
     let language = visit.language;
     let typed = |field: &str| form.text(field).unwrap_or_default().replace(',', ".");
     let number = |field: &str| typed(field).parse::<u64>().ok();
@@ -124,7 +124,7 @@ fn body_of(visit: &Visitor, form: &Form) -> Result<Value, Problem> {
     Ok(body)
 }
 
-async fn define(visit: &Visitor, form: &Form, name: &str) -> Result<Value, Problem> {
+async fn define(visit: &PlansVisit, form: &Form, name: &str) -> Result<Value, Problem> {
     let body = body_of(visit, form)?;
     let command = visit.command::<LimitsBody>(form, &body)?;
     let defined = plans::define(command, web::Path::from(name.to_owned()), visit.service.clone());
@@ -138,7 +138,7 @@ async fn define(visit: &Visitor, form: &Form, name: &str) -> Result<Value, Probl
     })
 }
 
-async fn create(visit: Visitor, form: Form) -> Shown {
+async fn create(visit: PlansVisit, form: Form) -> Shown {
     let created = async {
         let name = form.text("name").unwrap_or_default();
         if plan::check_name(name).is_err() {
@@ -162,18 +162,18 @@ async fn create(visit: Visitor, form: Form) -> Shown {
     }
 }
 
-async fn existing(visit: &Visitor) -> Result<PlanRow, Problem> {
+async fn existing(visit: &PlansVisit) -> Result<PlanRow, Problem> {
     let name = visit.part("name");
     let found = visit.service.committer.stores.views.plan(name).await.map_err(store_problem)?;
     found.ok_or_else(|| Problem::new(ProblemCode::NotFound, "there is no plan of this name"))
 }
 
-async fn show(visit: Visitor) -> Shown {
+async fn show(visit: PlansVisit) -> Shown {
     one_page(&visit, &Value::Null, StatusCode::OK, false).await
 }
 
 /// A plan's page. In a conflict it shows what somebody else has set beside what was typed, and the form takes it from there.
-async fn one_page(visit: &Visitor, form: &Value, status: StatusCode, is_conflict: bool) -> Shown {
+async fn one_page(visit: &PlansVisit, form: &Value, status: StatusCode, is_conflict: bool) -> Shown {
     let plan = existing(visit).await?;
     let views = &visit.service.committer.stores.views;
     let count = views.people_of_plans().await.map_err(store_problem)?.get(&plan.name).copied().unwrap_or(0);
@@ -196,7 +196,7 @@ fn plainly(rate: f64) -> Value {
     json!(rate.to_string())
 }
 
-async fn people_of(visit: &Visitor, name: &str) -> Result<Value, Problem> {
+async fn people_of(visit: &PlansVisit, name: &str) -> Result<Value, Problem> {
     let query = if visit.request.method().is_safe() { visit.request.query_string() } else { "" };
     let after = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "after");
     let after = after.map(|(_, id)| users::user_id(&id)).transpose()?;
@@ -212,7 +212,7 @@ async fn people_of(visit: &Visitor, name: &str) -> Result<Value, Problem> {
     Ok(listed)
 }
 
-async fn change(visit: Visitor, form: Form) -> Shown {
+async fn change(visit: PlansVisit, form: Form) -> Shown {
     let plan = existing(&visit).await?;
     match define(&visit, &form, &plan.name).await {
         Ok(_) => {
@@ -233,7 +233,7 @@ async fn change(visit: Visitor, form: Form) -> Shown {
     }
 }
 
-async fn retire(visit: Visitor, _: Form) -> Shown {
+async fn retire(visit: PlansVisit, _: Form) -> Shown {
     let plan = existing(&visit).await?;
     let path = format!("/admin/plans/{}", plan.name);
     let flash = if plan.retired {

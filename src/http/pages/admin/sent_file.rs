@@ -25,7 +25,7 @@ const TEMPLATE: &str = "admin/sent_file/page.html";
 /// The longest definition of a data set that can be changed in the page, bytes: a form takes it also where each of them is written as
 /// three.
 const CHANGED_BYTES_MAX: usize = 300_000;
-type Here = Visit<Staff<OfData>>;
+type SentFileVisit = Visit<Staff<OfData>>;
 
 /// Adds the routes.
 pub(super) fn configure(app: &mut web::ServiceConfig) {
@@ -38,7 +38,7 @@ pub(super) fn configure(app: &mut web::ServiceConfig) {
         .service(method::resource("/admin/imports/files/{id}/remove", "POST").route(post(remove)));
 }
 
-async fn found(visit: &Here) -> Result<SentFile, Problem> {
+async fn found(visit: &SentFileVisit) -> Result<SentFile, Problem> {
     let missing = || {
         let detail = "this file is not here any more: it was imported or removed, it waited for more than a day, or another server has it. \
                       Send it again";
@@ -48,7 +48,7 @@ async fn found(visit: &Here) -> Result<SentFile, Problem> {
     visit.service.imports.sent_file(id).await.map_err(import_problem)?.ok_or_else(missing)
 }
 
-async fn show(visit: Here) -> Shown {
+async fn show(visit: SentFileVisit) -> Shown {
     let mut sent = found(&visit).await?;
     let mut trouble = None;
     if sent.dataset.is_none() && sent.definition.is_none() {
@@ -63,13 +63,19 @@ async fn show(visit: Here) -> Shown {
     page(&visit, &sent, StatusCode::OK, &Value::Null, trouble).await
 }
 
-async fn proposed(visit: &Here, sent: &SentFile) -> Result<String, Problem> {
+async fn proposed(visit: &SentFileVisit, sent: &SentFile) -> Result<String, Problem> {
     let stem = sent.file_name.rsplit_once('.').map_or(sent.file_name.as_str(), |(stem, _)| stem);
     let name = sent.name.clone().unwrap_or_else(|| infer::data_set_name(stem));
     visit.service.imports.propose(sent, &name).await.map_err(import_problem)
 }
 
-async fn page(visit: &Here, sent: &SentFile, status: StatusCode, form: &Value, trouble: Option<Problem>) -> Shown {
+async fn page(
+    visit: &SentFileVisit,
+    sent: &SentFile,
+    status: StatusCode,
+    form: &Value,
+    trouble: Option<Problem>,
+) -> Shown {
     let imports = &visit.service.imports;
     // What is wrong with the definition is said where it is written.
     let wrong = mistake(visit, sent);
@@ -111,7 +117,7 @@ fn told(sent: &SentFile, name: &str) -> String {
 }
 
 /// The definition that the chosen data set has, as it is shown to be changed; nothing where the file is for a new one.
-fn present_definition(visit: &Here, sent: &SentFile) -> Option<Value> {
+fn present_definition(visit: &SentFileVisit, sent: &SentFile) -> Option<Value> {
     let found = visit.service.imports.found_definition(sent.dataset.as_deref()?).ok()?;
     let (present, text) = (found.definition.fingerprint(), found.definition.to_toml());
     let fixed = match (found.is_in_file, text.len() > CHANGED_BYTES_MAX) {
@@ -127,7 +133,7 @@ fn present_definition(visit: &Here, sent: &SentFile) -> Option<Value> {
 }
 
 /// What is wrong with the definition that somebody wrote, with the line; nothing where it can be used.
-fn mistake(visit: &Here, sent: &SentFile) -> Option<String> {
+fn mistake(visit: &SentFileVisit, sent: &SentFile) -> Option<String> {
     let text = match &sent.dataset {
         Some(_) => &sent.redefinition.as_ref()?.text,
         None => sent.definition.as_ref()?,
@@ -185,7 +191,7 @@ fn line_of(text: &str, path: &str) -> usize {
 }
 
 /// Keeps the definition that a form brings, also a wrong one: nothing that was written is lost.
-async fn keep_definition(visit: &Here, sent: &mut SentFile, form: &Form) -> Result<Option<Problem>, Problem> {
+async fn keep_definition(visit: &SentFileVisit, sent: &mut SentFile, form: &Form) -> Result<Option<Problem>, Problem> {
     let Some(text) = form.secret("definition") else { return Ok(None) };
     let at = |reason: String| Problem::new(ProblemCode::InvalidBody, format!("at `definition`: {reason}"));
     // Browsers send lines with two marks.
@@ -213,7 +219,7 @@ fn is_changed(present: &Definition, text: &str, of: &str) -> bool {
     own.map_or(true, |own| own != of && own != present.fingerprint())
 }
 
-async fn define(visit: Here, form: Form) -> Shown {
+async fn define(visit: SentFileVisit, form: Form) -> Shown {
     let mut sent = found(&visit).await?;
     match keep_definition(&visit, &mut sent, &form).await? {
         None => visit.led(&place(&sent), Some(&Flash::done("sent-file-definition-kept"))),
@@ -243,7 +249,7 @@ fn options(form: &Form) -> Result<Vec<(String, String)>, Problem> {
     Ok(options)
 }
 
-async fn read_otherwise(visit: Here, form: Form) -> Shown {
+async fn read_otherwise(visit: SentFileVisit, form: Form) -> Shown {
     let sent = found(&visit).await?;
     match changed(&visit, &sent, &form) {
         Ok(changed) => {
@@ -254,7 +260,7 @@ async fn read_otherwise(visit: Here, form: Form) -> Shown {
     }
 }
 
-fn changed(visit: &Here, sent: &SentFile, form: &Form) -> Result<SentFile, Problem> {
+fn changed(visit: &SentFileVisit, sent: &SentFile, form: &Form) -> Result<SentFile, Problem> {
     let at = |name: &str, reason: String| Problem::new(ProblemCode::InvalidBody, format!("at `{name}`: {reason}"));
     let options = options(form)?;
     let dataset = form.text("dataset").map(ToOwned::to_owned);
@@ -284,7 +290,7 @@ fn changed(visit: &Here, sent: &SentFile, form: &Form) -> Result<SentFile, Probl
     })
 }
 
-async fn propose(visit: Here, _: Form) -> Shown {
+async fn propose(visit: SentFileVisit, _: Form) -> Shown {
     let sent = found(&visit).await?;
     if sent.dataset.is_some() {
         let sent = SentFile { redefinition: None, ..sent };
@@ -300,15 +306,15 @@ async fn propose(visit: Here, _: Form) -> Shown {
     visit.led(&place(&sent), Some(&Flash::done("sent-file-proposed")))
 }
 
-async fn rehearse(visit: Here, form: Form) -> Shown {
+async fn rehearse(visit: SentFileVisit, form: Form) -> Shown {
     begin(&visit, &form, true).await
 }
 
-async fn start(visit: Here, form: Form) -> Shown {
+async fn start(visit: SentFileVisit, form: Form) -> Shown {
     begin(&visit, &form, false).await
 }
 
-async fn begin(visit: &Here, form: &Form, dry_run: bool) -> Shown {
+async fn begin(visit: &SentFileVisit, form: &Form, dry_run: bool) -> Shown {
     let mut sent = found(visit).await?;
     if let Some(problem) = keep_definition(visit, &mut sent, form).await? {
         return page(visit, &sent, problem.code().status(), &form.again(&problem), None).await;
@@ -328,7 +334,7 @@ async fn begin(visit: &Here, form: &Form, dry_run: bool) -> Shown {
     visit.led(&format!("/admin/imports/{import}?file={}", sent.id), None)
 }
 
-async fn remove(visit: Here, _: Form) -> Shown {
+async fn remove(visit: SentFileVisit, _: Form) -> Shown {
     // One that is gone already is so.
     let id =
         Uuid::parse_str(visit.part("id")).map_err(|_| Problem::new(ProblemCode::NotFound, "there is no such file"))?;

@@ -12,7 +12,7 @@ use super::{
         form::Form,
         handed::{self, Handed},
         route::{get, post},
-        visit::{Known, Shown, Staff, Visit, at, put},
+        visit::{KnownVisitor, Shown, Staff, Visit, at, put},
     },
     told::{day_in, not_done, reason, say, wrong_field},
 };
@@ -41,13 +41,13 @@ pub(super) fn configure(app: &mut web::ServiceConfig) {
         .service(method::resource("/admin/tokens/{id}/revoke", "POST").route(post(revoke)));
 }
 
-type Visitor = Visit<Staff<OfAll>>;
+type TokensVisit = Visit<Staff<OfAll>>;
 
-async fn show(visit: Visitor) -> Shown {
+async fn show(visit: TokensVisit) -> Shown {
     page(&visit, &Value::Null, StatusCode::OK).await
 }
 
-async fn page(visit: &Visitor, form: &Value, status: StatusCode) -> Shown {
+async fn page(visit: &TokensVisit, form: &Value, status: StatusCode) -> Shown {
     let Staff(admin) = &visit.who;
     // The list is the API's, with its parameters; after a form there are none.
     let listed = admin_tokens::list(admin.clone(), visit.request.clone(), visit.service.clone());
@@ -66,8 +66,8 @@ async fn page(visit: &Visitor, form: &Value, status: StatusCode) -> Shown {
 }
 
 /// The token that this page was opened with, if it was one of these.
-fn own_token(visit: &Visitor, tokens: &[Value]) -> Option<String> {
-    if !matches!(visit.known(), Some(Known::Token(_))) {
+fn own_token(visit: &TokensVisit, tokens: &[Value]) -> Option<String> {
+    if !matches!(visit.known(), Some(KnownVisitor::Token(_))) {
         return None;
     }
     let who = &visit.caller().who;
@@ -75,12 +75,12 @@ fn own_token(visit: &Visitor, tokens: &[Value]) -> Option<String> {
     ids.into_iter().find(|id| is_of(visit, who, id)).map(ToOwned::to_owned)
 }
 
-fn is_of(visit: &Visitor, who: &Who, id: &str) -> bool {
+fn is_of(visit: &TokensVisit, who: &Who, id: &str) -> bool {
     let old = visit.service.old_tokens.values().find(|old| old.id.as_str() == id);
     old.map_or_else(|| *who == Who::token(id), |old| old.who == *who)
 }
 
-async fn create(visit: Visitor, form: Form) -> Shown {
+async fn create(visit: TokensVisit, form: Form) -> Shown {
     match created(&visit, &form).await {
         Ok(token) => {
             let name = at(&token, "/name").as_str().unwrap_or_default();
@@ -96,7 +96,7 @@ async fn create(visit: Visitor, form: Form) -> Shown {
     }
 }
 
-async fn created(visit: &Visitor, form: &Form) -> Result<Value, Problem> {
+async fn created(visit: &TokensVisit, form: &Form) -> Result<Value, Problem> {
     let Some(name) = form.text("name") else { return Err(wrong_field(visit.language, "name", "tokens-no-name", &[])?) };
     let scopes = form.all("scopes");
     if scopes.is_empty() {
@@ -127,13 +127,13 @@ async fn created(visit: &Visitor, form: &Form) -> Result<Value, Problem> {
     }
 }
 
-async fn kept(visit: Visitor, _: Form) -> Shown {
+async fn kept(visit: TokensVisit, _: Form) -> Shown {
     handed::end(&visit, visit.led(PATH, Some(&Flash::done("tokens-kept"))))
 }
 
-async fn revoke(visit: Visitor, _: Form) -> Shown {
+async fn revoke(visit: TokensVisit, _: Form) -> Shown {
     let id = visit.part("id").to_owned();
-    let is_own = matches!(visit.known(), Some(Known::Token(_))) && is_of(&visit, &visit.caller().who, &id);
+    let is_own = matches!(visit.known(), Some(KnownVisitor::Token(_))) && is_of(&visit, &visit.caller().who, &id);
     let known = KeyId::parse(&id).map_err(|error| Problem::new(ProblemCode::NotFound, error.to_string()))?;
     let row = visit.service.committer.stores.views.admin_token(known).await.map_err(store_problem)?;
     let was_revoked = row.as_ref().is_some_and(|row| row.revoked_at.is_some());

@@ -14,7 +14,7 @@ use crate::{
             form::Form,
             language::Language,
             messages,
-            visit::{Refusal, Shown, Staff, Visit, Visitor},
+            visit::{PageRefusal, Shown, Staff, Visit, Visitor},
         },
         session::{KnownCaller, Needs},
         state::Service,
@@ -58,7 +58,7 @@ pub(super) fn reason(language: Language, problem: &Problem) -> Result<String, Pr
 }
 
 /// What the next page tells of something that was refused. A fault of ours is a page of its own.
-pub(super) fn not_done(language: Language, problem: Problem) -> Result<Flash, Refusal> {
+pub(super) fn not_done(language: Language, problem: Problem) -> Result<Flash, PageRefusal> {
     if problem.code() == ProblemCode::Internal {
         return Err(problem.into());
     }

@@ -23,7 +23,7 @@ use crate::{
 
 /// Letters that a page shows.
 const SHOWN_MAX: usize = 200;
-type Here = Visit<Staff<OfServer>>;
+type UndoneVisit = Visit<Staff<OfServer>>;
 
 /// What a letter was about, by the types of the events that ask for something (see `fulfilment::duty`).
 const KINDS: [(&str, &[&str]); 5] = [
@@ -48,7 +48,7 @@ fn kind_of(letter: &DeadLetter) -> &'static str {
     KINDS.iter().find(|(_, types)| types.contains(&type_name.as_str())).map_or("other", |(kind, _)| kind)
 }
 
-async fn show(visit: Here) -> Shown {
+async fn show(visit: UndoneVisit) -> Shown {
     let letters = visit.service.committer.queue.dead_letters(SHOWN_MAX).await.map_err(queue_problem)?;
     let mut groups: BTreeMap<(&str, String), Vec<Value>> = BTreeMap::new();
     for letter in &letters {
@@ -65,7 +65,7 @@ async fn show(visit: Here) -> Shown {
     visit.page("admin/undone/page.html", &context)
 }
 
-async fn again(visit: Here, form: Form) -> Shown {
+async fn again(visit: UndoneVisit, form: Form) -> Shown {
     let (mut sent, mut gone) = (0_u64, 0_u64);
     for id in form.all("id").into_iter().take(SHOWN_MAX) {
         // Each is a command of its own, and the same when the form is sent twice.
@@ -80,7 +80,7 @@ async fn again(visit: Here, form: Form) -> Shown {
     visit.led("/admin/undone", Some(&told(sent, gone)))
 }
 
-async fn all_again(visit: Here, form: Form) -> Shown {
+async fn all_again(visit: UndoneVisit, form: Form) -> Shown {
     let command = visit.command::<Nothing>(&form, &json!({}))?;
     let done = visit.asked(dead_letters::redrive_all(command, visit.service.clone())).await?;
     let sent = done.get("redriven").and_then(Value::as_u64).ok_or_else(|| Problem::internal("no count"))?;

@@ -9,7 +9,7 @@ use crate::http::{
     openapi::{self, audience::Audience},
     pages::{
         about::Readable,
-        visit::{Anyone, Refusal, Visit},
+        visit::{Anyone, PageRefusal, Visit},
     },
     session::{Admin, OfData},
     signed_in::SessionHolder,
@@ -46,7 +46,7 @@ async fn readable(request: &HttpRequest) -> Result<Readable, Problem> {
     }
     match Visit::<Anyone>::open(request).await {
         Ok(visit) => Readable::to(&visit).await,
-        Err(Refusal::Problem(problem)) => Err(problem),
+        Err(PageRefusal::Problem(problem)) => Err(problem),
         Err(_) => Ok(Readable::None),
     }
 }

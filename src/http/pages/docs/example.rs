@@ -21,14 +21,14 @@ pub(super) enum Finds {
 
 /// An example.
 #[derive(Debug)]
-pub(super) struct Example {
+pub(super) struct DocExample {
     /// What is copied.
     pub(super) text: String,
     /// What the first line of it finds, where that is known.
     pub(super) finds: Option<Finds>,
 }
 
-impl Example {
+impl DocExample {
     fn new(text: String) -> Self {
         Self { text, finds: None }
     }
@@ -43,12 +43,12 @@ fn curl(address: &str) -> String {
     format!("curl -H \"x-api-key: $KEY\" \"{address}\"")
 }
 
-fn lines(lines: &[String]) -> Example {
-    Example::new(lines.join("\n"))
+fn lines(lines: &[String]) -> DocExample {
+    DocExample::new(lines.join("\n"))
 }
 
 /// The example of that name. None where the data set has no column for it, and where there is no such example.
-pub(super) fn example(name: &str, subject: &Subject) -> Option<Example> {
+pub(super) fn example(name: &str, subject: &Subject) -> Option<DocExample> {
     let address = subject.address();
     let any = subject.records.filter(|records| *records > 0).map(|_| Finds::Some);
     let one_page = |query: &str| curl(&format!("{address}?{query}"));
@@ -59,7 +59,7 @@ pub(super) fn example(name: &str, subject: &Subject) -> Option<Example> {
             lines(&[one_page("limit=1"), bearer, format!("curl -u \"$KEY:\" {asked}")]).finding(any)
         }
         "first" => lines(&[one_page("limit=3")]).finding(any),
-        "answer" => Example::new(answer(subject)),
+        "answer" => DocExample::new(answer(subject)),
         "record" => {
             lines(&[curl(&format!("{address}/$RECORD_KEY")), curl(&format!("{address}/$RECORD_KEY/$RECORD_ID"))])
         }
@@ -106,7 +106,7 @@ pub(super) fn example(name: &str, subject: &Subject) -> Option<Example> {
             lines(&[curl(&format!("{address}/stats?columns={}", column.name))])
         }
         "client" => {
-            Example::new(format!("openapi-python-client generate --url \"{}/openapi.json\"", subject.public_url))
+            DocExample::new(format!("openapi-python-client generate --url \"{}/openapi.json\"", subject.public_url))
         }
         _ => return None,
     })
@@ -128,7 +128,7 @@ fn answer(subject: &Subject) -> String {
 }
 
 /// Two conditions, on columns of two kinds if there are such.
-fn conditions(subject: &Subject, address: &str) -> Example {
+fn conditions(subject: &Subject, address: &str) -> DocExample {
     let text = subject.best(|kind| kind == ColumnType::Text);
     let other = subject.best(is_ordered);
     let mut conditions = Vec::new();
@@ -142,7 +142,7 @@ fn conditions(subject: &Subject, address: &str) -> Example {
 }
 
 /// An expression that no list of conditions can say.
-fn expression(subject: &Subject, address: &str) -> Example {
+fn expression(subject: &Subject, address: &str) -> DocExample {
     let text = subject.best(|kind| kind == ColumnType::Text);
     let other = subject.best(is_ordered);
     let either = |column: &SubjectColumn| {
@@ -157,7 +157,7 @@ fn expression(subject: &Subject, address: &str) -> Example {
     // Nothing is less than the least value.
     let counts = text.map(|column| column.frequent.iter().take(2).filter_map(|(_, count)| *count).sum());
     let is_known = other.is_none_or(|column| column.range.is_some());
-    Example::new(line).finding(counts.filter(|count| is_known && *count > 0).map(Finds::Records))
+    DocExample::new(line).finding(counts.filter(|count| is_known && *count > 0).map(Finds::Records))
 }
 
 /// A text as expressions have it.

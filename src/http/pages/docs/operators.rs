@@ -22,7 +22,7 @@ const BEGIN_CHARS: usize = 3;
 
 /// A condition, as an address has it.
 #[derive(Debug, Serialize)]
-struct Asked {
+struct AskedCondition {
     condition: String,
     finds: Option<Finds>,
 }
@@ -35,13 +35,13 @@ pub(super) fn kinds(subject: &Subject) -> Vec<Value> {
         let columns: Vec<Value> =
             columns.map(|column| json!({ "name": column.name, "description": column.description })).collect();
         let suiting = Operator::ALL.into_iter().filter(|operator| operator.suits(kind));
-        let asked: Vec<Asked> = suiting.map(|operator| asked(subject, example, operator)).collect();
+        let asked: Vec<AskedCondition> = suiting.map(|operator| asked(subject, example, operator)).collect();
         Some(json!({ "type": kind, "columns": columns, "example": example.name, "asked": asked }))
     };
     TYPES.into_iter().filter_map(of).collect()
 }
 
-fn asked(subject: &Subject, column: &SubjectColumn, operator: Operator) -> Asked {
+fn asked(subject: &Subject, column: &SubjectColumn, operator: Operator) -> AskedCondition {
     let (one, other) = column.two_values();
     let name = match operator {
         Operator::Equal => column.name.clone(),
@@ -57,7 +57,7 @@ fn asked(subject: &Subject, column: &SubjectColumn, operator: Operator) -> Asked
         Operator::IsNull => "true".to_owned(),
         _ => encoded(&one),
     };
-    Asked { condition: format!("{name}={value}"), finds: finds(subject, column, operator) }
+    AskedCondition { condition: format!("{name}={value}"), finds: finds(subject, column, operator) }
 }
 
 /// The first word of a text, or all of it.

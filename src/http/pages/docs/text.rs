@@ -76,7 +76,7 @@ pub(super) fn language(subject: &Subject, prefix: &str) -> Vec<Section> {
 
 fn sections(source: &'static str, subject: &Subject, prefix: &str) -> Vec<Section> {
     let mut writer =
-        Writer { subject, prefix, sections: vec![Section::new("")], pending: Vec::new(), unlinked: Vec::new() };
+        TextWriter { subject, prefix, sections: vec![Section::new("")], pending: Vec::new(), unlinked: Vec::new() };
     let mut events = Parser::new_ext(source, Options::ENABLE_TABLES);
     while let Some(event) = events.next() {
         match event {
@@ -117,7 +117,7 @@ impl Section {
     }
 }
 
-struct Writer<'a> {
+struct TextWriter<'a> {
     subject: &'a Subject,
     prefix: &'a str,
     sections: Vec<Section>,
@@ -127,7 +127,7 @@ struct Writer<'a> {
     unlinked: Vec<bool>,
 }
 
-impl<'a> Writer<'a> {
+impl<'a> TextWriter<'a> {
     fn push(&mut self, block: Block) {
         self.end_of_text();
         if let Some(section) = self.sections.last_mut() {

@@ -9,13 +9,13 @@ use serde_json::{Value, json};
 use crate::{
     actors::grants::{Admission, Pass},
     domain::{
-        admission::{DAY_NS, SECOND_NS, Standing},
+        admission::{DAY_NS, KeyStanding, SECOND_NS},
         credential::Credential,
         reach::OutOfReach,
     },
     http::{
         Problem, ProblemCode,
-        pages::visit::{Anyone, Refusal, Shown, Visit},
+        pages::visit::{Anyone, PageRefusal, Shown, Visit},
         routes::data::data_sets::DataSets,
     },
     store::records::DataSet,
@@ -85,19 +85,21 @@ impl DataReader<'_> {
             Admission::Limited { quota, retry_after_ns, standing, .. } => {
                 NotShown::Limited(Box::new(limited(quota, retry_after_ns, &standing, cost)))
             }
-            Admission::OutOfReach(OutOfReach::SecondFactor) => NotShown::Answered(Err(Refusal::SecondFactor)),
+            Admission::OutOfReach(OutOfReach::SecondFactor) => NotShown::Answered(Err(PageRefusal::SecondFactor)),
             Admission::OutOfReach(_) => {
                 let name = &self.data_set.definition.name;
                 NotShown::Answered(instead(&self.visit, StatusCode::FORBIDDEN, "plan", name))
             }
-            Admission::Ended | Admission::Unknown | Admission::Admitted(_) => NotShown::Answered(Err(Refusal::SignIn)),
+            Admission::Ended | Admission::Unknown | Admission::Admitted(_) => {
+                NotShown::Answered(Err(PageRefusal::SignIn))
+            }
         })
     }
 
     /// Counts a page as so many requests, and says what that was.
     pub(super) fn charged(&self, pass: &mut Pass, kept: u64, status: StatusCode) -> Value {
         self.data.charge(self.request(), pass, &self.data_set, kept, status.as_u16());
-        let Standing { quota_left, bucket, .. } = pass.standing;
+        let KeyStanding { quota_left, bucket, .. } = pass.standing;
         json!({ "cost": kept, "left": quota_left, "quota": bucket.quota })
     }
 
@@ -108,7 +110,7 @@ impl DataReader<'_> {
 }
 
 /// What a page says of a limit that is reached.
-pub(super) fn limited(is_quota: bool, retry_after_ns: i64, standing: &Standing, cost: u64) -> Limited {
+pub(super) fn limited(is_quota: bool, retry_after_ns: i64, standing: &KeyStanding, cost: u64) -> Limited {
     let retry_after_s = retry_after_ns.max(1).saturating_add(SECOND_NS - 1) / SECOND_NS;
     let begins_s = standing.next_day.saturating_mul(DAY_NS / SECOND_NS);
     let again = jiff::Timestamp::from_second(begins_s).map(|again| again.to_string()).unwrap_or_default();

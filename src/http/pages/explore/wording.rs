@@ -223,7 +223,7 @@ mod tests {
     fn said(raw: &str, language: Language) -> String {
         let definition = Definition::builtin().unwrap().remove(0);
         let key = CursorKey::new([0; 32]);
-        let query = query::parse(&definition, raw, &query::Limits::default(), &key).unwrap();
+        let query = query::parse(&definition, raw, &query::QueryLimits::default(), &key).unwrap();
         Speaker { definition: &definition, language }.question(&query).unwrap()
     }
 

@@ -8,7 +8,7 @@ use crate::http::{
     method,
     pages::{
         route::get,
-        visit::{Person, Shown, Visit},
+        visit::{Shown, SignedInPerson, Visit},
     },
 };
 
@@ -17,7 +17,7 @@ pub(super) fn configure(app: &mut web::ServiceConfig) {
     app.service(method::resource("/home/examples", "GET, HEAD").route(get(show)));
 }
 
-async fn show(visit: Visit<Person>) -> Shown {
+async fn show(visit: Visit<SignedInPerson>) -> Shown {
     let data_sets = data_sets(&visit, &rules(&visit).await?);
     let wanted = form_urlencoded::parse(visit.request.query_string().as_bytes());
     let wanted = wanted.into_owned().find(|(name, _)| name == "dataset").map(|(_, name)| name);

@@ -9,7 +9,7 @@ use crate::{
         Problem,
         pages::{
             served::served,
-            visit::{Person, Visit, at},
+            visit::{SignedInPerson, Visit, at},
         },
         routes::{keys, usage},
         store_problem::store_problem,
@@ -23,13 +23,13 @@ pub(super) const DAY_S: i64 = 86_400;
 pub(super) const SOON: SignedDuration = SignedDuration::from_hours(24 * 30);
 
 /// What the person's plan says of keys.
-pub(super) async fn rules(visit: &Visit<Person>) -> Result<KeyRules, Problem> {
+pub(super) async fn rules(visit: &Visit<SignedInPerson>) -> Result<KeyRules, Problem> {
     let plan = visit.service.committer.stores.views.plan(&visit.who.0.user.plan).await;
     Ok(plan.map_err(store_problem)?.map(|plan| plan.rules).unwrap_or_default())
 }
 
 /// The data sets that the person may read.
-pub(super) fn data_sets(visit: &Visit<Person>, rules: &KeyRules) -> Vec<Value> {
+pub(super) fn data_sets(visit: &Visit<SignedInPerson>, rules: &KeyRules) -> Vec<Value> {
     let sets = served(&visit.service).into_iter();
     let may = |name: &str| names_dataset(rules.datasets.as_deref(), name);
     let shown = sets.filter(|set| may(&set.definition.name)).map(|set| {
@@ -40,7 +40,7 @@ pub(super) fn data_sets(visit: &Visit<Person>, rules: &KeyRules) -> Vec<Value> {
 }
 
 /// What of today's quota is used, and when it is full again.
-pub(super) async fn today(visit: &Visit<Person>, me: &Value) -> Result<Value, Problem> {
+pub(super) async fn today(visit: &Visit<SignedInPerson>, me: &Value) -> Result<Value, Problem> {
     let user = visit.who.0.user.id;
     let report = usage::report(&visit.service, user, 1, None).await?.document();
     let quota = at(me, "/limits/quota_per_day").as_u64().unwrap_or(0);
@@ -70,7 +70,7 @@ pub(super) fn next_day(now: Timestamp) -> Option<Timestamp> {
 }
 
 /// The person's keys with how they stand, newest first.
-pub(super) async fn keys(visit: &Visit<Person>) -> Result<Vec<Value>, Problem> {
+pub(super) async fn keys(visit: &Visit<SignedInPerson>) -> Result<Vec<Value>, Problem> {
     let answer = visit.asked(keys::list_of(&visit.service, visit.who.0.user.id)).await?;
     let now = visit.service.committer.clock.now();
     let rows = at(&answer, "/data").as_array().cloned().unwrap_or_default();

@@ -12,11 +12,11 @@ use crate::http::{
         form::Form,
         handed::{self, Handed},
         route::{get, post},
-        visit::{Person, Shown, Visit, at},
+        visit::{Shown, SignedInPerson, Visit, at},
     },
     routes::{
         command::Nothing,
-        keys::{ChangeBody, NewKeyBody, RotateBody},
+        keys::{ChangeKeyBody, NewKeyBody, RotateBody},
         me,
     },
 };
@@ -34,12 +34,12 @@ pub(super) fn configure(app: &mut web::ServiceConfig) {
         .service(method::resource("/home/keys/{key_id}/kept", "POST").route(post(kept)));
 }
 
-async fn offer(visit: Visit<Person>) -> Shown {
+async fn offer(visit: Visit<SignedInPerson>) -> Shown {
     new_page(&visit, StatusCode::OK, &Value::Null).await
 }
 
 /// The form of a key that is to be made.
-async fn new_page(visit: &Visit<Person>, status: StatusCode, form: &Value) -> Shown {
+async fn new_page(visit: &Visit<SignedInPerson>, status: StatusCode, form: &Value) -> Shown {
     let rules = rules(visit).await?;
     let latest = rules.key_max_age_days.and_then(|days| {
         let now = visit.service.committer.clock.now();
@@ -53,7 +53,7 @@ async fn new_page(visit: &Visit<Person>, status: StatusCode, form: &Value) -> Sh
 }
 
 /// What a form says of a key, as a body has it. `present` is the key that it changes.
-fn body(visit: &Visit<Person>, form: &Form, present: Option<&Value>) -> Result<Value, Problem> {
+fn body(visit: &Visit<SignedInPerson>, form: &Form, present: Option<&Value>) -> Result<Value, Problem> {
     let mut body = Map::new();
     body.insert("label".to_owned(), json!(form.text("label")));
     let shown = present.and_then(|key| key["last_day"].as_str());
@@ -73,7 +73,7 @@ fn body(visit: &Visit<Person>, form: &Form, present: Option<&Value>) -> Result<V
 }
 
 /// The moment at which a day has ended (UTC).
-fn end_of(visit: &Visit<Person>, day: &str) -> Result<String, Problem> {
+fn end_of(visit: &Visit<SignedInPerson>, day: &str) -> Result<String, Problem> {
     let end = day.parse::<Date>().ok().and_then(|day| day.tomorrow().ok());
     let end = end.and_then(|day| day.to_zoned(TimeZone::UTC).ok()).map(|day| day.timestamp().to_string());
     end.ok_or_else(|| {
@@ -92,7 +92,7 @@ fn again(form: &Form, problem: &Problem) -> Value {
 }
 
 /// What is wrong with a key, at the field that it is about and in the reader's language.
-fn placed(visit: &Visit<Person>, problem: Problem) -> Problem {
+fn placed(visit: &Visit<SignedInPerson>, problem: Problem) -> Problem {
     let detail = problem.detail();
     let latest = detail.rsplit_once("expires_at must be").map_or("", |(_, rest)| rest);
     let latest = latest.split_whitespace().find(|word| word.parse::<jiff::Timestamp>().is_ok()).map(|word| {
@@ -124,7 +124,7 @@ fn placed(visit: &Visit<Person>, problem: Problem) -> Problem {
     }
 }
 
-async fn make(visit: Visit<Person>, form: Form) -> Shown {
+async fn make(visit: Visit<SignedInPerson>, form: Form) -> Shown {
     let made = async {
         let body = body(&visit, &form, None)?;
         visit.asked(me::issue_key(visit.own::<NewKeyBody>(&form, &body)?, visit.service.clone())).await
@@ -139,7 +139,7 @@ async fn make(visit: Visit<Person>, form: Form) -> Shown {
 }
 
 /// Leads to the page of a key that was made, which shows it until its owner has it.
-fn led_to_new(visit: &Visit<Person>, made: &Value, flash: Option<&Flash>) -> Shown {
+fn led_to_new(visit: &Visit<SignedInPerson>, made: &Value, flash: Option<&Flash>) -> Shown {
     let id = made["id"].as_str().unwrap_or_default();
     let led = visit.led(&format!("/home/keys/{id}"), flash);
     if made.get("key").is_none() {
@@ -148,18 +148,18 @@ fn led_to_new(visit: &Visit<Person>, made: &Value, flash: Option<&Flash>) -> Sho
     handed::begin(visit, led, &Handed::key(visit.who.0.user.id, made)?)
 }
 
-async fn show(visit: Visit<Person>) -> Shown {
+async fn show(visit: Visit<SignedInPerson>) -> Shown {
     page_of(&visit, StatusCode::OK, &Value::Null).await
 }
 
 /// The person's key that the path names.
-async fn named(visit: &Visit<Person>) -> Result<Value, Problem> {
+async fn named(visit: &Visit<SignedInPerson>) -> Result<Value, Problem> {
     let id = visit.part("key_id");
     let found = keys(visit).await?.into_iter().find(|key| key["id"] == id);
     found.ok_or_else(|| Problem::new(ProblemCode::NotFound, "you have no such key"))
 }
 
-async fn page_of(visit: &Visit<Person>, status: StatusCode, form: &Value) -> Shown {
+async fn page_of(visit: &Visit<SignedInPerson>, status: StatusCode, form: &Value) -> Shown {
     let key = named(visit).await?;
     let rules = rules(visit).await?;
     let mut data_sets = data_sets(visit, &rules);
@@ -181,12 +181,12 @@ async fn page_of(visit: &Visit<Person>, status: StatusCode, form: &Value) -> Sho
     visit.page_as(status, TEMPLATE, &context)
 }
 
-async fn change(visit: Visit<Person>, form: Form) -> Shown {
+async fn change(visit: Visit<SignedInPerson>, form: Form) -> Shown {
     let key = named(&visit).await?;
     let id = web::Path::from(visit.part("key_id").to_owned());
     let changed = async {
         let body = body(&visit, &form, Some(&key))?;
-        visit.asked(me::change_key(visit.own::<ChangeBody>(&form, &body)?, id, visit.service.clone())).await
+        visit.asked(me::change_key(visit.own::<ChangeKeyBody>(&form, &body)?, id, visit.service.clone())).await
     };
     match changed.await {
         Ok(_) => visit.led(&path_of(&visit), Some(&Flash::done("home-key-changed"))),
@@ -197,11 +197,11 @@ async fn change(visit: Visit<Person>, form: Form) -> Shown {
     }
 }
 
-fn path_of(visit: &Visit<Person>) -> String {
+fn path_of(visit: &Visit<SignedInPerson>) -> String {
     format!("/home/keys/{}", visit.part("key_id"))
 }
 
-async fn rotate(visit: Visit<Person>, form: Form) -> Shown {
+async fn rotate(visit: Visit<SignedInPerson>, form: Form) -> Shown {
     let grace_s = form.text("grace_s").and_then(|text| text.parse::<u32>().ok());
     let grace_s = grace_s.filter(|grace_s| GRACES.contains(grace_s));
     let Some(grace_s) = grace_s else {
@@ -222,7 +222,7 @@ async fn rotate(visit: Visit<Person>, form: Form) -> Shown {
     }
 }
 
-async fn revoke(visit: Visit<Person>, form: Form) -> Shown {
+async fn revoke(visit: Visit<SignedInPerson>, form: Form) -> Shown {
     let last_four = at(&named(&visit).await?, "/last_four").clone();
     let id = web::Path::from(visit.part("key_id").to_owned());
     let own = visit.own::<Nothing>(&form, &json!({}))?;
@@ -230,6 +230,6 @@ async fn revoke(visit: Visit<Person>, form: Form) -> Shown {
     visit.led("/home", Some(&Flash::done("home-key-revoked").with("last_four", last_four)))
 }
 
-async fn kept(visit: Visit<Person>, _: Form) -> Shown {
+async fn kept(visit: Visit<SignedInPerson>, _: Form) -> Shown {
     handed::end(&visit, visit.led(&path_of(&visit), Some(&Flash::done("home-key-kept-done"))))
 }

@@ -16,7 +16,7 @@ use crate::{
             links::about_password,
             route::{get, post},
             sign_in::entered::{provider_label, worded},
-            visit::{Holder, Person, Shown, Visit, Visitor, at},
+            visit::{Shown, SignedInPerson, Visit, Visitor, WithSession, at},
         },
         routes::{
             command::Nothing,
@@ -54,19 +54,19 @@ trait OfHolder: Visitor {
     fn holder(&self) -> &crate::actors::sign_in::SignedInAs;
 }
 
-impl OfHolder for Holder {
+impl OfHolder for WithSession {
     fn holder(&self) -> &crate::actors::sign_in::SignedInAs {
         &self.0
     }
 }
 
-impl OfHolder for Person {
+impl OfHolder for SignedInPerson {
     fn holder(&self) -> &crate::actors::sign_in::SignedInAs {
         &self.0
     }
 }
 
-async fn show(visit: Visit<Holder>) -> Shown {
+async fn show(visit: Visit<WithSession>) -> Shown {
     page(&visit, StatusCode::OK, &Value::Null).await
 }
 
@@ -123,7 +123,7 @@ async fn again<P: OfHolder>(visit: &Visit<P>, form: &Form, problem: &Problem) ->
     Ok(page)
 }
 
-async fn change_password(visit: Visit<Person>, form: Form) -> Shown {
+async fn change_password(visit: Visit<SignedInPerson>, form: Form) -> Shown {
     let (current, new) = (form.secret("current").unwrap_or_default(), form.secret("password").unwrap_or_default());
     let own = visit.own::<PasswordBody>(&form, &json!({ "current": current, "new": new }))?;
     match me::change_password(own, visit.request.clone(), visit.service.clone()).await {
@@ -142,7 +142,7 @@ async fn change_password(visit: Visit<Person>, form: Form) -> Shown {
     }
 }
 
-async fn choose_notices(visit: Visit<Person>, form: Form) -> Shown {
+async fn choose_notices(visit: Visit<SignedInPerson>, form: Form) -> Shown {
     let chosen = form.all("notices");
     let wants = |name: &str| chosen.contains(&name);
     let notices = json!({ "expiry": wants("expiry"), "keys": wants("keys"), "quota": wants("quota") });
@@ -151,14 +151,14 @@ async fn choose_notices(visit: Visit<Person>, form: Form) -> Shown {
     visit.led(PATH, Some(&Flash::done("home-security-notices-chosen")))
 }
 
-async fn end_one(visit: Visit<Person>, form: Form) -> Shown {
+async fn end_one(visit: Visit<SignedInPerson>, form: Form) -> Shown {
     let own = visit.own::<Nothing>(&form, &json!({}))?;
     let id = web::Path::from(visit.part("key_id").to_owned());
     me::end_session(own, id, visit.service.clone()).await?;
     visit.led(PATH, Some(&Flash::done("home-security-session-ended")))
 }
 
-async fn end_others(visit: Visit<Person>, _: Form) -> Shown {
+async fn end_others(visit: Visit<SignedInPerson>, _: Form) -> Shown {
     let (service, holder) = (&visit.service, &visit.who.0);
     let live = visit.asked(sessions::live(service, holder.user.id, Some(holder.session))).await?;
     let others = at(&live, "/data").as_array().into_iter().flatten().filter(|session| session["current"] == false);
@@ -172,7 +172,7 @@ async fn end_others(visit: Visit<Person>, _: Form) -> Shown {
     visit.led(PATH, Some(&Flash::done("home-security-others-ended").with("count", ended)))
 }
 
-async fn begin(visit: Visit<Holder>, form: Form) -> Shown {
+async fn begin(visit: Visit<WithSession>, form: Form) -> Shown {
     let own = visit.own::<Nothing>(&form, &json!({}))?;
     match second_factor::begin(own, visit.request.clone(), visit.service.clone()).await {
         Ok(_) => {
@@ -186,7 +186,7 @@ async fn begin(visit: Visit<Holder>, form: Form) -> Shown {
     }
 }
 
-async fn confirm(visit: Visit<Holder>, form: Form) -> Shown {
+async fn confirm(visit: Visit<WithSession>, form: Form) -> Shown {
     let code: String = form.text("code").unwrap_or_default().split_whitespace().collect();
     let own = visit.own::<CodeBody>(&form, &json!({ "code": code }))?;
     match visit.asked(second_factor::confirm(own, visit.request.clone(), visit.service.clone())).await {
@@ -204,7 +204,7 @@ async fn confirm(visit: Visit<Holder>, form: Form) -> Shown {
 }
 
 /// The new recovery codes, until their owner has them.
-async fn show_codes(visit: Visit<Person>) -> Shown {
+async fn show_codes(visit: Visit<SignedInPerson>) -> Shown {
     match handed::present(&visit) {
         Some(Handed::Codes(user, codes)) if user == visit.who.0.user.id => {
             visit.page("home/codes/page.html", &json!({ "codes": codes }))
@@ -213,11 +213,11 @@ async fn show_codes(visit: Visit<Person>) -> Shown {
     }
 }
 
-async fn kept_codes(visit: Visit<Person>, _: Form) -> Shown {
+async fn kept_codes(visit: Visit<SignedInPerson>, _: Form) -> Shown {
     handed::end(&visit, visit.led("/home", Some(&Flash::done("home-codes-kept-done"))))
 }
 
-async fn remove(visit: Visit<Person>, form: Form) -> Shown {
+async fn remove(visit: Visit<SignedInPerson>, form: Form) -> Shown {
     let own = visit.own::<RemovalBody>(&form, &json!({ "code": form.text("code").unwrap_or_default() }))?;
     match second_factor::remove(own, visit.request.clone(), visit.service.clone()).await {
         Ok(_) => removed(&visit),
@@ -225,7 +225,7 @@ async fn remove(visit: Visit<Person>, form: Form) -> Shown {
     }
 }
 
-fn removed(visit: &Visit<Person>) -> Shown {
+fn removed(visit: &Visit<SignedInPerson>) -> Shown {
     handed::end(visit, visit.led(PATH, Some(&Flash::done("home-security-factor-removed"))))
 }
 

@@ -9,7 +9,7 @@ use crate::http::{
     pages::{
         route::get,
         usage_chart,
-        visit::{Person, Shown, Visit},
+        visit::{Shown, SignedInPerson, Visit},
     },
     routes::me,
 };
@@ -19,7 +19,7 @@ pub(super) fn configure(app: &mut web::ServiceConfig) {
     app.service(method::resource("/home/use", "GET, HEAD").route(get(show)));
 }
 
-async fn show(visit: Visit<Person>) -> Shown {
+async fn show(visit: Visit<SignedInPerson>) -> Shown {
     let user = &visit.who.0.user;
     let me = visit.asked(me::shown(user, &visit.service)).await?;
     let today = today(&visit, &me).await?;

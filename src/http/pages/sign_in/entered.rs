@@ -4,14 +4,14 @@ use actix_web::{HttpResponse, http::header};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::{
-    actors::sign_in::{Credentials, PROOF_LIFE, Started, Step},
+    actors::sign_in::{Credentials, PROOF_LIFE, SignInStep, Started},
     domain::{id::Who, provider::is_local_path},
     http::{
         Problem, ProblemCode,
         cookie::Cookie,
         pages::{
             flash::Flash,
-            visit::{Anyone, Known, Visit, Visitor},
+            visit::{Anyone, KnownVisitor, Visit, Visitor},
         },
         routes::{refusal::sign_in_done, sessions},
         signed_in::own_envelope,
@@ -30,7 +30,7 @@ pub(super) fn query_of(visit: &Visit<Anyone>, name: &str) -> Option<String> {
 
 /// Where somebody goes who has signed in: a path of this server that they came from, or what they have most to do with.
 pub(super) fn place_after(visit: &Visit<Anyone>, wanted: Option<&str>) -> String {
-    let usual = if matches!(visit.known(), Some(Known::Token(_))) { "/admin" } else { "/home" };
+    let usual = if matches!(visit.known(), Some(KnownVisitor::Token(_))) { "/admin" } else { "/home" };
     wanted.filter(|path| is_local_path(path) && !path.starts_with("/sign-in")).unwrap_or(usual).to_owned()
 }
 
@@ -53,8 +53,8 @@ pub(in crate::http::pages) async fn entered(
     let envelope = own_envelope(&visit.request, Who::system("sign-in")).await?;
     let step = visit.service.sign_ins.start_by_steps(given, &envelope).await;
     match sign_in_done(step, &visit.request).await? {
-        Step::In(started) => led_in(visit, &started, &place_after(visit, wanted), inside),
-        Step::CodeWanted(proof) => {
+        SignInStep::In(started) => led_in(visit, &started, &place_after(visit, wanted), inside),
+        SignInStep::CodeWanted(proof) => {
             let mut led = visit.led_on(&with_return("/sign-in/code", wanted), halfway)?;
             let cookie = Cookie::PROOF.set(&proof, PROOF_AGE_S, &visit.service.public_url)?;
             led.headers_mut().append(header::SET_COOKIE, cookie);

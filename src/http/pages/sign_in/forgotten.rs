@@ -9,7 +9,7 @@ use crate::http::{
     pages::{
         form::Form,
         route::{get, post},
-        visit::{Anyone, Known, Shown, Visit},
+        visit::{Anyone, KnownVisitor, Shown, Visit},
     },
     routes::{passwords, sessions},
 };
@@ -24,7 +24,7 @@ pub(super) fn configure(app: &mut web::ServiceConfig) {
 
 fn context(visit: &Visit<Anyone>, form: &Value, is_sent: bool) -> Value {
     let own = match visit.known() {
-        Some(Known::Person(holder)) => holder.user.email.known(),
+        Some(KnownVisitor::Person(holder)) => holder.user.email.known(),
         _ => None,
     };
     let minutes = visit.service.settings.accounts.reset_link_min;

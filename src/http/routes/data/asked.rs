@@ -84,7 +84,7 @@ impl DataSets {
     /// All that is wrong with them.
     pub(in crate::http) fn question(&self, data_set: &DataSet, raw_query: &str) -> Result<Query, Vec<InvalidParam>> {
         let key = self.service.cursor_key.of(data_set.instance);
-        let asked = query::parse(&data_set.definition, raw_query, &query::Limits::default(), &key);
+        let asked = query::parse(&data_set.definition, raw_query, &query::QueryLimits::default(), &key);
         asked.map(|asked| Query { numbers_as_texts: true, ..asked })
     }
 
@@ -135,7 +135,7 @@ impl DataSets {
     ) -> Result<Option<(Vec<Value>, Option<String>)>, Problem> {
         let definition = &data_set.definition;
         let cursor_key = self.service.cursor_key.of(data_set.instance);
-        let limits = query::Limits::default();
+        let limits = query::QueryLimits::default();
         let asked = query::parse_history(definition, raw_query, &limits, &cursor_key, (key, record_id));
         let asked = asked.map_err(|params| wrong_parameters(&params))?;
         let record = record_id.map(ToOwned::to_owned);

@@ -108,13 +108,13 @@ fn describe(response: &mut HttpResponse, data_set: &DataSet, format: Format, ver
     }
 }
 
-type Encoded = std::io::Result<(Option<Encoder>, Vec<u8>)>;
+type EncodedBlock = std::io::Result<(Option<Encoder>, Vec<u8>)>;
 
 /// Who has the encoder.
 enum Encoding {
     Ready(Option<Encoder>),
     /// A thread that compresses a part.
-    Busy(Pin<Box<dyn Future<Output = Result<Encoded, actix_web::error::BlockingError>>>>),
+    Busy(Pin<Box<dyn Future<Output = Result<EncodedBlock, actix_web::error::BlockingError>>>>),
     Ended,
 }
 

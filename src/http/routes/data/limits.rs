@@ -13,7 +13,7 @@ use crate::{
     actors::{Busy, gate::GateError, grants::Admission},
     dataset::query,
     domain::{
-        admission::{Bucket, DAY_NS, SECOND_NS, Standing},
+        admission::{Bucket, DAY_NS, KeyStanding, SECOND_NS},
         key::PresentedKey,
         reach::OutOfReach,
     },
@@ -119,7 +119,7 @@ pub(super) fn undecided(error: GateError) -> Problem {
     }
 }
 
-pub(super) fn limited(rate: bool, quota: bool, retry_after_ns: i64, standing: &Standing) -> Problem {
+pub(super) fn limited(rate: bool, quota: bool, retry_after_ns: i64, standing: &KeyStanding) -> Problem {
     let violated: Vec<&str> =
         [(rate, "burst"), (quota, "daily")].into_iter().filter(|(is, _)| *is).map(|(_, name)| name).collect();
     let detail = match (rate, quota) {
@@ -137,7 +137,7 @@ pub(super) fn limited(rate: bool, quota: bool, retry_after_ns: i64, standing: &S
 }
 
 /// When the quota does: with the day after the one that requests are counted to.
-fn begins_anew(standing: &Standing) -> String {
+fn begins_anew(standing: &KeyStanding) -> String {
     let begins_s = standing.next_day.saturating_mul(DAY_NS / SECOND_NS);
     match Timestamp::from_second(begins_s) {
         Ok(begins) => format!("begins anew at {begins}"),
@@ -157,7 +157,7 @@ pub(super) fn export_not_admitted(admission: Admission, cost: u64) -> Problem {
 }
 
 /// The `RateLimit` fields (draft-ietf-httpapi-ratelimit-headers-10): windows and times in whole seconds, rounded up.
-pub(super) fn limits(standing: &Standing, mut put: impl FnMut(HeaderName, HeaderValue)) {
+pub(super) fn limits(standing: &KeyStanding, mut put: impl FnMut(HeaderName, HeaderValue)) {
     let (mut text, mut digits) = (String::with_capacity(LIMIT_BYTES), itoa::Buffer::new());
     let parts = [
         ("\"burst\";r=", standing.burst_left),
@@ -212,7 +212,7 @@ mod tests {
     #[test]
     fn the_limit_fields_are_those_of_the_draft() {
         let bucket = Bucket { interval_ns: SECOND_NS / 5, burst: 10, quota: 1000 };
-        let standing = Standing {
+        let standing = KeyStanding {
             bucket,
             burst_left: 9,
             burst_reset_ns: SECOND_NS / 5,

@@ -39,7 +39,7 @@ use crate::{
     actors::{
         gate::{Asking, Gate},
         grants::{Admission, Pass},
-        query::{self as query_actor, Answer, Queries},
+        query::{self as query_actor, Queries, RecordsAnswer},
     },
     dataset::{
         json,
@@ -278,7 +278,7 @@ impl DataSets {
         let credential = self.credential(request)?;
         let asked = read_form(request, &data_set).and_then(|form| {
             let (key, record_id) = named(&data_set, key, record_id)?;
-            Ok((query_actor::Wanted { data_set: Arc::clone(&data_set), key, record_id }, form))
+            Ok((query_actor::WantedRecords { data_set: Arc::clone(&data_set), key, record_id }, form))
         });
         let (wanted, form) = match asked {
             Ok(asked) => asked,
@@ -295,7 +295,7 @@ impl DataSets {
             return Ok((self.admit(request, Some(&data_set), credential).await?, Ok(caching::not_modified(tag))));
         }
         match self.gate.get(credential, wire::client_of(request), wanted).await {
-            Ok(Answer::Read { pass, found: Ok(Some(found)) }) => {
+            Ok(RecordsAnswer::Read { pass, found: Ok(Some(found)) }) => {
                 // An import may have become visible meanwhile.
                 let tag = if found.version == data_set.version {
                     tag
@@ -308,9 +308,9 @@ impl DataSets {
                 let unwanted = caching::wants_nothing(request);
                 Ok((pass, if unwanted { answer.map(caching::without_body) } else { answer }))
             }
-            Ok(Answer::Read { pass, found: Ok(None) }) => Ok((pass, Err(no_record(request)))),
-            Ok(Answer::Read { pass, found: Err(error) }) => Ok((pass, Err(query_problem(error)))),
-            Ok(Answer::NotAdmitted(refused)) => Err(not_admitted(refused)),
+            Ok(RecordsAnswer::Read { pass, found: Ok(None) }) => Ok((pass, Err(no_record(request)))),
+            Ok(RecordsAnswer::Read { pass, found: Err(error) }) => Ok((pass, Err(query_problem(error)))),
+            Ok(RecordsAnswer::NotAdmitted(refused)) => Err(not_admitted(refused)),
             Err(error) => Err(undecided(error)),
         }
     }
@@ -385,7 +385,7 @@ fn read_form(request: &HttpRequest, data_set: &DataSet) -> Result<ReadForm, Prob
     if query.is_empty() {
         return Ok(ReadForm::default());
     }
-    query_of::parse_read(&data_set.definition, query, &query_of::Limits::default())
+    query_of::parse_read(&data_set.definition, query, &query_of::QueryLimits::default())
         .map_err(|wrong| Problem::invalid_params(&wrong))
 }
 

@@ -27,7 +27,7 @@ impl DataSets {
         who: UserId,
         data_set: Arc<DataSet>,
     ) -> Result<HttpResponse, Problem> {
-        let (limits, key) = (query::Limits::default(), &self.service.cursor_key.of(data_set.instance));
+        let (limits, key) = (query::QueryLimits::default(), &self.service.cursor_key.of(data_set.instance));
         let parsed = query::parse_changes(&data_set.definition, request.query_string(), &limits, key);
         let asked = parsed.map_err(|params| wrong_parameters(&params))?;
         let query::Changes { since, limit, numbers_as_texts } = &asked;
@@ -52,7 +52,7 @@ impl DataSets {
     ) -> Result<HttpResponse, Problem> {
         let (key, record_id) = named(&data_set, key, record_id)?;
         let of = (key.as_str(), record_id.as_deref());
-        let (limits, cursor_key) = (query::Limits::default(), &self.service.cursor_key.of(data_set.instance));
+        let (limits, cursor_key) = (query::QueryLimits::default(), &self.service.cursor_key.of(data_set.instance));
         let parsed = query::parse_history(&data_set.definition, request.query_string(), &limits, cursor_key, of);
         let asked = parsed.map_err(|params| wrong_parameters(&params))?;
         let form = format!("history;{of:?};{asked:?}");

@@ -49,7 +49,7 @@ impl DataSets {
 
     /// What is asked, in which format.
     fn query(&self, request: &HttpRequest, data_set: &DataSet) -> Result<Query, Problem> {
-        let (limits, key) = (query::Limits::default(), self.service.cursor_key.of(data_set.instance));
+        let (limits, key) = (query::QueryLimits::default(), self.service.cursor_key.of(data_set.instance));
         let parsed = query::parse(&data_set.definition, request.query_string(), &limits, &key);
         let mut query = parsed.map_err(|params| wrong_parameters(&params))?;
         let format = query.format.unwrap_or_else(|| accepted(request));

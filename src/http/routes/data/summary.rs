@@ -20,7 +20,7 @@ impl DataSets {
         who: UserId,
         data_set: Arc<DataSet>,
     ) -> Result<HttpResponse, Problem> {
-        let parsed = query::parse_facets(&data_set.definition, request.query_string(), &query::Limits::default());
+        let parsed = query::parse_facets(&data_set.definition, request.query_string(), &query::QueryLimits::default());
         let asked = parsed.map_err(|params| Problem::invalid_params(&params))?;
         let form = asked.normal_form(&data_set.definition);
         let (limit, as_texts) = (asked.limit, asked.numbers_as_texts);
@@ -51,7 +51,7 @@ impl DataSets {
         who: UserId,
         data_set: Arc<DataSet>,
     ) -> Result<HttpResponse, Problem> {
-        let parsed = query::parse_stats(&data_set.definition, request.query_string(), &query::Limits::default());
+        let parsed = query::parse_stats(&data_set.definition, request.query_string(), &query::QueryLimits::default());
         let asked = parsed.map_err(|params| Problem::invalid_params(&params))?;
         let form = asked.normal_form(&data_set.definition);
         let as_texts = asked.numbers_as_texts;

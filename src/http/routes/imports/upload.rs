@@ -9,7 +9,7 @@ use futures_util::{Stream, StreamExt};
 
 use super::found::{accepted, status};
 use crate::{
-    actors::import::{Upload, UploadRefusal, Wanted},
+    actors::import::{Upload, UploadRefusal, WantedImport},
     dataset::definition::Said,
     domain::{data_set::name_to_keep, text::one_line},
     http::{
@@ -90,7 +90,7 @@ pub(super) async fn send(
 }
 
 /// What the query says: all of it is known before the file arrives.
-fn wanted(request: &HttpRequest, service: &Service) -> Result<(Wanted, Option<String>), Problem> {
+fn wanted(request: &HttpRequest, service: &Service) -> Result<(WantedImport, Option<String>), Problem> {
     let known: Vec<&str> = OWN.into_iter().chain(Said::NAMES).collect();
     let params = Params::read_with(request.query_string(), &known, &Said::REPEATED)?;
     let dataset = params
@@ -101,7 +101,7 @@ fn wanted(request: &HttpRequest, service: &Service) -> Result<(Wanted, Option<St
         .filter(|(name, text)| Said::NAMES.contains(name) && !text.is_empty())
         .map(|(name, text)| (name.to_owned(), text.to_owned()))
         .collect();
-    let wanted = Wanted {
+    let wanted = WantedImport {
         dataset: dataset.to_owned(),
         replace: params.one_of("mode", &MODES)?.unwrap_or(false),
         dry_run: params.one_of("dry_run", &FLAGS)?.unwrap_or(false),

@@ -16,7 +16,7 @@ use crate::{
         Problem, ProblemCode, method,
         routes::{
             answer::{self, Answer},
-            command::{Command, Fields, Nothing},
+            command::{BodyFields, CommandRequest, Nothing},
             own::Own,
             refusal::{command_problem, sign_in_done},
             users::user_id,
@@ -60,7 +60,7 @@ pub(in crate::http) struct CodeBody {
     code: String,
 }
 
-impl Fields for CodeBody {
+impl BodyFields for CodeBody {
     const NAMES: &'static [&'static str] = &["code"];
 }
 
@@ -89,7 +89,7 @@ pub(in crate::http) struct RemovalBody {
     password: Option<Zeroizing<String>>,
 }
 
-impl Fields for RemovalBody {
+impl BodyFields for RemovalBody {
     const NAMES: &'static [&'static str] = &["code", "password"];
 }
 
@@ -106,7 +106,7 @@ pub(in crate::http) async fn remove(
 }
 
 pub(in crate::http) async fn remove_of(
-    command: Command<Nothing, OfPeople>,
+    command: CommandRequest<Nothing, OfPeople>,
     id: web::Path<String>,
     service: web::Data<Service>,
 ) -> Answer {

@@ -19,10 +19,10 @@ fn requests(bytes: &[u8], piece: usize) -> (Vec<usize>, Option<Refusal>) {
             }
             let was_in_body = scanner.is_in_body();
             let (passed, refusal) = match scanner.scan(&bytes[from..arrived]) {
-                Step::Pass(passed) => (passed, None),
-                Step::More => (0, None),
-                Step::Refuse(refusal) => return (begun, Some(refusal)),
-                Step::Broken(passed, refusal) => (passed, Some(refusal)),
+                HeadStep::Pass(passed) => (passed, None),
+                HeadStep::More => (0, None),
+                HeadStep::Refuse(refusal) => return (begun, Some(refusal)),
+                HeadStep::Broken(passed, refusal) => (passed, Some(refusal)),
             };
             from += passed;
             match begun.last_mut() {
@@ -155,7 +155,7 @@ fn a_character_that_must_be_encoded_is_named() {
 fn heads_are_bounded() {
     let long = format!("GET /{} HTTP/1.1\r\nhost: x\r\n\r\n", "a".repeat(65_534));
     let mut scanner = Scanner::new(128 * 1024);
-    assert!(matches!(scanner.scan(long.as_bytes()), Step::Refuse(Refusal { code: ProblemCode::UrlTooLong, .. })));
+    assert!(matches!(scanner.scan(long.as_bytes()), HeadStep::Refuse(Refusal { code: ProblemCode::UrlTooLong, .. })));
     let many = format!("GET / HTTP/1.1\r\nhost: x\r\n{}\r\n", "a: b\r\n".repeat(96));
     assert_eq!(requests(many.as_bytes(), usize::MAX).1.unwrap().code, ProblemCode::HeadTooLarge);
     let endless = format!("GET / HTTP/1.1\r\nhost: x\r\na: {}", "b".repeat(MAX));

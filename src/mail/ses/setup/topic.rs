@@ -8,8 +8,8 @@ use aws_sdk_sns::{
 };
 use serde_json::{Value, json};
 
-use super::{Missing, SesError, client};
-use crate::aws::{self, Access, Checked, FeedbackPlace, Found};
+use super::{MissingSetup, SesError, client};
+use crate::aws::{self, Access, CheckedResource, FeedbackPlace, ResourceState};
 
 /// The name of what SES publishes bounces and complaints by.
 const DESTINATION: &str = "permitd-feedback";
@@ -23,8 +23,8 @@ pub async fn setup_feedback(
     access: &Access,
     place: &FeedbackPlace,
     configuration_set: &str,
-) -> Result<Vec<Checked>, SesError> {
-    look(access, place, configuration_set, Missing::Make).await
+) -> Result<Vec<CheckedResource>, SesError> {
+    look(access, place, configuration_set, MissingSetup::Make).await
 }
 
 /// Says how they stand, and changes nothing.
@@ -35,16 +35,16 @@ pub async fn check_feedback(
     access: &Access,
     place: &FeedbackPlace,
     configuration_set: &str,
-) -> Result<Vec<Checked>, SesError> {
-    look(access, place, configuration_set, Missing::Say).await
+) -> Result<Vec<CheckedResource>, SesError> {
+    look(access, place, configuration_set, MissingSetup::Say).await
 }
 
 async fn look(
     access: &Access,
     place: &FeedbackPlace,
     configuration_set: &str,
-    missing: Missing,
-) -> Result<Vec<Checked>, SesError> {
+    missing: MissingSetup,
+) -> Result<Vec<CheckedResource>, SesError> {
     let config = Builder::from(access.config()).interceptor(access.counter());
     let config = match &access.endpoints().sns {
         Some(endpoint) => config.endpoint_url(endpoint),
@@ -52,11 +52,11 @@ async fn look(
     };
     let sns = Client::from_conf(config.build());
     let topic = topic(&sns, place, configuration_set, missing).await?;
-    let is_there = topic != Found::Missing;
-    let subscription = if is_there { subscription(&sns, place, missing).await? } else { Found::Missing };
+    let is_there = topic != ResourceState::Missing;
+    let subscription = if is_there { subscription(&sns, place, missing).await? } else { ResourceState::Missing };
     let destination = destination(access, place, configuration_set, missing).await?;
     let name = place.topic.rsplit(':').next().unwrap_or_default();
-    let checked = |resource: String, found| Checked { resource, found };
+    let checked = |resource: String, found| CheckedResource { resource, found };
     Ok(vec![
         checked(format!("topic {name}"), topic),
         checked(format!("subscription of {} to {name}", place.queue_name()), subscription),
@@ -83,79 +83,89 @@ fn policy(place: &FeedbackPlace, configuration_set: &str) -> Value {
     })
 }
 
-async fn topic(sns: &Client, place: &FeedbackPlace, set: &str, missing: Missing) -> Result<Found, SesError> {
+async fn topic(
+    sns: &Client,
+    place: &FeedbackPlace,
+    set: &str,
+    missing: MissingSetup,
+) -> Result<ResourceState, SesError> {
     let expected = policy(place, set);
     match sns.get_topic_attributes().topic_arn(&place.topic).send().await {
         Ok(found) => {
             let policy = found.attributes().and_then(|attributes| attributes.get("Policy"));
             let policy = policy.and_then(|policy| serde_json::from_str::<Value>(policy).ok());
             if policy.as_ref() == Some(&expected) {
-                return Ok(Found::Right);
+                return Ok(ResourceState::Right);
             }
             let different = "its policy is not that SES may publish".to_owned();
-            if missing == Missing::Say {
-                return Ok(Found::Different(format!("{different}; `permitd aws setup` puts it right")));
+            if missing == MissingSetup::Say {
+                return Ok(ResourceState::Different(format!("{different}; `permitd aws setup` puts it right")));
             }
             let change = sns.set_topic_attributes().topic_arn(&place.topic).attribute_name("Policy");
             change.attribute_value(expected.to_string()).send().await.map_err(|error| failed(&error))?;
-            Ok(Found::Changed(different))
+            Ok(ResourceState::Changed(different))
         }
         Err(error) if !is_not_found(&error) => Err(failed(&error)),
-        Err(_) if missing == Missing::Say => Ok(Found::Missing),
+        Err(_) if missing == MissingSetup::Say => Ok(ResourceState::Missing),
         Err(_) => {
             let name = place.topic.rsplit(':').next().unwrap_or_default();
             let made = sns.create_topic().name(name).attributes("Policy", expected.to_string());
             made.send().await.map_err(|error| failed(&error))?;
-            Ok(Found::Made)
+            Ok(ResourceState::Made)
         }
     }
 }
 
-async fn subscription(sns: &Client, place: &FeedbackPlace, missing: Missing) -> Result<Found, SesError> {
+async fn subscription(sns: &Client, place: &FeedbackPlace, missing: MissingSetup) -> Result<ResourceState, SesError> {
     let mut pages = sns.list_subscriptions_by_topic().topic_arn(&place.topic).into_paginator().send();
     while let Some(page) = pages.next().await {
         let page = page.map_err(|error| failed(&error))?;
         if page.subscriptions().iter().any(|found| found.endpoint() == Some(place.queue.as_str())) {
-            return Ok(Found::Right);
+            return Ok(ResourceState::Right);
         }
     }
-    if missing == Missing::Say {
-        return Ok(Found::Missing);
+    if missing == MissingSetup::Say {
+        return Ok(ResourceState::Missing);
     }
     let made = sns.subscribe().topic_arn(&place.topic).protocol("sqs").endpoint(&place.queue);
     made.attributes("RawMessageDelivery", "true").send().await.map_err(|error| failed(&error))?;
-    Ok(Found::Made)
+    Ok(ResourceState::Made)
 }
 
-async fn destination(access: &Access, place: &FeedbackPlace, set: &str, missing: Missing) -> Result<Found, SesError> {
+async fn destination(
+    access: &Access,
+    place: &FeedbackPlace,
+    set: &str,
+    missing: MissingSetup,
+) -> Result<ResourceState, SesError> {
     let ses = client(access);
     let found = match ses.get_configuration_set_event_destinations().configuration_set_name(set).send().await {
         Ok(found) => found,
         // The set itself is told of by itself.
-        Err(error) if super::is_not_found(&error) => return Ok(Found::Missing),
+        Err(error) if super::is_not_found(&error) => return Ok(ResourceState::Missing),
         Err(error) => return Err(error.into()),
     };
     let found = found.event_destinations().iter().find(|destination| destination.name() == DESTINATION);
     let Some(found) = found else {
-        if missing == Missing::Say {
-            return Ok(Found::Missing);
+        if missing == MissingSetup::Say {
+            return Ok(ResourceState::Missing);
         }
         let make = ses.create_configuration_set_event_destination().configuration_set_name(set);
         make.event_destination_name(DESTINATION).event_destination(definition(place)?).send().await?;
-        return Ok(Found::Made);
+        return Ok(ResourceState::Made);
     };
     let topic = found.sns_destination().map(SnsDestination::topic_arn);
     let tells_all = EVENTS.iter().all(|event| found.matching_event_types().contains(event));
     if found.enabled() && tells_all && topic == Some(place.topic.as_str()) {
-        return Ok(Found::Right);
+        return Ok(ResourceState::Right);
     }
     let different = "it does not publish bounces and complaints to the topic".to_owned();
-    if missing == Missing::Say {
-        return Ok(Found::Different(format!("{different}; `permitd aws setup` puts it right")));
+    if missing == MissingSetup::Say {
+        return Ok(ResourceState::Different(format!("{different}; `permitd aws setup` puts it right")));
     }
     let change = ses.update_configuration_set_event_destination().configuration_set_name(set);
     change.event_destination_name(DESTINATION).event_destination(definition(place)?).send().await?;
-    Ok(Found::Changed(different))
+    Ok(ResourceState::Changed(different))
 }
 
 fn definition(place: &FeedbackPlace) -> Result<EventDestinationDefinition, SesError> {

@@ -8,13 +8,13 @@ use super::{
     known::{Known, reservation_name, reservation_value},
 };
 use crate::{
-    domain::admission::{Asked, Grant, Holder, LedgerRow, Reservation, Return, TatStep},
+    domain::admission::{Asked, Grant, GrantHolder, LedgerRow, Reservation, Return, TatStep},
     store::dynamodb::item::number,
 };
 
 /// A grant that is about to be written.
 pub(super) struct Attempt {
-    holder: Holder,
+    holder: GrantHolder,
     asked: Asked,
     /// The row that it is made for: the one last seen, or what it has probably become.
     before: LedgerRow,
@@ -27,7 +27,7 @@ pub(super) struct Attempt {
 
 impl Attempt {
     /// What to write for a row that was seen, just now if `fresh`.
-    pub(super) fn plan(seen: &Known, asked: Asked, holder: Holder, fresh: bool, mut counting: TallyWrite) -> Self {
+    pub(super) fn plan(seen: &Known, asked: Asked, holder: GrantHolder, fresh: bool, mut counting: TallyWrite) -> Self {
         let mut before = seen.row;
         // Of a bucket of another plan it has to be known where it stands, and of one that something is owed of.
         let is_same_rate = before.interval_ns == asked.bucket.interval_ns && before.owed_ns == 0;
@@ -45,7 +45,7 @@ impl Attempt {
 
     /// The same grant as one that is not written down: it holds nothing.
     pub(super) fn unwritten(self) -> Self {
-        let holder = Holder { serial: 0, ..self.holder };
+        let holder = GrantHolder { serial: 0, ..self.holder };
         Self { holder, grant: self.grant.held_by(holder), ..self }
     }
 

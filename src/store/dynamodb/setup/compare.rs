@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::types::{
     ScalarAttributeType, SseStatus, TableDescription, TableStatus,
 };
 
-use crate::store::dynamodb::schema::{IndexSpec, Key, KeyType, Projected, TableSpec};
+use crate::store::dynamodb::schema::{IndexSpec, KeyAttribute, KeyType, Projected, TableSpec};
 
 /// What is wrong with a table, its indexes and its recovery apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -164,8 +164,8 @@ pub(super) fn scalar(kind: KeyType) -> ScalarAttributeType {
 }
 
 /// Keys as text, such as `s (S), v (N)`: to be compared and shown.
-fn expected_keys(partition: &Key, sort: Option<&Key>) -> String {
-    let one = |key: &Key| format!("{} ({})", key.name, scalar(key.kind).as_str());
+fn expected_keys(partition: &KeyAttribute, sort: Option<&KeyAttribute>) -> String {
+    let one = |key: &KeyAttribute| format!("{} ({})", key.name, scalar(key.kind).as_str());
     let keys: Vec<String> = std::iter::once(partition).chain(sort).map(one).collect();
     keys.join(", ")
 }

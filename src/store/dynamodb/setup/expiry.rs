@@ -8,7 +8,7 @@ use super::{
     wait::{self, Backoff, BusyReason},
 };
 use crate::{
-    aws::{Checked, Found},
+    aws::{CheckedResource, ResourceState},
     store::{
         StoreError,
         dynamodb::{schema::TableSpec, unavailable},
@@ -32,7 +32,11 @@ pub(super) async fn look(dynamo: &Dynamo, name: &str) -> Result<Expiry, StoreErr
 }
 
 /// Says how it stands; nothing for a table that needs none.
-pub(super) async fn check(dynamo: &Dynamo, name: &str, table: &TableSpec) -> Result<Option<Checked>, StoreError> {
+pub(super) async fn check(
+    dynamo: &Dynamo,
+    name: &str,
+    table: &TableSpec,
+) -> Result<Option<CheckedResource>, StoreError> {
     let Some(attribute) = table.expires else { return Ok(None) };
     Ok(Some(row(name, attribute, &look(dynamo, name).await?)))
 }
@@ -43,7 +47,7 @@ pub(super) async fn ensure(
     name: &str,
     table: &TableSpec,
     was_made: bool,
-) -> Result<Option<Checked>, StoreError> {
+) -> Result<Option<CheckedResource>, StoreError> {
     let Some(attribute) = table.expires else { return Ok(None) };
     let before = look(dynamo, name).await?;
     if before != Expiry::Off {
@@ -61,22 +65,26 @@ pub(super) async fn ensure(
         return Err(unavailable(name, &error));
     }
     let mut row = row(name, attribute, &look(dynamo, name).await?);
-    if row.found == Found::Right {
-        row.found = if was_made { Found::Made } else { Found::Changed(format!("items expire by `{attribute}` now")) };
+    if row.found == ResourceState::Right {
+        row.found = if was_made {
+            ResourceState::Made
+        } else {
+            ResourceState::Changed(format!("items expire by `{attribute}` now"))
+        };
     }
     Ok(Some(row))
 }
 
-fn row(name: &str, wanted: &str, standing: &Expiry) -> Checked {
+fn row(name: &str, wanted: &str, standing: &Expiry) -> CheckedResource {
     let found = match standing {
-        Expiry::By(attribute) if attribute == wanted => Found::Right,
-        Expiry::By(attribute) => Found::Different(format!(
+        Expiry::By(attribute) if attribute == wanted => ResourceState::Right,
+        Expiry::By(attribute) => ResourceState::Different(format!(
             "items expire by `{attribute}`, not by `{wanted}`: turn that off, then run `permitd aws setup`"
         )),
-        Expiry::Off => Found::Different("it is off: run `permitd aws setup`".to_owned()),
-        Expiry::Unknown => Found::Notice("this service removes no items by itself".to_owned()),
+        Expiry::Off => ResourceState::Different("it is off: run `permitd aws setup`".to_owned()),
+        Expiry::Unknown => ResourceState::Notice("this service removes no items by itself".to_owned()),
     };
-    Checked { resource: format!("expiry {name}"), found }
+    CheckedResource { resource: format!("expiry {name}"), found }
 }
 
 fn standing(described: Option<&TimeToLiveDescription>) -> Expiry {
@@ -100,8 +108,8 @@ mod tests {
             standing(Some(&described.set_attribute_name(attribute.map(ToOwned::to_owned)).build()))
         };
         let found = |standing| row("x-state", "x", &standing).found;
-        assert_eq!(found(described(TimeToLiveStatus::Enabled, Some("x"))), Found::Right);
-        assert_eq!(found(described(TimeToLiveStatus::Enabling, Some("x"))), Found::Right);
+        assert_eq!(found(described(TimeToLiveStatus::Enabled, Some("x"))), ResourceState::Right);
+        assert_eq!(found(described(TimeToLiveStatus::Enabling, Some("x"))), ResourceState::Right);
         assert!(found(described(TimeToLiveStatus::Enabled, Some("until"))).is_wrong());
         assert!(found(described(TimeToLiveStatus::Disabled, None)).is_wrong());
         assert_eq!(standing(None), Expiry::Off);

@@ -9,7 +9,7 @@ use super::{
     wait::{self, Backoff, BusyReason},
 };
 use crate::{
-    aws::{Checked, Found},
+    aws::{CheckedResource, ResourceState},
     store::{
         StoreError,
         dynamodb::{schema::TableSpec, unavailable},
@@ -41,7 +41,7 @@ pub(super) async fn ensure(
     name: &str,
     table: &TableSpec,
     was_made: bool,
-) -> Result<Checked, StoreError> {
+) -> Result<CheckedResource, StoreError> {
     let before = look(dynamo, name).await?;
     if !is_to_be_set(table, before) {
         return Ok(row(name, table, &before));
@@ -58,28 +58,32 @@ pub(super) async fn ensure(
     let sent = wait::patiently(&Backoff::FOR_A_TURN, &busy, || request.clone().send()).await;
     sent.map_err(|error| unavailable(name, &error))?;
     let mut row = row(name, table, &look(dynamo, name).await?);
-    if row.found == Found::Right {
-        row.found = if was_made { Found::Made } else { Found::Changed(format!("it is on now, for {days} days")) };
+    if row.found == ResourceState::Right {
+        row.found = if was_made {
+            ResourceState::Made
+        } else {
+            ResourceState::Changed(format!("it is on now, for {days} days"))
+        };
     }
     Ok(row)
 }
 
 /// How it stands, for people.
-pub(super) fn row(name: &str, table: &TableSpec, standing: &Recovery) -> Checked {
+pub(super) fn row(name: &str, table: &TableSpec, standing: &Recovery) -> CheckedResource {
     let wanted = table.recovery_days;
     let found = match *standing {
-        Recovery::On(Some(days)) if days == wanted => Found::Right,
-        Recovery::On(None) if wanted == DAYS_DEFAULT => Found::Right,
+        Recovery::On(Some(days)) if days == wanted => ResourceState::Right,
+        Recovery::On(None) if wanted == DAYS_DEFAULT => ResourceState::Right,
         Recovery::On(Some(days)) => {
-            Found::Different(format!("it reaches back {days} days, not {wanted}: run `permitd aws setup`"))
+            ResourceState::Different(format!("it reaches back {days} days, not {wanted}: run `permitd aws setup`"))
         }
         Recovery::On(None) => {
-            Found::Notice(format!("it is on; for {wanted} days or others, this service does not say"))
+            ResourceState::Notice(format!("it is on; for {wanted} days or others, this service does not say"))
         }
-        Recovery::Off => Found::Different("it is off: run `permitd aws setup`".to_owned()),
-        Recovery::Unknown => Found::Notice("this service has no continuous backups".to_owned()),
+        Recovery::Off => ResourceState::Different("it is off: run `permitd aws setup`".to_owned()),
+        Recovery::Unknown => ResourceState::Notice("this service has no continuous backups".to_owned()),
     };
-    Checked { resource: format!("recovery {name}"), found }
+    CheckedResource { resource: format!("recovery {name}"), found }
 }
 
 fn is_to_be_set(table: &TableSpec, standing: Recovery) -> bool {
@@ -127,10 +131,10 @@ mod tests {
         let on = |days| standing(Some(&described(PointInTimeRecoveryStatus::Enabled, days)));
         let off = standing(Some(&described(PointInTimeRecoveryStatus::Disabled, None)));
         assert_eq!((off, standing(None)), (Recovery::Off, Recovery::Off));
-        assert_eq!(found(personal, on(Some(7))), Found::Right);
-        assert_eq!(found(&tables[0], on(Some(35))), Found::Right);
-        assert_eq!(found(&tables[0], on(None)), Found::Right, "35 days are DynamoDB's own");
-        assert!(matches!(found(personal, on(None)), Found::Notice(_)));
+        assert_eq!(found(personal, on(Some(7))), ResourceState::Right);
+        assert_eq!(found(&tables[0], on(Some(35))), ResourceState::Right);
+        assert_eq!(found(&tables[0], on(None)), ResourceState::Right, "35 days are DynamoDB's own");
+        assert!(matches!(found(personal, on(None)), ResourceState::Notice(_)));
         assert!(found(personal, on(Some(35))).is_wrong() && found(personal, off).is_wrong());
         assert!(!found(personal, Recovery::Unknown).is_wrong());
         let to_be_set =

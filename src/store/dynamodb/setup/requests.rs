@@ -13,14 +13,14 @@ use aws_sdk_dynamodb::{
 use super::compare::{self, Flaw};
 use crate::store::{
     StoreError,
-    dynamodb::schema::{IndexSpec, Key, TableSpec},
+    dynamodb::schema::{IndexSpec, KeyAttribute, TableSpec},
 };
 
 /// Makes a table with its indexes.
 pub(super) fn create(client: &Client, name: &str, table: &TableSpec) -> Result<CreateTableFluentBuilder, StoreError> {
     let indexes =
         table.indexes.iter().map(index).collect::<Result<Vec<_>, _>>().map_err(|error| built(name, &error))?;
-    let mut keys: Vec<&Key> = std::iter::once(&table.partition).chain(&table.sort).collect();
+    let mut keys: Vec<&KeyAttribute> = std::iter::once(&table.partition).chain(&table.sort).collect();
     keys.extend(table.indexes.iter().flat_map(|index| [&index.partition, &index.sort]));
     let schema = key_schema(&table.partition, table.sort.as_ref()).map_err(|error| built(name, &error))?;
     Ok(client
@@ -82,17 +82,18 @@ fn projection(spec: &IndexSpec) -> Projection {
     Projection::builder().projection_type(compare::projection(spec.projected)).build()
 }
 
-fn key_schema(partition: &Key, sort: Option<&Key>) -> Result<Vec<KeySchemaElement>, BuildError> {
-    let element = |key: &Key, role| KeySchemaElement::builder().attribute_name(&key.name).key_type(role).build();
+fn key_schema(partition: &KeyAttribute, sort: Option<&KeyAttribute>) -> Result<Vec<KeySchemaElement>, BuildError> {
+    let element =
+        |key: &KeyAttribute, role| KeySchemaElement::builder().attribute_name(&key.name).key_type(role).build();
     let sort = sort.map(|sort| element(sort, Role::Range));
     std::iter::once(element(partition, Role::Hash)).chain(sort).collect()
 }
 
 /// Each key once: DynamoDB refuses a second definition of an attribute.
-fn definitions(mut keys: Vec<&Key>) -> Result<Vec<AttributeDefinition>, BuildError> {
+fn definitions(mut keys: Vec<&KeyAttribute>) -> Result<Vec<AttributeDefinition>, BuildError> {
     keys.sort_by(|a, b| a.name.cmp(&b.name));
     keys.dedup();
-    let define = |key: &Key| {
+    let define = |key: &KeyAttribute| {
         AttributeDefinition::builder().attribute_name(&key.name).attribute_type(compare::scalar(key.kind)).build()
     };
     keys.into_iter().map(define).collect()

@@ -16,6 +16,7 @@ use super::{
     render,
     rowset::RowSet,
     schema::{self, Stored},
+    seen::Seen,
     shared::SharedRecords,
     table::{self, ROW_OF_ID, RowStatements},
     work::Work,
@@ -30,7 +31,6 @@ use crate::{
         DataSet, ImportOrder, ImportResult, ImportSession, Outlook, RecordStoreError, RowOutcome,
         outcome::{Absent, Columns, Counts, Effects},
         rules::{self, set},
-        seen::Seen,
     },
 };
 
@@ -100,7 +100,7 @@ impl FileImport {
             // The data set was removed or renamed while this one waited for it.
             return Err(RecordStoreError::ImportRunning { name });
         }
-        let seen = Seen::new(&connection, "temp").map_err(failed)?;
+        let seen = Seen::new(&connection).map_err(failed)?;
         let stored = load(&connection, &name)?;
         order.check_stored(stored.as_ref())?;
         let statements = RowStatements::new(&order.definition);

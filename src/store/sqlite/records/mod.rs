@@ -22,6 +22,7 @@ pub(in crate::store) mod replica;
 mod role;
 mod rowset;
 mod schema;
+mod seen;
 mod served;
 mod shared;
 mod statement;

@@ -17,7 +17,7 @@ use crate::{
     failpoint::crash_point,
     store::{
         records::{Held, RecordStoreError, Renaming},
-        sqlite::copy::Source,
+        sqlite::copy::CopiedDatabase,
     },
 };
 
@@ -89,7 +89,8 @@ impl Held for HeldFile {
             reason: error.to_string(),
         };
         let folder = self.shared.settings.directory.as_path();
-        let source = Source::begin(folder, self.path.file_name().unwrap_or_default().into()).map_err(store_failed)?;
+        let source =
+            CopiedDatabase::begin(folder, self.path.file_name().unwrap_or_default().into()).map_err(store_failed)?;
         source.copy_to(&unfinished, &mut |_| {}).map_err(store_failed)?;
         let failed = |error: rusqlite::Error| unavailable("write", &unfinished, &error);
         let copy = open(&unfinished, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;

@@ -20,32 +20,32 @@ const NOTED: &str = "SELECT number FROM noted WHERE digest = ?1";
 /// probability below 10⁻¹³.
 type RowMark = [u8; 12];
 
-pub(in crate::store) struct Seen {
+pub(super) struct Seen {
     in_memory: HashMap<RowMark, u32>,
     in_memory_max: usize,
 }
 
 impl Seen {
-    /// Makes the table, in this schema of the connection: `temp`, or `main` where all of the file is temporary.
-    pub(in crate::store) fn new(connection: &Connection, schema: &str) -> rusqlite::Result<Self> {
-        Self::with_bound(connection, schema, IN_MEMORY_MAX)
+    /// Makes the table, which ends with the connection.
+    pub(super) fn new(connection: &Connection) -> rusqlite::Result<Self> {
+        Self::with_bound(connection, IN_MEMORY_MAX)
     }
 
-    fn with_bound(connection: &Connection, schema: &str, in_memory_max: usize) -> rusqlite::Result<Self> {
-        connection.execute_batch(&format!(
-            "CREATE TABLE {schema}.noted (digest BLOB PRIMARY KEY, number INTEGER NOT NULL) STRICT, WITHOUT ROWID",
-        ))?;
+    fn with_bound(connection: &Connection, in_memory_max: usize) -> rusqlite::Result<Self> {
+        connection.execute_batch(
+            "CREATE TEMP TABLE noted (digest BLOB PRIMARY KEY, number INTEGER NOT NULL) STRICT, WITHOUT ROWID",
+        )?;
         // All of it at once: growing takes half as much again for a while, and time.
         Ok(Self { in_memory: HashMap::with_capacity(in_memory_max), in_memory_max })
     }
 
     /// Gives the memory back, after the last row.
-    pub(in crate::store) fn forget(&mut self) {
+    pub(super) fn forget(&mut self) {
         self.in_memory = HashMap::new();
     }
 
     /// How many rows have borne the key, this one included.
-    pub(in crate::store) fn count(&mut self, connection: &Connection, key: &str) -> rusqlite::Result<i64> {
+    pub(super) fn count(&mut self, connection: &Connection, key: &str) -> rusqlite::Result<i64> {
         let mark = mark(key, None);
         if let Some(count) = self.in_memory.get_mut(&mark) {
             *count =
@@ -60,7 +60,7 @@ impl Seen {
     }
 
     /// Notes the line of a record id; the line of the first row that had it, if there was one.
-    pub(in crate::store) fn note(
+    pub(super) fn note(
         &mut self,
         connection: &Connection,
         key: &str,
@@ -113,7 +113,7 @@ mod tests {
         #[test]
         fn memory_and_disk_count_as_one(keys in proptest::collection::vec("[a-f]", 0..60), bound in 0_usize..6) {
             let connection = Connection::open_in_memory().unwrap();
-            let mut seen = Seen::with_bound(&connection, "temp", bound).unwrap();
+            let mut seen = Seen::with_bound(&connection, bound).unwrap();
             let mut expected: BTreeMap<String, i64> = BTreeMap::new();
             for key in keys {
                 let count = expected.entry(key.clone()).or_insert(0);
@@ -125,7 +125,7 @@ mod tests {
         #[test]
         fn memory_and_disk_note_as_one(ids in proptest::collection::vec(("[ab]{0,2}", "[ab]{0,2}"), 0..60), bound in 0_usize..6) {
             let connection = Connection::open_in_memory().unwrap();
-            let mut seen = Seen::with_bound(&connection, "temp", bound).unwrap();
+            let mut seen = Seen::with_bound(&connection, bound).unwrap();
             let mut expected: BTreeMap<(String, String), u64> = BTreeMap::new();
             for (line, (key, id)) in (1_u64..).zip(ids) {
                 let first = seen.note(&connection, &key, &Value::Text(id.clone()), line).unwrap();

@@ -9,7 +9,7 @@ fn element(name: &str, role: Role) -> KeySchemaElement {
     KeySchemaElement::builder().attribute_name(name).key_type(role).build().unwrap()
 }
 
-fn keys(partition: &Key, sort: Option<&Key>) -> Vec<KeySchemaElement> {
+fn keys(partition: &KeyAttribute, sort: Option<&KeyAttribute>) -> Vec<KeySchemaElement> {
     let sort = sort.map(|sort| element(&sort.name, Role::Range));
     std::iter::once(element(&partition.name, Role::Hash)).chain(sort).collect()
 }
@@ -27,7 +27,7 @@ fn described_index(spec: &IndexSpec) -> GlobalSecondaryIndexDescription {
 fn described(spec: &TableSpec) -> TableDescription {
     let all = std::iter::once(&spec.partition).chain(&spec.sort);
     let all = all.chain(spec.indexes.iter().flat_map(|index| [&index.partition, &index.sort]));
-    let definition = |key: &Key| {
+    let definition = |key: &KeyAttribute| {
         AttributeDefinition::builder().attribute_name(&key.name).attribute_type(scalar(key.kind)).build().unwrap()
     };
     TableDescription::builder()

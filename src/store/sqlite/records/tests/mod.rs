@@ -22,7 +22,7 @@ use crate::{
     dataset::{
         Column, ColumnType, Definition, Record, Value,
         cursor::CursorKey,
-        query::{self, Limits, Query},
+        query::{self, Query, QueryLimits},
     },
     store::records::{
         DataSet, ImportOrder, ImportResult, ImportSession, RecordCatalog, RecordImports, RecordQuestions, RecordReader,
@@ -157,7 +157,7 @@ fn key(record: &Record) -> &str {
 }
 
 fn parsed(definition: &Definition, raw_query: &str) -> Query {
-    query::parse(definition, raw_query, &Limits::default(), &CursorKey::new([7; 32])).unwrap()
+    query::parse(definition, raw_query, &QueryLimits::default(), &CursorKey::new([7; 32])).unwrap()
 }
 
 /// The records of an answer: a list, or one by itself.
