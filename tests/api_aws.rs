@@ -66,6 +66,8 @@ mod quota;
 mod raw;
 #[path = "api/second_factor.rs"]
 mod second_factor;
+#[path = "aws/servers.rs"]
+mod servers;
 #[path = "api/ses.rs"]
 mod ses;
 #[path = "api/stalled.rs"]
