@@ -129,13 +129,18 @@ impl Server {
 
     /// Starts `permitd serve` with one worker on a data directory.
     pub(crate) fn permitd(data: &Path, settings: &[(&str, &str)]) -> Outcome<Self> {
+        Self::permitd_until(data, settings, "/health/ready")
+    }
+
+    /// The same, and waits until this path of its port of operation answers 200.
+    pub(crate) fn permitd_until(data: &Path, settings: &[(&str, &str)], ready: &str) -> Outcome<Self> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(data)?;
         let (address, ops) = (free_address()?, free_address()?);
         let mut command = pinned(SERVER_CORE, env!("CARGO_BIN_EXE_permitd"));
         command.args(["serve", "--json", "--data"]).arg(data);
         command.env("PERMITD_LISTEN", address.to_string()).env("PERMITD_OPS_LISTEN", ops.to_string());
         command.env("PERMITD_LOG_FILTER", "warn").env("PERMITD_HTTP_WORKERS", "1").envs(settings.iter().copied());
-        Self::start(command, address, (ops, "/health/ready"), data.join("serve.log"))
+        Self::start(command, address, (ops, ready), data.join("serve.log"))
     }
 
     /// Starts the server that gives the same answer of so many bytes to everybody.

@@ -86,7 +86,8 @@ fn copying(plan: &Plan, settings: &[(&str, &str)], endpoint: &str, rows: u64) ->
         let mut settings = settings.to_vec();
         settings.push(("PERMITD_RECORDS_READY_WHILE_COPYING", "true"));
         let started = Instant::now();
-        let node = Server::permitd(&data, &settings)?;
+        // Whether it is ready for all else is asked of the emulator, too, behind what is copied.
+        let node = Server::permitd_until(&data, &settings, "/metrics")?;
         wait_for(&node, READY, 1)?;
         copied.push(started.elapsed().as_secs_f64());
         peak_mib = peak_mib.max(node.peak_mib());

@@ -133,10 +133,13 @@ impl DynamoReader {
                 .expression_attribute_values(":first", text(row::sort_key(&id, FIRST_EPOCH)))
                 .expression_attribute_values(":last", text(row::sort_key(&id, LAST_EPOCH))),
         };
-        let (mut rows, mut pages) = (Vec::new(), request.into_paginator().send());
-        while let Some(page) = pages.next().await {
+        let sent = request.clone().send().await.map_err(|error| unavailable(&view.table, &error))?;
+        let (mut rows, mut after) = (sent.items.unwrap_or_default(), sent.last_evaluated_key);
+        while let Some(key) = after.take().filter(|key| !key.is_empty()) {
+            let page = request.clone().set_exclusive_start_key(Some(key)).send().await;
             let page = page.map_err(|error| unavailable(&view.table, &error))?;
             rows.extend(page.items.unwrap_or_default());
+            after = page.last_evaluated_key;
         }
         Ok(rows)
     }
