@@ -1,6 +1,10 @@
 //! Bringing replicas from version to version. It runs on the thread that follows.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use super::{
     copy,
@@ -122,13 +126,19 @@ pub(super) async fn follow(shared: &Arc<RecordsShared>, name: &str) -> Result<()
 
 /// Begins to make a replica, unless that is under way.
 fn begin_copy(shared: &Arc<RecordsShared>, name: &str) {
-    let Some(copied) = shared.nodes.begin_copy(name, shared.clock.monotonic_us()) else { return };
+    let begun_us = shared.clock.monotonic_us();
+    let Some(copied) = shared.nodes.begin_copy(name, begun_us) else { return };
     let (shared, name) = (Arc::clone(shared), name.to_owned());
     tokio::spawn(async move {
         tracing::info!(data_set = name, "the records are copied to this node");
         let outcome = copy::make(&shared, &name, &copied).await;
         let trouble = match outcome {
-            Ok(()) => None,
+            Ok(()) => {
+                let took_ms = (shared.clock.monotonic_us() - begun_us) / 1_000;
+                let records = copied.records.load(Ordering::Relaxed);
+                tracing::info!(data_set = name, records, took_ms, "the records were copied to this node");
+                None
+            }
             Err(error) => {
                 let reason = error.to_string();
                 tracing::error!(
