@@ -24,4 +24,4 @@ pub mod value;
 
 pub use definition::{Column, ColumnType, Definition, Index, RecordIdRule};
 pub use document::Document;
-pub use value::{Record, Value, ValueError};
+pub use value::{RECORD_BYTES_MAX, Record, Value, ValueError};

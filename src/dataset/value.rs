@@ -6,6 +6,9 @@ use jiff::{Timestamp, civil::Date};
 
 use super::ColumnType;
 
+/// The longest record as JSON, in bytes: every store holds it with what it adds. DynamoDB's items have 400 KB.
+pub const RECORD_BYTES_MAX: usize = 350 * 1024;
+
 /// One typed value of a record. The variant is that of its column's [`super::ColumnType`], or `Null`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {

@@ -115,6 +115,7 @@ macro_rules! cases {
             an_updated_file_updates_and_removes,
             one_import_at_a_time,
             what_a_file_lacks_is_kept_or_emptied,
+            what_a_file_lacks_counts_for_the_size_of_a_record,
             a_dry_run_leaves_nothing_behind,
             pages_follow_one_another_without_gaps,
             figures_of_columns_follow_from_the_records,

@@ -263,6 +263,39 @@ pub(crate) async fn what_a_file_lacks_is_kept_or_emptied<B: Backend>() {
     assert!(find(&records, "limit=1000").await.0.iter().all(|record| record["description"].is_null()));
 }
 
+pub(crate) async fn what_a_file_lacks_counts_for_the_size_of_a_record<B: Backend>() {
+    let backend = B::new();
+    let records = backend.records(clock());
+    let file = |column: &str, bytes: usize| {
+        format!("APPLICATION #,STATUS,{column}\n1,filed,{}\n", "x".repeat(bytes)).into_bytes()
+    };
+    import(&records, &file("DESCRIPTION", 200_000), false);
+    let before = find(&records, "limit=1000").await.0;
+    let column = definition().column_index("description").unwrap();
+    for (bytes, fits) in [(160_000, false), (100_000, true)] {
+        let mut session = records.begin_import(ImportOrder::new(&definition(), Uuid::now_v7(), TODAY, false)).unwrap();
+        session.absent(&[column], true).unwrap();
+        let file = Cursor::new(file("EXISTING USE", bytes));
+        let mut rows = reader::open(file, "report.csv", &definition(), &reader::ReadLimits::default()).unwrap();
+        let FileRow::Record { line, key, record } = rows.next().unwrap().unwrap() else {
+            panic!("the row is rejected")
+        };
+        let put = session.put(line, &key, record);
+        if fits {
+            put.unwrap();
+            assert_eq!(session.commit().unwrap().updated, 1);
+            continue;
+        }
+        let refused = put.unwrap_err();
+        assert!(matches!(refused, RecordStoreError::TooLong { line: 2, .. }), "{refused}");
+        drop(session);
+        assert_eq!(find(&records, "limit=1000").await.0, before);
+    }
+    let after = find(&records, "limit=1000").await.0;
+    let length = |name: &str| after[0][name].as_str().unwrap().len();
+    assert_eq!((length("description"), length("existing_use")), (200_000, 100_000));
+}
+
 pub(crate) async fn a_dry_run_leaves_nothing_behind<B: Backend>() {
     let backend = B::new();
     let (records, other) = (backend.records(clock()), backend.records(clock()));

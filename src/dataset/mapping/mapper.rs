@@ -10,7 +10,7 @@ use super::{
     title::title_case,
 };
 use crate::dataset::{
-    ColumnType, Record, RecordIdRule, Value,
+    ColumnType, RECORD_BYTES_MAX, Record, RecordIdRule, Value,
     definition::{Case, Definition, Extract, Field, FieldOrigin, Fold, JoinPart},
     json::write_value,
     reader::{Cell, CellProblem, FileRow, Note, NumberFormat, Numeral, ReadError, RowCells, letters_of},
@@ -19,8 +19,6 @@ use crate::dataset::{
 
 /// The longest text of a cell that a problem quotes, in characters.
 const QUOTED_CHARS_MAX: usize = 120;
-/// The longest record as JSON, in bytes: what every store holds beside its indexes. DynamoDB's items have 400 KB.
-const RECORD_BYTES_MAX: usize = 350 * 1024;
 /// With so many bytes of text no record comes to that, however its texts are escaped.
 const TEXT_BYTES_FREE: usize = RECORD_BYTES_MAX / 8;
 /// The longest key, and the longest record id: both are part of a path.

@@ -49,6 +49,11 @@ impl Absent {
         Self { columns: columns.collect(), kept }
     }
 
+    /// Whether records keep their values of any of the columns.
+    pub(in crate::store) fn keeps(&self) -> bool {
+        self.kept && !self.columns.is_empty()
+    }
+
     /// The columns' places.
     pub(in crate::store) fn places(&self) -> impl Iterator<Item = usize> {
         self.columns.iter().map(|absent| absent.column)

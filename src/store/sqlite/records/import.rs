@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     dataset::{
-        ColumnType, Record, RecordIdRule, Value,
+        ColumnType, RECORD_BYTES_MAX, Record, RecordIdRule, Value,
         figures::{TableFigures, TableTally},
     },
     private::{self, FilePlace},
@@ -470,7 +470,13 @@ impl ImportSession for FileImport {
 
     fn put(&mut self, line: u64, key: &str, record: Record) -> Result<RowOutcome, RecordStoreError> {
         rules::check_row(&self.order.definition, line, key, &record)?;
-        self.take_in(line, key, record).map_err(|error| self.failed(&error))
+        let outcome = self.take_in(line, key, record).map_err(|error| self.failed(&error))?;
+        let bytes = self.values.len();
+        if outcome == RowOutcome::Updated && self.absent.keeps() && bytes > RECORD_BYTES_MAX {
+            let what = "the record, with the values it keeps in columns that the file lacks,".to_owned();
+            return Err(RecordStoreError::TooLong { line, what, bytes, bytes_max: RECORD_BYTES_MAX });
+        }
+        Ok(outcome)
     }
 
     fn reject(&mut self, key: Option<&str>) -> Result<(), RecordStoreError> {
