@@ -1,4 +1,4 @@
-//! Builds a node from its settings: stores, queue, mailer, actors and, for `serve`, the servers; and stops them in order.
+//! Builds a node from its settings: stores, queue, mailer, actors and, for `serve`, the servers; and stops these in order.
 
 mod admin_token;
 mod backend;
@@ -41,12 +41,11 @@ use crate::{
     store::{Stores, records::RecordStore},
 };
 
-/// Runs `work` with what actors need on the calling thread, until it has ended.
+/// Runs `work` to its end on the calling thread, with the runtime that actors need.
 pub fn block_on<T>(work: impl Future<Output = T>) -> T {
     ports::mark_main_thread();
     let system = actix_web::rt::System::new();
-    // An actor that was started and has not begun does so when the system is dropped, and sets its timers then: they want the
-    // runtime entered.
+    // An actor that was started but has not begun does so while the system is dropped, and then sets timers, which need an entered runtime.
     let runtime = system.runtime().tokio_runtime().handle().clone();
     let _entered = runtime.enter();
     let outcome = system.block_on(work);
@@ -54,19 +53,19 @@ pub fn block_on<T>(work: impl Future<Output = T>) -> T {
     outcome
 }
 
-/// Opens the stores and nothing else: whoever has only these can neither publish nor send. Without an access to AWS, that of
-/// the environment is used where one is needed.
+/// Opens only the stores, so that the caller can neither publish nor send. Without `aws`, the environment's access to AWS is used where one
+/// is needed.
 ///
 /// # Errors
-/// When they cannot be opened.
+/// When the stores cannot be opened.
 pub async fn open_stores(settings: &Settings, aws: Option<Access>) -> Result<Stores, StartError> {
     backend::open_stores(settings, aws).await
 }
 
-/// Opens the records and nothing else.
+/// Opens only the records.
 ///
 /// # Errors
-/// When they cannot be opened.
+/// When the records cannot be opened.
 pub async fn open_records(
     settings: &Settings,
     clock: &SharedClock,

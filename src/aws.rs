@@ -1,7 +1,7 @@
-//! What the three clients of AWS have in common: where they find region, credentials and endpoints (the SDK's usual
-//! places: `AWS_REGION`, `AWS_PROFILE`, `AWS_ENDPOINT_URL`, …), how they retry, and how their calls are counted.
+//! What all AWS clients share: where they find region, credentials and endpoints (the SDK's usual places: `AWS_REGION`, `AWS_PROFILE`,
+//! `AWS_ENDPOINT_URL`, …), how they retry, and how their calls are counted.
 //!
-//! Guarantees: nothing of a request or an answer is logged here; every attempt that is sent is counted, retries included.
+//! Guarantees: no content of a request or answer is logged here; every sent attempt is counted, retries included.
 
 mod feedback;
 
@@ -33,19 +33,19 @@ use tracing::{Instrument, Span};
 
 pub use self::feedback::FeedbackPlace;
 
-/// How often a call is tried that was throttled or not answered.
+/// How often a throttled or unanswered call is tried.
 const ATTEMPTS_MAX: u32 = 5;
-/// How long a connection may take to be made.
+/// The timeout of connecting.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long one attempt may take.
+/// The timeout of one attempt.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a call may take, retries included.
+/// The timeout of a call, retries included.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How often each operation was sent, by service and operation, such as `("DynamoDB", "PutItem")`.
 pub type Calls = BTreeMap<(String, String), u64>;
 
-/// Where the services are that do not stand where AWS has them.
+/// The addresses of services that are not at AWS's own.
 #[derive(Debug, Clone, Default)]
 pub struct Endpoints {
     /// DynamoDB.
@@ -58,13 +58,13 @@ pub struct Endpoints {
     pub sns: Option<String>,
 }
 
-/// Why AWS cannot be asked anything.
+/// Why AWS cannot be called.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AccessError {
-    /// Nothing says where.
+    /// No region is set.
     #[error("no region of AWS is set: set AWS_REGION, or `region` in the profile that AWS_PROFILE names")]
     NoRegion,
-    /// Nothing says as whom.
+    /// No credentials are set.
     #[error(
         "no credentials for AWS are found ({0}): set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give this \
          machine a role"
@@ -81,14 +81,13 @@ pub struct Access {
 }
 
 impl Access {
-    /// Reads what the SDK usually reads: environment, profile files, the machine's role. Nothing is sent to AWS before the
-    /// first call; the role's credentials are fetched when they are needed.
+    /// Reads the SDK's usual sources: environment, profile files, the machine's role. Sends nothing to AWS before the first call; a role's
+    /// credentials are fetched when needed.
     pub async fn from_environment() -> Self {
         Self::load(aws_config::defaults(BehaviorVersion::latest()), Endpoints::default()).await
     }
 
-    /// Access to services at these endpoints, such as an emulator's, whatever the environment says. Emulators take any
-    /// credentials.
+    /// Access to services at these endpoints, such as an emulator's; ignores the environment. Emulators accept any credentials.
     pub async fn to_endpoints(endpoints: Endpoints) -> Self {
         let loader = aws_config::defaults(BehaviorVersion::latest())
             .region(aws_config::Region::from_static("us-east-1"))
@@ -107,10 +106,10 @@ impl Access {
         Self { config, endpoints, calls: Arc::default() }
     }
 
-    /// Whether there is a region and there are credentials; whether AWS accepts them, the first call tells.
+    /// Checks that a region and credentials are set; only the first call shows whether AWS accepts them.
     ///
     /// # Errors
-    /// What is missing, and where it can be set.
+    /// Names what is missing, and where to set it.
     pub async fn check(&self) -> Result<(), AccessError> {
         if self.region().is_none() {
             return Err(AccessError::NoRegion);
@@ -124,26 +123,26 @@ impl Access {
         }
     }
 
-    /// For clients of AWS.
+    /// The configuration for clients of AWS.
     pub fn config(&self) -> &SdkConfig {
         &self.config
     }
 
-    /// The same access over connections of its own. A connection is driven by the thread that made it: whoever works on a
-    /// thread of their own while others may be blocked needs this.
+    /// The same access with its own connections. The thread that made a connection drives it: a thread that must work while others may be
+    /// blocked needs its own.
     pub fn with_own_connections(&self) -> Self {
         let config = self.config.to_builder().http_client(http_client()).build();
         Self { config, ..self.clone() }
     }
 
-    /// The same access, with this time before a call is tried for the second time; it doubles from try to try.
+    /// The same access with this pause before the first retry; it doubles from try to try.
     pub fn with_first_backoff(&self, backoff: Duration) -> Self {
         let retries = self.config.retry_config().cloned().unwrap_or_else(RetryConfig::standard);
         let config = self.config.to_builder().retry_config(retries.with_initial_backoff(backoff)).build();
         Self { config, ..self.clone() }
     }
 
-    /// Where the services are.
+    /// The addresses of the services.
     pub fn endpoints(&self) -> &Endpoints {
         &self.endpoints
     }
@@ -153,7 +152,7 @@ impl Access {
         self.config.region().map(AsRef::as_ref)
     }
 
-    /// To be added to every client's configuration.
+    /// The interceptor to add to every client's configuration.
     pub fn counter(&self) -> Counting {
         Counting(Arc::clone(&self.calls))
     }
@@ -204,11 +203,10 @@ impl Intercept for Counting {
     }
 }
 
-/// Longest reason that is kept of a service's words, characters.
+/// Longest kept text of a service's words, characters.
 const REASON_CHARS_MAX: usize = 300;
 
-/// Why a call failed, in one line: the error's code and message, or that the service was not reached. Holds no data that was
-/// sent.
+/// Why a call failed, in one line: the error's code and message, or that the service was not reached. Holds no sent data.
 pub fn reason<E, R>(service: &str, error: &SdkError<E, R>) -> String
 where
     E: ProvideErrorMetadata,
@@ -231,14 +229,13 @@ where
     one_line(&reason)
 }
 
-/// What an error says and what it says it came from. A connector's error names its kind only, such as `other`; what happened
-/// is in its causes.
+/// An error's message and its causes'. A connector's error names only its kind, such as `other`; its causes tell what happened.
 fn causes(error: &(dyn std::error::Error + 'static)) -> String {
     let mut said: Vec<String> = Vec::new();
     let mut next = Some(error);
     while let Some(error) = next {
         let words = error.to_string();
-        // Many an error says what its cause says.
+        // Many errors repeat their cause's words.
         if !said.iter().any(|before| before.contains(&words)) {
             said.push(words);
         }
@@ -255,17 +252,17 @@ pub fn one_line(words: &str) -> String {
     words.chars().take(REASON_CHARS_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-/// A resource of a deployment, and how it stands.
+/// A resource of a deployment, and its state.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct CheckedResource {
-    /// What, such as `table permitd-events`.
+    /// The resource, such as `table permitd-events`.
     pub resource: String,
-    /// How it stands.
+    /// Its state.
     #[serde(flatten)]
     pub found: ResourceState,
 }
 
-/// How a resource stands.
+/// The state of a resource.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[serde(tag = "found", content = "detail", rename_all = "snake_case")]
 pub enum ResourceState {
@@ -273,25 +270,25 @@ pub enum ResourceState {
     Right,
     /// It was missing and has been made.
     Made,
-    /// It was different and has been put right: how.
+    /// It was different and has been corrected: how.
     Changed(String),
     /// It is missing.
     Missing,
     /// It is different: how, and what to do.
     Different(String),
-    /// Nothing is wrong with it, but there is something to know, such as that SES is in its sandbox.
+    /// It works, but has a notice, such as that SES is in its sandbox.
     Notice(String),
 }
 
 impl ResourceState {
-    /// Whether a deployment cannot work like this.
+    /// Whether a deployment cannot work with the resource in this state.
     pub fn is_wrong(&self) -> bool {
         matches!(self, Self::Missing | Self::Different(_))
     }
 }
 
-/// A thread that runs what waits for AWS on behalf of threads that block, such as an import's or a replay's. It has a
-/// runtime of its own, so that it goes on while the thread that asks, and the runtime that it may belong to, stand still.
+/// A thread that waits for AWS on behalf of blocking threads, such as an import's or a replay's. Its own runtime goes on while the calling
+/// thread, and that thread's runtime, stand still.
 #[derive(Debug)]
 pub struct Bridge {
     runtime: tokio::runtime::Handle,
@@ -308,36 +305,35 @@ impl Bridge {
     /// Starts the thread.
     ///
     /// # Errors
-    /// When there can be no more threads.
+    /// When no thread can be started.
     pub fn start(name: &str) -> Result<Self, BridgeError> {
         let failed = |error: std::io::Error| BridgeError(error.to_string());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
         let handle = runtime.handle().clone();
         let (stop, stopped) = tokio::sync::oneshot::channel();
         let run = move || {
-            // Ends when told to, or when the bridge is gone.
+            // Ends by the signal, or when the bridge is dropped.
             runtime.block_on(stopped).ok();
         };
         let thread = std::thread::Builder::new().name(name.to_owned()).spawn(run).map_err(failed)?;
         Ok(Self { runtime: handle, stop: Some(stop), thread: Some(thread) })
     }
 
-    /// Runs `work` on the bridge's thread and waits for its end. The calling thread blocks. What is logged there is logged of the request
-    /// that the calling thread is at.
+    /// Runs `work` on the bridge's thread and blocks the calling thread until its end. Log lines belong to the calling thread's request.
     ///
     /// # Errors
     /// When the work panicked.
     pub fn run<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> Result<T, BridgeError> {
         let (answer, answered) = mpsc::sync_channel(1);
         let work = async move {
-            // Whoever asked may have gone.
+            // The caller may have gone.
             answer.send(work.await).ok();
         };
         self.runtime.spawn(work.instrument(Span::current()));
         answered.recv().map_err(|_| BridgeError("the work was interrupted".to_owned()))
     }
 
-    /// Starts `work` on the bridge's thread; it goes on by itself, at most as long as the bridge is there.
+    /// Starts `work` on the bridge's thread and does not wait; it runs at most as long as the bridge lives.
     pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> tokio::task::JoinHandle<()> {
         self.runtime.spawn(work.instrument(Span::current()))
     }
@@ -346,11 +342,11 @@ impl Bridge {
 impl Drop for Bridge {
     fn drop(&mut self) {
         if let Some(stop) = self.stop.take() {
-            // It has ended already if nobody hears it.
+            // The thread may have ended already.
             stop.send(()).ok();
         }
         if let Some(thread) = self.thread.take() {
-            // A panic on it has been reported by whoever waited for the work.
+            // The waiting caller has reported a panic on it already.
             thread.join().ok();
         }
     }

@@ -1,4 +1,4 @@
-//! Time, injected: a wall clock for what is written down and a monotonic clock for what has to expire.
+//! Injected time: a wall clock for stored times and a monotonic clock for expiry.
 
 use std::{
     sync::{
@@ -12,13 +12,13 @@ use jiff::Timestamp;
 
 /// The source of time of a running node.
 pub trait Clock: Send + Sync + std::fmt::Debug {
-    /// The wall clock, UTC, in whole microseconds: what is answered at once and what is read back later are the same.
+    /// The wall clock, UTC, in whole microseconds, so that an immediate answer and a later read show the same time.
     fn now(&self) -> Timestamp;
     /// Microseconds since some fixed moment of this process; never goes back.
     fn monotonic_us(&self) -> i64;
 }
 
-/// How a clock is handed around.
+/// A clock as it is passed around.
 pub type SharedClock = Arc<dyn Clock>;
 
 /// The machine's clocks.
@@ -44,7 +44,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that only moves as it is told to: for tests.
+/// A clock that moves only when told to: for tests.
 #[derive(Debug)]
 pub struct ManualClock {
     wall_us: AtomicI64,
@@ -62,12 +62,12 @@ impl ManualClock {
         })
     }
 
-    /// From now on the monotonic clock moves on by so many microseconds whenever it is looked at; 0 lets it stand.
+    /// From now on each reading advances the monotonic clock by this many microseconds; 0 lets it stand.
     pub fn hurry_us(&self, step_us: i64) {
         self.step_us.store(step_us, Ordering::SeqCst);
     }
 
-    /// Sets the wall clock forward, or back when `us` is negative. Time does not pass by that: the monotonic clock stays.
+    /// Sets the wall clock forward, or back when `us` is negative. No time passes: the monotonic clock stays.
     pub fn shift_wall_us(&self, us: i64) {
         self.wall_us.fetch_add(us, Ordering::SeqCst);
     }

@@ -1,7 +1,7 @@
 //! Settings: defaults < configuration file < environment < flags. The commented default file is the manual.
 //!
-//! The layers are merged by hand over TOML tables, because an error has to name the variable, file or flag that holds the
-//! wrong value, and `permitd config` has to show where each value came from; both are lost once a merging crate is done.
+//! The layers are merged by hand over TOML tables, because errors must name the variable, file or flag with the wrong value, and `permitd
+//! config` must show each value's origin; a merging crate would lose both.
 
 pub mod accounts;
 mod check;
@@ -35,14 +35,14 @@ use crate::{domain::misfit, mail::settings::MailTransport, private};
 /// The configuration file that is read from the data directory when no other is named.
 pub const FILE_NAME: &str = "permitd.toml";
 
-/// Where settings are taken from beside the defaults.
+/// The sources of settings besides the defaults.
 #[derive(Debug)]
 pub struct LoadFrom<'a, E> {
     /// The file named by `--config`; without it, `PERMITD_CONFIG`, then `permitd.toml` in the data directory if it exists.
     pub config_file: Option<PathBuf>,
     /// The environment, as `std::env::vars` gives it.
     pub env: E,
-    /// What flags set: dotted path and value as text.
+    /// Values from flags: dotted path and value as text.
     pub overrides: &'a [(&'a str, String)],
 }
 
@@ -63,7 +63,7 @@ impl Settings {
     /// Reads and checks all settings.
     ///
     /// # Errors
-    /// The first wrong setting, with its name, its place, its value unless secret, and what would be right.
+    /// Reports the first wrong setting, with its name, its place, its value unless secret, and the expected value.
     pub fn load<E: Iterator<Item = (String, String)>>(from: LoadFrom<'_, E>) -> Result<Self, ConfigError> {
         let variables: Vec<(String, String)> = from.env.filter(|(name, _)| name.starts_with(VARIABLE_PREFIX)).collect();
         let add_outer_layers = |layers: &mut Layers| {
@@ -123,8 +123,8 @@ impl Settings {
         self.layers.entries().map(describe).collect()
     }
 
-    /// The base of links, without a slash at its end. `bound` is the address the server really listens on; an address
-    /// that stands for all interfaces becomes `localhost`.
+    /// The base of links, without a slash at its end. `bound` is the address that the server listens on; an address for all interfaces
+    /// becomes `localhost`.
     pub fn public_url(&self, bound: SocketAddr) -> String {
         if !self.public_url.is_empty() {
             return self.public_url.clone();
@@ -136,12 +136,12 @@ impl Settings {
         }
     }
 
-    /// Where the file transport writes mail.
+    /// The directory that the file transport writes mail to.
     pub fn outbox(&self) -> PathBuf {
         if self.mail.outbox.as_os_str().is_empty() { self.data.join("outbox") } else { self.mail.outbox.clone() }
     }
 
-    /// Where mail goes.
+    /// The transport in force.
     pub fn mail_transport(&self) -> MailTransport {
         match (self.mail.transport, self.backend) {
             (MailTransport::Auto, Backend::Aws) => MailTransport::Ses,
@@ -155,7 +155,7 @@ impl Settings {
         self.file.as_ref()
     }
 
-    /// Whether a secret stands in the configuration file.
+    /// Whether the configuration file holds a secret.
     pub fn has_secret_in_file(&self) -> bool {
         let is_in_file = |path: &&str| {
             let entry = self.layers.get(path);

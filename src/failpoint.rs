@@ -1,7 +1,7 @@
-//! Named failpoints, for the crash tests. Without the feature `failpoints` they are nothing.
+//! Named failpoints for the crash tests. Without the feature `failpoints` they do nothing.
 
-/// A place at which the crash tests kill the process, as SIGKILL does: nothing is flushed, no destructor runs.
-/// `FAILPOINTS="<name>=return"` in the environment kills at the first passage, `"2*off->return"` at the third.
+/// A place where the crash tests kill the process, as SIGKILL does: nothing is flushed, no destructor runs. `FAILPOINTS="<name>=return"` in
+/// the environment kills at the first passage, `"2*off->return"` at the third.
 #[cfg(feature = "failpoints")]
 pub fn crash_point(name: &str) {
     if fail::eval(name, |_| ()).is_some() {
@@ -9,18 +9,18 @@ pub fn crash_point(name: &str) {
     }
 }
 
-/// A place at which the crash tests kill the process; nothing in this build.
+/// A place where the crash tests kill the process; does nothing in this build.
 #[cfg(not(feature = "failpoints"))]
 pub fn crash_point(_name: &str) {}
 
-/// A place at which the tests hold a thread up: `FAILPOINTS="<name>=sleep(50)"` waits for 50 ms at each passage.
+/// A place where tests delay a thread: `FAILPOINTS="<name>=sleep(50)"` waits for 50 ms at each passage.
 #[cfg(feature = "failpoints")]
 pub fn delay_point(name: &str) {
-    // There is nothing to return: what it was told to do is done when this returns.
+    // The delay is over when `eval` returns; its value is not used.
     fail::eval(name, |_| ());
 }
 
-/// A place at which the tests hold a thread up; nothing in this build.
+/// A place where tests delay a thread; does nothing in this build.
 #[cfg(not(feature = "failpoints"))]
 pub fn delay_point(_name: &str) {}
 
@@ -32,7 +32,7 @@ fn kill_self(name: &str) -> ! {
     std::process::abort()
 }
 
-/// Reads `FAILPOINTS`. Keep what it returns for as long as the failpoints are to work.
+/// Reads `FAILPOINTS`. Keep the returned scenario as long as the failpoints are to work.
 #[cfg(feature = "failpoints")]
 pub fn from_environment<'a>() -> fail::FailScenario<'a> {
     fail::FailScenario::setup()

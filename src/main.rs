@@ -1,7 +1,7 @@
-//! The `permitd` program: parses the command line and hands over.
+//! The `permitd` program: parses the command line and runs it.
 
-/// A request allocates some dozens of small pieces, and an import hands rows from thread to thread: with this allocator an
-/// import takes three quarters of its time (docs/BENCHMARKS.md, P5).
+/// Requests allocate dozens of small pieces, and imports pass rows between threads: with this allocator an import takes three quarters of
+/// the time (docs/BENCHMARKS.md, P5).
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -1,5 +1,4 @@
-//! The pure part of permitd: what it decides, and what a data set is. A package of its own (`model/Cargo.toml`), so that nothing in it
-//! can name the rest.
+//! The pure part of permitd: its decisions, and data sets. A package of its own (`model/Cargo.toml`), so that it cannot refer to the rest.
 
 pub mod dataset;
 pub mod domain;

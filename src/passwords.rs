@@ -1,4 +1,4 @@
-//! Hashing passwords: argon2id (RFC 9106) as a PHC string, which says by which parameters it was made.
+//! Hashes passwords: argon2id (RFC 9106) as a PHC string, which holds its parameters.
 
 use argon2::{
     Algorithm, Argon2, Params, Version,
@@ -17,10 +17,10 @@ pub const SALT_BYTES: usize = 16;
 /// Why a password was not hashed.
 #[derive(Debug, Error)]
 pub enum HashError {
-    /// The parameters are not possible together.
+    /// The parameters cannot be combined.
     #[error("accounts.argon2_…: {0}")]
     Parameters(String),
-    /// No random bytes.
+    /// There are no random bytes.
     #[error(transparent)]
     Entropy(#[from] EntropyError),
 }
@@ -29,7 +29,7 @@ pub enum HashError {
 #[derive(Debug, Clone)]
 pub struct PasswordHashing {
     params: Params,
-    /// A hash by the same parameters that no password has.
+    /// A hash by the same parameters that matches no password.
     nobody: String,
 }
 
@@ -41,7 +41,7 @@ impl PasswordHashing {
     pub fn new(memory_kib: u32, iterations: u32, parallelism: u32) -> Result<Self, HashError> {
         let params = Params::new(memory_kib, iterations, parallelism, None);
         let params = params.map_err(|error| HashError::Parameters(error.to_string()))?;
-        // Of the length that salts and hashes have.
+        // A salt and a hash of the usual lengths.
         let nobody = format!(
             "$argon2id$v=19$m={memory_kib},t={iterations},p={parallelism}$AAAAAAAAAAAAAAAAAAAAAA\
              $AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
@@ -61,14 +61,14 @@ impl PasswordHashing {
         hashed.map(|hash| hash.to_string()).map_err(|error| HashError::Parameters(error.to_string()))
     }
 
-    /// Whether a password has this hash. Without a hash it takes as long, and is not so.
+    /// Whether a password has this hash. Without a hash it takes as long, and returns `false`.
     pub fn verify(&self, password: &PasswordText, phc: Option<&str>) -> bool {
         let Ok(hash) = PasswordHash::new(phc.unwrap_or(&self.nobody)) else { return false };
         let is_right = Argon2::default().verify_password(password.as_bytes(), &hash).is_ok();
         is_right && phc.is_some()
     }
 
-    /// Whether a hash was made by other parameters.
+    /// Whether a hash was made with other parameters.
     pub fn is_outdated(&self, phc: &str) -> bool {
         let made_by = PasswordHash::new(phc).ok().and_then(|hash| Params::try_from(&hash).ok());
         made_by.is_none_or(|params| {

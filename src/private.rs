@@ -1,8 +1,7 @@
-//! Files and directories that only their owner may use: made with mode 0600 and 0700 whatever the umask is, checked before they
-//! are used, and watched while they are.
+//! Files and directories that only their owner may use: made with mode 0600 and 0700 whatever the umask is, and checked before use.
 //!
-//! Guarantees: a symbolic link is not followed, nor one that is put there between the look and the use; what belongs to another
-//! user is refused; what others could read is closed to them, and that is said in the log.
+//! Guarantees: no symbolic link is followed, not even one that appears between check and use; another user's files are refused; files that
+//! others could read are closed to them, with a log line.
 
 mod place;
 mod whole;
@@ -24,17 +23,17 @@ pub use self::{
     whole::{Earlier, remove_unfinished, write_whole},
 };
 
-/// The permission bits of others than the owner.
+/// The permission bits of users other than the owner.
 pub const OTHERS: u32 = 0o077;
 const FILE_MODE: u32 = 0o600;
 const DIRECTORY_MODE: u32 = 0o700;
-/// Where the system has a name for each handle of this process.
+/// The directory with the system's names for this process's handles.
 const HANDLES: &str = "/proc/self/fd";
 
-/// Why a file or directory is not used.
+/// Why a file or directory cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum PrivacyError {
-    /// The system refuses.
+    /// The system refused.
     #[error("cannot {doing} {path}: {source}", path = path.display())]
     Io {
         /// What was attempted.
@@ -44,53 +43,53 @@ pub enum PrivacyError {
         /// What the system said.
         source: io::Error,
     },
-    /// It is a symbolic link.
+    /// The path is a symbolic link.
     #[error("{path} is a symbolic link, which is not followed: put the {kind} itself there", path = path.display())]
     Link {
-        /// Where.
+        /// The path.
         path: PathBuf,
-        /// What should be there.
+        /// The expected kind.
         kind: &'static str,
     },
-    /// It is something else.
+    /// The path is of another kind.
     #[error("{path} is no {kind}: move it away", path = path.display())]
     OtherKind {
-        /// Where.
+        /// The path.
         path: PathBuf,
-        /// What should be there.
+        /// The expected kind.
         kind: &'static str,
     },
-    /// A directory that this process may not look into.
+    /// This process may not look into a directory.
     #[error(
         "permission denied: user {us} may not look into {path}, which belongs to user {owner}: run permitd as that user, or name \
          a data directory of your own with --data",
         path = path.display()
     )]
     Closed {
-        /// Where.
+        /// The directory.
         path: PathBuf,
-        /// Whose it is; nobody knows where what it lies in is closed, too.
+        /// Its owner; unknown when its parent is closed, too.
         owner: String,
-        /// Who we are.
+        /// Our user.
         us: u32,
     },
-    /// Somebody else's.
+    /// The path belongs to another user.
     #[error(
         "permission denied: {path} belongs to user {owner}, and this process runs as user {us}: run permitd as user {owner}, or give the \
          directory with all that is in it to user {us} (chown -R)",
         path = path.display()
     )]
     Foreign {
-        /// Where.
+        /// The path.
         path: PathBuf,
-        /// Whose it is.
+        /// Its owner.
         owner: u32,
-        /// Who we are.
+        /// Our user.
         us: u32,
     },
 }
 
-/// Refuses a directory that this process may not look into: what is in it would seem not to be there.
+/// Refuses a directory that this process may not look into: its files would seem to be missing.
 ///
 /// # Errors
 /// [`PrivacyError::Closed`].
@@ -105,15 +104,15 @@ pub fn is_open(directory: &Path) -> Result<(), PrivacyError> {
     }
 }
 
-/// Checks a directory that is there, or makes it: only its owner may use it.
+/// Checks a directory, or makes it: only its owner may use it.
 ///
 /// # Errors
-/// When it is a link, somebody else's, no directory, or cannot be made.
+/// When it is a link, belongs to another user, is no directory, or cannot be made.
 pub fn directory(path: &Path) -> Result<(), PrivacyError> {
     let failed = |doing| move |source| PrivacyError::Io { doing, path: path.to_owned(), source };
     if !check(path, "directory", DIRECTORY_MODE)? {
         DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(path).map_err(failed("make the directory"))?;
-        // The umask may have taken more than the mode leaves.
+        // The umask may have removed more bits than the mode does.
         let made = PathHandle::at(path).and_then(|held| held.set_mode(DIRECTORY_MODE));
         made.map_err(failed("set the mode of"))?;
         check(path, "directory", DIRECTORY_MODE)?;
@@ -121,51 +120,51 @@ pub fn directory(path: &Path) -> Result<(), PrivacyError> {
     Ok(())
 }
 
-/// The same for the directory in which all others are: it may be reached through a link.
+/// The same for the data directory, which may be reached through a link.
 ///
 /// # Errors
-/// When it is somebody else's, no directory, or cannot be made.
+/// When it belongs to another user, is no directory, or cannot be made.
 pub fn root(path: &Path) -> Result<(), PrivacyError> {
     match fs::canonicalize(path) {
         Ok(path) => directory(&path),
-        // It is not there, or a link to nowhere, which cannot be made.
+        // The path is missing, or a dangling link, which `directory` refuses.
         Err(_) => directory(path),
     }
 }
 
-/// Checks a file, if it is there: only its owner may use it.
+/// Checks a file, if it exists: only its owner may use it.
 ///
 /// # Errors
-/// When it is a link, somebody else's, or no file.
+/// When it is a link, belongs to another user, or is no file.
 pub fn file(path: &Path) -> Result<(), PrivacyError> {
     check(path, "file", FILE_MODE).map(drop)
 }
 
-/// Opens a file for reading unless a link is there: then the system refuses (`ELOOP`, see [`is_link`]).
+/// Opens a file for reading; the system refuses a link (`ELOOP`, see [`is_link`]).
 ///
 /// # Errors
-/// Those of the system, and when it is no file.
+/// The system's errors, and when it is no file.
 pub fn open_to_read(path: &Path) -> io::Result<File> {
     open_file(OpenOptions::new().read(true), OFlags::NOFOLLOW, path)
 }
 
-/// The same where a link may lead to the file, since somebody named it.
+/// The same, but follows links, since somebody named the path.
 ///
 /// # Errors
-/// Those of the system, and when it is no file.
+/// The system's errors, and when it is no file.
 pub fn open_named_to_read(path: &Path) -> io::Result<File> {
     open_file(OpenOptions::new().read(true), OFlags::empty(), path)
 }
 
-/// Opens a file for writing unless a link is there: then the system refuses (`ELOOP`, see [`is_link`]).
+/// Opens a file for writing; the system refuses a link (`ELOOP`, see [`is_link`]).
 ///
 /// # Errors
-/// Those of the system, and when it is no file.
+/// The system's errors, and when it is no file.
 pub fn open_to_write(path: &Path) -> io::Result<File> {
     open_file(OpenOptions::new().write(true), OFlags::NOFOLLOW, path)
 }
 
-/// Without waiting: a pipe that has nobody at its other end would be waited for until somebody comes.
+/// Opens without blocking: opening a pipe would wait for somebody at its other end.
 fn open_file(options: &mut OpenOptions, more: OFlags, path: &Path) -> io::Result<File> {
     let file = options.custom_flags(flags(OFlags::NONBLOCK | more)).open(path)?;
     if !file.metadata()?.is_file() {
@@ -174,7 +173,7 @@ fn open_file(options: &mut OpenOptions, more: OFlags, path: &Path) -> io::Result
     Ok(file)
 }
 
-/// Refuses what belongs to another user.
+/// Refuses another user's files.
 ///
 /// # Errors
 /// [`PrivacyError::Foreign`].
@@ -183,15 +182,15 @@ pub fn is_ours(path: &Path, found: &Metadata) -> Result<(), PrivacyError> {
     if owner == us { Ok(()) } else { Err(PrivacyError::Foreign { path: path.to_owned(), owner, us }) }
 }
 
-/// Opens a directory unless a link is there: then the system says that it is no directory.
+/// Opens a directory; for a link the system says that it is no directory.
 ///
 /// # Errors
-/// Those of the system.
+/// The system's errors.
 pub fn open_directory(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).custom_flags(flags(OFlags::DIRECTORY | OFlags::NOFOLLOW)).open(path)
 }
 
-/// A directory that is held, by a name under which it is found whatever becomes of its path, where the system has such names.
+/// An open directory with a name that stays valid whatever happens to its path, where the system has such names.
 #[derive(Debug)]
 pub struct HeldDirectory {
     _handle: File,
@@ -199,18 +198,18 @@ pub struct HeldDirectory {
 }
 
 impl HeldDirectory {
-    /// Holds a directory unless a link is there: then the system says that it is no directory.
+    /// Opens a directory; for a link the system says that it is no directory.
     ///
     /// # Errors
-    /// Those of the system.
+    /// The system's errors.
     pub fn at(path: &Path) -> io::Result<Self> {
         Ok(Self::of(open_directory(path)?, path))
     }
 
-    /// The same where a link may lead to it, since somebody named it.
+    /// The same, but follows a link, since somebody named the path.
     ///
     /// # Errors
-    /// Those of the system.
+    /// The system's errors.
     pub fn named(path: &Path) -> io::Result<Self> {
         let opened = OpenOptions::new().read(true).custom_flags(flags(OFlags::DIRECTORY)).open(path)?;
         Ok(Self::of(opened, path))
@@ -222,32 +221,32 @@ impl HeldDirectory {
         Self { _handle: handle, name }
     }
 
-    /// What is or will be in it.
+    /// The path of a file in the directory.
     pub fn join(&self, name: &str) -> PathBuf {
         self.name.join(name)
     }
 }
 
-/// Whether a file was not opened because a link is there.
+/// Whether opening a file failed because of a link.
 pub fn is_link(error: &io::Error) -> bool {
     error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error())
 }
 
-/// The path of a file by the real name of its directory, for whoever follows no link anywhere in a path: the data directory
-/// may be reached through one.
+/// The path of a file with its directory's links resolved, for code that refuses links anywhere in a path: the data directory may be
+/// reached through one.
 pub fn by_real_directory(path: &Path) -> PathBuf {
     let real = path.parent().and_then(|directory| fs::canonicalize(directory).ok());
     real.zip(path.file_name()).map_or_else(|| path.to_owned(), |(directory, name)| directory.join(name))
 }
 
-/// As the standard library takes them.
+/// The flags as the standard library takes them.
 fn flags(flags: OFlags) -> i32 {
     flags.bits().cast_signed()
 }
 
-/// What is at a place, held: that is looked at and changed, and nothing that is put there meanwhile.
+/// A handle of what is at a path: checks and changes apply to it, and not to a later replacement.
 ///
-/// It is held without being opened (`O_PATH`). To close it gives up no locks that SQLite holds on it in this process.
+/// The handle does not open the file (`O_PATH`), so that closing it releases no lock that SQLite holds on the file in this process.
 struct PathHandle {
     handle: File,
     found: Metadata,
@@ -263,8 +262,8 @@ impl PathHandle {
         self.set_mode_by(Path::new(HANDLES), mode)
     }
 
-    /// Such a handle takes no change of mode; the system's name for it leads to what it holds. Where these names are not mounted
-    /// (a bare `chroot`), a directory is opened from its handle. A file is not: to close it would give up SQLite's locks.
+    /// Such a handle cannot change a mode itself; the system's name for the handle leads to its file. Without these names (a bare
+    /// `chroot`), a directory is opened from its handle, but not a file: closing it would release SQLite's locks.
     fn set_mode_by(&self, names: &Path, mode: u32) -> io::Result<()> {
         let permissions = Permissions::from_mode(mode);
         match fs::set_permissions(names.join(self.handle.as_raw_fd().to_string()), permissions.clone()) {
@@ -283,9 +282,9 @@ impl PathHandle {
 /// Checks a file, or makes an empty one.
 ///
 /// # Errors
-/// When it is a link, somebody else's, no file, or cannot be made.
+/// When it is a link, belongs to another user, is no file, or cannot be made.
 pub fn file_or_new(path: &Path) -> Result<(), PrivacyError> {
-    // A file that is there is not opened: to close it would give up the locks that SQLite holds on it in this process.
+    // Does not open an existing file: closing it would release SQLite's locks on it in this process.
     if check(path, "file", FILE_MODE)? {
         return Ok(());
     }
@@ -296,20 +295,20 @@ pub fn file_or_new(path: &Path) -> Result<(), PrivacyError> {
     }
 }
 
-/// Makes a file that is not there yet, open for writing.
+/// Makes a new file, open for writing.
 ///
 /// # Errors
-/// When something is there, or it cannot be made.
+/// When the path exists, or the file cannot be made.
 pub fn new_file(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path)?;
     file.set_permissions(Permissions::from_mode(FILE_MODE))?;
     Ok(file)
 }
 
-/// Checks the files in a directory, if that is there: only their owner may use each.
+/// Checks the files in a directory, if it exists: only their owner may use each.
 ///
 /// # Errors
-/// The first thing that is wrong.
+/// The first problem.
 pub fn files_in(directory: &Path) -> Result<(), PrivacyError> {
     let failed = |source| PrivacyError::Io { doing: "list", path: directory.to_owned(), source };
     let entries = match fs::read_dir(directory) {
@@ -318,7 +317,7 @@ pub fn files_in(directory: &Path) -> Result<(), PrivacyError> {
     };
     for entry in entries {
         let path = entry.map_err(failed)?.path();
-        // A folder that somebody made is nothing that is used.
+        // Skips folders: permitd uses none here.
         if !path.symlink_metadata().is_ok_and(|found| found.is_dir()) {
             file(&path)?;
         }
@@ -326,12 +325,12 @@ pub fn files_in(directory: &Path) -> Result<(), PrivacyError> {
     Ok(())
 }
 
-/// Whether a directory that cannot be listed is none: whoever needs one says so.
+/// Whether the directory does not exist; callers that need it report that.
 fn is_none(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
-/// Whether it is there, once it is nobody else's. What others may use is closed to them.
+/// Whether the path exists. Refuses another user's, and closes it to others.
 fn check(path: &Path, kind: &'static str, mode: u32) -> Result<bool, PrivacyError> {
     let failed = |doing| move |source| PrivacyError::Io { doing, path: path.to_owned(), source };
     let held = match PathHandle::at(path) {
@@ -392,7 +391,7 @@ mod tests {
         assert!(matches!(directory(&real), Err(PrivacyError::OtherKind { .. })));
         symlink(folder.path().join("nowhere"), folder.path().join("dangling")).unwrap();
         assert!(matches!(file_or_new(&folder.path().join("dangling")), Err(PrivacyError::Link { .. })));
-        // The directory of all may lie elsewhere.
+        // The data directory may lie elsewhere, behind a link.
         let (data, alias) = (folder.path().join("data"), folder.path().join("alias"));
         directory(&data).unwrap();
         symlink(&data, &alias).unwrap();
@@ -421,7 +420,7 @@ mod tests {
         symlink(&data, &alias).unwrap();
         assert!(open_directory(&data).is_ok() && open_directory(&alias).is_err());
         assert_eq!(by_real_directory(&alias.join("f")), fs::canonicalize(&data).unwrap().join("f"));
-        // Nor is one that leads nowhere made to lead somewhere.
+        // A dangling link is refused, too.
         fs::remove_file(&place).unwrap();
         symlink(folder.path().join("nowhere"), &place).unwrap();
         assert!(open_to_write(&place).is_err() && new_file(&place).is_err());
@@ -442,7 +441,7 @@ mod tests {
         fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
         let refused = PathHandle::at(&file).unwrap().set_mode_by(&nowhere, FILE_MODE).unwrap_err().to_string();
         assert!(refused.contains("/proc is not mounted") && refused.contains("chmod 600"), "{refused}");
-        // Closed to others from the start, it needs no such name.
+        // A file that is closed to others already needs no such name.
         fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
         assert!(check(&file, "file", FILE_MODE).unwrap());
     }

@@ -1,8 +1,8 @@
 //! The server's own secret, from which API keys, cursor seals and the lookup names of email addresses are derived.
 //!
-//! It lives in `secret.json` in the data directory, in a named file, or where a store of many machines keeps it, and has
-//! versions, so that it can be rotated while keys that were derived from an older version can still be derived again. Whoever
-//! has the file can make every key: it is readable by its owner only, and the server refuses to start when it is not.
+//! It is stored in `secret.json` in the data directory, in a named file, or in the shared store of many machines. Its versions allow a
+//! rotation: keys from an older version can still be derived. Anybody with the file can make every key: only its owner may read it, and
+//! otherwise the server refuses to start.
 
 mod entropy;
 mod error;
@@ -44,7 +44,7 @@ pub const FILE_NAME: &str = "secret.json";
 
 const SECRET_BYTES: usize = 32;
 
-/// What a deployment remembers of a version of its server secret: enough to recognise it, and nothing to derive from.
+/// A deployment's mark of a version of its server secret: enough to recognise the version, but not to derive from it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SecretMark {
     /// The version.
@@ -58,17 +58,17 @@ impl SecretMark {
         Self { version, fingerprint: hex(&derive(secret, "permitd/fingerprint/v1", b"")) }
     }
 
-    /// What a deployment remembers while its secret is replaced: no secret has it.
+    /// The mark while a secret is being replaced: it matches no secret.
     pub fn none() -> Self {
         Self { version: 0, fingerprint: "being replaced".to_owned() }
     }
 }
 
-/// The bytes of a version. They are overwritten when the last owner lets go of them.
+/// The bytes of a version, overwritten when the last owner drops them.
 type SecretBytes = Zeroizing<[u8; SECRET_BYTES]>;
 
-/// The server secret and what is derived from it. Each use has an HMAC-SHA256 label of its own, so that none reveals another.
-/// Clones share it.
+/// The server secret, from which everything else is derived. Each use has its own HMAC-SHA256 label, so that none reveals another. Clones
+/// share the secret.
 #[derive(Clone)]
 pub struct Secrets(Arc<SecretVersions>);
 
@@ -77,7 +77,7 @@ struct SecretVersions {
     current: u32,
     current_secret: SecretBytes,
     versions: BTreeMap<u32, SecretBytes>,
-    /// Why it is no longer the deployment's, once that was noticed.
+    /// Why the secret is no longer the deployment's, once that was noticed.
     doubt: OnceLock<String>,
 }
 
@@ -95,8 +95,8 @@ impl fmt::Debug for Secrets {
 }
 
 impl Secrets {
-    /// Reads the secret of the data directory `data`, creating it on first use, with mode 0600, whole or not at all. When two
-    /// processes create it at once, both get the same.
+    /// Reads the secret of the data directory `data`; the first use creates it with mode 0600, whole or not at all. Two processes that
+    /// create it at once get the same secret.
     ///
     /// # Errors
     /// When the file cannot be read or written, is a link, is open to others than its owner, or is damaged.
@@ -112,21 +112,21 @@ impl Secrets {
         Self::from_json(&json, &path.display().to_string())
     }
 
-    /// Whether there is a secret for [`Self::open`], or for [`Self::open_file`] when a file is named.
+    /// Whether a secret exists for [`Self::open`], or for [`Self::open_file`] when a file is named.
     ///
     /// # Errors
-    /// When that cannot be seen.
+    /// When the path cannot be examined.
     pub fn is_there(path: &Path) -> Result<bool, SecretsError> {
         match path.symlink_metadata() {
-            // A link that leads nowhere is told as what it is, and not taken for a secret that is still to be made.
+            // A dangling link counts as existing, so that no secret is made in its place.
             Ok(_) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(source) => Err(SecretsError::Io { action: "look for", path: path.to_owned(), source }),
         }
     }
 
-    /// Reads the secret of a named file, creating it with mode 0600, whole or not at all, when it is not there. Its directory
-    /// must be there. When two processes create it at once, both get the same.
+    /// Reads the secret of a named file in an existing directory; creates a missing file with mode 0600, whole or not at all. Two processes
+    /// that create it at once get the same secret.
     ///
     /// # Errors
     /// When the file cannot be read or written, is open to others than its owner, or is damaged.
@@ -137,7 +137,7 @@ impl Secrets {
         Self::of_file(path, file::read(path)?)
     }
 
-    /// Reads the secret of a named file, which must be there: for a server that shares it with others.
+    /// Reads the secret of a named file, which must exist: for a server that shares it with others.
     ///
     /// # Errors
     /// When the file is missing, cannot be read, is open to others than its owner, or is damaged.
@@ -145,17 +145,16 @@ impl Secrets {
         Self::of_file(path, file::read(path)?)
     }
 
-    /// Whether what is at `path` now still has each version of this secret. It may have more: those are used from the next start
-    /// on.
+    /// Checks that the file at `path` still has each version of this secret. It may have more: these are used after the next start.
     ///
     /// # Errors
-    /// What became of it.
+    /// Says what became of the file.
     pub fn is_still_at(&self, path: &Path, may_be_link: bool) -> Result<(), SecretsError> {
         let now = if may_be_link { file::read(path)? } else { file::read_unless_link(path)? };
         Self::of_file(path, now)?.check(&self.marks()).map(drop)
     }
 
-    /// A new secret, in the form in which it is kept. Whoever has it can make every key.
+    /// Makes a new secret in its stored form. Anybody who has it can make every key.
     ///
     /// # Errors
     /// When there are no random bytes.
@@ -170,7 +169,7 @@ impl Secrets {
         serde_json::to_string_pretty(&content).map(Zeroizing::new).map_err(not_written)
     }
 
-    /// Reads a secret in the form in which it is kept; `place` says where that was.
+    /// Reads a secret from its stored form; `place` says where that was.
     ///
     /// # Errors
     /// When it is damaged. The error never holds the content.
@@ -199,18 +198,18 @@ impl Secrets {
         self.0.current
     }
 
-    /// What a deployment remembers of the version that new keys are derived from.
+    /// The mark of the version that new keys are derived from.
     pub fn current_mark(&self) -> SecretMark {
         SecretMark::of(self.0.current, &self.0.current_secret)
     }
 
-    /// What a deployment remembers of each version.
+    /// The marks of all versions.
     pub fn marks(&self) -> Vec<SecretMark> {
         self.0.versions.iter().map(|(version, secret)| SecretMark::of(*version, secret)).collect()
     }
 
-    /// Compares with what the deployment remembers: every version that it knows must be here, and be the same. Returns the
-    /// marks that it does not know yet, such as that of a version that was just added.
+    /// Compares with the deployment's marks: every known version must be here, unchanged. Returns the marks that the deployment does not
+    /// know yet, such as that of a new version.
     ///
     /// # Errors
     /// [`SecretsError::NotOurs`].
@@ -232,14 +231,14 @@ impl Secrets {
         Ok(ours.into_iter().filter(|ours| known.iter().all(|mark| mark.version != ours.version)).collect())
     }
 
-    /// Where it is kept, for messages.
+    /// The place of the secret, for messages.
     pub fn place(&self) -> &str {
         &self.0.place
     }
 
-    /// Says that this is no longer the deployment's secret, and why; all clones know it from now on.
+    /// Notes that this is no longer the deployment's secret, and why; all clones share the note.
     pub fn doubt(&self, why: String) {
-        // Who comes first says why.
+        // The first reason stays.
         self.0.doubt.set(why).ok();
     }
 
@@ -248,7 +247,7 @@ impl Secrets {
         self.0.doubt.get().map(String::as_str)
     }
 
-    /// The secret part of the API key `key_id`, the same every time: a mail that is sent again carries the same key.
+    /// The secret part of the API key `key_id`, the same every time: a resent mail carries the same key.
     ///
     /// # Errors
     /// When the version is no longer in the file.
@@ -268,12 +267,12 @@ impl Secrets {
         Ok(ApiKey::new(id, &secret))
     }
 
-    /// Whether a key with this id and hash was derived here: tells a forged key without a look-up.
+    /// Whether a key with this id and hash was derived here: detects a forged key without a look-up.
     pub fn recognises(&self, id: KeyId, hash: &KeyHash) -> bool {
         self.0.versions.keys().any(|version| self.api_key(*version, id).is_ok_and(|key| key.hash() == *hash))
     }
 
-    /// Whether a session's token with this id and hash was derived here: tells a forged one without a look-up.
+    /// Whether a session's token with this id and hash was derived here: detects a forged one without a look-up.
     pub fn recognises_session(&self, id: KeyId, hash: &KeyHash) -> bool {
         self.0.versions.values().any(|secret| session_of(secret, id).hash() == *hash)
     }
@@ -299,7 +298,7 @@ impl Secrets {
         self.admin_token_of(self.0.current, id)
     }
 
-    /// Whether a text is an administrator's token that was derived here: tells a wrong one without a look-up.
+    /// Whether a text is an administrator's token derived here: detects a wrong one without a look-up.
     pub fn recognises_admin_token(&self, text: &str) -> bool {
         let Some(id) = AdminToken::id_in(text) else { return false };
         self.derived_admin_token(id, &KeyHash::of(text.as_bytes()))
@@ -318,7 +317,7 @@ impl Secrets {
         Ok(AdminToken::new(id, &token_secret))
     }
 
-    /// The token of a person's link, derived from this version of the server secret: a mail that is sent again carries the same.
+    /// The token of a person's link under this version of the server secret: a resent mail carries the same token.
     ///
     /// # Errors
     /// When the version is no longer in the file.
@@ -328,36 +327,35 @@ impl Secrets {
         Ok(LinkToken::new(place, &derived))
     }
 
-    /// Whether a link's token was derived here: tells a made-up one without a look-up.
+    /// Whether a link's token was derived here: detects a forged one without a look-up.
     pub fn recognises_link(&self, presented: &PresentedLink) -> bool {
         let mut versions = self.0.versions.keys();
         versions
             .any(|version| self.link_token(*version, presented.place).is_ok_and(|token| token.hash() == presented.hash))
     }
 
-    /// The key that seals cursors. Rotating the secret voids the cursors that are out.
+    /// The key that seals cursors. A rotation of the secret invalidates issued cursors.
     pub fn cursor_key(&self) -> [u8; 32] {
         derive(&self.0.current_secret, "permitd/cursor/v1", b"")
     }
 
-    /// What is kept of a client's request beside its answer, to tell it from another one: an HMAC of its SHA-256, after the
-    /// version that it was made with. Whoever reads the store and has not the secret cannot guess a short body from it.
+    /// The mark of a client's request, stored beside its answer to tell requests apart: the secret's version, then an HMAC of the request's
+    /// SHA-256. Without the secret, a reader of the store cannot guess a short body.
     pub fn request_mark(&self, request_hash: &str) -> String {
         let mac = derive(&self.0.current_secret, REQUEST_LABEL, request_hash.as_bytes());
         format!("{}:{}", self.0.current, hex(&mac))
     }
 
-    /// Whether what is kept of a request is of the one with this SHA-256. Versions of permitd before kept that itself. What was
-    /// made with a version of the secret that is gone is of no request any more.
+    /// Whether a stored mark belongs to the request with this SHA-256. Earlier permitds stored the SHA-256 itself. A mark under a version
+    /// that is gone matches no request.
     pub fn is_mark_of(&self, kept: &str, request_hash: &str) -> bool {
         let Some((version, kept)) = kept.split_once(':') else { return kept == request_hash };
         let secret = version.parse().ok().and_then(|version: u32| self.0.versions.get(&version));
         secret.is_some_and(|secret| hex(&derive(secret, REQUEST_LABEL, request_hash.as_bytes())) == kept)
     }
 
-    /// The names under which an email address is claimed and looked up, in hex, one for each version: the address itself need
-    /// not be stored. Whoever takes all of them meets everybody who took one, whichever version was the first or has been
-    /// given up since. Case does not matter.
+    /// The names under which an email address is claimed and looked up, in hex, one for each version, so that the address itself need not
+    /// be stored. A claim of all names conflicts with every claim of one, whichever version it was made with. Ignores case.
     pub fn email_claims(&self, email: &str) -> Vec<String> {
         let address = email.trim().to_lowercase();
         let claim = |secret: &SecretBytes| hex(&derive(secret, "permitd/email-claim/v1", address.as_bytes()));
@@ -372,11 +370,11 @@ fn session_of(secret: &SecretBytes, id: KeyId) -> SessionToken {
     SessionToken::new(id, &token_secret)
 }
 
-/// What marks of requests are derived by.
+/// The label of request marks.
 const REQUEST_LABEL: &str = "permitd/request/v1";
 
 fn derive(secret: &[u8; SECRET_BYTES], label: &str, input: &[u8]) -> [u8; 32] {
-    // HMAC pads a short key with zeros to its block; doing so here spares an error that cannot happen.
+    // HMAC zero-pads a short key to its block; doing so here avoids an error that cannot happen.
     let mut block = hmac::digest::Key::<Hmac<Sha256>>::default();
     block.iter_mut().zip(secret).for_each(|(padded, byte)| *padded = *byte);
     let mut mac = Hmac::<Sha256>::new(&block);

@@ -1,10 +1,10 @@
 //! Log lines on standard error: structured, as JSON or for a person.
 //!
-//! An event inside a request stands in the span `request`, whose field `request_id` every line shows. An error in the log
-//! means that a person has to act; what heals itself is a warning.
+//! Every line logged within a request shows the field `request_id` of the span `request`. An error in the log needs a person's action; a
+//! problem that passes by itself is a warning.
 //!
-//! Guarantee: whatever `log.filter` asks for, the clients of AWS and of HTTP do not tell what they send and receive. It holds
-//! keys, addresses and the server secret.
+//! Guarantee: whatever `log.filter` says, the AWS and HTTP clients do not log what they send and receive, which holds keys, addresses and
+//! the server secret.
 
 mod json;
 mod lines;
@@ -25,7 +25,7 @@ use self::json::JsonLines;
 pub use self::lines::{ACCESS_TARGET, flush};
 use crate::config::LogSection;
 
-/// Clients that tell at the levels below `info` what they send and receive, by the beginning of their modules' names.
+/// Clients that log what they send and receive below level `info`, by the prefixes of their modules.
 const TALKATIVE: [&str; 5] = ["aws_", "hyper", "h2", "rustls", "lettre"];
 
 /// Why log lines cannot be set up.
@@ -34,15 +34,15 @@ pub enum TelemetryError {
     /// The filter cannot be read.
     #[error("log.filter cannot be used: {0}; a level such as \"info\", or \"info,permitd::access=off\", is expected")]
     Filter(#[from] tracing_subscriber::filter::ParseError),
-    /// Another part of the process was first.
+    /// Another part of the process has set up logging already.
     #[error("log lines are already set up in this process: {0}")]
     AlreadySet(#[from] tracing_subscriber::util::TryInitError),
 }
 
-/// Sets up log lines, and panics as log lines, for the rest of the process.
+/// Sets up logging, including of panics, for the rest of the process.
 ///
 /// # Errors
-/// When the filter cannot be read or it was done before.
+/// When the filter cannot be read, or logging was set up before.
 pub fn init(settings: &LogSection) -> Result<(), TelemetryError> {
     let to_terminal = io::stderr().is_terminal();
     subscriber(settings, to_terminal, lines::StandardError)?.try_init()?;
@@ -73,7 +73,7 @@ where
     })
 }
 
-/// Whether a line is none of those in which a client may tell what it sends or receives.
+/// Whether a line cannot be one in which a client shows what it sends or receives.
 fn is_discreet(metadata: &Metadata<'_>) -> bool {
     let is_client = TALKATIVE.iter().any(|start| metadata.target().starts_with(start));
     !is_client || *metadata.level() <= Level::INFO
@@ -90,7 +90,7 @@ mod tests {
     pub(super) struct Captured(Arc<Mutex<Vec<u8>>>);
 
     impl Captured {
-        /// What was written so far.
+        /// The text written so far.
         pub(super) fn text(&self) -> String {
             String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
         }

@@ -1,4 +1,4 @@
-//! Everything that is kept about a person, as one document: for them, and for an administrator whom they ask.
+//! Collects everything stored about a person in one document: for them, and for an administrator whom they ask.
 
 use std::collections::BTreeSet;
 
@@ -19,22 +19,21 @@ use crate::{
     store::StoreError,
 };
 
-/// Commits that are read at once.
+/// Commits that are read at a time.
 const PAGE_COMMITS: usize = 256;
-/// Imports whose data sets are looked through for what the person did.
+/// Imports whose data sets are searched for the person's actions.
 const IMPORTS_MAX: usize = 10_000;
-/// Commits of the log, the newest, that are looked through for what the person did to other people.
+/// The newest commits of the log, in which the person's actions on other people are searched for.
 const LOOKED_THROUGH_MAX: usize = 20_000;
-/// Dead letters that are looked through for those about the person.
+/// Dead letters that are searched for those about the person.
 const LETTERS_MAX: usize = 1000;
 
-/// The person's row, their keys and sessions and when and from where these were used, usage, dead letters, mails to them that are kept
-/// here, all events about them with what is personal in them opened, and what they did themselves: to data sets, plans and tokens, and
-/// of late to other people, whose data is left out. What they are recognised by, such as the hash of their password, is named and not
-/// shown. `None` when there is no such person.
+/// Includes the person's row, keys and sessions with their uses, usage, dead letters, stored mails, and all events about them with personal
+/// data opened; and their own actions: on data sets, plans and tokens, and recent ones on other people, without these people's data.
+/// Credentials, such as the password's hash, are named but not shown. `None` when there is no such person.
 ///
 /// # Errors
-/// When the store, the queue or the outbox does not answer or holds something unreadable.
+/// When the store, the queue or the outbox does not answer, or holds something unreadable.
 pub async fn everything(committer: &Committer, mailers: &Mailers, user: UserId) -> Result<Option<Value>, CommandError> {
     let stores = &committer.stores;
     let Some(row) = stores.views.user(user).await? else { return Ok(None) };
@@ -87,7 +86,7 @@ async fn documents(
     }
 }
 
-/// The events of data sets, plans and tokens that the person led to.
+/// The events of data sets, plans and tokens that the person caused.
 async fn done_by(committer: &Committer, user: UserId) -> Result<Vec<Value>, CommandError> {
     let views = &committer.stores.views;
     let data_sets: BTreeSet<String> =
@@ -104,7 +103,7 @@ async fn done_by(committer: &Committer, user: UserId) -> Result<Vec<Value>, Comm
     Ok(done)
 }
 
-/// What the person did to other people, in the newest commits of the log, without what it says of these.
+/// The person's actions on other people in the newest commits of the log, without these people's data.
 async fn done_to_people(committer: &Committer, user: UserId) -> Result<Vec<Value>, CommandError> {
     let (who, mentioned) = (json!(Who::user(user)), user.to_string());
     let (mut done, mut before, mut looked) = (Vec::new(), None, 0);
@@ -129,7 +128,7 @@ async fn done_to_people(committer: &Committer, user: UserId) -> Result<Vec<Value
     Ok(done)
 }
 
-/// The messages about the person that were given up.
+/// The dead letters about the person.
 async fn dead_letters(committer: &Committer, user: UserId) -> Result<Vec<Value>, CommandError> {
     let letters = committer.queue.dead_letters(LETTERS_MAX).await;
     let letters = letters.map_err(|error| StoreError::Unavailable(error.to_string()))?;

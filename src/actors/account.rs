@@ -1,8 +1,8 @@
-//! Everything else that happens to people, their keys and the plans. One in the process.
+//! Changes people, their keys and the plans after the invitation. One in the process.
 //!
-//! Guarantees: what was acknowledged is in the log. After a deletion, a disabling, a revocation or a rotation the ledger
-//! refuses from the commit on, and this node's grants of those keys and sessions have ended before the answer; another process that
-//! serves the same ledger refuses within a grant's life.
+//! Guarantees: acknowledged changes are in the log. After a deletion, a disabling, a revocation or a rotation the ledger refuses from the
+//! commit on, and this node's grants of those keys and sessions have ended before the answer; another process on the same ledger refuses
+//! within a grant's life.
 
 use std::{cell::Cell, sync::Arc, time::Duration};
 
@@ -27,16 +27,16 @@ use crate::domain::{
     view::State,
 };
 
-/// Longest time for which a rotated key may go on working, seconds: 30 days.
+/// How long a rotated key may go on working at most, seconds: 30 days.
 pub const GRACE_S_MAX: u32 = 30 * 86_400;
 
-/// How long after a key was issued a repeated command hands it out again.
+/// How long after issuing a key a repeated command still shows it.
 pub const KEY_SHOWN_FOR: SignedDuration = SignedDuration::from_secs(3600);
 
-/// How often a person's plan is looked up for one command because another was given meanwhile.
+/// How often one command looks up a person's plan when the plan changes meanwhile.
 const RULES_TRIES_MAX: u32 = 4;
 
-/// What may be asked of a person's account.
+/// The commands on a person's account.
 #[derive(Debug, Clone, PartialEq)]
 pub enum AccountCommand {
     /// Delete and erase.
@@ -47,26 +47,26 @@ pub enum AccountCommand {
     EnableUser,
     /// Let mail go to their address again.
     AllowMail,
-    /// Let them do something else.
+    /// Change their role.
     ChangeRole(Role),
     /// Give their keys another plan.
     AssignPlan(String),
-    /// Several of these at once: all of them, or none.
+    /// Make several of these changes at once: all or none.
     ChangeUser(UserChanges),
-    /// Issue a key, with what is wanted of it.
+    /// Issue a key with these properties.
     IssueApiKey(KeyChange),
-    /// Change what a key is called and what it may.
+    /// Change a key's name and scopes.
     ChangeApiKey {
         /// The key.
         key: KeyId,
-        /// How.
+        /// The change.
         change: KeyChange,
     },
     /// Replace a key.
     RotateApiKey {
         /// The old key.
         key: KeyId,
-        /// Seconds for which the old one goes on working, at most [`GRACE_S_MAX`].
+        /// Seconds for which the old key goes on working, at most [`GRACE_S_MAX`].
         grace_s: u32,
     },
     /// Revoke a key.
@@ -74,34 +74,33 @@ pub enum AccountCommand {
         /// The key.
         key: KeyId,
     },
-    /// Revoke a key that was found where others could read it.
+    /// Revoke a leaked key.
     RevokeLeakedApiKey {
         /// The key's id.
         key: KeyId,
-        /// What was found hashes to this.
+        /// The hash of the found key.
         hash: KeyHash,
     },
-    /// End a session or void a link that was found where others could read it.
+    /// End a leaked session, or void a leaked link.
     EndLeaked(LeakedAccess),
 }
 
-/// What became of it.
+/// The result of a command.
 #[derive(Debug, Clone)]
 pub struct Done {
     /// The commit.
     pub committed: Committed,
-    /// The new key, in plain: for the first answer, and for those who repeat the command within [`KEY_SHOWN_FOR`] of it, while
-    /// the key works.
+    /// The new key in plain: in the first answer, and when the command is repeated within [`KEY_SHOWN_FOR`] while the key works.
     pub key: Option<ApiKey>,
-    /// Why the key that the command issued is not handed out any more.
+    /// Why the issued key is no longer shown.
     pub withheld: Option<Withheld>,
     /// When every node refuses the keys that the command ended.
     pub effective_at: Timestamp,
-    /// How much later that is than in this one.
+    /// How much later that is than this node's refusal.
     pub delay: SignedDuration,
 }
 
-/// A key that a repeated command does not hand out again.
+/// A key that a repeated command no longer shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Withheld {
     /// The key.
@@ -110,14 +109,14 @@ pub struct Withheld {
     pub reason: WithheldReason,
 }
 
-/// Why a key is not handed out again.
+/// Why a key is no longer shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WithheldReason {
-    /// It was handed out too long ago.
+    /// The key was issued too long ago.
     Late,
-    /// It does not work any more: it was revoked, its time after a rotation has run out, or its owner was deleted.
+    /// The key no longer works: it was revoked, its time after a rotation has run out, or its owner was deleted.
     Ended,
-    /// It cannot be derived: the server's secret is not the one that it was issued under.
+    /// The key cannot be derived: the server secret is not the one that it was issued under.
     OtherSecret,
 }
 
@@ -134,7 +133,7 @@ struct Perform {
 #[rtype(result = "()")]
 struct ChangePlan {
     name: String,
-    /// What the plan says; without, it is retired.
+    /// The plan's limits and key rules; `None` retires the plan.
     says: Option<(Limits, KeyRules)>,
     envelope: Envelope,
     reply: Reply<Result<Committed, CommandError>>,
@@ -209,7 +208,7 @@ async fn perform(
         };
         tries += 1;
         match committer.run(&stream, &envelope, decide).await {
-            // Another plan was given meanwhile, which may say something else of keys.
+            // The person's plan changed meanwhile, and may have other key rules.
             Err(CommandError::Contended) if is_moved.get() && tries < RULES_TRIES_MAX => {}
             committed => break committed?,
         }
@@ -231,14 +230,14 @@ async fn perform(
     Ok(Done { committed, key, withheld, effective_at, delay })
 }
 
-/// The key of the command. It follows from the command's id and the stream, so that a retry hands out the same.
+/// The key of the command. Derived from the command's id and the stream, so that a retry returns the same key.
 fn new_key(committer: &Committer, stream: &StreamId, envelope: &Envelope) -> Result<NewKey, CommandError> {
     let secret_version = committer.secrets.current_version();
     let key = committer.secrets.api_key(secret_version, envelope.command.derived_key_id(stream))?;
     Ok(NewKey { id: key.id(), hash: key.hash(), last_four: key.last_four(), secret_version })
 }
 
-/// The key that the commit issued, if it issued one: derived anew, so that a retry gets it as well, as long as it may.
+/// The key that the commit issued, if any: derived again, so that a retry gets it while it may.
 async fn issued_key(
     committer: &Committer,
     user: UserId,
@@ -254,14 +253,14 @@ async fn issued_key(
     if !committed.repeated {
         return Ok(Some(Ok(committer.secrets.api_key(secret_version, id)?)));
     }
-    // A clock that was set back does not bring the hour back: what the log says is later is later.
+    // A clock that was set back does not reopen the hour: the newest time in the log counts as now at least.
     let newest = committer.stores.log.read_back(None, 1).await?.first().map(|commit| commit.recorded_at);
     let now = newest.map_or(committer.clock.now(), |newest| newest.max(committer.clock.now()));
     let works = committer.load_user(user).await?.is_some_and(|user| works(&user, id, now));
     let reason = if !works {
         WithheldReason::Ended
     } else if now.duration_since(issued_at).abs() > KEY_SHOWN_FOR {
-        // Also where it was issued by a clock that was ahead by as much: then nobody knows how long ago it was.
+        // Also when the issuing clock was ahead by as much: then the key's age is unknown.
         WithheldReason::Late
     } else {
         match committer.secrets.api_key(secret_version, id) {
@@ -272,7 +271,7 @@ async fn issued_key(
     Ok(Some(Err(Withheld { id, reason })))
 }
 
-/// Whether a key will ever work again, as far as the person's stream tells.
+/// Whether a key works or will work again, by the person's stream.
 fn works(user: &User, id: KeyId, now: Timestamp) -> bool {
     user.standing != Standing::Deleted && user.keys.get(&id).is_some_and(|key| key.works(now))
 }
@@ -332,7 +331,7 @@ async fn change_plan(
     committer.run(&stream, &envelope, decide).await
 }
 
-/// How others change accounts and plans.
+/// The handle for changing accounts and plans.
 #[derive(Clone)]
 pub struct Accounts {
     actor: Mailbox<AccountActor>,
@@ -340,8 +339,8 @@ pub struct Accounts {
 }
 
 impl Accounts {
-    /// Starts the actor on the calling thread's arbiter. `elsewhere` is how long another process's grants may live, when
-    /// another process serves the same ledger. `default_plan` is not retired.
+    /// Starts the actor on the calling thread's arbiter. `elsewhere` is the life of another process's grants, when another process uses the
+    /// same ledger. `default_plan` cannot be retired.
     pub fn start(
         committer: Arc<Committer>,
         book: Arc<GrantBook>,
@@ -358,7 +357,7 @@ impl Accounts {
     /// Carries out a command on a person's account.
     ///
     /// # Errors
-    /// When their state does not allow it, or it could not be written.
+    /// When the person's state does not allow it, or it could not be written.
     pub async fn perform(
         &self,
         user: UserId,
@@ -368,10 +367,10 @@ impl Accounts {
         ask(&self.actor, |reply| Perform { user, command, envelope, reply }, Some(self.patience)).await?
     }
 
-    /// Defines a plan, or changes it: its keys have the new limits within a grant's life.
+    /// Defines or changes a plan: its keys have the new limits within a grant's life.
     ///
     /// # Errors
-    /// When the name, the limits or the rules cannot be.
+    /// When the name, the limits or the rules are invalid.
     pub async fn define_plan(
         &self,
         name: String,
@@ -383,7 +382,7 @@ impl Accounts {
         ask(&self.actor, |reply| ChangePlan { name, says, envelope, reply }, Some(self.patience)).await?
     }
 
-    /// Retires a plan: whoever has it keeps it, nobody gets it anew.
+    /// Retires a plan: people who have it keep it, but nobody is assigned it again.
     ///
     /// # Errors
     /// [`CommandError::NoPlan`] when there is none; [`CommandError::DefaultPlan`].

@@ -1,10 +1,9 @@
-//! What a client's command was answered, kept with its `Idempotency-Key`: a command that is repeated gets its first answer, and
-//! is not carried out later.
-//!
-//! Guarantees: what committed is answered from its commit, for ever. What committed nothing ("it is so already", and what the
-//! state refused) is kept before it is answered, for the time that the setting `commands.idempotency_days` says. Whatever says
-//! nothing of the state (the server was busy, a store was away, the request could not be read) is kept by nobody: the
-//! command can be tried again. No personal data is kept: an answer that shows some is made anew from the stream.
+//! Keeps the answers to clients' commands by their `Idempotency-Key`: a repeated command gets its first answer, and is not carried out
+//! again.
+//! Guarantees: a command that committed is answered from its commit, for ever. The answer to a command that committed nothing ("it is so
+//! already", or a refusal by the state) is stored before it is sent, for `commands.idempotency_days`. Answers that say nothing of the state
+//! (the server was busy, a store was away, the request could not be read) are not stored: the command can be tried again. No personal data
+//! is stored: an answer that shows some is made again from the stream.
 
 use std::collections::BTreeMap;
 
@@ -26,11 +25,11 @@ use crate::{
     store::{AnswerPlace, KeptAnswer, NewAnswer, StoreError},
 };
 
-/// The answer of a command that committed nothing, as it is stored: variants are added, never changed.
+/// The stored answer of a command that committed nothing. Variants are added, never changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Answered {
-    /// All was so already at this version of the stream.
+    /// The state was already as wanted at this version of the stream.
     Unchanged {
         /// The stream.
         stream: String,
@@ -53,11 +52,11 @@ pub(super) enum Answered {
     KeyEnded(KeyId),
     /// [`CommandRefusal::KeyExists`]
     KeyExists(KeyId),
-    /// [`CommandRefusal::TooManyKeys`] of the time when all plans had the same most.
+    /// [`CommandRefusal::TooManyKeys`] of earlier permitds, whose plans all had the same maximum.
     TooManyKeys,
     /// [`CommandRefusal::TooManyKeys`]
     KeysMax {
-        /// The most.
+        /// The maximum.
         max: u32,
     },
     /// [`CommandRefusal::KeyExpired`]
@@ -74,7 +73,7 @@ pub(super) enum Answered {
     TokenNameTaken {
         /// The name.
         name: String,
-        /// Whose it is.
+        /// The token that has the name.
         id: KeyId,
     },
     /// [`TokenRefusal::TooMany`]
@@ -83,12 +82,12 @@ pub(super) enum Answered {
     NoPlan {
         /// The name.
         name: String,
-        /// The names that would do.
+        /// The plans that can be assigned.
         known: Vec<String>,
     },
     /// [`CommandError::EmailTaken`]
     EmailTaken {
-        /// Who has it.
+        /// The user with the address.
         user: String,
     },
     /// [`CommandError::Stale`]
@@ -96,7 +95,7 @@ pub(super) enum Answered {
         /// The stream's version.
         current: u64,
     },
-    /// A file was taken that is to be imported.
+    /// A file to be imported was accepted.
     ImportAccepted {
         /// The import.
         import: Uuid,
@@ -105,33 +104,33 @@ pub(super) enum Answered {
     NoImport,
     /// [`HoldRefusal::NotHeld`]
     NotHeld {
-        /// What it does instead.
+        /// The import's state instead.
         what: String,
     },
     /// [`HoldRefusal::NotRunning`]
     NotRunning,
-    /// A dead letter is about to be sent again.
+    /// A dead letter is being redriven.
     Redriving {
         /// Since when.
         since: Timestamp,
-        /// Whether somebody is at it, as far as is known.
+        /// Whether that try may still be at work.
         at_work: bool,
     },
-    /// A dead letter was sent again.
+    /// A dead letter was redriven.
     Redriven,
     /// There was no such dead letter.
     NoDeadLetter,
-    /// A command over many things was begun. Each of them has a command of its own, so that another try does the rest.
+    /// A command over many things began. Each thing has its own command, so that another try does the rest.
     Begun,
-    /// It came to its end.
+    /// The command over many things ended.
     Ended {
-        /// What it did, by name.
+        /// Its results, by name.
         counts: BTreeMap<String, u64>,
     },
 }
 
 impl Answered {
-    /// What is kept of an error; nothing of one that says nothing of the state, so that the command can be tried again.
+    /// The stored form of an error; `None` for an error that says nothing of the state, so that the command can be tried again.
     fn of(error: &CommandError) -> Option<Self> {
         Some(match error {
             CommandError::Refused(refusal) => match refusal {
@@ -151,7 +150,7 @@ impl Answered {
                 CommandRefusal::TooLong { .. } | CommandRefusal::Hidden { .. } | CommandRefusal::Bounds(_) => {
                     return None;
                 }
-                // A wrong code, or too many of something, holds for now.
+                // A wrong code, or an exceeded limit, is temporary.
                 CommandRefusal::SignIn(_) => return None,
             },
             CommandError::Hold(HoldRefusal::Unknown) => Self::NoImport,
@@ -185,7 +184,7 @@ impl Answered {
         serde_json::to_string(self).map_err(|error| StoreError::Corrupt(format!("an answer cannot be kept: {error}")))
     }
 
-    /// The error that was answered; none where it was no error of a stream's command.
+    /// The answered error; `None` when the answer was no error of a stream's command.
     fn into_error(self) -> Option<CommandError> {
         let refusal = match self {
             Self::NoUser => CommandRefusal::NoUser,
@@ -224,10 +223,10 @@ impl Answered {
 }
 
 impl Committer {
-    /// What is kept of an earlier try of a client's command.
+    /// The outcome of an earlier try of a client's command.
     ///
     /// # Errors
-    /// The error that it was answered with; [`CommandError::KeyReused`] when it was another request.
+    /// The error of the first answer; [`CommandError::KeyReused`] when that was for another request.
     pub(super) async fn earlier(&self, envelope: &Envelope) -> Result<EarlierTry, CommandError> {
         let Some(kept) = self.find_answer(envelope).await? else { return Ok(EarlierTry::None) };
         let answered = match kept {
@@ -236,7 +235,7 @@ impl Committer {
         };
         self.counters.repeated.add(1);
         let Answered::Unchanged { stream, version } = answered else {
-            // What is left is of a request for something else than a stream.
+            // All other answers are to requests that concern no stream.
             return Err(answered.into_error().unwrap_or(CommandError::KeyReused));
         };
         let stream = StreamId::parse(&stream).map_err(|error| StoreError::Corrupt(error.to_string()))?;
@@ -244,10 +243,10 @@ impl Committer {
         Ok(EarlierTry::Unchanged(Box::new(Committed { state, version, events: Vec::new(), repeated: true })))
     }
 
-    /// The answer that is kept of a client's command, if it is of this request.
+    /// The stored answer of a client's command, if it is for the same request.
     ///
     /// # Errors
-    /// [`CommandError::KeyReused`] when it is another's.
+    /// [`CommandError::KeyReused`] when it is for another request.
     pub(super) async fn find_answer(&self, envelope: &Envelope) -> Result<Option<AnswerPlace>, CommandError> {
         let Some(request_hash) = &envelope.request_hash else { return Ok(None) };
         let found = self.stores.answers.find(&envelope.command, request_hash, self.clock.now()).await?;
@@ -259,7 +258,7 @@ impl Committer {
         }
     }
 
-    /// Keeps that all was so already. `None` when another try was faster.
+    /// Stores that the state was already as wanted. `None` when another try was faster.
     pub(super) async fn keep_unchanged(
         &self,
         stream: &StreamId,
@@ -270,10 +269,10 @@ impl Committer {
         Ok(self.keep_answer(envelope, &answered, None).await?.then_some(unchanged))
     }
 
-    /// Keeps an error that the command is answered with, if it is one that is kept. `None` when another try was faster.
+    /// Stores an error as the command's answer, if it is of a stored kind. `None` when another try was faster.
     ///
     /// # Errors
-    /// The error itself, once it is kept.
+    /// The error itself, once it is stored.
     pub(super) async fn keep_error(
         &self,
         envelope: &Envelope,
@@ -283,8 +282,8 @@ impl Committer {
         if self.keep_answer(envelope, &answered, None).await? { Err(error) } else { Ok(None) }
     }
 
-    /// Keeps an answer, of a client's command; those of others are not repeated after they were answered. `false` when
-    /// another is kept.
+    /// Stores an answer of a client's command; other commands are not repeated once answered. `false` when another answer is stored
+    /// already.
     pub(super) async fn keep_answer(
         &self,
         envelope: &Envelope,
@@ -307,12 +306,12 @@ impl Committer {
         Ok(kept)
     }
 
-    /// Begins a client's command over many things, or goes on with it. Gives what it did if it has come to its end before.
+    /// Begins a client's command over many things, or continues it. Returns its results if it ended before.
     ///
     /// # Errors
-    /// [`CommandError::KeyReused`] when its key was another's.
+    /// [`CommandError::KeyReused`] when the key was used for another request.
     pub(super) async fn begin_many(&self, envelope: &Envelope) -> Result<Option<BTreeMap<String, u64>>, CommandError> {
-        // Where another try is faster, what it keeps is found the second time.
+        // If another try is faster, the second round finds its answer.
         for _ in 0..2 {
             match self.find_answer(envelope).await? {
                 Some(AnswerPlace::Commit(_)) => return Err(CommandError::KeyReused),
@@ -331,19 +330,19 @@ impl Committer {
         Err(CommandError::Contended)
     }
 
-    /// Keeps what a command over many things did.
+    /// Stores the results of a command over many things.
     pub(super) async fn end_many(
         &self,
         envelope: &Envelope,
         counts: BTreeMap<String, u64>,
     ) -> Result<(), CommandError> {
         let begun = Answered::Begun.write()?;
-        // Another try may have come to the end before: it is the same end.
+        // Another try may have ended first, with the same results.
         self.keep_answer(envelope, &Answered::Ended { counts }, Some(begun)).await?;
         Ok(())
     }
 
-    /// Removes kept answers that have expired. Returns how many.
+    /// Removes expired answers. Returns how many.
     ///
     /// # Errors
     /// When the store does not answer.

@@ -1,7 +1,7 @@
-//! Asking an actor and waiting for its answer.
+//! Sends messages to an actor and waits for its answers.
 //!
-//! Guarantee: an actor works on no more messages at a time than its mailbox has room for. What is asked keeps its place from the
-//! mailbox until it is answered, also where a task of its own answers it and whoever asked has gone.
+//! Guarantee: an actor handles no more messages at a time than its mailbox has room for. A message keeps its place until it is answered,
+//! even when a separate task answers it and the sender has gone.
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,15 +18,15 @@ pub enum Busy {
     /// Its mailbox is full: nothing was done.
     #[error("too many requests are waiting")]
     Full,
-    /// It has stopped: nothing was done.
+    /// The actor has stopped: nothing was done.
     #[error("the server is stopping")]
     Stopped,
-    /// It has not answered in time: what was asked may still be done.
+    /// The actor has not answered in time: the request may still be carried out.
     #[error("no answer in time")]
     TimedOut,
 }
 
-/// An actor, and the room that it has for messages.
+/// An actor, and its room for messages.
 pub(super) struct Mailbox<A: Actor> {
     actor: Addr<A>,
     room: Arc<Semaphore>,
@@ -44,32 +44,32 @@ impl<A: Actor<Context = Context<A>>> Mailbox<A> {
         Self { actor: actor.start(), room: Arc::new(Semaphore::new(room.min(Semaphore::MAX_PERMITS))) }
     }
 
-    /// The actor itself, for messages that have a place already.
+    /// The actor itself, for messages that already hold a place.
     pub(super) fn actor(&self) -> &Addr<A> {
         &self.actor
     }
 }
 
-/// Where an actor puts its answer, and the place of the question among those that it works on.
+/// Receives an actor's answer, and holds the message's place in the mailbox.
 pub(super) struct Reply<T> {
     sender: oneshot::Sender<T>,
-    /// What the question is part of.
+    /// The span of the request.
     span: Span,
     _place: OwnedSemaphorePermit,
 }
 
 impl<T> Reply<T> {
-    /// Answers. Who asked may have gone: then nobody needs it.
+    /// Answers; ignores a sender that has gone.
     pub(super) fn send(self, answer: T) {
         drop(self.sender.send(answer));
     }
 
-    /// Ends when nobody waits for the answer any more.
+    /// Returns when nobody waits for the answer any more.
     pub(super) async fn closed(&mut self) {
         self.sender.closed().await;
     }
 
-    /// Answers from a task of its own, which stands in the log as part of the request that it is for.
+    /// Answers from a separate task, whose log lines belong to the request.
     pub(super) fn answer_later(self, work: impl Future<Output = T> + 'static)
     where
         T: 'static,
@@ -78,13 +78,13 @@ impl<T> Reply<T> {
         actix::spawn(async move { self.send(work.await) }.instrument(span));
     }
 
-    /// What the question is part of.
+    /// The span of the request.
     pub(super) fn span(&self) -> Span {
         self.span.clone()
     }
 }
 
-/// Puts a message into a mailbox, if there is room, and waits for the answer for as long as `patience`; for ever without.
+/// Sends a message if the mailbox has room, and waits up to `patience` for the answer; without `patience` for ever.
 pub(super) async fn ask<A, M, T>(
     mailbox: &Mailbox<A>,
     message: impl FnOnce(Reply<T>) -> M,
@@ -104,7 +104,7 @@ where
     }
 }
 
-/// Puts a message into a mailbox, if there is room. Whoever does not wait for the answer drops it.
+/// Sends a message if the mailbox has room. A caller that does not need the answer drops the receiver.
 pub(super) fn tell<A, M, T>(
     mailbox: &Mailbox<A>,
     message: impl FnOnce(Reply<T>) -> M,

@@ -1,5 +1,4 @@
-//! From a command to a commit: load the stream, decide, append under the expected version, publish. Shared by the actors
-//! that decide.
+//! From a command to a commit: load the stream, decide, append under the expected version, publish. Used by all deciding actors.
 
 mod administrators;
 mod error;
@@ -30,21 +29,21 @@ use crate::{
     store::{Append, AppendError, ClaimChange, PersonalChange, StoreError, Stores},
 };
 
-/// How often a command is decided anew because somebody else was faster.
+/// How often a command is decided again after losing a race.
 const TRIES_MAX: u32 = 16;
-/// How often a store that does not answer is asked again within one command.
+/// How often one command asks a store that does not answer.
 const STORE_TRIES_MAX: u32 = 3;
-/// Days for which the answer of a client's command that committed nothing is kept where no setting says otherwise.
+/// The default number of days for which answers without a commit are stored.
 pub const IDEMPOTENCY_DAYS: u32 = 30;
-/// Commits that are loaded at once.
+/// Commits that are loaded at a time.
 const PAGE_COMMITS: usize = 256;
 
 counters! {
-    /// What the committer has counted.
+    /// The committer's counters.
     CommitCounters read as CommitCounts {
         /// Commits appended.
         appended,
-        /// Appends that lost a race and were decided anew.
+        /// Appends that lost a race and were decided again.
         conflicts,
         /// Commands that an earlier try had carried out.
         repeated,
@@ -55,30 +54,30 @@ counters! {
     }
 }
 
-/// What every command brings along.
+/// What every command carries.
 #[derive(Debug, Clone)]
 pub struct Envelope {
     /// Identifies the command, so that a retry gets the first answer.
     pub command: CommandId,
-    /// A hash of the request that a client sent with its `Idempotency-Key`: its method, path, condition and body. Only commands
-    /// that have one are found again in whatever stream, and keep the answer that needed no commit.
+    /// A hash of the client's request with an `Idempotency-Key`: its method, path, condition and body. Only commands with one are found
+    /// again in any stream, and get their answer stored when it needed no commit.
     pub request_hash: Option<String>,
     /// The version that the client expects (`If-Match`).
     pub expected_version: Option<u64>,
-    /// Who, and for which request.
+    /// The sender of the command, and its request.
     pub origin: Origin,
-    /// What they may: nothing changes of somebody whose role may more.
+    /// The sender's permissions: nothing changes for a person whose role has more.
     pub may: Permissions,
 }
 
 impl Envelope {
-    /// Of a command that nobody repeats under a key of their own, that expects no version, and whose giver may everything.
+    /// For a command without an idempotency key or expected version, whose sender has all permissions.
     pub fn new(command: CommandId, origin: Origin) -> Self {
         Self { command, request_hash: None, expected_version: None, origin, may: Permissions::ALL }
     }
 
     /// # Errors
-    /// When the command is about somebody whose role may more than its giver.
+    /// When the command is about a person whose role has more permissions than its sender.
     fn may_act_on(&self, state: &State) -> Result<(), CommandError> {
         let State::User(Some(user)) = state else { return Ok(()) };
         match Permissions::of_role(user.role) {
@@ -88,20 +87,20 @@ impl Envelope {
     }
 }
 
-/// A command that was carried out, now or at an earlier try.
+/// A command that was carried out, by this try or an earlier one.
 #[derive(Debug, Clone)]
 pub struct Committed {
     /// The state right after the command's commit.
     pub state: State,
-    /// The stream's version right after it.
+    /// The stream's version right after the commit.
     pub version: u64,
-    /// The events that the command led to; none when all was so already.
+    /// The command's events; none when the state was already as wanted.
     pub events: Vec<Recorded>,
-    /// Whether an earlier try of the same command did it.
+    /// Whether an earlier try carried it out.
     pub repeated: bool,
 }
 
-/// A stream as it was loaded.
+/// A loaded stream.
 pub struct LoadedStream {
     /// Its state.
     pub state: State,
@@ -111,20 +110,20 @@ pub struct LoadedStream {
     earlier: Option<FirstTry>,
 }
 
-/// What an earlier try of a command came to.
+/// The outcome of an earlier try of a command.
 pub(super) enum EarlierTry {
-    /// Nothing is known of one.
+    /// No earlier try is known.
     None,
-    /// It committed, in this stream.
+    /// The earlier try committed in this stream.
     InStream(StreamId),
-    /// It found that all was so already.
+    /// The earlier try found the state already as wanted.
     Unchanged(Box<Committed>),
 }
 
 /// The commit of an earlier try of the same command.
 struct FirstTry {
     committed: Committed,
-    /// Whether its consequences may still be missing.
+    /// Whether the commit still has its outbox mark.
     marked: bool,
 }
 
@@ -159,20 +158,19 @@ impl Committer {
         Self { stores, queue, clock, entropy, secrets, counters, answers_kept_for, appended }
     }
 
-    /// One that keeps the answers of commands that committed nothing for so many days; [`IDEMPOTENCY_DAYS`] where nothing is
-    /// said.
+    /// The same with this number of days for stored answers; the default is [`IDEMPOTENCY_DAYS`].
     #[must_use]
     pub fn keeping_answers_for(self, idempotency_days: u32) -> Self {
         Self { answers_kept_for: days(idempotency_days), ..self }
     }
 
-    /// Returns when a message was published by this process: consumers need not wait for their next poll.
+    /// Returns when this process publishes a message, so that consumers need not wait for their next poll.
     pub async fn wait_for_message(&self) {
         self.appended.notified().await;
     }
 
-    /// Whether the server secret of this process is still the deployment's: somebody may have added a version elsewhere, or
-    /// replaced it. What was noticed once stays so until a new start ([`Secrets::doubted`]).
+    /// Whether this process's server secret is still the deployment's: another node may have added a version or replaced it. A mismatch,
+    /// once noticed, lasts until a restart ([`Secrets::doubted`]).
     ///
     /// # Errors
     /// When the store does not answer.
@@ -192,7 +190,7 @@ impl Committer {
         SecretsError::NotOurs { place: self.secrets.place().to_owned(), what }.into()
     }
 
-    /// What was counted.
+    /// The present counts.
     pub fn counts(&self) -> CommitCounts {
         self.counters.read()
     }
@@ -208,12 +206,11 @@ impl Committer {
         Ok(uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid())
     }
 
-    /// Carries a command out: what `decide` says of the stream's state is appended in one commit. `decide` may be called
-    /// again when somebody else was faster, and is not called when the same command was answered before: see
-    /// [`super::answers`].
+    /// Carries out a command: appends the events that `decide` returns for the stream's state in one commit. `decide` is called again after
+    /// a lost race, and not at all when the same command was answered before: see [`super::answers`].
     ///
     /// # Errors
-    /// Those of `decide`, and what [`CommandError`] says.
+    /// The errors of `decide`, and those of [`CommandError`].
     pub async fn run(
         &self,
         stream: &StreamId,
@@ -227,7 +224,7 @@ impl Committer {
                 Ok(None) => {
                     self.counters.conflicts.add(1);
                 }
-                // Whether it was written is not known: the next try finds out by the command's id.
+                // It is unknown whether the commit was written: the next try finds out by the command's id.
                 Err(CommandError::Store(StoreError::Unavailable(_))) if store_failures + 1 < STORE_TRIES_MAX => {
                     store_failures += 1;
                     tokio::time::sleep(Duration::from_millis(20 << store_failures)).await;
@@ -238,14 +235,14 @@ impl Committer {
         Err(CommandError::Contended)
     }
 
-    /// `None` when somebody else has written the version that was decided for.
+    /// `None` when somebody else wrote the version first.
     async fn try_once(
         &self,
         stream: &StreamId,
         envelope: &Envelope,
         decide: &impl Fn(&State) -> Result<Vec<Event>, CommandError>,
     ) -> Result<Option<Committed>, CommandError> {
-        // A retry is answered from the stream of the first try.
+        // A retry is answered from the first try's stream.
         let (stream, has_committed) = match &self.earlier(envelope).await? {
             EarlierTry::Unchanged(unchanged) => return Ok(Some(*unchanged.clone())),
             EarlierTry::InStream(first) => (&first.clone(), true),
@@ -254,8 +251,8 @@ impl Committer {
         let loaded = self.load(stream, Some(envelope)).await?;
         if let Some(FirstTry { committed: earlier, marked }) = loaded.earlier {
             if marked {
-                // Whoever is answered sees what was done, which that try may not have come to. What is to be published is left
-                // to the relay: that try may be about to do so.
+                // The first try may not have projected its commit, so this does. Publishing is left to the relay, since the first try may
+                // be about to publish.
                 self.stores.log.project(loaded.state.rows()).await?;
             }
             self.counters.repeated.add(1);
@@ -268,7 +265,7 @@ impl Committer {
         }
         let decided = match envelope.expected_version.filter(|expected| *expected != loaded.version) {
             Some(_) => Err(CommandError::Stale { current: loaded.version }),
-            // Looked at with the state that is decided on: a role may have been given meanwhile.
+            // Checked on the decided state: the person's role may have changed meanwhile.
             None => envelope.may_act_on(&loaded.state).and_then(|()| decide(&loaded.state)),
         };
         match decided {
@@ -312,7 +309,7 @@ impl Committer {
             })
             .collect();
         recorded.iter().for_each(|event| state.apply(event));
-        // Asked before, not in the write as for a name: in DynamoDB all that issue keys would meet at one item.
+        // Checked before the write, unlike a claimed name: in DynamoDB all commands that issue keys would contend for one item.
         let is_derived = |event: &Event| matches!(event, Event::ApiKeyIssued { .. } | Event::AdminTokenIssued { .. });
         if recorded.iter().any(|recorded| is_derived(&recorded.event)) && !self.check_secret().await? {
             return Err(self.other_secret());
@@ -358,7 +355,7 @@ impl Committer {
         self.counters.appended.add(1);
         let committed = Committed { state, version, events: recorded, repeated: false };
         if publishes && let Err(error) = self.publish(&committed.events).await {
-            // The commit keeps its mark: the relay publishes it.
+            // The commit keeps its mark, so that the relay publishes it.
             self.counters.publish_failures.add(1);
             tracing::warn!(stream = %stream, version, %error, "not published at once; left to the relay");
         }
@@ -398,10 +395,10 @@ impl Committer {
         events.iter().flat_map(claims).collect()
     }
 
-    /// The names that belong to whoever has this mailbox: one for each form in which it may have been invited, and each version
-    /// of the server secret, so that it is one person's whichever of them an earlier version has claimed.
+    /// The claim names of a mailbox: one for each form of the address and each version of the server secret, so that the mailbox belongs to
+    /// one person whichever of them an earlier permitd claimed.
     pub fn claim_names(&self, address: &str) -> Vec<String> {
-        // What an earlier version took for an address is not always one for this version.
+        // Some addresses that an earlier permitd accepted are invalid for this one.
         let forms = Email::parse(address).map(|email| email.forms()).unwrap_or_default();
         let mut names: Vec<String> = Vec::new();
         for form in std::iter::once(address).chain(forms.iter().map(String::as_str)) {
@@ -415,7 +412,7 @@ impl Committer {
         names
     }
 
-    /// Loads a stream. With an envelope, notices whether its command was carried out before.
+    /// Loads a stream. With an envelope, detects whether its command was carried out before.
     ///
     /// # Errors
     /// When the stream cannot be read, or the command's id was used for another request.
@@ -424,7 +421,7 @@ impl Committer {
         let mut loaded = LoadedStream { state: State::empty(stream), version: 0, key, earlier: None };
         loop {
             let commits = self.stores.log.load(stream, loaded.version, PAGE_COMMITS).await?;
-            // A person who came to be after the look for their key is not an erased one.
+            // A missing key means an erased person, but also one that was invited after the key was looked up.
             if loaded.version == 0 && loaded.key.is_none() && !commits.is_empty() {
                 loaded.key = self.personal_key(stream).await?;
             }
@@ -437,7 +434,7 @@ impl Committer {
         }
     }
 
-    /// The state that a stream had at a version.
+    /// The state of a stream at a version.
     pub(super) async fn load_until(&self, stream: &StreamId, version: u64) -> Result<State, CommandError> {
         let key = self.personal_key(stream).await?;
         let mut loaded = LoadedStream { state: State::empty(stream), version: 0, key, earlier: None };
@@ -453,7 +450,7 @@ impl Committer {
         Ok(loaded.state)
     }
 
-    /// The state of a stream as it was. What was erased since stays so.
+    /// The state of a stream at an earlier moment. Data erased since stays erased.
     ///
     /// # Errors
     /// When the stream cannot be read.
@@ -463,7 +460,7 @@ impl Committer {
         loop {
             let commits = self.stores.log.load(stream, loaded.version, PAGE_COMMITS).await?;
             for commit in &commits {
-                // A clock that was set back later does not bring back what came after.
+                // Later commits stay excluded even if the clock was set back.
                 if !as_of.holds(commit.version, commit.recorded_at) {
                     return Ok(loaded.state);
                 }
@@ -482,7 +479,7 @@ impl Committer {
         }
     }
 
-    /// The person as they are now.
+    /// The present state of a person.
     ///
     /// # Errors
     /// When the stream cannot be read.
@@ -496,7 +493,7 @@ impl Committer {
     /// Sends the messages of one commit and clears its mark.
     ///
     /// # Errors
-    /// When not all were sent; the mark stays.
+    /// When some messages were not sent; the mark stays.
     pub async fn publish(&self, events: &[Recorded]) -> Result<(), QueueError> {
         let Some(first) = events.first() else { return Ok(()) };
         let messages: Vec<Message> =
@@ -509,7 +506,7 @@ impl Committer {
         }
         crash_point("publish-after-send");
         self.stores.log.mark_published(&first.stream, first.version).await.map_err(|error| {
-            // Sent but still marked: the relay sends it once more, which the consumer does not mind.
+            // The messages were sent but the mark remains: the relay sends them again, which consumers bear.
             QueueError::Unavailable(error.to_string())
         })?;
         if !messages.is_empty() {

@@ -1,4 +1,4 @@
-//! What the actors count for whoever runs the server.
+//! The actors' counters, for operators.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -7,18 +7,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub(super) struct Counter(AtomicU64);
 
 impl Counter {
-    /// Counts so many more.
+    /// Adds to the count.
     pub(super) fn add(&self, more: u64) {
         self.0.fetch_add(more, Ordering::Relaxed);
     }
 
-    /// How many were counted.
+    /// The present count.
     pub(super) fn read(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// Declares counters, and a reading of them that has the same fields.
+/// Declares counters, and a snapshot type with the same fields.
 macro_rules! counters {
     ($(#[$about:meta])* $counters:ident read as $counts:ident { $($(#[$what:meta])* $name:ident,)+ }) => {
         $(#[$about])*
@@ -28,7 +28,7 @@ macro_rules! counters {
         }
 
         impl $counters {
-            /// What they say now.
+            /// A snapshot of the counters.
             pub(in crate::actors) fn read(&self) -> $counts {
                 $counts { $($name: self.$name.read(),)+ }
             }

@@ -1,8 +1,8 @@
-//! The gate: decides whether a request may pass. One on every HTTP worker, over the node's grants.
+//! The gate decides whether a request may pass. Each HTTP worker has one; all use the node's grants.
 //!
-//! A request for records waits for one answer only: the gate hands what it admits on to the query actor of its worker.
+//! A request for records waits for one answer only: the gate passes admitted requests on to its worker's query actor.
 //!
-//! Guarantees: an answer from a grant that is held touches no store; when the ledger cannot be reached nobody passes.
+//! Guarantees: an answer from a held grant touches no store; without the ledger nobody passes.
 
 pub(super) mod error;
 
@@ -22,14 +22,14 @@ use crate::{
     store::records::DataSet,
 };
 
-/// What a request would use its key or session for.
+/// What a request uses its key or session for.
 #[derive(Debug, Clone)]
 pub struct Asking {
-    /// The client's address; none where nobody knows it.
+    /// The client's address, if known.
     pub from: Option<IpAddr>,
-    /// The data set; none where it is about none.
+    /// The data set, if the request concerns one.
     pub data_set: Option<Arc<DataSet>>,
-    /// What it does.
+    /// The action.
     pub action: DataAction,
 }
 
@@ -40,27 +40,27 @@ impl Asking {
     }
 }
 
-/// May a request with this key or session pass?
+/// Asks whether a request with this credential may pass.
 #[derive(Message)]
 #[rtype(result = "()")]
 struct Admit {
     shown: Credential,
-    /// What it counts as.
+    /// The request's cost.
     cost: u64,
     asking: Asking,
     then: Then,
 }
 
-/// What the gate does with its decision.
+/// What follows the decision.
 enum Then {
-    /// Tells it.
+    /// Returns the decision.
     Tell(Reply<Result<Admission, GateError>>),
-    /// Hands an admitted request on.
+    /// Passes an admitted request on to the query actor.
     Get(WantedRecords, Reply<Result<RecordsAnswer, GateError>>),
 }
 
 impl Then {
-    /// What the request is part of.
+    /// The span of the request.
     fn span(&self) -> Span {
         match self {
             Self::Tell(reply) => reply.span(),
@@ -69,7 +69,7 @@ impl Then {
     }
 
     fn go_on(self, admission: Result<Admission, GateError>, queries: &Queries) {
-        // A client that has gone does not need the answer; what it was admitted stays counted.
+        // If the client has gone, the request stays counted.
         match (self, admission) {
             (Self::Tell(reply), admission) => reply.send(admission),
             (Self::Get(wanted, reply), Ok(Admission::Admitted(pass))) => {
@@ -104,7 +104,7 @@ impl Handler<Admit> for GateActor {
             then.go_on(Ok(admission), &self.queries);
             return;
         }
-        // Only the ledger can keep a request waiting, so only then is there a timer: it costs more than an answer.
+        // Only the ledger can make a request wait, so only this path sets a timer: a timer costs more than an answer.
         let (book, queries, patience) = (Arc::clone(&self.book), self.queries.clone(), self.patience);
         let span = then.span();
         let deciding = async move {
@@ -119,20 +119,20 @@ impl Handler<Admit> for GateActor {
     }
 }
 
-/// How the edge talks to the gate of its worker.
+/// The edge's handle to the gate of its worker.
 #[derive(Clone)]
 pub struct Gate {
     actor: Mailbox<GateActor>,
 }
 
 impl Gate {
-    /// Starts a gate on the calling thread's arbiter, before the query actor of the same thread. Its requests wait for the
-    /// ledger as long as `patience`.
+    /// Starts a gate on the calling thread's arbiter, before the same thread's query actor. A request waits for the ledger up to
+    /// `patience`.
     pub fn start(book: Arc<GrantBook>, queries: Queries, mailbox_capacity: usize, patience: Duration) -> Self {
         Self { actor: Mailbox::start(GateActor { book, queries, mailbox_capacity, patience }, mailbox_capacity) }
     }
 
-    /// Asks whether a request with this credential that counts as `cost` of them may pass, and counts it if so.
+    /// Decides whether a request of this cost may pass with this credential, and counts it if so.
     ///
     /// # Errors
     /// When that cannot be decided: the request must not pass.
@@ -140,10 +140,10 @@ impl Gate {
         ask(&self.actor, |reply| Admit { shown, cost, asking, then: Then::Tell(reply) }, None).await?
     }
 
-    /// The same, and reads records for the request if it may pass.
+    /// The same, and reads records for an admitted request.
     ///
     /// # Errors
-    /// When it cannot be decided whether it may: nothing was read then.
+    /// When that cannot be decided: nothing was read.
     pub async fn get(
         &self,
         shown: Credential,

@@ -1,9 +1,9 @@
-//! The grants that this node holds, shared by its gates, so that a node has one grant a person however many workers it has
-//! and however many keys they use.
+//! The grants of this node, shared by its gates: a node has one grant per person, however many workers it has and however many keys the
+//! person uses.
 //!
-//! Guarantees: a request is admitted only by a grant that the ledger has counted in advance, and by a key that the ledger has said
-//! to work; neither is believed for longer than a grant's life, reckoned on the monotonic clock from before the ledger was asked;
-//! what is given back is kept until the ledger has said that it has it, and is given back once.
+//! Guarantees: a request is admitted only by a grant that the ledger has counted in advance, and by a key that the ledger confirmed; both
+//! are trusted for a grant's life at most, by the monotonic clock from before the ledger was asked. Returned tokens are kept until the
+//! ledger confirms them, and are returned once.
 
 mod cell;
 mod failing;
@@ -44,25 +44,24 @@ use crate::{
     store::{GrantRequest, Granted, KeyTerms, Ledger, SERIALS_PER_REQUEST, StoreError},
 };
 
-/// Locks over which keys, and people, are spread.
+/// The number of shards, each with a lock, for keys and for people.
 const SHARDS: usize = 32;
-/// Keys, and people, in a shard before those that are not in use are forgotten, and what they hold is given back.
+/// Keys or people in a shard above which unused ones are removed and their grants returned.
 const SHARD_CELLS_MAX: usize = 4096;
-/// The status of a request that a key may not be used for.
+/// The status of a request outside its key's scopes.
 const FORBIDDEN: u16 = 403;
-/// The status of a request that a limit refuses.
+/// The status of a request above a limit.
 const TOO_MANY_REQUESTS: u16 = 429;
-/// How long a person's last grant, and what was counted of their requests, wait for the next request before the ledger is told without
-/// one.
+/// How long a person's last grant and uncounted requests wait for the next request before they are settled without one.
 const SETTLES_AFTER_US: i64 = 60_000_000;
-/// How often a request may find its grant spent and take another.
+/// How often one request may take another grant because the last one was spent.
 const RENEWALS_MAX: u32 = 8;
 
-/// The greatest number of a node: what every store has an integer for.
+/// The greatest node number: an integer in every store.
 const NODE_MAX: u64 = (1 << 62) - 1;
 
 counters! {
-    /// What the grants have counted.
+    /// The counters of the grants.
     GrantCounters read as GrantCounts {
         /// Requests admitted.
         admitted,
@@ -81,7 +80,7 @@ counters! {
 
 /// All grants of a node.
 pub struct GrantBook {
-    /// What the ledger knows this node by.
+    /// The number of this node in the ledger.
     node: u64,
     serials: AtomicU64,
     ledger: Arc<dyn Ledger>,
@@ -92,19 +91,19 @@ pub struct GrantBook {
     people: Shards<UserId, PersonCell>,
     counters: GrantCounters,
     failing: Mutex<Failing>,
-    /// Whoever tells people how much of their quota is spent.
+    /// Tells people how much of their quota is used.
     notices: Option<Notices>,
-    /// Whoever writes down that sessions are used.
+    /// Records the use of sessions.
     sessions: Option<SessionUses>,
-    /// What is written down while requests go on.
+    /// Background writes that requests have started.
     writing_down: TaskTracker,
-    /// Whether administrators are to have a second factor.
+    /// Whether administrators need a second factor.
     demands_factor: bool,
 }
 
 type Shards<K, C> = [Mutex<HashMap<K, Arc<C>>>; SHARDS];
 
-/// What the node lacks to decide a request.
+/// What the node must ask the ledger for.
 enum Lacking {
     /// Whether the key works.
     Terms,
@@ -117,10 +116,10 @@ fn shard(id: &[u8]) -> usize {
 }
 
 impl GrantBook {
-    /// An empty book; its grants live for `life`.
+    /// An empty book with this life of grants.
     pub fn new(ledger: Arc<dyn Ledger>, clock: SharedClock, secrets: Secrets, life: Duration) -> Self {
         Self {
-            // Not a secret, but no two nodes may have the same.
+            // The number need not be secret, but must differ between nodes.
             node: RandomState::new().hash_one(clock.now().as_nanosecond()) & NODE_MAX,
             serials: AtomicU64::new(SERIALS_PER_REQUEST),
             ledger,
@@ -138,36 +137,36 @@ impl GrantBook {
         }
     }
 
-    /// One that has it written down that sessions are used, and lets administrators read by those alone that began with a second factor,
-    /// if that is demanded.
+    /// The same, but records the use of sessions. If `demands_factor` is set, administrators can read only with sessions that began with a
+    /// second factor.
     #[must_use]
     pub fn with_sessions(self, sessions: SessionUses, demands_factor: bool) -> Self {
         Self { sessions: Some(sessions), demands_factor, ..self }
     }
 
-    /// One that has people told how much of a day's quota is spent.
+    /// The same, but people are told how much of a day's quota is used.
     #[must_use]
     pub fn telling(self, notices: Option<Notices>) -> Self {
         Self { notices, ..self }
     }
 
-    /// Why the ledger has refused the last grants, one after the other, and lately; none when it has answered since.
+    /// Why the ledger has refused the last grants in a row, if that was lately; `None` once it answered.
     pub fn trouble(&self) -> Option<String> {
         lock(&self.failing).trouble(self.clock.monotonic_us())
     }
 
-    /// What was counted.
+    /// The present counts.
     pub fn counts(&self) -> GrantCounts {
         self.counters.read()
     }
 
-    /// Decides a request that counts as `cost` of them, but not as more than the person's bucket holds, from what the node holds;
-    /// `None` when the ledger has to be asked ([`Self::admit`] does).
+    /// Decides a request of this cost, capped at the size of the person's bucket, from what the node holds; `None` when the ledger must be
+    /// asked ([`Self::admit`] does).
     pub fn admit_now(&self, shown: &Credential, cost: u64, what: &KeyPurpose<'_>) -> Option<Admission> {
         let cell = lock(self.keys_beside(shown.id)?).get(&shown.id).cloned();
         match cell.map_or(Err(Lacking::Terms), |cell| self.decide(shown, cost, what, &cell)) {
             Ok(admission) => Some(self.count(admission)),
-            // Whose secret is not the deployment's any more cannot tell a forged key: the ledger is asked.
+            // A node whose secret is no longer the deployment's cannot detect forged keys: it asks the ledger.
             Err(Lacking::Terms) if !self.secrets.recognises_credential(shown) && self.secrets.doubted().is_none() => {
                 Some(self.count(Admission::Unknown))
             }
@@ -175,8 +174,8 @@ impl GrantBook {
         }
     }
 
-    /// Decides a request that counts as `cost` of them, all or nothing, asking the ledger whether the key works, and for a grant
-    /// where the node's is spent or has ended.
+    /// Decides a request of this cost, all or nothing. Asks the ledger whether the key works, and for a grant when the node's is spent or
+    /// has ended.
     ///
     /// # Errors
     /// When the ledger cannot be reached: the request must not pass.
@@ -204,7 +203,7 @@ impl GrantBook {
         let (person, reach) = match &*held {
             KeyState::Works { hash, .. } if *hash != shown.hash => return Ok(Admission::Unknown),
             KeyState::Works { person, reach, until_us, .. } if now_us < *until_us => (person, reach),
-            // It is refused by its id: whether its secret is right, too, is not known yet.
+            // The ledger refused the id: whether the shown secret is right must still be checked.
             KeyState::Refused { until_us } if now_us < *until_us => {
                 let was_right = self.secrets.recognises_credential(shown);
                 return Ok(if was_right { Admission::Ended } else { Admission::Unknown });
@@ -248,7 +247,7 @@ impl GrantBook {
         }
     }
 
-    /// Counts a request that the key may not be used for: as refused, and against nothing.
+    /// Counts a request outside its key's scopes: as refused, and against no limit.
     fn out_of_reach(&self, why: OutOfReach, id: KeyId, what: &KeyPurpose<'_>, person: &PersonCell) -> Admission {
         let day = admission::day_of(self.clock.now().as_microsecond().saturating_mul(1000));
         let dataset = what.dataset.unwrap_or_default();
@@ -267,8 +266,8 @@ impl GrantBook {
         admission
     }
 
-    /// Asks the ledger for what the node lacks: what the key may, and then a grant of its owner, unless there is one. Both are
-    /// believed from now on for a grant's life. Of several requests that lack the same one asks and the others wait for it.
+    /// Asks the ledger for what the node lacks: the key's terms, then a grant of its owner unless there is one. Both are trusted for a
+    /// grant's life from now. Of several requests that lack the same, one asks and the others wait.
     async fn ask(&self, shown: &Credential, need: u64, what: &KeyPurpose<'_>) -> Result<(), StoreError> {
         let Credential { id, hash: presented, .. } = *shown;
         let cell = self.key_cell(id);
@@ -309,8 +308,8 @@ impl GrantBook {
         Ok(())
     }
 
-    /// Takes a grant from the ledger, giving back what is left of the last one. It lives from `asked` on, which is the moment on the
-    /// monotonic clock and on the wall's.
+    /// Takes a grant from the ledger and returns the rest of the last one. The grant's life begins at `asked`, the moment by the monotonic
+    /// and the wall clock.
     async fn take(
         &self,
         person: &Arc<PersonCell>,
@@ -324,14 +323,14 @@ impl GrantBook {
         let (returned, want, unanswered_from, tally) = {
             let mut held = lock(&person.held);
             if self.is_enough(need, &held) {
-                // A request with another key has taken one while this one waited.
+                // A request with another key took a grant while this one waited.
                 return Ok(());
             }
             let ended = self.end(&mut held);
-            // Whoever asks may stop waiting at any moment: until there is an answer, this request has none.
+            // The caller may stop waiting at any time: until the ledger answers, this request counts as unanswered.
             let unanswered_from = Some(ended.2.unwrap_or(serial));
             *held = CellState::Nothing { want: ended.1, owed: ended.0, unanswered_from };
-            // From here on only this request tells it.
+            // From here on only this request reports the tally.
             (ended.0, ended.1, ended.2, lock(&person.counted).next())
         };
         let (taken_us, now_ns) = asked;
@@ -359,8 +358,7 @@ impl GrantBook {
         Ok(())
     }
 
-    /// Has a person told how much of a day's quota is spent, once it is so much. What could not be written down is said again with
-    /// the next grant.
+    /// Notifies a person once a share of the day's quota is used. If writing the notice fails, the next grant tries again.
     fn tell_of_quota(&self, person: &Arc<PersonCell>, standing: &KeyStanding, day: i64) {
         let Some(notices) = &self.notices else { return };
         let Some(percent) = notice::quota_share(standing.bucket.quota, standing.quota_left) else { return };
@@ -380,8 +378,7 @@ impl GrantBook {
         });
     }
 
-    /// Has it written down that a person makes requests: once for as long as the node remembers them. What could not be written down
-    /// is said again with the next grant.
+    /// Records that a person makes requests: once as long as the node remembers the person. If writing fails, the next grant tries again.
     fn tell_of_use(&self, person: &Arc<PersonCell>) {
         let Some(notices) = &self.notices else { return };
         if person.used.swap(true, Ordering::Relaxed) {
@@ -396,13 +393,12 @@ impl GrantBook {
         });
     }
 
-    /// Does this while the request goes on; what is logged of it is logged of the request.
+    /// Runs this while the request goes on; its log lines belong to the request.
     fn write_down(&self, work: impl Future<Output = ()> + 'static) {
         actix::spawn(self.writing_down.track_future(work.instrument(Span::current())));
     }
 
-    /// Waits until what requests have left to be written down beside them is written down, or could not be: a person's first request,
-    /// shares of quotas, uses of sessions.
+    /// Waits for all background writes that requests have started: first requests, shares of quotas, uses of sessions.
     pub async fn has_written_down(&self) {
         self.writing_down.close();
         self.writing_down.wait().await;
@@ -413,7 +409,7 @@ impl GrantBook {
         lock(&self.failing).note(error, self.clock.monotonic_us());
     }
 
-    /// Whether the node knows enough to decide such a request, without counting it.
+    /// Whether the node can decide this request without the ledger. Does not count it.
     fn has(&self, presented: &KeyHash, cost: u64, what: &KeyPurpose<'_>, cell: &KeyCell) -> bool {
         let now_us = self.clock.monotonic_us();
         match &*lock(&cell.held) {
@@ -426,7 +422,7 @@ impl GrantBook {
         }
     }
 
-    /// Whether there is a grant that can decide a request of this cost.
+    /// Whether the held grant can decide a request of this cost.
     fn is_enough(&self, cost: u64, held: &CellState) -> bool {
         let now_us = self.clock.monotonic_us();
         match held {
@@ -439,8 +435,8 @@ impl GrantBook {
         }
     }
 
-    /// Takes the grant out of the cell, so that nobody spends it any more: what is to be given back of it, how much to ask for
-    /// next, and since when the ledger has not answered.
+    /// Ends the grant in a cell, so that nobody spends it any more. Returns the tokens to return, the number to ask for next, and the
+    /// serial since which the ledger has not answered.
     fn end(&self, held: &mut CellState) -> (Option<Return>, u64, Option<u64>) {
         let ended = match held {
             CellState::Granted { grant, want, expires_us, .. } => {
@@ -463,7 +459,7 @@ impl GrantBook {
         self.people.get(shard(user.0.as_bytes()))
     }
 
-    /// The key's place. Where there are many, those are forgotten that the ledger would be asked of anyway.
+    /// The key's cell. A full shard drops cells for which the ledger would be asked anyway.
     fn key_cell(&self, id: KeyId) -> Arc<KeyCell> {
         let Some(shard) = self.keys_beside(id) else { return Arc::default() };
         let mut cells = lock(shard);
@@ -489,13 +485,13 @@ impl GrantBook {
         if !ended.is_empty()
             && let Err(error) = self.give_back(&ended).await
         {
-            // They are kept, and tried again with the next new person.
+            // These grants are kept, and returned with the next new person.
             tracing::warn!(%error, "grants that have ended could not be given back");
         }
         cell
     }
 
-    /// The people of a shard whose grant has ended and that no request is looking at. Those that hold nothing more are forgotten.
+    /// The people of a shard whose grant has ended and who are in no request. Removes those with nothing left to settle.
     fn ended(&self, cells: &mut HashMap<UserId, Arc<PersonCell>>) -> Vec<Arc<PersonCell>> {
         let now_us = self.clock.monotonic_us();
         let today = admission::day_of(self.clock.now().as_microsecond().saturating_mul(1000));
@@ -506,11 +502,11 @@ impl GrantBook {
                 CellState::Nothing { .. } => true,
                 CellState::Granted { expires_us, .. } => now_us >= *expires_us,
             };
-            // Keys that are in use hold their owner's cell.
+            // The cells of keys in use hold a reference to their owner's cell.
             if !has_ended || Arc::strong_count(cell) > 1 {
                 return true;
             }
-            // What came too late for a day that is over is taken by no grant any more.
+            // No grant takes late refunds of a past day any more.
             let is_late = lock(&cell.late).is_some_and(|(day, _)| day >= today);
             let is_settled = self.end(&mut held).0.is_none() && !is_late && lock(&cell.counted).since_us.is_none();
             if !is_settled {

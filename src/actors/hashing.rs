@@ -1,7 +1,7 @@
-//! Hashing passwords beside the requests: on a few threads, with a bounded number that wait for them.
+//! Hashes passwords on a few separate threads, with a bounded queue.
 //!
-//! Guarantees: no more passwords are hashed at a time than there are threads for it, whoever has gone meanwhile; a further one waits,
-//! and is refused when as many wait as may. Where a processor has both to do, requests come before passwords (on Linux).
+//! Guarantees: at most one password per thread is hashed at a time, even if callers have gone; further ones wait, and are refused when the
+//! queue is full. Requests take precedence over hashing on a busy processor (on Linux).
 
 use std::{sync::Arc, thread};
 
@@ -14,24 +14,24 @@ use crate::{
     secrets::Entropy,
 };
 
-/// How far the threads that hash give way to others (nice): as far as Linux lets them. Two together get a thirtieth of a
-/// processor that others want whole.
+/// The nice value of hashing threads: the lowest priority of Linux. Two such threads together get a thirtieth of a processor that others
+/// want whole.
 #[cfg(target_os = "linux")]
 const NICENESS: i32 = 19;
 
 counters! {
-    /// What was counted of passwords.
+    /// The counters of hashing.
     HashingCounters read as HashingCounts {
         /// Passwords that were compared with a hash, or with none.
         verified,
         /// Passwords that were hashed.
         hashed,
-        /// Requests that were refused because too many were waiting.
+        /// Requests refused because the queue was full.
         refused,
     }
 }
 
-/// The threads that hash, and those that wait for them.
+/// The hashing threads, and the queue for them.
 pub struct HashingPool {
     hashing: PasswordHashing,
     entropy: Arc<dyn Entropy>,
@@ -41,19 +41,19 @@ pub struct HashingPool {
 }
 
 impl HashingPool {
-    /// A pool of so many threads, for which at most so many wait.
+    /// A pool with this many threads and this long a queue.
     pub fn new(hashing: PasswordHashing, entropy: Arc<dyn Entropy>, threads: usize, waiting_max: usize) -> Self {
         let places = threads.saturating_add(waiting_max).min(Semaphore::MAX_PERMITS);
         let (at_work, places) = (Arc::new(Semaphore::new(threads)), Arc::new(Semaphore::new(places)));
         Self { hashing, entropy, at_work, places, counters: Arc::default() }
     }
 
-    /// What was counted.
+    /// The present counts.
     pub fn counts(&self) -> HashingCounts {
         self.counters.read()
     }
 
-    /// Whether a hash was made by other parameters than those in force.
+    /// Whether a hash was made with other parameters than those in force.
     pub fn is_outdated(&self, phc: &str) -> bool {
         self.hashing.is_outdated(phc)
     }
@@ -61,7 +61,7 @@ impl HashingPool {
     /// Hashes a password.
     ///
     /// # Errors
-    /// [`Busy`] when too many are waiting; when there are no random bytes.
+    /// [`Busy`] when the queue is full; when there are no random bytes.
     pub async fn hash(&self, password: PasswordText) -> Result<String, CommandError> {
         let entropy = Arc::clone(&self.entropy);
         let hashed = self.work(move |hashing| hashing.hash(&password, &*entropy)).await?;
@@ -72,10 +72,10 @@ impl HashingPool {
         })
     }
 
-    /// Whether a password has this hash. Without one it takes as long, and is not so.
+    /// Whether a password has this hash. Without a hash it takes as long, and returns `false`.
     ///
     /// # Errors
-    /// [`Busy`] when too many are waiting.
+    /// [`Busy`] when the queue is full.
     pub async fn verify(&self, password: PasswordText, phc: Option<String>) -> Result<bool, CommandError> {
         let counters = Arc::clone(&self.counters);
         self.work(move |hashing| {
@@ -96,8 +96,7 @@ impl HashingPool {
         let turn = Arc::clone(&self.at_work).acquire_owned().await.map_err(|_| Busy::Stopped)?;
         let hashing = self.hashing.clone();
         let (answer, answered) = oneshot::channel();
-        // Whoever asked may go: the thread is at work until it is done. It is a new one each time, since one that gives way cannot
-        // be had back.
+        // The caller may go: the thread works on to the end. Each hash has a new thread, since a thread cannot raise its priority again.
         let hash = move || {
             let (_place, _turn) = (place, turn);
             give_way();
@@ -108,9 +107,9 @@ impl HashingPool {
     }
 }
 
-/// Lets all other threads of the machine come before this one.
+/// Gives all other threads of the machine priority over this one.
 fn give_way() {
-    // Linux takes it for the calling thread alone. Where it cannot be, passwords are hashed all the same.
+    // Linux applies it to the calling thread only. If it fails, passwords are hashed all the same.
     #[cfg(target_os = "linux")]
     rustix::process::nice(NICENESS).ok();
 }
@@ -138,7 +137,7 @@ mod tests {
         let hashing = PasswordHashing::new(64, 1, 1).unwrap();
         let pool = HashingPool::new(hashing, Arc::new(SeededEntropy::new(1)), 1, 3);
         let password = || PasswordText::given("correct horse").unwrap();
-        // The turn is held, so that none of them ends before the last one has come.
+        // Holding the turn keeps the others from finishing before the last one comes.
         let turn = Arc::clone(&pool.at_work).acquire_owned().await.unwrap();
         let asked = join_all((0..6).map(|_| pool.verify(password(), None)));
         let (verified, ()) = tokio::join!(asked, async {

@@ -1,8 +1,8 @@
-//! Importing files. One in the process; one import at a time.
+//! Imports files. One actor in the process; one import at a time.
 //!
-//! Guarantees: an import is all or nothing; the log says when it began and how it ended, also when the process died in
-//! between ([`Imports::recover`]); what an import would empty or remove beyond the usual takes a confirmation; a row that cannot be a record is written to the rejects file with its line, column, value
-//! and reason, and counted.
+//! Guarantees: an import is all or nothing; the log records its beginning and end, also when the process died in between
+//! ([`Imports::recover`]); removals and emptied values above the guard need a confirmation; a row that cannot be a record is counted, and
+//! written to the rejects file with its line, column, value and reason.
 
 mod approval;
 mod counters;
@@ -52,7 +52,7 @@ use super::{
 };
 use crate::{dataset::Definition, domain::event::Origin, store::records::RecordStore};
 
-/// Imports that are looked at for those that died beside a server.
+/// The newest imports that are checked for a dead process while a server runs.
 const RECENT_IMPORTS: usize = 200;
 
 #[derive(Message)]
@@ -106,7 +106,7 @@ impl Handler<RunStaged> for ImportActor {
     }
 }
 
-/// How others import.
+/// The handle for importing.
 #[derive(Clone)]
 pub struct Imports {
     actor: Mailbox<ImportActor>,
@@ -133,15 +133,15 @@ impl Imports {
         }
     }
 
-    /// Imports a file, after those that are waiting.
+    /// Imports a file after the waiting ones.
     ///
     /// # Errors
-    /// When nothing was imported: why.
+    /// When nothing was imported.
     pub async fn import(&self, order: Order) -> Result<Summary, ImportError> {
         ask(&self.actor, |reply| StartImport { order, reply }, None).await?
     }
 
-    /// Writes down how the imports ended that were under way when a process died. Returns how many.
+    /// Records the end of imports whose process died. Returns how many.
     ///
     /// # Errors
     /// When the log or the records cannot be read or written.
@@ -149,7 +149,7 @@ impl Imports {
         self.work.recover(usize::MAX).await
     }
 
-    /// The same for the last imports only: for doing it now and then, where other nodes import, too, and may die of it.
+    /// The same for the newest imports only: for regular checks when other nodes import, too, and may die.
     ///
     /// # Errors
     /// When the log or the records cannot be read or written.
@@ -157,31 +157,31 @@ impl Imports {
         self.work.recover(RECENT_IMPORTS).await
     }
 
-    /// Removes a data set: its records, and their past. The log stays, and says so.
+    /// Removes a data set with its records and history. The log stays, and records the removal.
     ///
     /// # Errors
-    /// When there is none, an import into it is running, or the store cannot.
+    /// When the data set does not exist, an import into it is running, or the store cannot remove it.
     pub async fn remove(&self, dataset: &str, envelope: &Envelope) -> Result<u64, ImportError> {
         self.work.remove(dataset, envelope).await
     }
 
-    /// Gives a data set another name, under which it has its records, their past and their version.
+    /// Renames a data set, with its records, history and version.
     ///
     /// # Errors
-    /// When there is none, or one of the other name; an import into it is running; or the store cannot.
+    /// When it does not exist or the other name does; when an import into it is running; or when the store cannot rename.
     pub async fn rename(&self, dataset: &str, to: &str, origin: Origin) -> Result<u64, ImportError> {
         self.work.rename(dataset, to, origin).await
     }
 
-    /// Keeps a data set and serves it to nobody, or serves it again. Its version.
+    /// Withdraws a data set, or serves it again. Returns its version.
     ///
     /// # Errors
-    /// When there is none, an import into it is running, or the store cannot.
+    /// When the data set does not exist, an import into it is running, or the store cannot do it.
     pub async fn withdraw(&self, dataset: &str, withdrawn: bool, envelope: &Envelope) -> Result<u64, ImportError> {
         self.work.withdraw(dataset, withdrawn, envelope).await
     }
 
-    /// The definition that a data set's files are read by, as it is now.
+    /// The present definition for reading a data set's files.
     ///
     /// # Errors
     /// When there is none, or definitions cannot be read.
@@ -189,7 +189,7 @@ impl Imports {
         Ok(self.found_definition(dataset)?.definition)
     }
 
-    /// The same, with where it is from.
+    /// The same, with its origin.
     ///
     /// # Errors
     /// As [`Self::definition`].
@@ -198,7 +198,7 @@ impl Imports {
         found.ok_or_else(|| ImportError::NoDefinition { name: dataset.to_owned() })
     }
 
-    /// Bytes that the disk has room for where files wait to be imported, and how many are left free in any case.
+    /// Free bytes on the disk of waiting files, and how many must stay free.
     ///
     /// # Errors
     /// When the system does not say.
@@ -206,7 +206,7 @@ impl Imports {
         Ok((self.work.spool.free_bytes()?, self.work.settings.free_bytes_min))
     }
 
-    /// The names of the data sets that there are definitions of.
+    /// The names of all data sets with a definition.
     ///
     /// # Errors
     /// When definitions cannot be read.
@@ -214,7 +214,7 @@ impl Imports {
         (self.work.settings.defined)().map_err(ImportError::Definitions)
     }
 
-    /// What was counted.
+    /// The present counts.
     pub fn counts(&self) -> ImporterCounts {
         self.work.counters.read()
     }

@@ -1,9 +1,8 @@
 //! Inviting people. One in the process.
 //!
-//! Guarantees: an invitation that was acknowledged is in the log, and a mail for it will be tried until it was handed over,
-//! refused, or given up to the dead letters. The same command, however often, invites once. An address is invited once at a
-//! time: the store's claim decides, not a look-up. One person is mailed so many invitations in an hour, and all together so
-//! many: the log decides that.
+//! Guarantees: an acknowledged invitation is in the log, and its mail is tried until it was handed over, refused, or became a dead letter.
+//! The same command invites once, however often it comes. An address has one invitation at a time: the store's claim decides, not a
+//! look-up. The mails of an hour are limited, for each person and in total: the log decides.
 
 mod plans;
 mod resend;
@@ -109,7 +108,7 @@ impl Handler<ResendUnfulfilled> for InviteActor {
     }
 }
 
-/// How others invite.
+/// The handle for inviting.
 #[derive(Clone)]
 pub struct Inviting {
     actor: Mailbox<InviteActor>,
@@ -129,37 +128,35 @@ impl Inviting {
         Self { actor: Mailbox::start(InviteActor { work, mailbox_capacity }, mailbox_capacity), patience }
     }
 
-    /// Invites somebody. The same command invites once and always gets the first answer.
+    /// Invites a person. A repeated command invites once and always gets the first answer.
     ///
     /// # Errors
-    /// [`CommandError::EmailTaken`] when somebody with that address was invited; [`CommandError::NoPlan`];
-    /// [`CommandError::TooManyInvitations`].
+    /// [`CommandError::EmailTaken`] when the address was invited already; [`CommandError::NoPlan`]; [`CommandError::TooManyInvitations`].
     pub async fn invite(&self, invitee: Invitee, envelope: Envelope) -> Result<Committed, CommandError> {
         ask(&self.actor, |reply| InviteUser { invitee, envelope, reply }, Some(self.patience)).await?
     }
 
-    /// Has the invitation mailed again, with the same key while that works.
+    /// Mails the invitation again, with the same key while that works.
     ///
     /// # Errors
-    /// When there is no such person, or they are disabled or deleted; [`CommandError::TooManyInvitations`].
+    /// When the person does not exist, is disabled or deleted; [`CommandError::TooManyInvitations`].
     pub async fn resend(&self, user: UserId, envelope: Envelope) -> Result<Committed, CommandError> {
         ask(&self.actor, |reply| ResendInvitation { user, envelope, reply }, Some(self.patience)).await?
     }
 
-    /// Invites everybody on a list, or says what would come of it. The same command, after a crash too, does the rest and invites
-    /// nobody twice.
+    /// Invites everybody on a list, or does a dry run. A repeated command, also after a crash, does the rest and invites nobody twice.
     ///
     /// # Errors
-    /// [`CommandError::TooManyInvitations`] where all are to be invited and the hour has no room for all of them; when a store does
-    /// not answer: then the command may have done a part.
+    /// [`CommandError::TooManyInvitations`] when all are to be invited and the hour has no room for all; when a store does not answer: then
+    /// a part may be done.
     pub async fn invite_all(&self, order: RosterOrder, envelope: Envelope) -> Result<RosterOutcome, CommandError> {
         ask(&self.actor, |reply| InviteRoster { order, envelope, reply }, None).await?
     }
 
-    /// Has the invitations mailed again whose mails have not been handed over. The same command does so once.
+    /// Mails again the invitations whose mails were not handed over. A repeated command does so once.
     ///
     /// # Errors
-    /// When a store does not answer: then the command may have done a part.
+    /// When a store does not answer: then a part may be done.
     pub async fn resend_unfulfilled(&self, envelope: Envelope) -> Result<Resent, CommandError> {
         ask(&self.actor, |reply| ResendUnfulfilled { envelope, reply }, None).await?
     }

@@ -1,11 +1,11 @@
-//! What a person's plan says of their keys, looked up for a command on a key.
+//! Looks up the key rules of a person's plan for a command on a key.
 
 use super::commit::{CommandError, Committer};
 use crate::domain::{id::UserId, plan::KeyRules, user::User};
 
-/// What the plan said that the person had when it was looked up.
+/// The rules of the plan that the person had at the look-up.
 pub(super) struct KnownRules {
-    /// None of a person who is not there.
+    /// `None` when the person does not exist.
     plan: Option<String>,
     rules: KeyRules,
 }
@@ -32,8 +32,7 @@ impl KnownRules {
         Ok(Self { plan, rules: row.map(|row| row.rules).unwrap_or_default() })
     }
 
-    /// The rules, if they are still those of the person's plan: none when another was given meanwhile, and they are to be looked up
-    /// again.
+    /// The rules, if the person still has that plan; `None` when another plan was assigned meanwhile: look it up again.
     pub(super) fn of(&self, user: Option<&User>) -> Option<KeyRules> {
         let is_so = user.is_none_or(|user| self.plan.as_ref() == Some(&user.plan));
         is_so.then(|| self.rules.clone())

@@ -1,9 +1,9 @@
-//! Reports of leaks: each key and token of ours that is in one is revoked, and so is each session and link. One in the process.
+//! Handles leak reports: revokes every key, token, session and link of ours in them. One in the process.
 //!
-//! Guarantees: a key is revoked only by who has the whole of it, since its hash is compared with what is stored. Whoever reports learns
-//! nothing of it: the work is done after the answer. It is done one report after the other, so many look-ups a second at most, and for
-//! what was not derived here, fewer: so a flood of forged keys costs the store nothing. What follows from a revocation, the mails, hangs
-//! on its event, and is done after a crash as well. A report that was answered and not yet worked on is lost with the process.
+//! Guarantees: only a complete key can revoke it, since its hash is compared with the stored one. The reporter learns nothing: the work
+//! follows the answer. Reports are handled one after the other, with a limited number of look-ups a second, fewer for keys not derived
+//! here: so a flood of forged keys costs the store nothing. Mails follow from the revocation's event, also after a crash. A report that was
+//! answered but not yet handled is lost with the process.
 
 use std::{sync::Arc, time::Duration};
 
@@ -25,34 +25,34 @@ use crate::domain::{
     user::LeakedAccess,
 };
 
-/// Look-ups of the store a second, in the long run.
+/// Look-ups in the store per second, in the long run.
 const LOOKUPS_PER_S: u32 = 5;
-/// Those that may come at once after a pause: as many as belong to this time.
+/// The burst of look-ups after a pause: as many as belong to this time.
 const AT_ONCE_US: i64 = 10_000_000;
-/// How often a key is tried to be revoked, and the first pause in between, which doubles.
+/// How often revoking a key is tried, and the first pause between tries, which doubles.
 const TRIES_MAX: u32 = 6;
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
 counters! {
-    /// What was counted of leaks.
+    /// The counters of leak reports.
     LeakCounters read as LeakCounts {
-        /// Reports with something in them that has the form of a key or token.
+        /// Reports with a text in the form of a key or token.
         reports,
         /// Keys, sessions, links and administrators' tokens revoked.
         revoked,
-        /// What was not looked up, because too much came that was not derived here.
+        /// Texts that were not looked up: too many were not derived here.
         passed_over,
     }
 }
 
-/// What became of something that a report holds.
+/// The result for a text in a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LeakOutcome {
-    /// It was ours, and worked: it is revoked now. Whose it was, unless it is an administrator's token.
+    /// It was ours and worked: it is revoked now. Has the owner, unless it is an administrator's token.
     Revoked(Option<UserId>),
-    /// It was ours, and did not work any more.
+    /// It was ours and had ended.
     HadEnded(Option<UserId>),
-    /// Nothing of ours.
+    /// It is not ours.
     Unknown,
 }
 
@@ -61,7 +61,7 @@ struct LeakWork {
     accounts: Accounts,
     tokens: Tokens,
     lookups: Pace,
-    /// One report is worked on after the other.
+    /// Reports are handled one after the other.
     turn: Mutex<()>,
     counters: LeakCounters,
 }
@@ -103,7 +103,7 @@ impl Handler<HandleReport> for LeakActor {
 }
 
 impl LeakWork {
-    /// Sees that a key is revoked, also where the store does not answer at once.
+    /// Revokes a key, with retries when the store does not answer.
     async fn see_to(&self, suspect: &Suspect, envelope: &Envelope) {
         let key = suspect.id;
         if !self.has_turn(self.is_derived(suspect)).await {
@@ -137,7 +137,7 @@ impl LeakWork {
         }
     }
 
-    /// Whether it was made with the server secret of this deployment.
+    /// Whether it was derived from this deployment's server secret.
     fn is_derived(&self, Suspect { id, hash, kind }: &Suspect) -> bool {
         let secrets = &self.committer.secrets;
         match kind {
@@ -148,10 +148,10 @@ impl LeakWork {
         }
     }
 
-    /// Revokes it, if it is one of ours.
+    /// Revokes it, if it is ours.
     async fn end(&self, suspect: &Suspect, envelope: &Envelope) -> Result<LeakOutcome, CommandError> {
         let Suspect { id, hash, kind } = *suspect;
-        // Each is a command of its own.
+        // Each is a separate command.
         let envelope = Envelope { command: CommandId::unique(self.committer.new_id()?), ..envelope.clone() };
         let views = &self.committer.stores.views;
         let (user, command) = match kind {
@@ -182,7 +182,7 @@ impl LeakWork {
         Ok(LeakOutcome::Revoked(Some(user)))
     }
 
-    /// Revokes an administrator's token, be it the last one: whoever runs the server makes another.
+    /// Revokes an administrator's token, even the last one: an operator can make another.
     async fn end_token(&self, id: KeyId, hash: KeyHash, envelope: Envelope) -> Result<LeakOutcome, CommandError> {
         let stored = self.committer.stores.views.admin_token(id).await?.filter(|stored| stored.hash == hash);
         match stored {
@@ -198,7 +198,7 @@ impl LeakWork {
         Ok(LeakOutcome::Revoked(None))
     }
 
-    /// Waits for the turn of a look-up. What was not derived here, and most probably is nobody's, does not wait.
+    /// Waits for the turn of a look-up. What was not derived here, and is most probably nobody's, does not wait: it is passed over.
     async fn has_turn(&self, is_derived: bool) -> bool {
         let wait_max_us = if is_derived { i64::MAX } else { 0 };
         let Some(wait_us) = self.lookups.turn(self.committer.clock.monotonic_us(), wait_max_us) else { return false };
@@ -207,7 +207,7 @@ impl LeakWork {
     }
 }
 
-/// How others report leaks.
+/// The handle for reporting leaks.
 #[derive(Clone)]
 pub struct Leaks {
     actor: Mailbox<LeakActor>,
@@ -229,10 +229,10 @@ impl Leaks {
         Self { actor: Mailbox::start(actor, mailbox_capacity), work }
     }
 
-    /// Takes a report; what it leads to is done later.
+    /// Accepts a report; it is handled later.
     ///
     /// # Errors
-    /// When too many wait.
+    /// When too many reports wait.
     pub fn report(&self, suspects: Vec<Suspect>, envelope: Envelope) -> Result<(), Busy> {
         if suspects.is_empty() {
             return Ok(());
@@ -241,10 +241,10 @@ impl Leaks {
         tell(&self.actor, |reply| HandleReport { suspects, envelope, reply }).map(drop)
     }
 
-    /// Revokes what is ours, and says what became of each: for whoever may know.
+    /// Revokes what is ours, and returns the result of each: for callers who may know.
     ///
     /// # Errors
-    /// When a key could not be revoked. Those before it are.
+    /// When a key could not be revoked. Those before it are revoked.
     pub async fn revoke(&self, suspects: &[Suspect], envelope: &Envelope) -> Result<Vec<LeakOutcome>, CommandError> {
         let mut outcomes = Vec::with_capacity(suspects.len());
         for suspect in suspects {
@@ -253,7 +253,7 @@ impl Leaks {
         Ok(outcomes)
     }
 
-    /// What was counted.
+    /// The present counts.
     pub fn counts(&self) -> LeakCounts {
         self.work.counters.read()
     }

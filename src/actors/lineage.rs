@@ -1,7 +1,7 @@
-//! Watches that the records that are served are those that the log knows. No actor: what was found out is read by every request.
+//! Checks that the served records are those that the log knows. Not an actor: every request reads the verdicts.
 //!
-//! Guarantee: a data set whose records are gone, older than the log or of another log is not served from the first request on
-//! that meets them; the others are.
+//! Guarantee: a data set whose records are gone, older than the log or of another log is not served from the first request that meets them;
+//! the others are.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,37 +17,37 @@ use crate::{
     },
 };
 
-/// What was found out about a data set's records, and which these were.
+/// A verdict on a data set's records, and the records that it is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Judged {
     stored: Option<RecordsIdentity>,
     verdict: Result<(), Loss>,
 }
 
-/// What is known of all data sets.
+/// The verdicts on all data sets.
 pub struct Lineages {
     committer: Arc<Committer>,
     records: Arc<dyn RecordStore>,
     judged: RwLock<BTreeMap<String, Judged>>,
-    /// Held while a data set is judged: many requests that want to know ask the log once.
+    /// Held while a data set is judged, so that many waiting requests ask the log once.
     judging: tokio::sync::Mutex<()>,
 }
 
-/// Why it was not found out.
+/// Why there is no verdict.
 #[derive(Debug, thiserror::Error)]
 pub enum JudgeError {
     /// The log cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The records cannot be looked at.
+    /// The records cannot be examined.
     #[error(transparent)]
     Records(#[from] RecordStoreError),
 }
 
-/// How often records are looked at again that seem to be wrong, because they or the log have just changed.
+/// How often records that seem wrong are judged again, since they or the log may have just changed.
 const LOOKS_MAX: u32 = 3;
 
-/// The records of a data set, what the log says of them, and whether the two fit.
+/// The records of a data set, its imports in the log, and the verdict on them.
 pub(super) async fn judged(
     committer: &Committer,
     records: &Arc<dyn RecordStore>,
@@ -56,7 +56,7 @@ pub(super) async fn judged(
     let present = || records.data_set(name).map(|data_set| data_set.identity());
     let mut looks = 0;
     loop {
-        // In this order: what made the records is in the log from before they came to be.
+        // The order matters: the log has an import before its records exist.
         let found = present();
         let lineage = Lineage::of(name, &committer.stores.views.imports(Some(name), usize::MAX).await?);
         let verdict = lineage.judge(found.as_ref());
@@ -64,9 +64,9 @@ pub(super) async fn judged(
         if verdict.is_ok() || looks >= LOOKS_MAX {
             return Ok((found, lineage, verdict));
         }
-        // The log may tell of an import that ended elsewhere and was not noticed here.
+        // The log may have an import that ended elsewhere and was not noticed here.
         match records.refresh().await {
-            // A file that cannot be served says nothing of the others, and is as good as none.
+            // A file that cannot be served does not concern the others, and counts as missing.
             Ok(()) | Err(RecordStoreError::Corrupt { .. } | RecordStoreError::WrongRole { .. }) => {}
             Err(error) => return Err(error.into()),
         }
@@ -77,12 +77,12 @@ pub(super) async fn judged(
 }
 
 impl Lineages {
-    /// Nothing is known yet.
+    /// Starts without verdicts.
     pub fn new(committer: Arc<Committer>, records: Arc<dyn RecordStore>) -> Self {
         Self { committer, records, judged: RwLock::default(), judging: tokio::sync::Mutex::default() }
     }
 
-    /// What is known of these records; `None` when they were not judged yet.
+    /// The verdict on these records; `None` when they were not judged yet.
     pub fn verdict(&self, data_set: &DataSet) -> Option<Result<(), Loss>> {
         let judged = self.judged.read().unwrap_or_else(PoisonError::into_inner);
         let known = judged.get(&data_set.definition.name)?;
@@ -101,7 +101,7 @@ impl Lineages {
         judged.values().filter_map(|known| known.verdict.clone().err()).collect()
     }
 
-    /// Compares the records of a data set with the log, unless that was done since they came to be.
+    /// Compares the records of a data set with the log, unless these records were judged already.
     ///
     /// # Errors
     /// When the log or the records cannot be read.
@@ -118,7 +118,7 @@ impl Lineages {
         Ok(self.note(name, found, verdict))
     }
 
-    /// Compares all that there is with all that the log knows: to be done before anything is served.
+    /// Compares all records with all imports in the log: before anything is served.
     ///
     /// # Errors
     /// When the log or the records cannot be read.
@@ -129,8 +129,7 @@ impl Lineages {
         self.look_again().await
     }
 
-    /// Judges what is not as it was, and what was wrong, since it may be the log that has been put right: to be done whenever the
-    /// records were looked at again.
+    /// Judges changed data sets again, and those that were wrong, since the log may have been repaired: after every refresh of the records.
     ///
     /// # Errors
     /// When the log or the records cannot be read.
@@ -149,7 +148,7 @@ impl Lineages {
 
     async fn judge_each(&self, names: BTreeSet<String>) -> Result<(), JudgeError> {
         for name in names {
-            // What is wrong is told by `note`, and remembered.
+            // `note` logs and remembers a loss.
             let _turn = self.judging.lock().await;
             drop(self.judge_now(&name).await?);
         }

@@ -1,4 +1,4 @@
-//! Looking through the log for what is wanted of it.
+//! Searches the log.
 
 use std::sync::Arc;
 
@@ -12,9 +12,9 @@ use crate::{
     store::{EventLog, StoreError},
 };
 
-/// Commits that are read at once.
+/// Commits that are read at a time.
 const BATCH_COMMITS: usize = 512;
-/// Commits that are looked through for one page: one that is not full after so many ends there.
+/// The most commits that one page looks through; the page ends there even if it is not full.
 const LOOKED_THROUGH_MAX: usize = 20_000;
 
 /// Which end of the log comes first.
@@ -26,21 +26,21 @@ pub enum ReadingOrder {
     NewestFirst,
 }
 
-/// What is wanted of the log.
+/// A filter for the log.
 #[derive(Debug, Clone, Default)]
 pub struct Sieve {
     /// Only events of this type.
     pub type_name: Option<String>,
-    /// Only what was recorded at this moment or later.
+    /// Only events recorded at this moment or later.
     pub since: Option<Timestamp>,
-    /// Only what was recorded before this moment.
+    /// Only events recorded before this moment.
     pub until: Option<Timestamp>,
-    /// Only of this stream.
+    /// Only events of this stream.
     pub stream: Option<StreamId>,
 }
 
 impl Sieve {
-    /// Whether events of this type are wanted.
+    /// Whether the filter accepts events of this type.
     pub fn wants_type(&self, name: &str) -> bool {
         self.type_name.as_deref().is_none_or(|wanted| wanted == name)
     }
@@ -54,31 +54,31 @@ impl Sieve {
     }
 }
 
-/// The log, as far as it is wanted.
+/// A filtered reading of the log.
 pub struct EventReading {
     /// The log.
     pub log: Arc<dyn EventLog>,
-    /// What is wanted of it.
+    /// The filter.
     pub sieve: Sieve,
-    /// In which order.
+    /// The order.
     pub direction: ReadingOrder,
 }
 
 /// A page of the log.
 #[derive(Debug, Default)]
 pub struct LogPage {
-    /// The commits that are wanted.
+    /// The accepted commits.
     pub commits: Vec<StoredCommit>,
-    /// The position after which the next page begins; none at the end.
+    /// The position after which the next page begins; `None` at the end.
     pub next: Option<u64>,
-    /// The last position that was looked at.
+    /// The last position that was read.
     pub seen: Option<u64>,
-    /// The latest moment of what was looked at.
+    /// The latest time of the commits that were read.
     pub seen_at: Option<Timestamp>,
 }
 
 impl EventReading {
-    /// Commits after a position, before it where the newest come first; at most `max` that are wanted.
+    /// At most `max` accepted commits after a position, or before it when the newest come first.
     ///
     /// # Errors
     /// When the store does not answer.

@@ -1,13 +1,12 @@
-//! The mailers: they take messages from the queue, create keys, send mail and revoke the keys of deleted people. A
-//! configurable few.
+//! The mailers: they receive messages from the queue, create keys, send mail and revoke the keys of deleted people. Their number is
+//! configurable.
 //!
-//! Guarantees: every message is worked on until it is done or given up to the dead letters, with the reason; each step
-//! decides from what is recorded, so that any may crash and be repeated; a message that takes long is kept from others by a
-//! heartbeat. Of messages that were received together each is worked on, kept and answered by itself; those about one person
-//! wait for each other, in all mailers of a process. A mail that is not taken for now is put off, with growing pauses and for as
-//! long as a setting says; meanwhile it holds no mailer. A stop finishes what was received, and waits for nothing else. The one
-//! thing that may happen twice is the mail itself: when the process dies between handing it over and writing that down, or when
-//! two processes get a message at once. Both mails carry the same key.
+//! Guarantees: every message is handled until it is done or a dead letter with a reason. Each step decides from what is recorded, so that
+//! any may crash and be repeated; a heartbeat keeps long work from other receivers. Messages received together are handled and answered
+//! separately, but those about one person one after the other, across all mailers of a process. A mail that fails temporarily is put off,
+//! with growing pauses, up to a configured time, and blocks no mailer meanwhile. A stop finishes the received messages and waits for
+//! nothing else. Only the mail itself may happen twice, with the same key: when the process dies between sending and recording it, or when
+//! two processes get a message at once.
 
 mod example;
 mod feedback;
@@ -39,35 +38,35 @@ use crate::{
     queue::{Delivery, Queue, QueueError},
 };
 
-/// First delay before a message that failed is received again, seconds; it doubles with every receive.
+/// First delay before a failed message is received again, seconds; it doubles with every receive.
 const RETRY_DELAY_S: u32 = 2;
 /// Longest such delay, seconds.
 const RETRY_DELAY_S_MAX: u32 = 300;
-/// How often mails are looked for that the mail system keeps for too long.
+/// How often old mails are looked for.
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(3600);
 
-/// How long a message is left to others that this process has the wrong secret for, seconds.
+/// How long a message is left to other processes when this one has the wrong secret, seconds.
 const RELEASE_DELAY_S: u32 = 1;
 
-/// What an invitation says about the service.
+/// The facts about the service in an invitation.
 #[derive(Debug, Clone)]
 pub struct Offer {
-    /// What the service calls itself.
+    /// The name of the service.
     pub brand: String,
     /// The API's address.
     pub public_url: String,
-    /// Whom to ask, if known.
+    /// The contact for questions, if known.
     pub contact: Option<String>,
-    /// What can be read.
+    /// The readable data sets.
     pub datasets: Vec<Dataset>,
-    /// What mails carry.
+    /// What mails carry, and how long links work.
     pub links: LinkPolicy,
 }
 
 /// What mails carry, and how long links work.
 #[derive(Debug, Clone, Copy)]
 pub struct LinkPolicy {
-    /// What the mail of an invitation carries.
+    /// What an invitation's mail carries.
     pub delivery: MailContents,
     /// How long its link to set a password works.
     pub invitation: Duration,
@@ -76,7 +75,7 @@ pub struct LinkPolicy {
 }
 
 impl LinkPolicy {
-    /// Mails carry the key, and no link.
+    /// Mails carry the key and no link.
     pub fn keys_alone() -> Self {
         let delivery = MailContents { key: true, sign_in: false };
         Self { delivery, invitation: Duration::ZERO, claim: Duration::ZERO }
@@ -91,14 +90,14 @@ impl LinkPolicy {
 }
 
 impl Offer {
-    /// What mails say of the service.
+    /// The facts about the service for other mails.
     fn service(self) -> ServiceFacts {
         let Self { brand, public_url, contact, .. } = self;
         ServiceFacts { brand, public_url, contact }
     }
 }
 
-/// Says what is on offer at the moment, and how.
+/// Supplies the present offer, and the templates.
 #[derive(Clone)]
 pub struct Offering {
     offer: Arc<dyn Fn() -> Offer + Send + Sync>,
@@ -106,12 +105,12 @@ pub struct Offering {
 }
 
 impl Offering {
-    /// What is on offer, in the program's own words.
+    /// The present offer with the built-in templates.
     pub fn new(offer: impl Fn() -> Offer + Send + Sync + 'static) -> Self {
         Self { offer: Arc::new(offer), templates: Templates::default() }
     }
 
-    /// The same in these words.
+    /// The same with these templates.
     #[must_use]
     pub fn in_words(self, templates: Templates) -> Self {
         Self { templates, ..self }
@@ -150,14 +149,14 @@ enum MessageError {
 }
 
 impl MessageError {
-    /// Whether a process with another server secret could do better.
+    /// Whether a process with another server secret may succeed.
     fn is_of_secret(&self) -> bool {
         matches!(self, Self::OtherSecret(_) | Self::OtherSecretOfLink(_) | Self::Command(CommandError::Secrets(_)))
     }
 }
 
 counters! {
-    /// What the mailers have counted.
+    /// The counters of the mailers.
     MailerCounters read as MailerCounts {
         /// Messages received.
         received,
@@ -165,7 +164,7 @@ counters! {
         done,
         /// Times that a message failed.
         failed,
-        /// Times that a mail was put off because it was not taken for now.
+        /// Mails put off because they failed temporarily.
         put_off,
         /// Keys issued.
         keys_issued,
@@ -173,41 +172,41 @@ counters! {
         mails_sent,
         /// Mails refused for good.
         mails_rejected,
-        /// Mails that came back, or were not wanted.
+        /// Bounces and complaints.
         mails_back,
-        /// Mails handed over that tell of a leaked key.
+        /// Mails about a leaked key handed over.
         leaks_told,
         /// Deleted people whose keys were revoked.
         revocations,
-        /// Times that a message was kept from others.
+        /// Renewals of a visibility timeout.
         heartbeats,
     }
 }
 
-/// Turns that people share among them.
+/// Locks that people share.
 const TURNS: usize = 64;
 
-/// What all mailers share.
+/// Shared by all mailers.
 struct MailerWork {
-    /// Messages about one person are worked on one after the other: one that came twice finds what the first has done.
+    /// Messages about one person are handled one after the other: a duplicate finds what the first has done.
     turns: [Mutex<()>; TURNS],
     committer: Arc<Committer>,
     mailer: Arc<dyn Mailer>,
     offering: Offering,
     visibility: Duration,
-    /// How long a mail is tried that is not taken for now.
+    /// How long sending a mail is retried after temporary failures.
     retry_for: Duration,
     /// Whether notices are mailed.
     notices: bool,
     counters: MailerCounters,
 }
 
-/// How the mailers of a server find messages.
+/// How a server's mailers poll for messages.
 #[derive(Debug, Clone, Copy)]
 pub struct Polling {
-    /// How often a queue is asked that cannot wait for messages, and how long a queue is left alone that did not answer.
+    /// The interval of polling a queue that cannot wait, and the pause after a queue did not answer.
     pub poll_interval: Duration,
-    /// How long a queue that can wait does so before it is asked anew; zero for polling it, too.
+    /// How long one receive waits on a queue that can wait; zero to poll such a queue, too.
     pub wait: Duration,
 }
 
@@ -226,17 +225,17 @@ struct Stop {
 /// The actor.
 pub struct MailerActor {
     work: Arc<MailerWork>,
-    /// Where it looks for messages.
+    /// The queue that it receives from.
     queue: Arc<dyn Queue>,
     watch: Option<Polling>,
-    /// Whether this one of the mailers looks for mails that are kept for too long.
+    /// Whether this mailer also removes old mails.
     tidies: bool,
     mailbox_capacity: usize,
-    /// Held while the actor looks for messages by itself, and works on what it found.
+    /// Held while the actor polls on its own and handles what it received.
     watching: Arc<Mutex<()>>,
-    /// Held while messages are worked on because somebody asked for it.
+    /// Held while messages are handled on request.
     draining: Arc<Mutex<()>>,
-    /// Tells whoever waits for messages that the actor stops.
+    /// Signals the actor's stop to its tasks.
     stopping: Arc<watch::Sender<bool>>,
 }
 
@@ -280,11 +279,11 @@ impl Handler<Stop> for MailerActor {
     type Result = ();
 
     fn handle(&mut self, Stop { reply }: Stop, context: &mut Self::Context) {
-        // A wait for messages ends at once.
+        // Ends a wait for messages at once.
         self.stopping.send_replace(true);
         let (watching, draining) = (Arc::clone(&self.watching), Arc::clone(&self.draining));
         let finished = async move {
-            // The messages that are being worked on are finished; no others are begun, since the locks are not given back.
+            // Waits for the messages in progress. The kept locks prevent new ones.
             let guards = (watching.lock_owned().await, draining.lock_owned().await);
             reply.send(());
             guards
@@ -295,19 +294,19 @@ impl Handler<Stop> for MailerActor {
 }
 
 impl MailerWork {
-    /// Looks for messages and works on them until the actor stops: what was received by then is finished.
+    /// Polls for messages and handles them until the actor stops; finishes what was received.
     async fn watch(&self, queue: &dyn Queue, watch: Polling, mut stopping: watch::Receiver<bool>) {
         let can_wait = queue.can_wait() && !watch.wait.is_zero();
         let wait = if can_wait { watch.wait } else { Duration::ZERO };
         loop {
             if self.committer.secrets.doubted().is_some() {
-                // Whoever has the right secret can work on what is there; this process is to be started again.
+                // Messages are left to processes with the right secret; this process has to be restarted.
                 return stopped(&mut stopping).await;
             }
             let receive = queue.receive(self.mailer.sends_at_once(), wait);
             let received = tokio::select! {
                 biased;
-                // Only a wait is given up: what was on its way then is received again after its visibility timeout.
+                // Aborts only a wait: a message on its way is received again after its visibility timeout.
                 () = stopped(&mut stopping), if can_wait || *stopping.borrow() => return,
                 received = receive => received,
             };
@@ -334,7 +333,7 @@ impl MailerWork {
         }
     }
 
-    /// Works on messages until the queue has none, and never waits for any; returns how many there were.
+    /// Handles messages until the queue has none, without waiting; returns how many there were.
     async fn drain(&self, queue: &dyn Queue, draining: &Mutex<()>) -> Result<u64, QueueError> {
         let mut count = 0;
         self.expire().await;
@@ -354,7 +353,7 @@ impl MailerWork {
         }
     }
 
-    /// Works on messages at the same time, each by itself; returns why some could not be answered.
+    /// Handles messages concurrently and separately; returns the errors of those that could not be answered.
     async fn handle_all(&self, queue: &dyn Queue, deliveries: &[Delivery]) -> Vec<QueueError> {
         for _ in deliveries {
             self.counters.received.add(1);
@@ -364,7 +363,7 @@ impl MailerWork {
         handled.into_iter().filter_map(Result::err).collect()
     }
 
-    /// Works on one message under a heartbeat, then acknowledges it or lets it go with the reason.
+    /// Handles one message under a heartbeat, then acknowledges it or returns it with the reason.
     async fn handle(&self, queue: &dyn Queue, delivery: &Delivery) -> Result<(), QueueError> {
         let outcome = {
             let mut heartbeat = tokio::time::interval(self.visibility / 3);
@@ -381,7 +380,7 @@ impl MailerWork {
                             Ok(false) => {
                                 tracing::info!(message_id = %delivery.id, "another mailer has taken the message meanwhile");
                             }
-                            // The work goes on: to drop it here could send a mail without writing that down.
+                            // The work goes on: dropping it here could send a mail without recording that.
                             Err(error) => tracing::warn!(message_id = %delivery.id, %error, "a heartbeat failed"),
                         }
                     }
@@ -395,13 +394,13 @@ impl MailerWork {
                 queue.acknowledge(delivery).await?;
             }
             Err(error) if error.is_of_secret() && !self.committer.check_secret().await.unwrap_or(true) => {
-                // It is not the message's fault: others can work on it.
+                // The message is not at fault: another process can handle it.
                 queue.release(delivery, RELEASE_DELAY_S).await?;
             }
             Err(MessageError::Mail(error @ MailError::Unavailable { .. })) => {
                 self.put_off(queue, delivery, &error).await?
             }
-            // It will never be another.
+            // Such a message can never succeed.
             Err(MessageError::Feedback(error)) => {
                 self.counters.failed.add(1);
                 tracing::error!(message_id = %delivery.id, %error, "a message was given up");
@@ -417,7 +416,7 @@ impl MailerWork {
         Ok(())
     }
 
-    /// Puts a message off whose mail was not taken for now, or gives it up when that went on for too long.
+    /// Puts off a message whose mail failed temporarily, or buries it after too long.
     async fn put_off(&self, queue: &dyn Queue, delivery: &Delivery, error: &MailError) -> Result<(), QueueError> {
         let times = delivery.put_off();
         let Some(pause_s) = retry::pause_s(times, self.retry_for.as_secs()) else {
@@ -433,7 +432,7 @@ impl MailerWork {
         Ok(())
     }
 
-    /// Lets go of mails that are kept for too long.
+    /// Removes old mails.
     async fn expire(&self) {
         match self.mailer.expire().await {
             Ok(0) => {}
@@ -442,7 +441,7 @@ impl MailerWork {
         }
     }
 
-    /// Waits for the turn of a person's message. The heartbeat goes on meanwhile.
+    /// Waits for the lock of the message's person. The heartbeat goes on meanwhile.
     async fn turn(&self, user: UserId) -> Option<MutexGuard<'_, ()>> {
         let place = user.0.as_u128() % TURNS as u128;
         let turn = self.turns.get(usize::try_from(place).unwrap_or(0))?;
@@ -450,9 +449,9 @@ impl MailerWork {
     }
 }
 
-/// Returns when the actor stops, or is gone.
+/// Returns when the actor stops or is gone.
 async fn stopped(stopping: &mut watch::Receiver<bool>) {
-    // An error means that nobody can say it any more.
+    // An error means that the actor is gone.
     stopping.wait_for(|is_stopping| *is_stopping).await.ok();
 }
 
@@ -473,11 +472,11 @@ fn start(
         draining: Arc::default(),
         stopping: Arc::new(watch::Sender::new(false)),
     };
-    // A stop has room beside all that it stops.
+    // One more place, for the message that stops the actor.
     Mailbox::start(actor, mailbox_capacity.saturating_add(1))
 }
 
-/// How others reach the mailers.
+/// The handle to the mailers.
 #[derive(Clone)]
 pub struct Mailers {
     actors: Vec<Mailbox<MailerActor>>,
@@ -485,9 +484,8 @@ pub struct Mailers {
 }
 
 impl Mailers {
-    /// Starts `count` mailers on the calling thread's arbiter. They look for messages as `watch` says, or only when told to
-    /// ([`Self::drain`]) without it. A mail that is not taken for now is tried again for `retry_for`. `notices` says whether those
-    /// are mailed.
+    /// Starts `count` mailers on the calling thread's arbiter. They poll as `watch` says; without it they work only on request
+    /// ([`Self::drain`]). A mail that fails temporarily is retried for `retry_for`. `notices` says whether notices are mailed.
     #[allow(clippy::too_many_arguments, reason = "each stands for itself, and there is one caller")]
     pub fn start(
         committer: Arc<Committer>,
@@ -510,7 +508,7 @@ impl Mailers {
         Self { actors: started.collect(), work: Arc::clone(&work) }
     }
 
-    /// Works on messages until the queue has none; returns how many there were.
+    /// Handles messages until the queue has none; returns how many there were.
     ///
     /// # Errors
     /// When the queue does not answer.
@@ -519,7 +517,7 @@ impl Mailers {
         Ok(ask(first, |reply| Drain { reply }, None).await??)
     }
 
-    /// Stops the mailers, all at once, after the messages that they are working on, at most until `patience` has passed.
+    /// Stops all mailers at once, after their messages in progress, within `patience`.
     ///
     /// # Errors
     /// When one is still working then: its message is received again later.
@@ -528,13 +526,13 @@ impl Mailers {
         join_all(stops).await.into_iter().collect()
     }
 
-    /// What was counted.
+    /// The present counts.
     pub fn counts(&self) -> MailerCounts {
         self.work.counters.read()
     }
 }
 
-/// Why the queue was not worked off.
+/// Why draining the queue failed.
 #[derive(Debug, thiserror::Error)]
 pub enum DrainError {
     /// The queue does not answer.

@@ -1,7 +1,7 @@
-//! The actors, one file each: the only folder that imports `actix`. Everything else talks to them through the handles here.
+//! The actors, one file each: the only folder that imports `actix`. All other code uses their handles.
 //!
-//! Mailboxes are bounded and never waited for: a full one is [`Busy`], which a client sees as 503 with `Retry-After`.
-//! Nothing durable lives in a mailbox, so that an actor that restarts loses nothing that was acknowledged.
+//! Mailboxes are bounded, and senders never wait for room: a full one is [`Busy`], which a client sees as 503 with `Retry-After`. No
+//! durable data is in a mailbox, so that a restarted actor loses nothing that was acknowledged.
 
 pub mod about;
 pub mod account;

@@ -1,9 +1,9 @@
-//! What people are to be told is noticed here: keys that expire, and shares of quotas that are spent; and what administrators are to
-//! see: that somebody has made their first request. One in the process.
+//! Detects what people are to be told, expiring keys and used shares of quotas, and what administrators are to see: a person's first
+//! request. One in the process.
 //!
-//! Guarantees: what is noticed is written down in the person's stream before anybody is told, once for each key and time, and for
-//! each day and share, however many nodes look; the mail follows from that as from any event. Keys are found by an index: a sweep
-//! reads those that are due, a page at a time, and no others. Two sweeps at once do no harm.
+//! Guarantees: a notice is recorded in the person's stream before it is mailed, once for each key and time, or each day and share, however
+//! many nodes look; the mail follows from that event. Keys are found by an index: a sweep reads only those that are due, page by page. Two
+//! sweeps at once do no harm.
 
 use std::{sync::Arc, time::Duration};
 
@@ -30,11 +30,11 @@ use crate::{
     store::{DueFilter, DueNotice, StoreError},
 };
 
-/// Keys that are looked for at once.
+/// Keys in a page of a sweep.
 const PAGE_KEYS: usize = 100;
-/// Of these so many are written down at the same time.
+/// Of these, how many are recorded at the same time.
 const PARALLEL: usize = 8;
-/// Time between two pages: what else the node does has room.
+/// The pause between two pages, which leaves room for the node's other work.
 const PAGE_PAUSE: Duration = Duration::from_millis(20);
 
 /// Why a sweep ended early. The next one begins anew.
@@ -52,7 +52,7 @@ pub enum NoticeError {
 }
 
 impl NoticeError {
-    /// Whether it stops nobody else's notices.
+    /// Whether the error concerns one stream only, so that other notices can go on.
     fn is_of_the_stream(&self) -> bool {
         use StoreError::{Corrupt, Incompatible};
         matches!(
@@ -87,17 +87,17 @@ struct NoteUse {
 }
 
 counters! {
-    /// What was noticed.
+    /// The counters of notices.
     NoticeCounters read as NoticeCounts {
         /// Sweeps of keys that expire.
         sweeps,
-        /// Keys of which it was noticed that they expire.
+        /// Keys whose expiry was noticed.
         expiring,
-        /// Shares of quotas of which it was noticed that they are spent.
+        /// Used shares of quotas that were noticed.
         quotas,
-        /// People of whom it was noticed that they have made their first request.
+        /// People whose first request was noticed.
         first_requests,
-        /// Times that something could not be written down.
+        /// Notices that could not be recorded.
         failed,
     }
 }
@@ -108,7 +108,7 @@ pub struct NoticeActor {
     counters: Arc<NoticeCounters>,
     interval: Option<Duration>,
     mailbox_capacity: usize,
-    /// One sweep at a time.
+    /// Allows one sweep at a time.
     sweeping: Arc<tokio::sync::Mutex<()>>,
 }
 
@@ -152,7 +152,7 @@ impl Handler<NoteUse> for NoticeActor {
     fn handle(&mut self, NoteUse { user, reply }: NoteUse, _: &mut Self::Context) {
         let (committer, counters) = (Arc::clone(&self.committer), Arc::clone(&self.counters));
         reply.answer_later(async move {
-            // The view tells of nearly everybody that it was written down long ago.
+            // For nearly everybody the view shows that it was recorded long ago.
             let row = committer.stores.views.user(user).await?;
             if row.is_some_and(|row| row.first_request_at.is_some()) {
                 return Ok(());
@@ -172,7 +172,7 @@ impl NoticeActor {
         let turn = Arc::clone(&self.sweeping);
         let span = reply.as_ref().map_or_else(Span::none, Reply::span);
         let sweeping = async move {
-            // A tick that comes while a sweep is under way has nothing to add; whoever asks for one waits.
+            // A tick during a sweep is skipped; a caller that asks for a sweep waits.
             let _guard = match (&reply, turn.try_lock()) {
                 (_, Ok(guard)) => guard,
                 (None, Err(_)) => return,
@@ -194,7 +194,7 @@ impl NoticeActor {
 async fn sweep(committer: &Committer, counters: &NoticeCounters) -> Result<u64, NoticeError> {
     counters.sweeps.add(1);
     let until = committer.clock.now();
-    // What has been due for longer has expired.
+    // Keys that were due earlier have expired.
     let longest = EXPIRY_DAYS.into_iter().max().unwrap_or_default();
     let from = until.checked_sub(SignedDuration::from_hours(24 * i64::from(longest))).unwrap_or(until);
     let (mut noticed, mut after) = (0, None);
@@ -225,7 +225,7 @@ async fn note_expiring(
     due: &DueNotice,
 ) -> Result<bool, CommandError> {
     let now = committer.clock.now();
-    // The moment tells this notice from that of another end.
+    // The time tells apart the notices of different expiry dates.
     let what = format!("expiring:{}:{}", due.key, due.at.as_microsecond());
     let noted = note(committer, due.user, &what, Command::NoteExpiring { key_id: due.key, now }).await;
     count(&noted, &counters.expiring, counters);
@@ -246,7 +246,7 @@ async fn note(committer: &Committer, user: UserId, what: &str, command: Command)
     Ok(noted)
 }
 
-/// Writes something down in a person's stream, if it is news.
+/// Records a fact in a person's stream, if it is new.
 async fn write_down(committer: &Committer, user: UserId, what: &str, command: Command) -> Result<bool, CommandError> {
     let id = committer.new_id()?.to_string();
     let envelope = Envelope::new(
@@ -254,7 +254,7 @@ async fn write_down(committer: &Committer, user: UserId, what: &str, command: Co
         Origin { who: Who::system("notices"), correlation_id: id, causation_id: None },
     );
     let noted = |state: &State| match decide(user_in(state), command.clone()) {
-        // Nobody is told any more.
+        // Nobody needs to be told any more.
         Err(CommandRefusal::Deleted | CommandRefusal::NoUser) => Ok(Vec::new()),
         decided => Ok(decided?),
     };
@@ -262,7 +262,7 @@ async fn write_down(committer: &Committer, user: UserId, what: &str, command: Co
     Ok(!committed.repeated && !committed.events.is_empty())
 }
 
-/// How others reach it.
+/// The handle to the actor.
 #[derive(Clone)]
 pub struct Notices {
     actor: Mailbox<NoticeActor>,
@@ -270,8 +270,8 @@ pub struct Notices {
 }
 
 impl Notices {
-    /// Starts the actor on the calling thread's arbiter. It looks for keys that expire every `interval`, or only when told to
-    /// ([`Self::sweep`]) without one.
+    /// Starts the actor on the calling thread's arbiter. It looks for expiring keys every `interval`; without one only on request
+    /// ([`Self::sweep`]).
     pub fn start(committer: Arc<Committer>, interval: Option<Duration>, mailbox_capacity: usize) -> Self {
         let counters = Arc::new(NoticeCounters::default());
         let sweeping = Arc::new(tokio::sync::Mutex::default());
@@ -279,7 +279,7 @@ impl Notices {
         Self { actor: Mailbox::start(actor, mailbox_capacity), counters }
     }
 
-    /// Looks for keys that expire now; returns of how many that is news.
+    /// Looks for expiring keys now; returns how many were new.
     ///
     /// # Errors
     /// When the store does not answer.
@@ -287,24 +287,23 @@ impl Notices {
         ask(&self.actor, |reply| SweepKeys { reply }, None).await?
     }
 
-    /// Writes down that so many percent of a person's quota of a UTC day are spent, and so has them told of it, once a day for
-    /// each share.
+    /// Records that this share of a person's quota of a UTC day is used, which leads to a mail, once a day for each share.
     ///
     /// # Errors
-    /// When it could not be written: whoever noticed it says it again with the next grant.
+    /// When it could not be recorded: the caller repeats it with the next grant.
     pub async fn quota_reached(&self, user: UserId, day: i64, percent: u8) -> Result<(), CommandError> {
         ask(&self.actor, |reply| NoteQuota { user, day, percent, reply }, None).await?
     }
 
-    /// Writes down that a person has made a request, unless that was written down before.
+    /// Records that a person has made a request, unless that is recorded.
     ///
     /// # Errors
-    /// When it could not be written: whoever noticed it says it again with the next grant.
+    /// When it could not be recorded: the caller repeats it with the next grant.
     pub async fn has_made_requests(&self, user: UserId) -> Result<(), CommandError> {
         ask(&self.actor, |reply| NoteUse { user, reply }, None).await?
     }
 
-    /// What was counted.
+    /// The present counts.
     pub fn counts(&self) -> NoticeCounts {
         self.counters.read()
     }

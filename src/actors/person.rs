@@ -1,8 +1,8 @@
-//! The person that a stream is of.
+//! The person of a stream.
 
 use crate::domain::{user::User, view::State};
 
-/// The person that a stream's state is of.
+/// The person in a stream's state.
 pub fn user_in(state: &State) -> Option<&User> {
     match state {
         State::User(user) => user.as_ref(),

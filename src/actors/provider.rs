@@ -1,7 +1,7 @@
-//! Signing in at a provider of identities: sending a browser there, and what its answer comes to. No actor of its own, as [`SignIns`].
+//! Sign-in at a provider of identities: sends a browser there and handles its answer. Not an actor, like [`SignIns`].
 //!
-//! Guarantees: an answer counts for the browser that began, for ten minutes, and for one session; whatever is wrong with who somebody is,
-//! they get the same refusal; nobody is created but in the domains that the settings name, and nobody may more than the settings give.
+//! Guarantees: an answer counts only for the browser that began, for ten minutes, and for one session; all problems with a person's
+//! identity get the same refusal; people are created only in the configured domains, with no more permissions than the settings give.
 
 use std::sync::Arc;
 
@@ -29,31 +29,31 @@ use crate::{
     secrets::{Entropy, OpenedVisit, Secrets, VisitSecrets},
 };
 
-/// Answers of the provider that are worked on at the same time.
+/// Answers of the provider that are handled at the same time.
 const ANSWERS_AT_ONCE: usize = 32;
 
-/// Why somebody is not signed in by a provider.
+/// Why a provider's answer signs nobody in.
 #[derive(Debug, thiserror::Error)]
 pub enum ProviderSignInError {
-    /// The browser has begun no sign-in that is still open.
+    /// The browser has no open visit.
     #[error(
         "this browser has begun no sign-in, it was begun more than ten minutes ago, or it was used already: begin again at GET \
          /sign-in/provider"
     )]
     NotBegun,
-    /// The provider has not signed them in, or says so.
+    /// The provider did not sign the person in, or the answer says so.
     #[error("the provider did not sign you in: begin again at GET /sign-in/provider")]
     Declined,
-    /// The provider vouches for nobody who may come in. Why is not told.
+    /// The provider vouches for nobody who may sign in. The reason is not told.
     #[error(
         "the provider's answer lets nobody in here: the address there must be verified, and be one that was invited; ask whoever runs this \
          server"
     )]
     NotAdmitted,
-    /// The provider cannot be asked.
+    /// The provider cannot be called.
     #[error(transparent)]
     Provider(ProviderError),
-    /// Something about the session.
+    /// The session could not begin.
     #[error(transparent)]
     SignIn(#[from] SignInError),
 }
@@ -65,7 +65,7 @@ impl From<CommandError> for ProviderSignInError {
 }
 
 impl ProviderSignInError {
-    /// Whether what was given was wrong, so that it counts as a guess.
+    /// Whether the given data was wrong, so that it counts as a guess.
     pub fn is_wrong_guess(&self) -> bool {
         match self {
             Self::NotAdmitted => true,
@@ -75,42 +75,42 @@ impl ProviderSignInError {
     }
 }
 
-/// A browser that is sent to the provider.
+/// A redirect of a browser to the provider.
 pub struct SentThere {
-    /// The address there.
+    /// The address at the provider.
     pub address: String,
-    /// What the browser keeps: the sealed visit.
+    /// The sealed visit, which the browser keeps.
     pub visit: String,
 }
 
-/// What a browser brings back.
+/// The data that a browser returns with.
 #[derive(Default)]
 pub struct BroughtBack {
-    /// The sealed visit that it has kept.
+    /// The sealed visit.
     pub visit: Option<String>,
     /// The state that came back with the answer.
     pub state: String,
-    /// The answer; none when the provider says that it did not sign anybody in.
+    /// The answer; `None` when the provider says that it signed nobody in.
     pub answer: Option<ProviderAnswer>,
 }
 
-/// What an answer comes to.
+/// The result of an answer.
 pub enum Entered {
-    /// They are signed in.
+    /// The person is signed in.
     In {
         /// The session.
         started: Box<Started>,
-        /// Where the browser goes.
+        /// Where to redirect the browser.
         return_to: String,
     },
-    /// A code of their second factor is wanted as well.
+    /// A code of the person's second factor is needed, too.
     CodeWanted {
-        /// What the browser keeps until then.
+        /// The sealed visit, which the browser keeps until then.
         visit: String,
     },
 }
 
-/// Signs people in who come from a provider.
+/// Signs in people who come from a provider.
 pub struct ProviderSignIns {
     provider: Arc<dyn IdentityProvider>,
     policy: ProviderPolicy,
@@ -124,7 +124,7 @@ pub struct ProviderSignIns {
 }
 
 impl ProviderSignIns {
-    /// Signing in by this provider and policy. Whoever is created gets `default_plan`.
+    /// Signing in by this provider and policy. New people get `default_plan`.
     pub fn new(
         provider: Arc<dyn IdentityProvider>,
         policy: ProviderPolicy,
@@ -139,17 +139,17 @@ impl ProviderSignIns {
         Self { provider, policy, sign_ins, inviting, default_plan, secrets, clock, entropy, places }
     }
 
-    /// Asks the provider once, so that the log tells what is wrong.
+    /// Calls the provider once, so that the log shows problems.
     pub async fn look(&self) {
         if self.begin("/".to_owned()).await.is_ok() {
             tracing::debug!("the provider of identities answers");
         }
     }
 
-    /// Sends a browser there, which comes back to this path of the server in the end.
+    /// Sends a browser to the provider; it finally returns to this path of the server.
     ///
     /// # Errors
-    /// When the provider cannot be asked.
+    /// When the provider cannot be called.
     pub async fn begin(&self, return_to: String) -> Result<SentThere, ProviderSignInError> {
         let mut id = [0; VISIT_ID_BYTES];
         self.entropy.fill(&mut id).map_err(CommandError::from)?;
@@ -161,7 +161,7 @@ impl ProviderSignIns {
         Ok(SentThere { address, visit: self.secrets.seal_visit(&visit) })
     }
 
-    /// Lets somebody in whom the provider has sent back.
+    /// Signs in the person whom the provider has sent back.
     ///
     /// # Errors
     /// [`ProviderSignInError`].
@@ -196,7 +196,7 @@ impl ProviderSignIns {
         }
     }
 
-    /// Lets somebody in who gives the code that was wanted as well.
+    /// Signs in the person who gives the missing code.
     ///
     /// # Errors
     /// [`ProviderSignInError`].
@@ -230,14 +230,14 @@ impl ProviderSignIns {
         }
     }
 
-    /// The id of the session that a visit begins for somebody, or would begin if there were such a person.
+    /// The id of the session that a visit begins for a person, or would begin if the person existed.
     fn session_of(&self, of: &OpenedVisit, user: Option<UserId>) -> Result<KeyId, ProviderSignInError> {
         let whose = user.unwrap_or(UserId(Uuid::nil()));
         let session = self.secrets.visit_session(of.secret_version, &of.visit.id, whose);
         session.ok_or(ProviderSignInError::NotBegun)
     }
 
-    /// Whoever has the address; somebody new, where that is done.
+    /// The person with the address; creates one when the settings allow it.
     async fn user_of(
         &self,
         vouched: &Vouched,
@@ -251,7 +251,7 @@ impl ProviderSignIns {
         let role = vouched.role.unwrap_or(Role::Reader);
         let plan = self.default_plan.clone();
         let invitee = Invitee { email: vouched.email.clone(), name: vouched.name.clone(), role, plan };
-        // A visit that is tried again creates nobody else.
+        // Repeating a visit creates no second person.
         let command = CommandId::stored(&format!("visit:{}", hex(visit)));
         let user = command.derived_user();
         match self.inviting.invite(invitee, Envelope { command, ..envelope.clone() }).await {
@@ -259,7 +259,7 @@ impl ProviderSignIns {
                 crash_point("provider-person-created");
                 Ok(Some(user))
             }
-            // Somebody was faster: the same person in another tab, or an administrator.
+            // Another tab of the person, or an administrator, was faster.
             Err(CommandError::EmailTaken { .. }) => self.sign_ins.somebody(&vouched.email).await,
             Err(error) => Err(error),
         }

@@ -1,7 +1,7 @@
-//! Reading records. One on every HTTP worker, with a reader of its own; what scans goes to the store's bounded pool.
+//! Reads records. One actor on every HTTP worker, with its own reader; scans run in the store's bounded pool.
 //!
-//! Guarantees: reading changes nothing; a point read waits for no query but such a short one as an index serves at once; a
-//! query never waits without bound; what takes long is shared between people ([`WaitingLine`]) before it is full.
+//! Guarantees: reading changes nothing; a point read waits at most for queries that an index answers at once; no query waits without a
+//! limit; long queries are shared between people ([`WaitingLine`]) before the pool is full.
 
 use std::{rc::Rc, sync::Arc, time::Duration};
 
@@ -26,32 +26,32 @@ use crate::{
     },
 };
 
-/// The records that are asked for by their key, or one of them.
+/// A request for the records of a key, or for one of them.
 #[derive(Debug, Clone)]
 pub struct WantedRecords {
     /// Of this data set.
     pub data_set: Arc<DataSet>,
-    /// In canonical form.
+    /// The key in canonical form.
     pub key: String,
-    /// That one only.
+    /// The record id, for one record only.
     pub record_id: Option<String>,
 }
 
-/// What became of a request for records by their key.
+/// The result of a request for records by key.
 #[derive(Debug)]
 pub enum RecordsAnswer {
-    /// It may not pass.
+    /// The request may not pass.
     NotAdmitted(Admission),
-    /// It may, and this was found.
+    /// The request passed and was answered.
     Read {
-        /// That it may.
+        /// The admission.
         pass: Pass,
-        /// Nothing, if there is no such record.
+        /// The records; `None` if there is no such record.
         found: Result<Option<FoundRecords>, QueryError>,
     },
 }
 
-/// Reads what a request that the gate has let pass wants.
+/// Reads the records for a request that the gate has admitted.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct GetRecords {
@@ -66,7 +66,7 @@ impl GetRecords {
     }
 }
 
-/// The records that a query asks for.
+/// Reads the records of a query.
 #[derive(Message)]
 #[rtype(result = "()")]
 struct FindRecords {
@@ -76,7 +76,7 @@ struct FindRecords {
     reply: Reply<Result<Page, QueryError>>,
 }
 
-/// A question for which there is no answer at once.
+/// Asks a question that may take long.
 #[derive(Message)]
 #[rtype(result = "()")]
 struct Ask {
@@ -85,22 +85,22 @@ struct Ask {
     question: AskedQuestion,
 }
 
-/// What is asked, and where the answer goes.
+/// A question, and the receiver of its answer.
 enum AskedQuestion {
-    /// For everything that a query asks for.
+    /// Exports all records of a query.
     ExportRecords(Query, Reply<Result<Exporting, QueryError>>),
-    /// For the values of columns.
+    /// Counts the values of columns.
     CountValues(Facets, Reply<Result<RecordsSummary<Facet>, QueryError>>),
-    /// For the figures of columns.
+    /// Computes the figures of columns.
     AddUp(Stats, Reply<Result<RecordsSummary<Figures>, QueryError>>),
-    /// For what imports have changed.
+    /// Reads the changes by imports.
     GetChanges(Changes, Reply<Result<Past, QueryError>>),
-    /// For the states of the records of a key, or of one of them.
+    /// Reads the states of the records of a key, or of one of them.
     GetHistory(String, Option<String>, History, Reply<Result<Option<Past>, QueryError>>),
 }
 
 impl AskedQuestion {
-    /// What the request is part of.
+    /// The span of the request.
     fn span(&self) -> Span {
         match self {
             Self::ExportRecords(_, reply) => reply.span(),
@@ -112,7 +112,7 @@ impl AskedQuestion {
     }
 }
 
-/// An export under way, and the place that it takes until its parts were sent.
+/// An export in progress, and its place until its parts were sent.
 #[derive(Debug)]
 pub struct Exporting {
     /// Its parts.
@@ -121,22 +121,22 @@ pub struct Exporting {
     pub place: Turn,
 }
 
-/// What a node has for questions that take long, shared by its query actors.
+/// A node's capacity for long questions, shared by its query actors.
 #[derive(Debug, Clone)]
 pub struct Shares {
     scans: Arc<WaitingLine>,
     exports: Arc<WaitingLine>,
-    /// How long a question may take, waiting included.
+    /// The time limit of a question, including its waiting.
     patience: Duration,
 }
 
 impl Shares {
-    /// What there is of scans and of exports, and how long a scan may take, its waiting included.
+    /// The capacity of scans and exports, and the time limit of a scan, including its waiting.
     pub fn new(scans: Capacity, exports: Capacity, patience: Duration) -> Self {
         Self { scans: WaitingLine::new(scans), exports: WaitingLine::new(exports), patience }
     }
 
-    /// The line before questions that scan.
+    /// The waiting line of scans.
     pub fn scans(&self) -> &Arc<WaitingLine> {
         &self.scans
     }
@@ -146,7 +146,7 @@ impl Shares {
         &self.exports
     }
 
-    /// Answers a question when it is its turn, if somebody still waits for it then. The answer has what time is left.
+    /// Answers a question in its turn, if the caller still waits. The answer gets the remaining time.
     async fn in_turn<T>(
         &self,
         who: UserId,
@@ -157,7 +157,7 @@ impl Shares {
         let mut turn = std::pin::pin!(self.scans.turn(who));
         let turn = match poll_immediate(turn.as_mut()).await {
             Some(turn) => {
-                // It has the store's whole time, and the store's word for it when that is not enough.
+                // Without waiting, the store's own time limit and error apply.
                 let outcome = match turn {
                     Ok(_turn) => answer.await.map_err(QueryError::Records),
                     Err(refused) => Err(refused.into()),
@@ -196,7 +196,7 @@ impl Shares {
     }
 }
 
-/// What a question is told that had to wait, and then took longer than the rest of its time.
+/// The error of a question that waited and then exceeded the rest of its time.
 fn timed_out(patience: Duration, waited: Duration) -> RecordStoreError {
     let limit_ms = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
     let waited_ms = waited.as_millis();
@@ -290,15 +290,15 @@ pub enum QueryError {
     /// The actor did not answer.
     #[error(transparent)]
     Busy(#[from] Busy),
-    /// There was no place for it.
+    /// There was no place for the question.
     #[error(transparent)]
     NoTurn(#[from] NoTurn),
-    /// The store did not, or refused.
+    /// The store failed or refused.
     #[error(transparent)]
     Records(#[from] RecordStoreError),
 }
 
-/// How the edge talks to the query actor of its worker.
+/// The edge's handle to its worker's query actor.
 #[derive(Clone)]
 pub struct Queries {
     actor: Mailbox<QueryActor>,
@@ -311,7 +311,7 @@ impl Queries {
         Self { actor: Mailbox::start(QueryActor { records, reader, shares, mailbox_capacity }, mailbox_capacity) }
     }
 
-    /// Puts a message that the gate hands on into the mailbox, and answers it if there is no room.
+    /// Passes a message from the gate to the mailbox, or answers it if there is no room.
     pub(super) fn forward(&self, message: GetRecords) {
         match self.actor.actor().try_send(message) {
             Ok(()) => {}
@@ -329,7 +329,7 @@ impl Queries {
         ask(&self.actor, |reply| Ask { who, data_set, question: question(reply) }, None).await?
     }
 
-    /// Begins to write everything that a query asks for.
+    /// Begins an export of all records of a query.
     ///
     /// # Errors
     /// When the actor or the store does not answer, or there is no place for the question.
@@ -337,7 +337,7 @@ impl Queries {
         self.ask(who, data_set, |reply| AskedQuestion::ExportRecords(query, reply)).await
     }
 
-    /// The values of columns and how often each occurs.
+    /// The values of columns and the count of each.
     ///
     /// # Errors
     /// When the actor or the store does not answer, or there is no place for the question.
@@ -363,7 +363,7 @@ impl Queries {
         self.ask(who, data_set, |reply| AskedQuestion::AddUp(stats, reply)).await
     }
 
-    /// What imports have changed.
+    /// The changes by imports.
     ///
     /// # Errors
     /// When the actor or the store does not answer, or there is no place for the question.
@@ -371,7 +371,7 @@ impl Queries {
         self.ask(who, data_set, |reply| AskedQuestion::GetChanges(changes, reply)).await
     }
 
-    /// The states of the records that bear a key, or of one of them.
+    /// The states of the records with a key, or of one of them.
     ///
     /// # Errors
     /// When the actor or the store does not answer, or there is no place for the question.
@@ -386,7 +386,7 @@ impl Queries {
         self.ask(who, data_set, |reply| AskedQuestion::GetHistory(key, record_id, history, reply)).await
     }
 
-    /// A page of the records that a query asks for. The store bounds how long it takes.
+    /// A page of a query's records. The store limits the time.
     ///
     /// # Errors
     /// When the actor or the store does not answer, or there is no place for the question.

@@ -1,7 +1,7 @@
-//! Sending dead letters again, as a client's command: once for each `Idempotency-Key`, although the queue knows of no commands.
+//! Redrives dead letters as a client's command: once for each `Idempotency-Key`, although the queue does not know commands.
 //!
-//! Guarantees: that it is about to be done is written down before it is done, and that it was done before it is answered. Whoever
-//! comes again after a crash in between finds out from the letter: one that is gone, or has died again since, was sent.
+//! Guarantees: the intention is recorded before the letter is sent, and the result before the answer. A retry after a crash in between
+//! examines the letter: one that is gone, or has died again since, was sent.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -13,46 +13,46 @@ use super::{
 };
 use crate::{failpoint::crash_point, queue::QueueError, store::AnswerPlace};
 
-/// How long another try may be at work, before it counts as one that died.
+/// How long an earlier try may be at work before it counts as dead.
 const AT_WORK: SignedDuration = SignedDuration::from_secs(60);
-/// Letters that are looked through for one that has died again.
+/// Letters that are searched for one that has died again.
 const LETTERS_MAX: usize = 1000;
-/// How often another try's end is waited for, and the time between two looks.
+/// How often the end of another try is waited for, and the interval.
 const LOOKS_MAX: u32 = 10;
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Why a dead letter was not sent again.
+/// Why a dead letter was not redriven.
 #[derive(Debug, thiserror::Error)]
 pub enum RedriveError {
-    /// The queue, or there is no such letter.
+    /// The queue failed, or the letter does not exist.
     #[error(transparent)]
     Queue(#[from] QueueError),
-    /// The idempotency key, or the store that keeps answers.
+    /// The idempotency key was used before, or the store of answers failed.
     #[error(transparent)]
     Command(#[from] CommandError),
 }
 
-/// Dead letters that one command sends again at most.
+/// The most dead letters that one command redrives.
 pub const REDRIVEN_MAX: u64 = 10_000;
-/// Dead letters that are read at once.
+/// Dead letters that are read at a time.
 const BATCH_LETTERS: usize = 100;
 
-/// What is known of an earlier try.
+/// The outcome of an earlier try.
 enum FirstRedrive {
-    /// Nothing: this one is to begin.
+    /// There was none: this try begins.
     None,
-    /// It began then, and may be at it or have died on the way.
+    /// It began then, and is at work or dead.
     Begun { since: Timestamp, at_work: bool, kept: String },
-    /// It was answered so.
+    /// It was answered.
     Ended(Result<(), RedriveError>),
 }
 
 impl Committer {
-    /// Sends a dead letter again. The same command does so once, and gets the first answer.
+    /// Redrives a dead letter. A repeated command does so once, and gets the first answer.
     ///
     /// # Errors
-    /// [`QueueError::NoDeadLetter`], which is an answer as well and kept; [`CommandError::Contended`] while another try of the same
-    /// command is at work; when the queue or the store does not answer.
+    /// [`QueueError::NoDeadLetter`], which is stored as an answer; [`CommandError::Contended`] while another try of the same command is at
+    /// work; when the queue or the store does not answer.
     pub async fn redrive(&self, id: &str, envelope: &Envelope) -> Result<(), RedriveError> {
         if envelope.request_hash.is_none() {
             return Ok(self.queue.redrive(id).await?);
@@ -76,7 +76,7 @@ impl Committer {
             let answered = match &sent {
                 Ok(()) => Answered::Redriven,
                 Err(QueueError::NoDeadLetter(_)) => Answered::NoDeadLetter,
-                // Whether it was sent is not known: the next try finds out, and need not wait.
+                // It is unknown whether the letter was sent: the next try finds out, and need not wait.
                 Err(_) => Answered::Redriving { since: died.unwrap_or(since), at_work: false },
             };
             let redriving = redriving.write().map_err(CommandError::from)?;
@@ -86,8 +86,8 @@ impl Committer {
         Err(CommandError::Contended.into())
     }
 
-    /// Sends the dead letters again that are there now, at most [`REDRIVEN_MAX`]. How many. The same command does so once; after a
-    /// crash in between, another try sends what is left.
+    /// Redrives the present dead letters, at most [`REDRIVEN_MAX`]; returns how many. A repeated command does so once; after a crash in
+    /// between, another try sends the rest.
     ///
     /// # Errors
     /// When the queue or the store does not answer: then a part was sent.
@@ -98,7 +98,7 @@ impl Committer {
         let (begun, mut redriven) = (self.clock.now(), 0);
         while redriven < REDRIVEN_MAX {
             let letters = self.queue.dead_letters(BATCH_LETTERS).await?;
-            // One that has died again meanwhile would be sent for ever.
+            // Letters that died after the beginning are left out, or they would be sent endlessly.
             let mut sent = 0;
             for letter in letters.iter().filter(|letter| letter.died_at <= begun) {
                 match self.queue.redrive(&letter.id).await {
@@ -120,7 +120,7 @@ impl Committer {
     async fn first_redrive(&self, id: &str, envelope: &Envelope) -> Result<FirstRedrive, RedriveError> {
         let kept = match self.find_answer(envelope).await? {
             None => return Ok(FirstRedrive::None),
-            // Nothing commits under the hash of such a request.
+            // Requests of this kind have no commit.
             Some(AnswerPlace::Commit(_)) => return Err(CommandError::KeyReused.into()),
             Some(AnswerPlace::Text(kept)) => kept,
         };
@@ -132,12 +132,12 @@ impl Committer {
         })
     }
 
-    /// A clock that is off by as much says nothing, either way.
+    /// The difference counts in both directions: a clock that is off by more tells nothing.
     fn is_recent(&self, since: Timestamp) -> bool {
         self.clock.now().duration_since(since).abs() < AT_WORK
     }
 
-    /// Sends the letter again. `died` is when a try began that died on the way, if one did: what that one sent is not sent again.
+    /// Sends the letter. `died` is when an earlier try that died began, if one did: a letter that it sent is not sent again.
     async fn redrive_once(&self, id: &str, died: Option<Timestamp>) -> Result<(), QueueError> {
         crash_point("redrive-before");
         if let Some(since) = died {

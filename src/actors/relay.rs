@@ -1,7 +1,7 @@
-//! The relay: publishes the commits that a crash left unpublished, and lets old messages expire. One in the process.
+//! The relay: publishes commits that a crash left unpublished, and removes expired messages. One in the process.
 //!
-//! Guarantees: a commit keeps its mark until its messages have been sent, so none is lost; one whose mark could not be
-//! cleared is sent again, so that a message may come twice. Two relays at once do no harm.
+//! Guarantees: a commit keeps its mark until its messages were sent, so none is lost; if its mark could not be cleared, it is sent again,
+//! so that a message may come twice. Two relays at once do no harm.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,13 +20,13 @@ use crate::{
     store::StoreError,
 };
 
-/// Commits that are looked for at once.
+/// Commits in a page of a sweep.
 const PAGE_COMMITS: usize = 100;
-/// Such pages of one sweep. What is left is the next one's.
+/// The most pages of a sweep. The next one does the rest.
 const PAGES_MAX: u32 = 1000;
-/// How old a commit must be before the relay takes it for left behind, milliseconds: its writer may still be at it.
+/// The age at which a commit counts as left behind, milliseconds: before, its writer may still publish it.
 const LEFT_BEHIND_MS: i64 = 500;
-/// Sweeps between two looks for messages that have expired.
+/// Sweeps between two removals of expired messages.
 const SWEEPS_PER_EXPIRY: u64 = 600;
 
 /// Why a sweep ended early. The next one begins anew.
@@ -47,7 +47,7 @@ pub enum SweepError {
 }
 
 impl SweepError {
-    /// Whether it stops nobody else's: a stream that is damaged, or of a newer permitd.
+    /// Whether the error concerns one stream only: it is damaged, or written by a newer permitd.
     fn is_of_the_stream(&self) -> bool {
         use StoreError::{Corrupt, Incompatible};
         matches!(self, Self::Stream(CommandError::Codec(_) | CommandError::Store(Corrupt(_) | Incompatible(_))))
@@ -62,15 +62,15 @@ struct Sweep {
 }
 
 counters! {
-    /// What the relay has counted.
+    /// The counters of the relay.
     RelayCounters read as RelayCounts {
         /// Sweeps.
         sweeps,
-        /// Commits that were left behind and are published now.
+        /// Commits that were left behind and have been published.
         published,
         /// Sweeps that ended early.
         failed,
-        /// Messages and dead letters removed for their age.
+        /// Expired messages and dead letters that were removed.
         expired,
     }
 }
@@ -81,7 +81,7 @@ pub struct RelayActor {
     counters: Arc<RelayCounters>,
     interval: Duration,
     mailbox_capacity: usize,
-    /// One sweep at a time.
+    /// Allows one sweep at a time.
     sweeping: Arc<tokio::sync::Mutex<()>>,
 }
 
@@ -108,7 +108,7 @@ impl RelayActor {
         let turn = Arc::clone(&self.sweeping);
         let span = reply.as_ref().map_or_else(Span::none, Reply::span);
         let sweeping = async move {
-            // A tick that comes while a sweep is under way has nothing to add; whoever asks for one waits.
+            // A tick during a sweep is skipped; a caller that asks for a sweep waits.
             let _guard = match (&reply, turn.try_lock()) {
                 (_, Ok(guard)) => guard,
                 (None, Err(_)) => return,
@@ -128,7 +128,7 @@ impl RelayActor {
 }
 
 async fn sweep(committer: &Committer, counters: &RelayCounters, left_behind_ms: i64) -> Result<u64, SweepError> {
-    // One at a time: nobody counts between these.
+    // Sweeps run one at a time: nobody else counts in between.
     let sweeps = counters.sweeps.read();
     counters.sweeps.add(1);
     if sweeps.is_multiple_of(SWEEPS_PER_EXPIRY) {
@@ -136,7 +136,7 @@ async fn sweep(committer: &Committer, counters: &RelayCounters, left_behind_ms: 
     }
     let now = committer.clock.now();
     let before = now.checked_sub(SignedDuration::from_millis(left_behind_ms)).unwrap_or(now);
-    // The clock of a writer that is ahead says nothing of a commit's age; to publish it twice does no harm.
+    // A time in the future, by a fast writer's clock, says nothing of a commit's age; publishing twice does no harm.
     let is_young = |commit: &StoredCommit| commit.recorded_at >= before && commit.recorded_at <= now;
     let (mut published, mut unread, mut from) = (0, None, Timestamp::MIN);
     for _ in 0..PAGES_MAX {
@@ -156,7 +156,7 @@ async fn sweep(committer: &Committer, counters: &RelayCounters, left_behind_ms: 
             }
         }
         let Some(last) = commits.last().filter(|_| commits.len() == PAGE_COMMITS) else { break };
-        // Those of the last one's moment come again, unless a whole page of them stays as it was.
+        // The next page begins at the last one's moment, or after it when a whole page of that moment stayed unpublished.
         from = last.recorded_at;
         if published == before_page && commits.first().is_some_and(|first| first.recorded_at == from) {
             from += SignedDuration::from_micros(1);
@@ -165,7 +165,7 @@ async fn sweep(committer: &Committer, counters: &RelayCounters, left_behind_ms: 
     unread.map_or(Ok(published), Err)
 }
 
-/// Projects and publishes one commit. The rows are those of the whole stream: the store keeps what is newer.
+/// Projects and publishes one commit. Projects the rows of the whole stream: the store keeps the newest.
 async fn relay(committer: &Committer, commit: &StoredCommit) -> Result<(), SweepError> {
     let loaded = committer.load(&commit.stream, None).await?;
     committer.stores.log.project(loaded.state.rows()).await?;
@@ -175,7 +175,7 @@ async fn relay(committer: &Committer, commit: &StoredCommit) -> Result<(), Sweep
     Ok(())
 }
 
-/// How others reach the relay.
+/// The handle to the relay.
 #[derive(Clone)]
 pub struct Relay {
     actor: Mailbox<RelayActor>,
@@ -199,8 +199,8 @@ impl Relay {
         ask(&self.actor, |reply| Sweep { reply: Some(reply), left_behind_ms: LEFT_BEHIND_MS }, None).await?
     }
 
-    /// The same of every commit that is not published, however young: its writer may have died a moment ago. Where it lives,
-    /// its commit is published twice, which does no harm.
+    /// Sweeps every unpublished commit, however young: its writer may have died a moment ago. If the writer is alive, the commit is
+    /// published twice, which does no harm.
     ///
     /// # Errors
     /// As [`Relay::sweep`].
@@ -208,7 +208,7 @@ impl Relay {
         ask(&self.actor, |reply| Sweep { reply: Some(reply), left_behind_ms: 0 }, None).await?
     }
 
-    /// What was counted.
+    /// The present counts.
     pub fn counts(&self) -> RelayCounts {
         self.counters.read()
     }

@@ -1,4 +1,4 @@
-//! Writing down that sessions are used, now and then, so that they do not end as idle ones.
+//! Records the use of sessions at intervals, so that used sessions do not end as idle.
 
 use std::sync::Arc;
 
@@ -15,19 +15,19 @@ use crate::domain::{
     view::State,
 };
 
-/// Writes down that sessions are used.
+/// Records the use of sessions.
 #[derive(Clone)]
 pub struct SessionUses {
     committer: Arc<Committer>,
 }
 
 impl SessionUses {
-    /// Over this committer.
+    /// Records with this committer.
     pub fn new(committer: Arc<Committer>) -> Self {
         Self { committer }
     }
 
-    /// Writes it down, if it is time again. What could not be written down is the next time.
+    /// Records a use, if the last record is old enough. After a failure the next use is recorded.
     pub(super) async fn note(&self, user: UserId, session: KeyId, envelope: &Envelope) {
         let see = SignInCommand::SeeSession { session, now: self.committer.clock.now() };
         let decided =
@@ -37,7 +37,7 @@ impl SessionUses {
         }
     }
 
-    /// The same as a command of its own.
+    /// The same as a separate command.
     pub(super) async fn note_in_passing(&self, user: UserId, session: KeyId) {
         match self.committer.new_id() {
             Ok(id) => {

@@ -1,9 +1,9 @@
-//! Signing in: links, passwords, sessions, second factors. No actor of its own: what it decides is decided by the person's stream, and
-//! what costs is bounded by the pool that hashes.
+//! Sign-in: links, passwords, sessions, second factors. Not an actor: the person's stream decides, and the hashing pool limits the costly
+//! work.
 //!
-//! Guarantees: whether an address is known is told by no answer, nor by what is done for it: each try compares one password with one
-//! hash, and asks the store the same. What was acknowledged is in the log: a session that was ended is refused by every node from then
-//! on, since each asks the store; at data it is refused by this node at once, and by the others within a grant's life. A link or a code counts once, whoever uses it at the same moment.
+//! Guarantees: neither an answer nor its work tells whether an address is known: each try compares one password with one hash, and asks the
+//! store the same. Acknowledged changes are in the log: every node refuses an ended session from then on, since each asks the store; for
+//! data this node refuses at once, and others within a grant's life. A link or a code counts once, even when used twice at the same moment.
 
 mod by_password;
 mod by_provider;
@@ -50,33 +50,33 @@ pub use self::{
     by_provider::Entering,
 };
 
-/// Requests for a new password that are worked on at the same time, after they were answered.
+/// Requests for a new password that are handled at the same time, after their answers.
 const RESETS_AT_ONCE: usize = 64;
-/// Networks of sign-ins that are remembered; others are forgotten first that were not seen for long.
+/// Remembered networks of sign-ins; those not seen for longest are forgotten first.
 const NETWORKS_MAX: usize = 10_000;
-/// Accounts of which wrong tries are remembered: some megabytes.
+/// Accounts whose wrong attempts are remembered: some megabytes.
 const ACCOUNTS_MAX: usize = 16_384;
 
-/// How long links and sessions last, and how many there may be.
+/// The life and the limits of links and sessions.
 #[derive(Debug, Clone, Copy)]
 pub struct SignInPolicy {
-    /// How long the link to set another password works.
+    /// The life of a link to set another password.
     pub reset_link: SignedDuration,
-    /// Mails with such a link to one person in an hour.
+    /// The most mails with such a link to one person in an hour.
     pub resets_per_hour: u32,
-    /// How long a session lasts at the longest.
+    /// The longest life of a session.
     pub session: SignedDuration,
-    /// Seconds without use after which it ends.
+    /// Seconds without use after which a session ends.
     pub idle_s: u32,
-    /// How many sessions there may be.
+    /// The limits of sessions.
     pub bounds: Bounds,
-    /// How wrong passwords and codes of one account are slowed.
+    /// How wrong passwords and codes slow further attempts at one account.
     pub slowing: Slowing,
     /// The shortest password, characters.
     pub password_chars_min: usize,
 }
 
-/// Why somebody is not signed in, or something about that was not done.
+/// Why a sign-in or a related command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum SignInError {
     /// The command was not carried out.
@@ -85,7 +85,7 @@ pub enum SignInError {
     /// The text cannot be a password.
     #[error(transparent)]
     Password(#[from] PasswordError),
-    /// Too many wrong tries for this account.
+    /// Too many wrong attempts at this account.
     #[error("too many wrong passwords or codes for this account: wait {0} seconds before the next try")]
     Wait(u64),
 }
@@ -97,36 +97,36 @@ impl From<SignInRefusal> for SignInError {
 }
 
 impl SignInError {
-    /// Whether what was given was wrong, so that it counts as a guess.
+    /// Whether the given data was wrong, so that it counts as a guess.
     pub fn is_wrong_guess(&self) -> bool {
         let Self::Command(CommandError::Refused(CommandRefusal::SignIn(refusal))) = self else { return false };
         matches!(refusal, SignInRefusal::Credentials | SignInRefusal::WrongCode | SignInRefusal::LinkOver)
     }
 }
 
-/// What somebody gives who signs in.
+/// What a person gives to sign in.
 pub struct Credentials {
-    /// Their address, if what they gave is one.
+    /// The address, if the given text is one.
     pub email: Option<Email>,
     /// Their password.
     pub password: Zeroizing<String>,
     /// A code of their second factor.
     pub code: Option<String>,
-    /// Where from.
+    /// The client's network.
     pub network: String,
 }
 
-/// A session that began.
+/// A new session.
 pub struct Started {
-    /// Whose.
+    /// The person.
     pub user: UserId,
-    /// Its token: shown this once.
+    /// The token: shown only now.
     pub token: SessionToken,
     /// The person's state afterwards.
     pub committed: Committed,
 }
 
-/// Who is signed in, and by what.
+/// The signed-in person and their session.
 #[derive(Debug, Clone)]
 pub struct SignedInAs {
     /// The person.
@@ -135,20 +135,20 @@ pub struct SignedInAs {
     pub session: KeyId,
 }
 
-/// What is behind a link, for whoever has it and has not used it yet.
+/// The content of an unused link, for its holder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Behind {
-    /// What for.
+    /// Its purpose.
     pub purpose: LinkPurpose,
-    /// Until when it works.
+    /// When it expires.
     pub expires_at: Timestamp,
 }
 
-/// What came of a link.
+/// The result of using a link.
 pub enum Redeemed {
     /// The password is set.
     PasswordSet,
-    /// The key, shown this once.
+    /// The key, shown only now.
     Key(ApiKey),
 }
 
@@ -157,7 +157,7 @@ pub struct SignIns {
     committer: Arc<Committer>,
     pool: HashingPool,
     attempts: Attempts<String>,
-    /// Networks from which somebody has signed in here.
+    /// Networks from which people have signed in here.
     networks: Cache<String, ()>,
     policy: SignInPolicy,
     resets: Arc<Semaphore>,
@@ -166,7 +166,7 @@ pub struct SignIns {
 }
 
 impl SignIns {
-    /// Signing in by this pool and policy. What sessions may read is in `book`.
+    /// Signing in with this pool and policy. `book` has the grants of sessions.
     pub fn new(committer: Arc<Committer>, pool: HashingPool, policy: SignInPolicy, book: Arc<GrantBook>) -> Self {
         let (attempts, resets) =
             (Attempts::new(policy.slowing, ACCOUNTS_MAX), Arc::new(Semaphore::new(RESETS_AT_ONCE)));
@@ -175,17 +175,17 @@ impl SignIns {
         Self { committer, pool, attempts, networks, policy, resets, book, uses }
     }
 
-    /// What carries commands out.
+    /// The committer.
     pub fn committer(&self) -> &Arc<Committer> {
         &self.committer
     }
 
-    /// The pool that hashes passwords.
+    /// The hashing pool.
     pub fn pool(&self) -> &HashingPool {
         &self.pool
     }
 
-    /// Whose session this token is of, as long as it works. Its use is written down now and then.
+    /// The person and session of this token, while it works. Records the use of the session at intervals.
     ///
     /// # Errors
     /// When the store does not answer.
@@ -196,7 +196,7 @@ impl SignIns {
         envelope: &Envelope,
     ) -> Result<Option<SignedInAs>, CommandError> {
         let secrets = &self.committer.secrets;
-        // Whose secret is not the deployment's any more cannot tell a forged one: the store is asked.
+        // A node whose secret is no longer the deployment's cannot detect forged tokens: it asks the store.
         if !secrets.recognises_session(id, hash) && secrets.doubted().is_none() {
             return Ok(None);
         }
@@ -245,11 +245,10 @@ impl SignIns {
         self.run(user, envelope, SignInCommand::EndSessions { reason, now }).await
     }
 
-    /// Has a link mailed to whoever has this address, if somebody does. What it comes to is told by nothing: it is done after the
-    /// answer.
+    /// Mails a link to the person with this address, if there is one. Nothing tells the result: the work follows the answer.
     ///
     /// # Errors
-    /// [`Busy`] when too many were asked for at once.
+    /// [`Busy`] when too many such requests wait.
     pub fn ask_for_reset(self: &Arc<Self>, email: Option<Email>, envelope: Envelope) -> Result<(), CommandError> {
         let place = Arc::clone(&self.resets).try_acquire_owned().map_err(|_| Busy::Full)?;
         let signing = Arc::clone(self);
@@ -269,10 +268,10 @@ impl SignIns {
         Ok(())
     }
 
-    /// Has a link mailed by which a person sets another password; `per_hour` bounds how often.
+    /// Mails a link for setting another password; `per_hour` limits how often.
     ///
     /// # Errors
-    /// When there is no such person, or they are disabled or deleted.
+    /// When the person does not exist, is disabled or deleted.
     pub async fn mail_reset(
         &self,
         user: UserId,
@@ -295,7 +294,7 @@ impl SignIns {
         self.committer.run(&stream, envelope, decided).await
     }
 
-    /// What is behind a link. Spends nothing.
+    /// The content of a link. Does not use it up.
     ///
     /// # Errors
     /// [`SignInRefusal::LinkOver`].
@@ -317,10 +316,10 @@ impl SignIns {
         Ok((user, behind))
     }
 
-    /// Does what a link is for, once.
+    /// Uses a link, once.
     ///
     /// # Errors
-    /// [`SignInRefusal::LinkOver`]; when the text cannot be a password, and then the link still works.
+    /// [`SignInRefusal::LinkOver`]; when the text cannot be a password: then the link still works.
     pub async fn redeem(
         &self,
         link: PresentedLink,
@@ -345,7 +344,7 @@ impl SignIns {
         Ok(Redeemed::PasswordSet)
     }
 
-    /// Uses a link up. Who is disabled or deleted has none that works.
+    /// Uses a link up. Disabled or deleted people have no working link.
     async fn used(&self, user: UserId, envelope: &Envelope, command: SignInCommand) -> Result<(), SignInError> {
         match self.run(user, &by(user, envelope), command).await {
             Err(CommandError::Refused(CommandRefusal::Disabled | CommandRefusal::Deleted)) => {
@@ -355,10 +354,10 @@ impl SignIns {
         }
     }
 
-    /// Sets another password, for who knows the present one. Their other sessions end.
+    /// Changes the password of a person who knows the present one. Ends their other sessions.
     ///
     /// # Errors
-    /// [`SignInRefusal::Credentials`] when it is not the present one; when the new one cannot be one; [`SignInError::Wait`].
+    /// [`SignInRefusal::Credentials`] when the present one is wrong; when the new one is invalid; [`SignInError::Wait`].
     pub async fn change_password(
         &self,
         who: &SignedInAs,
@@ -373,7 +372,7 @@ impl SignIns {
         Ok(self.run(who.user.id, envelope, change).await?)
     }
 
-    /// The hash of the person's password, if this is it.
+    /// The hash of the person's password, if `password` is right.
     async fn check(&self, user: &User, password: &str) -> Result<String, SignInError> {
         let account = self.account_within(user);
         self.begin(&account)?;
@@ -388,7 +387,7 @@ impl SignIns {
         }
     }
 
-    /// Gives out a secret for a second factor, in base-32.
+    /// Issues a secret for a second factor, in base-32.
     ///
     /// # Errors
     /// [`SignInRefusal::FactorExists`].
@@ -402,7 +401,7 @@ impl SignIns {
         let secret = Zeroizing::new(totp::base32(&*bytes));
         let begin = SignInCommand::BeginSecondFactor { secret: secret.to_string() };
         let begun = self.run(user, envelope, begin).await?;
-        // A repeated command is told the secret of the first try.
+        // A repeated command gets the first try's secret.
         let earlier = begun.events.iter().find_map(|recorded| match &recorded.event {
             Event::SignIn(SignInEvent::SecondFactorBegun { secret }) => secret.known(),
             _ => None,
@@ -410,7 +409,7 @@ impl SignIns {
         Ok(earlier.map_or(secret, |earlier| Zeroizing::new(earlier.to_owned())))
     }
 
-    /// Confirms a second factor by a code of it. Returns the recovery codes: shown this once.
+    /// Confirms a second factor by one of its codes. Returns the recovery codes, which are shown only now.
     ///
     /// # Errors
     /// [`SignInRefusal::WrongCode`], [`SignInRefusal::NoFactor`], [`SignInRefusal::FactorExists`]; [`SignInError::Wait`].
@@ -429,14 +428,14 @@ impl SignIns {
         let confirm = SignInCommand::ConfirmSecondFactor { code, recovery, now, session };
         let confirmed = self.run(who.user.id, envelope, confirm).await?;
         self.attempts.forget(&account);
-        // The codes of the first try of a repeated command are not kept.
+        // The codes of a repeated command's first try are not stored.
         if confirmed.repeated && !confirmed.events.iter().any(|recorded| has_codes(&recorded.event, &codes)) {
             return Err(SignInRefusal::FactorExists.into());
         }
         Ok(codes)
     }
 
-    /// Removes a person's second factor, for who gives a code of it, and the password where they give one.
+    /// Removes the second factor of a person who gives one of its codes, and the password if given.
     ///
     /// # Errors
     /// [`SignInRefusal::WrongCode`], [`SignInRefusal::Credentials`]; [`SignInError::Wait`].
@@ -458,7 +457,7 @@ impl SignIns {
         Ok(removed)
     }
 
-    /// Removes a person's second factor, for an administrator: of who has lost it.
+    /// Removes a person's lost second factor, for an administrator.
     ///
     /// # Errors
     /// When there is no such person.
@@ -476,14 +475,14 @@ impl SignIns {
         Ok(committed)
     }
 
-    /// Has this node ask the ledger at once about the sessions that a commit has changed; the others do within a grant's life.
+    /// Makes this node ask the ledger at once about the sessions that a commit changed; others do so within a grant's life.
     async fn forget_changed(&self, committed: &Committed) {
         let Some(user) = user_in(&committed.state).filter(|_| !committed.events.is_empty()) else { return };
         let changed = user.sign_in.sessions.values().filter(|session| session.version == user.version);
         self.book.forget(changed.map(|session| session.id)).await;
     }
 
-    /// Whoever has this mailbox. The store is asked the same whether somebody does or not.
+    /// The person with this mailbox. The store is asked the same whether there is one or not.
     async fn find(&self, email: Option<&Email>) -> Result<Option<UserId>, CommandError> {
         let mut found = None;
         for form in email.map(Email::forms).unwrap_or_default() {
@@ -493,13 +492,13 @@ impl SignIns {
         Ok(found)
     }
 
-    /// The name by which wrong tries are counted: it is no address.
+    /// The account's name for counting wrong attempts: not an address.
     fn account(&self, email: Option<&Email>) -> String {
         let names = email.map(|email| self.committer.claim_names(email.as_str()));
         names.and_then(|names| names.into_iter().min()).unwrap_or_default()
     }
 
-    /// Takes a try for an account. An address that nobody has is an account like any other, so that a wait tells nothing.
+    /// Begins an attempt at an account. Unknown addresses count like accounts, so that a wait tells nothing.
     fn begin(&self, account: &String) -> Result<(), SignInError> {
         let wait = |wait_us| SignInError::Wait(u64::try_from(wait_us).unwrap_or(0).div_ceil(1_000_000));
         self.attempts.begin(account, self.committer.clock.monotonic_us()).map_err(wait)
@@ -510,12 +509,12 @@ impl SignIns {
         self.account(email.as_ref())
     }
 
-    /// The same for passwords that somebody tries who is signed in: strangers' tries at signing in are counted apart.
+    /// The same for passwords that a signed-in person tries: strangers' sign-in attempts are counted separately.
     fn account_within(&self, user: &User) -> String {
         format!("{} within", self.account_of(user))
     }
 
-    /// The same for codes of the second factor, wherever they are given. A right password has none of them forgotten.
+    /// The same for codes of the second factor, wherever given. A right password does not reset this count.
     fn codes_of(&self, user: &User) -> String {
         format!("{} codes", self.account_of(user))
     }
@@ -548,7 +547,7 @@ fn has_codes(event: &Event, codes: &[Zeroizing<String>]) -> bool {
     codes.iter().all(|code| recovery.known().is_some_and(|kept| kept.contains(&recovery_hash(code))))
 }
 
-/// The same command, given by the person themselves: only now it is known who they are.
+/// The same command, given by the person: only now it is known who they are.
 fn by(user: UserId, envelope: &Envelope) -> Envelope {
     let mut envelope = envelope.clone();
     envelope.origin.who = Who::user(user);

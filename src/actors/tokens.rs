@@ -1,8 +1,8 @@
-//! Making and revoking administrators' tokens. One in the process.
+//! Makes and revokes administrators' tokens. One in the process.
 //!
-//! Guarantees: who made and who revoked which token is in the log. Of several nodes that start at once one makes the first token. A
-//! token that replaces the others does so in one commit. What was revoked is refused by every node from the answer on, since each
-//! request asks the store. A repeated command hands out the same token, for as long as a key is handed out again.
+//! Guarantees: the log has who made and who revoked each token. Of several nodes that start at once, one makes the first token. A token
+//! that replaces the others does so in one commit. Every node refuses a revoked token from the answer on, since each request asks the
+//! store. A repeated command shows the same token, as long as a key would be shown.
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,14 +24,14 @@ use crate::domain::{
     view::State,
 };
 
-/// What a token is to be.
+/// The properties of a new token.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TokenOrder {
-    /// What it is called; a name of its own where nothing is said.
+    /// Its name; `None` for a generated one.
     pub name: Option<String>,
-    /// What it may.
+    /// Its scopes.
     pub permissions: Permissions,
-    /// When it stops working, if ever.
+    /// When it expires, if ever.
     pub expires_at: Option<Timestamp>,
 }
 
@@ -42,7 +42,7 @@ pub struct MadeToken {
     pub id: KeyId,
     /// The commit.
     pub committed: Committed,
-    /// The token itself, or why a repeated command does not get it.
+    /// The token itself, or why a repeated command no longer gets it.
     pub shown: Result<AdminToken, Withheld>,
 }
 
@@ -102,20 +102,20 @@ async fn run(
 ) -> Result<Committed, CommandError> {
     let decided = |state: &State| match state {
         State::AdminTokens(log) => decide(log),
-        // Of this stream there is no other state.
+        // This stream has no other state.
         State::User(_) | State::Plan(..) | State::DataSet(..) => Ok(Vec::new()),
     };
     committer.run(&StreamId::AdminTokens, envelope, decided).await
 }
 
-/// None when it was to be the first and is not.
+/// `None` when the token was to be the first and is not.
 async fn issue(
     committer: &Committer,
     order: TokenOrder,
     others: Others,
     envelope: Envelope,
 ) -> Result<Option<MadeToken>, CommandError> {
-    // It follows from the command, so that a retry makes the same.
+    // The token derives from the command, so that a retry makes the same one.
     let token = committer.secrets.admin_token(envelope.command.derived_key_id(&StreamId::AdminTokens))?;
     let TokenOrder { name, permissions, expires_at } = order;
     let id = envelope.command.derived_key_id(&StreamId::AdminTokens);
@@ -129,13 +129,13 @@ async fn issue(
     Ok(Some(MadeToken { id, committed, shown }))
 }
 
-/// What a repeated command gets of the token that it made.
+/// The token that a repeated command gets.
 async fn again(
     committer: &Committer,
     id: KeyId,
     token: AdminToken,
 ) -> Result<Result<AdminToken, Withheld>, CommandError> {
-    // A clock that was set back does not bring the hour back: what the log says is later is later.
+    // A clock that was set back does not reopen the hour: the newest time in the log counts as now at least.
     let newest = committer.stores.log.read_back(None, 1).await?.first().map(|commit| commit.recorded_at);
     let now = newest.map_or(committer.clock.now(), |newest| newest.max(committer.clock.now()));
     let loaded = committer.load(&StreamId::AdminTokens, None).await?;
@@ -155,7 +155,7 @@ async fn again(
     Ok(Err(Withheld { id, reason }))
 }
 
-/// How others make and revoke tokens.
+/// The handle for making and revoking tokens.
 #[derive(Clone)]
 pub struct Tokens {
     actor: Mailbox<TokenActor>,
@@ -170,10 +170,10 @@ impl Tokens {
         Self { actor: Mailbox::start(actor, mailbox_capacity), committer, patience }
     }
 
-    /// Makes a token. None when it was to be the first, and is not.
+    /// Makes a token. `None` when it was to be the first and is not.
     ///
     /// # Errors
-    /// When it cannot be: see [`crate::domain::admin_token::TokenRefusal`].
+    /// When it is refused: see [`crate::domain::admin_token::TokenRefusal`].
     pub async fn issue(
         &self,
         order: TokenOrder,
@@ -191,7 +191,7 @@ impl Tokens {
         ask(&self.actor, |reply| RevokeToken { id, envelope, reply }, Some(self.patience)).await?
     }
 
-    /// Writes the tokens that an earlier permitd made into the log, those that are not there yet.
+    /// Adds the tokens of an earlier permitd to the log, unless they are there.
     ///
     /// # Errors
     /// When the store does not answer.
@@ -206,7 +206,7 @@ impl Tokens {
     }
 }
 
-/// The id of a token that had one of another form.
+/// The id of a token whose id had another form.
 fn id_of(earlier: &str) -> KeyId {
     let mut bytes = [0; 12];
     bytes.iter_mut().zip(Sha256::digest(earlier.as_bytes())).for_each(|(to, from)| *to = from);

@@ -1,7 +1,7 @@
-//! Whose question is next: what takes long is shared between people before it is full.
+//! Decides whose question is next: long work is shared between people before the capacity is used up.
 //!
-//! Guarantees: no person has more than a share at work; a place that becomes free goes to the people who wait in turn, and to
-//! each with the question that they asked first; one person cannot fill the waiting line.
+//! Guarantees: no person has more than a share at work; a free place goes to the waiting people in turn, to each for their oldest question;
+//! one person cannot fill the waiting line.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -12,21 +12,21 @@ use tokio::sync::oneshot;
 
 use crate::domain::id::UserId;
 
-/// How much is worked on at the same time, and how much waits.
+/// How much work runs at the same time, and how much waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capacity {
-    /// At work, over all people.
+    /// Running, of all people.
     pub at_work_max: usize,
-    /// At work for one person.
+    /// Running, of one person.
     pub at_work_per_person_max: usize,
-    /// Waiting, over all people.
+    /// Waiting, of all people.
     pub waiting_max: usize,
-    /// Waiting of one person.
+    /// Waiting, of one person.
     pub waiting_per_person_max: usize,
 }
 
 impl Capacity {
-    /// A capacity of which one person gets `per_person`; half of it with 0. Of those that wait a fourth may be one person's.
+    /// A capacity with `per_person` places for one person; 0 means half of it. One person may have a fourth of the waiting ones.
     pub fn shared(at_work_max: usize, per_person: usize, waiting_max: usize) -> Self {
         let share = if per_person == 0 { at_work_max / 2 } else { per_person };
         Self {
@@ -41,17 +41,17 @@ impl Capacity {
 /// Why there is no turn: nothing was done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NoTurn {
-    /// The person has as many at work or waiting as are one person's share.
+    /// The person's share of running or waiting work is used up.
     #[error(
         "this is your own share: so many of your requests of this kind are being answered or wait already; wait for one of them"
     )]
     OwnShare,
-    /// Others have all there is.
+    /// Other people use the whole capacity.
     #[error("too many queries are waiting for their turn: repeat this one a little later")]
     Full,
 }
 
-/// The line before one kind of work.
+/// The waiting line of one kind of work.
 #[derive(Debug)]
 pub struct WaitingLine {
     capacity: Capacity,
@@ -64,7 +64,7 @@ struct LineState {
     waiting: usize,
     tickets: u64,
     people: HashMap<UserId, PersonInLine>,
-    /// People who wait and have less than their share at work, the next one first.
+    /// The waiting people below their share at work, the next one first.
     round: VecDeque<UserId>,
 }
 
@@ -75,10 +75,10 @@ struct PersonInLine {
     is_in_round: bool,
 }
 
-/// A place at work. Dropping it gives it to the next one.
+/// A place at work. Dropping it passes it to the next in line.
 #[derive(Debug)]
 pub struct Turn {
-    /// Nothing once the place was given on.
+    /// `None` once the place was passed on.
     line: Option<Arc<WaitingLine>>,
     who: UserId,
 }
@@ -97,7 +97,7 @@ impl Drop for Turn {
     }
 }
 
-/// One who waits. Dropping it leaves the line.
+/// A waiting question. Dropping it leaves the line.
 struct PlaceInLine {
     line: Arc<WaitingLine>,
     who: UserId,
@@ -117,7 +117,7 @@ impl Drop for PlaceInLine {
 }
 
 impl LineState {
-    /// Forgets who has nothing here any more.
+    /// Removes a person with nothing left in the line.
     fn tidy(&mut self, who: UserId) {
         let is_gone = |person: &PersonInLine| person.at_work == 0 && person.waiting.is_empty() && !person.is_in_round;
         if self.people.get(&who).is_some_and(is_gone) {
@@ -125,7 +125,7 @@ impl LineState {
         }
     }
 
-    /// Puts a person behind the others that are next, if there is something to be done for them.
+    /// Puts a person at the end of the round, if a question of theirs may run.
     fn line_up(&mut self, who: UserId, share: usize) {
         let Some(person) = self.people.get_mut(&who) else { return };
         if !person.is_in_round && !person.waiting.is_empty() && person.at_work < share {
@@ -134,7 +134,7 @@ impl LineState {
         }
     }
 
-    /// Takes the next one out of the line, and counts it as at work.
+    /// Takes the next question out of the line, and counts it as at work.
     fn next(&mut self, capacity: &Capacity) -> Option<(UserId, oneshot::Sender<Turn>)> {
         if self.at_work >= capacity.at_work_max {
             return None;
@@ -170,7 +170,7 @@ impl WaitingLine {
     /// A place at once.
     ///
     /// # Errors
-    /// When the person has as many as are one's share, or all are taken.
+    /// When the person's share, or the whole capacity, is used up.
     pub fn turn_now(self: &Arc<Self>, who: UserId) -> Result<Turn, NoTurn> {
         let mut state = self.lock();
         if state.people.get(&who).is_some_and(|person| person.at_work >= self.capacity.at_work_per_person_max) {
@@ -184,16 +184,16 @@ impl WaitingLine {
         Ok(Turn::of(self, who))
     }
 
-    /// A place as soon as it is this question's turn. Whoever stops waiting leaves the line.
+    /// A place as soon as it is this question's turn. A caller that stops waiting leaves the line.
     ///
     /// # Errors
-    /// When the person, or all people together, have as many waiting as may.
+    /// When the person's waiting share, or the whole waiting line, is used up.
     pub async fn turn(self: &Arc<Self>, who: UserId) -> Result<Turn, NoTurn> {
         let (_ticket, turn) = {
             let mut state = self.lock();
             let person = state.people.get(&who);
             let (at_work, own) = person.map_or((0, 0), |person| (person.at_work, person.waiting.len()));
-            // Who has waiting ones goes behind them.
+            // A person's new question goes behind their waiting ones.
             let may_begin = own == 0 && at_work < self.capacity.at_work_per_person_max;
             if may_begin && state.at_work < self.capacity.at_work_max {
                 state.at_work += 1;
@@ -214,17 +214,17 @@ impl WaitingLine {
             state.line_up(who, self.capacity.at_work_per_person_max);
             (PlaceInLine { line: Arc::clone(self), who, number }, turn)
         };
-        // The sender is in the line, and the line is held: it is used before it goes.
+        // The line holds the sender, and lives until it is used.
         turn.await.map_err(|_| NoTurn::Full)
     }
 
-    /// Whether a person has as many at work as are one's share.
+    /// Whether the person's share at work is used up.
     pub fn is_at_share(&self, who: UserId) -> bool {
         let state = self.lock();
         state.people.get(&who).is_some_and(|person| person.at_work >= self.capacity.at_work_per_person_max)
     }
 
-    /// One of this person's is done.
+    /// Ends one piece of a person's work.
     fn leave(self: &Arc<Self>, who: UserId) {
         let mut left = Some(who);
         while let Some(who) = left.take() {
@@ -239,7 +239,7 @@ impl WaitingLine {
                 state.next(&self.capacity)
             };
             let Some((next, sender)) = next else { return };
-            // Outside of the lock: what is not taken comes back. Not by its drop, which would do this again within itself.
+            // Outside the lock, since a refused place comes back. Its drop must not pass it on, which would recurse: the loop does.
             if let Err(mut turn) = sender.send(Turn::of(self, next)) {
                 turn.line = None;
                 left = Some(next);
@@ -259,7 +259,7 @@ mod tests {
         UserId(Uuid::from_u128(number))
     }
 
-    /// Polls once; what is ready.
+    /// Polls once; returns the value if it is ready.
     fn now<T>(future: &mut std::pin::Pin<Box<impl Future<Output = T> + ?Sized>>) -> Option<T> {
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         match future.as_mut().poll(&mut context) {
@@ -330,8 +330,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever comes and goes: never more at work than may, nobody waits while there is a place for them, and at the end
-        /// nothing is left.
+        /// In any order of events: never more at work than allowed, nobody waits beside a free place, and at the end nothing is left.
         #[test]
         fn no_place_is_lost(
             at_work in 1usize..4, share in 0usize..3,

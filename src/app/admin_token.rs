@@ -1,4 +1,4 @@
-//! Making administrators' tokens that may everything: the first, and those that an operator makes to get in again.
+//! Makes administrators' tokens with all permissions: the first one, and those that an operator makes to get in again.
 
 use zeroize::Zeroizing;
 
@@ -18,19 +18,19 @@ use crate::{
     store::StoreError,
 };
 
-/// Makes an administrator's token that may everything and does not expire; with `replace` the others stop working. Only its SHA-256
-/// is kept.
+/// Makes an administrator's token that has all permissions and never expires; `replace` ends all other tokens. Only the token's SHA-256 is
+/// stored.
 ///
 /// # Errors
-/// When it cannot be stored.
+/// When the token cannot be stored.
 pub async fn new_admin_token(service: &Service, who: Who, replace: bool) -> Result<Zeroizing<String>, StartError> {
     let others = if replace { Others::End } else { Others::Stay };
-    // Only a token that is to be the first can come too late.
+    // `make` returns `None` only for a token that must be the first.
     let refused = || StoreError::Corrupt("a token that was not to be the first was not taken".to_owned());
     Ok(make(service, None, others, who).await?.ok_or_else(refused)?)
 }
 
-/// Makes the first token; none when there was one before.
+/// Makes the first token; returns `None` when there was one before.
 pub(super) async fn first_admin_token(service: &Service) -> Result<Option<Zeroizing<String>>, StartError> {
     make(service, Some(FIRST_TOKEN), Others::MustBeNone, Who::system("start")).await
 }

@@ -1,4 +1,4 @@
-//! What a node keeps things in: files of this machine, or tables and queues in AWS. The only place that knows which.
+//! Opens what a node stores: files on this machine, or tables and queues in AWS. The only place that knows which.
 
 use std::{
     path::{Path, PathBuf},
@@ -34,30 +34,30 @@ use crate::{
     },
 };
 
-/// How old what a node heard of a data set may be for it to read by it without a new look: four refreshes, and within these.
-/// What imports take away they take away later.
+/// Bounds of the age at which a node still trusts what it heard of a data set without asking again: four refresh intervals, clamped to
+/// these. A longer age also delays the end of what an import removes.
 const HEARING_MIN_MS: u64 = 200;
 const HEARING_MAX_MS: u64 = 30_000;
 
 /// Queries that may wait for each one that runs.
 const FIND_WAITING_PER_THREAD: usize = 32;
 
-/// All that a node keeps, and how it stands to others.
+/// All that a node stores, and how the node relates to others.
 pub(super) struct KeptByNode {
     pub(super) secrets: Secrets,
     pub(super) stores: Stores,
     pub(super) queue: Arc<dyn Queue>,
-    /// Where a mail system tells what became of mails, if it does.
+    /// The queue of delivery reports from the mail system, if there is one.
     pub(super) feedback: Option<Arc<dyn Queue>>,
     pub(super) records: Arc<dyn RecordStore>,
     pub(super) mailer: Arc<dyn Mailer>,
-    /// Whether a server works on the same at the same time, as far as is known.
+    /// Whether a server works on the same data at the same time, as far as is known.
     pub(super) beside_server: bool,
     /// Whether others may admit requests of the same keys.
     pub(super) shared: bool,
     /// The data directory that the node serves, with its locks.
     pub(super) premises: Option<Premises>,
-    /// Access to AWS, if it is needed.
+    /// Access to AWS, if the node needs it.
     pub(super) aws: Option<Access>,
 }
 
@@ -75,7 +75,7 @@ pub(super) async fn open(
     }
 }
 
-/// What the questions of a node share, and how much of it one person gets.
+/// The limits that all queries of a node share, and the part that one person gets.
 pub(super) fn shares(settings: &Settings) -> Shares {
     let records = &settings.records;
     let waiting_max = records.find_threads * FIND_WAITING_PER_THREAD;
@@ -116,7 +116,7 @@ fn dynamo_records(settings: &Settings, purpose: Purpose) -> DynamoRecordSettings
     }
 }
 
-/// Opens the records and nothing else.
+/// Opens only the records.
 pub(super) async fn open_records(
     settings: &Settings,
     clock: &SharedClock,
@@ -133,7 +133,7 @@ pub(super) async fn open_records(
     })
 }
 
-/// Opens the stores and nothing else.
+/// Opens only the stores.
 pub(super) async fn open_stores(settings: &Settings, aws: Option<Access>) -> Result<Stores, StartError> {
     match settings.backend {
         Backend::Sqlite => {
@@ -196,7 +196,7 @@ async fn open_sqlite(
     })
 }
 
-/// The mailer that the settings ask for. SES needs access to AWS; the others do without.
+/// Makes the mailer that the settings ask for. Only SES needs access to AWS.
 ///
 /// # Errors
 /// When the sender or the SMTP settings cannot be used, or access is missing.
@@ -225,7 +225,7 @@ async fn open_aws(
     let stores = dynamo.stores();
     let secrets = shared_secrets(settings, &dynamo, &stores, entropy, purpose).await?;
     let (prefix, policy, told_in) = (&settings.aws.prefix, settings.queue.policy(), &settings.mail.ses.feedback_queue);
-    // Commands do not listen.
+    // Commands do not listen for delivery reports.
     let feedback: Option<Arc<dyn Queue>> = match purpose == Purpose::Serve && !told_in.is_empty() {
         true => Some(Arc::new(SqsQueue::open_feedback(&access, prefix, told_in, policy).await?)),
         false => None,
@@ -237,7 +237,7 @@ async fn open_aws(
         feedback,
         records: Arc::new(DynamoRecordStore::open(dynamo, dynamo_records(settings, purpose), Arc::clone(clock)).await?),
         mailer: mailer(settings, Arc::clone(clock), Some(&access))?,
-        // Whether a server runs somewhere cannot be known; what follows from a command is one's to do.
+        // A command cannot know whether a server runs somewhere, so it acts itself on what follows from it.
         beside_server: purpose == Purpose::Command,
         shared: true,
         premises: None,
@@ -245,13 +245,13 @@ async fn open_aws(
     })
 }
 
-/// Where the server secret of this machine is, and whether the settings name it.
+/// The path of this machine's server secret, and whether the settings name it.
 pub(super) fn secret_file(settings: &Settings) -> (PathBuf, bool) {
     let is_named = !settings.secret_file.as_os_str().is_empty();
     (if is_named { settings.secret_file.clone() } else { settings.data.join(secrets::FILE_NAME) }, is_named)
 }
 
-/// The server secret in a file of this machine, which is made unless the log knows of one.
+/// Opens the server secret in a file of this machine; makes it unless the log knows of one.
 async fn local_secrets(
     settings: &Settings,
     stores: &Stores,
@@ -269,7 +269,7 @@ async fn local_secrets(
     Ok(secrets)
 }
 
-/// The server secret that all nodes share, which is made unless the log knows of one.
+/// Opens the server secret that all nodes share; makes it unless the log knows of one.
 async fn shared_secrets(
     settings: &Settings,
     dynamo: &Dynamo,
@@ -279,7 +279,7 @@ async fn shared_secrets(
 ) -> Result<Secrets, StartError> {
     let file = &settings.secret_file;
     let secrets = match file.as_os_str().is_empty() {
-        // Not made when it is missing: a mistyped path would give one node a secret of its own.
+        // A missing file is not created: a mistyped path would give one node a secret of its own.
         false => Secrets::read_file(file)?,
         true => match dynamodb::secrets::find(dynamo).await? {
             Some(secrets) => secrets,

@@ -1,4 +1,4 @@
-//! What a node that serves does beside answering: it watches its files, and notices what other processes did and left behind.
+//! Background tasks of a node that serves: it watches its files, and notices what other processes did and left behind.
 
 use std::time::{Duration, Instant};
 
@@ -10,26 +10,26 @@ use tokio::{
 use super::data_dir::{Premises, SECRET_LOOKS};
 use crate::{config::Backend, http::state::Service, store::records::RecordStoreError};
 
-/// How often a server looks whether its files are still where they were.
+/// How often a server checks that its files are still in place.
 const WATCH_INTERVAL: Duration = Duration::from_millis(250);
-// Whatever is taken away is noticed within a second, also the secret, which may be half-written for a moment.
+// A removed file is noticed within a second, and so is the secret, which may be half-written for a moment.
 const _: () = assert!(WATCH_INTERVAL.as_millis() * (SECRET_LOOKS as u128 + 1) <= 1000);
-/// How often a server looks for imports that died elsewhere where these keep their data sets for a while.
+/// How often a server looks for imports that died on other nodes, on a backend where a dead import keeps its data set for a while.
 const RECOVERY_INTERVAL: Duration = Duration::from_secs(60);
-/// The same where it is known at once that they died.
+/// The same on a backend where an import's death is known at once.
 const LOCAL_RECOVERY_INTERVAL: Duration = Duration::from_secs(5);
-/// For how long imports that died are looked for again and again once the relay has made something good.
+/// How long dead imports are looked for at every tick after the relay has published a commit that was left behind.
 const RECOVERY_FOLLOWS_FOR: Duration = Duration::from_secs(5);
-/// How often a server that shares its secret with others looks whether it still does.
+/// How often a server checks that its secret is still the deployment's, when it shares the secret with others.
 const SECRET_INTERVAL: Duration = Duration::from_secs(60);
-/// How often a server removes what has expired of the answers that are kept with idempotency keys.
+/// How often a server removes expired answers to idempotency keys.
 const ANSWERS_SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
 
-/// How often a server looks for people who ask for nothing any more.
+/// How often a server settles the usage of people who stopped sending requests.
 const SETTLE_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Looks whether the data directory and the files in it are still where they were. When one was taken away the server goes on
-/// in a file that nobody will find, or beside another one: it answers nothing but 503 from then on.
+/// Checks that the data directory and its files are still in place. Once one was removed or replaced, the server would go on in a file that
+/// nobody finds, or beside another server: from then on it answers only 503.
 pub(super) async fn watch(service: Service, mut premises: Premises) {
     let mut ticks = tokio::time::interval(WATCH_INTERVAL);
     loop {
@@ -48,12 +48,12 @@ pub(super) async fn watch(service: Service, mut premises: Premises) {
     if service.mailers.stop(patience).await.is_err() {
         tracing::warn!("a mailer is still at work");
     }
-    // The locks stay: no other server is to find the directory free while this one is there.
+    // Keeps the locks: no other server may take the directory while this process lives.
     std::future::pending::<()>().await;
     drop(premises);
 }
 
-/// Starts what a node does for as long as it serves.
+/// Starts the background tasks of a node that serves.
 pub(super) fn start(service: &Service) -> Vec<JoinHandle<()>> {
     let mut tasks = vec![
         actix_web::rt::spawn(notice_imports(service.clone())),
@@ -62,7 +62,7 @@ pub(super) fn start(service: &Service) -> Vec<JoinHandle<()>> {
         actix_web::rt::spawn(settle_usage(service.clone())),
     ];
     if let Some(provider) = service.provider.clone() {
-        // What is wrong with it is in the log from the start, and not when somebody is to sign in.
+        // Logs problems of the provider at the start, before the first sign-in.
         tasks.push(actix_web::rt::spawn(async move { provider.look().await }));
     }
     if service.settings.backend == Backend::Aws {
@@ -74,7 +74,7 @@ pub(super) fn start(service: &Service) -> Vec<JoinHandle<()>> {
 /// Notices what other processes have imported.
 async fn notice_imports(service: Service) {
     let mut ticks = ticks(refresh_interval(&service));
-    // The records have only just been read. What was imported since is compared at once, too.
+    // The records were just read: also compares imports that finished since.
     compare_with_log(&service).await;
     loop {
         ticks.tick().await;
@@ -85,12 +85,12 @@ async fn notice_imports(service: Service) {
             }
             Err(error) => tracing::error!(%error, "the records cannot be read again"),
         }
-        // Also where one of them could not be read: the others, and what is gone.
+        // Compares even after a failed refresh: the other data sets, and those that are gone, are still known.
         compare_with_log(&service).await;
     }
 }
 
-/// Writes imports down that other processes have died of. Such an import may hold its data set for a while; only then can it be.
+/// Records the death of imports whose process died. A dead import may hold its data set for a while; it is recorded only after that.
 async fn write_down_the_dead(service: Service) {
     let is_shared = service.settings.backend == Backend::Aws;
     let interval = if is_shared { RECOVERY_INTERVAL } else { LOCAL_RECOVERY_INTERVAL };
@@ -98,7 +98,7 @@ async fn write_down_the_dead(service: Service) {
     let (mut looked, mut relayed, mut is_soon_until) = (Instant::now(), 0, Instant::now());
     loop {
         ticks.tick().await;
-        // The relay may have made good what such an import left of its first commit. The list of imports shows it a little later.
+        // The relay may have published a dead import's first commit. The list of imports shows the import a little later.
         let published = service.relay.counts().published;
         if published > relayed {
             (relayed, is_soon_until) = (published, Instant::now() + RECOVERY_FOLLOWS_FOR);
@@ -116,7 +116,7 @@ async fn write_down_the_dead(service: Service) {
     }
 }
 
-/// Sees that the server secret is still the deployment's: a node that has another one takes no messages any more.
+/// Checks that the server secret is still the deployment's: a node with another secret takes no more messages.
 async fn check_secret(service: Service) {
     let mut ticks = ticks(SECRET_INTERVAL);
     loop {
@@ -127,7 +127,7 @@ async fn check_secret(service: Service) {
     }
 }
 
-/// Removes what has expired of the answers that are kept with idempotency keys.
+/// Removes expired answers to idempotency keys.
 async fn sweep_answers(service: Service) {
     let mut ticks = ticks(ANSWERS_SWEEP_INTERVAL);
     loop {
@@ -138,7 +138,7 @@ async fn sweep_answers(service: Service) {
     }
 }
 
-/// Tells the ledger what was counted of people who ask for nothing any more, and gives back what is left of their grants.
+/// Reports the counted requests of people who stopped sending any to the ledger, and returns the rest of their grants.
 async fn settle_usage(service: Service) {
     let mut ticks = ticks(SETTLE_INTERVAL);
     loop {

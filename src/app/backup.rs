@@ -1,8 +1,8 @@
-//! Backups: a copy of all that a data directory holds, made while a server serves, and put back as a whole.
+//! Backups: a copy of a whole data directory, made while a server serves, and restored as a whole.
 //!
-//! Guarantees: a backup is of one moment, and complete, or it is not there: it is made beside its place and then given its name.
-//! Each of its files is listed with its SHA-256; what is not as it is listed is not restored. A restored data directory is
-//! whole, or has no `permitd.db`, with which no server starts and which the next `restore` does anew.
+//! Guarantees: a backup shows one moment and is complete, or does not exist: it is made under another name and then renamed. Its list has
+//! the SHA-256 of each file; a backup that differs from its list is not restored. A restored data directory is whole, or lacks
+//! `permitd.db`: then no server starts, and the next `restore` begins anew.
 
 use std::{
     collections::BTreeSet,
@@ -34,38 +34,38 @@ use crate::{
     },
 };
 
-/// The list of what is in a backup.
+/// The list of the files in a backup.
 const MANIFEST: &str = "manifest.json";
-/// The form of backups that this permitd makes.
+/// The version of the backup format that this permitd writes.
 const FORMAT: u32 = 1;
-/// What becomes the data directory.
+/// The folder whose content becomes the data directory.
 const DATA: &str = "data";
-/// Where definitions are, in a backup and in a restored data directory.
+/// The folder of definitions, in a backup and in a restored data directory.
 const DEFINITIONS: &str = "datasets";
-/// How often the moment is taken anew because an import became visible at it.
+/// How often the moment is taken again because an import became visible during it.
 const MOMENT_TRIES_MAX: u32 = 100;
 /// Time between two tries.
 const MOMENT_RETRY: Duration = Duration::from_millis(20);
-/// Bytes that are copied at once.
+/// Bytes that are copied at a time.
 const PIECE_BYTES: usize = 1 << 20;
 const MANIFEST_BYTES_MAX: u64 = 64 << 20;
 
-/// What a backup is.
+/// Describes a backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// The form of the backup.
+    /// The version of the backup format.
     pub format: u32,
-    /// The permitd that made it.
+    /// The version of permitd that made it.
     pub permitd: String,
     /// The version of the tables in its log.
     pub schema_version: i64,
     /// When it was made.
     pub taken_at: Timestamp,
-    /// Whether the server secret and the keys of people's data are in it.
+    /// Whether the backup has the server secret and the keys of people's data.
     pub with_secret: bool,
     /// The data sets.
     pub datasets: Vec<BackedUp>,
-    /// Where the configuration file was, if there is one: it is in the backup as `permitd.toml`.
+    /// Where the configuration file was, if there is one: the backup has it as `permitd.toml`.
     pub configuration: Option<ConfigurationFile>,
     /// Every other file.
     pub files: Vec<ListedFile>,
@@ -103,42 +103,42 @@ impl Manifest {
 /// Why there is no backup, or nothing was restored.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
-    /// It is not in files.
+    /// The deployment keeps its data in AWS, not in files.
     #[error(
         "with backend = \"aws\" everything is in tables of AWS, whose own backups hold it: `permitd aws setup` turns point-in-time \
          recovery on, `permitd aws check` says whether it is, and docs/OPERATIONS.md how to restore"
     )]
     Aws,
-    /// There is something already.
+    /// The target is not empty.
     #[error("{path} is not empty: name a {what} that does not exist yet, or an empty one", path = path.display())]
     NotEmpty {
-        /// Where.
+        /// The target.
         path: PathBuf,
-        /// What is to be there.
+        /// What the target is to become.
         what: &'static str,
     },
-    /// A backup would hold itself.
+    /// The target is in the data directory: the backup would contain itself.
     #[error("{path} is in the data directory: a backup belongs elsewhere, on another disk at best", path = path.display())]
     Inside {
         /// Where.
         path: PathBuf,
     },
-    /// It is none.
+    /// The folder is no backup.
     #[error("{path} is no backup: there is no {MANIFEST} in it. `permitd backup DIR` makes one", path = path.display())]
     NoBackup {
-        /// Where.
+        /// The folder.
         path: PathBuf,
     },
-    /// It is not what it was.
+    /// The backup is damaged.
     #[error("the backup is damaged: {what}. Nothing was restored; use another backup")]
     Damaged {
         /// What is wrong.
         what: String,
     },
-    /// A newer permitd made it.
+    /// A newer version of permitd made the backup.
     #[error("the backup was made by permitd {permitd}, which is newer than this one: use that to restore it")]
     Newer {
-        /// Which.
+        /// The version.
         permitd: String,
     },
     /// A file cannot be read or written.
@@ -146,18 +146,18 @@ pub enum BackupError {
     Io {
         /// What was attempted.
         doing: &'static str,
-        /// With what.
+        /// The file.
         path: PathBuf,
         /// What the system said.
         source: io::Error,
     },
-    /// What is to be the owner's alone is not.
+    /// A file or folder is not its owner's alone.
     #[error(transparent)]
     Privacy(#[from] PrivacyError),
-    /// A database.
+    /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The views of a copy without people's data.
+    /// The views of a copy without people's data could not be rebuilt.
     #[error(transparent)]
     Replay(#[from] ReplayError),
 }
@@ -167,14 +167,14 @@ fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> BackupE
     move |source| BackupError::Io { doing, path, source }
 }
 
-/// Told of bytes that are done, and, when it is known, of all that there are.
+/// Receives the bytes done so far and, when it is known, the total.
 pub type ByteReport<'a> = &'a mut dyn FnMut(u64, Option<u64>);
 
-/// Makes a backup in `to`, which does not exist or is empty. A server may serve, and imports may run. Without the secret, no
-/// secret and no key of people's data is in it: nobody can make keys of it, or read names and addresses.
+/// Makes a backup in `to`, which must not exist or be empty. A server may serve and imports may run meanwhile. Without the secret, the
+/// backup has no key of people's data either: nobody can make API keys of it, or read names and addresses.
 ///
 /// # Errors
-/// When there is none then: see [`BackupError`].
+/// When no backup was made: see [`BackupError`].
 pub async fn backup(
     settings: &Settings,
     to: &Path,
@@ -198,7 +198,7 @@ pub async fn backup(
     let staging = tempfile::Builder::new().prefix(&unfinished).tempdir_in(&parent);
     let staging = staging.map_err(failed("cannot make a folder in", &parent))?;
     let held = private::open_directory(staging.path()).map_err(failed("cannot open", staging.path()))?;
-    // Whoever makes another backup of this name does not take it for one that was interrupted. Where nothing can be locked, it stays.
+    // The lock tells other backups of this name that this one is still being made. Where nothing can be locked, the folder stays.
     held.try_lock().ok();
     let manifest = fill(settings, staging.path(), with_secret, report).await?;
     crash_point("backup-before-rename");
@@ -207,7 +207,7 @@ pub async fn backup(
     Ok(manifest)
 }
 
-/// Puts everything into a folder.
+/// Writes everything into a folder.
 async fn fill(
     settings: &Settings,
     folder: &Path,
@@ -263,7 +263,7 @@ async fn fill(
     Ok(manifest)
 }
 
-/// Takes hold of the present moment, as soon as no import becomes visible at it.
+/// Pins the present moment, once no import becomes visible during it.
 async fn moment(data: &Path, records: &Path) -> Result<Moment, BackupError> {
     for _ in 0..MOMENT_TRIES_MAX {
         if let Some(moment) = Moment::take(data, records)? {
@@ -288,19 +288,19 @@ fn copy_definitions(from: &Path, to: &Path) -> Result<(), BackupError> {
     Ok(())
 }
 
-/// Makes what is whole durable, and gives it its name.
+/// Makes the finished backup durable, and gives it its name.
 fn finish(staging: TempDir, to: &Path, parent: &Path) -> Result<(), BackupError> {
     sync_folders(staging.path())?;
     let staging = staging.keep();
     if let Err(error) = fs::rename(&staging, to) {
-        // What is left goes with the next backup of the same name, where it cannot go now.
+        // The next backup of the same name removes a folder that cannot be removed now.
         fs::remove_dir_all(&staging).ok();
         return Err(failed("cannot give the backup its name", to)(error));
     }
     File::open(parent).and_then(|parent| parent.sync_all()).map_err(failed("cannot write", parent))
 }
 
-/// Removes what backups of this name left that were killed.
+/// Removes what killed backups of this name left.
 fn remove_unfinished(parent: &Path, prefix: &str) -> Result<(), BackupError> {
     for entry in fs::read_dir(parent).map_err(failed("cannot read", parent))? {
         let path = entry.map_err(failed("cannot read", parent))?.path();
@@ -321,7 +321,7 @@ fn must_be_empty(path: &Path, what: &'static str) -> Result<(), BackupError> {
     }
 }
 
-/// Copies a file whole and durably, its owner's alone; the SHA-256 of its content.
+/// Copies a file durably, readable only by its owner; returns the SHA-256 of its content.
 fn copy_file(from: &Path, to: &Path, report: &mut dyn FnMut(u64)) -> Result<String, BackupError> {
     let mut source = File::open(from).map_err(failed("cannot read", from))?;
     let mut copy = private::new_file(to).map_err(failed("cannot make", to))?;
@@ -390,11 +390,11 @@ fn sync_folders(folder: &Path) -> Result<(), BackupError> {
     synced(folder)
 }
 
-/// Puts a backup into the data directory that the settings name, which does not exist or is empty. What an interrupted restoring
-/// left is done anew. A backup is looked through before anything is written.
+/// Restores a backup into the data directory of the settings, which must not exist or be empty; an interrupted restore begins anew. The
+/// backup is checked before anything is written.
 ///
 /// # Errors
-/// When it was not: see [`BackupError`].
+/// When nothing was restored: see [`BackupError`].
 pub fn restore(settings: &Settings, from: &Path, report: ByteReport<'_>) -> Result<Manifest, BackupError> {
     if settings.backend == Backend::Aws {
         return Err(BackupError::Aws);
@@ -430,7 +430,7 @@ pub fn restore(settings: &Settings, from: &Path, report: ByteReport<'_>) -> Resu
     Ok(manifest)
 }
 
-/// Where a file of a backup belongs; nowhere is where the configuration file does that was outside the data directory.
+/// Where a file of a backup belongs; `None` for a configuration file that was outside the data directory.
 fn place_of(manifest: &Manifest, data: &Path, path: &Path) -> Option<PathBuf> {
     if let Ok(inner) = path.strip_prefix(DATA) {
         return Some(data.join(inner));
@@ -443,7 +443,7 @@ fn place_of(manifest: &Manifest, data: &Path, path: &Path) -> Option<PathBuf> {
 }
 
 impl Manifest {
-    /// Whether the configuration file is found in the data directory, where nobody names it.
+    /// Whether the configuration file was in the data directory, where permitd finds it without being told.
     pub fn was_in_data_directory(&self) -> bool {
         self.configuration.as_ref().is_some_and(|file| file.in_data_directory)
     }
@@ -465,7 +465,7 @@ fn restore_file(from: &Path, file: &ListedFile, to: &Path, report: ByteReport<'_
     Ok(())
 }
 
-/// Makes the data directory, or empties it of what an interrupted restoring left.
+/// Makes the data directory, or empties it after an interrupted restore.
 fn begin_restoring(data: &Path) -> Result<(), BackupError> {
     let mark = data.join(RESTORING);
     let is_interrupted = mark.exists() && !data.join(sqlite::FILE_NAME).exists();
@@ -499,7 +499,7 @@ fn read_manifest(from: &Path) -> Result<Manifest, BackupError> {
     let mut text = Vec::new();
     file.take(MANIFEST_BYTES_MAX).read_to_end(&mut text).map_err(failed("cannot read", &path))?;
     let damaged = |what: &str| BackupError::Damaged { what: format!("{MANIFEST} {what}") };
-    /// What every form of it says.
+    /// The fields that every format version has.
     #[derive(Deserialize)]
     struct FormHead {
         format: u32,
@@ -523,7 +523,7 @@ fn read_manifest(from: &Path) -> Result<Manifest, BackupError> {
     Ok(manifest)
 }
 
-/// Sees that all is there as it is listed, and nothing else.
+/// Checks that a backup has exactly the listed files, unchanged.
 fn check(from: &Path, manifest: &Manifest) -> Result<(), BackupError> {
     let damaged = |what: String| Err(BackupError::Damaged { what });
     let mut there = files_below(from)?;

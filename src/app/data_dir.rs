@@ -1,8 +1,8 @@
-//! The data directory: nobody else's, locked by the one server that serves it, and watched while it does.
+//! The data directory: private to its owner, locked by the one server that serves it, and watched while it does.
 //!
-//! Guarantees: what is in it is used by its owner only, whatever the umask was, and no symbolic link in it is followed. A
-//! server holds two locks: on the directory itself, which cannot be deleted while the path leads to it, and on `serve.lock`,
-//! which servers of before look at. It notices when one of them, or the database, is taken away.
+//! Guarantees: only its owner can use its files, whatever the umask was, and no symbolic link in it is followed. A server holds two locks:
+//! on the directory itself, which cannot be deleted while the path leads to it, and on `serve.lock`, which older servers look at. The
+//! server notices when the directory, the lock file or the database is removed.
 
 use std::{
     fs::{self, File, TryLockError},
@@ -19,41 +19,41 @@ use crate::{
     store::sqlite,
 };
 
-/// In a data directory that a backup is being restored into, or whose restoring was interrupted.
+/// Marks a data directory during a restore, or after an interrupted one.
 pub(super) const RESTORING: &str = ".restoring";
 /// The file that a server locks.
 const LOCK_NAME: &str = "serve.lock";
-/// How often a server tries to get a lock: a command holds it for the moment in which it looks.
+/// How often a server tries to get a lock: a command holds it for a moment while it looks.
 const LOCK_TRIES: u32 = 10;
 /// Time between two such tries.
 const LOCK_RETRY: Duration = Duration::from_millis(50);
-/// How many looks in a row find the secret wrong before it is: one that is being written is half there.
+/// How many checks in a row must find the secret wrong: a secret that is being written is half there for a moment.
 pub(super) const SECRET_LOOKS: u32 = 3;
 
-/// Where the records' files are, in the data directory.
+/// The directory of the records' files in the data directory.
 pub(super) fn records(data: &Path) -> PathBuf {
     data.join("records")
 }
 
-/// Where temporary files are, in the data directory.
+/// The directory of temporary files in the data directory.
 pub(super) fn scratch(data: &Path) -> PathBuf {
     data.join("scratch")
 }
 
-/// Where rejected rows are, in the data directory.
+/// The directory of rejected rows in the data directory.
 pub(super) fn rejects(data: &Path) -> PathBuf {
     data.join("rejects")
 }
 
-/// Where files are that were sent to be imported, in the data directory.
+/// The directory of uploaded import files in the data directory.
 pub(super) fn spool(data: &Path) -> PathBuf {
     data.join("imports")
 }
 
-/// Makes the data directory, or checks it and what is in it.
+/// Makes the data directory, or checks an existing one and its content.
 ///
 /// # Errors
-/// When it or something in it is a link, somebody else's, or of another kind.
+/// When the directory or something in it is a link, belongs to somebody else, or is of another kind.
 pub(super) fn open(data: &Path, purpose: Purpose) -> Result<(), StartError> {
     refuse_definitions(data)?;
     private::root(data)?;
@@ -61,9 +61,9 @@ pub(super) fn open(data: &Path, purpose: Purpose) -> Result<(), StartError> {
     for file in [name, &format!("{name}-wal"), &format!("{name}-shm"), LOCK_NAME, config::FILE_NAME] {
         private::file(&data.join(file))?;
     }
-    // The secret is not among them: whether others may have read it must be said by whoever reads it.
+    // The secret is not checked here: its reader must report whether others may have read it.
     for directory in [records(data), scratch(data), rejects(data), spool(data), data.join("outbox")] {
-        // A file in the place of the outbox, say, keeps mails from being sent, and is told by whoever cannot use it.
+        // An unusable directory, such as a file in the place of the outbox, is reported by the part that needs it.
         let is_needed = directory == records(data);
         if directory.symlink_metadata().is_ok_and(|found| is_needed || found.is_dir() || found.is_symlink()) {
             private::directory(&directory)?;
@@ -84,7 +84,7 @@ pub(super) fn open(data: &Path, purpose: Purpose) -> Result<(), StartError> {
     Ok(())
 }
 
-/// Refuses to begin a data directory in a folder of definitions, which was meant by another name.
+/// Refuses to begin a data directory in a folder of definitions: the path was a mistake.
 fn refuse_definitions(data: &Path) -> Result<(), StartError> {
     if data.join(sqlite::FILE_NAME).symlink_metadata().is_ok() {
         return Ok(());
@@ -100,7 +100,7 @@ fn refuse_definitions(data: &Path) -> Result<(), StartError> {
     }
 }
 
-/// What is in the place of databases of records, and of what SQLite keeps beside them.
+/// Files in the place of record databases, and of SQLite's files beside them.
 fn databases(data: &Path) -> impl Iterator<Item = PathBuf> {
     let entries = fs::read_dir(records(data)).into_iter().flatten().filter_map(Result::ok);
     entries.map(|entry| entry.path()).filter(|path| {
@@ -109,8 +109,8 @@ fn databases(data: &Path) -> impl Iterator<Item = PathBuf> {
     })
 }
 
-/// Refuses a data directory whose database is gone or empty while its secret or records are there, or a backup was to be: a new log beside them would end
-/// every key, and look like a server that works.
+/// Refuses a data directory whose database is gone or empty while its secret, its records or a restore mark is there: a new log beside them
+/// would void every key, and look like a working server.
 ///
 /// # Errors
 /// [`StartError::LostDatabase`].
@@ -118,7 +118,7 @@ pub fn refuse_a_lost_database(data: &Path) -> Result<(), StartError> {
     let secret = Some(data.join(secrets::FILE_NAME)).filter(|secret| secret.symlink_metadata().is_ok());
     let restoring = || Some(data.join(RESTORING)).filter(|mark| mark.symlink_metadata().is_ok());
     let left = secret.or_else(|| databases(data).next()).or_else(restoring);
-    // Looked at last: another process that begins the directory makes it first, with its tables.
+    // The database is checked last: another process that begins the directory makes it first, with its tables.
     let is_lost = match data.join(sqlite::FILE_NAME).symlink_metadata() {
         Ok(found) => found.is_file() && found.len() == 0,
         Err(_) => true,
@@ -129,7 +129,7 @@ pub fn refuse_a_lost_database(data: &Path) -> Result<(), StartError> {
     }
 }
 
-/// Removes what a crash left half-written. Only a server does it. What a command or another node is writing is locked.
+/// Removes half-written files that a crash left. Only a server does so. Files that a command or another node is writing are locked.
 ///
 /// # Errors
 /// When a directory cannot be read or a file not be removed.
@@ -147,24 +147,24 @@ pub(super) fn remove_unfinished(data: &Path, outbox: &Path) -> Result<(), StartE
     Ok(())
 }
 
-/// A data directory that this process serves: the locks, and what must stay where it is.
+/// A data directory that this process serves: its locks, and the files that must stay in place.
 #[derive(Debug)]
 pub struct Premises {
-    /// Held for as long as the process serves.
+    /// Held as long as the process serves.
     _locks: [File; 2],
     places: Vec<FilePlace>,
     secret: Option<WatchedSecret>,
 }
 
-/// The file of the server secret. It may become one that has further versions.
+/// The file of the server secret. It may be replaced by one with more versions.
 #[derive(Debug)]
 struct WatchedSecret {
     path: PathBuf,
     is_named: bool,
     secrets: Secrets,
-    /// As it was when it was last read.
+    /// The file's state when it was last read.
     read: FileState,
-    /// How often in a row it was found wrong.
+    /// How often in a row the secret was wrong.
     wrong: u32,
 }
 
@@ -179,7 +179,7 @@ impl WatchedSecret {
             self.wrong = 0;
             return None;
         }
-        // Read after the look: what changes in between is looked at once more.
+        // The secret is read after its state was taken: a change in between is seen at the next check.
         let wrong = match (self.secrets.is_still_at(&self.path, self.is_named), now) {
             (Ok(()), Ok(now)) => {
                 (self.read, self.wrong) = (now, 0);
@@ -189,31 +189,31 @@ impl WatchedSecret {
             (Ok(()), Err(error)) => error.to_string(),
         };
         self.wrong += 1;
-        // It may be half-written.
+        // The secret may be half-written.
         (self.wrong >= SECRET_LOOKS).then(|| format!("the server secret was changed while it was in use: {wrong}"))
     }
 }
 
 impl Premises {
-    /// Watches these, too.
+    /// Also watches `places`.
     pub(super) fn and(mut self, places: &[FilePlace]) -> Self {
         self.places.extend_from_slice(places);
         self
     }
 
-    /// Watches the file of the server secret, too.
+    /// Also watches the file of the server secret.
     pub(super) fn and_secret(self, path: &Path, is_named: bool, secrets: Secrets) -> io::Result<Self> {
         Ok(Self { secret: Some(WatchedSecret::of(path, is_named, secrets)?), ..self })
     }
 
-    /// What happened to the directory, its lock, the database or the secret; none while all are there.
+    /// Tells what happened to the directory, its lock, the database or the secret; `None` while all are in place.
     pub fn trouble(&mut self) -> Option<String> {
         let place = self.places.iter().find_map(FilePlace::trouble);
         place.or_else(|| self.secret.as_mut().and_then(WatchedSecret::trouble))
     }
 }
 
-/// Takes the locks for a server; for a command, tells whether a server has them.
+/// Takes the locks for a server; tells a command whether a server holds them.
 pub(super) async fn take_locks(data: &Path, purpose: Purpose) -> Result<(Option<Premises>, bool), StartError> {
     let path = data.join(LOCK_NAME);
     let failed = |path: &Path| {
@@ -225,7 +225,7 @@ pub(super) async fn take_locks(data: &Path, purpose: Purpose) -> Result<(Option<
     private::file_or_new(&path)?;
     let lock = private::open_to_write(&path).map_err(failed(&path))?;
     if purpose == Purpose::Command {
-        // Shared, so that two commands do not take each other for a server.
+        // A command locks shared, so that two commands do not take each other for a server.
         for (file, path) in [(&directory, data), (&lock, path.as_path())] {
             match file.try_lock_shared() {
                 Ok(()) => {}
@@ -267,7 +267,7 @@ mod tests {
     use super::*;
     use crate::{private::Earlier, secrets::SystemEntropy};
 
-    /// Whether it was found wrong as often as it takes.
+    /// Whether enough checks found the secret wrong.
     fn is_wrong(watched: &mut WatchedSecret) -> bool {
         (0..SECRET_LOOKS).any(|_| watched.trouble().is_some())
     }
@@ -289,7 +289,7 @@ mod tests {
         assert!(!is_wrong(&mut watched));
         replace(more.as_bytes());
         assert!(!is_wrong(&mut watched), "one more version");
-        // Where it is, and half-written for a moment.
+        // The file is in place, and half-written for a moment.
         fs::write(&path, &more.as_bytes()[..more.len() / 2]).unwrap();
         assert!(watched.trouble().is_none());
         fs::write(&path, &more).unwrap();

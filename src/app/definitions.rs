@@ -1,4 +1,4 @@
-//! The definitions by which a node imports: the built-in ones, and those of a folder.
+//! The definitions that a node imports by: the built-in ones, and those of a folder.
 
 use std::{
     fmt, io,
@@ -13,7 +13,7 @@ use crate::{
     store::{records::RecordStore, sqlite},
 };
 
-/// Definition files that are read from a folder at most.
+/// The most definition files that are read from a folder.
 const DEFINITION_FILES_MAX: usize = 1000;
 /// Largest definition file, bytes.
 const DEFINITION_BYTES_MAX: u64 = 1 << 20;
@@ -25,7 +25,7 @@ pub enum DefinitionPlace {
     Builtin,
     /// A file.
     File(PathBuf),
-    /// It stands with the records that were imported by it.
+    /// Stored with the records that were imported by it.
     Stored,
 }
 
@@ -58,7 +58,7 @@ fn builtin() -> Result<&'static [Arc<Definition>], StartError> {
     Ok(READ.get_or_init(|| read))
 }
 
-/// The built-in definitions and those of a folder; one of the folder replaces a built-in one of the same name.
+/// The built-in definitions and those of a folder; the folder's replace built-in ones of the same name.
 ///
 /// # Errors
 /// When a file cannot be read or is no definition.
@@ -100,8 +100,8 @@ pub fn known_definitions(folder: Option<&Path>) -> Result<Vec<KnownDefinition>, 
     Ok(known)
 }
 
-/// The definition to import by, and another one of its name: that of the folder goes first, which is kept by hand; then the one that
-/// the records were stored with; then a built-in one.
+/// Chooses the definition to import by, and returns another one of its name, too. The folder's comes first, since people maintain it; then
+/// the one stored with the records; then a built-in one.
 pub fn chosen_definition(
     known: Vec<KnownDefinition>,
     stored: Option<&Arc<Definition>>,
@@ -117,7 +117,7 @@ pub fn chosen_definition(
     }
 }
 
-/// Finds the definition that files are read by which are sent to a server: as it is at that time.
+/// Finds the definition for files sent to a server, as it is at the time of the call.
 pub(super) fn finder(folder: Option<&Path>, records: &Arc<dyn RecordStore>) -> FindDefinition {
     let (folder, records) = (folder.map(Path::to_owned), Arc::clone(records));
     Arc::new(move |name| {
@@ -131,7 +131,7 @@ pub(super) fn finder(folder: Option<&Path>, records: &Arc<dyn RecordStore>) -> F
     })
 }
 
-/// The names of the definitions of a folder and of those that are built in: as they are at that time.
+/// The names of the folder's and the built-in definitions, as they are at the time of the call.
 pub(super) fn names(folder: Option<&Path>) -> DefinedNames {
     let folder = folder.map(Path::to_owned);
     Arc::new(move || {
@@ -140,7 +140,7 @@ pub(super) fn names(folder: Option<&Path>) -> DefinedNames {
     })
 }
 
-/// What is wrong with what should be a folder of definitions.
+/// Explains why a folder of definitions cannot be read.
 fn mistaken(folder: &Path, error: &io::Error) -> StartError {
     let shown = folder.display();
     StartError::Definitions(match error.kind() {
@@ -154,7 +154,7 @@ fn mistaken(folder: &Path, error: &io::Error) -> StartError {
     })
 }
 
-/// The same without where they come from.
+/// The same, without their places.
 ///
 /// # Errors
 /// As [`known_definitions`].
@@ -165,7 +165,7 @@ pub fn definitions(folder: Option<&Path>) -> Result<Vec<Arc<Definition>>, StartE
 /// Reads one definition file.
 ///
 /// # Errors
-/// When it cannot be read, is too large, or is no definition.
+/// When the file cannot be read, is too large, or is no definition.
 pub fn read_definition(path: &Path) -> Result<Definition, StartError> {
     let failed = |source| StartError::Io { doing: "cannot read the definition", path: path.to_owned(), source };
     let bytes = std::fs::metadata(path).map_err(failed)?.len();

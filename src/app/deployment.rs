@@ -1,5 +1,5 @@
-//! Whether a node belongs to its deployment: the log remembers the server secret's versions, and a node that has others
-//! would answer every key with 401, claim addresses under other names, and find no key for a mail.
+//! Checks that a node belongs to its deployment by the secret versions in the log: a node with another server secret would answer every key
+//! with 401, claim addresses under other names, and find no key for a mail.
 
 use super::StartError;
 use crate::{
@@ -8,7 +8,7 @@ use crate::{
     store::Stores,
 };
 
-/// Whether a secret may be made: the log knows of none, and of no key that was derived from one.
+/// Checks that a secret may be made: the log knows of none, and of no key that was derived from one.
 ///
 /// # Errors
 /// [`SecretsError::Lost`], or the store does not answer.
@@ -21,7 +21,7 @@ pub(super) async fn may_begin(stores: &Stores, place: &str) -> Result<(), StartE
     if find_key(stores, is_foreign).await? { Err(lost().into()) } else { Ok(()) }
 }
 
-/// Checks that a secret is the deployment's, and has the log remember versions that were added.
+/// Checks that a secret is the deployment's, and adds its new versions to the log.
 ///
 /// # Errors
 /// [`SecretsError::NotOurs`], or the store does not answer.
@@ -29,7 +29,7 @@ pub(super) async fn settle(stores: &Stores, secrets: &Secrets) -> Result<(), Sta
     let known = stores.upkeep.secret_marks().await?;
     let new = secrets.check(&known)?;
     if known.is_empty() {
-        // A log of before: its keys tell.
+        // A log of an earlier permitd has no secret marks: its keys tell.
         let is_foreign = |row: &KeyRow| !secrets.recognises(row.id, &row.hash);
         if find_key(stores, is_foreign).await? {
             let what = "keys in the log were derived from another".to_owned();
@@ -38,14 +38,14 @@ pub(super) async fn settle(stores: &Stores, secrets: &Secrets) -> Result<(), Sta
     }
     if !new.is_empty() {
         stores.upkeep.add_secret_marks(new).await?;
-        // Another node may have added another secret under the same version at the same moment.
+        // Another node may have added a different secret under the same version at the same moment.
         secrets.check(&stores.upkeep.secret_marks().await?)?;
     }
     Ok(())
 }
 
-/// Whether somebody has a key that is in force and for which this holds. All are looked at where nobody has: that is once, in a
-/// log that remembers no secret yet.
+/// Whether anybody has a key in force that satisfies `holds`. Reads all keys when nobody has: only once, in a log that remembers no secret
+/// yet.
 async fn find_key(stores: &Stores, holds: impl Fn(&KeyRow) -> bool) -> Result<bool, StartError> {
     let mut everybody = stores.everybody();
     while let Some(people) = everybody.next_page().await? {

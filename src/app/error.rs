@@ -18,7 +18,7 @@ use crate::{
 /// Why a node does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The data directory or a file in it.
+    /// A problem with the data directory or a file in it.
     #[error("{doing} {path}: {source}", path = path.display())]
     Io {
         /// What was attempted.
@@ -31,7 +31,7 @@ pub enum StartError {
     /// The logo of the pages.
     #[error("{0}")]
     Look(String),
-    /// The database is gone, and what belongs to it is there.
+    /// The database is gone, but files that belong to it are there.
     #[error(
         "permitd.db is missing or empty in {data}, but {left} is there: restore permitd.db from your backup, with all that was beside it. To \
          begin anew, without any key, person and record of before, move {data} away",
@@ -41,10 +41,10 @@ pub enum StartError {
     LostDatabase {
         /// The directory.
         data: PathBuf,
-        /// What is there.
+        /// A file that is still there.
         left: PathBuf,
     },
-    /// What should become a data directory holds definitions.
+    /// The path of the data directory is a folder of definitions.
     #[error(
         "{file} is there, and no data of permitd: a folder of definitions is named with --datasets, and a data directory of its \
          own, other than {data}, with --data",
@@ -54,22 +54,22 @@ pub enum StartError {
     NotData {
         /// The directory.
         data: PathBuf,
-        /// What is there.
+        /// A definition file in it.
         file: PathBuf,
     },
-    /// The provider of identities cannot be asked, as the settings have it.
+    /// The settings of the provider cannot be used.
     #[error("{0}; see [oidc] of the settings")]
     Provider(#[from] ProviderError),
-    /// Passwords cannot be hashed as the settings want it.
+    /// The settings for hashing passwords cannot be used.
     #[error(transparent)]
     Hashing(#[from] HashError),
-    /// Another server has the data directory.
+    /// Another server serves the data directory.
     #[error("another permitd serves {path} already: stop it, or use another --data", path = path.display())]
     Served {
         /// The directory.
         path: PathBuf,
     },
-    /// An address cannot be listened on.
+    /// The server cannot listen on an address.
     #[error("{setting} = {address}: {source}; choose a free address")]
     Listen {
         /// The setting.
@@ -82,43 +82,43 @@ pub enum StartError {
     /// A definition is wrong.
     #[error(transparent)]
     Definition(#[from] DefinitionError),
-    /// A definition file does not define the data set that it is named after, or two define the same.
+    /// A definition file is not named after its data set, or two files define the same one.
     #[error("{0}")]
     Definitions(String),
-    /// The data directory, or something in it, is not the owner's alone.
+    /// The data directory, or something in it, is not private to its owner.
     #[error(transparent)]
     Privacy(#[from] PrivacyError),
-    /// The secret file.
+    /// The secret file cannot be used.
     #[error(transparent)]
     Secrets(#[from] SecretsError),
-    /// No random bytes.
+    /// There are no random bytes.
     #[error(transparent)]
     Entropy(#[from] EntropyError),
-    /// The mail settings.
+    /// The mail settings cannot be used.
     #[error(transparent)]
     Mail(#[from] mail::SetupError),
-    /// The templates of mails.
+    /// The mail templates cannot be used.
     #[error(transparent)]
     Templates(#[from] mail::templates::TemplatesError),
-    /// The database.
+    /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The queue.
+    /// The queue failed.
     #[error(transparent)]
     Queue(#[from] QueueError),
-    /// AWS cannot be used at all.
+    /// AWS cannot be used.
     #[error(transparent)]
     Aws(#[from] AccessError),
-    /// The server secret that the nodes share.
+    /// The server secret that the nodes share cannot be opened.
     #[error(transparent)]
     SharedSecret(#[from] dynamodb::secrets::OpenSecretError),
-    /// The records.
+    /// The records cannot be opened.
     #[error(transparent)]
     Records(#[from] RecordStoreError),
     /// The first events could not be written.
     #[error(transparent)]
     Command(#[from] CommandError),
-    /// Interrupted imports could not be written down.
+    /// The end of interrupted imports could not be recorded.
     #[error(transparent)]
     Import(#[from] ImportError),
     /// The records could not be compared with the log.

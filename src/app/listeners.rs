@@ -1,16 +1,15 @@
-//! The addresses that are listened on.
+//! The addresses that a server listens on.
 
 use std::net::{SocketAddr, TcpListener};
 
 use super::StartError;
 use crate::config::Settings;
 
-/// Connections that wait to be accepted. The system may hold fewer (on Linux `net.core.somaxconn`, 4096 where nobody changed
-/// it). What comes beyond them is not answered at all, and tries again after one, three, seven seconds: so many may come at once
-/// without that one of them notices.
+/// Connections that may wait to be accepted. The system may allow fewer (on Linux `net.core.somaxconn`, 4096 by default). It does not
+/// answer further connections, and clients retry after one, three, seven seconds: so many may come at once without a delay.
 const BACKLOG: i32 = 4096;
 
-/// Addresses that are listened on but not yet served.
+/// Sockets that listen but are not yet served.
 pub struct Listeners {
     pub(super) public: TcpListener,
     pub(super) ops: TcpListener,
@@ -20,7 +19,7 @@ impl Listeners {
     /// Listens on the addresses of the settings.
     ///
     /// # Errors
-    /// When one of them cannot be had.
+    /// When an address cannot be used.
     pub fn bind(settings: &Settings) -> Result<Self, StartError> {
         let bind = |setting, address| listen(address).map_err(|source| StartError::Listen { setting, address, source });
         Ok(Self { public: bind("listen", settings.listen)?, ops: bind("ops.listen", settings.ops.listen)? })
@@ -43,7 +42,7 @@ impl Listeners {
     }
 }
 
-/// The standard library listens with room for 128 connections, whoever takes the listener over: the room is made here.
+/// The standard library fixes the backlog at 128 connections, whoever uses the listener later: so this sets it.
 fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     let listener = TcpListener::bind(address)?;
     rustix::net::listen(&listener, BACKLOG)?;
@@ -56,7 +55,7 @@ mod tests {
 
     use super::*;
 
-    /// As many as a system of today has room for, and no more than a process may have open.
+    /// No more than today's systems queue, and than a process may have open files.
     const AT_ONCE: usize = 400;
 
     #[test]
@@ -66,7 +65,7 @@ mod tests {
         let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
         let address = listener.local_addr().unwrap();
         let come: Vec<TcpStream> = (0..room.unwrap_or(128).min(AT_ONCE))
-            // Who finds no room waits for as long as somebody accepts: here, for ever.
+            // Without room in the backlog, connecting waits until somebody accepts: here, for ever.
             .map(|_| TcpStream::connect_timeout(&address, Duration::from_secs(60)).unwrap())
             .collect();
         assert!(come.len() >= 128);

@@ -57,26 +57,26 @@ use crate::{
     },
 };
 
-/// How long a start waits until what others left unpublished is published.
+/// How long a start waits for the publication of what others left unpublished.
 const SWEEP_PATIENCE: Duration = Duration::from_secs(30);
 
 /// A node: everything but the servers. It lives on an arbiter's thread, as its actors do.
 pub struct Node {
-    /// What the routes and the commands have at hand.
+    /// What routes and commands use.
     pub service: Service,
-    /// The definitions by which files are imported.
+    /// The definitions that files are imported by.
     pub definitions: Vec<Arc<Definition>>,
     /// The administrator's token, when this start of a server made the first one: shown once.
     pub first_admin_token: Option<Zeroizing<String>>,
-    /// Whether a server has the data directory at the same time.
+    /// Whether a server uses the data directory at the same time.
     pub beside_server: bool,
     /// The data directory that the node serves, with its locks.
     pub(super) premises: Option<Premises>,
 }
 
 impl Node {
-    /// Opens what the settings name, making the data directory when it is not there, and starts the actors on the calling
-    /// thread's arbiter. Without an access to AWS, that of the environment is used where one is needed.
+    /// Opens what the settings name, makes a missing data directory, and starts the actors on the calling thread's arbiter. Without `aws`,
+    /// the environment's access to AWS is used where one is needed.
     ///
     /// # Errors
     /// [`StartError`]: what is wrong and what to do.
@@ -109,7 +109,7 @@ impl Node {
         let take_over =
             Envelope { command: CommandId::unique(service.committer.new_id()?), ..system_envelope("tokens") };
         service.tokens.take_over(&take_over).await?;
-        // A command that happens to come first must not make a token that nobody gets to see.
+        // A command must not make the first token: nobody would get to see it.
         let first_admin_token = match purpose {
             Purpose::Serve => first_admin_token(&service).await?,
             Purpose::Command | Purpose::ReplaceSecret => None,
@@ -118,7 +118,7 @@ impl Node {
         first_plan(&service).await?;
         let node = Self { service, definitions, first_admin_token, beside_server, premises };
         if is_shared && purpose == Purpose::Serve {
-            // Of an import that died the rows may be missing by which it is found.
+            // The rows that lead to a dead import may still be unwritten.
             match tokio::time::timeout(SWEEP_PATIENCE, node.service.relay.sweep_everything()).await {
                 Ok(Ok(_)) => {}
                 Ok(Err(error)) => {
@@ -152,7 +152,7 @@ impl Node {
     }
 }
 
-/// What actors are made of.
+/// What the actors are built of.
 struct NodeParts {
     committer: Arc<Committer>,
     records: Arc<dyn RecordStore>,
@@ -260,7 +260,7 @@ fn sign_ins(settings: &Settings, committer: &Arc<Committer>, book: &Arc<GrantBoo
     Ok(SignIns::new(Arc::clone(committer), pool, policy, Arc::clone(book)))
 }
 
-/// Signing in at the provider of the settings, if they name one.
+/// Makes the sign-in at the provider of the settings, if they name one.
 fn provider(
     settings: &Settings,
     public_url: &str,
@@ -277,7 +277,7 @@ fn provider(
     Ok(Some(Arc::new(ProviderSignIns::new(Arc::new(provider), of.policy(), sign_ins, inviting, plan))))
 }
 
-/// What mails carry.
+/// What the links in mails need.
 fn link_policy(settings: &Settings) -> LinkPolicy {
     let of = &settings.accounts;
     let hours = |hours: u32| Duration::from_secs(u64::from(hours) * 3600);
@@ -313,7 +313,7 @@ fn importing(settings: &Settings, records: &Arc<dyn RecordStore>) -> ImportSetti
     }
 }
 
-/// What invitations say is on offer: the data sets at the time of the mail.
+/// What invitations offer: the data sets at the time of the mail.
 fn offering(settings: &Settings, public_url: &str, records: &Arc<dyn RecordStore>) -> Offering {
     let (brand, public_url, records) = (settings.mail.brand.clone(), public_url.to_owned(), Arc::clone(records));
     let contact = settings.mail.contact().map(ToOwned::to_owned);
@@ -358,7 +358,7 @@ async fn first_plan(service: &Service) -> Result<(), StartError> {
     Ok(())
 }
 
-/// Says that invitations will be refused that name no plan, where the settings name one that nobody can be given.
+/// Warns that invitations without a plan will be refused, when nobody can be given the settings' default plan.
 async fn warn_of_default_plan(service: &Service) -> Result<(), StartError> {
     let name = &service.settings.users.default_plan;
     if service.committer.stores.views.plan(name).await?.is_none_or(|plan| plan.retired) {
@@ -371,7 +371,7 @@ async fn warn_of_default_plan(service: &Service) -> Result<(), StartError> {
     Ok(())
 }
 
-/// What the node does of its own accord.
+/// The envelope of the node's own commands.
 fn system_envelope(command: &str) -> Envelope {
     Envelope::new(
         CommandId::stored(command),

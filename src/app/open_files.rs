@@ -1,15 +1,14 @@
-//! The system's limit of open files: each connection is one.
+//! The system's limit of open files: each connection uses one.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Files that are kept free of public connections: the stores' own, the operation port's connections, mail.
+/// Files reserved for other use than public connections: the stores, the operation port's connections, mail.
 const RESERVED: u64 = 256;
 
-/// What is asked for where the system names no most: Linux allows no more unless `fs.nr_open` is raised.
+/// The limit to ask for where the system names no maximum: Linux allows no more unless `fs.nr_open` is raised.
 const UNLIMITED: u64 = 1 << 20;
 
-/// Raises the limit to what the system allows this process at most. What it then is, is said with what it is enough for
-/// ([`connections_max`]).
+/// Raises the limit to the most that the system allows this process. [`connections_max`] logs the resulting limit.
 pub fn raise_limit() {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let wanted = maximum.unwrap_or(UNLIMITED);
@@ -26,8 +25,8 @@ fn shown(limit: Option<u64>) -> String {
     limit.map_or_else(|| "none".to_owned(), |limit| limit.to_string())
 }
 
-/// How many connections each of so many workers may have: what is wanted, or what the limit leaves room for. Says in one line
-/// what the limit is and what it is enough for: a warning only where the settings promise more.
+/// How many connections each worker may have: `wanted`, or what the limit leaves room for. Logs the limit and what it suffices for in one
+/// line: a warning only when the settings promise more.
 pub(super) fn connections_max(wanted: usize, workers: usize) -> usize {
     let limit = getrlimit(Resource::Nofile).current;
     let allowed = room(limit, workers).min(wanted);

@@ -1,5 +1,5 @@
-//! The two ports: each with threads, connections and a place in the system's limit of open files of its own, so that nothing
-//! that happens to the public one keeps an operator out.
+//! The two ports. Each has its own threads, connections and share of the system's limit of open files, so that no load on the public port
+//! keeps an operator out.
 
 use std::{fmt, io, net::TcpListener, sync::Arc, time::Duration};
 
@@ -34,7 +34,7 @@ struct Port {
     workers: usize,
     /// Per worker.
     connections_max: usize,
-    /// How long a stop waits for requests at work.
+    /// How long a stop waits for requests in progress.
     patience: Duration,
 }
 
@@ -61,7 +61,7 @@ pub(super) fn public(
         let gate = Gate::start(Arc::clone(&service.book), queries.clone(), capacity, patience);
         App::new()
             .app_data(web::Data::new(service.clone()))
-            // What they take of a data set is no key of it.
+            // Registered first: the pages' paths below a data set are no keys of its records.
             .service(DataPages::new(DataSets::new(service.clone(), gate.clone(), queries.clone())))
             .service(DataSets::new(service.clone(), gate, queries))
             .configure(http::routes::administration)
@@ -95,8 +95,8 @@ pub(super) fn ops(service: &Service, listener: TcpListener) -> io::Result<Server
     })
 }
 
-/// As `actix_web::HttpServer` does, but that its parser reads from a [`Stream`]. The times of heads, idle connections and
-/// answers, the end of a connection, and the order of a stop are the stream's; the parser keeps none.
+/// Serves as `actix_web::HttpServer` does, but the parser reads from a [`Stream`]. The stream alone controls the timeouts of heads, idle
+/// connections and answers, the end of a connection, and the order of a stop.
 fn serve<F, A, S, B>(listener: TcpListener, port: Port, app: F) -> io::Result<Server>
 where
     F: Fn() -> A + Send + Clone + 'static,
@@ -134,7 +134,7 @@ where
     Ok(server.run())
 }
 
-/// Lets the tests of a stop hold the main thread up when its runtime is gone: what is marked first goes last.
+/// Lets tests of a stop delay the main thread after its runtime is gone: the value marked first is dropped last.
 pub(super) fn mark_main_thread() {
     struct MainThreadEnding;
     impl Drop for MainThreadEnding {
@@ -148,7 +148,7 @@ pub(super) fn mark_main_thread() {
     ENDING.with(|_| ());
 }
 
-/// Lets the tests of a stop hold a worker's thread up at its very end.
+/// Lets tests of a stop delay a worker's thread at its very end.
 fn mark_thread() {
     struct WorkerThreadEnding;
     impl Drop for WorkerThreadEnding {

@@ -5,8 +5,8 @@
 pub enum Purpose {
     /// It serves requests: it alone has the data directory's lock, and works on the queue all the time.
     Serve,
-    /// It carries out one command beside a server, or without one.
+    /// It runs one command, beside a server or without one.
     Command,
-    /// It gives the deployment another server secret, and therefore does not compare it with what the log remembers.
+    /// It replaces the deployment's server secret, and therefore does not compare the secret with the log.
     ReplaceSecret,
 }

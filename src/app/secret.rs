@@ -1,4 +1,4 @@
-//! Going on with another server secret, when the one of before is lost for good.
+//! Replaces the server secret when the earlier one is lost for good.
 
 use super::{Node, StartError};
 use crate::{
@@ -12,22 +12,22 @@ use crate::{
     secrets::SecretMark,
 };
 
-/// What another server secret led to.
+/// The effects of replacing the server secret.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct ReplacedSecret {
-    /// Whether the secret is another one than the log remembered.
+    /// Whether the secret differs from the one that the log remembered.
     pub is_other: bool,
-    /// Keys that were derived from the one of before, and are revoked now.
+    /// Keys derived from the earlier secret, which are now revoked.
     pub keys_ended: u64,
-    /// People without a key that works: they need another mail, or an administrator issues them one.
+    /// People without a working key: they need another mail, or an administrator issues them a key.
     pub without_key: Vec<String>,
-    /// People whose address somebody else has, too: one of both is to be deleted.
+    /// People with the same address as somebody else: one of the two is to be deleted.
     pub doubled: Vec<(String, String)>,
 }
 
-/// Makes the secret of `node` the deployment's: ends the keys that cannot be derived from it, claims everybody's address under
-/// it, and has the log remember it in place of all others. `node` was opened for that ([`super::Purpose::ReplaceSecret`]).
-/// When it is interrupted it is to be repeated: until it has ended no other node starts.
+/// Makes the secret of `node` the deployment's: revokes the keys that cannot be derived from it, claims everybody's address under it, and
+/// replaces all secret marks in the log. Open `node` with [`super::Purpose::ReplaceSecret`]. An interrupted call must be repeated: until
+/// one finishes, no other node starts.
 ///
 /// # Errors
 /// When the store does not answer.
@@ -35,7 +35,7 @@ pub async fn replace_secret(node: &Node, origin: &Origin) -> Result<ReplacedSecr
     let committer = &node.service.committer;
     let is_other = committer.stores.upkeep.secret_marks().await? != committer.secrets.marks();
     if is_other {
-        // From now on no server that is still at work can claim an address or issue a key, and none starts.
+        // From now on no running server can claim an address or issue a key, and none starts.
         committer.stores.upkeep.replace_secret_marks(vec![SecretMark::none()]).await?;
     }
     crash_point("secret-replace-under-way");

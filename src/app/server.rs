@@ -1,4 +1,4 @@
-//! A node that serves: its two ports, from the first request to a stop in order.
+//! A node that serves: its two ports, from the first request to an orderly stop.
 
 use std::{
     sync::Arc,
@@ -12,8 +12,8 @@ use zeroize::Zeroizing;
 use super::{Listeners, Node, background, ports};
 use crate::http::{state::Service, wire::Wire};
 
-/// How long a stop waits, beyond the time that connections without a request have, before it gives up the port, so that new ones
-/// are refused.
+/// How long a stop drains, beyond the time that connections without a request have, before it closes the port and new connections are
+/// refused.
 const FIRST_DRAIN: Duration = Duration::from_millis(150);
 
 /// A node that serves.
@@ -22,9 +22,9 @@ pub struct Server {
     public: ServerHandle,
     ops: ServerHandle,
     wire: Arc<Wire>,
-    /// What it does beside answering, ended before the requests are.
+    /// The background tasks, ended before the requests are.
     tasks: Vec<JoinHandle<()>>,
-    /// Watches its files and holds their locks; these are given up at the end.
+    /// Watches the files and holds their locks, which are released at the end.
     watching: Option<JoinHandle<()>>,
 }
 
@@ -54,13 +54,13 @@ impl Server {
         &self.node
     }
 
-    /// The administrator's token, when this start made the first one: given out once.
+    /// The administrator's token, when this start made the first one; returned only once.
     pub fn take_first_admin_token(&mut self) -> Option<Zeroizing<String>> {
         self.node.first_admin_token.take()
     }
 
-    /// Stops in order: says that it is not ready, finishes the requests in flight while the mailers finish the message they
-    /// are at, gives the grants back. All of it within `http.shutdown_timeout_s`.
+    /// Stops in order: reports not ready, finishes the requests in flight while the mailers finish their current message, and returns the
+    /// grants. All of it within `http.shutdown_timeout_s`.
     pub async fn stop(self) {
         let service = &self.node.service;
         service.readiness.set(false);
@@ -90,7 +90,7 @@ impl Server {
         self.watching.iter().for_each(JoinHandle::abort);
     }
 
-    /// Answers what has arrived, and closes all connections of the API. How many were cut off after `patience`.
+    /// Answers what has arrived, and closes all connections of the API. Returns how many were cut off after `patience`.
     async fn end_requests(&self, patience: Duration) -> usize {
         let began = Instant::now();
         self.public.pause().await;
@@ -99,14 +99,14 @@ impl Server {
             self.public.stop(false).await;
             return 0;
         }
-        // Some take longer: whoever comes meanwhile is to try elsewhere at once.
+        // Some requests take longer: meanwhile new clients should try elsewhere at once.
         let (left, ()) =
             tokio::join!(self.wire.drain(patience.saturating_sub(began.elapsed())), self.public.stop(true));
         left
     }
 }
 
-/// Leaves files that are whole by themselves: what stands in write-ahead logs is moved into the databases.
+/// Moves write-ahead logs into the databases, so that each file is complete by itself.
 async fn close(service: &Service) {
     if let Err(error) = service.committer.stores.upkeep.close().await {
         tracing::warn!(%error, "the database was not closed in order; nothing is lost");

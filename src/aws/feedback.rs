@@ -1,18 +1,18 @@
-//! Where what SES says of mails is published and arrives.
+//! The path of SES's reports on mails: a topic and a queue.
 
 use serde_json::json;
 
-/// Where what SES says of mails is published, and where it arrives: names as AWS gives them.
+/// The topic and the queue of SES's reports on mails, by their names in AWS.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FeedbackPlace {
     /// The queue's ARN.
     pub queue: String,
-    /// The topic's, in the same region and account.
+    /// The topic's ARN, in the same region and account.
     pub topic: String,
 }
 
 impl FeedbackPlace {
-    /// The place whose queue has this ARN.
+    /// The place with the queue of this ARN.
     pub fn of(queue: &str, prefix: &str) -> Option<Self> {
         let mut parts: Vec<&str> = queue.split(':').collect();
         let name = format!("{prefix}-mail-feedback");
@@ -33,7 +33,7 @@ impl FeedbackPlace {
         self.queue.rsplit(':').next().unwrap_or_default()
     }
 
-    /// Who may send to the queue: the topic.
+    /// The queue's policy: only the topic may send.
     pub fn queue_policy(&self) -> String {
         let policy = json!({
             "Version": "2012-10-17",

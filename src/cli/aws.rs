@@ -1,4 +1,4 @@
-//! `permitd aws`: what a deployment consists of in AWS.
+//! `permitd aws`: the resources of a deployment in AWS.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! `permitd datasets`: what is published.
+//! `permitd datasets`: the published data sets.
 
 use std::sync::Arc;
 
@@ -137,7 +137,7 @@ struct Remove {
 impl DataSetsArgs {
     pub(super) fn run(self, common: &Common) -> Result<CommandAnswer, Failure> {
         let command = match self.command {
-            // It needs no deployment.
+            // This command needs no deployment.
             DataSetsCommand::Language(LanguageArgs {}) => {
                 return Ok(CommandAnswer::file(json!({ "language": LANGUAGE }), LANGUAGE));
             }
@@ -191,7 +191,7 @@ async fn rename(node: &Node, name: &str, to: &str) -> Result<CommandAnswer, Fail
     if name == to {
         return Err(Failure::usage(format!("{name} has that name already; give another one")));
     }
-    // An interrupted one has no records under the old name any more.
+    // After an interrupted renaming the old name has no records.
     let version = match node.service.imports.rename(name, to, new_origin(node)?).await {
         Err(ImportError::Records(RecordStoreError::UnknownDataSet { .. })) => return Err(missing(node, name)),
         renamed => renamed?,

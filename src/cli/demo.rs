@@ -1,4 +1,4 @@
-//! `permitd demo`: everything at once, with sample data.
+//! `permitd demo`: a complete server with sample data.
 
 use std::{
     io::Cursor,
@@ -127,7 +127,7 @@ async fn prepare(node: &Node, first_admin_token: Option<Zeroizing<String>>) -> R
     }
     let token = match first_admin_token {
         Some(token) => token,
-        // Only the hash of the earlier one is kept. That one goes on working: the directory may be more than a demo's.
+        // Only the earlier token's hash is stored. That token stays valid: the directory may serve more than a demo.
         None => demo_token(node).await?,
     };
     let Mailed { key, link } = user_mail(node).await?;

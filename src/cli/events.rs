@@ -1,4 +1,4 @@
-//! `permitd events`: the log, and the views that follow from it. None of this is handed a queue or a mailer.
+//! `permitd events`: the log and its views. None of these commands gets a queue or a mailer.
 
 use std::time::{Duration, Instant};
 
@@ -116,7 +116,7 @@ impl Events {
             EventsCommand::List(list) => app::block_on(list.answer(&stores)),
             EventsCommand::Replay(Replay {}) => replay(&stores),
             EventsCommand::Verify(Verify {}) => {
-                // Opened first: what made the records is in the log from before they came to be.
+                // The records are opened before the log is read: the log has an import before its records exist.
                 let records = app::block_on(app::open_records(&common.settings(&[])?, &SystemClock::shared(), None))?;
                 verify(&stores, &*records)
             }
@@ -281,7 +281,7 @@ fn losses(imports: &[ImportRow], records: &dyn RecordStore) -> Result<Vec<(Diffe
     if replay::verify_records(imports, &records.data_sets()).is_empty() {
         return Ok(Vec::new());
     }
-    // The log may tell of an import that has ended meanwhile.
+    // The log may have an import that has ended meanwhile.
     app::block_on(records.refresh()).map_err(StartError::from)?;
     Ok(replay::verify_records(imports, &records.data_sets()))
 }

@@ -1,4 +1,4 @@
-//! Why a command failed: one line for people, or one JSON document, and an exit code that stays what it is.
+//! Failures of commands: one line for people, or one JSON document, and a stable exit code.
 
 use std::process::ExitCode;
 

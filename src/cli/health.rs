@@ -1,4 +1,4 @@
-//! `permitd health`: asks a running server whether it wants requests, as health checks of containers do.
+//! `permitd health`: asks a running server whether it is ready, as health checks of containers do.
 
 use std::{
     io::{self, Read, Write},
@@ -96,7 +96,7 @@ fn ask(address: SocketAddr, path: &str, timeout: Duration) -> io::Result<Vec<u8>
             Ok(0) => break,
             Ok(bytes) => answered.extend(part.iter().take(bytes)),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            // What a read that took too long says differs between systems.
+            // The error of a read timeout differs between systems.
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
                 return Err(late());
             }

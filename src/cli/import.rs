@@ -1,4 +1,4 @@
-//! `permitd import`: a file into a data set; or a definition proposed for one.
+//! `permitd import`: imports a file into a data set, or proposes a definition for it.
 
 use std::{
     fs::File,
@@ -160,7 +160,7 @@ impl ImportArgs {
         let Some(file) = &self.file else {
             return Err(Failure::usage("a FILE is needed; see `permitd import --help`"));
         };
-        // What is wrong with the request is said before a data directory is made.
+        // Refuses an unreadable file before a data directory is made.
         if !file.to_string_lossy().contains("://") {
             legible(file)?;
         }
@@ -276,7 +276,7 @@ impl ImportArgs {
                 KnownDefinition { definition: Arc::new(definition), place: DefinitionPlace::File(path.to_owned()) }
             }
             Err(StartError::Io { ref source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-                // A built-in one has no file, and goes by its name.
+                // A built-in definition has no file, and is found by its name.
                 let builtin = known.iter().find(builtin);
                 builtin
                     .cloned()
@@ -339,7 +339,7 @@ fn open(path: &Path, settings: &Settings) -> Result<(File, u64), Failure> {
     let shown = path.display();
     let named = path.to_string_lossy().to_ascii_lowercase();
     if ["http://", "https://", "ftp://", "s3://"].iter().any(|scheme| named.starts_with(scheme)) {
-        // An address may hold a password or a token.
+        // An address may hold a password or a token, so the message leaves it out.
         let message = "this is an address, and permitd reads files: fetch it first, with `curl -LO ADDRESS`, and import what comes";
         return Err(Failure::usage(message));
     }
@@ -512,7 +512,7 @@ fn propose(file: &Path, dataset: Option<&str>, said: &Said, settings: &Settings)
 
 /// Comments on what to do with a definition that was proposed.
 fn next_steps(file: &str, dataset: &str) -> String {
-    // One line each, whatever the file is called.
+    // Keeps one line per file, whatever its name.
     let file: String = file.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
     format!(
         "\n# `permitd datasets language` prints all that can be said here. Once it is as it should be and saved as {dataset}.toml:\n\

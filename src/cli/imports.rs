@@ -1,4 +1,4 @@
-//! `permitd imports`: what was imported, and what waits for a decision.
+//! `permitd imports`: finished, running and held imports.
 
 use clap::{Args, Subcommand};
 use serde_json::json;

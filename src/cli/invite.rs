@@ -1,4 +1,4 @@
-//! `permitd invite`: people get a key by mail.
+//! `permitd invite`: sends people a key by mail.
 
 use std::path::PathBuf;
 

@@ -445,7 +445,7 @@ impl Rotate {
             let command = AccountCommand::RotateApiKey { key: old.id, grace_s: self.grace };
             let done = perform(&node, &user, command).await?;
             let (mut document, mut text) = shown_once(&node, &user, done.key.as_ref()).await?;
-            // The old key ends after its grace, and where another process serves, when that one has noticed.
+            // The old key ends after its grace and, if another process serves, once that one has noticed.
             node.settle().await?;
             let grace = SignedDuration::from_secs(i64::from(self.grace));
             let ends_at = done.effective_at.checked_add(grace).unwrap_or(done.effective_at);

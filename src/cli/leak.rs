@@ -1,4 +1,4 @@
-//! `permitd keys report-leak`: what `POST /leaks` does, for who may know what becomes of it.
+//! `permitd keys report-leak`: does what `POST /leaks` does, and shows the results.
 
 use std::{
     fs::File,

@@ -1,4 +1,4 @@
-//! `permitd mail`: whether mail arrives.
+//! `permitd mail`: tests whether mail arrives.
 
 use clap::{Args, Subcommand};
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! `permitd man`: the manual pages, made of the same definitions as the help.
+//! `permitd man`: the manual pages, generated from the same definitions as the help.
 
 use std::{fs, io, io::Write as _, path::PathBuf};
 

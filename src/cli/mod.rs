@@ -1,7 +1,7 @@
 //! The command line: one file per subcommand.
 //!
-//! A command returns its [`CommandAnswer`]; this file prints it, as text or as one JSON document, and turns failures into a line on
-//! standard error and an exit code.
+//! A command returns its [`CommandAnswer`]; this file prints it as text or as one JSON document, and turns failures into a line on standard
+//! error and an exit code.
 
 use std::{
     ffi::OsString,
@@ -127,7 +127,7 @@ enum CliCommand {
 pub fn leave_no_core_dumps() {
     use rustix::process::{Resource, Rlimit, setrlimit};
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }).ok();
-    // A limit alone does not keep a program that takes dumps, such as systemd-coredump, from taking one.
+    // A limit alone does not stop programs that take dumps, such as systemd-coredump.
     #[cfg(target_os = "linux")]
     rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable).ok();
 }
@@ -190,7 +190,7 @@ fn refuse_usage(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
     }
     let whose = lacks_person(error).then_some(WHOSE);
     if arguments.iter().any(|argument| argument == "--json") {
-        // The first paragraph says what is wrong; the others are for people.
+        // The first paragraph has the error; the others are for people.
         let text = error.render().to_string();
         let what = text.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
         let words: Vec<&str> = what.split_whitespace().collect();
@@ -200,7 +200,7 @@ fn refuse_usage(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
     }
     let plain = error.render().to_string();
     let shown = printable(&plain);
-    // What was typed may hold what makes a terminal show another text; then it is shown without colours.
+    // The arguments may hold characters that make a terminal show another text; then the error is shown escaped, without colours.
     let printed = if shown == plain { error.print() } else { io::stderr().write_all(shown.as_bytes()) };
     if let Some(whose) = whose {
         eprintln!("{whose}");

@@ -1,4 +1,4 @@
-//! Numbers as they are typed, and what is said of those that cannot be read.
+//! Reads numbers as people type them, and explains those that it cannot read.
 
 use std::{fmt::Display, ops::RangeInclusive, str::FromStr};
 

@@ -1,4 +1,4 @@
-//! From the command line to settings and a node.
+//! Opens settings and a node from the command line.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -88,7 +88,7 @@ pub(super) fn with_node<T>(
         let node = Node::open(settings, SystemClock::shared(), entropy, Purpose::Command, address, None).await?;
         let (beside_server, upkeep) = (node.beside_server, Arc::clone(&node.service.committer.stores.upkeep));
         let outcome = work(node).await;
-        // The last one leaves files that are whole by themselves. A command beside it does so at its own end.
+        // The last process closes the databases, so that each file is complete by itself. A parallel command does so at its own end.
         if !beside_server && let Err(error) = upkeep.close().await {
             tracing::debug!(%error, "the database was not closed in order; nothing is lost");
         }
@@ -148,7 +148,7 @@ impl Node {
     /// Does what follows from the command, such as sending mails. Beside a server nothing: that is the server's.
     pub(super) async fn settle(&self) -> Result<(), Failure> {
         if !self.beside_server {
-            // Nobody else is at work: what is not published was left behind, however young it is.
+            // No server is running, so an unpublished commit was left behind, however young it is.
             self.service.relay.sweep_everything().await?;
             self.service.mailers.drain().await?;
         }

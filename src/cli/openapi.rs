@@ -1,4 +1,4 @@
-//! `permitd openapi`: the descriptions of the HTTP interface, without a server.
+//! `permitd openapi`: prints the descriptions of the HTTP interface, without a server.
 
 use clap::Args;
 

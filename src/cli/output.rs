@@ -1,7 +1,7 @@
-//! What commands print: text for people, or one JSON document.
+//! Output of commands: text for people, or one JSON document.
 //!
-//! Guarantee: no text that was stored or given can move a terminal's cursor, turn the direction of what is written, or hide
-//! something: such characters are shown as `\u{202e}`.
+//! Guarantee: no stored or given text can move a terminal's cursor, turn the text's direction, or hide something: such characters are shown
+//! as `\u{202e}`.
 
 use std::{
     borrow::Cow,
@@ -42,7 +42,7 @@ impl CommandAnswer {
 
     /// Prints it: as text, or as one JSON document.
     pub(super) fn print(&self, json: bool) -> Result<(), Failure> {
-        // A server that was stopped has nothing to say, in either form.
+        // A stopped server prints nothing, in either form.
         let is_document = json && !self.document.is_null();
         let mut text = if is_document { printable_json(&self.document) } else { self.printed().into_owned() };
         if !text.is_empty() && !text.ends_with('\n') {
@@ -50,7 +50,7 @@ impl CommandAnswer {
         }
         let mut out = io::stdout().lock();
         match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-            // Whoever reads, such as `head`, has read enough.
+            // The reader, such as `head`, has read enough.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             written => {
                 written.map_err(|error| Failure::unavailable(format!("standard output cannot be written: {error}")))
@@ -153,7 +153,7 @@ pub(super) fn confirmed(question: &str, because: &str) -> Result<bool, Failure> 
     let mut answer = String::new();
     std::io::stdin().lock().read_line(&mut answer).map_err(failed)?;
     if !answer.ends_with('\n') {
-        // The end of the input is not echoed: what is said next would follow the question.
+        // The terminal does not echo the end of input, so the next text would follow the question.
         writeln!(terminal).map_err(failed)?;
     }
     Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))

@@ -1,4 +1,4 @@
-//! Finding people by what was typed, and waiting for their mail.
+//! Finds people by what the user typed, and waits for their mail.
 
 use std::time::Duration;
 

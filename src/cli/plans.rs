@@ -1,4 +1,4 @@
-//! `permitd plans`: how fast and how much keys may ask.
+//! `permitd plans`: the limits of keys.
 
 use clap::{Args, Subcommand};
 use serde_json::json;

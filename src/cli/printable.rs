@@ -1,7 +1,7 @@
-//! Texts and documents as they may be printed.
+//! Makes texts and documents safe to print.
 //!
-//! Guarantee: no text that was stored or given can move a terminal's cursor, turn the direction of what is written, or hide
-//! something: such characters are shown as `\u{202e}`.
+//! Guarantee: no stored or given text can move a terminal's cursor, turn the text's direction, or hide something: such characters are shown
+//! as `\u{202e}`.
 
 use std::borrow::Cow;
 
@@ -36,7 +36,7 @@ pub(super) fn printable_json(document: &Value) -> String {
         if hidden(c).is_none() {
             shown.push(c);
         } else {
-            // Outside texts JSON has no such character, and within them this is how it writes one.
+            // JSON has such characters only within texts, where it escapes them like this.
             c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| shown.push_str(&format!("\\u{unit:04x}")));
         }
     }

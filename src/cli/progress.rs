@@ -20,10 +20,10 @@ pub(super) fn spinner(template: &str) -> ProgressBar {
 }
 
 fn start(bar: ProgressBar, template: &str) -> ProgressBar {
-    // A template that cannot be read leaves the usual bar: nothing that should stop the work.
+    // An invalid template leaves the default bar: it must not stop the work.
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     bar.set_style(style);
-    // The ticks come from a thread of their own, which may not get its turn before the work is done.
+    // A separate thread ticks, and may not run before the work is done.
     bar.tick();
     bar.enable_steady_tick(TICK);
     bar

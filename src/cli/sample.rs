@@ -1,4 +1,4 @@
-//! `permitd sample`: a generated report, for trying things out.
+//! `permitd sample`: generates a report for trials.
 
 use std::{
     fs::{File, Permissions},
@@ -46,7 +46,7 @@ impl Sample {
         let failed = |error: io::Error| Failure::unavailable(format!("{shown} cannot be written: {error}"));
         let folder = self.output.parent().filter(|folder| !folder.as_os_str().is_empty());
         let folder = folder.map_or_else(|| PathBuf::from("."), ToOwned::to_owned);
-        // Less what the account's umask takes away.
+        // The umask reduces this mode.
         let permissions = Permissions::from_mode(0o666);
         let mut file = tempfile::Builder::new()
             .prefix(".permitd-sample-")

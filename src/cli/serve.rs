@@ -208,11 +208,11 @@ pub(super) async fn stop(server: Server, mut signals: Signals) -> Result<Command
 fn end_within(patience: Duration, exit: Exit) -> Result<(), Failure> {
     let ending = std::thread::Builder::new().name("exit".to_owned()).spawn(move || {
         let until = Instant::now() + patience;
-        // Nobody unparks it, but it may wake by itself.
+        // Nobody unparks this thread, but it may wake by itself.
         while let Some(left) = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
             std::thread::park_timeout(left);
         }
-        // Standard output may be closed by now, which is nobody's loss.
+        // Standard output may be closed by now, which does no harm.
         std::io::stdout().flush().ok();
         telemetry::flush();
         std::process::exit(i32::from(exit as u8));

@@ -1,4 +1,4 @@
-//! How a user signs in, for whoever administers: `permitd users reset-password`, `sessions`, `end-sessions`, `second-factor` and `export`.
+//! A user's sign-in, for administrators: `permitd users reset-password`, `sessions`, `end-sessions`, `second-factor` and `export`.
 
 use clap::{Args, Subcommand};
 use serde_json::json;

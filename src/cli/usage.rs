@@ -1,4 +1,4 @@
-//! `permitd users usage`: what a user has used, as `GET /users/{id}/usage` tells it.
+//! `permitd users usage`: a user's usage, as `GET /users/{id}/usage` shows it.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! `permitd users`: who was invited, how they stand, and changing that.
+//! `permitd users`: shows and changes invited people.
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -292,7 +292,7 @@ impl ShowUserArgs {
     fn run(self, common: &Common) -> Result<CommandAnswer, Failure> {
         match self.as_of {
             None => app::block_on(self.answer(&stores(common)?)),
-            // What was sealed is opened by a node.
+            // Only a node can open sealed data.
             Some(as_of) => {
                 with_node(common.settings(&[])?, Data::MustExist, async |node| self.past(&node, as_of).await)
             }
@@ -307,7 +307,7 @@ impl ShowUserArgs {
         let user = user.at(as_of.moment(jiff::Timestamp::now()));
         let mut lines = described(&user);
         lines.push(("version", user.version.to_string()));
-        // Uses are no events.
+        // The log has no events of single uses.
         let unknown = UsedLast::default();
         let table = super::keys::table(rows.keys.iter().map(|key| (shown_email(&user), key, &unknown)));
         let document = json!({ "user": user, "keys": rows.keys });

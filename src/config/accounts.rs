@@ -5,9 +5,9 @@ use serde::Deserialize;
 use crate::domain::{attempts::Slowing, sign_in::Bounds};
 
 const SECOND_US: i64 = 1_000_000;
-/// The longest wait: whoever keeps others out by guessing does so for no longer than that after they stop.
+/// The longest wait: guessers can keep the owner out for no longer than this after they stop.
 const WAIT_MAX_US: i64 = 900 * SECOND_US;
-/// The quiet time after which wrong tries are forgotten.
+/// The quiet time after which wrong attempts are forgotten.
 const FORGOTTEN_AFTER_US: i64 = 3600 * SECOND_US;
 
 /// How people sign in.
@@ -54,19 +54,19 @@ pub struct AccountSettings {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SecondFactorDemand {
-    /// Whoever wants has one.
+    /// People may have a second factor.
     Optional,
     /// Administrators must have one.
     Administrators,
 }
 
 impl AccountSettings {
-    /// How many sessions there may be.
+    /// The limits of a person's sessions.
     pub fn bounds(&self) -> Bounds {
         Bounds { sessions: self.sessions_max, sessions_per_hour: self.sessions_per_hour_max }
     }
 
-    /// How wrong passwords and codes of one account are slowed: the last of the free ones makes the next one wait.
+    /// How wrong passwords and codes slow further attempts at one account: the last free attempt makes the next one wait.
     pub fn slowing(&self) -> Slowing {
         Slowing {
             free: self.wrong_passwords_max.saturating_sub(1),

@@ -1,4 +1,4 @@
-//! What the types cannot say: ranges, and settings that must go together.
+//! Checks what the types cannot express: ranges, and settings that must go together.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -102,7 +102,7 @@ pub(super) const RANGES: &[(&str, i64, i64)] = &[
     ("mail.smtp.timeout_s", 1, 300),
 ];
 
-/// Every whole number must be in its range; before the typed read, whose own message would name a Rust type.
+/// Checks that every whole number is in its range; runs before the typed read, whose message would name a Rust type.
 pub(super) fn ranges(layers: &Layers) -> Result<(), ConfigError> {
     for (path, min, max) in RANGES {
         let value = layers.get(path).and_then(|entry| entry.value.as_integer());
@@ -113,7 +113,7 @@ pub(super) fn ranges(layers: &Layers) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// What is listened on must be an address; before the typed read, as [`ranges`].
+/// Checks that the values to listen on are addresses; before the typed read, as [`ranges`].
 pub(super) fn addresses(layers: &Layers) -> Result<(), ConfigError> {
     for (path, example) in [("listen", "127.0.0.1:8080"), ("ops.listen", "127.0.0.1:9090")] {
         let value = layers.get(path).and_then(|entry| entry.value.as_str()).unwrap_or_default();
@@ -140,9 +140,9 @@ impl Settings {
             return Err(self.layers.invalid("public_url", expected.to_owned()));
         }
         let is_level = |text: &str| !text.is_empty() && text.parse::<LevelFilter>().is_ok();
-        // What is no level would be taken for the name of a part of the program, of which everything is shown, and nothing else.
+        // The log filter would take a misspelt level for a module's name, and show everything of that module and nothing else.
         let mistaken = self.log.filter.split(',').map(str::trim).find(|part| !part.contains('=') && !is_level(part));
-        // A span may have commas between its fields.
+        // A filter with spans may have commas between a span's fields.
         let mistaken = mistaken.filter(|_| !self.log.filter.contains('['));
         let wrong = match tracing_subscriber::EnvFilter::try_new(&self.log.filter) {
             Err(_) => Some("it is no filter".to_owned()),

@@ -7,7 +7,7 @@ use thiserror::Error;
 use super::origin::SettingOrigin;
 use crate::private::PrivacyError;
 
-/// A setting, or the place of one, that cannot be used.
+/// A setting, or a source of settings, that cannot be used.
 #[derive(Debug, Error)]
 pub enum ConfigError {
     /// The configuration file cannot be read.
@@ -18,7 +18,7 @@ pub enum ConfigError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// The data directory, in which a configuration file may be, is closed to this process.
+    /// This process may not look into the data directory, which may hold a configuration file.
     #[error(transparent)]
     Closed(#[from] PrivacyError),
     /// The configuration file is not TOML.
@@ -38,9 +38,9 @@ pub enum ConfigError {
     Unknown {
         /// The name, as written: a dotted path or a variable.
         name: String,
-        /// Where it stands.
+        /// The place of the setting.
         origin: SettingOrigin,
-        /// The most similar name there is.
+        /// The most similar existing name.
         nearest: Option<String>,
     },
     /// A value is of the wrong type, out of range or not one of the choices.
@@ -48,11 +48,11 @@ pub enum ConfigError {
     Invalid {
         /// The setting's dotted path.
         path: String,
-        /// Where it stands.
+        /// The place of the setting.
         origin: SettingOrigin,
         /// The value, or `***` when it is a secret.
         value: String,
-        /// What would be right.
+        /// The expected value.
         expected: String,
     },
     /// Settings that are right alone but not together.
@@ -60,14 +60,14 @@ pub enum ConfigError {
     Conflict {
         /// The setting's dotted path.
         path: String,
-        /// Where it stands.
+        /// The place of the setting.
         origin: SettingOrigin,
         /// The value, or `***` when it is a secret.
         value: String,
-        /// With which, why, and what to do.
+        /// The other setting, why the two conflict, and what to do.
         reason: String,
     },
-    /// The defaults that are part of the program are damaged: a defect of the program.
+    /// The built-in defaults are damaged: a defect of the program.
     #[error("the program's own defaults cannot be read: {0}; please report this")]
     Defaults(String),
 }

@@ -1,6 +1,6 @@
 //! Lays the sources of settings over one another, by dotted path, and remembers where each value came from.
 //!
-//! The defaults file holds every setting, so its leaves are the names there are, and their types the types expected.
+//! The defaults file holds every setting, so its leaves define the known names and the expected types.
 
 use std::{collections::BTreeMap, fmt, path::Path};
 
@@ -14,9 +14,9 @@ pub const DEFAULTS: &str = include_str!("../config.default.toml");
 /// Settings whose values are never shown.
 pub(super) const SECRET_PATHS: &[&str] = &["mail.smtp.password", "oidc.client_secret"];
 
-/// What every environment variable of permitd begins with.
+/// The prefix of permitd's environment variables.
 pub const VARIABLE_PREFIX: &str = "PERMITD_";
-/// Variables with this prefix belong to tests and are not looked at.
+/// The prefix of variables that belong to tests and are ignored.
 pub const TEST_VARIABLE_PREFIX: &str = "PERMITD_TEST_";
 /// The variable that names the configuration file.
 pub const CONFIG_VARIABLE: &str = "PERMITD_CONFIG";
@@ -66,7 +66,7 @@ impl Layers {
         self.entries.get(path)
     }
 
-    /// Lays a configuration file over what is there.
+    /// Lays a configuration file over the present layers.
     pub(super) fn add_file(&mut self, file: &Path) -> Result<(), ConfigError> {
         let unreadable = |source| ConfigError::Unreadable { file: file.to_owned(), source };
         let length = std::fs::metadata(file).map_err(unreadable)?.len();
@@ -85,7 +85,7 @@ impl Layers {
         leaves.into_iter().try_for_each(|(path, value)| self.set(&path, value, SettingOrigin::File(file.to_owned())))
     }
 
-    /// Lays environment variables over what is there. Those that are not permitd's are not looked at.
+    /// Lays environment variables over the present layers. Variables without permitd's prefix are ignored.
     pub(super) fn add_variables<'a>(
         &mut self,
         variables: impl Iterator<Item = (&'a str, &'a str)>,
@@ -106,7 +106,7 @@ impl Layers {
         Ok(())
     }
 
-    /// Lays a value written as text over what is there; the default's type says how the text is read.
+    /// Lays a value written as text over the present layers; the default's type decides how the text is read.
     pub(super) fn set_text(&mut self, path: &str, text: &str, origin: SettingOrigin) -> Result<(), ConfigError> {
         let value = match self.entries.get(path).map(|entry| &entry.value) {
             Some(Value::Integer(_)) => {
@@ -168,7 +168,7 @@ impl Layers {
             let mut table = &mut root;
             for section in sections.into_iter().flat_map(|s| s.split('.')) {
                 let child = table.entry(section).or_insert_with(|| Value::Table(Table::new()));
-                // A name cannot be both a section and a setting: the defaults file, which names them all, is one TOML table.
+                // A name cannot be both a section and a setting: the defaults file, which has all names, is one TOML table.
                 let Value::Table(child) = child else { return root };
                 table = child;
             }

@@ -1,4 +1,4 @@
-//! What is wrong with `[oidc]`.
+//! Checks `[oidc]`.
 
 use super::{ConfigError, Settings};
 use crate::{
@@ -64,7 +64,7 @@ impl Settings {
 mod tests {
     use crate::config::{LoadFrom, Settings};
 
-    /// What is refused of settings in the environment, if anything is.
+    /// The refusal of these environment variables, if there is one.
     fn refusal(variables: &[(&str, &str)]) -> Option<String> {
         let usual = [("ISSUER", "https://id.example.org"), ("CLIENT_ID", "permitd")];
         let given = |name: &str| variables.iter().any(|(other, _)| *other == name);

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::layers::Layers;
 use crate::{identity::settings::Oidc, mail::settings::Mail, queue::Policy};
 
-/// All settings in force. What each means, its unit, range and default stand in the [`DEFAULTS`](super::DEFAULTS).
+/// All settings in force. Meanings, units, ranges and defaults are in the [`DEFAULTS`](super::DEFAULTS).
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
@@ -66,7 +66,7 @@ pub struct Settings {
 pub struct ConfigurationFile {
     /// Where it is.
     pub path: PathBuf,
-    /// Whether it was found in the data directory; otherwise somebody named it.
+    /// Whether it was found in the data directory; otherwise the user named it.
     pub in_data_directory: bool,
 }
 
@@ -74,13 +74,13 @@ pub struct ConfigurationFile {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Backend {
-    /// Files of one machine.
+    /// Files on one machine.
     Sqlite,
     /// DynamoDB and SQS, shared by many machines.
     Aws,
 }
 
-/// What is kept in AWS, and how it is read.
+/// The settings for data in AWS.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AwsSection {
@@ -152,7 +152,7 @@ pub struct HttpSection {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ProxyHeader {
-    /// Whichever there is. Where both are there, they must name the same client.
+    /// Either header. If both are there, they must name the same client.
     Any,
     /// `Forwarded` (RFC 7239).
     Forwarded,
@@ -305,7 +305,7 @@ pub struct UsersSection {
 }
 
 impl HttpSection {
-    /// What a stop leaves to the requests in flight: all of its time but what it needs itself.
+    /// The part of a stop's time that requests in flight get: all but what the stop itself needs.
     pub fn requests_patience(&self) -> Duration {
         Duration::from_secs(self.shutdown_timeout_s.saturating_sub(1).max(1))
     }
@@ -320,7 +320,7 @@ impl HttpSection {
 }
 
 impl QueueSection {
-    /// How the queue treats messages.
+    /// The queue's limits for messages.
     pub fn policy(&self) -> Policy {
         let Self { visibility_s, receives_max, retention_days, .. } = *self;
         Policy { visibility_s, receives_max, retention_days }

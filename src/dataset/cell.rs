@@ -1,20 +1,20 @@
-//! Texts of strangers in a file that somebody will open in a spreadsheet.
+//! Makes untrusted texts safe in files that are opened in a spreadsheet.
 
 use std::borrow::Cow;
 
-/// What makes a spreadsheet take a cell for a formula, or what may hide such a beginning:
-/// <https://owasp.org/www-community/attacks/CSV_Injection>. The last four are the wide forms that some take for the others.
+/// Characters at which a spreadsheet takes a cell for a formula, or which may hide such a beginning:
+/// <https://owasp.org/www-community/attacks/CSV_Injection>. The last four are wide forms that some spreadsheets take for the others.
 const BEGINNINGS: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\n', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}'];
 
-/// A cell that no spreadsheet takes for a formula: a text that begins like one gets an apostrophe before it, by which
-/// spreadsheets know a text. One that begins with apostrophes and then like one gets another, so that taking one apostrophe
-/// away from every text that begins so gives back what was there.
+/// A cell that no spreadsheet takes for a formula: a text that begins like one gets an apostrophe in front, which marks a text. A text that
+/// begins with apostrophes and then like a formula gets another one, so that removing one apostrophe from every such text restores the
+/// original.
 pub fn inert(cell: &str) -> Cow<'_, str> {
     if begins_like_a_formula(cell) { format!("'{cell}").into() } else { cell.into() }
 }
 
 fn begins_like_a_formula(cell: &str) -> bool {
-    // Spaces before it make no difference to all of them.
+    // Not all spreadsheets care about leading spaces.
     cell.trim_start_matches(['\'', ' ']).starts_with(BEGINNINGS)
 }
 
@@ -24,7 +24,7 @@ mod tests {
 
     use super::*;
 
-    /// What was written, by the rule that [`inert`] states.
+    /// The original text, by the rule of [`inert`].
     fn original(cell: &str) -> &str {
         match cell.strip_prefix('\'') {
             Some(rest) if begins_like_a_formula(rest) => rest,

@@ -1,13 +1,11 @@
-//! Cursors: a place in an answer, sealed so that only this deployment can make or read one, and only the question it came from
-//! can use it.
+//! Cursors: a place in an answer, sealed so that only this deployment can make or read one, and only for the question it came from.
 //!
-//! A cursor is `base64url(format ‖ nonce ‖ sealed)`: XChaCha20-Poly1305 over the payload, which is authenticated together with
-//! the data set's name and what was asked (the query's [`Query::scope`]). The nonce is an HMAC of all that, so that one place
-//! has one cursor and no randomness is needed. Inside are the data set's version and instance, and the place: the values of
-//! the last record in the columns of the order where these are few bytes; where they are not, the record's key and record id,
-//! or the beginning of a long one, and a digest of those values, by which the store finds them again. So a cursor has no more
-//! than [`PAGE_CURSOR_CHARS_MAX`] characters, whatever a page is sorted by. Those of changes and histories are made in the same
-//! way: their order is that of keys and record ids.
+//! A cursor is `base64url(format ‖ nonce ‖ sealed)`: XChaCha20-Poly1305 over the payload, authenticated together with the data set's name
+//! and the question (the query's [`Query::scope`]). The nonce is an HMAC of all that, so that one place has one cursor and no randomness is
+//! needed. The payload holds the data set's version and instance, and the place: the last record's values in the columns of the order if
+//! they are short; otherwise the record's key and record id (or the beginning of a long one) and a digest of those values, by which the
+//! store finds them again. So a cursor has at most [`PAGE_CURSOR_CHARS_MAX`] characters, whatever a page is sorted by. Cursors of changes
+//! and histories are made in the same way: their order is that of keys and record ids.
 
 use std::sync::Arc;
 
@@ -29,23 +27,23 @@ use super::{
 
 const FORMAT: u8 = 2;
 const NONCE_BYTES: usize = 24;
-/// Characters of a page's cursor at most.
+/// Most characters of a page's cursor.
 pub const PAGE_CURSOR_CHARS_MAX: usize = 512;
-/// What a cursor adds to a place: format, nonce, authentication, version and instance.
+/// Bytes that a cursor adds to a place: format, nonce, authentication, version and instance.
 const ENVELOPE_BYTES: usize = 1 + NONCE_BYTES + 16 + 8 + 16;
-/// Sort values that are kept as they are, bytes.
+/// Longest sort values that a cursor holds in full, bytes.
 const VALUES_BYTES_MAX: usize = 128;
-/// A key and record id that are kept whole, bytes.
+/// Longest key and record id that a cursor holds in full, bytes.
 const IDENTITY_BYTES_MAX: usize = 256;
-/// As much of a longer key is kept, or of a longer record id of a known key, bytes.
+/// Bytes kept of a longer key, or of a longer record id of a known key.
 const PREFIX_BYTES: usize = 128;
 
-/// What a place is written as.
+/// The form in which a place is written.
 const BY_VALUES: u8 = 0;
 const BY_RECORD: u8 = 1;
 const BY_PREFIX: u8 = 2;
 
-/// The secret that cursors are sealed with, for those of one data set's instance. All servers of a deployment have the same.
+/// The secret that seals the cursors of one instance of a data set. All servers of a deployment share the secret.
 #[derive(Clone)]
 pub struct CursorKey {
     secret: Arc<Zeroizing<[u8; 32]>>,
@@ -64,7 +62,7 @@ impl CursorKey {
         Self { secret: Arc::clone(&self.secret), instance }
     }
 
-    /// 32 bytes that follow from the secret and these parts.
+    /// 32 bytes derived from the secret and these parts.
     fn derived(&self, what: &[u8], parts: &[&[u8]]) -> Option<[u8; 32]> {
         let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(self.secret.as_slice()).ok()?;
         for part in std::iter::once(&what).chain(parts) {
@@ -85,21 +83,21 @@ impl std::fmt::Debug for CursorKey {
     }
 }
 
-/// Why a text is no cursor for this query. The message completes "the parameter cursor …".
+/// Why a text is not a valid cursor for this query. The message completes "the parameter cursor …".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CursorError {
-    /// Not made by this server, cut or altered, or made for another data set, filter or sort.
+    /// The cursor was not made by this server, was cut or altered, or belongs to another data set, filter or sort.
     #[error(
         "is not a cursor of this query: take it unchanged from page.next and keep the filter and sort it came with"
     )]
     Foreign,
-    /// The same of what has no filter and no sort.
+    /// The same for a resource without filter and sort.
     #[error("is no cursor of this resource: take it unchanged from page.next")]
     ForeignHere,
-    /// The columns of the order have changed since.
+    /// The columns of the order have changed since the cursor was made.
     #[error("is older than the data set's present definition: begin again at the first page")]
     Outdated,
-    /// The data set was begun anew since: what the cursor goes on in is gone.
+    /// The data set was begun anew since: the cursor's records are gone.
     #[error("is of records that are gone, since the data set was begun anew: begin again at the first page")]
     Gone,
 }
@@ -114,7 +112,7 @@ pub enum SealError {
     TooLong,
 }
 
-/// What a cursor is a place of: what was asked, and the columns of its order.
+/// The question that a cursor belongs to, and the columns of its order.
 struct CursorScope {
     scope: String,
     columns: Vec<usize>,
@@ -126,7 +124,7 @@ impl CursorScope {
         Self { scope: query.scope(definition), columns }
     }
 
-    /// No question about records has such a scope, nor one about histories.
+    /// No question about records or histories has this scope.
     fn changes(definition: &Definition) -> Self {
         Self { scope: "changes".to_owned(), columns: vec![definition.key, definition.record_id] }
     }
@@ -139,23 +137,23 @@ impl CursorScope {
 /// Makes the cursor that continues after `position`: at most [`PAGE_CURSOR_CHARS_MAX`] characters.
 ///
 /// # Errors
-/// [`SealError::TooLong`] where `position` does not have a value for each term of the query's order.
+/// [`SealError::TooLong`] if `position` does not have a value for each term of the query's order.
 pub fn seal(key: &CursorKey, definition: &Definition, query: &Query, position: &Position) -> Result<String, SealError> {
     seal_within(key, definition, &CursorScope::query(definition, query), position)
 }
 
-/// Makes the cursor that continues after a change: its version, its record's key and record id. It is as short as [`seal`]'s.
+/// Makes the cursor that continues after a change, given its version and its record's key and record id. It is as short as [`seal`]'s.
 ///
 /// # Errors
-/// [`SealError::TooLong`] where `position` is not of a key and a record id.
+/// [`SealError::TooLong`] if `position` does not hold a key and a record id.
 pub fn seal_change(key: &CursorKey, definition: &Definition, position: &Position) -> Result<String, SealError> {
     seal_within(key, definition, &CursorScope::changes(definition), position)
 }
 
-/// Makes the cursor that continues after a state of the records of a key, or of one of them. It is as short as [`seal`]'s.
+/// Makes the cursor that continues after a state of one record or of all records of a key. It is as short as [`seal`]'s.
 ///
 /// # Errors
-/// [`SealError::TooLong`] where `position` is not of a record id.
+/// [`SealError::TooLong`] if `position` does not hold a record id.
 pub fn seal_state(
     key: &CursorKey,
     definition: &Definition,
@@ -181,7 +179,7 @@ fn seal_within(
     seal_place(key, definition, &within.scope, position.version, &place)
 }
 
-/// The place of a record, by what tells it from others.
+/// The place of a record, given by what identifies the record.
 fn by_record(definition: &Definition, columns: &[usize], position: &Position) -> Option<Vec<u8>> {
     let value_of = |column: usize| {
         let place = columns.iter().position(|ordered| *ordered == column)?;
@@ -200,7 +198,7 @@ fn by_record(definition: &Definition, columns: &[usize], position: &Position) ->
     Some(place)
 }
 
-/// What tells the values of one record in an order from those of another.
+/// A digest that distinguishes a record's values in an order from those of other records.
 fn digest(values: &[Value]) -> [u8; 16] {
     let mut bytes = Vec::new();
     values.iter().for_each(|value| write_value(value, &mut bytes));
@@ -210,12 +208,12 @@ fn digest(values: &[Value]) -> [u8; 16] {
 }
 
 impl Anchor {
-    /// Whether these are the record's values in the columns of the order.
+    /// Tells whether these are the record's values in the columns of the order.
     pub fn is_at(&self, values: &[Value]) -> bool {
         digest(values) == self.digest
     }
 
-    /// What the record's key begins with; of a state, its record id.
+    /// The beginning of the record's key; for a state, of its record id.
     pub fn beginning(&self) -> &str {
         match self.filter.conjuncts().first().map(|term| &term.test) {
             Some(Test::StartsWith(text) | Test::Equal(Value::Text(text))) => text,
@@ -243,7 +241,7 @@ fn seal_place(
     Ok(BASE64_URL_SAFE_NO_PAD.encode(sealed))
 }
 
-/// What is authenticated beside the payload.
+/// The data that is authenticated beside the payload.
 fn bound_to(definition: &Definition, scope: &str) -> Vec<u8> {
     let mut bound = vec![FORMAT];
     bound.extend((definition.name.len() as u64).to_be_bytes());
@@ -272,7 +270,7 @@ fn decrypt(key: &CursorKey, bound: &[u8], text: &str) -> Option<Vec<u8>> {
 /// Reads a cursor that was made for this data set, filter and sort.
 ///
 /// # Errors
-/// [`CursorError`] for anything else.
+/// [`CursorError`] for any other text.
 pub fn open(key: &CursorKey, definition: &Definition, query: &Query, text: &str) -> Result<PageStart, CursorError> {
     open_within(key, definition, &CursorScope::query(definition, query), text)
 }
@@ -280,7 +278,7 @@ pub fn open(key: &CursorKey, definition: &Definition, query: &Query, text: &str)
 /// Reads a cursor that was made for changes of this data set.
 ///
 /// # Errors
-/// [`CursorError`] for anything else.
+/// [`CursorError`] for any other text.
 pub fn open_change(key: &CursorKey, definition: &Definition, text: &str) -> Result<PageStart, CursorError> {
     open_within(key, definition, &CursorScope::changes(definition), text).map_err(of_no_query)
 }
@@ -288,7 +286,7 @@ pub fn open_change(key: &CursorKey, definition: &Definition, text: &str) -> Resu
 /// Reads a cursor that was made for the history of this key or record.
 ///
 /// # Errors
-/// [`CursorError`] for anything else.
+/// [`CursorError`] for any other text.
 pub fn open_state(
     key: &CursorKey,
     definition: &Definition,
@@ -339,7 +337,7 @@ fn open_within(
     }
 }
 
-/// The version and the place in a cursor that was made for this.
+/// The version and place of a cursor made for this scope.
 fn open_place(
     key: &CursorKey,
     definition: &Definition,
@@ -347,7 +345,7 @@ fn open_place(
     text: &str,
 ) -> Result<(u64, Vec<u8>), CursorError> {
     let payload = decrypt(key, &bound_to(definition, scope), text).ok_or(CursorError::Foreign)?;
-    // From here on the payload is one that this deployment wrote; only the data set can have changed.
+    // The payload was written by this deployment; only the data set can have changed.
     let (version, rest) = payload.split_first_chunk::<8>().ok_or(CursorError::Outdated)?;
     let (instance, place) = rest.split_first_chunk::<16>().ok_or(CursorError::Outdated)?;
     if instance != key.instance.as_bytes() {
@@ -356,7 +354,7 @@ fn open_place(
     Ok((u64::from_be_bytes(*version), place.to_vec()))
 }
 
-/// A value of each of these columns, and what follows.
+/// One value for each of these columns, and the remaining bytes.
 fn read_values<'b>(
     definition: &Definition,
     columns: &[usize],

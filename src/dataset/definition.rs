@@ -25,23 +25,23 @@ mod source;
 mod tests;
 mod write;
 
-/// The definitions that are part of the program: file name and text.
+/// The definitions built into the program: file name and text.
 const BUILTIN: [(&str, &str); 2] = [
     ("permits.toml", include_str!("../../schemas/datasets/permits.toml")),
     ("sf_open_data.toml", include_str!("../../schemas/datasets/sf_open_data.toml")),
 ];
 
-/// Where a record's id, the second part of its key, comes from.
+/// The source of a record's id, the second part of its key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RecordIdRule {
-    /// The row's place among the rows of the file that bear the same key, from 1.
+    /// The row's place among the file's rows with the same key, from 1.
     Ordinal,
     /// The value of a source column; a second row with the same id is rejected.
     Source,
 }
 
-/// A declared index: rows are found by `partition`, and within it in the order of `sort`.
+/// A declared index: it finds rows by `partition`, in the order of `sort`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Index {
     /// The column that is compared for equality.
@@ -51,17 +51,16 @@ pub struct Index {
     pub sort: Option<String>,
 }
 
-/// How much of what there is an import may take away before somebody has to approve of it, in percent. What is not said is so as
-/// the settings have it.
+/// The data set's own limits of the guard, in percent. Absent limits follow the settings.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Guard {
-    /// Of the stored records, those that may be removed.
+    /// The share of stored records that may be removed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub removed_max: Option<u32>,
-    /// Of the rows of a file, those that may be rejected.
+    /// The share of the file's rows that may be rejected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rejected_max: Option<u32>,
-    /// Of the stored values of a column, those that may be lost.
+    /// The share of a column's stored values that may be lost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nulled_max: Option<u32>,
 }
@@ -84,38 +83,38 @@ pub struct Definition {
     pub title: String,
     /// The published columns in their published order.
     pub columns: Vec<Column>,
-    /// The place of the key column (text), whose value is the second segment of a record's path.
+    /// The place of the key column (text). Its value is the second segment of a record's path.
     pub key: usize,
-    /// The place of the record id column, whose value is the third segment.
+    /// The place of the record id column. Its value is the third segment.
     pub record_id: usize,
     /// Where record ids come from.
     pub record_id_rule: RecordIdRule,
-    /// The place of the column that holds the day a record was last inserted or changed by an import, if there is one.
-    /// It is set by the import and takes no part in comparing rows.
+    /// The place of the column with the day when an import last inserted or changed the record, if there is one. The import sets it;
+    /// comparisons of rows ignore it.
     pub load_date: Option<usize>,
     /// Declared indexes.
     pub indexes: Vec<Index>,
     /// How a file's rows are read.
     #[serde(default)]
     pub source: Source,
-    /// What an import may take away.
+    /// The data set's limits of the guard.
     #[serde(default, skip_serializing_if = "Guard::is_default")]
     pub guard: Guard,
-    /// What it says about itself.
+    /// The data set's description of itself.
     #[serde(default, skip_serializing_if = "SelfDescription::is_default")]
     pub about: SelfDescription,
 }
 
 impl Definition {
-    /// The definitions that are part of the program, checked by a test to be valid.
+    /// The definitions built into the program; a test checks that they are valid.
     pub fn builtin() -> Result<Vec<Self>, DefinitionError> {
         BUILTIN.iter().map(|(file, text)| Self::from_toml(text, file)).collect()
     }
 
-    /// This definition for reading one file, of which something is said besides.
+    /// This definition with additional statements about one file.
     ///
     /// # Errors
-    /// When a column whose blanks are to be filled is none of the file's, or one mark would mean two things.
+    /// When a column to be filled down is not one of the file's, or one mark would have two meanings.
     pub fn reading_as(&self, said: &Said) -> Result<Self, String> {
         let mut reading = self.clone();
         let source = &mut reading.source;
@@ -132,10 +131,10 @@ impl Definition {
         Ok(reading)
     }
 
-    /// A stable hash of everything the definition says, in hexadecimal. Two definitions with the same fingerprint read
-    /// every file alike; comments and the layout of the TOML do not count.
+    /// A stable hash of everything the definition says, in hexadecimal. Definitions with the same fingerprint read every file alike;
+    /// comments and TOML layout do not count.
     pub fn fingerprint(&self) -> String {
-        // The derived form has neither maps nor floats, so it is always the same and cannot fail to be written.
+        // The derived form has neither maps nor floats, so it is always the same and writing it cannot fail.
         let resolved = serde_json::to_vec(self).unwrap_or_default();
         Sha256::digest(&resolved).iter().map(|byte| format!("{byte:02x}")).collect()
     }
@@ -145,18 +144,18 @@ impl Definition {
         self.columns.iter().position(|column| column.name == name)
     }
 
-    /// The name of the column at a place; nothing where there is none.
+    /// The name of the column at a place; empty if there is none.
     pub fn column_name(&self, place: usize) -> &str {
         self.columns.get(place).map_or("", |column| column.name.as_str())
     }
 
-    /// The type of the column at a place; that of texts where there is none.
+    /// The type of the column at a place; text if there is none.
     pub fn column_kind(&self, place: usize) -> ColumnType {
         self.columns.get(place).map_or(ColumnType::Text, |column| column.kind)
     }
 
-    /// The text as the column at a place holds it: in NFC, in the case of the column's texts, and of the key column in its one
-    /// form. What is asked is brought into this form, so that it finds what an import stored.
+    /// The text in the form that the column at a place stores: in NFC, in the column's case, and for the key column in its one form.
+    /// Queries use it too, so that they find what an import stored.
     pub fn canonical_text<'t>(&self, place: usize, text: &'t str) -> Cow<'t, str> {
         if place == self.key {
             return Cow::Owned(self.canonical_key(text));
@@ -165,11 +164,11 @@ impl Definition {
         field.map_or_else(Fold::default, |field| field.fold).folded(text)
     }
 
-    /// The one form of a key: in NFC, without surrounding space, with the definition's prefix, in its case. Both `201612013997`
-    /// and `#201612013997` give `#201612013997` where the prefix is `#`. A key in its one form stays as it is.
+    /// The one form of a key: in NFC, without surrounding space, with the definition's prefix, in its case. With the prefix `#` both
+    /// `201612013997` and `#201612013997` give `#201612013997`. A key in its one form stays as it is.
     pub fn canonical_key(&self, text: &str) -> String {
         let format = &self.source.key_format;
-        // Folded before anything is taken off: folding afterwards would make leads that were none before.
+        // Folded before leads are removed: folding later could make new leads.
         let folded = format.fold.folded(text.trim());
         let mut bare = folded.as_ref();
         let leads = || std::iter::once(&format.prefix).chain(&format.strip).filter(|lead| !lead.is_empty());
@@ -183,7 +182,7 @@ impl Definition {
         let mut key = String::with_capacity(prefix.len() + bare.len());
         key.push_str(&prefix);
         key.push_str(bare);
-        // A mark at the beginning would become part of the prefix, which would not be known again.
+        // A combining mark at the beginning would merge with the prefix, which would not be recognised again.
         if matches!(nfc(&key), Cow::Owned(_)) { bare.to_owned() } else { key }
     }
 }

@@ -1,11 +1,11 @@
-//! The JSON document that answers a read: the records, and the data set and version that they are of.
+//! The JSON document that answers a read: the records, the data set and its version.
 
 use super::json;
 
 const OPEN: &[u8] = b"{\"data\":";
 
-/// An answer in the making: a list of records, or a single one. It is written once and from its beginning to its end, so
-/// that a record is copied no further than from the store into the answer.
+/// An answer being written: a list of records, or a single one. It is written once from beginning to end, so that each record is copied
+/// only once, from the store into the answer.
 #[derive(Debug, Clone)]
 pub struct Document {
     bytes: Vec<u8>,
@@ -24,7 +24,7 @@ impl Document {
         Self { bytes: OPEN.to_vec(), count: 0, list: false }
     }
 
-    /// Where the next record's JSON is to be appended.
+    /// The buffer to which the next record's JSON is appended.
     pub fn next_record(&mut self) -> &mut Vec<u8> {
         if self.count > 0 {
             self.bytes.push(b',');
@@ -38,7 +38,7 @@ impl Document {
         self.bytes.reserve(bytes);
     }
 
-    /// How many records there are so far.
+    /// The number of records so far.
     pub fn count(&self) -> u32 {
         self.count
     }
@@ -48,8 +48,8 @@ impl Document {
         self.bytes.len()
     }
 
-    /// The whole document. `members` follow the records, each a name that needs no escaping and its JSON; then come the
-    /// data set's name and version.
+    /// The whole document. `members` follow the records: each is a name that needs no escaping, and its JSON. The data set's name and
+    /// version come last.
     pub fn finish(mut self, members: &[(&str, &str)], data_set: &str, version: u64) -> Vec<u8> {
         if self.list {
             self.bytes.push(b']');

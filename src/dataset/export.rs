@@ -1,4 +1,4 @@
-//! Everything that matches, row by row: NDJSON, or CSV after RFC 4180.
+//! Writes all matching records, row by row: NDJSON, or CSV as of RFC 4180.
 
 use std::borrow::Cow;
 
@@ -7,8 +7,7 @@ use super::{
     query::{Format, Query},
 };
 
-/// What a cell of CSV must not begin with where a spreadsheet opens the file: it would be taken for a formula (OWASP, "CSV
-/// Injection").
+/// Characters with which a CSV cell must not begin, because a spreadsheet would take it for a formula (OWASP, "CSV Injection").
 const FORMULA_STARTS: [char; 10] = ['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '＠'];
 
 /// Writes rows, each from the JSON of its values.
@@ -17,14 +16,14 @@ pub struct RowWriter {
     format: Format,
     csv_safe: bool,
     bom: bool,
-    /// In NDJSON what comes before each value, else the column's name.
+    /// The text before each value in NDJSON, the column's name in CSV.
     before: Vec<Vec<u8>>,
-    /// Of each value, whether it is written as a text though it is none.
+    /// For each value, whether a number is written as a text.
     as_text: Vec<bool>,
 }
 
 impl RowWriter {
-    /// With the columns, and in the form, that the query asks for; NDJSON where it says nothing.
+    /// A writer with the columns and in the form that the query asks for; NDJSON by default.
     pub fn new(definition: &Definition, query: &Query) -> Self {
         let format = query.format.unwrap_or(Format::Ndjson);
         let columns: Vec<&Column> = match &query.select {
@@ -44,7 +43,7 @@ impl RowWriter {
         Self { format, csv_safe: query.csv_safe, bom: query.bom, before: before.collect(), as_text: as_text.collect() }
     }
 
-    /// Appends what comes before the first row: of CSV the names of the columns.
+    /// Appends what precedes the first row: in CSV the names of the columns.
     pub fn begin(&self, out: &mut Vec<u8>) {
         if self.format == Format::Csv {
             if self.bom {
@@ -84,7 +83,7 @@ impl RowWriter {
     fn cell(&self, value: &[u8], out: &mut Vec<u8>) {
         let Some(inside) = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")) else {
             match value {
-                // An empty line would be no row to most readers.
+                // Most readers would skip an empty line.
                 b"null" if self.before.len() == 1 => out.extend_from_slice(b"\"\""),
                 b"null" => {}
                 plain => out.extend_from_slice(plain),

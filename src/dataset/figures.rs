@@ -1,7 +1,7 @@
-//! What an import finds out about the columns of a data set, to be shown to whoever wants to know what is in it.
+//! The figures that an import computes for the columns of a data set, for people who want to know what it contains.
 //!
-//! Figures may be seen by people who may see no record, so they say nothing of a single one: a value is shown where many records
-//! have it, a least and greatest value where the column tells of nobody, and of keys and record ids nothing but how many there are.
+//! Figures may be seen by people who may see no record, so they reveal nothing about a single record. A value is shown if many records have
+//! it; a least and greatest value if the column is not personal; for keys and record ids only their number.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -12,33 +12,32 @@ use super::{
     summary::{FacetTally, FiguresTally, TallyRoom},
 };
 
-/// A value is shown where so many records have it at least.
+/// The fewest records with a value for it to be shown.
 pub const SHOWN_RECORDS_MIN: u64 = 10;
-/// And where it is one of so many records at most: 0.1 % of all have it.
+/// In addition at least one in so many records must have the value: 0.1 % of all.
 pub const SHOWN_ONE_IN_MAX: u64 = 1_000;
 /// The most frequent values of a column that are shown.
 pub const SHOWN_VALUES_MAX: u32 = 10;
-/// A column with more different values than this shows none of them: it is counted no further. Those that are too long to be shown are
-/// not among them.
+/// A column with more different values than this shows none of them, and the counting stops. Values too long to be shown do not count.
 const DIFFERENT_VALUES_MAX: usize = 1_000;
 /// The longest value that is shown, bytes of JSON.
 const VALUE_BYTES_MAX: usize = 400;
-/// The longest text that is counted: with its quotes it is a value that may be shown.
+/// The longest text that is counted: with its quotes it fits into [`VALUE_BYTES_MAX`].
 const COUNTED_BYTES_MAX: usize = VALUE_BYTES_MAX - 2;
-/// What the different values of all columns may take while they are counted, bytes. Each column of texts has the same part of it: a table
-/// of up to eight such columns is counted whatever is in them, in wider ones a column of many long values is counted no further.
+/// Memory for the different values of all columns while they are counted, bytes. The text columns share it equally: with up to eight such
+/// columns every column is counted to the end; in a wider table the counting of a column with many long values stops.
 const TALLY_BYTES_MAX: usize = 8 << 20;
-/// All frequent values together, bytes of JSON. What is beyond it is left out, from the last columns on.
+/// Size of all frequent values together, bytes of JSON. Beyond it the values of the last columns are left out.
 const VALUES_BYTES_MAX: usize = 48 * 1024;
 
 /// The figures of a data set's columns at one version.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TableFigures {
-    /// The version that they are of.
+    /// The version that the figures describe.
     pub version: u64,
     /// When they were made.
     pub made_at: Timestamp,
-    /// How many records there were.
+    /// The number of records.
     pub records: u64,
     /// One for each published column, in their order.
     pub columns: Vec<ColumnFigures>,
@@ -49,16 +48,15 @@ pub struct TableFigures {
 pub struct ColumnFigures {
     /// The column's name.
     pub name: String,
-    /// Records that have no value of it.
+    /// Records without a value in the column.
     pub empty: u64,
-    /// Of numbers, amounts, dates and moments: the first in ascending order. Nothing where the column is personal, or empty.
+    /// The least number, amount, date or moment. Absent if the column is personal or empty.
     #[serde(default)]
     pub least: Option<WrittenValue>,
-    /// The last in ascending order.
+    /// The greatest value.
     #[serde(default)]
     pub greatest: Option<WrittenValue>,
-    /// Of a text column with few different values that is not personal: the most frequent ones that may be shown, the most frequent
-    /// first.
+    /// The most frequent values that may be shown, most frequent first: for a text column with few different values that is not personal.
     #[serde(default)]
     pub values: Vec<ValueCount>,
 }
@@ -72,25 +70,25 @@ pub struct ValueCount {
     pub count: u64,
 }
 
-/// A value as JSON answers write it: amounts keep their two decimals, whole numbers all of their digits.
+/// A value as JSON answers write it: amounts keep their two decimals, whole numbers all their digits.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct WrittenValue(Box<RawValue>);
 
 impl WrittenValue {
-    /// Of a value; nothing for a null.
+    /// The written form of a value; `None` for a null.
     fn of(value: &Value) -> Option<Self> {
         let mut text = Vec::new();
         match value {
             Value::Null => return None,
-            // Not every store keeps the sign of a zero.
+            // Not every store keeps the sign of zero.
             Value::Number(number) => json::write_value(&Value::Number(number + 0.0), &mut text),
             other => json::write_value(other, &mut text),
         }
         String::from_utf8(text).ok().and_then(|text| RawValue::from_string(text).ok()).map(Self)
     }
 
-    /// The value's text for people: without quotes.
+    /// The value's text for people, without quotes.
     pub fn text(&self) -> String {
         serde_json::from_str(self.0.get()).unwrap_or_else(|_| self.0.get().to_owned())
     }
@@ -107,8 +105,7 @@ impl PartialEq for WrittenValue {
 }
 
 impl TableFigures {
-    /// These figures as they may be shown with a definition: of its columns, and nothing of a value where it says that a column is
-    /// personal.
+    /// The figures that may be shown under this definition: of its columns only, and no value of a personal column.
     #[must_use]
     pub fn shown_with(&self, definition: &Definition) -> Self {
         let of = |(place, column): (usize, &super::Column)| {
@@ -124,16 +121,16 @@ impl TableFigures {
     }
 }
 
-/// Whether anything of the values of a column may be shown.
+/// Tells whether the figures may show values of a column.
 fn shows_values(definition: &Definition, place: usize) -> bool {
     let is_personal = definition.columns.get(place).is_none_or(|column| column.personal);
     !is_personal && place != definition.key && place != definition.record_id
 }
 
-/// What is counted of a column.
+/// The counts kept for a column.
 #[derive(Debug)]
 enum Counted {
-    /// Only how many values there are.
+    /// Only the number of empty values.
     Empty,
     Range(FiguresTally),
     Values(FacetTally),
@@ -147,7 +144,7 @@ pub struct TableTally {
 }
 
 impl TableTally {
-    /// Of the columns of a definition.
+    /// A tally for the columns of a definition.
     pub fn new(definition: &Definition) -> Self {
         let is_text = |(place, column): &(usize, &super::Column)| {
             column.kind == ColumnType::Text && shows_values(definition, *place)
@@ -169,7 +166,7 @@ impl TableTally {
         Self { records: 0, columns: definition.columns.iter().enumerate().map(of).collect() }
     }
 
-    /// Whether the column at this place is to be handed over with its value. Of another one [`TableTally::add_any`] is enough.
+    /// Tells whether the column at this place needs [`TableTally::add`] with its value; for others [`TableTally::add_any`] is enough.
     pub fn wants(&self, place: usize) -> bool {
         match self.columns.get(place) {
             Some((_, _, Counted::Values(tally))) => !tally.has_given_up(),
@@ -183,14 +180,14 @@ impl TableTally {
         self.records += 1;
     }
 
-    /// Counts that a record has a value of a column, or none.
+    /// Counts whether a record has a value in a column.
     pub fn add_any(&mut self, place: usize, is_empty: bool) {
         if let Some((_, empty, _)) = self.columns.get_mut(place) {
             *empty += u64::from(is_empty);
         }
     }
 
-    /// Counts a record's value of a column.
+    /// Counts a record's value in a column.
     pub fn add(&mut self, place: usize, value: &Value) {
         self.add_any(place, value.is_null());
         match self.columns.get_mut(place) {
@@ -206,7 +203,7 @@ impl TableTally {
         record.values.iter().enumerate().for_each(|(place, value)| self.add(place, value));
     }
 
-    /// What the different values take that it holds now, bytes.
+    /// Bytes held for the different values now.
     #[cfg(test)]
     fn held_bytes(&self) -> usize {
         let of = |(_, _, counted): &(String, u64, Counted)| match counted {
@@ -216,12 +213,12 @@ impl TableTally {
         self.columns.iter().map(of).sum()
     }
 
-    /// How many records it has counted.
+    /// The number of records counted.
     pub fn records(&self) -> u64 {
         self.records
     }
 
-    /// The figures, of a version of the data set.
+    /// The figures for a version of the data set.
     pub fn finish(self, version: u64, made_at: Timestamp) -> TableFigures {
         let records = self.records;
         let mut bytes_left = VALUES_BYTES_MAX;
@@ -246,7 +243,7 @@ impl TableTally {
     }
 }
 
-/// The most frequent values of a column of few, as far as they may be shown.
+/// The most frequent values that may be shown.
 fn frequent(tally: FacetTally, records: u64) -> Vec<ValueCount> {
     if tally.has_given_up() {
         return Vec::new();
@@ -340,7 +337,7 @@ mod tests {
         }
     }
 
-    /// Some texts, of which one may be too long to be shown.
+    /// Texts of which some may be too long to be shown.
     fn texts() -> impl Strategy<Value = Vec<String>> {
         let length = prop_oneof![8 => 1..40_usize, 4 => 300..398_usize, 2 => 399..500_usize, 1 => Just(65_536_usize)];
         let text = (length, 0..2_000_u32).prop_map(|(length, number)| {
@@ -350,7 +347,7 @@ mod tests {
         proptest::collection::vec(text, 1..60)
     }
 
-    /// A definition with so many columns of texts.
+    /// A definition with so many text columns.
     fn wide(columns: usize) -> Definition {
         let mut definition = definition();
         let kind = definition.columns[2].clone();
@@ -422,7 +419,7 @@ mod tests {
     fn nothing_of_a_person_a_key_or_a_rare_value_is_shown() {
         let mut records: Vec<Record> = (0..20_000).map(|nth| record(nth, Some("filed".into()), Some(5))).collect();
         for (nth, record) in records.iter_mut().enumerate().take(50) {
-            // 20 of 20,000 are 0.1 %, 19 are less, 11 are not many enough by far.
+            // 20 of 20,000 are 0.1 %, 19 are less, and 11 are far too few.
             let state = if nth < 20 {
                 "issued"
             } else if nth < 39 {

@@ -1,8 +1,8 @@
-//! A proposal of a definition for a file that nobody has described yet: a commented TOML to start from.
+//! Proposes a definition for a file that nobody has described yet: a commented TOML to start from.
 //!
-//! The whole file is read. A type is proposed only where every value of the column is one and keeps all that is written;
-//! otherwise the column is text, and a comment says how many values do not fit. Columns that look personal are proposed as not
-//! published: it is for a person to decide otherwise.
+//! The whole file is read. A type is proposed only if every value of the column has it and loses nothing of what is written. Otherwise the
+//! column is text, and a comment says how many values do not fit. Columns that look personal are proposed as unpublished, for a person to
+//! decide.
 
 use std::io::{Read, Seek, SeekFrom};
 
@@ -23,11 +23,11 @@ mod propose;
 mod table;
 mod verdict;
 
-/// Bytes of the tops of sheets that are kept at most.
+/// Most bytes kept of the tops of all sheets.
 const TOPS_BYTES_MAX: usize = 32 << 20;
 
-/// Proposes a definition for a file, as TOML that [`super::Definition::from_toml`] reads when `dataset` is a valid name. What is
-/// said of the file is followed, and written into it.
+/// Proposes a definition for a file, as TOML that [`super::Definition::from_toml`] reads if `dataset` is a valid name. What is said of the
+/// file is followed, and written into the proposal.
 ///
 /// # Errors
 /// When the file is no spreadsheet, or none of its first rows looks like a header.
@@ -41,7 +41,7 @@ pub fn propose(
     propose_as(&mut source, file_name, dataset, said, None, limits)
 }
 
-/// Proposes a definition; `guessed` says how many rows were not UTF-8 where the encoding that is said was guessed.
+/// Proposes a definition; `guessed` is the number of rows that were not UTF-8, if the encoding in `said` is a guess.
 fn propose_as(
     source: &mut (impl Read + Seek),
     file_name: &str,
@@ -68,8 +68,7 @@ fn propose_as(
     source.seek(SeekFrom::Start(0))?;
     let mut table = ColumnTable::new(&chosen, said);
     scan(&mut *source, file_name, &reading, limits, &mut table)?;
-    // Where more rows are UTF-8 than are not, it is those few that are wrong. Otherwise all is read again in what it seems to be,
-    // the header as well.
+    // If most rows are UTF-8, the few others are wrong. Otherwise everything, including the header, is read again in the guessed encoding.
     let other = table.notes.iter().find_map(|note| match note {
         Note::NotUtf8 { records, is_few: false, looks_like, .. } if dialect.encoding.is_none() => {
             Some((*records, *looks_like))
@@ -95,7 +94,7 @@ fn propose_as(
     })
 }
 
-/// A data set's name after a text such as a file's name: one that a definition may have.
+/// A valid data set name made from a text such as a file name.
 pub fn data_set_name(text: &str) -> String {
     let name = name::joined(&name::words_of(&nfc(text)));
     let name = match name.as_bytes().first() {
@@ -106,18 +105,18 @@ pub fn data_set_name(text: &str) -> String {
     if Definition::check_name(&name).is_ok() { name } else { format!("{name}_data") }
 }
 
-/// The top of each sheet, to choose one and its header by.
+/// The tops of all sheets, from which one sheet and its header are chosen.
 struct Tops<'a> {
     limits: &'a ReadLimits,
     skip_rows: u32,
     sheets: Vec<SheetName>,
     tops: Vec<(Option<String>, Top)>,
-    /// What is kept of them, in bytes.
+    /// Bytes kept of the tops.
     bytes: usize,
 }
 
 impl Tops<'_> {
-    /// The header of the first sheet whose table is about as large as the largest one.
+    /// The header of the first sheet whose table is at least half as large as the largest.
     fn best(&self) -> Option<ChosenHeader> {
         let is_hidden =
             |name: &Option<String>| self.sheets.iter().any(|sheet| sheet.hidden && Some(&sheet.name) == name.as_ref());
@@ -153,7 +152,7 @@ impl RowSink for Tops<'_> {
         let cells = KeptCell::of(row);
         self.bytes += cells.iter().map(KeptCell::bytes).sum::<usize>();
         top.rows.push((line, cells));
-        // Small files can hold many large sheets, of texts that they share: the first ones are enough to choose from.
+        // Small files can hold many large sheets that share their texts: the first sheets are enough to choose from.
         if self.bytes > TOPS_BYTES_MAX {
             return Ok(Flow::Stop);
         }

@@ -35,7 +35,7 @@ pub fn write_value(value: &Value, out: &mut Vec<u8>) {
         Value::Text(text) => write_string(text, out),
         Value::Integer(number) => write_integer(*number, out),
         Value::Money(cents) => write_money(*cents, out),
-        // JSON has no infinities; no reader of ours makes one.
+        // JSON has no infinities; no reader of ours produces one.
         Value::Number(number) if !number.is_finite() => out.extend_from_slice(b"null"),
         Value::Date(date) if date.year() >= 0 => write_date(*date, out),
         Value::Date(_) | Value::Timestamp(_) => {
@@ -54,10 +54,10 @@ pub fn write_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// Appends a part of a JSON string, without the quotes around it.
+/// Appends part of a JSON string, without the surrounding quotes.
 pub fn write_escaped(text: &str, out: &mut Vec<u8>) {
     let mut rest = text.as_bytes();
-    // Most texts have nothing to escape. Written so that it becomes a comparison of many bytes at once.
+    // Most texts need no escaping. Written so that the compiler compares many bytes at once.
     if !rest.iter().fold(false, |any, byte| any | (*byte < b' ') | (*byte == b'"') | (*byte == b'\\')) {
         out.extend_from_slice(rest);
         return;
@@ -111,7 +111,7 @@ fn write_money(cents: i64, out: &mut Vec<u8>) {
 /// Writes a number below a hundred with two digits.
 fn write_pair(number: u64, out: &mut Vec<u8>) {
     for digit in [number / 10, number % 10] {
-        // Both are below ten.
+        // Both digits are below ten.
         out.push(b'0' + u8::try_from(digit).unwrap_or(0));
     }
 }
@@ -135,7 +135,7 @@ pub fn write_digits(mut number: u64, out: &mut Vec<u8>) {
 
 fn write_display(value: &impl std::fmt::Display, out: &mut Vec<u8>) {
     let written = write!(out, "{value}");
-    // Writing to memory has no way to fail.
+    // Writing to memory cannot fail.
     debug_assert!(written.is_ok());
 }
 

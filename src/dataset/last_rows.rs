@@ -1,4 +1,4 @@
-//! The last rows of a file, which may be totals and footnotes and no records.
+//! Looks at the last rows of a file for totals and footnotes, which are no records.
 
 use std::collections::VecDeque;
 
@@ -10,9 +10,9 @@ use super::{
     },
 };
 
-/// How many rows are looked at.
+/// The number of last rows that are checked.
 const ROWS: usize = 10;
-/// So much of a text is kept.
+/// The most bytes kept of a text.
 const TEXT_BYTES_MAX: usize = 80;
 
 const TOTAL_WORDS: [&str; 13] = [
@@ -33,7 +33,7 @@ const TOTAL_WORDS: [&str; 13] = [
 const NOTE_WORDS: [&str; 12] =
     ["source", "note", "notes", "quelle", "hinweis", "anmerkung", "fuente", "nota", "fonte", "remarque", "*", "©"];
 
-/// The last rows that were met.
+/// The last rows read so far.
 #[derive(Debug, Default)]
 pub(super) struct LastRows {
     rows: VecDeque<LastRow>,
@@ -49,12 +49,12 @@ struct LastRow {
 }
 
 impl LastRows {
-    /// Meets a row that is not blank.
+    /// Takes in a row that is not blank.
     pub(super) fn meet(&mut self, line: u64, row: &impl RowCells) {
-        // Of every row this is asked, so that nothing is made of its cells but of the first.
+        // This runs for every row, so only the first cell is converted.
         let mut filled = (0..row.width()).map(|place| row.cell(place)).filter(|cell| !matches!(cell, Cell::Blank));
         let Some(first) = filled.next() else { return };
-        // One or several is all that matters.
+        // It only matters whether there are several cells.
         let count = 1 + filled.take(1).count();
         self.met += 1;
         self.widest = self.widest.max(count);
@@ -70,9 +70,9 @@ impl LastRows {
         self.rows.push_back(last);
     }
 
-    /// Those that look like no record.
+    /// The rows that look like no record.
     pub(super) fn no_records(&self) -> Vec<NoRecord> {
-        // Of two rows, either may be anything.
+        // Of only two rows, either may be a record.
         if self.met <= 2 {
             return Vec::new();
         }
@@ -91,7 +91,7 @@ impl LastRow {
         let begins = |word: &&str| {
             text.strip_prefix(*word).is_some_and(|rest| !rest.starts_with(|next: char| next.is_alphanumeric()))
         };
-        // What a database says of what it printed.
+        // A database's summary of its output.
         let said = text.trim_matches(|letter: char| matches!(letter, '(' | ')' | '.' | ' '));
         let mut words = said.split_whitespace();
         let counts = words.next().is_some_and(|count| count.bytes().all(|byte| byte.is_ascii_digit()))

@@ -1,4 +1,4 @@
-//! From the rows of a file to records: the header is matched once, then every row is converted by place.
+//! Turns the rows of a file into records: the header is matched once, then every row is converted by place.
 
 pub(in crate::dataset) mod convert;
 pub(in crate::dataset) mod dates;

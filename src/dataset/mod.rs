@@ -1,5 +1,5 @@
-//! What a data set is: its definition, its typed values and records, the questions that may be asked of it, and the
-//! readers and writers of files. Pure: everything here works on values and on readers that it is handed.
+//! Data sets: definitions, typed values and records, the questions about them, and the readers and writers of files. Pure: everything here
+//! works on values and on readers passed in.
 
 pub mod cell;
 pub mod cursor;

@@ -1,6 +1,6 @@
-//! A generated report of issued permits, of the shape and the statistics of a real month: the same 41 columns with the
-//! doubled `STREET_NUMBER`, repeated numbers, skewed costs, and the traps of the real sheets. Everything personal in it is
-//! invented: names are words, telephones are from the range reserved for fiction.
+//! Generates a report of issued permits with the shape and statistics of a real month: the same 41 columns with the doubled
+//! `STREET_NUMBER`, repeated numbers, skewed costs, and the traps of the real sheets. Everything personal is invented: names are words,
+//! telephone numbers come from the range reserved for fiction.
 //!
 //! The same seed gives the same bytes. Rows are written as they are made, in constant memory.
 
@@ -34,9 +34,9 @@ pub enum SampleError {
     /// Too few or too many rows.
     #[error("a sample of this format has from 1 to {max} rows, not {rows}")]
     Rows {
-        /// What was asked for.
+        /// The number of rows asked for.
         rows: u64,
-        /// The most there can be.
+        /// The most rows for the format.
         max: u64,
     },
     /// The output failed.
@@ -93,7 +93,7 @@ fn write_csv(rows: SampleRows, out: impl Write) -> Result<(), SampleError> {
 
 fn write_xlsx(rows: SampleRows, out: impl Write + Seek + Send) -> Result<(), SampleError> {
     let mut workbook = Workbook::new();
-    // The moment of writing would make every file another one.
+    // The current time would make every file different.
     let created = ExcelDateTime::from_ymd(2017, 1, 3)?;
     workbook.set_properties(&DocProperties::new().set_creation_datetime(&created));
     let day = CellFormat::new().set_num_format("m/d/yyyy");
@@ -205,7 +205,7 @@ mod tests {
         for (key, _) in &rows {
             *by_number.entry(key).or_default() += 1;
         }
-        // 124 numbers over 275 rows of 2,166 in the real month; ten times as many here.
+        // In the real month 124 numbers cover 275 of 2,166 rows; here ten times as many.
         let repeated: Vec<usize> = by_number.values().copied().filter(|count| *count > 1).collect();
         assert!((1_000..1_500).contains(&repeated.len()), "{}", repeated.len());
         assert!((2_300..3_200).contains(&repeated.iter().sum::<usize>()));

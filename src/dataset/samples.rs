@@ -6,7 +6,7 @@ use super::Definition;
 pub(crate) fn definition(name: &str, columns: &[(&str, &str)]) -> Definition {
     let columns: Vec<serde_json::Value> =
         columns.iter().map(|(name, kind)| serde_json::json!({ "name": name, "kind": kind })).collect();
-    // Read from JSON, so that what the definition gains later takes its default here.
+    // Read from JSON, so that later additions to definitions take their defaults here.
     serde_json::from_value(serde_json::json!({
         "name": name,
         "title": "A sample",

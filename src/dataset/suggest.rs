@@ -1,10 +1,10 @@
 //! "Did you mean …?": the known name nearest to an unknown one.
 
-/// Longer words are not compared: they are no typing mistake.
+/// Longer words are not compared: they are no typing mistakes.
 const WORD_CHARS_MAX: usize = 64;
 
-/// The candidate that a person who typed `word` most likely meant, or none that is near enough. One typing mistake (a
-/// letter left out, added, changed, or two swapped) per three letters is forgiven; case is ignored.
+/// The candidate most likely meant by a person who typed `word`; `None` if none is near enough. One typing mistake (a letter left out,
+/// added or changed, or two swapped) per three letters is forgiven; case is ignored.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let letters = word.chars().count();
     if letters == 0 || letters > WORD_CHARS_MAX {

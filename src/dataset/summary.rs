@@ -1,4 +1,4 @@
-//! Figures and frequencies of columns: what they are, added up value by value.
+//! Figures and frequencies of columns, added up value by value.
 
 use std::{cmp::Ordering, collections::HashMap};
 
@@ -9,71 +9,71 @@ use super::{Value, json, query::ascending};
 pub struct Facet {
     /// The column's place.
     pub column: usize,
-    /// The most frequent values first, equally frequent ones in ascending order; a null is one of them.
+    /// The most frequent values first, equally frequent ones in ascending order; null counts as a value.
     pub values: Vec<(Value, u64)>,
-    /// Whether these are all.
+    /// Whether `values` is complete.
     pub complete: bool,
 }
 
-/// What a count of values may take. What is beyond it depends on the values alone, and not on their order.
+/// Limits on a count of values. Whether they are exceeded depends on the values alone, not on their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TallyRoom {
-    /// With more different values than this it is given up.
+    /// The count is given up above this number of different values.
     pub different_max: usize,
-    /// With different values that together take more memory than this it is given up, bytes.
+    /// The count is given up if the different values together take more memory than this, bytes.
     pub bytes_max: usize,
-    /// A longer text is not counted at all, bytes.
+    /// Longer texts are not counted at all, bytes.
     pub text_bytes_max: usize,
 }
 
 impl TallyRoom {
-    /// As much as there is.
+    /// No limits.
     const ALL: Self = Self { different_max: usize::MAX, bytes_max: usize::MAX, text_bytes_max: usize::MAX };
-    /// What a value takes beside its text, which is there twice, bytes: its place in a table that is half empty at the worst.
+    /// Memory of a value besides its text, which is stored twice, bytes: its place in a table that is half empty at worst.
     const VALUE_BYTES: usize = 192;
 
-    /// What a value takes whose text has so many bytes.
+    /// Memory of a value whose text has so many bytes.
     fn bytes_of(text_bytes: usize) -> usize {
         text_bytes.saturating_mul(2).saturating_add(Self::VALUE_BYTES)
     }
 }
 
-/// Counts the values of a column, up to a number of different ones.
+/// Counts the values of a column, up to a limit of different ones.
 #[derive(Debug)]
 pub struct FacetTally {
     column: usize,
-    /// By the text itself, of texts, and by the JSON of other values.
+    /// The counts, by the text itself for texts, and by the JSON of other values.
     counts: HashMap<Vec<u8>, (Value, u64)>,
     nulls: u64,
     room: TallyRoom,
-    /// What the different values take.
+    /// Memory of the different values.
     bytes: usize,
     has_given_up: bool,
-    /// The text of the value that is counted.
+    /// The text of the value being counted.
     text: Vec<u8>,
 }
 
 impl FacetTally {
-    /// Of the column at this place.
+    /// A count for the column at this place, without limits.
     pub fn new(column: usize) -> Self {
         Self::within(column, TallyRoom::ALL)
     }
 
-    /// Of the column at this place, as long as its different values have room. If they have not it is given up: nothing is counted.
+    /// A count for the column at this place within limits. Once they are exceeded the count is given up: nothing is counted any more.
     pub fn within(column: usize, room: TallyRoom) -> Self {
         Self { column, counts: HashMap::new(), nulls: 0, room, bytes: 0, has_given_up: false, text: Vec::new() }
     }
 
-    /// Whether the different values had no room.
+    /// Tells whether the limits were exceeded.
     pub fn has_given_up(&self) -> bool {
         self.has_given_up
     }
 
-    /// What the different values take that it holds now, bytes: the texts' own room, and that of the table.
+    /// Memory held for the different values now, bytes: their texts and the table.
     #[cfg(test)]
     pub(super) fn held_bytes(&self) -> usize {
         let entry = size_of::<(Vec<u8>, (Value, u64))>() + 1;
-        // Seven of eight places of the table are for use.
+        // A table uses at most seven of eight places.
         let table = self.counts.capacity() * 8 / 7 * entry;
         let texts = self.counts.iter().map(|(text, (value, _))| match value {
             Value::Text(value) => text.capacity() + value.capacity(),
@@ -87,7 +87,7 @@ impl FacetTally {
         if self.has_given_up {
             return;
         }
-        // Two numbers that are one value have one text: a negative zero is zero.
+        // Equal numbers need one text: negative zero becomes zero.
         let value = match value {
             Value::Number(number) if *number == 0.0 => &Value::Number(0.0),
             other => other,
@@ -121,7 +121,7 @@ impl FacetTally {
         }
     }
 
-    /// The values, at most so many.
+    /// The `limit` most frequent values.
     pub fn finish(self, limit: u32) -> Facet {
         let nulls = Some((Value::Null, self.nulls)).filter(|(_, count)| *count > 0);
         let mut values: Vec<(Value, u64)> = self.counts.into_values().chain(nulls).collect();
@@ -136,11 +136,11 @@ impl FacetTally {
 /// The sum of a column's values.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Sum {
-    /// Of whole numbers.
+    /// The sum of whole numbers.
     Integer(i128),
-    /// Of amounts, in hundredths.
+    /// The sum of amounts, in hundredths.
     Money(i128),
-    /// Of numbers with a fraction: the exact sum, rounded once.
+    /// The exact sum of numbers with a fraction, rounded once.
     Number(f64),
 }
 
@@ -151,16 +151,16 @@ pub struct Figures {
     pub column: usize,
     /// Values that are not null.
     pub count: u64,
-    /// The first in ascending order; null if there is none.
+    /// The least value; null if there is none.
     pub min: Value,
-    /// The last in ascending order; null if there is none.
+    /// The greatest value; null if there is none.
     pub max: Value,
-    /// Of numbers and amounts, if there is any.
+    /// The sum, for a column of numbers or amounts with at least one value.
     pub sum: Option<Sum>,
 }
 
 impl Figures {
-    /// The arithmetic mean, of numbers and amounts.
+    /// The arithmetic mean of numbers or amounts.
     pub fn mean(&self) -> Option<f64> {
         let count = self.count as f64;
         (self.count > 0).then_some(())?;
@@ -172,8 +172,8 @@ impl Figures {
         })
     }
 
-    /// Appends the members of its JSON object, without braces: `"count":2,"min":…,"max":…` and, of what has a sum,
-    /// `"sum":…,"mean":…`. If `as_text`, whole numbers and amounts are strings.
+    /// Appends the members of the figures' JSON object, without braces: `"count":2,"min":…,"max":…` and, if there is a sum,
+    /// `"sum":…,"mean":…`. With `as_text`, whole numbers and amounts are strings.
     pub fn write_members(&self, as_text: bool, out: &mut Vec<u8>) {
         out.extend_from_slice(b"\"count\":");
         json::write_digits(self.count, out);
@@ -213,7 +213,7 @@ pub struct FiguresTally {
 }
 
 impl FiguresTally {
-    /// Of the column at this place.
+    /// A tally for the column at this place.
     pub fn new(column: usize) -> Self {
         let figures = Figures { column, count: 0, min: Value::Null, max: Value::Null, sum: None };
         Self { figures, exact: ExactSum::default() }
@@ -256,12 +256,12 @@ impl FiguresTally {
     }
 }
 
-/// An exact sum of numbers, whatever their order: partial sums that do not overlap, after Shewchuk, "Adaptive Precision
-/// Floating-Point Arithmetic" (1997), as Python's `math.fsum` has it.
+/// An exact sum of numbers in any order: partial sums that do not overlap, after Shewchuk, "Adaptive Precision Floating-Point Arithmetic"
+/// (1997), as in Python's `math.fsum`.
 #[derive(Debug, Clone, Default)]
 pub struct ExactSum {
     partials: Vec<f64>,
-    /// What went beyond the largest number.
+    /// The sum of partial results beyond the largest number.
     beyond: f64,
 }
 
@@ -307,7 +307,7 @@ impl ExactSum {
             low = partial - (sum - high);
             high = sum;
             if low != 0.0 {
-                // Half-way cases are decided by what is left.
+                // Half-way cases are decided by the remaining partial sums.
                 if let Some(after) = rest.peek()
                     && ((low < 0.0 && *after < 0.0) || (low > 0.0 && *after > 0.0))
                 {

@@ -1,11 +1,11 @@
-//! One form for texts that people take for the same: Unicode's composed form (NFC), and its full case folding.
+//! One form for texts that people consider the same: Unicode's composed form (NFC), and its full case folding.
 
 use std::borrow::Cow;
 
 use icu_casemap::CaseMapper;
 use icu_normalizer::ComposingNormalizerBorrowed;
 
-/// A dot above: `İ` in small letters is an `i` with one.
+/// A dot above: `İ` in lower case is an `i` with this mark.
 const DOT_ABOVE: char = '\u{307}';
 
 /// The text in Unicode's composed form: `é` is one character, however it was typed.
@@ -13,10 +13,10 @@ pub fn nfc(text: &str) -> Cow<'_, str> {
     if text.is_ascii() { Cow::Borrowed(text) } else { ComposingNormalizerBorrowed::new_nfc().normalize(text) }
 }
 
-/// The form of a text in which neither case nor composition counts, in NFC.
+/// The form of a text that ignores case and composition, in NFC.
 ///
-/// It is Unicode's full case folding: `STRASSE` and `Straße` are `strasse`; `Σ` and `ς` are `σ`, wherever they stand. Beyond
-/// that an `i` loses a dot that is written by itself: `İ`, whose small letter in Turkish is `i`, is `i`.
+/// It is Unicode's full case folding: `STRASSE` and `Straße` become `strasse`; `Σ` and `ς` become `σ` in any place. In addition an `i`
+/// loses a separately written dot: `İ`, whose lower case in Turkish is `i`, becomes `i`.
 pub fn folded(text: &str) -> Cow<'_, str> {
     if text.is_ascii() {
         let has_capitals = text.bytes().any(|byte| byte.is_ascii_uppercase());
@@ -47,13 +47,13 @@ pub fn folded(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Whether `text` holds `needle`, which is [`folded`] already, when neither case nor composition counts.
+/// Tells whether `text` contains `needle`, ignoring case and composition; `needle` must be [`folded`].
 pub fn contains_folded(text: &str, needle: &str) -> bool {
     let Some((first, rest)) = needle.as_bytes().split_first() else { return true };
     if !text.is_ascii() {
         return folded(text).contains(needle);
     }
-    // Nearly every value is ASCII: compared in place, without a copy, wherever it has the first character.
+    // Nearly every value is ASCII: it is compared in place, without a copy, at each occurrence of the first character.
     let text = text.as_bytes();
     let starts = memchr::memchr2_iter(*first, first.to_ascii_uppercase(), text);
     starts
@@ -61,18 +61,18 @@ pub fn contains_folded(text: &str, needle: &str) -> bool {
         .any(|from| text.get(from..from + rest.len()).is_some_and(|window| window.eq_ignore_ascii_case(rest)))
 }
 
-/// The text in small letters, the same for all texts that [`folded`] makes one. `Straße` is `strasse`; a sigma is `σ` at the
-/// end of a word, too, so that what begins alike begins alike in small letters.
+/// The text in lower case, the same for all texts with one [`folded`] form. `Straße` becomes `strasse`; a sigma becomes `σ` even at the end
+/// of a word, so that texts with the same beginning keep the same beginning.
 pub fn lower(text: &str) -> Cow<'_, str> {
     let folded = folded(text);
-    // Folding makes capitals of the letters of Cherokee.
+    // Folding turns Cherokee letters into capitals.
     if folded.chars().all(|c| c.is_ascii() || c.to_lowercase().eq([c])) {
         return folded;
     }
     Cow::Owned(nfc(&folded.chars().flat_map(char::to_lowercase).collect::<String>()).into_owned())
 }
 
-/// The text in capitals, the same for all texts that [`folded`] makes one. `Straße` is `STRASSE`.
+/// The text in upper case, the same for all texts with one [`folded`] form. `Straße` becomes `STRASSE`.
 pub fn upper(text: &str) -> Cow<'_, str> {
     if text.is_ascii() {
         let has_small = text.bytes().any(|byte| byte.is_ascii_lowercase());
@@ -88,7 +88,7 @@ mod tests {
 
     use super::*;
 
-    /// Letters that have two cases, and whose small and capital letter are each other's.
+    /// Letters whose lower and upper case are each other's counterpart.
     const ORDINARY: &str = "[a-zA-Zß-öø-ÿÀ-ÖØ-ÞẞŒœŠšΑ-ΡΣ-Ωα-ωάέίόύώΆΈΊΌΎΏΐΰА-Яа-яЁё ]{0,12}";
 
     #[test]
@@ -132,7 +132,7 @@ mod tests {
         }
     }
 
-    /// The text folded, in small letters and in capitals.
+    /// The text folded, in lower case and in upper case.
     fn forms(text: &str) -> [String; 3] {
         [folded(text), lower(text), upper(text)].map(Cow::into_owned)
     }

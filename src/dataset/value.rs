@@ -6,10 +6,10 @@ use jiff::{Timestamp, civil::Date};
 
 use super::ColumnType;
 
-/// The longest record as JSON, in bytes: every store holds it with what it adds. DynamoDB's items have 400 KB.
+/// The longest record as JSON, in bytes, that every store holds with what it adds. DynamoDB's items have 400 KB.
 pub const RECORD_BYTES_MAX: usize = 350 * 1024;
 
-/// One typed value of a record. The variant is that of its column's [`super::ColumnType`], or `Null`.
+/// A typed value of a record. The variant matches its column's [`super::ColumnType`], or is `Null`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
     /// No value: a blank cell.
@@ -18,56 +18,56 @@ pub enum Value {
     Text(String),
     /// A whole number.
     Integer(i64),
-    /// An amount of money in hundredths (cents), so that no cent is ever lost to binary fractions.
+    /// An amount of money in hundredths (cents), so that binary fractions lose no cent.
     Money(i64),
     /// A number with a fraction, such as a latitude. Always finite.
     Number(f64),
     /// A calendar date without a time zone.
     Date(Date),
-    /// A moment, kept and shown in UTC.
+    /// A moment, stored and shown in UTC.
     Timestamp(Timestamp),
 }
 
-/// One row of a data set as it is stored and published: a value for each of [`super::Definition::columns`], in their order.
-/// Columns that are not published are not part of a record: they are dropped when a row is read and never stored.
+/// A row of a data set as it is stored and published: one value for each of [`super::Definition::columns`], in their order. Unpublished
+/// columns are not part of a record: they are dropped when a row is read, and never stored.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Record {
-    /// The values, as many as the definition has columns.
+    /// The values, one for each column of the definition.
     pub values: Vec<Value>,
 }
 
 /// Why a text is not a value of a column's type. The message completes "the value …".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ValueError {
-    /// Not a whole number.
+    /// The text is not a whole number.
     #[error("expected a whole number such as 12")]
     Integer,
-    /// Not an amount.
+    /// The text is not an amount.
     #[error("expected an amount such as 4000 or 4000.50")]
     Money,
-    /// An amount with fractions of a cent, where none may be dropped.
+    /// The amount has fractions of a cent, where none may be dropped.
     #[error("expected an amount with at most two decimals, such as 4000.50")]
     MoneyDecimals,
-    /// Not a number.
+    /// The text is not a number.
     #[error("expected a number such as 37.78")]
     Number,
-    /// Not a date.
+    /// The text is not a date.
     #[error("expected a date such as 2016-12-01")]
     Date,
-    /// Not a moment.
+    /// The text is not a moment.
     #[error("expected a timestamp such as 2016-12-01T09:30:00Z")]
     Timestamp,
-    /// Beyond what the type can hold.
+    /// The number exceeds the range of the type.
     #[error("the number is too large")]
     OutOfRange,
-    /// A number whose digits 64 bits cannot hold.
+    /// The number has more digits than 64 bits can hold.
     #[error("the number has more digits than can be held: make the column a text")]
     LosesDigits,
 }
 
 impl Value {
-    /// Parses the canonical text of a value, as it is written in JSON answers and in query parameters: an ISO date, an
-    /// RFC 3339 timestamp, a plain number. Files are read more leniently by the importer.
+    /// Parses the canonical text of a value, as written in JSON answers and query parameters: an ISO date, an RFC 3339 timestamp, a plain
+    /// number. The importer reads files more leniently.
     pub fn parse(kind: ColumnType, text: &str) -> Result<Self, ValueError> {
         match kind {
             ColumnType::Text => Ok(Self::Text(text.to_owned())),
@@ -82,12 +82,12 @@ impl Value {
         }
     }
 
-    /// Whether there is no value.
+    /// Tells whether the value is null.
     pub fn is_null(&self) -> bool {
         matches!(self, Self::Null)
     }
 
-    /// The type, or none for a null.
+    /// The type, or `None` for a null.
     pub fn kind(&self) -> Option<ColumnType> {
         match self {
             Self::Null => None,
@@ -100,8 +100,8 @@ impl Value {
         }
     }
 
-    /// A total order: null first, then by value; texts by their bytes (the order SQLite's `BINARY` collation gives).
-    /// Values of different types are ordered by type, which only matters to make the order total.
+    /// A total order: null first, then by value; texts by their bytes (like SQLite's `BINARY` collation). Values of different types are
+    /// ordered by type, only to make the order total.
     pub fn total_cmp(&self, other: &Self) -> Ordering {
         match (self, other) {
             (Self::Text(left), Self::Text(right)) => left.as_bytes().cmp(right.as_bytes()),
@@ -126,7 +126,7 @@ impl Value {
     }
 }
 
-/// Shows the value in the text that [`Value::parse`] reads back; nothing for a null.
+/// Writes the text that [`Value::parse`] reads back; nothing for a null.
 impl std::fmt::Display for Value {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -156,7 +156,7 @@ fn parse_integer(text: &str) -> Result<i64, ValueError> {
 }
 
 pub(super) fn parse_number(text: &str) -> Result<f64, ValueError> {
-    // `f64` also reads "inf" and "nan", which are no values of a column.
+    // `f64` also parses "inf" and "nan", which are no values of a column.
     if !text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b'+' | b'e' | b'E')) {
         return Err(ValueError::Number);
     }
@@ -164,7 +164,7 @@ pub(super) fn parse_number(text: &str) -> Result<f64, ValueError> {
     if number.is_finite() { Ok(number) } else { Err(ValueError::OutOfRange) }
 }
 
-/// Reads a plain decimal as cents, rounding half away from zero. The second part says whether nothing was rounded off.
+/// Parses a plain decimal as cents, rounding half away from zero. The second part says whether the result is exact.
 pub(super) fn parse_cents(text: &str) -> Result<(i64, bool), ValueError> {
     let (negative, digits) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
@@ -202,7 +202,7 @@ pub(super) fn parse_cents(text: &str) -> Result<(i64, bool), ValueError> {
     Ok((if negative { -cents } else { cents }, exact))
 }
 
-/// `yyyy-mm-dd` and nothing else.
+/// Parses `yyyy-mm-dd` and nothing else.
 pub(super) fn parse_iso_date(text: &[u8]) -> Option<Date> {
     let [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2] = text else { return None };
     let year = number_of(&[*y1, *y2, *y3, *y4])?;
@@ -211,7 +211,7 @@ pub(super) fn parse_iso_date(text: &[u8]) -> Option<Date> {
     date_of(year, month, day)
 }
 
-/// The number that one to four ASCII digits write.
+/// The number written as one to four ASCII digits.
 pub(super) fn number_of(digits: &[u8]) -> Option<i16> {
     if digits.is_empty() || digits.len() > 4 {
         return None;

@@ -1,5 +1,5 @@
-//! The administrators' tokens: the state machine of the one stream `tokens#admin`. They share a stream so that the first start of
-//! several nodes, and a token that replaces the others, are one append each; and so that the log says who made and revoked which.
+//! The administrators' tokens: the state machine of the one stream `tokens#admin`. Sharing one stream makes the first start of several
+//! nodes, and a token that replaces the others, one append each; and the log says who made and revoked which token.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use super::{
     text::{HiddenCharacter, one_line},
 };
 
-/// Most tokens that work at the same time.
+/// The most tokens that work at the same time.
 pub const TOKENS_MAX: usize = 100;
 /// Longest name of a token, characters.
 pub const TOKEN_NAME_CHARS_MAX: usize = 80;
@@ -26,46 +26,46 @@ pub struct NewToken {
     pub id: KeyId,
     /// The SHA-256 of the token.
     pub hash: KeyHash,
-    /// What it is called; it gets a name of its own where none is given.
+    /// The token's name; a token without one gets a name of its own.
     pub name: Option<String>,
-    /// What it may.
+    /// The token's permissions.
     pub permissions: Permissions,
-    /// When it stops working, if ever.
+    /// When the token stops working, if ever.
     pub expires_at: Option<Timestamp>,
 }
 
-/// What becomes of the other tokens when one is issued.
+/// What happens to the other tokens when a token is issued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Others {
-    /// They go on working.
+    /// The other tokens go on working.
     Stay,
-    /// They are revoked.
+    /// The other tokens are revoked.
     End,
-    /// There must never have been any: of several nodes that start at once, one makes the first.
+    /// No token may have been issued before: of several nodes that start at once, one makes the first.
     MustBeNone,
 }
 
-/// A token as the stream tells it.
+/// A token as its stream records it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct IssuedToken {
-    /// Version of the last commit that changed it.
+    /// Version of the last commit that changed the token.
     pub version: u64,
     /// The SHA-256 of the token.
     pub hash: KeyHash,
-    /// What it is called.
+    /// The token's name.
     pub name: String,
-    /// What it may.
+    /// The token's permissions.
     pub permissions: Permissions,
-    /// When it was issued.
+    /// When the token was issued.
     pub issued_at: Timestamp,
-    /// When it stops working, if ever.
+    /// When the token stops working, if ever.
     pub expires_at: Option<Timestamp>,
-    /// When it was revoked.
+    /// When the token was revoked.
     pub revoked_at: Option<Timestamp>,
 }
 
 impl IssuedToken {
-    /// Whether it is neither revoked nor expired.
+    /// Tells whether the token is neither revoked nor expired.
     pub fn works(&self, now: Timestamp) -> bool {
         self.revoked_at.is_none() && self.expires_at.is_none_or(|until| now < until)
     }
@@ -77,35 +77,35 @@ pub enum TokenRefusal {
     /// There is no such token.
     #[error("there is no administrator's token {0}")]
     NoToken(KeyId),
-    /// There is one with this id: it may have been revoked, and must not come to life again.
+    /// A token with this id exists: it may have been revoked, and must not come to life again.
     #[error("there is an administrator's token {0} already")]
     Exists(KeyId),
-    /// A token that works has this name.
+    /// A token that works has this name already.
     #[error("the administrator's token {id} is called {name:?} already: choose another name, or revoke that one first")]
     NameTaken {
         /// The name.
         name: String,
-        /// Whose it is.
+        /// The token with that name.
         id: KeyId,
     },
-    /// There are as many as there may be.
+    /// The limit of [`TOKENS_MAX`] working tokens is reached.
     #[error("there are {TOKENS_MAX} administrators' tokens that work, which is the most: revoke one first")]
     TooMany,
     /// The name is too long.
     #[error("name is longer than {TOKEN_NAME_CHARS_MAX} characters")]
     LongName,
-    /// The name holds a character that could make it look like another one.
+    /// The name holds a character that could make it look like another name.
     #[error("name holds {0}, which could make it look like something else: write it as one line of plain letters")]
     Hidden(HiddenCharacter),
-    /// A token that may nothing.
+    /// The token has no permissions.
     #[error("a token needs at least one scope")]
     NoScope,
-    /// It would never have worked.
+    /// The token would never have worked.
     #[error("expires_at is not in the future: the token would never work")]
     Past,
 }
 
-/// All tokens, as their stream tells them.
+/// All tokens, as their stream records them.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct TokenLog {
     /// Version of the last commit.
@@ -115,7 +115,7 @@ pub struct TokenLog {
 }
 
 impl TokenLog {
-    /// Takes in one event of the stream.
+    /// Applies one event of the stream.
     pub fn apply(&mut self, fact: Fact<'_>) {
         self.version = fact.version;
         match fact.event {
@@ -141,10 +141,10 @@ impl TokenLog {
         }
     }
 
-    /// Decides the issue of a token. No event means that it was to be the first, and is not.
+    /// Decides the issue of a token. Returns no event if the token was to be the first and another exists.
     ///
     /// # Errors
-    /// Why it cannot be issued.
+    /// The reason why the token cannot be issued.
     pub fn issue(&self, new: NewToken, others: Others, now: Timestamp) -> Result<Vec<Event>, TokenRefusal> {
         let NewToken { id, hash, name, permissions, expires_at } = new;
         if others == Others::MustBeNone && self.version > 0 {
@@ -182,7 +182,7 @@ impl TokenLog {
         Ok(vec![issued])
     }
 
-    /// Decides a revocation: nothing happens to one that was revoked before.
+    /// Decides a revocation. Returns no event for a token that was revoked before.
     ///
     /// # Errors
     /// When there is no such token.
@@ -191,8 +191,8 @@ impl TokenLog {
         Ok(if token.revoked_at.is_some() { Vec::new() } else { vec![Event::AdminTokenRevoked { token: id }] })
     }
 
-    /// Takes over tokens that were made before they were events, of which only id and hash are known; those that are known are
-    /// left as they are.
+    /// Takes over tokens issued before the log recorded tokens, of which only id and hash are known. Tokens that the stream knows stay as
+    /// they are.
     pub fn take_over(&self, earlier: &[(KeyId, KeyHash)]) -> Vec<Event> {
         let is_new = |(id, hash): &&(KeyId, KeyHash)| {
             !self.tokens.contains_key(id) && !self.tokens.values().any(|token| token.hash == *hash)
@@ -293,7 +293,7 @@ mod tests {
         take(&mut log, &events, at(1));
         let token = log.tokens.values().next().unwrap();
         assert!(token.works(at(9)) && !token.works(at(10)));
-        // Its name is free again.
+        // The name of a revoked token is free again.
         let again = NewToken { id: new(2).id, hash: new(2).hash, ..new(1) };
         assert!(matches!(log.issue(again.clone(), Others::Stay, at(9)), Err(TokenRefusal::NameTaken { .. })));
         assert_eq!(log.issue(again, Others::Stay, at(10)).unwrap().len(), 1);

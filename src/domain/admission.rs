@@ -1,15 +1,14 @@
-//! Admission: how many requests a key may make, decided so that the quota is never exceeded and the rate neither.
+//! Admission: decides how many requests a key may make, so that neither the quota nor the rate is exceeded.
 //!
-//! The rate is a token bucket in its virtual scheduling form, the generic cell rate algorithm (GCRA, ITU-T I.371): all
-//! that is kept of a bucket is its *theoretical arrival time* (TAT), the moment at which it will be full again.
+//! The rate is a token bucket in its virtual scheduling form, the generic cell rate algorithm (GCRA, ITU-T I.371). All that is kept of a
+//! bucket is its *theoretical arrival time* (TAT): the moment at which it will be full again.
 //!
-//! The ledger keeps a [`LedgerRow`] for each key. A node takes a [`Grant`] from it: a number of requests, counted against
-//! the quota and against the bucket *in advance*, up to what will flow into the bucket while the grant lives. Inside a
-//! grant the node runs the same bucket, so that requests are released at the plan's rate and not sooner, and only inside the
-//! stretch of virtual time that the grant was cut from: what follows it may belong to another node. What it did not spend it
-//! returns ([`Return`]) with its next grant; the bucket takes it back if nobody has taken a grant since, the quota always. If
-//! somebody has, the node keeps its stretch for as long as it lasts. A crash loses what was not returned: it can only
-//! under-admit.
+//! The ledger keeps a [`LedgerRow`] for each key. A node takes a [`Grant`] from it: a number of requests, counted against the quota and the
+//! bucket *in advance*, up to what will flow into the bucket while the grant lives. Inside a grant the node runs the same bucket. So it
+//! releases requests at the plan's rate and not sooner, and only inside the grant's stretch of virtual time: the time after it may belong
+//! to another node. The node returns unspent requests ([`Return`]) with its next grant. The quota always takes them back; the bucket does
+//! so if nobody has taken a grant since. Otherwise the node keeps its stretch for as long as it lasts. A crash loses what was not returned:
+//! it can only under-admit.
 //!
 //! All moments are nanoseconds since the Unix epoch.
 
@@ -28,41 +27,40 @@ pub use self::{
     tally::{KeyUse, TALLY_LINES_MAX, Tally, UsageCount},
 };
 
-/// Grants in a row that nobody else's came between, after which a node takes itself for the only one of its key: others may
-/// have kept stretches of theirs meanwhile.
+/// A node takes itself for the only one of its key after so many of its grants in a row without a grant of another node: others may have
+/// kept stretches of theirs meanwhile.
 const ALONE_STREAK: u8 = 4;
-/// A rest of a stretch may be given up while at least this part of the bucket can be spent at once: a fourth.
+/// A node may give up the rest of its stretch while at least this part of the bucket can be spent at once: a fourth.
 const SPARE_PART: u64 = 4;
-/// How far the clocks of two nodes may be apart without one of them being taken for set back.
+/// How far the clocks of two nodes may differ before one of them is taken for set back.
 const CLOCKS_APART_NS: i64 = 10 * SECOND_NS;
-/// How many days the ledger may be ahead of a clock before one of the two is taken for wrong. Clocks that are apart by less
-/// share one day, which only rises; beyond that each has its own day, so that one wrong year does not lock a key until then.
+/// How many days the ledger may be ahead of a clock before one of the two is taken for wrong. Clocks that differ by less share one day,
+/// which only rises. Beyond that each has its own day, so that a clock in a wrong year does not lock a key until then.
 pub const DAYS_AHEAD_MAX: i64 = 2;
-/// Requests that a first grant asks for. Following ones ask for twice as much while demand lasts.
+/// Requests that the first grant asks for. The following grants ask for twice as much while demand lasts.
 pub const WANT_MIN: u64 = 64;
-/// Most requests that one grant may hold, and so the most that the crash of a node can withhold from a key.
+/// Most requests that one grant may hold, and so the most that a node's crash can withhold from a key.
 pub const WANT_MAX: u64 = 1 << 20;
 
-/// What the ledger knows of a key's consumption.
+/// The ledger's account of a key's consumption.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct LedgerRow {
     /// The bucket's theoretical arrival time.
     pub tat_ns: i64,
-    /// The UTC day that `used` counts.
+    /// The UTC day whose requests `used` counts.
     pub day: i64,
-    /// Requests of that day that were spent or are out in grants.
+    /// Requests of that day that were spent or are held by grants.
     pub used: u64,
-    /// The interval of the bucket that the TAT is of; 0 where that was not written down yet.
+    /// The interval of the bucket that the TAT belongs to; 0 if it was not recorded yet.
     pub interval_ns: i64,
-    /// What was consumed of a deeper bucket beyond what the present one holds, in virtual time. It does not hold up requests, but a
-    /// deeper bucket has it consumed: to make a bucket shallow and deep again gives no second burst. It runs out while the
-    /// bucket is full.
+    /// Virtual time consumed of a deeper bucket beyond what the present bucket holds. It does not delay requests, but a deeper bucket
+    /// counts it as consumed: a bucket made shallow and deep again gives no second burst. It runs out while the bucket is full.
     pub owed_ns: i64,
-    /// How deep the bucket was, in requests, when that was written down; 0 where nothing is owed.
+    /// The bucket's depth in requests when `owed_ns` was recorded; 0 if nothing is owed.
     pub owed_burst: i64,
 }
 
-/// What a node asks for.
+/// What a node asks the ledger for.
 #[derive(Debug, Clone, Copy)]
 pub struct Asked {
     /// The bucket of the key's plan.
@@ -71,32 +69,32 @@ pub struct Asked {
     pub now_ns: i64,
     /// How long the grant may live.
     pub life_ns: i64,
-    /// At most so many requests, but `need` in any case.
+    /// The most requests that the grant may hold; `need` is granted in any case.
     pub want: u64,
-    /// What the request that waits for the grant counts as: with fewer it cannot pass.
+    /// The cost of the request that waits for the grant: with fewer it cannot pass.
     pub need: u64,
-    /// What the node gives back of its last grant.
+    /// What the node returns of its last grant.
     pub returned: Option<Return>,
-    /// What was counted earlier of the day that the grant begins ([`LedgerRow::day_at`]): of a day that was left, and is
-    /// come back to. 0 as a rule.
+    /// The earlier count of the day on which the grant begins ([`LedgerRow::day_at`]), if the ledger left that day and comes back to it.
+    /// Usually 0.
     pub kept: u64,
 }
 
-/// What a grant did to the bucket's TAT: what a ledger must know that writes it without having read the row just before.
+/// How a grant changed the bucket's TAT, for a ledger that writes the row without having read it just before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TatStep {
-    /// Nothing: the node goes on with its own stretch, or there is none to be had.
+    /// Unchanged: the node goes on with its own stretch, or no stretch is available.
     Kept,
-    /// The node gave the rest of its stretch back and took another that begins there: nobody took one in between.
+    /// The node returned the rest of its stretch and took another from the same place: no other node took one in between.
     Resumed,
     /// The stretch begins at the TAT, which was ahead of the clock.
     Advanced,
     /// The stretch begins now: the bucket was full.
     Restarted,
-    /// The TAT was impossibly far ahead and counts as an empty bucket.
+    /// The TAT was impossibly far ahead: the bucket counts as empty.
     Corrected,
-    /// The TAT was another plan's, or of a clock that was wrong by days, or something of it was owed that counts in a deeper
-    /// bucket: it was set to what was consumed.
+    /// The TAT was replaced by what was consumed: it was another plan's or came from a clock wrong by days, or requests were owed that
+    /// count in a deeper bucket.
     Carried,
 }
 
@@ -115,38 +113,36 @@ impl LedgerRow {
         }
     }
 
-    /// The UTC day that a request at this moment is counted to: that of the clock, or the row's while that is ahead of the clock
-    /// by no more than [`DAYS_AHEAD_MAX`]. Where it is another than the row's, the row's count is to be kept, and what was
-    /// counted of the new day before is to be told ([`Asked::kept`]).
+    /// The UTC day to which a request at this moment is counted: the clock's, or the row's if that is ahead of the clock by no more than
+    /// [`DAYS_AHEAD_MAX`]. If it is not the row's day, the caller has to keep the row's count and pass the earlier count of the new day
+    /// ([`Asked::kept`]).
     pub fn day_at(&self, now_ns: i64) -> i64 {
         let today = day_of(now_ns);
         let is_ahead = (1..=DAYS_AHEAD_MAX).contains(&self.day.saturating_sub(today));
         if is_ahead { self.day } else { today }
     }
 
-    /// Takes back what is returned and grants at most as many requests as are wanted, to be spent within the grant's life. It
-    /// may hold no request at all: then it tells until when there are none.
+    /// Takes back the return and grants at most the requests that are wanted, to be spent within the grant's life. A grant without requests
+    /// says until when there are none.
     ///
-    /// A grant is a stretch of virtual time, which passes as the clock does: one that is shorter than the grant's life would
-    /// be over early, of a fast plan before the ledger's answer arrives. So it is as long as what the plan lets flow into the
-    /// bucket in that life, even if fewer requests are wanted; of the quota no more is taken than those, so that a crash
-    /// withholds no more.
+    /// A grant is a stretch of virtual time, which passes as the clock does. A stretch shorter than the grant's life would end early, for a
+    /// fast plan before the ledger's answer arrives. So it is as long as what the plan lets flow into the bucket in that life, even if
+    /// fewer requests are wanted. Only the wanted requests are taken from the quota, so that a crash withholds no more.
     ///
-    /// Stretches never overlap, whoever has them, and a request takes a place in its node's stretch that is not behind the
-    /// clock and not further ahead than the bucket is deep: that alone bounds the rate. So a node may keep its stretch from
-    /// one grant to the next. It does when others have taken stretches after its own, which can then not be given back: a key
-    /// that is used through several nodes would otherwise lose them all, and be refused below its rate. For the same reason a
-    /// node that may not be alone takes half of what there is.
+    /// Stretches never overlap, on any node. A request takes a place in its node's stretch that is not behind the clock and not further
+    /// ahead than the bucket's depth: that alone bounds the rate. So a node may keep its stretch from one grant to the next. It does so
+    /// when others have taken stretches after its own, because it cannot return its stretch then: a key used through several nodes would
+    /// otherwise lose them all and be refused below its rate. For the same reason a node that may not be alone takes half of what there is.
     ///
-    /// Of a bucket that is not as deep as what flows in while a grant lives, such a stretch would keep everybody else out for as
-    /// long. There a node takes shorter ones until it has been the only one for two grants' lives, in which others would have
-    /// asked, too: also under another plan, which it knows before others do.
+    /// If the bucket is shallower than what flows in while a grant lives, such a stretch would keep all other nodes out for as long. The
+    /// node then takes shorter stretches until it has been alone for two grants' lives, in which other nodes would have asked, too: also
+    /// under another plan, which it knows before others do.
     ///
-    /// Under another plan the bucket holds as many requests less as were consumed of the old one; what it cannot hold of them is
-    /// owed ([`LedgerRow::owed_ns`]).
+    /// A change of plan lowers the new bucket by as many requests as were consumed of the old one. What it cannot hold of them is owed
+    /// ([`LedgerRow::owed_ns`]).
     ///
-    /// A clock that has gone back never brings quota back: the ledger's day only rises, unless it is so far ahead that a clock
-    /// must have been wrong; the days then have counts of their own.
+    /// A clock that went back never restores quota: the ledger's day only rises, unless it is so far ahead that a clock must have been
+    /// wrong. Then each day has its own count.
     pub fn renew(&mut self, asked: &Asked) -> (Grant, TatStep) {
         let asked = &Asked { need: asked.bucket.capped(asked.need), ..*asked };
         let Asked { bucket, now_ns, life_ns, want, returned, .. } = *asked;
@@ -161,11 +157,11 @@ impl LedgerRow {
         let is_other_rate = self.interval_ns != 0 && self.interval_ns != bucket.interval_ns;
         let is_deeper = self.owed_ns > 0 && bucket.burst > self.owed_burst;
         if is_wrong_day {
-            // As an empty bucket but for one request, so that nobody is refused for a clock that was wrong.
+            // As a bucket with one request left, so that a wrong clock leads to no refusal.
             let empty_ns = now_ns.saturating_add(bucket.depth_ns()).saturating_sub(bucket.interval_ns);
             ahead_ns = ahead_ns.min(empty_ns);
         } else if is_other_rate || is_deeper {
-            // The node's grant knew of no other plan for as long as it lived.
+            // The node's grant was made under the old plan and knew no other for as long as it lived.
             let held = returned.filter(|_| alone).map(|back| now_ns.saturating_sub(back.since_ns).clamp(0, life_ns));
             let consumed_ns = ahead_ns.saturating_add(self.owed_ns);
             let (carried_ns, owed_ns) = bucket.carried(consumed_ns, self.interval_ns, now_ns, held.unwrap_or(0));
@@ -181,8 +177,8 @@ impl LedgerRow {
             grant.reach = if asked.need > 1 { places } else { u64::MAX };
             return (grant, TatStep::Kept);
         }
-        // A TAT that is further ahead than clocks are apart and a bucket can be drained comes from a clock that was set back, or
-        // from a deeper bucket: it counts as an empty bucket, not as a debt.
+        // A TAT further ahead than clocks differ and a bucket can be drained comes from a clock that was set back, or from a deeper bucket:
+        // it counts as an empty bucket, not as a debt.
         if ahead_ns > horizon_ns.saturating_add(CLOCKS_APART_NS) {
             self.owe(bucket.burst, self.owed_ns.saturating_add(ahead_ns.saturating_sub(horizon_ns)));
             self.tat_ns = horizon_ns;
@@ -191,8 +187,8 @@ impl LedgerRow {
         let from_ns = ahead_ns.max(now_ns);
         let by_rate = bucket.places(from_ns, horizon_ns);
         let at_once = bucket.places(from_ns, now_ns.saturating_add(bucket.depth_ns()));
-        // Who has been alone for a while takes all that there is. Else half of what can be spent at once, or of what flows in
-        // while the grant lives; and who is known to share the key, not much more than was spent last.
+        // A node that has been alone for a while takes all there is. Any other takes half of what can be spent at once, or half of what
+        // flows in while the grant lives; a node known to share the key takes not much more than it spent last.
         let modest = half(at_once.max(by_rate - at_once)).min(by_quota);
         let since_ns = match returned {
             Some(Return { since_ns, .. }) if alone && !is_carried => since_ns.min(now_ns),
@@ -209,11 +205,11 @@ impl LedgerRow {
             Some(Return { spent, .. }) if !alone && most.is_none() => modest.min(spent.saturating_mul(2).max(1)),
             _ => modest,
         };
-        // What needs several places needs them in one grant. Where there are not so many, no more are taken than usual.
+        // A request that needs several places needs them in one grant. If there are not so many, the node takes no more than usual.
         let need = if asked.need <= by_rate.min(by_quota) { asked.need } else { 1 };
         let share = share.min(most.unwrap_or(u64::MAX)).max(need).min(by_rate).min(by_quota);
         let count = share.min(want.max(need));
-        // To its very end: a request that comes then takes its places behind it.
+        // Up to the very end: a request that comes then takes its places behind it.
         let tail_ns = bucket.interval_ns.saturating_mul(i64::try_from(need).unwrap_or(i64::MAX).saturating_add(1)) - 1;
         let lasting = bucket.places(from_ns, now_ns.saturating_add(life_ns).saturating_add(tail_ns));
         let stretch = count.max(lasting.min(most.unwrap_or(u64::MAX))).min(by_rate);
@@ -225,21 +221,21 @@ impl LedgerRow {
             () => TatStep::Restarted,
         };
         let limit_ns = if stretch > 0 && stretch == by_rate {
-            // To the very end of what there is: a request comes a little after the grant was asked for, and its last place would
-            // end behind the last whole one.
+            // Up to the very end of what there is: the request comes a little after the grant was asked for, so its last place would end
+            // behind the last whole one.
             horizon_ns
         } else {
             from_ns.saturating_add(i64::try_from(stretch).unwrap_or(i64::MAX).saturating_mul(bucket.interval_ns))
         };
         if step != TatStep::Kept {
             self.tat_ns = limit_ns;
-            // What is owed runs out for as long as the bucket was full.
+            // The debt runs out for as long as the bucket was full.
             let full_ns = from_ns.saturating_sub(ahead_ns);
             self.owe(self.owed_burst, self.owed_ns.saturating_sub(full_ns));
         }
         let mut grant = self.grant(bucket, from_ns, limit_ns, count, by_quota);
-        // Who shares the key leaves what only flows in to the others until this grant has ended, unless stretches are short:
-        // then they take turns.
+        // A node that shares the key leaves what will still flow in to the others until this grant has ended. With short stretches the
+        // nodes take turns instead.
         let soon = if alone || returned.is_none() || most.is_some() { by_rate } else { at_once };
         grant.streak = returned.filter(|_| alone).map_or(0, |returned| returned.streak.saturating_add(1));
         grant.since_ns = since_ns;
@@ -252,8 +248,8 @@ impl LedgerRow {
         (self.owed_ns, self.owed_burst) = if owed_ns > 0 { (owed_ns, burst) } else { (0, 0) };
     }
 
-    /// Takes back of the quota, and turns to the day that requests are counted to now. Whether the row's day, or the clock, is
-    /// wrong by days.
+    /// Takes back quota, and switches the row to the day that requests count to now. Returns whether the row's day or the clock is wrong by
+    /// days.
     fn turn_to_day(&mut self, asked: &Asked) -> bool {
         let (before, day) = (self.day, self.day_at(asked.now_ns));
         if let Some(returned) = &asked.returned {
@@ -269,9 +265,9 @@ impl LedgerRow {
         day < before
     }
 
-    /// Whether a node goes on with what is left of its stretch. A rest that is over long before a grant is, or too small for
-    /// what the node spends, would cost another write soon: it is given up, but only while the bucket has so much that nobody
-    /// misses it. So is one that a request needs more than, where the bucket has that.
+    /// Tells whether a node goes on with the rest of its stretch. A rest that ends long before a grant, or is too small for what the node
+    /// spends, would cost another write soon: the node gives it up, but only while the bucket has enough that nobody misses it. It also
+    /// gives up a rest smaller than the request needs, if the bucket has more.
     fn keeps_its_stretch(&self, asked: &Asked, back: &Return) -> bool {
         let Asked { bucket, now_ns, life_ns, need, .. } = *asked;
         if back.unanswered || back.interval_ns != bucket.interval_ns {
@@ -310,8 +306,8 @@ impl LedgerRow {
     }
 }
 
-/// How much the next grant should ask for: twice what was spent when demand lasts, so that a busy key asks the ledger at
-/// most once in a grant's life.
+/// The number of requests that the next grant should ask for: twice what was spent while demand lasts, so that a busy key asks the ledger
+/// at most once in a grant's life.
 pub fn next_want(previous_want: u64, spent: u64, ran_out: bool) -> u64 {
     let basis = if ran_out { previous_want } else { spent };
     basis.saturating_mul(2).clamp(WANT_MIN, WANT_MAX)

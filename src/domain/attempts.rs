@@ -1,6 +1,5 @@
-//! Wrong attempts at something secret, counted for an address, an account or whatever else a key stands for: the first few cost
-//! nothing, each further one makes the next wait twice as long, and all is forgotten after a quiet time. Beside it, the pace of what
-//! everybody shares.
+//! Counts wrong attempts at a secret by address, account or any other key: the first few cost nothing, each further one doubles the next
+//! wait, and a quiet time clears them all. Also keeps a shared pace for everybody ([`Pace`]).
 //!
 //! Moments are microseconds of any clock that does not run backwards.
 
@@ -14,12 +13,12 @@ use std::{
 
 use quick_cache::sync::Cache;
 
-/// How wrong attempts are slowed.
+/// Limits and waits for wrong attempts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Slowing {
     /// Wrong attempts within the window that cost nothing.
     pub free: u32,
-    /// The window, microseconds. Also the quiet time after the last wait, until all is forgotten.
+    /// The window, microseconds. Also the quiet time after the last wait that clears all attempts.
     pub window_us: i64,
     /// The first wait, microseconds. It doubles with each further attempt.
     pub first_wait_us: i64,
@@ -34,18 +33,18 @@ impl Slowing {
     }
 }
 
-/// `first`, doubled with each but the first of `nth`, at most `max`.
+/// `first`, doubled for each of `nth` but the first, at most `max`.
 pub fn doubled(first: i64, nth: u32, max: i64) -> i64 {
     let factor = 1_i64.checked_shl(nth.saturating_sub(1)).filter(|factor| *factor > 0);
     factor.and_then(|factor| first.checked_mul(factor)).map_or(max, |wait| wait.min(max))
 }
 
-/// What an attempt beyond the free ones has earned.
+/// The delay that an attempt beyond the free ones has caused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Slowed {
-    /// How many there have been beyond the free ones, this one included.
+    /// The number of attempts beyond the free ones, this one included.
     pub nth: u32,
-    /// How long the next one is to wait, microseconds.
+    /// How long the next attempt has to wait, microseconds.
     pub wait_us: i64,
 }
 
@@ -53,9 +52,9 @@ pub struct Slowed {
 struct AttemptTally {
     begun_us: i64,
     last_us: i64,
-    /// Within the window that began then.
+    /// Free attempts used within the window that began at `begun_us`.
     free_used: u32,
-    /// Beyond those.
+    /// Attempts beyond the free ones.
     beyond: u32,
 }
 
@@ -89,8 +88,7 @@ impl AttemptTally {
     }
 }
 
-/// The wrong attempts of those that are remembered. Memory is bounded: beyond so many, those are forgotten that were not seen for
-/// long.
+/// Wrong attempts by key. Memory is bounded: above the limit, the keys not seen for the longest time are forgotten.
 pub struct Attempts<K> {
     slowing: Slowing,
     tallies: Cache<K, Arc<Mutex<AttemptTally>>>,
@@ -103,7 +101,7 @@ impl<K: Eq + Hash + Clone> std::fmt::Debug for Attempts<K> {
 }
 
 impl<K: Eq + Hash + Clone> Attempts<K> {
-    /// Remembers at most `remembered_max`.
+    /// Remembers at most `remembered_max` keys.
     pub fn new(slowing: Slowing, remembered_max: usize) -> Self {
         Self { slowing, tallies: Cache::new(remembered_max) }
     }
@@ -119,18 +117,18 @@ impl<K: Eq + Hash + Clone> Attempts<K> {
         tally
     }
 
-    /// Counts a wrong attempt. `Some` when there were too many.
+    /// Counts a wrong attempt. Returns `Some` if there were too many.
     pub fn wrong(&self, of: &K, now_us: i64) -> Option<Slowed> {
         let tally = self.tally(of, now_us);
         let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
         tally.wrong(&self.slowing, now_us)
     }
 
-    /// Begins an attempt that costs something to be looked at, such as a password. It counts as a wrong one until
-    /// [`Self::forget`], so that many at once are no more than one after the other.
+    /// Begins an attempt whose check is costly, such as a password's. It counts as wrong until [`Self::forget`], so that parallel attempts
+    /// gain nothing over consecutive ones.
     ///
     /// # Errors
-    /// How long it has to wait, microseconds. Then it was not made.
+    /// The time to wait, microseconds. The attempt was not made then.
     pub fn begin(&self, of: &K, now_us: i64) -> Result<(), i64> {
         let tally = self.tally(of, now_us);
         let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
@@ -143,33 +141,33 @@ impl<K: Eq + Hash + Clone> Attempts<K> {
         }
     }
 
-    /// Forgets the wrong attempts: a right one was made.
+    /// Forgets the wrong attempts after a right one.
     pub fn forget(&self, of: &K) {
         self.tallies.remove(of);
     }
 
-    /// How many are remembered.
+    /// The number of keys remembered.
     pub fn remembered(&self) -> usize {
         self.tallies.len()
     }
 }
 
-/// So many a second, each in its turn, and some at once after a pause (GCRA). Everybody shares it.
+/// A pace of so many turns a second, shared by everybody, with some at once after a pause (GCRA).
 #[derive(Debug)]
 pub struct Pace {
     interval_us: i64,
     at_once_us: i64,
-    /// When the next one's turn is.
+    /// When the next turn is free.
     next_us: AtomicI64,
 }
 
 impl Pace {
-    /// `per_s` a second, and as many as come in `at_once_us` at once.
+    /// Allows `per_s` turns a second, and at once as many as fit into `at_once_us`.
     pub fn new(per_s: u32, at_once_us: i64) -> Self {
         Self { interval_us: 1_000_000 / i64::from(per_s.max(1)), at_once_us, next_us: AtomicI64::new(i64::MIN) }
     }
 
-    /// How long to wait for one's turn, microseconds. `None` when that were longer than `wait_max_us`: then no turn is taken.
+    /// The wait for the caller's turn, microseconds. `None` if it would exceed `wait_max_us`: then no turn is taken.
     pub fn turn(&self, now_us: i64, wait_max_us: i64) -> Option<i64> {
         let of = |next_us: i64| next_us.max(now_us.saturating_sub(self.at_once_us));
         let wait_us = |next_us: i64| of(next_us).saturating_sub(now_us).max(0);
@@ -247,8 +245,8 @@ mod tests {
     }
 
     proptest! {
-        /// However attempts come: no more than the free ones of a window are free, a wait is never longer than the longest, and it
-        /// never shrinks but after a quiet time.
+        /// For any sequence of attempts: no more than a window's free attempts are free, no wait exceeds the longest, and a wait shrinks
+        /// only after a quiet time.
         #[test]
         fn waits_grow_and_are_bounded(gaps in prop::collection::vec(0..200 * SECOND, 1..60), free in 0_u32..5) {
             let slowing = Slowing { free, ..SLOWING };
@@ -260,7 +258,7 @@ mod tests {
                     None => {
                         free_at.push(now);
                         let recent = free_at.iter().filter(|at| now - **at < slowing.window_us).count();
-                        // Two windows may meet.
+                        // Attempts may fall into two adjoining windows.
                         prop_assert!(recent <= 2 * usize::try_from(free).unwrap());
                         if let Some((at, slowed)) = last.take() {
                             prop_assert!(now - at >= slowed.wait_us + slowing.window_us);

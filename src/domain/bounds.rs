@@ -1,4 +1,4 @@
-//! What a key may beside its owner's plan: until when it works, from where, and for which questions about which data sets.
+//! Bounds of a key besides its owner's plan: until when it works, from which networks, and for which actions on which data sets.
 
 use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
@@ -57,7 +57,7 @@ impl KeyScopes {
     /// The scopes in order, each once.
     ///
     /// # Errors
-    /// When they are empty, too many, or name what cannot be a data set.
+    /// When the scopes are empty, too many, or contain a name that cannot be a data set's.
     pub fn checked(mut self) -> Result<Self, BoundsError> {
         self.datasets = checked_datasets(self.datasets)?;
         self.actions.sort_unstable();
@@ -65,72 +65,72 @@ impl KeyScopes {
         if self.actions.is_empty() { Err(BoundsError::NoAction) } else { Ok(self) }
     }
 
-    /// Whether a key with these may do this.
+    /// Tells whether the scopes allow this action.
     pub fn allow(&self, action: DataAction) -> bool {
         self.actions.contains(&action)
     }
 }
 
-/// Whether one of these names is meant, where none named means all.
+/// Tells whether the list includes this data set; no list includes all.
 pub fn names_dataset(datasets: Option<&[String]>, name: &str) -> bool {
     datasets.is_none_or(|datasets| datasets.iter().any(|dataset| dataset == name))
 }
 
-/// Until when a key works, from where, and what for.
+/// The bounds of a key: until when it works, from where, and what for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KeyBounds {
-    /// When it stops working by itself, a whole second.
+    /// When the key expires, a whole second.
     pub expires_at: Option<Timestamp>,
-    /// The networks that it may be used from, as `written` has them; without, any.
+    /// The networks that the key may be used from, as `written` stores them; `None` for any.
     pub allowed_ips: Option<Personal>,
-    /// What it may be used for.
+    /// What the key may be used for.
     pub scopes: KeyScopes,
 }
 
-/// What is wanted of a key; what is absent stays, or is the default of a new key. `Some(None)` takes away what was said.
+/// Requested changes of a key; an absent field keeps its value, or the default of a new key. `Some(None)` clears a value.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KeyChange {
-    /// What its owner calls it.
+    /// The label that its owner gives the key.
     pub label: Option<Option<String>>,
-    /// When it stops working.
+    /// When the key stops working.
     pub expires_at: Option<Option<Timestamp>>,
-    /// The networks that it may be used from.
+    /// The networks that the key may be used from.
     pub allowed_ips: Option<Option<Vec<String>>>,
-    /// What it may be used for.
+    /// What the key may be used for.
     pub scopes: Option<Option<KeyScopes>>,
 }
 
 impl KeyChange {
-    /// A key with this label, and without bounds of its own.
+    /// A new key with this label and no bounds of its own.
     pub fn labelled(label: &str) -> Self {
         Self { label: Some(Some(label.to_owned())), ..Self::default() }
     }
 }
 
-/// Why a key cannot have such bounds. Nothing of the networks is repeated: they are personal data.
+/// Why a key cannot have these bounds. No message repeats a network: networks are personal data.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BoundsError {
-    /// It would never work.
+    /// The key would never work.
     #[error("expires_at must be in the future")]
     Past,
-    /// It would work for too long.
+    /// The key would work for too long.
     #[error("expires_at must be within {} years: {latest} at the latest", LIFE_DAYS_MAX / 365)]
     Far {
         /// The latest moment.
         latest: Timestamp,
     },
-    /// The plan wants it to end earlier.
+    /// The plan limits the key's life to fewer days.
     #[error(
         "the user's plan lets a key work for {days} days after it was issued: expires_at must be {latest} at the latest; \
          rotate the key for a new one"
     )]
     BeyondPlan {
-        /// What the plan says.
+        /// The plan's limit.
         days: u32,
         /// The latest moment.
         latest: Timestamp,
     },
-    /// There are too many networks, or none.
+    /// The number of networks is zero or too high.
     #[error("allowed_ips must have 1 to {NETWORKS_MAX} entries; null, or nothing, means any address")]
     Networks,
     /// An entry is no network.
@@ -138,18 +138,18 @@ pub enum BoundsError {
         "allowed_ips: entry {place} is no address and no network, such as 192.0.2.7, 192.0.2.0/24 or 2001:db8::/32"
     )]
     Network {
-        /// Which one, from 1.
+        /// The entry's place, from 1.
         place: usize,
     },
-    /// The names of data sets.
+    /// The names of data sets are wrong.
     #[error(transparent)]
     Datasets(#[from] PlanError),
-    /// A key that may do nothing.
+    /// The key would allow no action.
     #[error("scopes.actions must name read, export, or both; revoke a key that is to do nothing")]
     NoAction,
 }
 
-/// The age of a key and what its owner's plan says, for deciding on its expiry.
+/// The age of a key and its plan's rules, to decide on its expiry.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Lifetime<'a> {
     pub(super) issued_at: Timestamp,
@@ -158,7 +158,7 @@ pub(super) struct Lifetime<'a> {
 }
 
 impl Lifetime<'_> {
-    /// When a key ends at the latest that the plan lets live for so long.
+    /// The latest end that the plan allows the key.
     pub(super) fn latest(&self) -> Option<Timestamp> {
         self.rules.key_max_age_days.map(|days| whole_second(days_after(self.issued_at, days)))
     }
@@ -184,10 +184,10 @@ impl Lifetime<'_> {
 }
 
 impl KeyBounds {
-    /// These with a change; the expiry of a key that is new is decided in any case.
+    /// The bounds after a change. The expiry of a new key is decided in any case.
     ///
     /// # Errors
-    /// What cannot be.
+    /// The bound that is not allowed.
     pub(super) fn changed(self, change: KeyChange, life: Lifetime<'_>, is_new: bool) -> Result<Self, BoundsError> {
         let expires_at = match change.expires_at {
             None if !is_new => self.expires_at,
@@ -206,7 +206,7 @@ impl KeyBounds {
     }
 }
 
-/// Networks as they are kept: one text, each once, in the order in which they were given.
+/// Networks in their stored form: one text, each network once, in the order given.
 fn written(networks: &[String]) -> Result<String, BoundsError> {
     if !(1..=NETWORKS_MAX).contains(&networks.len()) {
         return Err(BoundsError::Networks);
@@ -221,7 +221,7 @@ fn written(networks: &[String]) -> Result<String, BoundsError> {
     Ok(texts.join(" "))
 }
 
-/// The networks in a text that `written` made, one by one.
+/// The networks of a text made by `written`, one by one.
 pub fn networks(text: &str) -> impl Iterator<Item = &str> {
     text.split_ascii_whitespace()
 }

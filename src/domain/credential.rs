@@ -1,4 +1,4 @@
-//! What a request for data shows to be let pass: an API key, or the token of a session.
+//! The credential of a request for data: an API key, or the token of a session.
 
 use super::{
     key::{KeyHash, KeyId, PresentedKey},
@@ -14,24 +14,24 @@ pub enum CredentialKind {
     Session,
 }
 
-/// A key or a token of the right form, and with the checksum that belongs to it.
+/// A key or token of the right form and checksum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Credential {
     /// Which kind.
     pub kind: CredentialKind,
     /// The public part.
     pub id: KeyId,
-    /// The SHA-256 of the whole.
+    /// The SHA-256 of the whole key or token.
     pub hash: KeyHash,
 }
 
 impl Credential {
-    /// The key that a text is.
+    /// Reads an API key.
     pub fn key(text: &[u8]) -> Option<Self> {
         PresentedKey::parse(text).map(Self::from)
     }
 
-    /// The session's token that a text is.
+    /// Reads a session's token.
     pub fn session(text: &[u8]) -> Option<Self> {
         let (id, hash) = SessionToken::presented(str::from_utf8(text).ok()?)?;
         Some(Self { kind: CredentialKind::Session, id, hash })

@@ -1,4 +1,4 @@
-//! The imports of a data set, as its `dataset#<name>` stream tells them.
+//! The imports of a data set, as its `dataset#<name>` stream records them.
 
 use std::collections::BTreeMap;
 
@@ -11,62 +11,62 @@ use super::{
     key,
 };
 
-/// How an import ended.
+/// The state or end of an import.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
-    /// It has not ended yet.
+    /// The import has not ended yet.
     Running,
-    /// Its rows are visible.
+    /// The rows of the import are visible.
     Completed {
-        /// The data set's version after it.
+        /// The data set's version after the import.
         dataset_version: u64,
-        /// What it did.
+        /// What the import did.
         counts: ImportCounts,
     },
-    /// The data set is as it was.
+    /// The import failed; the data set is unchanged.
     Failed {
         /// Why.
         reason: String,
     },
-    /// It would do too much: it waits for somebody to approve or discard it.
+    /// The import exceeds the guard: it waits for somebody to approve or discard it.
     Held,
-    /// Nothing comes of it: somebody did not want it, or nobody did for too long.
+    /// The import was discarded by somebody, or because nobody approved of it in time.
     Discarded {
-        /// Why, where nobody asked for it.
+        /// The reason, if nobody asked for the discard.
         reason: Option<String>,
     },
-    /// Somebody ended it; the data set is as it was.
+    /// Somebody cancelled the import; the data set is unchanged.
     Cancelled,
-    /// It was completed, and its records are not under this name any more.
+    /// The import was completed, but its records are not under this name any more.
     Removed {
-        /// The data set's version after it.
+        /// The data set's version after the import.
         dataset_version: u64,
-        /// What it did.
+        /// What the import did.
         counts: ImportCounts,
     },
 }
 
-/// What an import was held for.
+/// Why and where an import is held.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HeldFor {
-    /// The data set's version that it was compared with; 0 where there was none.
+    /// The data set's version that the import was compared with; 0 if there was none.
     pub dataset_version: u64,
-    /// What it would do.
+    /// What the import would do.
     pub counts: ImportCounts,
-    /// The limits that it exceeds.
+    /// The limits that the import exceeds.
     pub why: Vec<Excess>,
-    /// The machine that keeps its file.
+    /// The machine that keeps the import's file.
     pub node: String,
-    /// Since when.
+    /// Since when the import is held.
     pub since: Timestamp,
 }
 
 /// An import.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Import {
-    /// Which.
+    /// The import's id.
     pub id: Uuid,
-    /// Version of the last commit that changed it.
+    /// Version of the last commit that changed the import.
     pub version: u64,
     /// The file's name.
     pub file_name: String,
@@ -74,20 +74,20 @@ pub struct Import {
     pub definition: String,
     /// Whether the file was the whole data set.
     pub replace: bool,
-    /// When it began.
+    /// When the import began.
     pub started_at: Timestamp,
-    /// When it ended.
+    /// When the import ended.
     pub ended_at: Option<Timestamp>,
-    /// How it ended.
+    /// The import's state or end.
     pub outcome: Outcome,
-    /// What it was held for last, if it ever was.
+    /// Why the import was last held, if it ever was.
     pub held: Option<HeldFor>,
 }
 
 /// Longest file name that is written into the log, characters.
 const FILE_NAME_CHARS_MAX: usize = 200;
 
-/// A file's name as the log keeps it, for ever: at most 200 characters, and none of a name with an address or a key in it.
+/// A file name as the log keeps it, for ever: cut to 200 characters; a name that contains an address or a key is replaced.
 pub fn name_to_keep(file_name: &str) -> String {
     if file_name.contains(['@', '\u{ff20}', '\u{fe6b}']) {
         return "(a name with an address in it)".to_owned();
@@ -105,28 +105,28 @@ pub struct DataSetLog {
     pub version: u64,
     /// The imports by id.
     pub imports: BTreeMap<Uuid, Import>,
-    /// The name that the records had before, and what stands for their import, if they were renamed to this one.
+    /// The records' former name, and the id that stands for their import, if they were renamed to this name.
     pub taken_over: Option<(String, Uuid)>,
-    /// Whether its records are kept and served to nobody.
+    /// Whether the data set is withdrawn: its records are kept and served to nobody.
     pub withdrawn: bool,
 }
 
-/// Why an import that was held is neither approved nor discarded.
+/// Why a command on an import is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HoldRefusal {
-    /// There is no such import.
+    /// The import does not exist.
     #[error("there is no such import")]
     Unknown,
-    /// It is not held.
+    /// The import is not held.
     #[error("the import is not held: it {0}")]
     NotHeld(String),
-    /// It is not under way.
+    /// The import is not under way.
     #[error("the import is not under way: it has ended, or waits to be approved or discarded")]
     NotRunning,
 }
 
 impl DataSetLog {
-    /// Takes in one event of the data set's stream.
+    /// Applies one event of the data set's stream.
     pub fn apply(&mut self, fact: Fact<'_>) {
         self.version = fact.version;
         let at = fact.recorded_at;
@@ -207,7 +207,7 @@ impl DataSetLog {
         }
     }
 
-    /// What was completed is not under this name any more.
+    /// Marks all completed imports as removed from this name.
     fn remove_all(&mut self, version: u64) {
         for import in self.imports.values_mut() {
             if let Outcome::Completed { dataset_version, counts } = import.outcome {
@@ -217,7 +217,7 @@ impl DataSetLog {
         }
     }
 
-    /// The version of the records that the log knows under this name, if it knows any.
+    /// The version of the records that the log knows under this name, if any.
     pub fn known_version(&self) -> Option<u64> {
         let completed = |import: &Import| match import.outcome {
             Outcome::Completed { dataset_version, .. } => Some(dataset_version),
@@ -226,12 +226,12 @@ impl DataSetLog {
         self.imports.values().filter_map(completed).max()
     }
 
-    /// Decides that the records are removed, or go by another name: nothing happens where there are none.
+    /// Decides the removal or renaming of the records. Returns no event if there are no records.
     pub fn end_records(&self, ending: impl FnOnce(u64) -> Event) -> Vec<Event> {
         self.known_version().map(ending).into_iter().collect()
     }
 
-    /// The events that end an import; none when it ended before or never began.
+    /// The events that end an import; none if it has ended or never began.
     pub fn end_import(&self, import: Uuid, ending: Event) -> Vec<Event> {
         match self.imports.get(&import) {
             Some(known) if known.outcome == Outcome::Running => vec![ending],
@@ -242,7 +242,7 @@ impl DataSetLog {
     /// An import that waits for somebody to approve or discard it.
     ///
     /// # Errors
-    /// When it does not.
+    /// When the import is not held.
     pub fn held(&self, import: Uuid) -> Result<(&Import, &HeldFor), HoldRefusal> {
         let import = self.imports.get(&import).ok_or(HoldRefusal::Unknown)?;
         let what = match (&import.outcome, &import.held) {
@@ -256,13 +256,13 @@ impl DataSetLog {
         Err(HoldRefusal::NotHeld(what.to_owned()))
     }
 
-    /// Since when an import was held that is approved and has not ended since; none of any other.
+    /// Since when an approved import that has not ended was held; `None` for any other import.
     pub fn approved(&self, import: Uuid) -> Option<Timestamp> {
         let import = self.imports.get(&import).filter(|import| import.outcome == Outcome::Running)?;
         import.held.as_ref().map(|held| held.since)
     }
 
-    /// What became of an import whose process died before it was visible: one that was held is so again.
+    /// The event for an import whose process died before its rows were visible: an import that was held is held again.
     pub fn died(&self, import: Uuid) -> Event {
         let held = self.imports.get(&import).and_then(|import| import.held.clone());
         match held {
@@ -276,7 +276,7 @@ impl DataSetLog {
         }
     }
 
-    /// Decides that the records are kept and served to nobody, or to all again: nothing happens where that is so.
+    /// Decides to withdraw the records or to serve them again. Returns no event if nothing changes.
     pub fn serve(&self, is_served: bool) -> Vec<Event> {
         match (self.withdrawn, is_served) {
             (false, false) => vec![Event::DataSetWithdrawn],

@@ -1,4 +1,4 @@
-//! E-mail addresses, and when two of them are one mailbox.
+//! E-mail addresses, and the rule when two of them are the same mailbox.
 
 use std::{
     borrow::Cow,
@@ -15,7 +15,7 @@ use idna::{
 
 use super::text;
 
-/// Longest address, RFC 5321 section 4.5.3.1.3 less the angle brackets. It holds for the address as it is sent, with an ASCII
+/// Longest address, RFC 5321 section 4.5.3.1.3 less the angle brackets. The limit applies to the address as it is sent, with an ASCII
 /// domain.
 pub const EMAIL_BYTES_MAX: usize = 254;
 
@@ -24,15 +24,14 @@ pub const EMAIL_BYTES_MAX: usize = 254;
 #[error("not an e-mail address: {0}")]
 pub struct EmailError(String);
 
-/// An e-mail address as people read it: trimmed, in lower case, in Unicode's composed form (NFC), its domain in letters and not
-/// in punycode.
+/// An e-mail address in its readable form: trimmed, lower case, Unicode's composed form (NFC), its domain in letters instead of punycode.
 ///
-/// Two are equal when they are one mailbox: a difference of case, of composition, or between the two forms of a domain (UTS 46)
-/// makes no other person. `Debug` does not show it: it is personal data.
+/// Two addresses are equal when they are one mailbox: differences in case, in composition, or between the two forms of a domain (UTS 46) do
+/// not count. `Debug` does not show the address: it is personal data.
 #[derive(Clone)]
 pub struct Email {
     address: String,
-    /// The same for all ways to write the mailbox: local part with its case folded, domain in ASCII.
+    /// The same text for all spellings of the mailbox: local part with its case folded, domain in ASCII.
     mailbox: String,
 }
 
@@ -40,8 +39,8 @@ impl Email {
     /// Reads an address such as `ana@example.org`.
     ///
     /// # Errors
-    /// When it is none, has no domain or one that cannot be (UTS 46), is longer than [`EMAIL_BYTES_MAX`] bytes, or holds a
-    /// character that hides something.
+    /// When it is no address, has no domain or an impossible one (UTS 46), is longer than [`EMAIL_BYTES_MAX`] bytes, or holds a character
+    /// that hides something.
     pub fn parse(text: &str) -> Result<Self, EmailError> {
         let text = text.trim();
         if text.len() > EMAIL_BYTES_MAX {
@@ -57,7 +56,7 @@ impl Email {
         if decoded.is_err() {
             return Err(not_a_domain());
         }
-        // Checked in both forms: as it is sent, and as it is kept.
+        // Both forms are checked: the one that is sent, and the one that is kept.
         for domain in [&*ascii, &*unicode] {
             let options = Options::default().without_display_text().without_domain_literal();
             EmailAddress::parse_with_options(&format!("{local}@{domain}"), options)
@@ -68,19 +67,19 @@ impl Email {
             return Err(too_long());
         }
         let lower = nfc(&local.to_lowercase()).into_owned();
-        // A letter in lower case may be two, of which one is a mark that no address has (İ).
+        // The lower case of one letter may be two characters, one of them a mark that no address contains (İ).
         EmailAddress::parse_with_options(&format!("{lower}@{ascii}"), Options::default().without_display_text())
             .map_err(|error| EmailError(format!("in lower case: {error}")))?;
         Ok(Self { address: format!("{lower}@{unicode}"), mailbox: format!("{}@{ascii}", folded(local)) })
     }
 
-    /// The address, as people read it.
+    /// The address in its readable form.
     pub fn as_str(&self) -> &str {
         &self.address
     }
 
-    /// The ways in which the mailbox may have been written down, by this version and by earlier ones, which kept both forms of
-    /// a domain as they came: each once, the address itself first.
+    /// All spellings under which this and earlier versions may have stored the mailbox (earlier ones kept both forms of a domain as given):
+    /// each once, the address itself first.
     pub fn forms(&self) -> Vec<String> {
         let address = &self.address;
         let (local, domain) = address.rsplit_once('@').unwrap_or((address, ""));
@@ -116,10 +115,10 @@ impl fmt::Debug for Email {
     }
 }
 
-/// A domain as mail servers take it: in lower case, labels beyond ASCII in punycode (UTS 46, non-transitional).
+/// A domain in the form that mail servers use: lower case, labels beyond ASCII in punycode (UTS 46, non-transitional).
 ///
 /// # Errors
-/// When there can be no such domain.
+/// When the domain is impossible.
 pub fn ascii_domain(domain: &str) -> Result<Cow<'_, str>, EmailError> {
     let ascii = Uts46::new().to_ascii(domain.as_bytes(), AsciiDenyList::URL, Hyphens::Allow, DnsLength::Verify);
     ascii.map_err(|_| not_a_domain())
@@ -137,8 +136,7 @@ pub(super) fn nfc(text: &str) -> Cow<'_, str> {
     ComposingNormalizerBorrowed::new_nfc().normalize(text)
 }
 
-/// A quoted local part in its shortest form: without what is quoted needlessly, and without quotes where it needs none. All are
-/// the same mailbox (RFC 5321, section 4.1.2).
+/// The shortest form of a quoted local part: without needless quoting. All forms are the same mailbox (RFC 5321, section 4.1.2).
 fn unquoted(local: &str) -> Cow<'_, str> {
     let Some(inner) = local.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) else {
         return Cow::Borrowed(local);
@@ -154,8 +152,8 @@ fn unquoted(local: &str) -> Cow<'_, str> {
     Cow::Owned(format!("\"{}\"", meant.replace('\\', r"\\").replace('"', "\\\"")))
 }
 
-/// A text in which case makes no difference, letter by letter, so that a letter's neighbours do not matter either (Greek sigma).
-/// By way of upper case, which takes apart what has no counterpart: ß is ss.
+/// A text with its case removed letter by letter, so that neighbouring letters do not matter (Greek sigma). It goes through upper case,
+/// which expands letters without a capital: ß becomes ss.
 fn folded(text: &str) -> String {
     let folded: String = nfc(text).chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect();
     nfc(&folded).into_owned()

@@ -1,4 +1,4 @@
-//! The events. What is stored is [`super::persisted`], which changes by rules of its own.
+//! The events. Their stored form is [`super::persisted`], which changes by rules of its own.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -59,11 +59,11 @@ pub enum Event {
         email: Personal,
         /// Their name.
         name: Option<Personal>,
-        /// What they may do.
+        /// The person's role.
         role: Role,
-        /// The plan of their keys.
+        /// The plan of the person's keys.
         plan: String,
-        /// The invitation, which one mail fulfils.
+        /// The invitation, for which one mail is sent.
         invitation: Uuid,
     },
     /// The invitation is to be mailed again.
@@ -73,20 +73,20 @@ pub enum Event {
     },
     /// The person has made their first request.
     InvitationAccepted,
-    /// Their keys stop working until they are enabled.
+    /// The person's keys stop working until they are enabled.
     UserDisabled,
-    /// Their keys work again.
+    /// The person's keys work again.
     UserEnabled,
-    /// The person was deleted: their keys never work again and their personal data is erased.
+    /// The person was deleted: the keys never work again and the personal data is erased.
     UserDeleted,
-    /// They may do something else.
+    /// The person has another role.
     RoleChanged {
-        /// What.
+        /// The new role.
         role: Role,
     },
-    /// Their keys have another plan.
+    /// The person's keys have another plan.
     PlanAssigned {
-        /// Which.
+        /// The new plan.
         plan: String,
     },
     /// A key exists.
@@ -95,31 +95,31 @@ pub enum Event {
         key_id: KeyId,
         /// The SHA-256 of the key.
         hash: KeyHash,
-        /// The last four characters of the key, by which people tell keys apart; of its secret where it was made when these were taken.
+        /// The last four characters of the key, by which people tell keys apart; those of its secret for keys of earlier versions.
         last_four: String,
-        /// Which server secret it was derived from.
+        /// The version of the server secret that the key was derived from.
         secret_version: u32,
         /// The invitation that it fulfils, if any.
         invitation: Option<Uuid>,
-        /// What its owner calls it.
+        /// The label that its owner gives the key.
         label: Option<Personal>,
-        /// Until when it works, from where, and what for.
+        /// Until when the key works, from where, and what for.
         bounds: KeyBounds,
     },
-    /// The key is called, or may do, something else: all of it as it is from now on.
+    /// The key's label or bounds changed: both in full, as they are from now on.
     ApiKeyChanged {
         /// The key.
         key_id: KeyId,
-        /// What its owner calls it.
+        /// The label that its owner gives the key.
         label: Option<Personal>,
-        /// Until when it works, from where, and what for.
+        /// Until when the key works, from where, and what for.
         bounds: KeyBounds,
     },
-    /// It was noticed that the key expires within so many days, so that its owner is told.
+    /// A notice to the key's owner is due: the key expires within so many days.
     ApiKeyExpiring {
         /// The key.
         key_id: KeyId,
-        /// How many days before its end this is for.
+        /// The number of days before its end that the notice is for.
         days: u8,
     },
     /// A mail with the key was handed to the mail system.
@@ -137,14 +137,14 @@ pub enum Event {
         key_id: KeyId,
         /// The new one.
         replaced_by: KeyId,
-        /// When the old one stops working.
+        /// When the old key stops working.
         valid_until: Timestamp,
     },
     /// The key never works again.
     ApiKeyRevoked {
         /// The key.
         key_id: KeyId,
-        /// Why.
+        /// The reason.
         reason: RevocationReason,
     },
     /// Somebody was told by mail that the key was revoked because it had leaked.
@@ -153,30 +153,30 @@ pub enum Event {
         key_id: KeyId,
         /// Who was told: its owner, or an administrator.
         to: UserId,
-        /// What kind of refusal it was, in permitd's own words, where the mail system would not take the mail.
+        /// The kind of refusal, in permitd's own words, if the mail system refused the mail.
         refused: Option<String>,
     },
     /// The mail system will not take the mail.
     MailFailed {
         /// The invitation that was not fulfilled.
         invitation: Uuid,
-        /// What kind of refusal it was, in permitd's own words: nothing of the person is in it.
+        /// The kind of refusal, in permitd's own words, without anything about the person.
         class: String,
-        /// What the mail system said, which may repeat the address.
+        /// The mail system's words, which may repeat the address.
         reason: Personal,
     },
-    /// Something happened to how a person signs in.
+    /// An event about how a person signs in.
     SignIn(SignInEvent),
-    /// The person's requests of a day have come to this share of their quota, so that they are told.
+    /// The person's requests of a day have reached this share of their quota, of which they are to be told.
     QuotaReached {
         /// The UTC day, counted from 1970-01-01.
         day: i64,
-        /// The share.
+        /// The share, percent.
         percent: u8,
     },
-    /// The person wants these notices, and no others.
+    /// The person chose which notices to get.
     NoticesChosen {
-        /// Which.
+        /// The notices chosen.
         choice: NoticeChoice,
     },
     /// A mail with a notice was handed to the mail system.
@@ -190,29 +190,29 @@ pub enum Event {
     NoticeFailed {
         /// The notice.
         notice: Notice,
-        /// What kind of refusal it was, in permitd's own words: nothing of the person is in it.
+        /// The kind of refusal, in permitd's own words, without anything about the person.
         class: String,
-        /// What the mail system said, which may repeat the address.
+        /// The mail system's words, which may repeat the address.
         reason: Personal,
     },
-    /// A mail that had been taken came back.
+    /// A mail bounced after the mail system had taken it.
     MailBounced {
-        /// Whether another one would.
+        /// Whether another mail would bounce, too.
         kind: BounceKind,
-        /// What kind of bounce it was, in permitd's own words.
+        /// The kind of bounce, in permitd's own words.
         class: String,
-        /// What the mail system said, which may repeat the address.
+        /// The mail system's words, which may repeat the address.
         reason: Personal,
-        /// The mail's Message-ID, before the `@`, where it is known.
+        /// The part of the mail's Message-ID before the `@`, if known.
         message_id: Option<String>,
     },
-    /// Whoever got a mail does not want it.
+    /// The recipient of a mail complained about it.
     MailComplained {
-        /// What kind of complaint it was, in permitd's own words.
+        /// The kind of complaint, in permitd's own words.
         class: String,
-        /// What the mail system said, which may repeat the address.
+        /// The mail system's words, which may repeat the address.
         reason: Personal,
-        /// The mail's Message-ID, before the `@`, where it is known.
+        /// The part of the mail's Message-ID before the `@`, if known.
         message_id: Option<String>,
     },
     /// The address gets mail again.
@@ -221,27 +221,27 @@ pub enum Event {
     PlanDefined {
         /// The limits.
         limits: Limits,
-        /// What it says of keys.
+        /// The plan's rules for keys.
         rules: KeyRules,
     },
-    /// Nobody gets this plan any more.
+    /// The plan was retired: it is not assigned any more.
     PlanRetired,
     /// An administrator's token exists.
     AdminTokenIssued {
         /// Its public id.
         token: KeyId,
-        /// What it is called.
+        /// The token's name.
         name: String,
         /// The SHA-256 of the token.
         hash: KeyHash,
-        /// What it may.
+        /// The token's permissions.
         permissions: Permissions,
-        /// When it stops working, if ever.
+        /// When the token stops working, if ever.
         expires_at: Option<Timestamp>,
     },
     /// The token never works again.
     AdminTokenRevoked {
-        /// Which.
+        /// The token.
         token: KeyId,
     },
     /// An import began.
@@ -252,48 +252,48 @@ pub enum Event {
         file_name: String,
         /// The fingerprint of the definition that reads it.
         definition: String,
-        /// Whether the file is the whole data set, so that what it lacks is removed.
+        /// Whether the file is the whole data set, so that records missing from it are removed.
         replace: bool,
     },
     /// All rows of the import are visible.
     ImportCompleted {
         /// The import.
         import: Uuid,
-        /// The data set's version after it.
+        /// The data set's version after the import.
         dataset_version: u64,
-        /// What it did.
+        /// What the import did.
         counts: ImportCounts,
     },
     /// The import ended; the data set is as it was.
     ImportFailed {
         /// The import.
         import: Uuid,
-        /// Why.
+        /// The reason.
         reason: String,
     },
     /// The import would remove, reject or empty too much: nobody sees it until it is approved.
     ImportHeld {
         /// The import.
         import: Uuid,
-        /// The data set's version that it was compared with; 0 where there was none.
+        /// The data set's version that the import was compared with; 0 if there was none.
         dataset_version: u64,
-        /// What it would do.
+        /// What the import would do.
         counts: ImportCounts,
-        /// The limits that it exceeds.
+        /// The limits that the import exceeds.
         why: Vec<Excess>,
-        /// The machine that keeps its file.
+        /// The machine that keeps the import's file.
         node: String,
     },
-    /// The import is to be done as it is.
+    /// A held import was approved.
     ImportApproved {
         /// The import.
         import: Uuid,
     },
-    /// The import is not to be done.
+    /// A held import was discarded.
     ImportDiscarded {
         /// The import.
         import: Uuid,
-        /// Why, where nobody asked for it.
+        /// The reason, if nobody asked for the discard.
         reason: Option<String>,
     },
     /// Somebody ended the import before its rows were visible.
@@ -307,33 +307,33 @@ pub enum Event {
     DataSetRestored,
     /// The records of the data set, and their past, were removed.
     DataSetRemoved {
-        /// The version that they had.
+        /// The version that the records had.
         dataset_version: u64,
     },
-    /// The records of the data set go by another name now.
+    /// The records of the data set are under another name now.
     DataSetRenamed {
-        /// Which.
+        /// The new name.
         to: String,
-        /// The version that they had.
+        /// The version that the records had.
         dataset_version: u64,
     },
-    /// Records that went by another name are those of this data set now: as if imported, at the version that they had.
+    /// The records of another name belong to this data set now, as if imported at the version that they had.
     DataSetTakenOver {
-        /// What stands for the import.
+        /// The id that stands for the import.
         import: Uuid,
-        /// The other name.
+        /// The former name.
         from: String,
-        /// The fingerprint of their definition under this name.
+        /// The fingerprint of the records' definition under this name.
         definition: String,
-        /// Their version.
+        /// The records' version.
         dataset_version: u64,
-        /// How many they are.
+        /// The number of records.
         records: u64,
     },
 }
 
 impl Event {
-    /// The type as it is stored.
+    /// The event's type as it is stored.
     pub fn type_name(&self) -> &'static str {
         match self {
             Self::UserInvited { .. } => "UserInvited",
@@ -383,9 +383,9 @@ impl Event {
 /// A point in the past of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AsOf {
-    /// Right after the commit of this version.
+    /// The state after the commit of this version.
     Version(u64),
-    /// After all that was recorded up to this moment.
+    /// The state after everything recorded up to this moment.
     Moment(Timestamp),
 }
 
@@ -404,7 +404,7 @@ impl AsOf {
         version.or_else(|_| text.parse().map(Self::Moment)).map_err(|_| AsOfError)
     }
 
-    /// The moment that what ends by itself is told at: that of the past where one is named, but not later than `now`.
+    /// The moment at which to judge expiry: the past moment if one is named, but not later than `now`.
     pub fn moment(self, now: Timestamp) -> Timestamp {
         match self {
             Self::Version(_) => now,
@@ -412,7 +412,7 @@ impl AsOf {
         }
     }
 
-    /// Whether a commit is of that past.
+    /// Tells whether a commit belongs to that past.
     pub fn holds(self, version: u64, recorded_at: Timestamp) -> bool {
         match self {
             Self::Version(last) => version <= last,
@@ -424,11 +424,11 @@ impl AsOf {
 /// Where an event comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
-    /// Who did it.
+    /// The actor.
     pub who: Who,
-    /// The request that it belongs to.
+    /// The id of the request that the event belongs to.
     pub correlation_id: String,
-    /// The command or event that caused it.
+    /// The id of the command or event that caused the event.
     pub causation_id: Option<String>,
 }
 
@@ -441,17 +441,17 @@ pub struct Recorded {
     pub stream: StreamId,
     /// The version of its commit in the stream, from 1.
     pub version: u64,
-    /// Its place in the commit, from 0.
+    /// The event's place in the commit, from 0.
     pub index: u32,
     /// The writer's time.
     pub recorded_at: Timestamp,
-    /// Where it comes from.
+    /// The actor, request and cause of the event.
     pub origin: Origin,
     /// What happened.
     pub event: Event,
 }
 
-/// What a state takes in of an event: who did it, and for which request, makes no difference to any.
+/// The part of an event that a state depends on: not who did it, nor for which request.
 #[derive(Debug, Clone, Copy)]
 pub struct Fact<'a> {
     /// Its stream.
@@ -465,7 +465,7 @@ pub struct Fact<'a> {
 }
 
 impl Recorded {
-    /// What a state takes in of it.
+    /// The part of the event that a state depends on.
     pub fn fact(&self) -> Fact<'_> {
         Fact { stream: &self.stream, version: self.version, recorded_at: self.recorded_at, event: &self.event }
     }

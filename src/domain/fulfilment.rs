@@ -1,5 +1,5 @@
-//! What the mailer does next for a message: a pure decision on the state that it has just loaded. Any step may crash and be
-//! decided again from what was recorded.
+//! Decides what the mailer does next for a message, from the state just loaded and nothing else. Any step may crash and is decided again
+//! from what was recorded.
 
 use uuid::Uuid;
 
@@ -13,12 +13,12 @@ use super::{
     user::{Standing, User, noticed},
 };
 
-/// What the mail of an invitation carries.
+/// The contents of an invitation's mail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MailContents {
-    /// The key itself; without, a link that shows it once.
+    /// Whether the mail carries the key itself; otherwise it carries a link that shows the key once.
     pub key: bool,
-    /// A link to set a password, for whoever has none.
+    /// Whether the mail carries a link to set a password, for a person without one.
     pub sign_in: bool,
 }
 
@@ -31,28 +31,28 @@ impl MailContents {
     }
 }
 
-/// What an event asks of the mailer.
+/// The task that an event gives to the mailer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Duty {
-    /// See that a mail for this invitation is sent.
+    /// Make sure that a mail for this invitation is sent.
     Fulfil {
-        /// Which invitation.
+        /// The invitation.
         invitation: Uuid,
     },
-    /// See that a mail with this link is sent.
+    /// Make sure that a mail with this link is sent.
     MailLink {
-        /// Which link of the person's.
+        /// The link's number.
         number: u32,
     },
-    /// Revoke what a deleted person still has.
+    /// Revoke the keys of a deleted person.
     RevokeKeys,
-    /// See that this notice is mailed.
+    /// Make sure that this notice is mailed.
     Notify(Notice),
-    /// Tell the owner of this and the administrators that it was ended because it had leaked.
+    /// Tell the owner and the administrators that a key, session or link was ended because it had leaked.
     TellOfLeak(Leaked),
 }
 
-/// What the event asks of the mailer, if anything. Only such events are published.
+/// The task that the event gives to the mailer, if any. Only events with a task are published.
 pub fn duty(recorded: &Recorded) -> Option<Duty> {
     match &recorded.event {
         Event::UserInvited { invitation, .. } | Event::InvitationResent { invitation } => {
@@ -78,29 +78,29 @@ pub fn duty(recorded: &Recorded) -> Option<Duty> {
 pub enum FulfilmentStep {
     /// Nothing is left to do: acknowledge the message.
     Acknowledge,
-    /// Issue a key for this invitation, and the links that its mail carries.
+    /// Issue a key for this invitation, and the links that the mail carries.
     IssueKey,
-    /// Issue the links that the mail carries: the key is there.
+    /// Issue the links that the mail carries; the key exists.
     IssueLinks,
-    /// Send the mail with this link, then write down that it was sent.
+    /// Send the mail with this link, then record that it was sent.
     SendLink {
-        /// Which link of the person's.
+        /// The link's number.
         number: u32,
     },
-    /// Send the mail with this key, then write down that it was sent.
+    /// Send the mail with this key, then record that it was sent.
     SendMail {
         /// The key to send.
         key_id: KeyId,
     },
     /// Revoke all keys.
     RevokeKeys,
-    /// Mail this notice, then write down that it was sent.
+    /// Mail this notice, then record that it was sent.
     Notify(Notice),
-    /// Tell those who were not told yet of the leak, and write that down for each.
+    /// Tell of the leak those who were not told yet, and record each mail.
     TellOfLeak(Leaked),
 }
 
-/// The next step for `duty`, given the person as just loaded and what mails carry.
+/// The next step for `duty`, given the person as just loaded and the contents of invitation mails.
 pub fn next_step(user: Option<&User>, duty: Duty, delivery: MailContents) -> FulfilmentStep {
     let Some(user) = user else { return FulfilmentStep::Acknowledge };
     match duty {
@@ -108,11 +108,11 @@ pub fn next_step(user: Option<&User>, duty: Duty, delivery: MailContents) -> Ful
             FulfilmentStep::RevokeKeys
         }
         Duty::RevokeKeys => FulfilmentStep::Acknowledge,
-        // Of a deleted person all is revoked, and nobody needs to look after it.
+        // A deleted person has nothing that works, so nobody needs to act.
         Duty::TellOfLeak(_) if user.standing == Standing::Deleted => FulfilmentStep::Acknowledge,
         Duty::TellOfLeak(leaked) => FulfilmentStep::TellOfLeak(leaked),
         _ if user.standing != Standing::Enabled => FulfilmentStep::Acknowledge,
-        // One that a newer one has replaced is not mailed any more.
+        // A link replaced by a newer one is not mailed any more.
         Duty::MailLink { number } => match user.sign_in.link(number) {
             Some(link) if !link.mailed && !link.used => FulfilmentStep::SendLink { number },
             _ => FulfilmentStep::Acknowledge,
@@ -121,7 +121,7 @@ pub fn next_step(user: Option<&User>, duty: Duty, delivery: MailContents) -> Ful
         Duty::Notify(_) => FulfilmentStep::Acknowledge,
         Duty::Fulfil { invitation } if user.is_mailed(invitation) => FulfilmentStep::Acknowledge,
         Duty::Fulfil { invitation } => match user.invitation_key() {
-            // Revoked before it was mailed: somebody wants it so. Another invitation gets another key.
+            // Somebody revoked the key before it was mailed, and meant it. Another invitation gets another key.
             None if user.had_key_for(invitation) => FulfilmentStep::Acknowledge,
             None => FulfilmentStep::IssueKey,
             Some(_) if delivery.links(user).iter().any(|link| user.sign_in.link_in(invitation, *link).is_none()) => {

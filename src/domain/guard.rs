@@ -1,4 +1,4 @@
-//! What an import does not do unless somebody approves of it: remove, reject or empty more than a part of what there is.
+//! The guard: limits on what an import may remove, reject or empty before somebody approves of it.
 
 use std::fmt;
 
@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 
 use super::text::counted;
 
-/// How much of what there is may go, in percent of it. 100 lets everything go.
+/// The limits of the guard, in percent. 100 lets everything go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GuardLimits {
-    /// Of the stored records, those that may be removed.
+    /// The share of stored records that may be removed.
     pub removed_percent: u32,
-    /// Of the rows of a file, those that may be rejected.
+    /// The share of the file's rows that may be rejected.
     pub rejected_percent: u32,
-    /// Of the stored values of a column, those that may be lost.
+    /// The share of a column's stored values that may be lost.
     pub nulled_percent: u32,
 }
 
@@ -27,22 +27,22 @@ impl Default for GuardLimits {
 /// A column that would lose values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ColumnLoss {
-    /// Its name.
+    /// The column's name.
     pub column: String,
-    /// Records that have a value there.
+    /// Records that have a value in the column.
     pub before: u64,
-    /// Of these, the ones that would have none.
+    /// Those of them that would lose it.
     pub lost: u64,
 }
 
-/// What an import comes to, as far as the guard looks at it.
+/// The figures of an import that the guard checks.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Consequences {
-    /// Records before it.
+    /// Records before the import.
     pub records_before: u64,
     /// Whether the file is the whole data set.
     pub replaces: bool,
-    /// What it would do.
+    /// What the import would do.
     pub counts: ImportCounts,
     /// The columns that would lose values.
     pub losses: Vec<ColumnLoss>,
@@ -104,7 +104,7 @@ impl fmt::Display for Excess {
 }
 
 impl Excess {
-    /// Whether `other`, which is of the same kind, is a larger part of what there is.
+    /// Tells whether `other`, an excess of the same kind, is a larger share.
     fn is_less_than(&self, other: &Self) -> bool {
         let part = |excess: &Self, of: &Self| u128::from(excess.count) * u128::from(of.of);
         part(self, other) < part(other, self)
@@ -135,7 +135,7 @@ pub fn exceeded(limits: GuardLimits, of: &Consequences) -> Vec<Excess> {
     found
 }
 
-/// Whether what was approved covers what is found now: nothing of another kind, and of none a larger part.
+/// Tells whether the approved excesses cover those found now: no new kind or column, and no larger share.
 pub fn covers(approved: &[Excess], found: &[Excess]) -> bool {
     found.iter().all(|found| {
         let same = approved.iter().find(|known| known.kind == found.kind && known.column == found.column);

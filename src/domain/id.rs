@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-/// A text that is not the identifier it should be.
+/// Error for a text that is not a valid identifier.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{given:?} is not {expected}")]
 pub struct IdError {
@@ -41,7 +41,7 @@ impl fmt::Display for UserId {
     }
 }
 
-/// A stream of the event log: everything that one user, plan or data set went through, in order.
+/// A stream of the event log: the events of one user, plan or data set in their order.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum StreamId {
     /// `user#<id>`; keys live in their owner's stream, so that a deletion and a key creation compete for one version.
@@ -58,7 +58,7 @@ impl StreamId {
     /// Reads the stored form, `kind#name`.
     ///
     /// # Errors
-    /// When the kind is none of those known.
+    /// When the kind is unknown.
     pub fn parse(text: &str) -> Result<Self, IdError> {
         const EXPECTED: &str = "a stream such as user#<id>, plan#<name>, dataset#<name> or tokens#admin";
         match text.split_once('#') {
@@ -82,16 +82,15 @@ impl fmt::Display for StreamId {
     }
 }
 
-/// Identifies a command, so that a retry of one that was answered gets the first answer. It is the client's
-/// `Idempotency-Key` (hashed together with who sent it), or derived from the message being consumed, or random.
+/// The name of a command, by which a retry of an answered command gets the first answer. It is the client's `Idempotency-Key` (hashed
+/// together with the client's identity), derived from the consumed message, or random.
 ///
-/// A client's command is found by this alone, in whatever stream it was carried out. What was asked for (method, path, body)
-/// stands beside it, as an HMAC.
+/// A client's command is found by this id alone, in any stream. The request itself (method, path, body) is stored beside it as an HMAC.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct CommandId(String);
 
 impl CommandId {
-    /// The command that a client names by an idempotency key. Two clients that choose the same key do not meet.
+    /// The command that a client names by an idempotency key. Equal keys of two clients make different commands.
     pub fn from_idempotency_key(who: &Who, idempotency_key: &str) -> Self {
         let mut hash = Sha256::new();
         hash.update(who.0.as_bytes());
@@ -100,35 +99,35 @@ impl CommandId {
         Self(format!("idem:{}", hex(hash.finalize().as_slice().get(..16).unwrap_or_default())))
     }
 
-    /// A command that nobody will repeat.
+    /// A command that is never repeated.
     pub fn unique(id: Uuid) -> Self {
         Self(format!("once:{id}"))
     }
 
-    /// The command that follows from a message: the same for every delivery of it.
+    /// The command that follows from a message: the same for every delivery of the message.
     pub fn from_message(event: Uuid, step: &str) -> Self {
         Self(format!("msg:{event}:{step}"))
     }
 
-    /// The command by which something is noticed: the same for every node that does.
+    /// The command that records an observation: the same for every node that makes it.
     pub fn from_notice(what: &str) -> Self {
         Self(format!("notice:{what}"))
     }
 
-    /// The command that a part of this one is, such as what it does for one row of a list: the same for every try of it. Nothing of
-    /// a person may be in `name`: the id is in the log.
+    /// The command for one part of this command, such as one row of a list: the same for every attempt. `name` must hold no personal data:
+    /// the id is in the log.
     pub fn part(&self, name: &str) -> Self {
         let hash = Sha256::new().chain_update(b"part\0").chain_update(self.0.as_bytes()).chain_update([0]);
         let hash = hash.chain_update(name.as_bytes()).finalize();
         Self(format!("part:{}", hex(hash.as_slice().get(..16).unwrap_or_default())))
     }
 
-    /// The command that follows from what a mail system says of a mail, by the id that it gives that.
+    /// The command that follows from a mail system's feedback, named by the feedback's own id.
     pub fn from_feedback(id: &str) -> Self {
         Self(format!("feedback:{}", hex(Sha256::digest(id).as_slice().get(..16).unwrap_or_default())))
     }
 
-    /// The command that an import's step is.
+    /// The command for a step of an import.
     pub fn from_import(import: Uuid, step: &str) -> Self {
         Self(format!("import:{import}:{step}"))
     }
@@ -143,18 +142,18 @@ impl CommandId {
         &self.0
     }
 
-    /// The person that the command invites: the same for every try of it, so that a retry finds the stream of the first.
+    /// The person that the command invites: the same for every attempt, so that a retry finds the first attempt's stream.
     pub fn derived_user(&self) -> UserId {
         UserId(uuid_of(&self.derived_bytes("user", None)))
     }
 
-    /// An identifier of what the command creates in a stream: the same for every try of it, another in every other stream.
-    /// UUID version 8, RFC 9562 section 5.8.
+    /// An id for what the command creates in a stream: the same for every attempt, another in every other stream. UUID version 8, RFC 9562
+    /// section 5.8.
     pub fn derived_uuid(&self, purpose: &str, stream: &StreamId) -> Uuid {
         uuid_of(&self.derived_bytes(purpose, Some(stream)))
     }
 
-    /// Bytes that follow from the command, for one purpose.
+    /// Bytes derived from the command for one purpose.
     pub(super) fn derived_bytes(&self, purpose: &str, stream: Option<&StreamId>) -> [u8; 32] {
         let hash = Sha256::new().chain_update(purpose.as_bytes()).chain_update([0]).chain_update(self.0.as_bytes());
         let hash = match stream {
@@ -171,13 +170,13 @@ fn uuid_of(bytes: &[u8; 32]) -> Uuid {
     Uuid::new_v8(first)
 }
 
-/// Who did something: `admin:<token id>`, `user:<id>`, `cli:<account>`, `system:<actor>`.
+/// The actor of an event: `admin:<token id>`, `user:<id>`, `cli:<account>`, `system:<actor>`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Who(pub String);
 
 impl Who {
-    /// Whoever uses the administrator's token with this id.
+    /// The user of the administrator's token with this id.
     pub fn token(id: &str) -> Self {
         Self(format!("admin:{id}"))
     }
@@ -187,12 +186,12 @@ impl Who {
         Self(format!("system:{actor}"))
     }
 
-    /// A person who is signed in.
+    /// A person who has signed in.
     pub fn user(id: UserId) -> Self {
         Self(format!("user:{id}"))
     }
 
-    /// Whether permitd did it of its own accord.
+    /// Tells whether permitd acted of its own accord.
     pub fn is_system(&self) -> bool {
         self.0.starts_with("system:")
     }
@@ -211,7 +210,7 @@ pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().flat_map(digits).collect()
 }
 
-/// Reads lower- or upper-case hexadecimal; `None` when it is none.
+/// Reads lower- or upper-case hexadecimal; `None` for any other text.
 pub fn unhex(text: &str) -> Option<Vec<u8>> {
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     let (pairs, rest) = text.as_bytes().as_chunks();

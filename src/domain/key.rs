@@ -1,9 +1,8 @@
 //! API keys: `pmt_<key id>_<secret>_<crc>`.
 //!
-//! The key id is public. The secret is 33 base-62 digits of 24 bytes (192 bits), derived from a server secret and the key
-//! id, so that a mail that has to be sent again carries the same key and no plaintext is stored. The checksum is the CRC-32
-//! of what stands before it, so that junk is refused without a look-up. Only the SHA-256 of the whole key and its last four
-//! characters are stored.
+//! The key id is public. The secret is 33 base-62 digits of 24 bytes (192 bits), derived from a server secret and the key id, so that a
+//! repeated mail carries the same key and no plaintext is stored. The checksum is the CRC-32 of the text before it, so that junk is refused
+//! without a look-up. Only the SHA-256 of the whole key and its last four characters are stored.
 
 use std::fmt;
 
@@ -14,7 +13,7 @@ use zeroize::Zeroizing;
 
 use super::id::{CommandId, IdError, StreamId, hex, unhex};
 
-/// What every key begins with.
+/// The prefix of every key.
 pub const PREFIX: &str = "pmt_";
 /// Length of a key id: 16 base-62 digits, 95 bits.
 pub const KEY_ID_CHARS: usize = 16;
@@ -24,7 +23,7 @@ pub const SECRET_CHARS: usize = 33;
 pub const SECRET_BYTES: usize = 24;
 /// Length of the checksum: 6 base-62 digits hold 32 bits.
 pub const CRC_CHARS: usize = 6;
-/// Length of what stands behind the prefix.
+/// Length of the part behind the prefix.
 const BEHIND_PREFIX_CHARS: usize = KEY_ID_CHARS + 1 + SECRET_CHARS + 1 + CRC_CHARS;
 /// Length of a whole key.
 pub const KEY_CHARS: usize = PREFIX.len() + BEHIND_PREFIX_CHARS;
@@ -37,7 +36,7 @@ const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnop
 pub struct KeyId(#[schemars(with = "String", regex(pattern = "^[0-9A-Za-z]{16}$"))] [u8; KEY_ID_CHARS]);
 
 impl KeyId {
-    /// An identifier made of random bytes.
+    /// An identifier from random bytes.
     pub fn from_random(random: [u8; 12]) -> Self {
         let mut chars = [b'0'; KEY_ID_CHARS];
         write_base62(&random, &mut chars);
@@ -56,13 +55,13 @@ impl KeyId {
 
     /// The identifier as text.
     pub fn as_str(&self) -> &str {
-        // Only ASCII letters and digits are ever put in.
+        // The bytes are always ASCII letters and digits.
         str::from_utf8(&self.0).unwrap_or_default()
     }
 }
 
 impl CommandId {
-    /// The id of the key that the command issues in a stream: the same for every try of it, another in every other stream.
+    /// The id of the key that the command issues in a stream: the same for every attempt, another in every other stream.
     pub fn derived_key_id(&self, stream: &StreamId) -> KeyId {
         let mut bytes = [0; 12];
         bytes.iter_mut().zip(self.derived_bytes("key", Some(stream))).for_each(|(to, from)| *to = from);
@@ -95,7 +94,7 @@ impl<'de> Deserialize<'de> for KeyId {
     }
 }
 
-/// A whole API key. `Debug` does not show it. Its text is overwritten when it is dropped.
+/// A whole API key. `Debug` does not show the key. Its text is overwritten on drop.
 #[derive(Clone, PartialEq, Eq, zeroize::Zeroize, zeroize::ZeroizeOnDrop)]
 pub struct ApiKey {
     text: String,
@@ -114,17 +113,17 @@ impl ApiKey {
         self.id
     }
 
-    /// The key in plain. Call it only to hand the key to its owner.
+    /// The plaintext key. Call it only to hand the key to its owner.
     pub fn reveal(&self) -> &str {
         &self.text
     }
 
-    /// What is stored of it.
+    /// The hash that is stored.
     pub fn hash(&self) -> KeyHash {
         KeyHash::of(self.text.as_bytes())
     }
 
-    /// Its last four characters, as people see them at its end: they tell keys apart by them. They are of the checksum.
+    /// The key's last four characters, by which people tell keys apart. They belong to the checksum.
     pub fn last_four(&self) -> String {
         self.text.get(KEY_CHARS - 4..).unwrap_or_default().to_owned()
     }
@@ -136,7 +135,7 @@ impl fmt::Debug for ApiKey {
     }
 }
 
-/// A key as a client presents it: its form and checksum are right, nothing else is known. Borrows; allocates nothing.
+/// A key as a client presents it: only its form and checksum are verified. Borrows; allocates nothing.
 #[derive(Clone, Copy)]
 pub struct PresentedKey<'a> {
     text: &'a [u8],
@@ -144,7 +143,7 @@ pub struct PresentedKey<'a> {
 }
 
 impl<'a> PresentedKey<'a> {
-    /// Reads what a client sent; `None` when its form or its checksum is wrong.
+    /// Reads a client's text; `None` if its form or checksum is wrong.
     pub fn parse(text: &'a [u8]) -> Option<Self> {
         let id = dissect(PREFIX, text)?;
         Some(Self { text, id })
@@ -155,7 +154,7 @@ impl<'a> PresentedKey<'a> {
         self.id
     }
 
-    /// The SHA-256 of what was sent.
+    /// The SHA-256 of the client's text.
     pub fn hash(&self) -> KeyHash {
         KeyHash::of(self.text)
     }
@@ -177,7 +176,7 @@ pub(super) fn compose(prefix: &str, id: KeyId, secret: &[u8; SECRET_BYTES]) -> S
     text
 }
 
-/// The id in such a text; `None` when its form or its checksum is wrong.
+/// The id in a text of that form; `None` if the form or checksum is wrong.
 pub(super) fn dissect(prefix: &str, text: &[u8]) -> Option<KeyId> {
     if text.len() != prefix.len() + BEHIND_PREFIX_CHARS {
         return None;
@@ -199,23 +198,23 @@ pub(super) fn dissect(prefix: &str, text: &[u8]) -> Option<KeyId> {
     id.iter().all(u8::is_ascii_alphanumeric).then_some(KeyId(id))
 }
 
-/// An administrator's token: `pmt_admin_` and, in lower-case hexadecimal as tokens always were, an id, a secret and the CRC-32 of
-/// both. Made as keys are, of a server secret and a random id, so that a wrong one is known without a look-up. `Debug` does not
-/// show it. Its text is overwritten when it is dropped.
+/// An administrator's token: `pmt_admin_`, then in lower-case hexadecimal (the form tokens always had) an id, a secret and the CRC-32 of
+/// both. The secret is derived from a server secret and a random id, as keys are, so that a wrong token is refused without a look-up.
+/// `Debug` does not show the token. Its text is overwritten on drop.
 #[derive(Clone, PartialEq, Eq, zeroize::Zeroize, zeroize::ZeroizeOnDrop)]
 pub struct AdminToken(String);
 
 impl AdminToken {
-    /// What every token begins with.
+    /// The prefix of every token.
     pub const PREFIX: &str = "pmt_admin_";
-    /// Hexadecimal digits behind it: of the id, the secret, and a CRC-32 of both.
+    /// Hexadecimal digits behind the prefix: id, secret, and the CRC-32 of both.
     pub const DIGITS: usize = 2 * (KEY_ID_CHARS + SECRET_BYTES + 4);
 
     /// The token with this id and secret.
     pub fn new(id: KeyId, secret: &[u8; SECRET_BYTES]) -> Self {
         let body = Zeroizing::new([&id.0, secret.as_slice()].concat());
         let crc = crc32fast::hash(&body).to_be_bytes();
-        // Of its whole length from the start: a text that grows leaves what it held behind.
+        // The text gets its full capacity at once: a growing text would leave copies of the secret behind.
         let mut token = String::with_capacity(Self::PREFIX.len() + Self::DIGITS);
         token.push_str(Self::PREFIX);
         token.push_str(&Zeroizing::new(hex(&body)));
@@ -223,7 +222,7 @@ impl AdminToken {
         Self(token)
     }
 
-    /// The id in what a client sent; `None` when its form or its checksum is wrong.
+    /// The id in a client's text; `None` if its form or checksum is wrong.
     pub fn id_in(text: &str) -> Option<KeyId> {
         let digits = text.strip_prefix(Self::PREFIX)?;
         if digits.bytes().any(|digit| digit.is_ascii_uppercase()) {
@@ -239,17 +238,17 @@ impl AdminToken {
         id.iter().all(u8::is_ascii_alphanumeric).then_some(KeyId(id))
     }
 
-    /// The token in plain. Call it only to hand it to the administrator.
+    /// The plaintext token. Call it only to hand the token to the administrator.
     pub fn reveal(&self) -> &str {
         &self.0
     }
 
-    /// What is stored of it.
+    /// The hash that is stored.
     pub fn hash(&self) -> KeyHash {
         KeyHash::of(self.0.as_bytes())
     }
 
-    /// The stored form of what a client sent as one, whichever form it has: tokens of earlier versions had no checksum.
+    /// The stored hash of a client's text in any form: tokens of earlier versions had no checksum.
     pub fn stored_hash(text: &str) -> String {
         KeyHash::of(text.as_bytes()).to_hex()
     }
@@ -261,7 +260,7 @@ impl fmt::Debug for AdminToken {
     }
 }
 
-/// The SHA-256 of a key. Comparison takes the same time for every pair.
+/// The SHA-256 of a key. Comparison takes constant time.
 #[derive(Clone, Copy)]
 pub struct KeyHash([u8; 32]);
 
@@ -300,8 +299,8 @@ impl fmt::Debug for KeyHash {
     }
 }
 
-/// Writes `bytes`, a big-endian number, as base-62 digits, most significant first, filled with zeros. The caller provides
-/// room for the largest number.
+/// Writes `bytes`, a big-endian number, as base-62 digits, most significant first, padded with zeros. The caller provides room for the
+/// largest number.
 pub(super) fn write_base62(bytes: &[u8], digits: &mut [u8]) {
     let mut number = [0u32; 8];
     let limbs = bytes.len().div_ceil(4);
@@ -321,7 +320,7 @@ pub(super) fn write_base62(bytes: &[u8], digits: &mut [u8]) {
     }
 }
 
-/// Reads what [`write_base62`] wrote into so many bytes; `None` when it is another text, or a larger number.
+/// Reads the output of [`write_base62`] into so many bytes; `None` for any other text or a larger number.
 pub(super) fn read_base62<const BYTES: usize>(digits: &[u8]) -> Option<[u8; BYTES]> {
     let mut bytes = [0u8; BYTES];
     for digit in digits {

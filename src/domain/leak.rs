@@ -1,4 +1,4 @@
-//! Keys and tokens in a text that somebody has found: which of its words have the form of one, and the checksum that belongs to it.
+//! Finds keys and tokens in a reported text: the words with the form of a key or token and a matching checksum.
 
 use memchr::memmem;
 
@@ -8,21 +8,21 @@ use super::{
     link::{LINK_CHARS, PresentedLink},
 };
 
-/// Most of them that are taken from one report.
+/// The most suspects taken from one report.
 pub const SUSPECTS_MAX: usize = 20;
 
-/// What may be one of ours: only its hash is kept.
+/// A text that may be a key or token of ours. Only its hash is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Suspect {
     /// The public part.
     pub id: KeyId,
-    /// The SHA-256 of the whole.
+    /// The SHA-256 of the whole text.
     pub hash: KeyHash,
     /// Which kind of secret.
     pub kind: SuspectKind,
 }
 
-/// A kind of secret that is known by its form.
+/// A kind of secret that its form reveals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SuspectKind {
     /// An API key.
@@ -31,12 +31,12 @@ pub enum SuspectKind {
     AdminToken,
     /// The token of a session.
     Session,
-    /// The token of a link in a mail. It has no checksum.
+    /// The token of a link in a mail. Links have no checksum.
     Link(PresentedLink),
 }
 
 impl SuspectKind {
-    /// Its name in answers and in the log.
+    /// The kind's name in answers and in the log.
     pub fn word(self) -> &'static str {
         match self {
             Self::ApiKey => "api_key",
@@ -47,7 +47,7 @@ impl SuspectKind {
     }
 }
 
-/// Something of a person's that has leaked, and was ended.
+/// A leaked key, session or link of a person, which was ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Leaked {
     /// An API key.
@@ -59,7 +59,7 @@ pub enum Leaked {
 }
 
 impl Leaked {
-    /// The id under which its mails are written down: its own, or of a link one that its number makes.
+    /// The id under which mails about the leak are recorded: the key's or session's own, or one derived from the link's number.
     pub fn id(self) -> KeyId {
         match self {
             Self::Key(id) | Self::Session(id) => id,
@@ -67,7 +67,7 @@ impl Leaked {
         }
     }
 
-    /// The word for it, in mails' templates.
+    /// The word for the kind in mail templates.
     pub fn word(self) -> &'static str {
         match self {
             Self::Key(_) => "key",
@@ -83,10 +83,10 @@ fn link_id(number: u32) -> KeyId {
     KeyId::from_random(bytes)
 }
 
-/// What all prefixes begin with.
+/// The common beginning of all prefixes.
 const PREFIXES_BEGIN: &str = "pm";
 
-/// The first of them in a text, each once, at most `max`.
+/// The first suspects in a text, each once, at most `max`.
 pub fn suspects(text: &[u8], max: usize) -> Vec<Suspect> {
     let mut found: Vec<Suspect> = Vec::new();
     for at in memmem::find_iter(text, PREFIXES_BEGIN) {

@@ -1,6 +1,6 @@
-//! Whether the records of a data set are those that the log knows. The log says which import made which version; the records say
-//! which version they are, and by which import. Where these do not fit, records were lost, restored from an older copy, or
-//! brought from elsewhere, and are not served.
+//! Checks whether the records of a data set are those that the log knows. The log says which import made which version; the records name
+//! their version and the import that made it. If these do not fit, the records were lost, restored from an older copy, or brought from
+//! elsewhere, and are not served.
 
 use std::collections::BTreeMap;
 
@@ -8,32 +8,31 @@ use uuid::Uuid;
 
 use super::view::{ImportRow, REMOVED};
 
-/// What records say of themselves.
+/// What the records say about their origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RecordsIdentity {
-    /// The import that began them.
+    /// The import that began the records.
     pub instance: Uuid,
-    /// Their version.
+    /// The records' version.
     pub version: u64,
-    /// The import that was committed last, whether it changed anything or not.
+    /// The last committed import, whether it changed anything or not.
     pub last_import: Uuid,
 }
 
-/// What the log says of the imports of one data set.
+/// The imports of one data set, as the log records them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Lineage {
     name: String,
-    /// Every import, with the version that it led to if it is known to have completed. Not those whose records were removed.
+    /// Every import, with the version that it made if it is known to have completed. Imports whose records were removed are left out.
     imports: BTreeMap<Uuid, Option<u64>>,
-    /// The highest version of records that were removed, or go by another name now.
+    /// The highest version of records that were removed or renamed.
     removed: u64,
 }
 
-/// What is wrong with the records of a data set. The messages are for clients, too: they say what there is, and what there
-/// should be.
+/// Why the records of a data set cannot be served. Clients see the messages, too: they state what there is and what there should be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Loss {
-    /// There are none.
+    /// The records are gone.
     #[error("the records of {name:?} are gone: the log knows them at version {known}, and there are none")]
     Missing {
         /// The data set.
@@ -41,7 +40,7 @@ pub enum Loss {
         /// The version that the log knows.
         known: u64,
     },
-    /// They are of an earlier version.
+    /// The records have an earlier version.
     #[error(
         "the records of {name:?} are older than the log: they are of version {found}, and the log knows version {known}"
     )]
@@ -50,10 +49,10 @@ pub enum Loss {
         name: String,
         /// The version that the log knows.
         known: u64,
-        /// Theirs.
+        /// The version of the records.
         found: u64,
     },
-    /// They were not made by an import that the log knows.
+    /// The records come from an import that the log does not know.
     #[error(
         "the records of {name:?} are not those of this log: their version {found} was made by the import {import}, of which \
          the log says otherwise or nothing; it knows version {known}"
@@ -61,11 +60,11 @@ pub enum Loss {
     Foreign {
         /// The data set.
         name: String,
-        /// The version that the log knows; 0 when it knows of none.
+        /// The version that the log knows; 0 if none.
         known: u64,
-        /// Theirs.
+        /// The version of the records.
         found: u64,
-        /// The import that they name.
+        /// The import that the records name.
         import: Uuid,
     },
 }
@@ -78,7 +77,7 @@ impl Loss {
         }
     }
 
-    /// What to do about it, for the operator.
+    /// The remedy, for the operator.
     pub fn remedy(&self) -> String {
         let (name, next) = match self {
             Self::Missing { name, known } => (name, known + 1),
@@ -93,14 +92,14 @@ impl Loss {
 }
 
 impl Lineage {
-    /// The lineage of a data set by its imports. Those of others are left out.
+    /// The lineage of a data set, from its imports; those of other data sets are ignored.
     pub fn of<'r>(name: &str, imports: impl IntoIterator<Item = &'r ImportRow>) -> Self {
         let mut lineage = Self { name: name.to_owned(), ..Self::default() };
         imports.into_iter().filter(|import| import.dataset == name).for_each(|import| lineage.take(import));
         lineage
     }
 
-    /// The lineages of all data sets that the imports are of, by name.
+    /// The lineages of all data sets that have imports, by name.
     pub fn all(imports: &[ImportRow]) -> BTreeMap<String, Self> {
         let mut all: BTreeMap<String, Self> = BTreeMap::new();
         for import in imports {
@@ -119,7 +118,7 @@ impl Lineage {
         }
     }
 
-    /// The highest version that an import is known to have led to, also one whose records were removed; 0 when none completed.
+    /// The highest version that a completed import made, even if its records were removed; 0 if none completed.
     pub fn version(&self) -> u64 {
         self.present_version().max(self.removed)
     }
@@ -130,11 +129,11 @@ impl Lineage {
 
     /// Compares the records with the log.
     ///
-    /// Records that are ahead of the log are taken for sound where the log knows the import that began them: an import may have
-    /// become visible without its end being written down yet, and a log may have been restored without its records.
+    /// Records ahead of the log count as sound if the log knows the import that began them: an import may be visible before its end is
+    /// recorded, and a log may have been restored without its records.
     ///
     /// # Errors
-    /// What is wrong with them.
+    /// The mismatch between records and log.
     pub fn judge(&self, stored: Option<&RecordsIdentity>) -> Result<(), Loss> {
         let (name, known) = (self.name.clone(), self.present_version());
         let Some(stored) = stored else {
@@ -168,7 +167,7 @@ mod tests {
     #[test]
     fn records_are_sound_when_the_log_knows_how_they_came_to_be() {
         let known = lineage(&[(1, Some(1)), (2, Some(2)), (3, None), (4, Some(2))]);
-        // As it was written down; by an import that changed nothing; by one whose end is not written down yet.
+        // Recorded as such; made by an import without changes; made by an import whose end is not recorded yet.
         for sound in [stored(1, 2, 4), stored(1, 2, 2), stored(1, 3, 3)] {
             assert_eq!(known.judge(Some(&sound)), Ok(()), "{sound:?}");
         }
@@ -182,7 +181,7 @@ mod tests {
     fn what_was_removed_is_not_missed_and_its_versions_do_not_come_again() {
         let removed = Lineage { removed: 7, ..lineage(&[(8, None)]) };
         assert_eq!((removed.judge(None), removed.version()), (Ok(()), 7));
-        // What a crash left of it is not served.
+        // Records that a crash left behind are not served.
         assert!(matches!(removed.judge(Some(&stored(1, 7, 4))), Err(Loss::Foreign { .. })));
         assert_eq!(Lineage { removed: 7, ..lineage(&[(9, Some(8))]) }.version(), 8);
     }

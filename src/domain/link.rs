@@ -1,8 +1,8 @@
 //! Single-use links: `pml_<person and number>_<secret>`.
 //!
-//! The first part, 27 base-62 digits, says whose link it is and which of theirs. The secret is 43 base-62 digits of 32 bytes (256
-//! bits), derived from a server secret and the first part, so that a mail that has to be sent again carries the same link, and a
-//! made-up one is refused without a look-up. Only the SHA-256 of the whole is stored.
+//! The first part, 27 base-62 digits, holds the person's id and the link's number. The secret is 43 base-62 digits of 32 bytes (256 bits),
+//! derived from a server secret and the first part, so that a repeated mail carries the same link and a made-up link is refused without a
+//! look-up. Only the SHA-256 of the whole is stored.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ use super::{
     key::{KeyHash, read_base62, write_base62},
 };
 
-/// What every link's token begins with.
+/// The prefix of every link's token.
 pub const LINK_PREFIX: &str = "pml_";
 /// Digits that hold a person's id and the number of a link.
 const PLACE_CHARS: usize = 27;
@@ -37,17 +37,17 @@ pub enum LinkPurpose {
     ClaimKey,
 }
 
-/// Which link it is.
+/// The person and number of a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LinkPlace {
-    /// Whose.
+    /// The person.
     pub user: UserId,
-    /// Which of theirs, from 1.
+    /// The link's number for that person, from 1.
     pub number: u32,
 }
 
 impl LinkPlace {
-    /// The bytes that its secret is derived from.
+    /// The bytes from which the link's secret is derived.
     pub fn to_bytes(self) -> [u8; PLACE_BYTES] {
         let mut bytes = [0; PLACE_BYTES];
         bytes
@@ -64,10 +64,10 @@ impl LinkPlace {
     }
 }
 
-/// How long every link's token is.
+/// Length of a link's token.
 pub const LINK_CHARS: usize = LINK_PREFIX.len() + PLACE_CHARS + 1 + LINK_SECRET_CHARS;
 
-/// A link's token. `Debug` does not show it. Its text is overwritten when it is dropped.
+/// A link's token. `Debug` does not show the token. Its text is overwritten on drop.
 #[derive(Clone, PartialEq, Eq, zeroize::Zeroize, zeroize::ZeroizeOnDrop)]
 pub struct LinkToken(String);
 
@@ -78,7 +78,7 @@ impl LinkToken {
         let (first, last) = digits.split_at_mut(PLACE_CHARS);
         write_base62(&place.to_bytes(), first);
         write_base62(secret, last);
-        // Of its whole length from the start: a text that grows leaves what it held behind.
+        // The text gets its full capacity at once: a growing text would leave copies of the secret behind.
         let mut token = String::with_capacity(LINK_CHARS);
         token.push_str(LINK_PREFIX);
         token.extend(first.iter().map(|&digit| char::from(digit)));
@@ -87,12 +87,12 @@ impl LinkToken {
         Self(token)
     }
 
-    /// The token in plain. Call it only to mail it.
+    /// The plaintext token. Call it only to mail it.
     pub fn reveal(&self) -> &str {
         &self.0
     }
 
-    /// What is stored of it.
+    /// The hash that is stored.
     pub fn hash(&self) -> KeyHash {
         KeyHash::of(self.0.as_bytes())
     }
@@ -104,17 +104,17 @@ impl fmt::Debug for LinkToken {
     }
 }
 
-/// A link's token as somebody presents it: its form is right, nothing else is known.
+/// A link's token as somebody presents it: only its form is verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PresentedLink {
-    /// Which link it says to be.
+    /// The person and number that the token claims.
     pub place: LinkPlace,
-    /// The SHA-256 of what was presented.
+    /// The SHA-256 of the presented text.
     pub hash: KeyHash,
 }
 
 impl PresentedLink {
-    /// Reads what was presented; `None` when its form is wrong.
+    /// Reads a presented text; `None` if its form is wrong.
     pub fn parse(text: &str) -> Option<Self> {
         let (place, secret) = text.strip_prefix(LINK_PREFIX)?.split_once('_')?;
         let is_secret = secret.len() == LINK_SECRET_CHARS && secret.bytes().all(|byte| byte.is_ascii_alphanumeric());

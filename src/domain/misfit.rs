@@ -1,10 +1,10 @@
-//! Why a value does not fit, in words for whoever wrote it: what `serde` says names types of Rust.
+//! Explains why a value does not fit to the person who wrote it: `serde`'s own messages name Rust types.
 
-/// Characters of an unknown name that are repeated.
+/// The most characters of an unknown name that a message repeats.
 const NAME_CHARS_SHOWN: usize = 80;
 
-/// What would be right, and what stands there instead, after what `serde` or a reader of JSON or TOML said of a value. What is not
-/// known here is said in general: a type's name helps nobody.
+/// Rewords a message of `serde` or of a JSON or TOML reader: what would be right, and what was found instead. An unknown message becomes a
+/// general one, because a type's name helps nobody.
 pub fn told(message: &str) -> String {
     let message = without_place(message);
     let known = || {
@@ -34,7 +34,7 @@ pub fn told(message: &str) -> String {
     known().unwrap_or_else(|| "the value is of the wrong kind".to_owned())
 }
 
-/// Without the ` at line 1 column 5` that a reader of JSON adds.
+/// The message without the ` at line 1 column 5` that a JSON reader adds.
 fn without_place(message: &str) -> &str {
     match message.rsplit_once(" at line ") {
         Some((said, place)) if place.bytes().all(|byte| byte.is_ascii_digit() || b" column".contains(&byte)) => said,

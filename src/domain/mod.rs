@@ -1,5 +1,5 @@
-//! What permitd decides: commands, events, the user and key state machines, plans and admission. Pure: no I/O, no clock,
-//! no randomness; identifiers, moments and random bytes are handed in.
+//! The decisions of permitd: commands, events, the user and key state machines, plans and admission. Pure: no I/O, no clock, no randomness;
+//! the caller passes identifiers, moments and random bytes.
 
 pub mod admin_token;
 pub mod admission;

@@ -1,18 +1,17 @@
-//! Ranges of addresses that a setting or a key names, and the networks that people come from.
+//! Address ranges of settings and keys, and the networks of clients.
 
 use core::{fmt, net::IpAddr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-/// Bits before the IPv4 address in IPv6's form of it.
+/// Bits before the IPv4 address in an IPv4-mapped IPv6 address.
 const MAPPED_BITS: u8 = 96;
 
-/// Bits of an address that name its network.
+/// Bits of an IPv4 address that name its network.
 const NETWORK_BITS_V4: u8 = 24;
 const NETWORK_BITS_V6: u8 = 48;
 
-/// The network of an address, as it is kept of keys and sessions: an IPv4 address's /24, an IPv6 address's /48. Where somebody is exactly
-/// is not kept.
+/// The network of an address, as kept of keys and sessions: an IPv4 address's /24, an IPv6 address's /48. The exact address is not kept.
 pub fn network_of(address: IpAddr) -> String {
     match address.to_canonical() {
         IpAddr::V4(address) => Ipv4Net::new_assert(address, NETWORK_BITS_V4).trunc().to_string(),
@@ -25,8 +24,8 @@ pub fn network_of(address: IpAddr) -> String {
 pub struct AddressRange(IpNet);
 
 impl AddressRange {
-    /// Reads one; `None` when it is neither. A range of IPv4 addresses in IPv6's form (`::ffff:10.0.0.0/104`) is that of the IPv4
-    /// addresses.
+    /// Reads an address or a range; `None` for any other text. A range of IPv4-mapped IPv6 addresses (`::ffff:10.0.0.0/104`) is that of the
+    /// IPv4 addresses.
     pub fn parse(text: &str) -> Option<Self> {
         let range: IpNet = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)).ok()?;
         let plain = match (range, range.addr().to_canonical()) {
@@ -38,13 +37,13 @@ impl AddressRange {
         Some(Self(plain.trunc()))
     }
 
-    /// Whether the range has this address. An IPv4 address in IPv6's form is the IPv4 address.
+    /// Tells whether the range contains this address. An IPv4-mapped IPv6 address counts as the IPv4 address.
     pub fn contains(&self, address: IpAddr) -> bool {
         self.0.contains(&address.to_canonical())
     }
 }
 
-/// As it is read: an address alone, or its first address and the number of bits.
+/// The text form that [`AddressRange::parse`] reads: an address alone, or the first address and the number of bits.
 impl fmt::Display for AddressRange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let range = self.0;
@@ -76,7 +75,7 @@ mod tests {
             (IpAddr::V4(Ipv4Addr::from(one)), IpAddr::V4(Ipv4Addr::from(other)))
         });
         let v6 = (any::<u128>(), 0..=128u32, any::<u128>()).prop_map(|(one, shift, noise)| {
-            // Not IPv4 in IPv6's form, which is the IPv4 address.
+            // Avoids IPv4-mapped IPv6 addresses, which count as IPv4 addresses.
             let (one, other) = (one | 1 << 127, one ^ noise.checked_shr(shift).unwrap_or(0) | 1 << 127);
             (IpAddr::V6(Ipv6Addr::from(one)), IpAddr::V6(Ipv6Addr::from(other)))
         });

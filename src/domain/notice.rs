@@ -1,17 +1,17 @@
-//! Notices: what people are told by mail beside their invitations, each once. When one is due, and that it was mailed, stands in
-//! the person's stream; nothing is remembered elsewhere.
+//! Notices: mails to people besides their invitations, each sent once. The person's stream records when a notice is due and that it was
+//! mailed; nothing is kept elsewhere.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::key::KeyId;
 
-/// How many days before its end a key's owner is told.
+/// The days before a key's end on which its owner is told.
 pub const EXPIRY_DAYS: [u8; 3] = [30, 7, 1];
-/// The shares of a day's quota, in percent, of which people are told.
+/// The shares of a day's quota, in percent, at which people are told.
 pub const QUOTA_PERCENTS: [u8; 2] = [80, 100];
 
-/// The share of a day's quota that is spent, as far as anybody is told of it, when so much is left.
+/// The reached share of [`QUOTA_PERCENTS`] when `left` requests of the quota are left; `None` if no share is reached.
 pub fn quota_share(quota: u64, left: u64) -> Option<u8> {
     let spent = u128::from(quota.saturating_sub(left));
     QUOTA_PERCENTS.into_iter().filter(|percent| spent * 100 >= u128::from(quota) * u128::from(*percent)).max()
@@ -66,7 +66,7 @@ impl Default for NoticeChoice {
 }
 
 impl NoticeChoice {
-    /// Whether this one is among them.
+    /// Tells whether the person wants this notice.
     pub fn wants(self, notice: Notice) -> bool {
         match notice {
             Notice::KeyMade { .. } | Notice::KeyRevoked { .. } => self.keys,
@@ -93,7 +93,7 @@ pub struct ChosenNotices {
 }
 
 impl ChosenNotices {
-    /// What is wanted afterwards.
+    /// The choice after the change.
     pub fn of(self, before: NoticeChoice) -> NoticeChoice {
         NoticeChoice {
             expiry: self.expiry.unwrap_or(before.expiry),
@@ -103,27 +103,27 @@ impl ChosenNotices {
     }
 }
 
-/// What was told of a key.
+/// The notices recorded for a key.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct KeyNotices {
-    /// That somebody else made it.
+    /// Whether its owner was told that somebody else made the key.
     pub made: bool,
-    /// That somebody else revoked it.
+    /// Whether its owner was told that somebody else revoked the key.
     pub revoked: bool,
-    /// The fewest days before its end for which it was noticed that it expires.
+    /// The fewest days before its end for which a notice became due.
     pub expiring: Option<u8>,
     /// The fewest days before its end for which its owner was told.
     pub expiring_told: Option<u8>,
 }
 
-/// What was told of a day's quota.
+/// The notices recorded for a day's quota.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct QuotaNotices {
-    /// The last UTC day of which anything was noticed.
+    /// The last UTC day on which a notice became due.
     pub day: i64,
-    /// The largest share of it that was noticed, percent.
+    /// The largest share of the quota for which a notice became due, percent.
     pub reached: u8,
-    /// The largest share of it that the person was told of, percent.
+    /// The largest share of the quota that the person was told of, percent.
     pub told: u8,
 }
 

@@ -1,32 +1,32 @@
-//! How many invitations are mailed: so many an hour for each person, and over all. Decided from what the log says, so that
-//! it holds over restarts and for all nodes together.
+//! Limits the mailing of invitations: so many an hour to each person, and in total. Decided from the log, so that the limits hold over
+//! restarts and for all nodes together.
 
 use jiff::{SignedDuration, Timestamp};
 
-/// The hour in which invitations count.
+/// The period over which invitations are counted.
 pub const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
-/// The most invitations of an hour.
+/// The most invitations in an hour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InvitationBounds {
     /// To one person.
     pub per_person: u32,
-    /// Over all.
+    /// In total.
     pub over_all: u32,
 }
 
-/// Whether something of then counts now. A clock that was set back must not stop anybody for longer than an hour. So what is up to
-/// an hour in the future counts, and nothing beyond: a clock that is set back by more lets an hour's invitations pass once more.
+/// Tells whether something at `then` still counts. A clock that was set back must not stop anybody for longer than an hour. So moments up
+/// to an hour in the future count, and later ones do not: a clock set back further lets an hour's invitations pass once more.
 pub fn counts(then: Timestamp, now: Timestamp) -> bool {
     now.duration_since(then).abs() < HOUR
 }
 
-/// How long to wait until one more is within the bound: none when it is so now.
+/// The wait until one more is within the bound; `None` if it is within the bound now.
 pub fn wait(earlier: impl Iterator<Item = Timestamp>, bound: u32, now: Timestamp) -> Option<SignedDuration> {
     let mut counted: Vec<Timestamp> = earlier.filter(|then| counts(*then, now)).collect();
     let over = counted.len().checked_sub(usize::try_from(bound).unwrap_or(usize::MAX))?;
     counted.sort_unstable();
-    // When this one has left the hour, there is room for one more.
+    // There is room for one more as soon as this one is an hour old.
     let leaves = counted.get(over).map_or(HOUR, |then| then.duration_since(now) + HOUR);
     Some(leaves.clamp(SignedDuration::from_secs(1), HOUR))
 }

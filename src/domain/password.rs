@@ -1,4 +1,4 @@
-//! Passwords: what may be one (NIST SP 800-63B, section 3.1.1.2: long enough, no rules of composition).
+//! Passwords, and the rules for new ones (NIST SP 800-63B, section 3.1.1.2: long enough, no rules of composition).
 
 use std::fmt;
 
@@ -21,34 +21,34 @@ pub enum PasswordError {
     /// It is too long.
     #[error("a password has at most {PASSWORD_BYTES_MAX} bytes")]
     TooLong,
-    /// It is the person's address, or the part before the @.
+    /// The password is the person's address, or the part before the @.
     #[error("a password must not be the e-mail address")]
     IsAddress,
 }
 
-/// A password as it is hashed: in Unicode's composed form (NFC), so that every keyboard writes the same one. `Debug` does not show
-/// it. It is overwritten when it is dropped.
+/// A password as it is hashed: in Unicode's composed form (NFC), so that every keyboard writes the same one. `Debug` does not show it. It
+/// is overwritten on drop.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PasswordText(Zeroizing<String>);
 
 impl PasswordText {
-    /// What somebody says their password is; `None` when it is longer than one can be.
+    /// A password given at sign-in; `None` if it is longer than any password can be.
     pub fn given(text: &str) -> Option<Self> {
         let text = Zeroizing::new(nfc(text).into_owned());
         (text.len() <= PASSWORD_BYTES_MAX).then_some(Self(text))
     }
 
-    /// What is compared in place of a text that can be nobody's password.
+    /// A stand-in to compare when the given text can be nobody's password.
     pub fn nobodys() -> Self {
         Self(Zeroizing::default())
     }
 
-    /// A new password of the person with this address.
+    /// A new password for the person with this address.
     ///
     /// # Errors
-    /// When it cannot be one.
+    /// When the text cannot be a password.
     pub fn new(text: &str, chars_min: usize, email: &Personal) -> Result<Self, PasswordError> {
-        // What is far too long need not be read.
+        // A text that is far too long is not normalised at all.
         let password = Some(text).filter(|text| text.len() <= 4 * PASSWORD_BYTES_MAX).and_then(Self::given);
         let password = password.ok_or(PasswordError::TooLong)?;
         if password.0.chars().count() < chars_min {
@@ -65,7 +65,7 @@ impl PasswordText {
         Ok(password)
     }
 
-    /// What is hashed.
+    /// The bytes that are hashed.
     pub fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()
     }

@@ -1,4 +1,4 @@
-//! What a caller of the administration may: permissions, which a role or an administrator's token has, and which each route needs.
+//! Permissions of callers of the administration: a role or an administrator's token has them, and each route needs some.
 
 use std::fmt;
 
@@ -48,10 +48,10 @@ impl Permission {
     }
 }
 
-/// Whether something is only looked at.
+/// Whether an access reads or changes something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AccessKind {
-    /// It is.
+    /// It reads.
     Read,
     /// It changes something.
     Write,
@@ -61,17 +61,17 @@ pub enum AccessKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Permissions {
     set: u8,
-    /// Whether nothing may be changed.
+    /// Whether the permissions allow reading only.
     pub read_only: bool,
 }
 
 impl Permissions {
-    /// None at all.
+    /// No permissions.
     pub const NONE: Self = Self::of(&[]);
-    /// All of them, for reading and writing.
+    /// All permissions, for reading and writing.
     pub const ALL: Self = Self::of(&Permission::ALL);
 
-    /// These, for reading and writing.
+    /// These permissions, for reading and writing.
     pub const fn of(permissions: &[Permission]) -> Self {
         let mut set = 0;
         let mut rest = permissions;
@@ -82,13 +82,13 @@ impl Permissions {
         Self { set, read_only: false }
     }
 
-    /// The same, for reading only if `read_only`.
+    /// The same permissions, for reading only if `read_only`.
     #[must_use]
     pub const fn only_reading(self, read_only: bool) -> Self {
         Self { read_only, ..self }
     }
 
-    /// What a person of this role may.
+    /// The permissions of a person with this role.
     pub const fn of_role(role: Role) -> Self {
         match role {
             Role::Reader => Self::NONE,
@@ -97,18 +97,18 @@ impl Permissions {
         }
     }
 
-    /// Whether all that `needed` holds may be done so.
+    /// Tells whether all permissions in `needed` are held for this access.
     pub const fn may(self, needed: Self, access: AccessKind) -> bool {
         let is_in = self.set & needed.set == needed.set;
         is_in && (matches!(access, AccessKind::Read) || !self.read_only)
     }
 
-    /// Those in the set, in their order.
+    /// The permissions in the set, in their order.
     pub fn list(self) -> impl Iterator<Item = Permission> {
         Permission::ALL.into_iter().filter(move |permission| self.set & permission.bit() != 0)
     }
 
-    /// Whether there are none.
+    /// Tells whether the set is empty.
     pub const fn is_empty(self) -> bool {
         self.set == 0
     }

@@ -1,6 +1,6 @@
-//! The persisted form of events: a struct for each type and schema version, apart from [`Event`], so that what was written
-//! once is read for ever. A released version never changes (`schemas/events/<Type>.v<n>.json` is its JSON Schema, and a
-//! golden file of each must decode for ever); a new need gets a new version, and the old one is upcast here, on reading.
+//! The persisted form of events: a struct for each type and schema version, apart from [`Event`], so that every stored event stays readable
+//! for ever. A released version never changes (`schemas/events/<Type>.v<n>.json` is its JSON Schema, and a golden file of each must decode
+//! for ever). A new need gets a new version; the old one is upcast here, on reading.
 
 pub mod accepted;
 mod decoder;
@@ -39,15 +39,15 @@ use super::{
     view::State,
 };
 
-/// The type of the event that a key exists from.
+/// The type of the event that creates a key.
 const KEY_ISSUED: &str = "ApiKeyIssued";
 
 /// An event that is about to be recorded.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewEvent {
-    /// Its id, UUID version 7.
+    /// The event's id, UUID version 7.
     pub id: Uuid,
-    /// Where it comes from.
+    /// The actor, request and cause of the event.
     pub origin: Origin,
     /// What happened.
     pub event: Event,
@@ -56,7 +56,7 @@ pub struct NewEvent {
 /// Encodes the events of one commit. `key` seals the personal data in them.
 ///
 /// # Errors
-/// [`CodecError::TooLarge`] over [`COMMIT_BYTES_MAX`]; [`CodecError::NoPersonalKey`] when there is personal data and no key.
+/// [`CodecError::TooLarge`] over [`COMMIT_BYTES_MAX`]; [`CodecError::NoPersonalKey`] for personal data without a key.
 pub fn encode(events: &[NewEvent], key: Option<&PersonalKey>) -> Result<String, CodecError> {
     let data: Vec<Box<RawValue>> = events.iter().map(|new| encode_data(new, key)).collect::<Result<_, _>>()?;
     let stored: Vec<StoredEvent<'_>> = events
@@ -79,7 +79,7 @@ pub fn encode(events: &[NewEvent], key: Option<&PersonalKey>) -> Result<String, 
     Ok(text)
 }
 
-/// Decodes the events of one commit. `key` opens the personal data in them; without it they are read as erased.
+/// Decodes the events of one commit. `key` opens the personal data in them; without it that data is read as erased.
 ///
 /// # Errors
 /// When an event is unknown or not what its schema says.
@@ -103,11 +103,11 @@ pub fn decode(commit: &StoredCommit, key: Option<&PersonalKey>) -> Result<Vec<Re
     decoder.stored()?.iter().zip(0u32..).map(recorded).collect()
 }
 
-/// Decodes the events of one commit, as [`decode`] does, and lets a state take them in. Leaves out what no state depends on:
-/// a replay does this a million times. Returns how many events there were.
+/// Decodes the events of one commit, as [`decode`] does, and applies them to a state. Skips what no state depends on, because a replay does
+/// this a million times. Returns the number of events.
 ///
 /// # Errors
-/// When an event is unknown or not what its schema says; the state may then have taken in those before it.
+/// When an event is unknown or not what its schema says; the events before it may have been applied then.
 pub fn fold(commit: Encoded<'_>, key: Option<&PersonalKey>, state: &mut State) -> Result<u64, CodecError> {
     let decoder = Decoder { commit, key };
     let Encoded { stream, version, recorded_at, .. } = commit;
@@ -119,10 +119,10 @@ pub fn fold(commit: Encoded<'_>, key: Option<&PersonalKey>, state: &mut State) -
     Ok(events)
 }
 
-/// The ids of the keys that encoded events issue, in order. Reads nothing else of them.
+/// The ids of the keys that encoded events issue, in order. Nothing else is read.
 ///
 /// # Errors
-/// When the events are no JSON array of events, or a key's id is none: then nobody could tell whose it is.
+/// When the events are no JSON array of events, or a key's id is invalid: then nobody could tell whose it is.
 pub fn issued_keys(events: &str) -> Result<Vec<KeyId>, serde_json::Error> {
     #[derive(Deserialize)]
     struct Issued<'a> {
@@ -136,7 +136,7 @@ pub fn issued_keys(events: &str) -> Result<Vec<KeyId>, serde_json::Error> {
         #[serde(borrow)]
         key_id: StoredText<'a>,
     }
-    // Few commits issue a key: the others need not be read.
+    // Few commits issue a key; the others are not parsed.
     if !events.contains(KEY_ISSUED) {
         return Ok(Vec::new());
     }
@@ -180,8 +180,7 @@ pub fn documents(commit: &StoredCommit) -> Result<Vec<serde_json::Value>, CodecE
 /// Largest whole number that JavaScript and jq hold exactly.
 const EXACT_MAX: u64 = (1 << 53) - 1;
 
-/// The same, each with its commit's position in the log: a text where it is larger than what tools that keep numbers in floating
-/// point hold exactly.
+/// The same documents, each with its commit's position in the log: as a text if it is too large to be exact in floating point.
 ///
 /// # Errors
 /// When the stored bytes are not JSON.
@@ -195,8 +194,8 @@ pub fn positioned(commit: &StoredCommit) -> Result<Vec<serde_json::Value>, Codec
     Ok(documents)
 }
 
-/// The same with the personal data in them opened, for the person themselves. Not what they are recognised by, which would let whoever
-/// reads it sign in as them.
+/// The same documents with the personal data opened, for the person themselves. Secrets by which people are recognised stay hidden: whoever
+/// reads them could sign in as the person.
 ///
 /// # Errors
 /// When the stored bytes are not JSON.
@@ -222,7 +221,7 @@ pub fn opened_documents(
     Ok(documents)
 }
 
-/// The types of events, each once, in the order of the alphabet.
+/// All event types, each once, in alphabetical order.
 pub fn types() -> Vec<&'static str> {
     let mut known: Vec<&str> = schemas().iter().map(|(file, _)| file.split('.').next().unwrap_or(file)).collect();
     known.sort_unstable();
@@ -230,12 +229,12 @@ pub fn types() -> Vec<&'static str> {
     known
 }
 
-/// Whether there are events of this type.
+/// Tells whether an event type has this name.
 pub fn is_type(name: &str) -> bool {
     types().contains(&name)
 }
 
-/// The types of a commit's events, also of those that this permitd does not know.
+/// The types of a commit's events, including types that this permitd does not know.
 ///
 /// # Errors
 /// When the stored bytes are not JSON.
@@ -400,7 +399,7 @@ fn encode_data(new: &NewEvent, key: Option<&PersonalKey>) -> Result<Box<RawValue
     raw.map_err(CodecError::Encode)
 }
 
-/// The version in which an event is written.
+/// The schema version in which an event is written.
 fn schema_version(event: &Event) -> u32 {
     match event {
         Event::ApiKeyIssued { .. } => 3,

@@ -1,5 +1,5 @@
-//! Personal data in events: encrypted with a key of that person's own, kept outside the log. Destroying the key erases the
-//! person; the log stays whole.
+//! Personal data in events: encrypted with the person's own key, which is kept outside the log. Destroying the key erases the person; the
+//! log stays whole.
 
 use std::fmt;
 
@@ -9,15 +9,15 @@ use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
 use uuid::Uuid;
 
-/// What is shown for personal data whose key was destroyed.
+/// The text shown for personal data whose key was destroyed.
 pub const ERASED: &str = "erased";
 
-/// A person's own encryption key, 32 bytes. They are overwritten when it is dropped.
+/// A person's own encryption key, 32 bytes, overwritten on drop.
 #[derive(Clone, PartialEq, Eq, zeroize::Zeroize, zeroize::ZeroizeOnDrop)]
 pub struct PersonalKey([u8; 32]);
 
 impl PersonalKey {
-    /// A key made of random bytes.
+    /// A key from random bytes.
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
@@ -27,15 +27,15 @@ impl PersonalKey {
         &self.0
     }
 
-    /// Encrypts `text`, the field `field` of event `event`, with XChaCha20-Poly1305. The nonce follows from the event and
-    /// the field, which together occur once, so that no randomness is needed.
+    /// Encrypts `text`, the field `field` of event `event`, with XChaCha20-Poly1305. The nonce is derived from event and field, a pair that
+    /// occurs once, so that no randomness is needed.
     pub fn seal(&self, event: Uuid, field: &str, text: &str) -> Option<String> {
         let nonce = self.nonce(event, field)?;
         let sealed = XChaCha20Poly1305::new(&self.0.into()).encrypt(&nonce, text.as_bytes()).ok()?;
         Some(BASE64.encode(sealed))
     }
 
-    /// Decrypts what [`Self::seal`] made; `None` when the text was not sealed by this key for this event and field.
+    /// Decrypts the output of [`Self::seal`]; `None` if the text was not sealed by this key for this event and field.
     pub fn open(&self, event: Uuid, field: &str, sealed: &str) -> Option<String> {
         let nonce = self.nonce(event, field)?;
         let bytes = BASE64.decode(sealed).ok()?;

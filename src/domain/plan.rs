@@ -1,4 +1,4 @@
-//! Plans: how fast and how much people may ask, and what their keys may be.
+//! Plans: the limits on people's requests and the rules for their keys.
 
 mod stream;
 
@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 
 pub use self::stream::Plan;
 
-/// Most data sets that a key or a plan names.
+/// The most data sets that a key or a plan may name.
 pub const DATASETS_MAX: usize = 64;
-/// Longest time that a key may be set to work, days: ten years.
+/// Longest life that a key may be given, days: ten years.
 pub const LIFE_DAYS_MAX: u32 = 3653;
 
-/// The plan that people get when none is named.
+/// The plan of people for whom none is named.
 pub const DEFAULT_PLAN: &str = "default";
 /// Longest name of a plan.
 pub const PLAN_NAME_CHARS_MAX: usize = 40;
@@ -24,17 +24,17 @@ pub const BURST_MAX: u32 = 10_000_000;
 /// Highest quota, requests per UTC day.
 pub const QUOTA_PER_DAY_MAX: u64 = 1_000_000_000_000;
 
-/// Most keys that work at the same time for one person where their plan says nothing.
+/// The most working keys of one person if the plan does not say.
 pub const KEYS_MAX_DEFAULT: u32 = 20;
-/// The most that a plan can say.
+/// The largest number of keys that a plan may allow.
 pub const KEYS_MAX_MOST: u32 = 100;
 /// Longest name of a data set, bytes.
 const DATASET_NAME_BYTES_MAX: usize = 64;
 
-/// A plan that cannot be.
+/// Why a plan is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
-    /// The name is not one.
+    /// The name is not valid.
     #[error(
         "a plan's name is 1 to {PLAN_NAME_CHARS_MAX} lower-case letters, digits, '-' and '_', beginning with a letter; not {0:?}"
     )]
@@ -42,7 +42,7 @@ pub enum PlanError {
     /// A number is out of bounds.
     #[error("{field} must be between {min} and {max}")]
     Bounds {
-        /// Which one.
+        /// The field.
         field: &'static str,
         /// The least value.
         min: String,
@@ -52,10 +52,10 @@ pub enum PlanError {
     /// There are too many data sets, or none.
     #[error("datasets must have 1 to {DATASETS_MAX} names; null, or nothing, means all")]
     Datasets,
-    /// The name of a data set is none.
+    /// An entry is not a data set's name.
     #[error("datasets: entry {place} is no name of a data set: lower-case letters, digits and `_`, a letter first")]
     Dataset {
-        /// Which one, from 1.
+        /// The entry's place, from 1.
         place: usize,
     },
 }
@@ -72,7 +72,7 @@ pub struct KeyRules {
 }
 
 impl KeyRules {
-    /// Checks the bounds; the names of data sets stand in order, each once.
+    /// Checks the bounds; sorts the names of data sets, each once.
     ///
     /// # Errors
     /// The first that is out of bounds.
@@ -98,7 +98,7 @@ impl KeyRules {
 /// The names of data sets in order, each once.
 ///
 /// # Errors
-/// When there are none or too many, or one cannot be a name.
+/// When there are none or too many, or one is not a valid name.
 pub(super) fn checked_datasets(names: Option<Vec<String>>) -> Result<Option<Vec<String>>, PlanError> {
     let Some(mut names) = names else { return Ok(None) };
     let is_name = |name: &String| {

@@ -1,4 +1,4 @@
-//! Signing in at a provider of identities (OpenID Connect): what its answer, once it is verified, lets somebody do here.
+//! Signing in at a provider of identities (OpenID Connect): what a verified answer of the provider allows a person here.
 
 mod visit;
 
@@ -10,21 +10,21 @@ use super::{
     user::NAME_CHARS_MAX,
 };
 
-/// Most values of the role claim, and of the names of factors, that are looked at.
+/// The most values of the role claim, and of the names of factors, that are read.
 const VALUES_MAX: usize = 1000;
 
-/// What a provider says of whoever signed in there. `Debug` does not show it: it is personal data.
+/// A provider's claims about a person. `Debug` does not show them: they are personal data.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct ProviderClaims {
     /// Their e-mail address.
     pub email: Option<String>,
-    /// Whether the provider has seen that the address is theirs.
+    /// Whether the provider has verified that the address is theirs.
     pub email_verified: bool,
     /// Their name.
     pub name: Option<String>,
-    /// The values of the claim that says what they may do.
+    /// The values of the claim that decides their role.
     pub roles: Vec<String>,
-    /// What they have shown (`amr`), and the level of that (`acr`).
+    /// The factors shown (`amr`), and their level (`acr`).
     pub factors: Vec<String>,
 }
 
@@ -34,12 +34,12 @@ impl std::fmt::Debug for ProviderClaims {
     }
 }
 
-/// What the values of a claim give. The highest of the roles that are given counts.
+/// The roles that a claim's values give. The highest of them counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoleClaims {
-    /// Whoever has one of these is an administrator.
+    /// Values that make an administrator.
     pub admin: Vec<String>,
-    /// Whoever has one of these is a manager.
+    /// Values that make a manager.
     pub manager: Vec<String>,
 }
 
@@ -54,34 +54,34 @@ impl RoleClaims {
     }
 }
 
-/// Whom a provider may let in.
+/// Whom a provider may let in, and with which role.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ProviderPolicy {
-    /// Where a claim says what people may do: at each sign-in, whatever they could do before.
+    /// The claim's values that decide the role at each sign-in, whatever the role was before.
     pub roles: Option<RoleClaims>,
-    /// Values of `amr` or `acr` that stand for a second factor.
+    /// Values of `amr` or `acr` that count as a second factor.
     pub second_factors: Vec<String>,
-    /// The domains of addresses for which somebody is created who was not invited.
+    /// Domains of addresses for which a person is created without an invitation.
     pub creates_in: Vec<String>,
 }
 
-/// Who a provider vouches for. `Debug` does not show the address.
+/// A person for whom a provider vouches. `Debug` does not show the address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Vouched {
     /// Their address, which the provider has verified.
     pub email: Email,
-    /// Their name, if it can be one here.
+    /// Their name, if it is valid here.
     pub name: Option<String>,
-    /// What they may do from now on; none where that is not the provider's to say.
+    /// Their role from now on; `None` if the provider does not decide it.
     pub role: Option<Role>,
-    /// Whether they have shown a second factor there that counts here.
+    /// Whether they showed a second factor at the provider that counts here.
     pub second_factor: bool,
-    /// Whether they are created if nobody has invited them.
+    /// Whether they are created if they were not invited.
     pub may_be_created: bool,
 }
 
 impl ProviderPolicy {
-    /// Who is vouched for by these claims: nobody without an address that is verified.
+    /// The person for whom these claims vouch; `None` without a verified address.
     pub fn vouched(&self, claims: &ProviderClaims) -> Option<Vouched> {
         let email = claims.email.as_deref().filter(|_| claims.email_verified)?;
         let email = Email::parse(email).ok()?;
@@ -93,7 +93,7 @@ impl ProviderPolicy {
         Some(Vouched { email, name, role, second_factor, may_be_created })
     }
 
-    /// Whether somebody with this address is created: its domain is one of those, and not only below one of them.
+    /// Tells whether a person with this address may be created: the address has one of the domains, and not only a subdomain.
     fn creates(&self, email: &Email) -> bool {
         let domain = email.as_str().rsplit_once('@').and_then(|(_, domain)| ascii_domain(domain).ok());
         let is_it = |named: &String| ascii_domain(named).ok() == domain;
@@ -101,7 +101,7 @@ impl ProviderPolicy {
     }
 }
 
-/// Whether one of these values is wanted, to the letter. An empty one is none.
+/// Tells whether one of the values is wanted, compared exactly. An empty value never is.
 fn shares(values: &[String], wanted: &[String]) -> bool {
     values.iter().take(VALUES_MAX).any(|value| !value.is_empty() && wanted.contains(value))
 }

@@ -1,5 +1,5 @@
-//! Whether a key may be used for a request: where the request comes from, and what it asks for. Looked at for every request, so
-//! that nothing is read or made anew for it.
+//! Decides whether a key may be used for a request, by the client's address and what is asked. Runs for every request, so nothing is read
+//! or allocated for it.
 
 use core::{fmt, net::IpAddr};
 
@@ -8,33 +8,33 @@ use super::{
     network::AddressRange,
 };
 
-/// What a request would use a key for.
+/// The use of a key for one request.
 #[derive(Debug, Clone, Copy)]
 pub struct KeyPurpose<'a> {
-    /// The client's address; none where nobody knows it.
+    /// The client's address, if known.
     pub from: Option<IpAddr>,
-    /// The data set; none where it is about none.
+    /// The data set; `None` for a request about none.
     pub dataset: Option<&'a str>,
-    /// What it does.
+    /// What the request does.
     pub action: DataAction,
 }
 
-/// Why a key that works may not be used for a request.
+/// Why a working key may not be used for a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OutOfReach {
-    /// Not from this address.
+    /// The key does not allow this address.
     Address,
-    /// Not for this.
+    /// The key does not allow this action.
     Action(DataAction),
-    /// Not for this data set.
+    /// The key does not allow this data set.
     Dataset,
-    /// Its owner's plan does not have this data set.
+    /// The owner's plan does not include this data set.
     Plan,
-    /// It is the session of an administrator who is to have a second factor, and has none.
+    /// The session of an administrator lacks the second factor that is demanded.
     SecondFactor,
 }
 
-/// What a key may be used for. Parsed once.
+/// What a key may be used for, parsed once.
 #[derive(Default, PartialEq)]
 pub struct KeyReach {
     networks: Option<Box<[AddressRange]>>,
@@ -42,7 +42,7 @@ pub struct KeyReach {
     lacks_factor: bool,
 }
 
-/// Does not show the networks: they are personal data.
+/// Leaves out the networks: they are personal data.
 impl fmt::Debug for KeyReach {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KeyReach").field("scopes", &self.scopes).finish_non_exhaustive()
@@ -50,23 +50,23 @@ impl fmt::Debug for KeyReach {
 }
 
 impl KeyReach {
-    /// Whether its scopes have this data set.
+    /// Tells whether the scopes include this data set.
     pub fn is_for(&self, dataset: &str) -> bool {
         names_dataset(self.scopes.datasets.as_deref(), dataset)
     }
 
-    /// That of a key with these networks, none for any, and scopes. A text that is no network allows nobody.
+    /// The reach of a key with these networks (`None` for any) and scopes. Texts that are no networks allow nobody.
     pub fn new<'a>(networks: Option<impl Iterator<Item = &'a str>>, scopes: KeyScopes) -> Self {
         let networks = networks.map(|texts| texts.filter_map(AddressRange::parse).collect());
         Self { networks, scopes, lacks_factor: false }
     }
 
-    /// That of a session which lacks a second factor that is demanded: nothing.
+    /// The reach of a session without the second factor that is demanded: nothing.
     pub fn without_factor() -> Self {
         Self { lacks_factor: true, ..Self::default() }
     }
 
-    /// Why it may not be used so; none where it may.
+    /// The reason why the use is refused; `None` if it is allowed.
     pub fn refusal(&self, what: &KeyPurpose<'_>) -> Option<OutOfReach> {
         if self.lacks_factor {
             return Some(OutOfReach::SecondFactor);

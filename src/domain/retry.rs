@@ -1,10 +1,9 @@
-//! When a mail is tried again that was not taken for now, such as by a server that greylists: with growing pauses, as RFC 5321
-//! section 4.5.4.1 wants it, for as long as a setting says.
+//! When a mail is retried that was not accepted for now, for example because of greylisting: with growing pauses, as RFC 5321 section
+//! 4.5.4.1 wants it, for as long as a setting says.
 //!
-//! What counts is the pauses that were kept, not a clock: one that is set forward gives no mail up, and a deployment that stood
-//! still for days goes on where it was.
+//! The pauses count, not a clock: a clock set forward gives no mail up, and a deployment that stood still for days goes on where it was.
 
-/// The pauses, seconds; the last one is kept again and again.
+/// The pauses, seconds; the last one is repeated.
 const PAUSES_S: [u32; 6] = [60, 120, 300, 600, 1200, 1800];
 /// The longest pause, seconds.
 pub const PAUSE_S_MAX: u32 = 1800;
@@ -13,15 +12,15 @@ fn pause_after(put_off: u32) -> u32 {
     usize::try_from(put_off).ok().and_then(|place| PAUSES_S.get(place)).copied().unwrap_or(PAUSE_S_MAX)
 }
 
-/// The pauses of a mail that was put off so often, together, seconds.
+/// The sum of the pauses after so many deferrals, seconds.
 pub fn waited_s(put_off: u32) -> u64 {
     let first = PAUSES_S.iter().zip(0..put_off).map(|(pause, _)| u64::from(*pause)).sum::<u64>();
     let further = put_off.saturating_sub(u32::try_from(PAUSES_S.len()).unwrap_or(u32::MAX));
     first + u64::from(further) * u64::from(PAUSE_S_MAX)
 }
 
-/// The pause before the next try of a mail that was put off `put_off` times, seconds; none when that try would come later
-/// than `retry_for_s` after the first.
+/// The pause before the next try of a mail deferred `put_off` times, seconds; `None` if that try would come later than `retry_for_s` after
+/// the first.
 pub fn pause_s(put_off: u32, retry_for_s: u64) -> Option<u32> {
     let pause = pause_after(put_off);
     (waited_s(put_off).saturating_add(u64::from(pause)) <= retry_for_s).then_some(pause)

@@ -1,4 +1,4 @@
-//! A list of people to invite, as CSV: what each of its rows asks for, or what is wrong with it.
+//! A list of people to invite, as CSV: each row is an invitation, or a report of what is wrong with it.
 
 use std::collections::HashMap;
 
@@ -12,11 +12,11 @@ use super::{
     user::{self, Command},
 };
 
-/// Most rows of a list.
+/// The most rows of a list.
 pub const ROSTER_ROWS_MAX: usize = 10_000;
 /// Largest list, bytes: room for the longest address and name in every row.
 pub const ROSTER_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// Its columns. Only the first has to be there.
+/// The columns. Only the first is required.
 pub const ROSTER_COLUMNS: [&str; 4] = ["email", "name", "role", "plan"];
 
 const EMAIL: usize = 0;
@@ -24,14 +24,14 @@ const NAME: usize = 1;
 const ROLE: usize = 2;
 const PLAN: usize = 3;
 
-/// Who is to be invited.
+/// A person to be invited.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Invitee {
     /// Their address.
     pub email: Email,
     /// Their name.
     pub name: Option<String>,
-    /// What they may do.
+    /// Their role.
     pub role: Role,
     /// The plan of their keys.
     pub plan: String,
@@ -40,27 +40,27 @@ pub struct Invitee {
 /// A row.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RosterRow {
-    /// The line that it begins in, from 1.
+    /// The line in which the row begins, from 1.
     pub line: u64,
-    /// The address as it stands there, cut where it is longer than any address.
+    /// The address as written, cut if it is longer than any address.
     pub email: String,
-    /// Who is to be invited, or what is wrong.
+    /// The person to invite, or what is wrong with the row.
     pub asked: Result<Invitee, String>,
 }
 
-/// Why a list cannot be read at all.
+/// Why a whole list cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RosterError {
-    /// There is nothing in it.
+    /// The list is empty.
     #[error("the list is empty; its first line names its columns: email,name,role,plan")]
     Empty,
-    /// There is nothing below its first line.
+    /// There are no rows below the first line.
     #[error("the list has a first line, which names its columns, and no rows; write one person a line below it")]
     NoRows,
-    /// It is in another encoding.
+    /// The list is not UTF-8.
     #[error("line {line} is not UTF-8; save the list as CSV in UTF-8")]
     NotUtf8 {
-        /// Where.
+        /// The line.
         line: u64,
     },
     /// The first line has no column for addresses.
@@ -68,32 +68,32 @@ pub enum RosterError {
         "the first line names no column email; the columns are: email,name,role,plan, of which email has to be there"
     )]
     NoEmail,
-    /// A column that lists do not have.
+    /// The first line names an unknown column.
     #[error("the first line names a column {0:?}; the columns are: email,name,role,plan")]
     UnknownColumn(String),
-    /// A column that is there twice.
+    /// The first line names a column twice.
     #[error("the first line names the column {0} twice")]
     Twice(&'static str),
-    /// More rows than a list may have.
+    /// The list has too many rows.
     #[error("the list has more than {ROSTER_ROWS_MAX} rows; send it in parts")]
     TooLong,
 }
 
-/// Reads a list. Its first line names its columns; where it has an address instead, they are those of [`ROSTER_COLUMNS`] in that order. Rows
-/// without any text count as none; spaces around a cell do not count. Where a row names no role, it is a reader's;
-/// where it names no plan, it is `default_plan`. Whoever is in the list twice is wrong the second time.
+/// Reads a list. Its first line names its columns; if it contains an address instead, the columns are [`ROSTER_COLUMNS`] in that order.
+/// Rows without text are skipped; spaces around a cell do not count. The default role is reader, the default plan `default_plan`. The
+/// second row of the same person is wrong.
 ///
 /// # Errors
-/// When its header or its encoding is wrong, or it is too long.
+/// When the header or the encoding is wrong, or the list is too long.
 pub fn read(list: &[u8], default_plan: &str) -> Result<Vec<RosterRow>, RosterError> {
     let list = list.strip_prefix("\u{feff}".as_bytes()).unwrap_or(list);
     let mut reader = ReaderBuilder::new();
     reader.has_headers(false).flexible(true).trim(Trim::All).delimiter(delimiter(list));
     let mut records = reader.from_reader(list).into_byte_records();
-    // Reading from memory does not fail, and rows of every length are taken.
+    // Reading from memory does not fail, and rows may have any length.
     let mut next = || records.next().and_then(Result::ok);
     let first = next().ok_or(RosterError::Empty)?;
-    // Who pastes addresses alone has no line with names.
+    // A pasted list of addresses has no line with column names.
     let has_names = !first.iter().any(|cell| cell.contains(&b'@'));
     let places = if has_names { columns(&first)? } else { [Some(EMAIL), Some(NAME), Some(ROLE), Some(PLAN)] };
     let mut first = Some(first).filter(|_| !has_names);
@@ -112,19 +112,19 @@ pub fn read(list: &[u8], default_plan: &str) -> Result<Vec<RosterRow>, RosterErr
     if rows.is_empty() { Err(RosterError::NoRows) } else { Ok(rows) }
 }
 
-/// Says why nobody on a list is invited, as in `1 of 2 rows is wrong, and nobody was invited; mend it`.
+/// The message that nobody on a list is invited, as in `1 of 2 rows is wrong, and nobody was invited; mend it`.
 pub fn refused(wrong: u64, rows: u64) -> String {
     let (are, them) = if wrong == 1 { ("is", "it") } else { ("are", "them") };
     format!("{wrong} of {} {are} wrong, and nobody was invited; mend {them}", counted(rows, "row"))
 }
 
-/// What separates cells: what the first line has; tables in Europe are saved with semicolons.
+/// The separator of cells, taken from the first line; European spreadsheets save with semicolons.
 fn delimiter(list: &[u8]) -> u8 {
     let first = list.split(|byte| *byte == b'\n').next().unwrap_or_default();
     [b',', b';', b'\t'].into_iter().find(|byte| first.contains(byte)).unwrap_or(b',')
 }
 
-/// Counts lines up to a record. The reader's own count is one behind where lines end in two characters.
+/// Counts lines up to a record. The reader's own count is one behind if lines end in two characters.
 struct Lines<'a> {
     list: &'a [u8],
     at: usize,
@@ -140,7 +140,7 @@ impl Lines<'_> {
                 break;
             }
             self.at += 1;
-            // Of two characters that end a line, the second counts.
+            // If two characters end a line, the second counts.
             let ends_line = *byte == b'\n' || (*byte == b'\r' && self.list.get(self.at) != Some(&b'\n'));
             self.line += u64::from(ends_line);
         }
@@ -148,7 +148,7 @@ impl Lines<'_> {
     }
 }
 
-/// Where each of [`ROSTER_COLUMNS`] stands.
+/// The place of each of [`ROSTER_COLUMNS`].
 fn columns(header: &ByteRecord) -> Result<[Option<usize>; 4], RosterError> {
     let mut places = [None; 4];
     for (place, cell) in header.iter().enumerate() {
@@ -179,7 +179,7 @@ fn row(
         *cell = Some(text).filter(|text| !text.is_empty());
     }
     let has_more = record.len() > places.iter().flatten().count();
-    // Mostly a quote that nobody closed: the rows after it are part of the cell.
+    // Mostly an unclosed quote: the following rows became part of the cell.
     let goes_on = record.iter().any(|cell| cell.contains(&b'\n') || cell.contains(&b'\r'));
     let asked = if goes_on {
         Err("a cell of the row goes on in the next line: close the quote that begins in it, or take the line break out"
@@ -200,7 +200,7 @@ fn row(
     Ok(RosterRow { line, email: email.unwrap_or_default().chars().take(EMAIL_BYTES_MAX).collect(), asked })
 }
 
-/// An address, and the name before it as mail programs write both: `Ben Okafor <ben@example.org>`.
+/// Splits an address from the name before it, as mail programs write both: `Ben Okafor <ben@example.org>`.
 fn without_name(cell: &str) -> (&str, Option<&str>) {
     match cell.strip_suffix('>').and_then(|rest| rest.rsplit_once('<')) {
         Some((name, address)) => {
@@ -220,13 +220,13 @@ fn invitee(cells: [Option<&str>; 4], default_plan: &str) -> Result<Invitee, Stri
     };
     let (name, plan) = (cell(NAME).or(called).map(ToOwned::to_owned), cell(PLAN).unwrap_or(default_plan).to_owned());
     let invitee = Invitee { email, name, role, plan };
-    // What would be refused later is told now.
+    // Reports now what the command would refuse later.
     user::decide(None, invitee.command(Uuid::nil())).map_err(|refusal| refusal.to_string())?;
     Ok(invitee)
 }
 
 impl Invitee {
-    /// The command that invites them.
+    /// The command that invites the person.
     pub fn command(&self, invitation: Uuid) -> Command {
         let Self { email, name, role, plan } = self.clone();
         Command::Invite { email, name, role, plan, invitation }

@@ -1,14 +1,14 @@
-//! Session tokens: `pms_<session id>_<secret>_<crc>`, in the form of API keys. They are derived as these are, of a server secret and a
-//! random id, so that a forged one is known without a look-up; of each only the SHA-256 is stored.
+//! Session tokens: `pms_<session id>_<secret>_<crc>`, in the form of API keys. Like keys they are derived from a server secret and a random
+//! id, so that a forged token is refused without a look-up. Only the SHA-256 is stored.
 
 use std::fmt;
 
 use super::key::{KeyHash, KeyId, SECRET_BYTES, compose, dissect};
 
-/// What every session token begins with.
+/// The prefix of every session token.
 pub const SESSION_PREFIX: &str = "pms_";
 
-/// A session's token. `Debug` does not show it. Its text is overwritten when it is dropped.
+/// A session's token. `Debug` does not show the token. Its text is overwritten on drop.
 #[derive(Clone, PartialEq, Eq, zeroize::Zeroize, zeroize::ZeroizeOnDrop)]
 pub struct SessionToken {
     text: String,
@@ -27,17 +27,17 @@ impl SessionToken {
         self.id
     }
 
-    /// The token in plain. Call it only to hand it to whoever signs in.
+    /// The plaintext token. Call it only to hand the token to the person who signs in.
     pub fn reveal(&self) -> &str {
         &self.text
     }
 
-    /// What is stored of it.
+    /// The hash that is stored.
     pub fn hash(&self) -> KeyHash {
         KeyHash::of(self.text.as_bytes())
     }
 
-    /// The id and the hash of what a client sent; `None` when its form or its checksum is wrong.
+    /// The id and hash of a client's text; `None` if its form or checksum is wrong.
     pub fn presented(text: &str) -> Option<(KeyId, KeyHash)> {
         let id = dissect(SESSION_PREFIX, text.as_bytes())?;
         Some((id, KeyHash::of(text.as_bytes())))

@@ -1,7 +1,7 @@
-//! How a person signs in: links, password, sessions, second factor. A part of their stream's state, and the events of it.
+//! How a person signs in: links, password, sessions, second factor. A part of the state and events of the person's stream.
 //!
-//! What is said once in the stream holds once: a link that was used, a code that was taken, a session that ended. Two requests at
-//! the same moment decide one after the other, since both append under the version that they decided on.
+//! The stream makes everything happen once: the use of a link, the acceptance of a code, the end of a session. Two simultaneous requests
+//! decide one after the other, because both append under the version that they decided on.
 
 mod decide;
 mod refusal;
@@ -72,17 +72,17 @@ impl SignInMethod {
         }
     }
 
-    /// Whether it was the provider that knew them.
+    /// Tells whether the person signed in at the provider.
     pub const fn is_by_provider(self) -> bool {
         !matches!(self, Self::Password | Self::PasswordAndCode | Self::PasswordAndRecoveryCode)
     }
 
-    /// Whether a second factor was shown that counts here.
+    /// Tells whether a second factor was shown that counts here.
     pub const fn has_factor(self) -> bool {
         !matches!(self, Self::Password | Self::Provider)
     }
 
-    /// The same with a code of the second factor beside it.
+    /// The same method with a code of the second factor.
     const fn with_code(self) -> Self {
         match self {
             Self::Password => Self::PasswordAndCode,
@@ -91,7 +91,7 @@ impl SignInMethod {
         }
     }
 
-    /// The same with the provider in place of the password.
+    /// The same method at the provider instead of by password.
     const fn by_provider(self) -> Self {
         match self {
             Self::Password => Self::Provider,
@@ -156,105 +156,105 @@ impl SessionEnd {
     }
 }
 
-/// Something that happened to how a person signs in.
+/// An event about how a person signs in.
 #[derive(Debug, Clone, PartialEq)]
 pub enum SignInEvent {
-    /// There is a link. One of the same purpose from before does not work any more.
+    /// A link was issued. An earlier link of the same purpose stops working.
     LinkIssued {
-        /// Which of theirs, from 1.
+        /// The link's number for that person, from 1.
         number: u32,
-        /// What for.
+        /// The link's purpose.
         purpose: LinkPurpose,
-        /// The mail that it is in: of an invitation its id.
+        /// The mail that carries the link; for an invitation, its id.
         mail: Uuid,
-        /// The SHA-256 of its token.
+        /// The SHA-256 of the link's token.
         hash: KeyHash,
-        /// Which server secret it was derived from.
+        /// The version of the server secret that the token was derived from.
         secret_version: u32,
-        /// When it stops working.
+        /// When the link stops working.
         expires_at: Timestamp,
     },
     /// A mail with the link was handed to the mail system.
     LinkMailed {
-        /// Which link.
+        /// The link's number.
         number: u32,
         /// The mail's Message-ID.
         message_id: String,
     },
-    /// Somebody did what the link is for.
+    /// The link was used for its purpose.
     LinkUsed {
-        /// Which link.
+        /// The link's number.
         number: u32,
     },
-    /// The link was found where others could read it, and does not work any more.
+    /// The link leaked, and does not work any more.
     LinkVoided {
-        /// Which link.
+        /// The link's number.
         number: u32,
     },
-    /// They have this password. Their sessions end, but for the one that set it.
+    /// A password was set. It ends all sessions but the one that set it.
     PasswordSet {
-        /// Its hash (PHC string).
+        /// The password's hash (PHC string).
         phc: Personal,
         /// The session that set it.
         session: Option<KeyId>,
     },
-    /// The same password is hashed otherwise.
+    /// The same password was hashed with other parameters.
     PasswordRehashed {
-        /// Its hash (PHC string).
+        /// The password's hash (PHC string).
         phc: Personal,
     },
-    /// They signed in.
+    /// The person signed in.
     SessionStarted {
         /// The session's public id.
         session: KeyId,
-        /// The SHA-256 of its token.
+        /// The SHA-256 of the session's token.
         hash: KeyHash,
-        /// When it ends at the latest.
+        /// When the session ends at the latest.
         expires_at: Timestamp,
-        /// Seconds without use after which it ends.
+        /// Seconds without use after which the session ends.
         idle_s: u32,
-        /// How they signed in.
+        /// How the person signed in.
         method: SignInMethod,
-        /// The network that it came from: of one that an earlier version began, the address.
+        /// The client's network; the address in events of an earlier version.
         network: Personal,
     },
-    /// The session was used: written down now and then, so that it does not end as an idle one.
+    /// The session was used. Recorded now and then, so that the session does not end as idle.
     SessionSeen {
-        /// Which.
+        /// The session's id.
         session: KeyId,
     },
     /// The session never works again.
     SessionEnded {
-        /// Which.
+        /// The session's id.
         session: KeyId,
-        /// Why.
+        /// The reason.
         reason: SessionEnd,
     },
-    /// They were given a secret for a second factor, and have not shown yet that they have it.
+    /// The person was given a secret for a second factor, and has not confirmed it yet.
     SecondFactorBegun {
         /// The secret in base-32.
         secret: Personal,
     },
-    /// They have shown it: signing in takes a code from now on.
+    /// The person confirmed the second factor: signing in takes a code from now on.
     SecondFactorConfirmed {
-        /// The time step of the code.
+        /// The time step of the confirming code.
         step: u64,
         /// The SHA-256 of each recovery code, as a JSON list.
         recovery: Personal,
     },
-    /// A code was taken.
+    /// A code of the second factor was used.
     SecondFactorUsed {
-        /// The time step of a code by the time.
+        /// The time step of the code, unless it is a recovery code.
         step: Option<u64>,
-        /// Which recovery code, from 0.
+        /// The place of the recovery code, from 0.
         recovery: Option<u8>,
     },
-    /// Signing in takes no code any more.
+    /// The second factor was removed: signing in takes no code any more.
     SecondFactorRemoved,
 }
 
 impl SignInEvent {
-    /// The type as it is stored.
+    /// The event's type as it is stored.
     pub fn type_name(&self) -> &'static str {
         match self {
             Self::LinkIssued { .. } => "LinkIssued",
@@ -274,94 +274,94 @@ impl SignInEvent {
     }
 }
 
-/// A link, as its person's stream tells it.
+/// A link, as its person's stream records it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Link {
-    /// Which of theirs.
+    /// The link's number for that person.
     pub number: u32,
-    /// What for.
+    /// The link's purpose.
     pub purpose: LinkPurpose,
-    /// The mail that it is in.
+    /// The mail that carries the link.
     pub mail: Uuid,
-    /// The SHA-256 of its token.
+    /// The SHA-256 of the link's token.
     pub hash: KeyHash,
-    /// Which server secret it was derived from.
+    /// The version of the server secret that the token was derived from.
     pub secret_version: u32,
-    /// When it stops working.
+    /// When the link stops working.
     pub expires_at: Timestamp,
-    /// Whether a mail with it was handed over.
+    /// Whether a mail with the link was handed to the mail system.
     pub mailed: bool,
-    /// Whether it was used, or voided.
+    /// Whether the link was used, or voided.
     pub used: bool,
 }
 
 impl Link {
-    /// Whether it still works.
+    /// Tells whether the link still works.
     pub fn is_open(&self, now: Timestamp) -> bool {
         !self.used && now < self.expires_at
     }
 }
 
-/// A session, as its person's stream tells it.
+/// A session, as its person's stream records it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Session {
-    /// Its public id.
+    /// The session's public id.
     pub id: KeyId,
-    /// Version of the last commit that changed it.
+    /// Version of the last commit that changed the session.
     pub version: u64,
-    /// The SHA-256 of its token.
+    /// The SHA-256 of the session's token.
     pub hash: KeyHash,
-    /// When it began.
+    /// When the session began.
     pub started_at: Timestamp,
-    /// When it ends at the latest.
+    /// When the session ends at the latest.
     pub expires_at: Timestamp,
-    /// Seconds without use after which it ends.
+    /// Seconds without use after which the session ends.
     pub idle_s: u32,
-    /// When it was last used, as far as it is written down.
+    /// When the session was last used, as far as recorded.
     pub seen_at: Timestamp,
-    /// How they signed in.
+    /// How the person signed in.
     pub method: SignInMethod,
-    /// Where from; none once erased.
+    /// The client's network; `None` once erased.
     pub network: Option<Personal>,
-    /// When and why it ended before its time.
+    /// When and why the session ended before its time.
     pub ended: Option<(Timestamp, SessionEnd)>,
 }
 
 impl Session {
-    /// When it ends unless it is used.
+    /// When the session ends unless it is used.
     pub fn idle_at(&self) -> Timestamp {
         let idle = SignedDuration::from_secs(i64::from(self.idle_s));
         self.seen_at.checked_add(idle).map_or(self.expires_at, |idle| idle.min(self.expires_at))
     }
 
-    /// Whether it works.
+    /// Tells whether the session works.
     pub fn is_live(&self, now: Timestamp) -> bool {
         self.ended.is_none() && now < self.idle_at()
     }
 
-    /// Whether a use is to be written down: a quarter of the idle time has passed since the last one.
+    /// Tells whether a use has to be recorded: a quarter of the idle time has passed since the last one.
     pub fn is_to_be_seen(&self, now: Timestamp) -> bool {
         now.duration_since(self.seen_at) >= SignedDuration::from_secs(i64::from(self.idle_s / 4))
     }
 }
 
-/// A second factor that was confirmed.
+/// A confirmed second factor.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SecondFactor {
     /// The secret in base-32.
     pub secret: Personal,
-    /// The last step of which a code was taken.
+    /// The time step of the last code that was used.
     pub step: u64,
     /// The SHA-256 of each recovery code, as a JSON list.
     pub recovery: Personal,
-    /// Which of them were used.
+    /// The places of the recovery codes that were used.
     pub recovery_used: BTreeSet<u8>,
-    /// Since when.
+    /// When the second factor was confirmed.
     pub since: Timestamp,
 }
 
 impl SecondFactor {
-    /// Recovery codes that were not used.
+    /// The number of recovery codes not used yet.
     pub fn recovery_left(&self) -> usize {
         RECOVERY_CODES.saturating_sub(self.recovery_used.len())
     }
@@ -370,24 +370,24 @@ impl SecondFactor {
 /// How a person signs in.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SignIn {
-    /// Links that were ever issued.
+    /// The number of links ever issued.
     pub links_issued: u32,
     /// The newest link of each purpose.
     pub links: Vec<Link>,
-    /// The mails of links that were asked for, and when.
+    /// The mails of requested links, and when each was requested.
     pub reset_mails: Vec<(Uuid, Timestamp)>,
     /// The password's hash (PHC string).
     pub password: Option<Personal>,
     /// All sessions.
     pub sessions: BTreeMap<KeyId, Session>,
-    /// A secret that was given out and not confirmed yet.
+    /// A secret handed out for a second factor and not confirmed yet.
     pub begun: Option<Personal>,
     /// The second factor.
     pub second_factor: Option<SecondFactor>,
 }
 
 impl SignIn {
-    /// Whether somebody has signed in from this network.
+    /// Tells whether somebody has signed in from this network.
     pub fn has_come_from(&self, network: &str) -> bool {
         let networks = self.sessions.values().filter_map(|session| session.network.as_ref()?.known());
         !network.is_empty() && networks.into_iter().any(|known| known == network)
@@ -408,12 +408,12 @@ impl SignIn {
         self.links.iter().find(|link| link.mail == mail && link.purpose == purpose)
     }
 
-    /// Whether they have a way to sign in, as far as is known: a password, or a provider that has known them.
+    /// Tells whether they have a known way to sign in: a password, or a provider that has known them.
     pub fn has_way_in(&self) -> bool {
         self.password.is_some() || self.sessions.values().any(|session| session.method.is_by_provider())
     }
 
-    /// Whether this session meets the demand of a second factor: they have one here, or have shown one at the provider.
+    /// Tells whether this session meets the demand of a second factor: the person has one here, or showed one at the provider.
     pub fn has_factor_in(&self, session: KeyId) -> bool {
         let method = self.sessions.get(&session).map(|session| session.method);
         self.second_factor.is_some() || method == Some(SignInMethod::ProviderAndItsFactor)
@@ -434,11 +434,11 @@ impl SignIn {
         }
     }
 
-    /// Forgets all that was said of the person and by them.
+    /// Erases everything that concerns the person or comes from them.
     pub(super) fn erase(&mut self, at: Timestamp, version: u64) {
         self.end_all(at, version, SessionEnd::Deleted, None);
         for session in self.sessions.values_mut() {
-            // The view's row changes with it.
+            // The session's row in the view changes with it.
             session.network = None;
             session.version = version;
         }
@@ -448,7 +448,7 @@ impl SignIn {
         self.second_factor = None;
     }
 
-    /// Takes in an event.
+    /// Applies an event.
     pub(super) fn apply(&mut self, event: &SignInEvent, at: Timestamp, version: u64) {
         match event {
             SignInEvent::LinkIssued { number, purpose, mail, hash, secret_version, expires_at } => {
@@ -468,7 +468,7 @@ impl SignIn {
             }
             SignInEvent::PasswordSet { phc, session } => {
                 self.password = Some(phc.clone());
-                // Whoever else has a link could set another one.
+                // Other links to set a password must not work any more.
                 self.links.retain(|link| link.used || link.purpose == LinkPurpose::ClaimKey);
                 self.end_all(at, version, SessionEnd::PasswordChanged, *session);
                 if let Some(session) = session.and_then(|session| self.sessions.get_mut(&session)) {
@@ -506,7 +506,7 @@ impl SignIn {
                     recovery_used: BTreeSet::new(),
                     since: at,
                 });
-                // The one that is left has shown a code: the others ended with it.
+                // The remaining session has shown a code; the others ended.
                 for session in self.sessions.values_mut().filter(|session| session.ended.is_none()) {
                     session.method = session.method.with_code();
                     session.version = version;

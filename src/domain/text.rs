@@ -1,8 +1,7 @@
-//! Texts that people give each other: names, labels, names of files. One line that shows what it is.
+//! Texts that people enter: names, labels, file names. Each is one line that shows everything it contains.
 //!
-//! A control character, a line break or a mark of writing direction can make a text look like another one, in a mail, on a
-//! terminal or in a page: Unicode Technical Report 36, sections 2.6 and 3.5. Such a text is refused where it is given, and
-//! escaped where an older one is shown.
+//! A control character, a line break or a mark of writing direction can make a text look like another one in a mail, on a terminal or in a
+//! page (Unicode Technical Report 36, sections 2.6 and 3.5). Such a text is refused on input, and escaped where an older one is shown.
 
 use std::{borrow::Cow, fmt::Write as _};
 
@@ -14,20 +13,20 @@ pub enum HiddenCharacter {
     /// A control character, such as a tab or an escape.
     #[error("a control character (U+{0:04X})")]
     Control(u32),
-    /// Something that ends a line.
+    /// A character that ends a line.
     #[error("a line break (U+{0:04X})")]
     LineBreak(u32),
-    /// Something that turns the direction of what is written.
+    /// A character that changes the writing direction.
     #[error("a mark of writing direction (U+{0:04X})")]
     Direction(u32),
-    /// Something that takes no place and is no part of a letter.
+    /// A character without width that is no part of a letter.
     #[error("an invisible character (U+{0:04X})")]
     Invisible(u32),
 }
 
-/// What is wrong with a character in a text of one line, if anything is.
+/// The reason why a character may not be in a text of one line, if there is one.
 ///
-/// The joiners U+200C and U+200D pass: names in Persian and in scripts of India need them. So do the selectors U+FE0E and U+FE0F,
+/// The joiners U+200C and U+200D are allowed: names in Persian and in scripts of India need them. So are the selectors U+FE0E and U+FE0F,
 /// with which emoji are written.
 pub fn hidden(c: char) -> Option<HiddenCharacter> {
     let code = u32::from(c);
@@ -38,15 +37,15 @@ pub fn hidden(c: char) -> Option<HiddenCharacter> {
             HiddenCharacter::Direction(code)
         }
         '\u{200c}' | '\u{200d}' | '\u{fe0e}' | '\u{fe0f}' => return None,
-        // A letter without a dot, marks of annotation, and code points that are no characters.
+        // A blank letter, annotation marks, and code points that are no characters.
         '\u{2800}' | '\u{fff9}'..='\u{fffb}' | '\u{fffe}' | '\u{ffff}' => HiddenCharacter::Invisible(code),
-        // Fillers, selectors of variants, which can carry any text unseen, tags, and what else takes no place.
+        // Fillers, variant selectors (which can carry any text unseen), tags, and other characters without width.
         _ if CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c) => HiddenCharacter::Invisible(code),
         _ => return None,
     })
 }
 
-/// Whether a character shows nothing: a space of any kind, a blank letter, or what takes no place.
+/// Tells whether a character shows nothing: a space of any kind, a blank letter, or a character without width.
 fn shows_nothing(c: char) -> bool {
     c.is_whitespace() || c == '\u{2800}' || CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c)
 }
@@ -55,32 +54,32 @@ fn is_space_or_joiner(c: char) -> bool {
     c.is_whitespace() || matches!(c, '\u{200c}' | '\u{200d}')
 }
 
-/// Whether a text shows nothing: spaces of any kind, joiners and selectors alone, and letters that are blank.
+/// Tells whether a text shows nothing: only spaces of any kind, joiners, selectors and blank letters.
 pub fn is_blank(text: &str) -> bool {
     text.chars().all(shows_nothing)
 }
 
-/// A text without the spaces and joiners around it; none when it shows nothing.
+/// A text without surrounding spaces and joiners; `None` if it shows nothing.
 ///
 /// # Errors
-/// The first character in it that hides something. Line breaks at its ends are spaces, too, but are refused like others.
+/// The first character that hides something. Line breaks at the ends are spaces, but are refused, too.
 pub fn one_line(text: &str) -> Result<Option<&str>, HiddenCharacter> {
     if is_blank(text) {
         return Ok(None);
     }
     match text.chars().find_map(hidden) {
         Some(found) => Err(found),
-        // Joiners join nothing at an end, and selectors select nothing at the beginning.
+        // Joiners join nothing at either end, and selectors select nothing at the beginning.
         None => Ok(Some(text.trim_start_matches(shows_nothing).trim_end_matches(is_space_or_joiner))),
     }
 }
 
-/// The text as a terminal may show it: what hides something stands as `\u{202e}`.
+/// The text as a terminal may show it: hiding characters are escaped, as in `\u{202e}`.
 pub fn escaped(text: &str) -> Cow<'_, str> {
     escaped_but(text, |_| false)
 }
 
-/// The same, but for the characters that the text may hold.
+/// The same, except for characters that the text may hold.
 pub fn escaped_but(text: &str, may_hold: impl Fn(char) -> bool) -> Cow<'_, str> {
     let is_shown = |c: char| may_hold(c) || hidden(c).is_none();
     if text.chars().all(is_shown) {

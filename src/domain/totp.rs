@@ -1,14 +1,14 @@
-//! One-time codes by the time (RFC 6238): six digits, HMAC-SHA-1, a step of 30 seconds, as every authenticator app has them.
+//! Time-based one-time codes (RFC 6238): six digits, HMAC-SHA-1, steps of 30 seconds, as every authenticator app uses them.
 
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
 use sha1::Sha1;
 
-/// Bytes of a secret: as many as SHA-1 has (RFC 4226, section 4).
+/// Bytes of a secret: the size of a SHA-1 hash (RFC 4226, section 4).
 pub const TOTP_SECRET_BYTES: usize = 20;
 /// Seconds of a step.
 pub const STEP_S: i64 = 30;
-/// Steps that a clock may be off, either way.
+/// Steps that a clock may be off in either direction.
 const STEPS_OFF: u64 = 1;
 const DIGITS: u32 = 1_000_000;
 const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
@@ -26,14 +26,14 @@ pub fn code(secret: &[u8], step: u64) -> Option<String> {
     Some(format!("{:06}", (u32::from_be_bytes(word) & 0x7fff_ffff) % DIGITS))
 }
 
-/// The step that a code is of: at most one off, and later than `after`, so that none is taken twice.
+/// The step of a code: at most one off, and later than `after`, so that no code is accepted twice.
 pub fn accepted_step(secret: &[u8], given: &str, now: Timestamp, after: u64) -> Option<u64> {
     let step = step_at(now);
     let steps = step.saturating_sub(STEPS_OFF)..=step.saturating_add(STEPS_OFF);
     let is_it = |step: &u64| {
         code(secret, *step).is_some_and(|code| subtle::ConstantTimeEq::ct_eq(code.as_bytes(), given.as_bytes()).into())
     };
-    // All are compared, so that the time does not tell which it was.
+    // All are compared, so that the time taken does not reveal which matched.
     let matching: Vec<u64> = steps.filter(is_it).collect();
     matching.into_iter().find(|step| *step > after)
 }
@@ -59,7 +59,7 @@ pub fn base32(bytes: &[u8]) -> String {
     text
 }
 
-/// Reads what [`base32`] wrote; `None` when it is something else.
+/// Reads the output of [`base32`]; `None` for any other text.
 pub fn unbase32(text: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(text.len() * 5 / 8);
     let (mut buffer, mut bits) = (0u32, 0u32);
@@ -75,7 +75,7 @@ pub fn unbase32(text: &str) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// The address that an authenticator app reads a secret from (Key Uri Format).
+/// The URI from which an authenticator app reads a secret (Key Uri Format).
 pub fn otpauth(secret: &str, issuer: &str, account: &str) -> String {
     let plain = |text: &str| -> String {
         text.bytes()

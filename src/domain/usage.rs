@@ -1,4 +1,4 @@
-//! What a person has used, as it is shown: by day, and within it by key, data set or status.
+//! A person's usage report: by day, and within a day by key, data set or status.
 
 use std::collections::BTreeMap;
 
@@ -7,15 +7,15 @@ use serde_json::{Map, Value, json};
 
 use super::admission::UsageCount;
 
-/// Days that are shown where nothing is said.
+/// Days that are shown by default.
 pub const DAYS_DEFAULT: u16 = 30;
-/// The most days that are shown.
+/// The most days that can be shown.
 pub const DAYS_MAX: u16 = 366;
 const DAY_S: i64 = 86_400;
-/// Answers with these statuses are refusals: nothing was answered.
+/// Statuses of refusals: answers without content.
 const REFUSALS: [u16; 3] = [401, 403, 429];
 
-/// What days can be divided by.
+/// The ways to divide a day's usage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UsageDivision {
     /// The key.
@@ -39,7 +39,7 @@ impl UsageDivision {
         }
     }
 
-    /// The division of this name.
+    /// The division with this name.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|division| division.as_str() == name)
     }
@@ -53,7 +53,7 @@ impl UsageDivision {
         }
     }
 
-    /// A part in JSON: null where it is not known.
+    /// A part in JSON: null if it is unknown.
     fn shown(self, part: &str) -> Value {
         match part.parse::<u16>() {
             Ok(status) if self == Self::Status => json!(status),
@@ -75,7 +75,7 @@ struct Sums {
     used: i64,
 }
 
-/// What a person has used in a span of days.
+/// A person's usage in a span of days.
 #[derive(Debug, Clone, PartialEq)]
 pub struct UsageReport {
     by: Option<UsageDivision>,
@@ -85,7 +85,7 @@ pub struct UsageReport {
 }
 
 impl UsageReport {
-    /// Of what was counted from a UTC day on. `used` says what was taken of each day's quota; it is shown where days are not divided.
+    /// The report of counts from a UTC day on. `used` is the spent part of each day's quota, shown if days are not divided.
     pub fn new(
         by: Option<UsageDivision>,
         (from_day, to_day): (i64, i64),
@@ -124,7 +124,7 @@ impl UsageReport {
         Self { by, from_day, to_day, rows }
     }
 
-    /// The names of its columns.
+    /// The names of the report's columns.
     pub fn columns(&self) -> Vec<&'static str> {
         match self.by {
             Some(by) => vec!["day", by.as_str(), "used", "requests", "refused"],
@@ -132,7 +132,7 @@ impl UsageReport {
         }
     }
 
-    /// Its rows as texts, in the order of [`Self::columns`]; empty where something is not known.
+    /// The rows as texts, in the order of [`Self::columns`]; unknown values are empty.
     pub fn cells(&self) -> impl Iterator<Item = Vec<String>> + '_ {
         let columns = self.columns();
         self.rows.iter().map(move |row| {
@@ -145,12 +145,12 @@ impl UsageReport {
         })
     }
 
-    /// It as a document.
+    /// The report as a JSON document.
     pub fn document(&self) -> Value {
         json!({ "data": self.rows, "from": day(self.from_day), "to": day(self.to_day) })
     }
 
-    /// It as CSV. No value of it has a comma or a quotation mark: they are dates, names, ids and numbers.
+    /// The report as CSV. No value contains a comma or a quotation mark: all are dates, names, ids and numbers.
     pub fn csv(&self) -> String {
         let mut text = self.columns().join(",") + "\r\n";
         for cells in self.cells() {
@@ -161,7 +161,7 @@ impl UsageReport {
     }
 }
 
-/// The date of a UTC day that is counted from 1970-01-01.
+/// The date of a UTC day counted from 1970-01-01.
 fn day(number: i64) -> Option<String> {
     let moment = Timestamp::UNIX_EPOCH.checked_add(SignedDuration::from_secs(number.checked_mul(DAY_S)?)).ok()?;
     Some(moment.to_zoned(TimeZone::UTC).date().to_string())

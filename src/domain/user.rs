@@ -40,7 +40,7 @@ impl User {
     }
 }
 
-/// Takes in one event of the person's stream.
+/// Applies one event of the person's stream.
 pub fn evolve(state: &mut Option<User>, fact: Fact<'_>) {
     let at = fact.recorded_at;
     if let (None, Event::UserInvited { email, name, role, plan, invitation }) = (state.as_ref(), fact.event) {
@@ -207,7 +207,7 @@ fn apply(user: &mut User, event: &Event, at: Timestamp) {
     }
 }
 
-/// Forgets all that was said of the person and by them.
+/// Erases everything that concerns the person or comes from them.
 fn erase(user: &mut User, at: Timestamp) {
     user.standing = Standing::Deleted;
     user.deleted_at = Some(at);
@@ -220,7 +220,7 @@ fn erase(user: &mut User, at: Timestamp) {
     for key in user.keys.values_mut() {
         let (label, allowed_ips) = (key.label.take(), key.bounds.allowed_ips.take());
         if label.is_some() || allowed_ips.is_some() {
-            // The view's row of the key changes with it.
+            // The key's row in the view changes with it.
             key.version = user.version;
         }
     }

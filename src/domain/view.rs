@@ -1,5 +1,5 @@
-//! The views: rows that are computed from a stream's state and from nothing else, so that they can be thrown away and
-//! rebuilt. A row carries the version that it was projected from and is written only where the stored one is older.
+//! The views: rows computed from a stream's state and nothing else, so that they can be discarded and rebuilt. A row carries the version
+//! that it was projected from, and only replaces a row of an older version.
 
 use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
@@ -49,7 +49,7 @@ impl UserStatus {
         }
     }
 
-    /// The status of this name.
+    /// The status with this name.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|status| status.as_str() == name)
     }
@@ -93,7 +93,7 @@ impl InvitationState {
         }
     }
 
-    /// The state of this name.
+    /// The state with this name.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.as_str() == name)
     }
@@ -112,7 +112,7 @@ pub struct InvitationProgress {
 }
 
 impl InvitationProgress {
-    /// As it is at this moment: what is mailed expires by itself.
+    /// The progress at this moment: a mailed invitation expires by itself.
     #[must_use]
     pub fn at(self, now: Timestamp) -> Self {
         match self.expires_at {
@@ -161,14 +161,14 @@ pub struct UserRow {
 }
 
 impl UserRow {
-    /// As it is at this moment: their invitation may have expired.
+    /// The row at this moment: the invitation may have expired.
     #[must_use]
     pub fn at(self, now: Timestamp) -> Self {
         Self { invitation: self.invitation.at(now), ..self }
     }
 
-    /// Whether mails do not reach them by this moment, or they want none: the last one failed, that of their invitation came back, or its
-    /// links have ended and none was used.
+    /// Tells whether mails do not reach the person by this moment, or are not wanted: the last mail failed, the invitation's mail bounced,
+    /// or its links have ended unused.
     pub fn is_unreached(&self, now: Timestamp) -> bool {
         let has_failed =
             |state| matches!(state, InvitationState::Bounced | InvitationState::Failed | InvitationState::Expired);
@@ -249,14 +249,14 @@ pub struct SessionRow {
 }
 
 impl SessionRow {
-    /// When its use is to be written down, so that it does not end as an idle one; none where it cannot last longer.
+    /// When the next use has to be recorded, so that the session does not end as idle; `None` if it cannot last longer.
     pub fn see_at(&self) -> Option<Timestamp> {
         let idle_s = self.idle_at.duration_since(self.seen_at).as_secs();
         let after = SignedDuration::from_secs(idle_s / 4);
         Some(self.seen_at.checked_add(after).unwrap_or(self.seen_at)).filter(|_| self.idle_at < self.expires_at)
     }
 
-    /// Whether it is the session of an administrator that began without a second factor.
+    /// Tells whether this is an administrator's session that began without a second factor.
     pub fn lacks_factor(&self, role: Role) -> bool {
         role == Role::Admin && !SignInMethod::ALL.iter().any(|way| way.as_str() == self.method && way.has_factor())
     }
@@ -306,20 +306,20 @@ pub struct TokenRow {
 }
 
 impl TokenRow {
-    /// What it may.
+    /// The token's permissions.
     pub fn permissions(&self) -> Permissions {
         Permissions::of(&self.scopes).only_reading(self.read_only)
     }
 
-    /// Whether it is neither revoked nor expired.
+    /// Tells whether the token is neither revoked nor expired.
     pub fn works(&self, now: Timestamp) -> bool {
         self.revoked_at.is_none() && self.expires_at.is_none_or(|until| now < until)
     }
 }
 
-/// The status of an import that waits for somebody to approve or discard it.
+/// The status of a held import, which waits for somebody to approve or discard it.
 pub const HELD: &str = "held";
-/// The status of an import that was completed, and whose records are not under this name any more.
+/// The status of a completed import whose records are not under this name any more.
 pub const REMOVED: &str = "removed";
 
 /// An import.
@@ -354,7 +354,7 @@ pub struct ImportRow {
     pub reason: Option<String>,
 }
 
-/// The rows that follow from one stream.
+/// The view rows of one stream.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Rows {
     /// At most one person.
@@ -372,7 +372,7 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// Those that the commit of this version last changed.
+    /// The rows last changed by the commit of this version.
     #[must_use]
     pub fn of_version(mut self, version: u64) -> Self {
         self.users.retain(|row| row.version == version);
@@ -384,7 +384,7 @@ impl Rows {
         self
     }
 
-    /// The same without what is a person's.
+    /// The rows without personal data.
     #[must_use]
     pub fn without_personal(mut self) -> Self {
         self.users.iter_mut().for_each(|row| (row.email, row.name) = (None, None));
@@ -394,17 +394,17 @@ impl Rows {
     }
 }
 
-/// The state that a stream's events fold into.
+/// The state made by folding a stream's events.
 #[derive(Debug, Clone, PartialEq)]
 #[allow(clippy::large_enum_variant, reason = "there are few at a time, and most are of people")]
 pub enum State {
-    /// Of a `user#` stream.
+    /// The state of a `user#` stream.
     User(Option<User>),
-    /// Of a `plan#` stream.
+    /// The state of a `plan#` stream.
     Plan(String, Plan),
-    /// Of a `dataset#` stream.
+    /// The state of a `dataset#` stream.
     DataSet(String, DataSetLog),
-    /// Of the stream `tokens#admin`.
+    /// The state of the stream `tokens#admin`.
     AdminTokens(TokenLog),
 }
 
@@ -419,12 +419,12 @@ impl State {
         }
     }
 
-    /// Takes in one event of the stream.
+    /// Applies one event of the stream.
     pub fn apply(&mut self, recorded: &Recorded) {
         self.take(recorded.fact());
     }
 
-    /// Takes in one event of the stream.
+    /// Applies one event of the stream.
     pub fn take(&mut self, fact: Fact<'_>) {
         match self {
             Self::User(user) => super::user::evolve(user, fact),
@@ -434,7 +434,7 @@ impl State {
         }
     }
 
-    /// The rows that follow from it.
+    /// The view rows of the state.
     pub fn rows(&self) -> Rows {
         let mut rows = Rows::default();
         match self {
@@ -486,7 +486,7 @@ fn user_row(user: &User) -> UserRow {
     }
 }
 
-/// The last invitation decides: one that was asked for again is not mailed before its own mail is.
+/// The progress of the last invitation: after a repeated request it counts as mailed only once its own mail was.
 fn invitation_progress(user: &User) -> InvitationProgress {
     let asked_at = user.invitations_at.last().copied().unwrap_or(user.invited_at);
     let mailed_at = user.invitations.last().and_then(|(_, mailed_at)| *mailed_at);
@@ -518,7 +518,7 @@ fn key_row(user: &User, key: &super::user::Key) -> KeyRow {
         last_four: key.last_four.clone(),
         label: key.label.as_ref().and_then(|label| label.known()).map(ToOwned::to_owned),
         expires_at: key.bounds.expires_at,
-        // Erased ones are none that anybody has: nobody may use the key.
+        // Erased networks become an empty list: nobody may use the key.
         allowed_ips: allowed_ips.map(|networks| networks.known().map(listed).unwrap_or_default()),
         scopes: key.bounds.scopes.clone(),
         notice_at: key.notice_at(),

@@ -1,5 +1,5 @@
-//! What a data set says about itself, and what the last import found out about its columns: for the directory of data sets and for
-//! pages, which ask for it without HTTP.
+//! Descriptions of data sets: from the definition, and from the figures of the columns that the last import made. The directory of data
+//! sets and the pages use them; pages do so without HTTP.
 
 use jiff::{Timestamp, civil::Date};
 use serde::Serialize;
@@ -14,7 +14,7 @@ use crate::{
     store::{StoreError, records::DataSet},
 };
 
-/// A data set as it describes itself.
+/// The description of a data set.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(in crate::http) struct About {
     /// Its name.
@@ -25,17 +25,17 @@ pub(in crate::http) struct About {
     pub(in crate::http) version: u64,
     /// How many records it has.
     pub(in crate::http) records: u64,
-    /// What its definition says about it.
+    /// The description in its definition.
     pub(in crate::http) about: SelfDescription,
     /// Its columns, as they are published.
     pub(in crate::http) columns: Vec<AboutColumn>,
-    /// When the figures of the columns were made; none where there are none of this version.
+    /// When the figures of the columns were made; none if this version has no figures.
     pub(in crate::http) figures_made_at: Option<Timestamp>,
     /// What the last import changed.
     pub(in crate::http) last_change: LastChange,
 }
 
-/// A column of it.
+/// A published column of a data set.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(in crate::http) struct AboutColumn {
     /// Its name.
@@ -45,36 +45,36 @@ pub(in crate::http) struct AboutColumn {
     pub(in crate::http) kind: ColumnType,
     /// What it means.
     pub(in crate::http) description: String,
-    /// Whether its values tell of people or firms: no figure shows them.
+    /// Whether its values are about people or firms: figures never show such values.
     pub(in crate::http) personal: bool,
-    /// Whether it tells records apart, as the key and the record id do: no figure shows its values.
+    /// Whether it is the key or the record id, which tell records apart: figures never show its values.
     pub(in crate::http) identifies: bool,
-    /// Records that have no value of it; none where it was not counted.
+    /// Records without a value in this column; none if not counted.
     pub(in crate::http) empty: Option<u64>,
-    /// Of numbers, amounts, dates and moments: the least value.
+    /// The least value, of numbers, amounts, dates and moments.
     pub(in crate::http) least: Option<WrittenValue>,
-    /// The greatest.
+    /// The greatest value, of the same types.
     pub(in crate::http) greatest: Option<WrittenValue>,
-    /// Of texts: the most frequent values, the most frequent first.
+    /// The most frequent values of texts, most frequent first.
     pub(in crate::http) values: Vec<ValueCount>,
 }
 
 /// What the last import changed, and when.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(in crate::http) struct LastChange {
-    /// When it ended. None where the log does not know that any more.
+    /// When the import ended; none if the log does not know that any more.
     pub(in crate::http) at: Option<Timestamp>,
-    /// Its UTC day.
+    /// The UTC day of the import.
     pub(in crate::http) on: Date,
     /// New records.
     pub(in crate::http) inserted: u64,
-    /// Records of which a value changed.
+    /// Records with a changed value.
     pub(in crate::http) updated: u64,
-    /// Records that are gone.
+    /// Removed records.
     pub(in crate::http) removed: u64,
 }
 
-/// What the data set of a name says about itself, if there is one that is served.
+/// The description of the named data set; none if it does not exist or is withdrawn.
 ///
 /// # Errors
 /// When the store does not answer.
@@ -101,7 +101,7 @@ pub(in crate::http) async fn last_change(service: &Service, data_set: &DataSet) 
     })
 }
 
-/// The columns of a data set with what figures say of them.
+/// The columns of a data set, with their figures if there are any.
 pub(in crate::http) fn columns_of(data_set: &DataSet, figures: Option<&TableFigures>) -> Vec<AboutColumn> {
     let definition = &data_set.definition;
     let of = |(place, column): (usize, &Column)| {

@@ -1,4 +1,4 @@
-//! Addresses that a client can use as they stand: those below `public_url`.
+//! Addresses below `public_url`, which clients can use as they are, and the answers to paths without a route.
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -8,7 +8,7 @@ use actix_web::{
 
 use super::{Problem, ProblemCode, passage::Passage, state::Service};
 
-/// What paths of the administration and the pages begin with.
+/// The first segments of paths of the administration and the pages.
 const FIXED: [&str; 21] = [
     "users",
     "plans",
@@ -33,20 +33,20 @@ const FIXED: [&str; 21] = [
     "sign-in",
 ];
 
-/// The base of addresses, as the request's server knows it.
+/// The server's `public_url`, the base of addresses.
 pub(super) fn base(request: &HttpRequest) -> &str {
     request.app_data::<web::Data<Service>>().map_or("", |service| service.public_url.as_str())
 }
 
-/// The path of the base, without a slash at its end: what a proxy may have taken off the paths of requests.
+/// The path of `public_url`, without a slash at its end. A proxy may remove it from the paths of requests.
 pub(super) fn prefix(public_url: &str) -> &str {
     let after_scheme = public_url.find("://").map_or(0, |at| at + 3);
     let path = public_url.get(after_scheme..).and_then(|rest| rest.find('/')).map(|at| after_scheme + at);
     path.and_then(|at| public_url.get(at..)).unwrap_or_default().trim_end_matches('/')
 }
 
-/// Leads from a path that ends in a slash to the one without (308, which keeps method and body), with its query. Where no
-/// `public_url` is set it is understood from the request's own: the address that the server listens at may be nobody else's.
+/// Redirects a path that ends in a slash to the path without it, with its query (308 keeps method and body). Without a configured
+/// `public_url` the location is relative to the request's own address: other machines may not reach the address listened at.
 pub(super) fn without_slash(request: &HttpRequest) -> HttpResponse {
     let public_url = Passage::explains_below(request);
     let (path, query) = (request.uri().path().trim_end_matches('/'), request.uri().query());
@@ -57,7 +57,7 @@ pub(super) fn without_slash(request: &HttpRequest) -> HttpResponse {
     }
 }
 
-/// Nothing is at this path, nor at the one without a slash at its end.
+/// Answers a path that has no route, with or without a slash at its end.
 pub(super) fn unknown(request: &HttpRequest) -> HttpResponse {
     let detail = match request.path().contains("//") {
         true => "there is nothing at this path: two slashes stand in a row in it",
@@ -66,7 +66,7 @@ pub(super) fn unknown(request: &HttpRequest) -> HttpResponse {
     Problem::new(ProblemCode::UnknownPath, detail).respond(request)
 }
 
-/// What no route took: a path that is known but for a slash at its end, or nothing.
+/// Answers what no route took: redirects a known path that ends in a slash, and refuses any other.
 pub(super) async fn nowhere(request: HttpRequest) -> HttpResponse {
     let path = request.path();
     let first = path.strip_prefix('/').and_then(|rest| rest.split('/').next()).unwrap_or_default();

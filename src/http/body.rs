@@ -1,4 +1,4 @@
-//! JSON bodies: bounded in size and time, and refused with the place of the mistake.
+//! JSON bodies, limited in size and time; a refusal names the place of the mistake.
 
 use std::{future::Future, pin::Pin, rc::Rc, time::Duration};
 
@@ -11,14 +11,14 @@ use serde_json::error::Category;
 use super::{Problem, ProblemCode, wire::Connection};
 use crate::{config::HttpSection, domain::misfit};
 
-/// How large a body may be and how long it may take.
+/// The limits on a body's size and time.
 #[derive(Debug, Clone, Copy)]
 pub struct BodyLimits {
-    /// Bytes.
+    /// The largest size, bytes.
     pub bytes_max: usize,
-    /// From the head's end to the body's.
+    /// The longest time from the end of the head to the end of the body.
     pub timeout: Duration,
-    /// Between two pieces.
+    /// The longest pause between two pieces of the body.
     pub idle: Duration,
 }
 
@@ -38,9 +38,9 @@ impl From<&HttpSection> for BodyLimits {
 /// As an extractor: 415 for another media type, 413 over the limit, 408 over the time, 400 when it is not JSON or not a `T`.
 #[derive(Debug)]
 pub struct JsonBody<T> {
-    /// What the body says.
+    /// The parsed body.
     pub value: T,
-    /// The body itself: an `Idempotency-Key` is bound to its hash.
+    /// The bytes of the body: an `Idempotency-Key` is bound to their hash.
     pub bytes: Bytes,
 }
 
@@ -63,10 +63,10 @@ impl<T: DeserializeOwned + 'static> FromRequest for JsonBody<T> {
     }
 }
 
-/// A request's body of at most so many bytes, whatever it is.
+/// Reads a body of any media type, of at most `bytes_max` bytes.
 ///
 /// # Errors
-/// 413 over the limit, 408 over the time, 400 when it does not come to its end.
+/// 413 over the limit, 408 over the time, 400 when the body ends too early or cannot be read.
 pub(super) async fn bytes_of(request: &HttpRequest, payload: Payload, bytes_max: usize) -> Result<Bytes, Problem> {
     let limits = request.app_data::<BodyLimits>().copied();
     let limits = limits.ok_or_else(|| Problem::internal("the application has no body limits"))?;
@@ -82,7 +82,7 @@ async fn whole(request: &HttpRequest, payload: Payload, limits: BodyLimits) -> R
         let detail = format!("the body did not arrive within {} ms", limits.timeout.as_millis());
         Problem::new(ProblemCode::RequestTimeout, detail)
     })?;
-    // The connection knows better what was wrong with the body's bytes.
+    // A refusal by the connection describes better what was wrong with the body's bytes.
     let refusal = || request.conn_data::<Rc<Connection>>().and_then(|connection| connection.refusal());
     bytes.map_err(|problem| refusal().map_or(problem, |refusal| refusal.problem()))
 }
@@ -129,7 +129,7 @@ pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     Ok(value)
 }
 
-/// What is wrong at a place of a body.
+/// Describes a mistake in a body, with its path or its line and column.
 pub(super) fn misfit_at(path: &str, error: &serde_json::Error) -> String {
     let (line, column) = (error.line(), error.column());
     match error.classify() {
@@ -146,7 +146,7 @@ fn too_large(limits: BodyLimits) -> Problem {
     Problem::new(ProblemCode::BodyTooLarge, format!("the body may have at most {} bytes", limits.bytes_max))
 }
 
-/// Whether a media type is one of JSON.
+/// Whether a media type is JSON: `application/json` or `application/…+json`.
 pub(super) fn is_json(content_type: &str) -> bool {
     let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))

@@ -1,18 +1,18 @@
-//! Whether this node could answer requests now: it tries what they need, and says what is in the way.
+//! The readiness check: tries all that requests need, and lists what fails.
 //!
-//! Guarantees: all is tried at the same time and none of it longer than two seconds; however often it is asked, it tries at
-//! most once a second (once in five where calls cost money); a trouble that is over is forgotten with the next try.
+//! Guarantees: all tries run at the same time, each for at most two seconds; however often the check is asked, it tries at most once a
+//! second (once in five where calls cost money); the next try forgets a trouble that is over.
 
 mod tried;
 
 use tokio::sync::Mutex;
 
-/// How long an outcome holds, microseconds.
+/// How long an outcome is reused, microseconds.
 const LIFE_US: i64 = 1_000_000;
-/// The same for a good one where every try calls AWS.
+/// How long a good outcome is reused where every try calls AWS, microseconds.
 const SHARED_LIFE_US: i64 = 5_000_000;
 
-/// The last outcome. Whoever asks meanwhile waits for the try that is under way.
+/// Keeps the last outcome. Concurrent callers wait for the try under way.
 #[derive(Debug)]
 pub struct Checkup {
     last: Mutex<Option<LastCheckup>>,
@@ -26,12 +26,12 @@ struct LastCheckup {
 }
 
 impl Checkup {
-    /// Nothing was tried yet; `shared` is whether the stores are behind a network.
+    /// A check that has tried nothing yet; `shared` says that the stores are behind a network.
     pub fn new(shared: bool) -> Self {
         Self { last: Mutex::default(), life_us: if shared { SHARED_LIFE_US } else { LIFE_US } }
     }
 
-    /// The last outcome while it holds, and that of `look` afterwards.
+    /// Returns the last outcome while it is fresh, else that of `look`.
     async fn kept_or(&self, now_us: i64, look: impl Future<Output = Vec<String>>) -> Vec<String> {
         let mut last = self.last.lock().await;
         if let Some(LastCheckup { at_us, troubles }) = &*last {
@@ -58,7 +58,7 @@ mod tests {
         let good: &[&str] = &[];
         for (is_shared, life_us) in [(false, 1_000_000), (true, 5_000_000)] {
             let checkup = Checkup::new(is_shared);
-            // When, what a try would find, and what is told: a trouble is forgotten after a second in any case.
+            // The time, what a try would find, and the outcome returned: a trouble is kept for one second in both cases.
             for (now_us, found, told) in [
                 (0, good, good),
                 (life_us - 1, &["full"], good),

@@ -1,5 +1,5 @@
-//! Content codings: gzip, br and zstd, as the client accepts them. What is short is sent as it is, and what is long is
-//! compressed on another thread, so that nobody else's request waits for it.
+//! Content codings: gzip, br and zstd, as the client accepts them. Short answers are not compressed; long ones are compressed on
+//! another thread, so that no other request waits for it.
 
 use std::io::Write;
 
@@ -12,16 +12,16 @@ use bytes::Bytes;
 
 use super::Problem;
 
-/// Answers below so many bytes are not compressed: the saving is less than a packet.
+/// Answers below this many bytes are not compressed: the saving is less than a packet.
 pub(in crate::http) const BYTES_MIN: usize = 1024;
-/// Answers below so many bytes are compressed where they are: it takes less than to hand them over and back.
+/// Answers below this many bytes are compressed on the worker's thread: handing them over and back would take longer.
 const BYTES_HERE: usize = 16 * 1024;
-/// Codings in the order of preference among those that a client likes equally: of equal effort zstd saves the most.
+/// Codings in the order of preference among those of equal quality to the client: at equal effort zstd saves the most.
 const ALL: [Coding; 3] = [Coding::Zstd, Coding::Brotli, Coding::Gzip];
-/// Effort: about as fast as the network, for each of them.
+/// Compression levels, each about as fast as the network.
 const GZIP_LEVEL: u32 = 4;
 const BROTLI_QUALITY: u32 = 4;
-/// A window of 1 MiB: what a stream keeps in memory.
+/// A window of 1 MiB, which each stream keeps in memory.
 const BROTLI_WINDOW_BITS: u32 = 20;
 const BROTLI_BUFFER_BYTES: usize = 4096;
 const ZSTD_LEVEL: i32 = 3;
@@ -35,7 +35,7 @@ pub(in crate::http) enum Coding {
 }
 
 impl Coding {
-    /// As headers have it.
+    /// The name of the coding in headers.
     pub(in crate::http) fn token(self) -> &'static str {
         match self {
             Self::Gzip => "gzip",
@@ -48,7 +48,7 @@ impl Coding {
         ALL.into_iter().find(|coding| coding.token() == token)
     }
 
-    /// The coding that a client likes best (RFC 9110, section 12.5.3); none if it wants the answer as it is.
+    /// The client's preferred coding (RFC 9110, section 12.5.3); none if it prefers the answer uncompressed.
     pub(in crate::http) fn accepted(request: &HttpRequest) -> Option<Self> {
         let fields = request.headers().get_all(header::ACCEPT_ENCODING);
         let fields: Vec<&str> = fields.filter_map(|field| field.to_str().ok()).collect();
@@ -74,7 +74,7 @@ impl Coding {
             Some((coding, quality.or(any)?)).filter(|(_, quality)| *quality > 0.0)
         });
         let best = liked.reduce(|best, next| if next.1 > best.1 { next } else { best })?;
-        // Only who says so prefers more bytes.
+        // An uncompressed answer is preferred only if the client gives `identity` a higher quality.
         as_it_is.is_none_or(|quality| best.1 >= quality).then_some(best.0)
     }
 
@@ -83,12 +83,12 @@ impl Coding {
     }
 }
 
-/// Says how the body is coded.
+/// Sets `Content-Encoding`.
 pub(in crate::http) fn coded(response: &mut HttpResponse, coding: Coding) {
     response.headers_mut().insert(header::CONTENT_ENCODING, coding.field());
 }
 
-/// The body in the coding that is wanted, if that is worth it; and how it is coded.
+/// Compresses the body with the wanted coding if it is long enough; returns the coding used, too.
 pub(in crate::http) async fn encoded(body: Bytes, wanted: Option<Coding>) -> Result<(Bytes, Option<Coding>), Problem> {
     let Some(coding) = wanted.filter(|_| body.len() >= BYTES_MIN) else { return Ok((body, None)) };
     let is_short = body.len() < BYTES_HERE;
@@ -126,7 +126,7 @@ impl Encoder {
         })
     }
 
-    /// Takes the next piece; gives what is ready of the compressed stream, possibly nothing.
+    /// Compresses the next piece; returns the compressed bytes that are ready, possibly none.
     pub(in crate::http) fn write(&mut self, piece: &[u8]) -> std::io::Result<Vec<u8>> {
         let out = match self {
             Self::Gzip(encoder) => {
@@ -145,7 +145,7 @@ impl Encoder {
         Ok(std::mem::take(out))
     }
 
-    /// The end of the compressed stream.
+    /// Returns the rest of the compressed stream.
     pub(in crate::http) fn finish(self) -> std::io::Result<Vec<u8>> {
         match self {
             Self::Gzip(encoder) => encoder.finish(),

@@ -1,4 +1,4 @@
-//! What a request says of the conditions under which its command is carried out.
+//! The conditions of a command: the idempotency key and the expected version in its request.
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload, http::header::HeaderMap};
 
@@ -14,7 +14,7 @@ use crate::{
 /// Longest `Idempotency-Key`, bytes.
 const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 
-/// What a writing request says beside its body: its idempotency key and the version that it expects.
+/// The idempotency key and the expected version of a writing request.
 #[derive(Debug, Clone)]
 pub struct Conditions {
     idempotency_key: Option<String>,
@@ -32,14 +32,14 @@ impl FromRequest for Conditions {
 }
 
 impl Conditions {
-    /// Those of a form: the id that it was made with, so that sending it twice does it once, and the version that it shows.
+    /// The conditions of a form: its id, so that a form sent twice acts once, and the version that it shows.
     pub(super) fn of_form(request: &HttpRequest, once: Option<String>, expected_version: Option<u64>) -> Self {
         Self { idempotency_key: once, expected_version, request_id: RequestId::of(request) }
     }
 
     fn read(request: &HttpRequest) -> Result<Self, Problem> {
         let idempotency_key = text(request.headers(), "idempotency-key")?
-            // The draft has a quoted string; many clients send it bare.
+            // The draft defines a quoted string; many clients send the key without quotes.
             .map(|key| key.trim().trim_matches('"').to_owned());
         if idempotency_key.as_ref().is_some_and(|key| key.is_empty() || key.len() > IDEMPOTENCY_KEY_BYTES_MAX) {
             let detail = format!("Idempotency-Key must have 1 to {IDEMPOTENCY_KEY_BYTES_MAX} characters");
@@ -55,12 +55,12 @@ impl Conditions {
         Ok(Self { idempotency_key, expected_version, request_id: RequestId::of(request) })
     }
 
-    /// The command that `who` gives with this request, where they may repeat it.
+    /// The id of `who`'s command in this request; none without an idempotency key.
     pub fn command(&self, who: &Who) -> Option<CommandId> {
         self.idempotency_key.as_ref().map(|key| CommandId::from_idempotency_key(who, key))
     }
 
-    /// Refuses a version that is expected of something that has none.
+    /// Refuses an expected version for a resource that has no version.
     ///
     /// # Errors
     /// 400 with the reason.
@@ -71,7 +71,7 @@ impl Conditions {
         }
     }
 
-    /// The envelope of the command that `who` gives with this request; `body` are the bytes that were sent.
+    /// The envelope of `who`'s command in this request; `body` is the body as it was sent.
     ///
     /// # Errors
     /// When no identifier can be made.
@@ -91,8 +91,8 @@ impl Conditions {
                     .chain_update(request.path())
                     .chain_update([0])
                     .chain_update(body);
-                // Under another condition it is another request: the answer of one does not hold for the other. No body has
-                // a zero byte, so that none looks like a condition.
+                // The hash includes the expected version: under another one the request must not repeat the answer. A body has no zero
+                // byte, so none looks like a version.
                 if let Some(version) = self.expected_version {
                     hash.update([0]);
                     hash.update(version.to_string());
@@ -106,9 +106,8 @@ impl Conditions {
         Ok(Envelope { request_hash, expected_version: self.expected_version, ..Envelope::new(command, origin) })
     }
 
-    /// What the events of this request are found by. A client may send anything as its request id, an address among others, and
-    /// events are never changed: only a UUID is taken over. Another one is told in the log line that names both, which is not
-    /// kept for ever.
+    /// The correlation id of this request's events: the request id if it is a UUID, else a new id. A client may send anything as its
+    /// request id, such as a mail address, and events never change. A log line, which is not kept for ever, names both ids.
     pub(super) fn correlation_id(&self, service: &Service) -> Result<String, Problem> {
         if let Some(id) = self.request_id.as_ref().and_then(RequestId::as_uuid) {
             return Ok(id.to_string());

@@ -1,58 +1,58 @@
-//! Cookies (RFC 6265bis): for pages. Scripts send the token of a session itself.
+//! Cookies (RFC 6265bis), for pages only: scripts send the token of a session themselves.
 
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 
 use super::Problem;
 
-/// Its name behind TLS: browsers take it only with `Secure`, without `Domain`, for the whole server.
+/// The session cookie's name behind TLS: browsers accept it only with `Secure`, without `Domain`, for the whole server.
 const SECURE_NAME: &str = "__Host-permitd";
-/// Its name without TLS, where browsers take no such name.
+/// The session cookie's name without TLS, where browsers refuse the other.
 const PLAIN_NAME: &str = "permitd";
 
 fn is_secure(public_url: &str) -> bool {
     public_url.starts_with("https://")
 }
 
-/// A cookie of this server, by its names: behind TLS, and without.
+/// A cookie of this server, by its two names: behind TLS, and without.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cookie(&'static str, &'static str);
 
 impl Cookie {
     /// The token of a session.
     pub(super) const SESSION: Self = Self(SECURE_NAME, PLAIN_NAME);
-    /// A sealed visit to a provider of identities. The provider leads back from another site, so that it is `Lax` as all are.
+    /// A sealed visit at a provider. It is `Lax`, as all cookies are, because the provider leads back from another site.
     pub(super) const VISIT: Self = Self("__Host-permitd-visit", "permitd-visit");
-    /// What the forms of somebody without a session are bound to.
+    /// The value to which the forms of a browser without a session are bound.
     pub(super) const FORM: Self = Self("__Host-permitd-form", "permitd-form");
-    /// What the next page tells.
+    /// The message that the next page shows.
     pub(super) const FLASH: Self = Self("__Host-permitd-flash", "permitd-flash");
     /// The sealed proof that a password was right, while the code of a second factor is asked for.
     pub(super) const PROOF: Self = Self("__Host-permitd-proof", "permitd-proof");
-    /// The sealed name of what is shown until its owner says that they have it.
+    /// The sealed name of a handed secret, which pages show until its owner says that they have it.
     pub(super) const HANDED: Self = Self("__Host-permitd-handed", "permitd-handed");
-    /// The sealed id of the administrator's token that somebody has shown.
+    /// The sealed id of the administrator's token with which the browser was let in.
     pub(super) const TOKEN: Self = Self("__Host-permitd-token", "permitd-token");
 
     fn name(self, public_url: &str) -> &'static str {
         if is_secure(public_url) { self.0 } else { self.1 }
     }
 
-    /// Its value in a request to the server of this address.
+    /// The cookie's value in a request's headers; none unless there is exactly one, in ASCII.
     pub(super) fn read<'h>(self, headers: &'h HeaderMap, public_url: &str) -> Option<&'h str> {
         let wanted = self.name(public_url);
-        // What other servers of the host have set may be any bytes, and hides no cookie beside it.
+        // Cookies of other servers on this host may hold any bytes; they must not hide this one.
         let pairs = headers.get_all(header::COOKIE).flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
         let mut values = pairs.filter_map(|pair| pair.trim_ascii().strip_prefix(wanted.as_bytes())?.strip_prefix(b"="));
         let value = values.next()?;
-        // Of two nobody knows which is meant.
+        // Two cookies of the same name are ambiguous.
         let value = if values.next().is_none() { str::from_utf8(value).ok()? } else { return None };
         value.is_ascii().then_some(value)
     }
 
-    /// The header field that sets it, for so many seconds.
+    /// The header field that sets the cookie for `age_s` seconds.
     ///
     /// # Errors
-    /// When the value is no text of a header, which none is that this server made.
+    /// When the value cannot stand in a header, which never happens with values that this server made.
     pub(super) fn set(self, value: &str, age_s: i64, public_url: &str) -> Result<HeaderValue, Problem> {
         let secure = if is_secure(public_url) { "; Secure" } else { "" };
         let name = self.name(public_url);
@@ -60,7 +60,7 @@ impl Cookie {
         HeaderValue::try_from(text).map_err(Problem::internal)
     }
 
-    /// The header field that removes it.
+    /// The header field that removes the cookie.
     ///
     /// # Errors
     /// Never: see [`Self::set`].

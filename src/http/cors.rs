@@ -31,7 +31,7 @@ impl Cors {
         Self { any: origins.iter().any(|origin| origin == "*"), origins: origins.to_vec() }
     }
 
-    /// The answer to a preflight request; `None` when `request` is none.
+    /// The answer to a preflight request; `None` for any other request.
     pub(super) fn preflight(&self, request: &ServiceRequest) -> Option<HttpResponse> {
         let is_preflight = request.method() == Method::OPTIONS
             && request.headers().contains_key(header::ORIGIN)
@@ -45,7 +45,7 @@ impl Cors {
         })
     }
 
-    /// The headers of an answer to a page of `origin`; pairs, so that an answer and a problem can both take them.
+    /// The CORS headers of an answer to a page of `origin`, as pairs, so that both answers and problems can take them.
     pub(super) fn headers(&self, origin: Option<&HeaderValue>) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
         let allowed = origin.and_then(|origin| match self.any {
             true => Some(ANY),
@@ -59,7 +59,7 @@ impl Cors {
     }
 }
 
-/// Adds `pairs` to `headers`; `Vary` joins what is there, the others replace it.
+/// Adds `pairs` to `headers`: `Vary` is appended, the others replace existing fields.
 pub(super) fn extend(headers: &mut HeaderMap, pairs: impl Iterator<Item = (HeaderName, HeaderValue)>) {
     for (name, value) in pairs {
         if name == header::VARY {

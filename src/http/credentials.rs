@@ -1,8 +1,7 @@
-//! The key, the session's token or the administrator's token that a request shows. A key: in the header `x-api-key`, as
-//! `Authorization: Bearer` (RFC 6750), or as the user name or the password of `Authorization: Basic` (RFC 7617), for spreadsheets and
-//! other programs that send no header of their own. A session's token: as `Authorization: Bearer`, or in its cookie. An administrator's:
-//! as Bearer. Never in an address. One rule holds for all routes: two that are not the same are refused, whichever of them the route
-//! takes. Nothing is allocated.
+//! Reads the credential of a request. A key comes in the header `x-api-key`, as `Authorization: Bearer` (RFC 6750), or as user name or
+//! password of `Authorization: Basic` (RFC 7617), for spreadsheets and other programs that send no header of their own. A session's token
+//! comes as Bearer or in its cookie, an administrator's token as Bearer. Addresses never carry credentials. On all routes two different
+//! credentials are refused, whichever of them the route takes. Nothing is allocated.
 
 use actix_web::{
     HttpRequest,
@@ -22,57 +21,56 @@ use crate::domain::{
     session_token::SESSION_PREFIX,
 };
 
-/// The header that keys have of their own.
+/// The header for keys alone.
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
-/// Programs of all kinds write it: with and without padding.
+/// Accepts Base64 with and without padding, since programs write both.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new()
         .with_decode_padding_mode(DecodePaddingMode::Indifferent)
         .with_decode_allow_trailing_bits(true),
 );
-/// The most characters of a user name and a password, with room for something fixed beside a key.
+/// Most bytes of a user name and a password: a key, with room for a fixed text beside it.
 const BASIC_BYTES_MAX: usize = 4 * KEY_CHARS;
-/// The same in Base64.
+/// The length of so many bytes in Base64.
 const BASIC_CHARS_MAX: usize = BASIC_BYTES_MAX.div_ceil(3) * 4;
 
-/// What a request shows, at whichever route.
+/// The credential in a request, on any route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum InHeaders<'h> {
     /// A key or a session's token, of the right form.
     Credential(Credential),
-    /// Another token as Bearer: an administrator's, or none of ours.
+    /// Another Bearer token: an administrator's, or one that is not ours.
     Token(&'h str),
 }
 
-/// Why there is none.
+/// Why a request has no usable credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NoCredential {
-    /// Neither header is there.
+    /// Neither header is present.
     Missing,
-    /// A header is there that is empty, or has a scheme that is not read: whoever sends it does not mean the cookie.
+    /// A header is empty or has an unknown scheme. The cookie is not read then: the client does not mean it.
     Unread,
-    /// What is shown is none of this kind: its form or its checksum is wrong.
+    /// The credential, of this kind, has a wrong form or checksum.
     Wrong(CredentialKind),
-    /// Two are shown, and they are not the same.
+    /// The request shows two different credentials.
     Two,
 }
 
-/// What `Authorization` holds.
+/// The content of `Authorization`.
 enum Authorization<'h, 'a> {
-    /// Nothing, or a scheme that is not read here.
+    /// Nothing, or an unknown scheme.
     Unread,
-    /// Something that is no key or token of ours, such as what a proxy wants to see: none, unless nothing else is.
+    /// No key or token of ours, such as a credential for a proxy. It is refused only if `x-api-key` is absent.
     Other,
     Key(&'a [u8]),
     TwoKeys,
     Session(&'h [u8]),
-    /// Any other token as Bearer.
+    /// Any other Bearer token.
     Token(&'h str),
 }
 
-/// Reads what a request shows. The cookie is none of its headers' keys and tokens: browsers send it by themselves, so that it counts
-/// where nothing else is shown.
+/// Reads the credential of a request. The cookie counts only if neither header is present, since browsers send it by themselves.
 pub(super) fn shown<'h>(headers: &'h HeaderMap, public_url: &str) -> Result<InHeaders<'h>, NoCredential> {
     match in_header(headers) {
         Err(NoCredential::Missing) => {
@@ -91,7 +89,7 @@ pub(super) fn of_reader(headers: &HeaderMap, public_url: &str) -> Result<Credent
     }
 }
 
-/// Reads the key or token in a request's headers: the one place where they are, for all routes. The same key in several places is one.
+/// Reads the key or token in a request's headers, for all routes. The same key in several places counts as one.
 pub(super) fn in_header(headers: &HeaderMap) -> Result<InHeaders<'_>, NoCredential> {
     let mut room = [0; BASIC_BYTES_MAX];
     let own = only(headers, &API_KEY)?;
@@ -128,7 +126,7 @@ fn session(token: &[u8]) -> Result<Credential, NoCredential> {
     Credential::session(token).ok_or(NoCredential::Wrong(CredentialKind::Session))
 }
 
-/// The one value of a field.
+/// The value of a header field; repeated fields must agree.
 fn only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h [u8]>, NoCredential> {
     let mut values = headers.get_all(name).map(|value| value.as_bytes().trim_ascii());
     let first = values.next();
@@ -167,7 +165,7 @@ where
     let colon = pair.iter().position(|byte| *byte == b':').unwrap_or(pair.len());
     let (user, password) = pair.split_at(colon);
     let password = password.strip_prefix(b":").unwrap_or_default();
-    // A session's token has no business here: it is wrong, and beside a key one too many.
+    // Basic must not carry a session's token: alone it is a wrong key, beside a key it makes two.
     let is_ours = |text: &[u8]| is_key(text) || text.starts_with(SESSION_PREFIX.as_bytes());
     match (is_ours(user), is_ours(password)) {
         (true, true) if user != password => Authorization::TwoKeys,
@@ -177,33 +175,33 @@ where
     }
 }
 
-/// The problem of a request that shows two.
+/// The problem of a request with two different credentials.
 pub(super) fn two() -> Problem {
     let detail = "the request shows two different keys, or a key and a session or token, in x-api-key and Authorization or in one of them: \
                   send the one that is meant";
     Problem::new(ProblemCode::InvalidRequest, detail)
 }
 
-/// The same when its answer is due, which keeps the pace of refusals.
+/// The same problem, put off to keep the pace of all refusals.
 pub(super) async fn refused_two(request: &HttpRequest) -> Problem {
     wire::refused(request).await;
     two()
 }
 
-/// What a refusal asks for (RFC 9110, section 11.6.1).
+/// The challenges of a refusal (RFC 9110, section 11.6.1).
 pub(super) fn challenges(headers: &HeaderMap, asks_for_page: bool) -> impl Iterator<Item = HeaderValue> {
     let always = [
         HeaderValue::from_static("ApiKey realm=\"permitd\", in=\"header\", name=\"x-api-key\""),
         HeaderValue::from_static("Bearer realm=\"permitd\""),
     ];
-    // Many programs send a user name and a password only when they are asked for them. A browser would ask the person, over a page
-    // that explains what to do, and send the key with all that any page makes it ask for from then on.
+    // Many programs send user name and password only when challenged. A browser is not challenged: it would ask the person instead of
+    // showing the page that explains what to do, and from then on send the key with every request, whichever page makes it.
     let is_browser = asks_for_page || headers.contains_key("sec-fetch-mode");
     let basic = (!is_browser).then(|| HeaderValue::from_static("Basic realm=\"permitd\", charset=\"UTF-8\""));
     always.into_iter().chain(basic)
 }
 
-/// The refusal of what is more than somebody may, with what is needed in the form of RFC 6750, section 3.1.
+/// The refusal for missing permissions, which names the needed ones as in RFC 6750, section 3.1.
 pub(in crate::http) fn beyond(detail: String, needed: Permissions) -> Problem {
     let scopes: Vec<&str> = needed.list().map(Permission::as_str).collect();
     let challenge = format!("Bearer realm=\"permitd\", error=\"insufficient_scope\", scope=\"{}\"", scopes.join(" "));
@@ -263,7 +261,7 @@ mod tests {
             assert_eq!(read(&[("x-api-key", text.clone()), ("authorization", value)]), Ok(key.id()));
         }
         assert_eq!(read(&[("x-api-key", text.clone()), ("x-api-key", text.clone())]), Ok(key.id()));
-        // What a proxy in between wants to see is none of ours.
+        // A credential for a proxy is ignored.
         for other in [basic("ana", "secret"), "Bearer eyJhbGciOiJub25lIn0.e30.".to_owned(), "Negotiate YII".to_owned()]
         {
             assert_eq!(read(&[("x-api-key", text.clone()), ("authorization", other)]), Ok(key.id()));
@@ -309,7 +307,7 @@ mod tests {
         };
         assert_eq!(kind("cookie", &cookie), Ok(CredentialKind::Session));
         assert_eq!(kind("x-api-key", key.reveal()), Ok(CredentialKind::Key));
-        // Browsers send the cookie by themselves.
+        // Beside a key the cookie does not count: browsers send it by themselves.
         for line in [("x-api-key", key.reveal().to_owned()), ("authorization", basic(key.reveal(), ""))] {
             assert_eq!(read(&[line, ("cookie", cookie.clone())]), Ok(key.id()));
         }
@@ -325,7 +323,7 @@ mod tests {
         ] {
             assert!(matches!(read(&wrong), Err(NoCredential::Wrong(_))), "{wrong:?}");
         }
-        // Whoever sends a field of their own does not mean the cookie.
+        // An unreadable header keeps the cookie from counting: the client does not mean it.
         for (name, value) in [("authorization", "Negotiate YII"), ("authorization", ""), ("x-api-key", "")] {
             let lines = [(name, value.to_owned()), ("cookie", cookie.clone())];
             assert_eq!(read(&lines), Err(NoCredential::Unread), "{name}: {value}");

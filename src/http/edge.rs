@@ -1,5 +1,5 @@
-//! What every request passes through, as one middleware, because each further one costs an allocation per request: its id,
-//! the limit of its address, CORS, a net for panics, the headers of every answer, and one log line.
+//! The edge: one middleware for all requests, because each further one costs an allocation per request. It sets request ids and the
+//! headers of every answer, limits URLs and client addresses, answers CORS preflights, catches panics and writes one log line.
 
 use std::{
     any::Any,
@@ -50,13 +50,13 @@ pub struct Edge {
     entropy: Arc<dyn Entropy>,
     meter: Option<Arc<RequestMeter>>,
     readiness: Readiness,
-    /// What precedes the path of a problem's page in its `type`.
+    /// The prefix of a problem's `type`, before the path of the problem's page.
     explained_below: Arc<str>,
     is_quiet: bool,
 }
 
 impl Edge {
-    /// The edge as `settings` want it.
+    /// The edge for these `settings`.
     pub fn new(settings: &HttpSection, clock: SharedClock, entropy: Arc<dyn Entropy>) -> Self {
         let (cors, url_bytes_max) = (Cors::new(&settings.cors_allowed_origins), settings.url_bytes_max);
         Self {
@@ -71,12 +71,12 @@ impl Edge {
         }
     }
 
-    /// For the port of operators, whom no page in a browser reads for: without CORS and log lines.
+    /// The edge of the operators' port: without CORS, since no page in a browser reads from it, and without log lines.
     pub fn of_operators(settings: &HttpSection, clock: SharedClock, entropy: Arc<dyn Entropy>) -> Self {
         Self { cors: Cors::new(&[]), is_quiet: true, ..Self::new(settings, clock, entropy) }
     }
 
-    /// The same, whose problems are explained at the server's address, where one is set.
+    /// The same, with problems explained below the server's address, where one is set.
     #[must_use]
     pub fn explained_below(self, public_url: &str) -> Self {
         Self { explained_below: Arc::from(public_url), ..self }
@@ -172,14 +172,14 @@ struct EdgeVisit {
     id: RequestId,
     origin: Option<HeaderValue>,
     started_us: i64,
-    /// What the log line is told of the request; absent when nobody reads it.
+    /// The method for the log line; none if no log line is written.
     logged_method: Option<Method>,
-    /// Holds the connection for this request; absent in tests without one.
+    /// Keeps the connection busy with this request; none in tests without a connection.
     answering: Option<Answering>,
 }
 
 impl EdgeVisit {
-    /// A request comes in. The answer is to one that its connection refuses.
+    /// Begins a visit. The response is the refusal by the connection, or because the address has too many requests at work.
     fn begin(edge: Rc<PerWorker>, request: &ServiceRequest) -> (Self, Option<HttpResponse>) {
         let connection = request.conn_data::<Rc<Connection>>();
         let refusal = connection.filter(|connection| connection.is_refused()).and_then(|known| known.refusal());
@@ -201,10 +201,10 @@ impl EdgeVisit {
         Self { edge, id, origin, started_us, logged_method, answering }
     }
 
-    /// The answer to what no route has to see.
+    /// The answer to a request that needs no route: the node is closed, the URL too long, or it is a preflight.
     fn answer_at_once(&self, request: &ServiceRequest) -> Option<HttpResponse> {
         if self.edge.settings.readiness.closed().is_some() {
-            // Why is in the log and on the port for operators.
+            // The log and the operators' port tell why.
             let problem = Problem::new(ProblemCode::Unavailable, "the server cannot use its data any more");
             return Some(self.named(problem).error_response());
         }
@@ -218,7 +218,7 @@ impl EdgeVisit {
         self.edge.settings.cors.preflight(request)
     }
 
-    /// The handler's answer; an error becomes a problem that knows the request's id.
+    /// Completes the handler's answer: an error becomes a problem with the request's id, and browsers get problems as pages.
     fn complete<B: MessageBody>(&self, mut response: ServiceResponse<B>) -> ServiceResponse<EitherBody<B>> {
         let Some(error) = response.response().error() else {
             let problem = response.response_mut().extensions_mut().remove::<Problem>();
@@ -247,23 +247,23 @@ impl EdgeVisit {
         self.named(problem)
     }
 
-    /// The problem of this request.
+    /// Adds this request's id to a problem.
     fn named(&self, problem: Problem) -> Problem {
         problem.instance(self.id.clone(), Arc::clone(&self.edge.settings.explained_below))
     }
 
-    /// The headers of every answer, and the log line.
+    /// Adds the headers of every answer, ends the connection where it must, and writes the log line.
     fn finish<B: MessageBody>(mut self, mut response: ServiceResponse<B>) -> ServiceResponse<Sent<B>> {
         cors::extend(response.headers_mut(), self.headers());
         let is_before_chunks = response.request().version() < Version::HTTP_11;
         if is_before_chunks && response.response().body().size() == BodySize::Stream {
-            // HTTP/1.0 knows no chunks (RFC 9112, section 6.1): the end of the connection is the end of the answer.
+            // HTTP/1.0 has no chunks (RFC 9112, section 6.1): the end of the connection ends the answer.
             let head = response.response_mut().head_mut();
             head.no_chunking(true);
             head.set_connection_type(ConnectionType::Close);
         }
         let ends = self.answering.as_ref().is_some_and(|answering| answering.connection().ends_with_this_answer());
-        // There is nothing to upgrade to. The parser ends such a connection, but repeats what the request said of it.
+        // The server upgrades to nothing. The parser ends such a connection, but would repeat the request's connection type.
         if ends || response.request().head().connection_type() == ConnectionType::Upgrade {
             response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
         }
@@ -283,7 +283,7 @@ impl EdgeVisit {
             self.log(status, route.pattern(), duration_us);
             return;
         }
-        // The data sets' routes are one without a pattern: what none of them took, and no other route, matches it.
+        // The data sets' routes are one service with an empty pattern, which also matches requests that no route took.
         let pattern = request.match_pattern().filter(|pattern| !pattern.is_empty());
         if let Some(meter) = &self.edge.settings.meter {
             meter.observe(pattern.as_deref(), status, duration_us);
@@ -293,7 +293,7 @@ impl EdgeVisit {
         }
     }
 
-    /// An error that travels on as one, since there is no request left to answer to.
+    /// Returns the problem as an error, since no request is left to answer.
     fn fail(&self, error: &Error) -> Error {
         let problem = self.headers().fold(self.problem_of(error), |problem, (name, value)| problem.header(name, value));
         let (status, duration_us) =
@@ -316,7 +316,7 @@ impl EdgeVisit {
     fn log(&self, status: StatusCode, path: &str, duration_us: i64) {
         if let Some(method) = &self.logged_method {
             let status = status.as_u16();
-            // It names the request itself, so that the span need not be shown.
+            // The line carries the request id itself, so that the span need not be shown.
             tracing::info!(
                 target: ACCESS_TARGET, parent: None, request_id = %self.id, %method, path, status, duration_us, "answered"
             );
@@ -324,7 +324,7 @@ impl EdgeVisit {
     }
 }
 
-/// The answer with a page for people in place of a problem's document. What else it says, such as limits, it says as before.
+/// Replaces a problem's document by a page for people, and keeps the other headers, such as limits.
 fn with_page<B: MessageBody>(response: ServiceResponse<B>, problem: &Problem) -> ServiceResponse<BoxBody> {
     let mut page = pages::problem::answer::answer(problem, response.request());
     for (name, value) in response.headers() {

@@ -1,5 +1,5 @@
-//! What a client sent and what might hold a key or an address by mistake is not logged. What may be logged is listed, rather than
-//! what may not: there is no end of ways to write a key.
+//! Keeps keys and mail addresses that clients send by mistake out of logs. Lists what may be logged rather than what may not, since
+//! there are endless ways to write a key.
 
 use std::sync::LazyLock;
 
@@ -7,32 +7,32 @@ use memchr::memmem;
 
 use crate::domain::{key::PREFIX, link::LINK_PREFIX, session_token::SESSION_PREFIX};
 
-/// What keys, tokens, sessions and links begin with.
+/// The prefixes of keys, tokens, sessions and links.
 const PREFIXES: [&str; 3] = [PREFIX, SESSION_PREFIX, LINK_PREFIX];
 
-/// Made once: that takes longer than a search in a small document.
+/// Built once: building takes longer than searching a small document.
 static PREFIX_FINDERS: LazyLock<[memmem::Finder<'static>; PREFIXES.len()]> =
     LazyLock::new(|| PREFIXES.map(memmem::Finder::new));
 
 /// The longest word of an unmatched path that is logged. A key's secret is longer, and has capital letters and digits.
 const WORD_CHARS_MAX: usize = 24;
 
-/// The most digits of an id in hexadecimal digits and dashes, 160 bits. A key's secret in such digits has more, and so have tokens.
+/// Most digits of an id in hexadecimal digits and dashes: 160 bits. Secrets of keys, and tokens, have more such digits.
 const HEX_ID_DIGITS_MAX: usize = 40;
-/// The digits of a trace's parts (W3C Trace Context, section 3.2).
+/// The digits of each part of a trace (W3C Trace Context, section 3.2).
 const TRACE_DIGITS: [usize; 4] = [2, 32, 16, 2];
-/// And the most characters of it, with what stands around.
+/// Most characters of a hexadecimal id, with its name and dashes.
 const HEX_ID_CHARS_MAX: usize = 72;
-/// Of a name before such an id, such as `trace-` or `Root=`.
+/// Most characters of a name before a hexadecimal id, such as `trace-` or `Root=`.
 const ID_NAME_CHARS_MAX: usize = 16;
-/// Of any other id. Of a key's secret alone there are [`SECRET_CHARS`](crate::domain::key::SECRET_CHARS), and twice as many with
-/// something between them.
+/// Most characters of any other id. A key's secret alone has [`SECRET_CHARS`](crate::domain::key::SECRET_CHARS), and twice as many with
+/// separators between them.
 const ID_CHARS_MAX: usize = 32;
 
-/// Fewer characters behind the prefix of keys are no key, but a word such as that of an explanation.
+/// Fewest characters of a key after its prefix. With fewer it is a plain word, such as one in an explanation.
 const KEY_CHARS_MIN: usize = 16;
 
-/// A path that matched no route, as far as it is logged: its first word, if that is one.
+/// The loggable part of a path that matched no route: its first segment, if that is a plain word.
 pub(super) fn loggable_path(path: &str) -> String {
     let path = path.strip_prefix('/').unwrap_or(path);
     let (first, rest) = path.split_once('/').unwrap_or((path, ""));
@@ -45,7 +45,7 @@ pub(super) fn loggable_path(path: &str) -> String {
     }
 }
 
-/// Whether a request's id is one that cannot hold a key or an address.
+/// Whether a request id cannot hold a key or a mail address.
 pub(super) fn is_harmless_id(id: &str) -> bool {
     let is_named = |name: &str| name.len() <= ID_NAME_CHARS_MAX && name.bytes().all(|byte| byte.is_ascii_alphabetic());
     let digits =
@@ -63,7 +63,7 @@ pub(super) fn is_harmless_id(id: &str) -> bool {
         && (is_short || is_hex(id) || is_hex(digits))
 }
 
-/// A document without the keys, sessions and links in it. JSON writes them as they are, so that they stay whole.
+/// Removes keys, sessions and links from a document. JSON escapes none of their characters, so each is found whole.
 pub(super) fn without_keys(mut document: Vec<u8>) -> Vec<u8> {
     for (prefix, finder) in PREFIXES.iter().zip(PREFIX_FINDERS.iter()) {
         if finder.find(&document).is_some() {
@@ -92,13 +92,13 @@ mod tests {
     use super::*;
     use crate::domain::key::{AdminToken, ApiKey, KeyId};
 
-    /// Every third character, each, and so on: as people and programs take a text to pieces.
+    /// Splits a text into pieces of `chars` characters, joined by `between`: forms in which people and programs break up a text.
     fn in_pieces(text: &str, chars: usize, between: &str) -> String {
         let chars: Vec<Vec<char>> = text.chars().collect::<Vec<_>>().chunks(chars).map(<[char]>::to_vec).collect();
         chars.iter().map(|piece| piece.iter().collect::<String>()).collect::<Vec<_>>().join(between)
     }
 
-    /// A key and a token, whole and without what stands around their secrets, as they are and as programs write them.
+    /// A key and a token, whole and in parts, plain and in the encodings of programs.
     fn forms() -> Vec<String> {
         let key = ApiKey::new(KeyId::from_random([7; 12]), &[201; 24]);
         let bare = key.reveal().strip_prefix(PREFIX).unwrap().to_owned();

@@ -1,7 +1,7 @@
-//! How many requests were answered, how, and how long that took: counted by the edge, shown by `/metrics`.
+//! Counts answers by route, class and duration: counted by the edge, shown by `/metrics`.
 //!
-//! What every request passes must be cheap: a few relaxed additions to atomics, no lock and no allocation for the data sets'
-//! routes.
+//! Counting must be cheap, since every request passes it: a few relaxed atomic additions, and for the data sets' routes no lock and
+//! no allocation.
 
 use std::{
     collections::BTreeMap,
@@ -20,7 +20,7 @@ pub const BOUNDS_US: [i64; 12] =
     [50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 50_000, 250_000, 1_000_000, 5_000_000];
 /// The classes of answers, by the first digit of their status.
 pub const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
-/// What stands for a request that no route took.
+/// The pattern shown for requests that no route took.
 const UNMATCHED: &str = "(none)";
 const BUCKETS: usize = BOUNDS_US.len() + 1;
 
@@ -65,14 +65,14 @@ pub struct MeterReading {
     pub route: String,
     /// One of [`CLASSES`].
     pub class: &'static str,
-    /// Answers by how long they took: one number for each of [`BOUNDS_US`], and one for those above.
+    /// The number of answers in each bucket: one for each of [`BOUNDS_US`], and one above.
     pub buckets: Vec<u64>,
-    /// How long they took together, microseconds.
+    /// The sum of their durations, microseconds.
     pub sum_us: u64,
 }
 
 impl MeterReading {
-    /// How many answers there were.
+    /// The number of answers.
     pub fn count(&self) -> u64 {
         self.buckets.iter().sum()
     }
@@ -82,7 +82,7 @@ impl MeterReading {
 #[derive(Debug, Default)]
 pub struct RequestMeter {
     data: [Route; DataRoute::ALL.len()],
-    /// The other routes. There are as many as the program has patterns.
+    /// The other routes: at most as many as the program has patterns.
     others: RwLock<BTreeMap<String, Arc<Route>>>,
 }
 
@@ -94,7 +94,7 @@ impl RequestMeter {
         }
     }
 
-    /// Counts an answer of another route, by its pattern; without one, of no route.
+    /// Counts an answer of another route by its pattern; `None` if no route took the request.
     pub fn observe(&self, pattern: Option<&str>, status: StatusCode, duration_us: i64) {
         self.other(pattern.unwrap_or(UNMATCHED)).observe(status, duration_us);
     }
@@ -107,7 +107,7 @@ impl RequestMeter {
         Arc::clone(others.entry(pattern.to_owned()).or_default())
     }
 
-    /// What was counted, for every route and class that had an answer.
+    /// The readings of every route and class that had an answer.
     pub fn read(&self) -> Vec<MeterReading> {
         let others = self.others.read().unwrap_or_else(PoisonError::into_inner);
         let data = DataRoute::ALL.iter().map(|route| route.pattern()).zip(&self.data);

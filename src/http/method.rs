@@ -1,4 +1,4 @@
-//! Resources that say which methods they have: 405 with `Allow` for every other one (RFC 9110, section 15.5.6).
+//! Resources with a list of methods: any other method gets 405 with `Allow` (RFC 9110, section 15.5.6).
 
 use actix_web::{
     FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, Route, guard,
@@ -18,14 +18,14 @@ where
     resource(path, "GET, HEAD").route(read().to(handler))
 }
 
-/// A resource whose methods, as `allow` lists them (`"GET, HEAD, POST"`), get routes of their own.
+/// A resource with the methods that `allow` lists (`"GET, HEAD, POST"`); the caller adds a route for each.
 pub fn resource(path: &str, allow: &'static str) -> Resource {
     web::resource(path).default_service(web::to(move |request: HttpRequest| async move { other(&request, allow) }))
 }
 
-/// The answer to a request with a method that is not among the ones `allow` lists.
+/// The answer to a method without a route: 405, or 204 to an `OPTIONS` that `allow` lists.
 pub fn other(request: &HttpRequest, allow: &'static str) -> HttpResponse {
-    // A preflight has been answered before; this is somebody who asks what there is (RFC 9110, section 9.3.7).
+    // The edge has answered preflights already; this `OPTIONS` asks for the methods (RFC 9110, section 9.3.7).
     if request.method() == Method::OPTIONS && allow.contains(Method::OPTIONS.as_str()) {
         return HttpResponse::NoContent().insert_header((header::ALLOW, allow)).finish();
     }
@@ -35,7 +35,7 @@ pub fn other(request: &HttpRequest, allow: &'static str) -> HttpResponse {
         .respond(request)
 }
 
-/// A route for `GET` and `HEAD`; the server leaves the body of an answer to `HEAD` out by itself.
+/// A route for `GET` and `HEAD`; the server itself leaves out the body of an answer to `HEAD`.
 pub fn read() -> Route {
     let is_read = guard::Any(guard::Method(Method::GET)).or(guard::Method(Method::HEAD));
     web::route().guard(is_read)

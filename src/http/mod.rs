@@ -1,4 +1,4 @@
-//! The HTTP edge: what every request meets before and after its route, and the problem documents that answer when it fails.
+//! The HTTP interface: the edge before and after every route, the routes, and the problem documents that answer failed requests.
 
 mod about;
 mod address;
@@ -39,8 +39,7 @@ pub use request_id::RequestId;
 
 use crate::{actors::invite::RosterOutcome, config::HttpSection};
 
-/// What every application of this server has: limits of bodies, problems for parameters that cannot be read and for unknown
-/// paths, and the pages that explain problems.
+/// Configures what all applications of this server share: limits of bodies, and problems for unreadable parameters and unknown paths.
 pub fn configure(settings: &HttpSection) -> impl Fn(&mut web::ServiceConfig) + Clone + 'static {
     let limits = BodyLimits::from(settings);
     move |app| {
@@ -55,7 +54,7 @@ pub fn configure(settings: &HttpSection) -> impl Fn(&mut web::ServiceConfig) + C
     }
 }
 
-/// What became of a list of people to invite, as a document.
+/// The outcome of inviting a list of people, as a document.
 pub fn shown_roster(outcome: RosterOutcome, dry_run: bool) -> serde_json::Value {
     serde_json::json!(routes::invitations::ShownRoster::of(outcome, dry_run))
 }

@@ -1,9 +1,9 @@
-//! What this server answers to, as two OpenAPI 3.1 documents: `/openapi.json` has what a key or a session may call, and
-//! `/openapi-admin.json` the administration. The first is made of the definitions of the data sets that are served, so that every
-//! column and operator is a parameter with a type.
+//! The interface of this server as two OpenAPI 3.1 documents: `/openapi.json` for calls with a key or a session, `/openapi-admin.json`
+//! for the administration. The first is built from the definitions of the served data sets, so that every column and operator is a
+//! parameter with a type.
 //!
-//! The documents are built by hand, from values: paths, parameters and records depend on definitions that are read at run time,
-//! which no derive macro knows. What has a type of its own, the administrator's bodies and answers, comes from that type.
+//! The documents are built by hand, since paths, parameters and records depend on definitions read at run time, which no derive macro
+//! knows. The schemas of the administrator's bodies and answers come from their Rust types.
 
 mod accounts;
 mod administration;
@@ -39,8 +39,8 @@ use super::{
 };
 use crate::{dataset::Definition, domain::id::hex};
 
-/// The document for these readers about the data sets that are defined so, under the name of this deployment, for a server at
-/// `public_url` whose problems are explained below `explained_below`.
+/// Builds the document of an audience about the data sets of these definitions. `brand` is the deployment's name, `public_url` the
+/// address of the server; problems are explained below `explained_below`.
 pub fn document(
     audience: Audience,
     brand: &str,
@@ -100,7 +100,7 @@ pub fn document(
     document
 }
 
-/// The ways to say who asks.
+/// The credentials that a request can show.
 fn security_schemes() -> Value {
     json!({
         "apiKey": {
@@ -131,10 +131,10 @@ fn security_schemes() -> Value {
     })
 }
 
-/// Documents of one audience that are kept: readers of different plans see different data sets.
+/// Most documents kept for one audience: readers of different plans see different data sets.
 const KEPT_MAX: usize = 4;
 
-/// The documents that were sent last, and what they were made of: the latest at the end.
+/// The documents of one audience that were sent last, with their definitions; the latest at the end.
 struct LastDocument {
     audience: Audience,
     made: RefCell<Vec<MadeDocument>>,
@@ -153,7 +153,7 @@ impl LastDocument {
         Self { audience, made: RefCell::default() }
     }
 
-    /// The document about these data sets: the last one, as long as they are the same.
+    /// The document about these data sets: a kept one, or a new one.
     fn of(&self, service: &Service, definitions: Vec<Arc<Definition>>) -> MadeDocument {
         let mut kept = self.made.borrow_mut();
         if let Some(place) = kept.iter().position(|made| made.definitions == definitions) {
@@ -174,17 +174,17 @@ impl LastDocument {
     }
 }
 
-/// The documents of a worker.
+/// The documents that a worker keeps.
 struct KeptDocuments {
     for_consumers: LastDocument,
     for_administrators: LastDocument,
     parts: RefCell<Vec<DocumentPart>>,
 }
 
-/// Parts of documents that are kept: some hundred kilobytes each.
+/// Most parts of documents kept: some hundred kilobytes each.
 const PARTS_MAX: usize = 16;
 
-/// The part of a document that is about one data set, or about none, and what it was made of.
+/// The part of a document about one data set or none, with the definitions it was made from.
 struct DocumentPart {
     audience: Audience,
     definitions: Vec<Arc<Definition>>,
@@ -192,7 +192,7 @@ struct DocumentPart {
 }
 
 impl KeptDocuments {
-    /// The document for these readers about what is served now and they may see. The administration is the same whatever is served.
+    /// The document of an audience about the served data sets that it may see. The administrators' one depends on no data set.
     fn of(&self, service: &Service, audience: Audience, may_see: impl Fn(&Definition) -> bool) -> MadeDocument {
         match audience {
             Audience::Consumers => self.for_consumers.of(service, definitions(service, may_see)),
@@ -201,7 +201,7 @@ impl KeptDocuments {
     }
 }
 
-/// The definitions of what is served, as far as somebody may see them.
+/// The definitions of the served data sets that somebody may see.
 fn definitions(service: &Service, may_see: impl Fn(&Definition) -> bool) -> Vec<Arc<Definition>> {
     let data_sets = service.records.data_sets();
     let served = data_sets.iter().filter(|data_set| !data_set.standing.withdrawn && may_see(&data_set.definition));
@@ -214,10 +214,10 @@ fn served_by(service: &Service, audience: Audience, definitions: &[Arc<Definitio
     document(audience, &settings.mail.brand, public_url, &settings.public_url, definitions)
 }
 
-/// The document for these readers, with the data sets that they may see.
+/// The document of an audience, with the data sets that the reader may see.
 ///
 /// # Errors
-/// A fault of ours: when it was not prepared by [`configure`].
+/// An internal problem when [`configure`] has not prepared the documents.
 fn made(
     request: &HttpRequest,
     audience: Audience,
@@ -235,7 +235,7 @@ fn prepared(request: &HttpRequest) -> Result<(&Service, &KeptDocuments), Problem
     Ok((service.get_ref(), kept.get_ref()))
 }
 
-/// What the document for these readers is about, by its headings.
+/// The headings of the document of an audience.
 ///
 /// # Errors
 /// As [`shown_to`].
@@ -247,10 +247,10 @@ pub(super) fn headings(
     Ok(made(request, audience, may_see)?.headings)
 }
 
-/// The document for these readers, with the data sets that they may see, in the coding that they like best.
+/// Answers with the document of an audience, with the data sets that the reader may see, in the client's preferred coding.
 ///
 /// # Errors
-/// A fault of ours: when it was not prepared by [`configure`], or cannot be compressed.
+/// An internal problem when [`configure`] has not prepared the documents, or when compression fails.
 pub(super) async fn shown_to(
     request: &HttpRequest,
     audience: Audience,
@@ -259,9 +259,8 @@ pub(super) async fn shown_to(
     answered(request, made(request, audience, may_see)?).await
 }
 
-/// Of the document for these readers what stands under one heading, with the components that it names, and what has nothing to do
-/// with any data set. A whole document of many data sets is megabytes, and to make a part takes milliseconds: those that were asked for last
-/// are kept.
+/// The part of a document under one heading, with the components that it names and all that belongs to no data set. A whole document
+/// of many data sets is megabytes, and making a part takes milliseconds: the parts asked for last are kept.
 ///
 /// # Errors
 /// As [`shown_to`].
@@ -295,7 +294,7 @@ pub fn configure(app: &mut web::ServiceConfig) {
     app.app_data(web::Data::new(kept));
 }
 
-/// The document as its reader likes it best. Each coding of it has a tag of its own.
+/// Answers with the document in the client's preferred coding. Each coding has its own tag.
 async fn answered(request: &HttpRequest, made: MadeDocument) -> Result<HttpResponse, Problem> {
     let wanted = Coding::accepted(request);
     let tag_of = |coding: Option<Coding>| match coding {

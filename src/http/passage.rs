@@ -1,4 +1,4 @@
-//! What the edge and a route tell each other of one request, kept with it on its way through the server.
+//! State of one request that the edge and its route share, kept in the request.
 
 use std::{
     cell::{Cell, RefCell},
@@ -15,21 +15,21 @@ use crate::store::records::DataSet;
 pub enum DataRoute {
     /// A page of a query.
     DataSet,
-    /// The records that bear a key.
+    /// The records with one key.
     Key,
-    /// One of them.
+    /// One record of a key.
     Record,
     /// How often values occur.
     Facets,
     /// Figures.
     Stats,
-    /// What imports have changed.
+    /// The changes that imports made.
     Changes,
-    /// What the records of a key, or one of them, were.
+    /// The earlier states of a key's records, or of one record.
     History,
     /// A page of records, for people.
     Page,
-    /// The page that says what the data set is.
+    /// The page that describes the data set.
     About,
 }
 
@@ -47,11 +47,11 @@ impl DataRoute {
         Self::About,
     ];
 
-    /// Those for programs.
+    /// The routes for programs.
     pub const OF_API: [Self; 7] =
         [Self::DataSet, Self::Key, Self::Record, Self::Facets, Self::Stats, Self::Changes, Self::History];
 
-    /// As it is counted and logged.
+    /// The pattern under which the route is counted and logged.
     pub fn pattern(self) -> &'static str {
         match self {
             Self::DataSet => "/{dataset}",
@@ -67,35 +67,35 @@ impl DataRoute {
     }
 }
 
-/// One request on its way.
+/// The shared state of one request.
 #[derive(Debug)]
 pub(super) struct Passage {
-    /// Its name.
+    /// The request id.
     pub(super) id: RequestId,
-    /// What precedes the path of a problem's page in its `type`: the address that is set as the server's. Where none is set it is
-    /// nothing: an address of this machine is no name that lasts, and a path is understood from the request's own (RFC 9457,
+    /// The prefix of a problem's `type`, before the path of the problem's page: the configured address of the server. Empty if none is
+    /// configured: a local address is no lasting name, and clients resolve a path against the request's address (RFC 9457,
     /// section 3.1.1).
     explained_below: Arc<str>,
-    /// The route of the data sets that took it, if one did.
+    /// The data set route that took the request, if one did.
     pub(super) data_route: Cell<Option<DataRoute>>,
-    /// The data set that its path begins with, from the route's guard to the route.
+    /// The data set at the beginning of the path, handed from the route's guard to the route.
     pub(super) data_set: RefCell<Option<Arc<DataSet>>>,
 }
 
 impl Passage {
-    /// Of a request that has just come in.
+    /// The state of a request that has just come in.
     pub(super) fn new(id: RequestId, explained_below: Arc<str>) -> Self {
         Self { id, explained_below, data_route: Cell::new(None), data_set: RefCell::new(None) }
     }
 
-    /// Where the problems of a request are explained; nothing where the edge is not part of the application.
+    /// The address below which a request's problems are explained; empty if the application has no edge.
     pub(super) fn explains_below(request: &HttpRequest) -> Arc<str> {
         request.extensions().get::<Self>().map(|passage| Arc::clone(&passage.explained_below)).unwrap_or_default()
     }
 }
 
 impl RequestId {
-    /// The id of the request that `request` is, if the edge gave it one.
+    /// The id that the edge gave to `request`, if it did.
     pub fn of(request: &HttpRequest) -> Option<Self> {
         request.extensions().get::<Passage>().map(|passage| passage.id.clone())
     }

@@ -1,7 +1,7 @@
-//! Problem documents (RFC 9457): what every failed request is answered with.
+//! Problem documents (RFC 9457): the answers to failed requests.
 //!
-//! A handler returns `Err(Problem)`; the edge adds the request's id as `instance` and logs the cause of what is the
-//! server's fault. A handler on the hot path may answer with [`Problem::respond`] itself, which is rendered once.
+//! A handler returns `Err(Problem)`; the edge adds the request's id as `instance` and logs the cause of the server's faults.
+//! A handler on the hot path may answer with [`Problem::respond`] itself, which renders only once.
 
 mod catalogue;
 
@@ -26,25 +26,25 @@ pub use crate::dataset::query::InvalidParam;
 /// The media type of problem documents.
 pub const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/problem+json");
 
-/// What a document takes without its detail.
+/// Bytes of a document without its detail.
 const DOCUMENT_BYTES: usize = 192;
 
-/// What a request that failed counts as, where it has passed the gate.
+/// The charge of a failed request that passed the gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Charge {
-    /// As if it had not failed: what was done for it was done.
+    /// Charged like a success: the work was done.
     Whole,
-    /// It counts against the rate, and is given back to the quota: the fault is the server's.
+    /// Charged to the rate and given back to the quota: the fault is the server's.
     Rate,
-    /// Nothing: it was refused before anything was done for it.
+    /// Not charged: the request was refused before any work was done.
     Nothing,
 }
 
-/// Why a request failed, as its sender is told.
+/// Why a request failed, as told to its sender.
 #[derive(Clone)]
 pub struct Problem(Box<ProblemParts>);
 
-/// Boxed, so that a `Result` with a problem in it stays small where all goes well.
+/// Boxed, so that a `Result` with a problem stays small.
 #[derive(Clone)]
 struct ProblemParts {
     code: ProblemCode,
@@ -81,7 +81,7 @@ impl Problem {
         Self::new(ProblemCode::Internal, detail).because(cause)
     }
 
-    /// Tells the log the cause, which the client is not told.
+    /// Sets the cause for the log; the client never sees it.
     pub fn because(mut self, cause: impl fmt::Display) -> Self {
         self.0.cause = Some(cause.to_string());
         self
@@ -94,7 +94,7 @@ impl Problem {
         let names: Vec<&str> =
             params.iter().map(|param| param.name.as_str()).filter(|name| seen.insert(*name)).collect();
         let detail = match names.as_slice() {
-            // What is wrong is the query as a whole, or a value without a name.
+            // The query as a whole is wrong, or a value without a name is.
             [""] => params.first().map(|param| format!("the query is wrong: {}", param.reason)).unwrap_or_default(),
             names => {
                 let shown: Vec<&str> =
@@ -133,20 +133,20 @@ impl Problem {
         self.header(header::RETRY_AFTER, HeaderValue::from(delay_s))
     }
 
-    /// The same where another part of the request counts than its status says.
+    /// The same with a charge other than the usual one of its status.
     #[must_use]
     pub fn charged(mut self, charge: Charge) -> Self {
         self.0.charge = Some(charge);
         self
     }
 
-    /// What the request counts as: where nothing else is said, all of it, unless the fault is the server's.
+    /// The charge of the request: the one set, else [`Charge::Rate`] for faults of the server and [`Charge::Whole`] for others.
     pub fn charge(&self) -> Charge {
         let usual = if self.0.code.status().is_server_error() { Charge::Rate } else { Charge::Whole };
         self.0.charge.unwrap_or(usual)
     }
 
-    /// The same for a request with a key that was right once: whoever asks on with it does not guess.
+    /// The same for a request whose key was right once: its sender does not guess.
     #[must_use]
     pub fn no_guess(mut self) -> Self {
         self.0.is_no_guess = true;
@@ -158,7 +158,7 @@ impl Problem {
         self.0.is_no_guess
     }
 
-    /// The same for the request `id`, at a server whose problems are explained below this address.
+    /// The same with the request's id and the address below which the server explains problems.
     #[must_use]
     pub(super) fn instance(mut self, id: RequestId, explained_below: Arc<str>) -> Self {
         self.0.instance = Some(id);
@@ -166,24 +166,24 @@ impl Problem {
         self
     }
 
-    /// What kind of problem it is.
+    /// The kind of problem.
     pub fn code(&self) -> ProblemCode {
         self.0.code
     }
 
-    /// The header fields that its answer has besides.
+    /// The additional header fields of the answer.
     pub(in crate::http) fn headers(&self) -> &[(HeaderName, HeaderValue)] {
         &self.0.headers
     }
 
-    /// Adds them to those of an answer.
+    /// Adds the problem's header fields to those of an answer.
     pub(in crate::http) fn headers_into(&self, fields: &mut HeaderMap) {
         for (name, value) in &self.0.headers {
             fields.append(name.clone(), value.clone());
         }
     }
 
-    /// In how many seconds the request can be sent again, where that is known.
+    /// After how many seconds the request can be sent again, if known.
     pub(in crate::http) fn retry_after_s(&self) -> Option<u64> {
         let (_, value) = self.0.headers.iter().find(|(name, _)| *name == header::RETRY_AFTER)?;
         value.to_str().ok()?.parse().ok()
@@ -194,14 +194,14 @@ impl Problem {
         &self.0.detail
     }
 
-    /// Writes the cause to the log, if there is one beyond the answer, under the request's id.
+    /// Logs the cause, if there is one, under the request's id.
     pub(in crate::http) fn log(&self, id: &dyn fmt::Display) {
         if let Some(cause) = &self.0.cause {
             tracing::error!(request_id = %id, cause, "a request failed by the server's fault");
         }
     }
 
-    /// The same under the id of this request.
+    /// Logs the cause under the id of `request`.
     pub(in crate::http) fn log_of(&self, request: &HttpRequest) {
         match RequestId::of(request) {
             Some(id) => self.log(&id),
@@ -214,7 +214,7 @@ impl Problem {
         self.log_of(request);
         let id = RequestId::of(request);
         let mut response = self.render(id.as_ref(), &Passage::explains_below(request));
-        // A browser is shown a page instead: see [`super::edge`].
+        // The edge sends browsers a page instead: see [`super::edge`].
         if wants_html(request.headers()) {
             response.extensions_mut().insert(self.clone());
         }
@@ -233,7 +233,7 @@ impl Problem {
         response
     }
 
-    /// The document alone. Written out member by member: a flood of refusals must cost less than answers would.
+    /// The document, written member by member: refusing a flood of requests must cost less than answering them.
     pub(in crate::http) fn document(&self, instance: Option<&RequestId>, explained_below: &str) -> Vec<u8> {
         let (code, detail) = (self.0.code, self.0.detail.as_ref());
         let mut text = Vec::with_capacity(DOCUMENT_BYTES + explained_below.len() + detail.len());
@@ -260,7 +260,7 @@ impl Problem {
             text.extend_from_slice(value.to_string().as_bytes());
         }
         text.push(b'}');
-        // Much of it may be what the client sent, and clients keep problems in their logs.
+        // The text may repeat what the client sent, and clients keep problems in their logs.
         masking::without_keys(text)
     }
 }
@@ -271,7 +271,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// As [`fmt::Display`]: members may repeat what a client sent.
+/// As [`fmt::Display`], without the members: they may repeat what a client sent.
 impl fmt::Debug for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)

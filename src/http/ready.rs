@@ -1,16 +1,16 @@
-//! Ready answers to questions that are asked again: pages, summaries and lists of changes, within a bound of bytes. An entry
-//! is found by its tag alone, which names the version: an import makes all older ones unreachable at once.
+//! A cache of ready answers to repeated questions: pages, summaries and lists of changes, within a limit of bytes. An entry is found
+//! by its tag alone, which names the data set version: an import makes all older entries unreachable at once.
 
 use bytes::Bytes;
 use quick_cache::{Weighter, sync::Cache};
 
 use super::coding::Coding;
 
-/// What an entry costs besides its texts.
+/// Bytes of an entry besides its texts.
 const ENTRY_BYTES: u64 = 128;
-/// What a typical entry weighs, to size the table of entries.
+/// Bytes of a typical entry, to size the table of entries.
 const ENTRY_BYTES_TYPICAL: u64 = 32 * 1024;
-/// Part of the whole that one entry may take: larger ones would drive too many others out.
+/// The divisor of the cache's size that limits one entry: larger entries would evict too many others.
 const ENTRY_PART_MAX: u64 = 16;
 
 /// The tag of an answer, without its coding.
@@ -20,9 +20,9 @@ pub(super) type Digest = [u8; 12];
 #[derive(Debug, Clone)]
 pub(super) struct Ready {
     pub(super) body: Bytes,
-    /// How the body is coded. It may be as it is although the client would take it coded.
+    /// The coding of the body; possibly none although the client accepts one.
     pub(super) coding: Option<Coding>,
-    /// Where the answer goes on.
+    /// The address at which the answer continues.
     pub(super) next: Option<Box<str>>,
 }
 
@@ -44,7 +44,7 @@ pub struct ReadyAnswers {
 }
 
 impl ReadyAnswers {
-    /// Room for so many bytes; none keeps nothing.
+    /// A cache of at most `bytes_max` bytes; 0 keeps nothing.
     pub fn new(bytes_max: u64) -> Self {
         let entries = usize::try_from(bytes_max / ENTRY_BYTES_TYPICAL).unwrap_or(usize::MAX).max(1);
         Self { answers: Cache::with_weighter(entries, bytes_max, Weight), entry_bytes_max: bytes_max / ENTRY_PART_MAX }

@@ -1,5 +1,5 @@
-//! A name for every request: the client's own when it sends a sane one, else a new one. It is in the answer, in every log
-//! line and, as correlation id, in the events that the request causes, if it is a UUID.
+//! Ids of requests: the client's own if it is harmless, else a new one. The id is in the answer, in every log line and, if it is a
+//! UUID, as correlation id in the events of the request.
 
 use std::{cell::RefCell, fmt};
 
@@ -17,10 +17,10 @@ use crate::{
     secrets::{Entropy, EntropyError},
 };
 
-/// The header that carries it, both ways.
+/// The header that carries the request id, in requests and answers.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The name of one request: visible ASCII, at most 72 characters.
+/// The id of one request: visible ASCII, at most 72 characters.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RequestId(HeaderValue);
 
@@ -31,10 +31,10 @@ impl RequestId {
         self.0.to_str().unwrap_or_default()
     }
 
-    /// The id as a UUID, if it is one: then it says nothing but which request it is.
+    /// The id as a UUID, if it is one: a UUID reveals nothing but which request it is.
     pub fn as_uuid(&self) -> Option<Uuid> {
         let text = self.as_str();
-        // Only the usual form, which reads back the same.
+        // Only the usual form is accepted, since it reads back the same.
         Uuid::parse_str(text).ok().filter(|id| id.hyphenated().to_string().eq_ignore_ascii_case(text))
     }
 
@@ -71,9 +71,9 @@ impl RequestIds {
         Ok(Self { clock, random: RefCell::new(ChaCha8Rng::from_seed(seed)) })
     }
 
-    /// The client's id if it is sane, else a new one.
+    /// The client's id if it is harmless, else a new one.
     pub(super) fn take(&self, headers: &HeaderMap) -> RequestId {
-        // Whoever sent a key in the wrong header would find it in every log.
+        // A key sent in this header by mistake must not get into the logs.
         let is_sane = |value: &&HeaderValue| value.to_str().is_ok_and(masking::is_harmless_id);
         headers.get(&REQUEST_ID).filter(is_sane).map_or_else(|| self.make(), |value| RequestId(value.clone()))
     }

@@ -1,4 +1,4 @@
-//! A body on its way out.
+//! Sends bodies in pieces.
 
 use std::{
     pin::Pin,
@@ -10,10 +10,10 @@ use bytes::Bytes;
 
 use super::wire::Answering;
 
-/// Most that a connection copies of a body at once. The body itself is shared; the copy waits until the client takes it.
+/// Most bytes of a body that a connection copies at once. The body itself is shared; a copy stays until the client takes it.
 const PIECE_BYTES: usize = 16 * 1024;
 
-/// A body in pieces, and what holds its connection for it until the last one is written.
+/// A body in pieces. It holds its connection until the last piece is written.
 #[derive(Debug)]
 pub struct Sent<B> {
     body: B,
@@ -47,7 +47,7 @@ impl<B: MessageBody + Unpin> MessageBody for Sent<B> {
 
     fn try_into_bytes(self) -> Result<Bytes, Self> {
         let Self { body, rest, answering } = self;
-        // What was handed out in part is not whole any more.
+        // A body that was sent in part is not whole any more.
         if !rest.is_empty() {
             return Err(Self { body, rest, answering });
         }

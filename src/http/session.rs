@@ -1,4 +1,4 @@
-//! Who is asking: what a caller may do is part of a handler's arguments.
+//! Callers of the administration: a handler's argument types say which permissions it needs.
 
 use std::{future::Future, marker::PhantomData, pin::Pin};
 
@@ -29,21 +29,21 @@ use crate::{
     },
 };
 
-/// Whoever asks for something of the administration.
+/// A known caller of the administration.
 #[derive(Debug, Clone)]
 pub struct KnownCaller {
     /// Who, for the log: `admin:<token id>` or `user:<id>`.
     pub who: Who,
-    /// What they may.
+    /// The caller's permissions.
     pub permissions: Permissions,
-    /// Until when, if not for good.
+    /// When they end, if ever.
     pub until: Option<Timestamp>,
 }
 
-/// Who sent a request, as its credentials show.
+/// Finds the caller by the credential of a request.
 ///
 /// # Errors
-/// 401 when there are none, or none that work.
+/// 401 without a credential that works.
 async fn caller_of(request: &HttpRequest) -> Result<KnownCaller, Problem> {
     let service = request.app_data::<web::Data<Service>>();
     let service = service.ok_or_else(|| Problem::internal("the service is not configured"))?;
@@ -68,13 +68,13 @@ async fn caller_of(request: &HttpRequest) -> Result<KnownCaller, Problem> {
     }
 }
 
-/// The caller whose administrator's token this is.
+/// The caller with this administrator's token.
 async fn of_token(service: &Service, token: &str) -> Result<Option<KnownCaller>, Problem> {
     Ok(token_of(service, token).await?.map(|(_, caller)| caller))
 }
 
-/// The id of an administrator's token, and the caller that it makes somebody. Only the store knows whether it still works, so that it is
-/// asked each time.
+/// The id of an administrator's token and the caller that it stands for. Only the store knows whether the token still works, so the store
+/// is asked each time.
 ///
 /// # Errors
 /// When the store does not answer.
@@ -89,20 +89,20 @@ pub(super) async fn token_of(service: &Service, token: &str) -> Result<Option<(K
     Ok(Some((id, KnownCaller { who, permissions: row.permissions(), until: row.expires_at })))
 }
 
-/// What the store is to be asked for: a token that was derived here, or one that was there when the node started, whichever form it
-/// has. Whatever else is sent costs no look-up.
+/// The token to look up in the store: one derived from this deployment's secret, or one that existed when the node started, in either
+/// form. Any other text costs no look-up.
 fn known(service: &Service, token: &str, hash: KeyHash) -> Option<OldToken> {
     if let Some(old) = service.old_tokens.get(&hash.to_hex()) {
         return Some(old.clone());
     }
     let secrets = &service.committer.secrets;
-    // Whose secret is not the deployment's any more cannot tell a wrong one.
+    // A node whose secret is not the deployment's any more cannot recognise a wrong token.
     let may_be = secrets.recognises_admin_token(token) || secrets.doubted().is_some();
     let id = AdminToken::id_in(token).filter(|_| may_be)?;
     Some(OldToken { id, who: Who::token(id.as_str()) })
 }
 
-/// What a route needs: a type, so that it stands in the handler's arguments.
+/// The permissions that a route needs, as a type for its handler's arguments.
 pub trait Needs: 'static {
     /// The permissions.
     const PERMISSIONS: Permissions;
@@ -131,17 +131,17 @@ needs! {
     OfEvents = Permissions::of(&[Permission::Events]);
     /// [`Permission::Server`]
     OfServer = Permissions::of(&[Permission::Server]);
-    /// All permissions: whoever makes others' tokens can give nothing that they have not got themselves.
+    /// All permissions: nobody may make a token with permissions that they lack.
     OfAll = Permissions::ALL;
 }
 
-/// Somebody who may what `N` says: to look at it, or, with a method that changes something, to change it.
+/// A caller with the permissions of `N`: to read, or, if the method changes something, to write.
 ///
 /// # Errors
-/// As an extractor: 401 when nobody is known by the request's credentials, 403 when they may not.
+/// As an extractor: 401 without a known caller, 403 without the permissions.
 #[derive(Debug, Clone)]
 pub struct Admin<N> {
-    /// Who.
+    /// The caller.
     pub caller: KnownCaller,
     needs: PhantomData<N>,
 }
@@ -157,10 +157,10 @@ impl<N: Needs> FromRequest for Admin<N> {
 }
 
 impl<N: Needs> Admin<N> {
-    /// A known caller, if they may send the request.
+    /// Checks that a known caller may send the request.
     ///
     /// # Errors
-    /// 403 with what is needed.
+    /// 403 with the permissions needed.
     pub(super) fn of(caller: KnownCaller, request: &HttpRequest) -> Result<Self, Problem> {
         let access = if request.method().is_safe() { AccessKind::Read } else { AccessKind::Write };
         if !caller.permissions.may(N::PERMISSIONS, access) {
@@ -171,10 +171,10 @@ impl<N: Needs> Admin<N> {
 }
 
 impl KnownCaller {
-    /// Whether they may make somebody what a role says: nobody gives what they have not got themselves.
+    /// Checks that the caller may give a role: nobody gives permissions that they lack.
     ///
     /// # Errors
-    /// 403 with what is needed.
+    /// 403 with the permissions needed.
     pub fn may_give(&self, role: Role) -> Result<(), Problem> {
         let needed = Permissions::of_role(role);
         if self.permissions.may(needed, AccessKind::Write) {
@@ -186,7 +186,7 @@ impl KnownCaller {
     }
 }
 
-/// Says what is needed.
+/// The refusal that names the permissions needed.
 fn forbidden(has: Permissions, needed: Permissions, access: AccessKind) -> Problem {
     let to = match access {
         AccessKind::Read => "read",
@@ -196,7 +196,7 @@ fn forbidden(has: Permissions, needed: Permissions, access: AccessKind) -> Probl
 }
 
 impl Conditions {
-    /// The same of somebody who administers: it changes nobody who may more than they do.
+    /// The envelope of an administrator's command, with their permissions: it must not change anyone who has more.
     ///
     /// # Errors
     /// As [`Self::envelope`].

@@ -1,4 +1,4 @@
-//! Who is signed in: by the token of a session, or by its cookie; and who asks about themselves with a key.
+//! Extractors for people: signed in by a session's token or cookie, or asking about themselves with a key.
 
 use std::{future::Future, pin::Pin};
 
@@ -42,7 +42,7 @@ fn service_of(request: &HttpRequest) -> Result<&web::Data<Service>, Problem> {
     request.app_data::<web::Data<Service>>().ok_or_else(|| Problem::internal("the service is not configured"))
 }
 
-/// The envelope of a command that nobody repeats, given by `who` with this request.
+/// The envelope of `who`'s command in this request, with a new command id, since nobody repeats the command.
 ///
 /// # Errors
 /// When no identifier can be made.
@@ -114,14 +114,14 @@ impl FromRequest for SignedIn {
     }
 }
 
-/// Whether they have to set up a second factor before they can do anything else.
+/// Whether the holder of a session must set up a second factor before anything else.
 pub(in crate::http) fn must_set_up_factor(service: &Service, holder: &SignedInAs) -> bool {
     let is_demanded = service.settings.accounts.second_factor == SecondFactorDemand::Administrators;
     is_demanded && holder.user.role == Role::Admin && !holder.user.sign_in.has_factor_in(holder.session)
 }
 
 impl SignedIn {
-    /// The person, as the log names who did something.
+    /// The person as the log names them.
     pub fn who(&self) -> Who {
         Who::user(self.0.user.id)
     }
@@ -166,7 +166,7 @@ async fn by_key(request: &HttpRequest, key: Option<Credential>) -> Result<User, 
     }
 }
 
-/// Whose key it is, and from where it may be used, if it works.
+/// The owner of a key that works, and the key's reach.
 async fn owner_of(
     service: &Service,
     Credential { id, hash, .. }: Credential,
@@ -186,7 +186,7 @@ fn sign_in_required() -> Problem {
     Problem::new(ProblemCode::SignInRequired, "sign in: POST /sessions with email and password").header(WWW, CHALLENGE)
 }
 
-/// Whether a request with a cookie comes from a page of this server. Browsers say so in one of two ways, and scripts have no cookie.
+/// Refuses a request with a cookie that is not from a page of this server. Browsers tell by one of two headers; scripts have no cookie.
 fn same_origin(request: &HttpRequest, public_url: &str) -> Result<(), Problem> {
     if is_same_origin(request, public_url) {
         return Ok(());
@@ -218,7 +218,7 @@ fn origin_of(public_url: &str) -> &str {
     path.and_then(|at| public_url.get(..after_scheme + at)).unwrap_or(public_url)
 }
 
-/// Whether a browser was told to say nothing of where a form comes from, as pages at secret addresses do: the form's token tells it then.
+/// Whether a browser hides where a form comes from, as pages at secret addresses tell it to: the form token proves it then.
 pub(in crate::http) fn hides_source(request: &HttpRequest) -> bool {
     let headers = request.headers();
     !headers.contains_key("sec-fetch-site") && headers.get(header::ORIGIN).is_some_and(|origin| origin == "null")

@@ -1,4 +1,4 @@
-//! What the routes have at hand.
+//! The state that the routes of a node share.
 
 use std::{
     collections::HashMap,
@@ -24,7 +24,7 @@ use crate::{
     store::records::RecordStore,
 };
 
-/// Those who follow the log of one server at most.
+/// Most clients that follow the log of one server.
 pub(in crate::http) const FOLLOWERS_MAX: usize = 16;
 
 /// The handles of the node's actors and stores. The gate and the query actor are not here: every worker has its own.
@@ -40,9 +40,9 @@ pub struct Service {
     pub book: Arc<GrantBook>,
     /// The records.
     pub records: Arc<dyn RecordStore>,
-    /// What questions that take long share.
+    /// The shared places of scans and exports.
     pub shares: Shares,
-    /// Whether they are those that the log knows.
+    /// Checks that the records are those that the log knows.
     pub lineages: Arc<Lineages>,
     /// Invites.
     pub inviting: Inviting,
@@ -50,11 +50,11 @@ pub struct Service {
     pub accounts: Accounts,
     /// Signs people in.
     pub sign_ins: Arc<SignIns>,
-    /// Signs people in who come from a provider of identities, where there is one.
+    /// Signs people in who come from a provider, if one is configured.
     pub provider: Option<Arc<ProviderSignIns>>,
     /// Revokes keys that are reported as leaked.
     pub leaks: Leaks,
-    /// Publishes what was left behind.
+    /// Finishes commits that were left unpublished.
     pub relay: Relay,
     /// Fulfils invitations and deletions.
     pub mailers: Mailers,
@@ -64,22 +64,22 @@ pub struct Service {
     pub imports: Imports,
     /// Seals cursors.
     pub cursor_key: CursorKey,
-    /// Answers that are ready for who asks the same.
+    /// The cache of ready answers.
     pub ready: Arc<ReadyAnswers>,
     /// Whether the node wants requests.
     pub readiness: Readiness,
-    /// Whether it could answer them.
+    /// Checks whether the node can answer requests.
     pub checkup: Arc<Checkup>,
     /// Access to AWS, where the node has one: it counts its calls.
     pub aws: Option<Access>,
-    /// The administrators' tokens that were there at the start, by their hashes: those of the older form, without an id in
-    /// them, are known by them.
+    /// The administrators' tokens that existed at the start, by their hashes. Tokens of the older form have no id in them and are
+    /// recognised by their hashes.
     pub old_tokens: Arc<HashMap<String, OldToken>>,
-    /// When this node noted the use of each.
+    /// When this node noted the last use of each administrator's token.
     pub token_uses: Arc<TokenUses>,
-    /// Makes and revokes them.
+    /// Makes and revokes administrators' tokens.
     pub tokens: Tokens,
-    /// Places for those who follow the log.
+    /// The places of clients that follow the log.
     pub followers: Arc<Semaphore>,
     /// How the pages look.
     pub look: Arc<Look>,
@@ -87,12 +87,12 @@ pub struct Service {
     pub meter: Arc<RequestMeter>,
 }
 
-/// A token that was there at the start.
+/// An administrator's token that existed when the node started.
 #[derive(Debug, Clone)]
 pub struct OldToken {
     /// Its public id.
     pub id: KeyId,
-    /// How the log names whoever uses it. One that is older than its events is named as before: commands that are repeated are found by it.
+    /// The log's name for the token's user. A token older than its events keeps its former name: repeated commands are found by it.
     pub who: Who,
 }
 
@@ -103,33 +103,33 @@ pub struct Readiness(Arc<ReadinessState>);
 #[derive(Debug, Default)]
 struct ReadinessState {
     wanted: AtomicBool,
-    /// Why nothing may be answered any more.
+    /// Why nothing may be answered any more; empty while the node is open.
     closed: OnceLock<String>,
 }
 
-/// Places for so many followers of the log as one server has.
+/// The places of `FOLLOWERS_MAX` followers of the log.
 pub fn followers() -> Arc<Semaphore> {
     Arc::new(Semaphore::new(FOLLOWERS_MAX))
 }
 
 impl Readiness {
-    /// Says whether it does.
+    /// Sets whether the node wants requests.
     pub fn set(&self, ready: bool) {
         self.0.wanted.store(ready, Ordering::SeqCst);
     }
 
-    /// Whether it does.
+    /// Whether the node wants requests and is not closed.
     pub fn get(&self) -> bool {
         self.0.wanted.load(Ordering::SeqCst) && self.closed().is_none()
     }
 
-    /// Says that nothing may be answered any more, and why. There is no way back but a new start.
+    /// Closes the node: nothing may be answered any more, for this reason. Only a restart opens it again.
     pub fn close(&self, why: String) {
-        // Who comes first says why.
+        // The first reason stays.
         self.0.closed.set(why).ok();
     }
 
-    /// Why nothing may be answered any more, if that is so.
+    /// Why nothing may be answered any more, if the node is closed.
     pub fn closed(&self) -> Option<&str> {
         self.0.closed.get().map(String::as_str)
     }

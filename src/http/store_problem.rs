@@ -1,12 +1,12 @@
-//! A store that did not answer.
+//! Problems of a store.
 
 use super::{Problem, ProblemCode};
 use crate::store::StoreError;
 
-/// Seconds after which a client may try again when something is away.
+/// Seconds after which a client may try again when a part of the server is unavailable.
 pub const RETRY_AFTER_S: u64 = 1;
 
-/// A store that did not answer.
+/// Turns the error of a store into a problem.
 pub fn store_problem(error: StoreError) -> Problem {
     match error {
         StoreError::Unavailable(cause) => {

@@ -1,4 +1,4 @@
-//! When administrators' tokens were used last: noted in the store, beside the log, once a minute for each token and node.
+//! The last uses of administrators' tokens: noted in the store, beside the log, once a minute for each token and node.
 
 use std::{
     collections::HashMap,
@@ -9,16 +9,16 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{domain::key::KeyId, store::AdminTokens};
 
-/// A use is noted when the last one that was is so old.
+/// The shortest time between two noted uses of a token.
 const NOTED_EVERY: SignedDuration = SignedDuration::from_secs(60);
 
-/// The uses that this node has noted. Only tokens that work come here, so that there are few.
+/// The uses that this node has noted. They are few, since only tokens that work get here.
 #[derive(Debug, Default)]
 pub struct TokenUses(Mutex<HashMap<KeyId, Timestamp>>);
 
 impl TokenUses {
-    /// Notes that a token is used now, unless that was noted within the last minute. A use that cannot be noted is told in the log:
-    /// the request goes on.
+    /// Notes that a token is used now, unless a use was noted within the last minute. A use that cannot be noted is logged, and the
+    /// request goes on.
     pub(super) async fn note(&self, store: &dyn AdminTokens, token: KeyId, now: Timestamp) {
         if !self.is_due(token, now) {
             return;
@@ -28,13 +28,13 @@ impl TokenUses {
         }
     }
 
-    /// Whether a use is to be noted now. Whoever asks next, meanwhile, need not.
+    /// Whether to note a use now. Marks it as noted at once, so that concurrent requests do not note it again.
     fn is_due(&self, token: KeyId, now: Timestamp) -> bool {
         let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // A clock that was set back is no reason to note nothing until it has come so far again.
+        // `abs`: a clock that was set back must not stop the noting until it has caught up.
         let is_recent = noted.get(&token).is_some_and(|last| now.duration_since(*last).abs() < NOTED_EVERY);
         if !is_recent {
-            // Those that were not used for a while may have ended.
+            // Forgets tokens that were not used for a while: they may have ended.
             noted.retain(|_, last| now.duration_since(*last).abs() < NOTED_EVERY);
             noted.insert(token, now);
         }

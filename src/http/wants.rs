@@ -1,8 +1,8 @@
-//! Whether a page is wanted, or a document for programs.
+//! Tells whether a client wants a page or a document for programs.
 
 use actix_web::http::header::{self, HeaderMap};
 
-/// Whether HTML is named before JSON: browsers do so, `curl` and the like take anything.
+/// Whether `Accept` names HTML before JSON: browsers do, `curl` and the like accept anything.
 pub(super) fn wants_html(headers: &HeaderMap) -> bool {
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     let place = |media_type: &str| accept.find(media_type);

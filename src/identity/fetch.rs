@@ -1,4 +1,4 @@
-//! Requests to a provider, by the HTTP client that the SDKs of AWS use: one TLS stack, and the certificate authorities of this machine.
+//! Sends requests to a provider by the AWS SDK's HTTP client: one TLS stack, and this machine's certificate authorities.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -19,7 +19,7 @@ use openidconnect::{
 /// The longest answer that is read, bytes.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
 
-/// Why there is no answer. Holds nothing of what was sent or answered.
+/// Why a request has no answer. Holds nothing of the request or the answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct FetchError(pub(super) String);
@@ -32,17 +32,17 @@ pub(super) struct Fetcher {
 }
 
 impl Fetcher {
-    /// One whose requests may take so long.
+    /// A client with this timeout.
     pub(super) fn new(timeout: Duration) -> Self {
         let connector = Connector::builder()
             .tls_provider(Provider::Rustls(CryptoMode::Ring))
-            // A connection is driven by the worker that made it, which another one would outlive.
+            // No pooling: the worker that made a connection drives it, and may end before another worker uses it.
             .pool_max_idle_per_host(0)
             .build();
         Self { connector, timeout }
     }
 
-    /// Sends a request and reads the answer to its end. A redirect is an answer like others.
+    /// Sends a request and reads the whole answer. A redirect is returned like any answer.
     pub(super) async fn fetch(&self, request: HttpRequest) -> Result<HttpResponse, FetchError> {
         let place = place_of(&request.uri().to_string());
         if !is_fetchable(&request.uri().to_string()) {
@@ -77,12 +77,12 @@ impl Fetcher {
     }
 }
 
-/// Scheme, host and port of an address: what may be told of it.
+/// Scheme, host and port of an address: the part that errors may show.
 fn place_of(address: &str) -> String {
     Url::parse(address).map_or_else(|_| "an address".to_owned(), |url| url.origin().ascii_serialization())
 }
 
-/// Whether an address may be asked: over TLS, or on this machine.
+/// Whether an address may be called: over TLS, or on this machine.
 pub fn is_fetchable(address: &str) -> bool {
     let Ok(url) = Url::parse(address) else { return false };
     let is_bare = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();

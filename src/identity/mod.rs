@@ -1,8 +1,8 @@
-//! Providers of identities (OpenID Connect): where somebody signs in elsewhere, and what the provider then says of them.
+//! Providers of identities (OpenID Connect): people sign in there, and the provider then vouches for them.
 //!
-//! Guarantees: what a provider says counts only once its signature, issuer, audience, time and nonce are right; nothing of its tokens, and
-//! no address, is logged or stands in an error; no request goes anywhere but over TLS, or to this machine; answers are bounded in size and
-//! time, and no redirect is followed.
+//! Guarantees: a provider's token counts only if its signature, issuer, audience, time and nonce are right; no token content and no address
+//! is logged or in an error; requests go only over TLS or to this machine; answers are bounded in size and time, and no redirect is
+//! followed.
 
 mod fetch;
 mod oidc;
@@ -14,27 +14,27 @@ use jiff::Timestamp;
 pub use self::{fetch::is_fetchable, oidc::OpenIdProvider};
 use crate::{domain::provider::ProviderClaims, secrets::VisitSecrets};
 
-/// What a provider sends a browser back with.
+/// The provider's parameters in the browser's return.
 #[derive(Clone, Default)]
 pub struct ProviderAnswer {
-    /// What is exchanged for a token, once.
+    /// The code, which is exchanged for a token, once.
     pub code: String,
-    /// Who answers (RFC 9207).
+    /// The answering issuer (RFC 9207).
     pub issuer: Option<String>,
 }
 
-/// Why nothing is known from a provider.
+/// Why a provider gave no claims.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProviderError {
-    /// It does not answer, or answers nonsense. It may work again.
+    /// The provider does not answer, or answers nonsense. A retry may work.
     #[error("the provider cannot be asked: {0}")]
     Unavailable(String),
-    /// What it answered, or what somebody says that it did, does not count. Names what is wrong, and never holds a value of it.
+    /// The provider's answer, or what claims to be one, is invalid. Names the problem, but no value of the answer.
     #[error("the provider's answer does not count: {0}")]
     Untrusted(String),
 }
 
-/// A provider of identities. It is asked on the thread of whoever asks.
+/// A provider of identities. Calls run on the caller's thread.
 #[async_trait(?Send)]
 pub trait IdentityProvider: Send + Sync {
     /// The address at the provider where a visit begins.
@@ -43,7 +43,7 @@ pub trait IdentityProvider: Send + Sync {
     /// [`ProviderError::Unavailable`].
     async fn sign_in_address(&self, visit: &VisitSecrets) -> Result<String, ProviderError>;
 
-    /// What the provider says of whoever it sent back with this answer.
+    /// The provider's claims about the person whom it sent back with this answer.
     ///
     /// # Errors
     /// [`ProviderError`].

@@ -1,5 +1,5 @@
-//! OpenID Connect Core 1.0: the code flow with PKCE (RFC 7636), by discovery. What the provider says of itself, its keys among it, is kept
-//! for an hour, and asked for again when a token bears a key that is not known: at most once in [`PAUSE_US`], whoever sends tokens.
+//! OpenID Connect Core 1.0: the code flow with PKCE (RFC 7636) and discovery. The provider's metadata and keys are kept for an hour, and
+//! fetched again when a token has an unknown key: at most once in [`PAUSE_US`], whoever sends tokens.
 
 use std::{
     collections::BTreeMap,
@@ -32,13 +32,13 @@ use super::{
 };
 use crate::{clock::SharedClock, domain::provider::ProviderClaims, secrets::VisitSecrets};
 
-/// How long what the provider says of itself is used.
+/// How long the provider's metadata is used.
 const KNOWN_FOR_US: i64 = 3600 * 1_000_000;
-/// The shortest time between two questions for it.
+/// The shortest time between two fetches of the metadata.
 const PAUSE_US: i64 = 10 * 1_000_000;
-/// By how much the provider's clock may be wrong.
+/// The tolerated difference from the provider's clock.
 const LEEWAY: SignedDuration = SignedDuration::from_secs(60);
-/// Signatures that somebody can only make who has the provider's own key: not `none`, and none by a secret that this client has as well.
+/// Signatures that need the provider's own key: neither `none` nor one by the client secret, which this client has, too.
 const ALGORITHMS: [CoreJwsSigningAlgorithm; 9] = [
     CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256,
     CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha384,
@@ -57,7 +57,7 @@ struct OtherClaims(BTreeMap<String, Value>);
 
 impl AdditionalClaims for OtherClaims {}
 
-/// What a provider says of itself beyond discovery.
+/// Metadata beyond what the library knows.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct AnswersWith {
     /// RFC 9207, section 3.
@@ -110,7 +110,7 @@ type OidcClient = Client<
     EndpointMaybeSet,
 >;
 
-/// What the provider has said of itself, and when.
+/// The provider's metadata, and when it was fetched.
 struct Discovered {
     client: OidcClient,
     algorithms: Vec<CoreJwsSigningAlgorithm>,
@@ -118,7 +118,7 @@ struct Discovered {
     asked_us: i64,
 }
 
-/// A provider that is found by discovery.
+/// A provider used by discovery.
 pub struct OpenIdProvider {
     issuer: IssuerUrl,
     settings: Oidc,
@@ -126,15 +126,15 @@ pub struct OpenIdProvider {
     clock: SharedClock,
     fetcher: Fetcher,
     known: Mutex<Option<Arc<Discovered>>>,
-    /// When it was last asked. Held while it is.
+    /// When the metadata was last fetched. Locked during a fetch.
     asked: tokio::sync::Mutex<Option<i64>>,
 }
 
 impl OpenIdProvider {
-    /// The provider of the settings, which sends browsers back to `redirect`.
+    /// The provider of the settings, which returns browsers to `redirect`.
     ///
     /// # Errors
-    /// When the issuer or that address is no URL.
+    /// When the issuer or `redirect` is no URL.
     pub fn new(settings: Oidc, redirect: String, clock: SharedClock) -> Result<Self, ProviderError> {
         let wrong = |what: &str| ProviderError::Unavailable(format!("{what} is no URL"));
         let issuer = IssuerUrl::new(settings.issuer.clone()).map_err(|_| wrong("oidc.issuer"))?;
@@ -148,7 +148,7 @@ impl OpenIdProvider {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// What the provider has said of itself, not longer ago than it is used.
+    /// The provider's metadata, fetched again when it is too old.
     async fn known(&self) -> Result<Arc<Discovered>, ProviderError> {
         let now_us = self.clock.monotonic_us();
         match self.kept().filter(|known| now_us - known.asked_us < KNOWN_FOR_US) {
@@ -157,7 +157,7 @@ impl OpenIdProvider {
         }
     }
 
-    /// What the provider has said of itself since then: asked for, unless that was done a moment ago.
+    /// The provider's metadata fetched after `then_us`; fetches it unless that was tried a moment ago.
     async fn asked_after(&self, then_us: i64) -> Result<Arc<Discovered>, ProviderError> {
         let mut asked = self.asked.lock().await;
         if let Some(known) = self.kept().filter(|known| known.asked_us > then_us) {
@@ -213,7 +213,7 @@ impl OpenIdProvider {
         Ok(Discovered { client, algorithms, names_itself, asked_us })
     }
 
-    /// Whether the answer comes from this provider, as far as it says so.
+    /// Whether the answer names this provider as its issuer, if it names one.
     fn is_from_here(&self, known: &Discovered, answer: &ProviderAnswer) -> bool {
         match &answer.issuer {
             Some(issuer) => issuer == self.issuer.as_str(),
@@ -237,7 +237,7 @@ impl OpenIdProvider {
         response.id_token().cloned().ok_or_else(|| untrusted("there is no ID token in it"))
     }
 
-    /// The claims of a token, if all that vouches for them is right.
+    /// The claims of a token, if its signature and standard claims are valid.
     fn verified(
         &self,
         known: &Discovered,
@@ -256,7 +256,7 @@ impl OpenIdProvider {
                 false => Err("issued in the future".to_owned()),
             });
         let claims = token.claims(&verifier, &Nonce::new(visit.nonce.clone()))?;
-        // Core, section 3.1.3.7: the library leaves this to its callers.
+        // Core, section 3.1.3.7: the library leaves this check to its callers.
         if claims.authorized_party().is_some_and(|party| party.as_str() != self.settings.client_id) {
             return Err(ClaimsVerificationError::InvalidAudience("another authorized party".to_owned()));
         }
@@ -318,13 +318,13 @@ impl IdentityProvider for OpenIdProvider {
     }
 }
 
-/// Whether another key could make it right.
+/// Whether another key could make the signature valid.
 fn is_of_key(error: &SignatureVerificationError) -> bool {
     use SignatureVerificationError::{AmbiguousKeyId, CryptoError, NoMatchingKey};
     matches!(error, AmbiguousKeyId(_) | CryptoError(_) | NoMatchingKey)
 }
 
-/// What is wrong with a token. What the library says holds values of it.
+/// What is wrong with a token. The library's own message would hold values of it.
 fn wrong_in(error: &ClaimsVerificationError) -> &'static str {
     match error {
         ClaimsVerificationError::Expired(_) => "its token has expired, or is of the future",
@@ -342,7 +342,7 @@ fn wrong_in(error: &ClaimsVerificationError) -> &'static str {
     }
 }
 
-/// Why no token was given. Of the code of the error only what can be one is told.
+/// Why the provider gave no token. Shows the error code only if it has a valid form.
 fn refused(refusal: &RefusedToken) -> ProviderError {
     let code: String =
         refusal.error().as_ref().chars().filter(|c| c.is_ascii_lowercase() || *c == '_').take(40).collect();
@@ -354,7 +354,7 @@ fn refused(refusal: &RefusedToken) -> ProviderError {
     }
 }
 
-/// The texts of a claim: one, or a list of them.
+/// The texts of a claim: a single one or a list.
 fn texts(claim: &Value) -> Vec<String> {
     match claim {
         Value::String(text) => vec![text.clone()],

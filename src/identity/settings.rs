@@ -1,4 +1,4 @@
-//! `[oidc]`: the provider of identities at which people sign in.
+//! `[oidc]`: the provider of identities where people sign in.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::{
     secret_string::SecretString,
 };
 
-/// The provider, and whom it may let in.
+/// The provider, and the people whom it may admit.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Oidc {
@@ -23,7 +23,7 @@ pub struct Oidc {
     pub label: String,
     /// `oidc.scopes`, beside `openid`.
     pub scopes: Vec<String>,
-    /// `oidc.role_claim`; empty where the provider does not say what people may do.
+    /// `oidc.role_claim`; empty when the provider does not assign roles.
     pub role_claim: String,
     /// `oidc.admin_values`
     pub admin_values: Vec<String>,
@@ -45,7 +45,7 @@ impl Oidc {
         !self.issuer.is_empty()
     }
 
-    /// Whom it may let in.
+    /// The people whom the provider may admit.
     pub fn policy(&self) -> ProviderPolicy {
         let roles = RoleClaims { admin: self.admin_values.clone(), manager: self.manager_values.clone() };
         ProviderPolicy {
@@ -55,7 +55,7 @@ impl Oidc {
         }
     }
 
-    /// How long one request to it may take.
+    /// The timeout of one request to the provider.
     pub fn timeout(&self) -> Duration {
         Duration::from_secs(self.timeout_s)
     }

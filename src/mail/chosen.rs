@@ -20,7 +20,7 @@ pub enum SetupError {
     /// The sender's address is wrong.
     #[error(transparent)]
     Sender(#[from] SenderError),
-    /// SES is asked for by somebody without access to AWS.
+    /// SES is selected, but there is no access to AWS.
     #[error("mail.transport = ses needs access to AWS, which was not set up")]
     NoAccess,
     /// The SMTP settings are wrong.
@@ -28,17 +28,17 @@ pub enum SetupError {
     Smtp(#[from] SmtpSetupError),
 }
 
-/// What the deployment says of mail beside its settings: what `auto` comes to, where the outbox is, and access to AWS.
+/// What the deployment adds to the mail settings: the transport that `auto` resolves to, the outbox's place, and access to AWS.
 pub struct MailSetting<'a> {
     /// How mail is sent.
     pub transport: MailTransport,
-    /// Where files of mail go.
+    /// The directory that mail files are written to.
     pub outbox: PathBuf,
-    /// What SES needs; the others do without.
+    /// Needed by SES only.
     pub access: Option<&'a Access>,
 }
 
-/// The mailer that the settings ask for.
+/// Makes the mailer that the settings ask for.
 ///
 /// # Errors
 /// When the sender or the SMTP settings cannot be used, or access is missing.

@@ -1,4 +1,4 @@
-//! Mail into files: the default, and what the demo and the tests read.
+//! Writes mail to files: the default, and what the demo and the tests read.
 
 use std::{
     fs::File,
@@ -17,30 +17,30 @@ use crate::{
     private::{self, Earlier, HeldDirectory},
 };
 
-/// Writes each mail to `<outbox>/<time>-<message id>.eml`, whole or not at all, readable by its owner only, and on disk
-/// before it says so. The outbox is created, with mode 0700, with its first mail.
+/// Writes each mail to `<outbox>/<time>-<message id>.eml`: whole or not at all, readable by its owner only, and on disk before `send`
+/// returns. The first mail creates the outbox, with mode 0700.
 ///
-/// A mail is removed when its recipient is erased, and when it is older than mails are to be kept: a clock that was just set does
-/// not make it so. Only files that have such a name are.
+/// A mail is removed when its recipient is erased, and when it is older than the settings keep mails; setting the clock makes no mail
+/// older. Only files with such a name are removed.
 #[derive(Debug)]
 pub struct FileMailer {
     outbox: PathBuf,
-    /// Whether the settings name the outbox. Else it is permitd's own, in the data directory.
+    /// Whether the settings name the outbox; otherwise it is permitd's own, in the data directory.
     is_named: bool,
     sender: Sender,
     clock: SharedClock,
     days: Option<u32>,
-    /// When it was last looked for mails that are too old, by the wall clock and by the monotonic one, microseconds.
+    /// When old mails were last looked for, by the wall clock and by the monotonic one, microseconds.
     looked: Mutex<Option<(i64, i64)>>,
 }
 
-/// How far the wall clock may be corrected between two looks for mails that are too old.
+/// How far the wall clock may be corrected between two looks for old mails.
 const CLOCK_SLACK_US: i64 = 300_000_000;
-/// How the time stands in a file's name.
+/// The form of the time in a file's name.
 const TIME_FORMAT: &str = "%Y%m%dT%H%M%S%.6fZ";
-/// What a mail's name begins with while it is being written.
+/// The prefix of a mail's file name while the mail is being written.
 pub const UNFINISHED: &str = ".mail-";
-/// What the name of a mail ends with.
+/// The suffix of a mail's file name.
 const MAIL_SUFFIX: &str = ".eml";
 
 impl FileMailer {
@@ -49,20 +49,20 @@ impl FileMailer {
         Self { outbox, is_named: false, sender, clock, days: None, looked: Mutex::default() }
     }
 
-    /// The same into an outbox that somebody named: it may be shared, and be reached through a link.
+    /// The same with an outbox that the settings may name: such a one may be shared, and be reached through a link.
     #[must_use]
     pub fn named(self, is_named: bool) -> Self {
         Self { is_named, ..self }
     }
 
-    /// The same that keeps mails for so many days.
+    /// The same, but mails are kept for `days` days.
     #[must_use]
     pub fn kept_for(self, days: u32) -> Self {
         Self { days: Some(days), ..self }
     }
 
-    /// Whether the wall clock has run on since the last look as time did: it may have been set meanwhile. Of the first look nothing
-    /// is known.
+    /// Whether the wall clock advanced as much as the monotonic one since the last look; if not, it may have been set. `false` at the first
+    /// look.
     fn clock_ran_on(&self) -> bool {
         let now = (self.clock.now().as_microsecond(), self.clock.monotonic_us());
         let before = self.looked.lock().unwrap_or_else(PoisonError::into_inner).replace(now);
@@ -70,7 +70,7 @@ impl FileMailer {
             .is_some_and(|(wall_us, monotonic_us)| ((now.0 - wall_us) - (now.1 - monotonic_us)).abs() <= CLOCK_SLACK_US)
     }
 
-    /// Removes the mails that are not wanted any more; how many.
+    /// Removes unwanted mails; returns how many.
     async fn remove(&self, is_unwanted: impl Fn(Timestamp, &str) -> bool + Send + 'static) -> Result<u64, MailError> {
         let (outbox, is_named) = (self.outbox.clone(), self.is_named);
         let removed = tokio::task::spawn_blocking(move || match hold(&outbox, is_named) {
@@ -100,14 +100,14 @@ impl Mailer for FileMailer {
             .await
             .map_err(|e| MailError::unavailable(words(&e)))?
             .map_err(|e| match e.kind() {
-                // Others need the room, too, so that somebody will make some.
+                // Other programs need the space, too, so somebody will free some.
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => MailError::unavailable(words(&e)),
                 _ => MailError::Here(words(&e)),
             })?;
         Ok(Receipt { reference })
     }
 
-    /// What is written down of mails that are written together becomes durable together.
+    /// Mails that are written together become durable together.
     fn sends_at_once(&self) -> usize {
         64
     }
@@ -146,7 +146,7 @@ fn begins_so(message_id: &str, message_ids: &[String]) -> bool {
     message_ids.iter().any(|begin| message_id.starts_with(begin.as_str()))
 }
 
-/// The mails in an outbox whose message ids begin so, newest first.
+/// The mails in an outbox whose message ids begin with one of these, newest first.
 fn kept(outbox: &Path, message_ids: &[String]) -> io::Result<Vec<KeptMail>> {
     let mut mails = Vec::new();
     for entry in std::fs::read_dir(outbox)? {
@@ -159,7 +159,7 @@ fn kept(outbox: &Path, message_ids: &[String]) -> io::Result<Vec<KeptMail>> {
     Ok(mails)
 }
 
-/// Removes mails from an outbox, by their time and message id; how many. What has no such name stays.
+/// Removes mails from an outbox by their time and message id; returns how many. Files with other names stay.
 fn remove(outbox: &Path, is_unwanted: impl Fn(Timestamp, &str) -> bool) -> io::Result<u64> {
     let (mut removed, mut failure) = (0, None);
     for entry in std::fs::read_dir(outbox)? {
@@ -173,7 +173,7 @@ fn remove(outbox: &Path, is_unwanted: impl Fn(Timestamp, &str) -> bool) -> io::R
             Ok(()) => removed += 1,
             // Another process was faster.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            // The others are removed all the same.
+            // Goes on with the other mails.
             Err(error) => failure = Some(error),
         }
     }
@@ -183,20 +183,20 @@ fn remove(outbox: &Path, is_unwanted: impl Fn(Timestamp, &str) -> bool) -> io::R
     failure.map_or(Ok(removed), Err)
 }
 
-/// The time and the message id of the mail in a file of this name, if it is one of a mail.
+/// The time and message id in a mail's file name; `None` for other names.
 fn mail_of(name: &str) -> Option<(Timestamp, &str)> {
     let (time, message_id) = name.strip_suffix(MAIL_SUFFIX)?.split_once("Z-")?;
     let time = DateTime::strptime(TIME_FORMAT, format!("{time}Z")).ok()?;
     Some((time.to_zoned(TimeZone::UTC).ok()?.timestamp(), message_id))
 }
 
-/// The outbox, whatever its path leads to later. One that somebody named may be reached through a link.
+/// Opens the outbox, so that later changes of its path do not matter. Only an outbox that the settings name may be reached through a link.
 fn hold(outbox: &Path, is_named: bool) -> io::Result<HeldDirectory> {
     if is_named { HeldDirectory::named(outbox) } else { HeldDirectory::at(outbox) }
 }
 
 fn write_durably(outbox: &Path, is_named: bool, name: &str, content: &[u8]) -> io::Result<()> {
-    // One that somebody named may be shared on purpose.
+    // An outbox that the settings name may be shared on purpose.
     if !(is_named && outbox.exists()) {
         private::directory(outbox).map_err(io::Error::other)?;
     }
@@ -265,7 +265,7 @@ mod tests {
         clock.advance_us(1_000_000);
         assert_eq!(mailer.expire().await.unwrap(), 1);
         assert_eq!(left(), 3, "one mail and what is none");
-        // A clock that was set makes nothing old, at once or at a start.
+        // Setting the clock makes no mail old, neither at once nor at a start.
         clock.shift_wall_us(400 * 86_400 * 1_000_000);
         assert_eq!(mailer.expire().await.unwrap(), 0);
         clock.shift_wall_us(-400 * 86_400 * 1_000_000);
@@ -277,7 +277,7 @@ mod tests {
         assert_eq!(left(), 3);
     }
 
-    /// With a link in its place, which may have been put there at any time, no mail goes where it leads.
+    /// A link put in the outbox's place at any time redirects no mail.
     #[tokio::test]
     async fn an_outbox_that_is_a_link_takes_mails_only_where_it_was_named() {
         let dir = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! A mail as RFC 5322 wants it: multipart/alternative, encoded headers, a stable Message-ID.
+//! Composes a mail by RFC 5322: multipart/alternative, encoded headers, a stable Message-ID.
 
 use jiff::Timestamp;
 use lettre::{
@@ -16,26 +16,26 @@ use crate::domain::email::ascii_domain;
 
 const MESSAGE_ID_CHARS_MAX: usize = 100;
 const SUBJECT_CHARS_MAX: usize = 300;
-/// The longest line of a mail, without its end, bytes (RFC 5322, section 2.1.1).
+/// The longest line of a mail without its line end, bytes (RFC 5322, section 2.1.1).
 const LINE_BYTES_MAX: usize = 998;
 
-/// What takes mails, as far as that decides how their parts are written.
+/// The kind of carrier that takes mails; it decides how their parts are encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Carrier {
-    /// ASCII alone: every mail server.
+    /// Takes ASCII only: every mail server.
     Server,
-    /// Any bytes.
+    /// Takes any bytes.
     File,
 }
 
-/// Who mails come from and where answers go.
+/// The sender of mails, and the address for answers.
 #[derive(Debug, Clone)]
 pub struct Sender {
     from: Mailbox,
     reply_to: Option<Mailbox>,
 }
 
-/// A sender's address that is none.
+/// An invalid sender's address.
 #[derive(Debug, Error)]
 #[error("`{0}` is not an address such as permits@example.org or \"Permit office <permits@example.org>\"")]
 pub struct SenderError(String);
@@ -44,7 +44,7 @@ impl Sender {
     /// Reads `address` or `name <address>`; an empty `reply_to` means none.
     ///
     /// # Errors
-    /// When one of them is not an address.
+    /// When one of them is no address.
     pub fn parse(from: &str, reply_to: &str) -> Result<Self, SenderError> {
         let parse = |text: &str| -> Result<Mailbox, SenderError> {
             let wrong = || SenderError(text.to_owned());
@@ -68,7 +68,7 @@ impl Sender {
         self.from.email.domain()
     }
 
-    /// The mail as this takes it. `at` is its date.
+    /// Composes the mail for this carrier, with the date `at`.
     pub(super) fn compose(&self, mail: &OutgoingMail, at: Timestamp, carrier: Carrier) -> Result<Message, MailError> {
         let rejected = |reason: &str| MailError::rejected(reason);
         let to = recipient(mail)?;
@@ -84,7 +84,7 @@ impl Sender {
             .date(at.into())
             .message_id(Some(format!("<{}@{}>", mail.message_id, self.from.email.domain())))
             .subject(mail.subject.as_str());
-        // Given, and not read from the fields that were just written.
+        // The envelope is given explicitly, not read back from the fields just written.
         let envelope = Envelope::new(Some(self.from.email.clone()), vec![to]);
         message = message.envelope(envelope.map_err(|error| rejected(&format!("the mail has no way: {error}")))?);
         if let Some(reply_to) = &self.reply_to {
@@ -104,7 +104,7 @@ impl Sender {
     }
 }
 
-/// The text and the HTML. A whole is of eight bits where a part of it is (RFC 2045, section 6.4).
+/// The text and HTML parts. The whole is 8bit when one of its parts is (RFC 2045, section 6.4).
 fn alternatives(mail: &OutgoingMail, carrier: Carrier) -> MultiPart {
     let parts = [(&mail.text, ContentType::TEXT_PLAIN), (&mail.html, ContentType::TEXT_HTML)];
     let [text, html] = parts.map(|(text, kind)| (body(text, carrier), kind));
@@ -115,8 +115,8 @@ fn alternatives(mail: &OutgoingMail, carrier: Carrier) -> MultiPart {
     whole.singlepart(text).singlepart(html)
 }
 
-/// A part with its lines as they are, where they may be so: a key or a link is copied out of a file as it stands there, and one that
-/// is broken over two lines does not work. Else quoted-printable, which still can be read.
+/// A part with its lines unchanged where possible: people copy keys and links out of a file, and one that is broken over two lines does not
+/// work. Otherwise quoted-printable, which is still readable.
 fn body(text: &str, carrier: Carrier) -> Body {
     let is_plain = |line: &str| line.len() <= LINE_BYTES_MAX && !line.contains(['\0', '\r']);
     let encoding = match text.is_ascii() {
@@ -132,14 +132,14 @@ fn body(text: &str, carrier: Carrier) -> Body {
     Body::dangerous_pre_encoded(lines.into_bytes(), encoding)
 }
 
-/// The recipient's address as every server takes it, unless its local part has letters beyond ASCII.
+/// The recipient's address in a form that every server takes, unless its local part has letters beyond ASCII.
 pub(super) fn recipient(mail: &OutgoingMail) -> Result<Address, MailError> {
     let parts = mail.to.rsplit_once('@');
     let address = parts.and_then(|(local, domain)| with_ascii_domain(local, domain));
     address.ok_or_else(|| MailError::rejected("the recipient's address is not an email address"))
 }
 
-/// An address whose domain is in ASCII (RFC 5890, A-labels): so it needs no SMTPUTF8 of any server.
+/// An address with its domain in ASCII (RFC 5890, A-labels), so that no server needs SMTPUTF8.
 fn with_ascii_domain(local: &str, domain: &str) -> Option<Address> {
     if domain.is_ascii() {
         return Address::new(local, domain).ok();

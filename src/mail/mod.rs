@@ -1,10 +1,10 @@
-//! Outgoing mail: what a mail is, who takes it, and the mails there are.
+//! Outgoing mail: what a mail is, which mailers take it, and the list of mails.
 //!
-//! A mailer is given whole mails and knows nothing of users and keys. Sending can be repeated: a caller that does not know
-//! whether a mail went out sends it again with the same message id, so that a mailbox can recognise the duplicate.
+//! A mailer receives complete mails and knows nothing of users and keys. A caller that does not know whether a mail was sent sends it again
+//! with the same message id, so that a mailbox can recognise the duplicate.
 //!
-//! Guarantee: what a mail system said stands in [`MailError`]'s `reason` and nowhere else, since it may repeat the person's
-//! address. What is logged, or kept with a dead letter, is its `class`, which are permitd's own words.
+//! Guarantee: only [`MailError`]'s `reason` holds a mail system's words, since they may repeat the person's address. Logs and dead letters
+//! get only its `class`, which is in permitd's own words.
 
 mod chosen;
 mod file;
@@ -28,33 +28,33 @@ pub use message::{Sender, SenderError};
 pub use ses::SesMailer;
 pub use smtp::{SmtpMailer, SmtpSetupError};
 
-/// The longest `reason` or `reference` that is kept of a server's words, in characters.
+/// The longest `reason` or `reference` that is kept of a server's words, characters.
 const WORDS_CHARS_MAX: usize = 300;
 
 /// Something that takes mail.
 #[async_trait]
 pub trait Mailer: Send + Sync + fmt::Debug {
-    /// Hands the mail over, durably: after `Ok` it is the next station's.
+    /// Hands over the mail durably: after `Ok` the next station is responsible for it.
     ///
     /// # Errors
     /// [`MailError::Rejected`] when trying again is pointless, [`MailError::Unavailable`] when it is not.
     async fn send(&self, mail: &OutgoingMail) -> Result<Receipt, MailError>;
 
-    /// How many mails one consumer of messages sends at the same time, if there are so many: few where each is a request to others.
+    /// How many mails one consumer of messages sends at a time: few where each mail is a request to another system.
     fn sends_at_once(&self) -> usize {
         10
     }
 
-    /// What it keeps itself of mails whose message ids begin with one of these: the newest [`KEPT_MAX`], newest first. One that only hands
-    /// over keeps nothing.
+    /// The mails this mailer stored whose message ids begin with one of these: the newest [`KEPT_MAX`], newest first. Only the file mailer
+    /// stores any.
     ///
     /// # Errors
-    /// When they cannot be looked for.
+    /// When the stored mails cannot be read.
     async fn kept(&self, _message_ids: &[String]) -> Result<Vec<KeptMail>, MailError> {
         Ok(Vec::new())
     }
 
-    /// Removes what it keeps itself of mails whose message ids begin with one of these. One that only hands over keeps nothing.
+    /// Removes the stored mails whose message ids begin with one of these. A mailer that stores none does nothing.
     ///
     /// # Errors
     /// When not all could be removed.
@@ -62,7 +62,7 @@ pub trait Mailer: Send + Sync + fmt::Debug {
         Ok(())
     }
 
-    /// Removes what it keeps itself for longer than it is to be kept; returns how many mails.
+    /// Removes stored mails that are older than they are to be kept; returns how many.
     ///
     /// # Errors
     /// When not all could be removed.
@@ -71,10 +71,10 @@ pub trait Mailer: Send + Sync + fmt::Debug {
     }
 }
 
-/// Mails that are told of one person.
+/// The most mails that are listed for one person.
 pub const KEPT_MAX: usize = 1000;
 
-/// A mail that is kept. What stands in it is not told: keys and links do.
+/// A stored mail. Its content is not shown: it has keys and links.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct KeptMail {
     /// When it was sent.
@@ -88,22 +88,22 @@ pub struct KeptMail {
 pub struct OutgoingMail {
     /// The address, without a name.
     pub to: String,
-    /// Who has it, where that is known: what the mail system says of the mail later is found by this, and holds no address then.
+    /// The recipient's user id, where it is known: reports on this mail are matched by it, without an address.
     pub recipient: Option<UserId>,
-    /// One line.
+    /// One line of text.
     pub subject: String,
     /// The plain text part.
     pub text: String,
     /// The HTML part.
     pub html: String,
-    /// The part of the Message-ID before the `@`: letters, digits, `.`, `_`, `-`; the same whenever the same mail is sent
-    /// again, another when a person is meant to get another mail.
+    /// The part of the Message-ID before the `@`: letters, digits, `.`, `_`, `-`. The same whenever the same mail is sent again; another
+    /// one when a person is meant to get another mail.
     pub message_id: String,
     /// Further header fields, name and value.
     pub headers: Vec<(&'static str, String)>,
 }
 
-/// Overwrites what may carry a key: whoever composes such a mail keeps it in [`zeroize::Zeroizing`].
+/// Overwrites the parts that may carry a key: code that composes such a mail keeps it in [`zeroize::Zeroizing`].
 impl zeroize::Zeroize for OutgoingMail {
     fn zeroize(&mut self) {
         self.text.zeroize();
@@ -112,52 +112,52 @@ impl zeroize::Zeroize for OutgoingMail {
     }
 }
 
-/// Says which mail it is, not what is in it, nor whom it goes to: bodies carry keys, and addresses are personal data.
+/// Shows the message id only: bodies carry keys, and addresses are personal data.
 impl fmt::Debug for OutgoingMail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OutgoingMail").field("message_id", &self.message_id).finish_non_exhaustive()
     }
 }
 
-/// What is known of a mail that was taken.
+/// The mailer's proof that a mail was taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
     /// The file's path, or the server's own words such as `250 queued as 4F1B`.
     pub reference: String,
 }
 
-/// Why a mail was not taken. The reasons never hold any of the mail's content. `Display` and `Debug` show the class alone.
+/// Why a mail was not taken. No reason holds content of the mail. `Display` and `Debug` show only the class.
 #[derive(Clone, PartialEq, Eq, Error)]
 pub enum MailError {
-    /// For good: an impossible address, or a server's permanent refusal (5xx).
+    /// Permanent: an impossible address, or a server's permanent refusal (5xx).
     #[error("the mail was rejected for good: {class}")]
     Rejected {
-        /// What kind of refusal it is, such as `550 5.1.1, refused the address`: nothing that somebody else said.
+        /// The kind of refusal, such as `550 5.1.1, refused the address`: never another system's words.
         class: String,
-        /// In the server's words where it has any. They may repeat the recipient's address.
+        /// The server's words, if it gave any. They may repeat the recipient's address.
         reason: String,
     },
-    /// For now: the server is away, busy (4xx) or does not accept our account, or the disk is full. It is tried again for hours.
+    /// Temporary: the server is away, busy (4xx) or rejects our account, or the disk is full. Sending is retried for hours.
     #[error("the mail could not be handed over, try again later: {class}")]
     Unavailable {
-        /// What kind of failure it is: nothing that somebody else said.
+        /// The kind of failure: never another system's words.
         class: String,
-        /// In the server's words where it has any. They may repeat the recipient's address.
+        /// The server's words, if it gave any. They may repeat the recipient's address.
         reason: String,
     },
-    /// Something on this machine is not as it has to be, and time alone does not mend it: a person has to look soon.
+    /// A problem on this machine that does not pass by itself: a person has to look soon.
     #[error("the mail cannot be handed over on this machine: {0}")]
     Here(String),
 }
 
 impl MailError {
-    /// For good, in permitd's own words, which hold nothing of the person.
+    /// A permanent error in permitd's own words, which say nothing of the person.
     fn rejected(words: impl Into<String>) -> Self {
         let class = words.into();
         Self::Rejected { reason: class.clone(), class }
     }
 
-    /// For now, in permitd's own words, which hold nothing of the person.
+    /// A temporary error in permitd's own words, which say nothing of the person.
     fn unavailable(words: impl Into<String>) -> Self {
         let class = words.into();
         Self::Unavailable { reason: class.clone(), class }
@@ -175,7 +175,7 @@ impl fmt::Debug for MailError {
     }
 }
 
-/// A server's words on one line of bounded length.
+/// A server's words on one line, of bounded length.
 fn one_line(words: &str) -> String {
     words.chars().take(WORDS_CHARS_MAX).map(|c| if hidden(c).is_some() { ' ' } else { c }).collect()
 }

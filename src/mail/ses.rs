@@ -1,9 +1,8 @@
-//! Mail through SES v2, whole, as every other transport sends it.
+//! Sends mail through SES v2, complete, as every other transport does.
 //!
-//! Guarantees: one call hands over one mail once at most, since only a refusal for being too fast is answered by trying again
-//! here; whatever speaks of the deployment and not of this mail (an unverified sender, a paused account, a missing
-//! configuration set, throttling) is [`MailError::Unavailable`] with what to do, so that the mail is tried again. No error holds
-//! the recipient's address or anything of the mail.
+//! Guarantees: one call hands over a mail at most once, since only a refusal for sending too fast is retried here. Problems of the
+//! deployment (an unverified sender, a paused account, a missing configuration set, throttling) are [`MailError::Unavailable`] with advice,
+//! so that the mail is tried again. No error holds the recipient's address or content of the mail.
 
 pub mod feedback;
 mod refusal;
@@ -37,26 +36,25 @@ use crate::{
     clock::SharedClock,
 };
 
-/// Mails that are handed over at the same time: a new account may send one a second.
+/// Mails that are sent at the same time: a new account may send one a second.
 const SENDS_AT_ONCE: usize = 4;
-/// How often a mail is tried that SES refused for being too fast, before the queue brings it again later.
+/// How often a mail is tried that SES throttles, before the queue brings it again later.
 const THROTTLED_TRIES_MAX: u32 = 6;
-/// The longest first pause before such a try; it doubles with every further one.
+/// The longest pause before the first retry; it doubles with every further one.
 const BACKOFF: Duration = Duration::from_secs(1);
-/// Why a mail cannot go through SES: it has no SMTPUTF8
-/// (<https://docs.aws.amazon.com/ses/latest/dg/send-email-concepts-email-format.html>).
+/// SES has no SMTPUTF8 (<https://docs.aws.amazon.com/ses/latest/dg/send-email-concepts-email-format.html>).
 const NO_SMTPUTF8: &str = "the address has letters beyond ASCII before its @, which SES does not take";
-/// Largest mail, bytes: what SES takes without being asked for more.
+/// Largest mail, bytes: SES's default limit.
 const MAIL_BYTES_MAX: usize = 10 * 1024 * 1024;
-/// The tag that says what kind of mail it is.
+/// The tag that tells the kind of mail.
 const KIND_TAG: &str = "permitd-mail";
 
 /// Hands mail to SES.
 #[derive(Debug)]
 pub struct SesMailer {
-    /// For mails: never sends twice by itself.
+    /// For sending: never retries by itself.
     sending: Client,
-    /// For questions.
+    /// For queries.
     asking: Client,
     sender: Sender,
     clock: SharedClock,
@@ -66,7 +64,7 @@ pub struct SesMailer {
 }
 
 impl SesMailer {
-    /// A mailer that sends with this configuration set; an empty name means none. SES is not asked before the first mail.
+    /// A mailer that sends with this configuration set; an empty name means none. SES is not called before the first mail.
     pub fn new(access: &Access, sender: Sender, clock: SharedClock, configuration_set: &str) -> Self {
         Self {
             sending: Client::from_conf(config(access).retry_config(RetryConfig::disabled()).build()),
@@ -79,7 +77,7 @@ impl SesMailer {
         }
     }
 
-    /// The same with another first pause after a refusal for being too fast.
+    /// The same with another first pause after throttling.
     #[must_use]
     pub fn with_backoff(self, backoff: Duration) -> Self {
         Self { backoff, ..self }
@@ -103,7 +101,7 @@ impl SesMailer {
             .set_configuration_set_name(self.configuration_set.clone()))
     }
 
-    /// Why a mail was refused whose recipient is not verified: only the sandbox asks for that.
+    /// Explains the refusal of an unverified recipient: only the sandbox requires verified ones.
     async fn unverified_recipient(&self, words: &str) -> String {
         let advice = match self.asking.get_account().send().await {
             Ok(account) if account.production_access_enabled() => return words.to_owned(),
@@ -181,7 +179,7 @@ fn why<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>, sender: &str, recipie
     }
 }
 
-/// What kind of refusal it is, without the words of SES: they may repeat the address.
+/// The kind of refusal, without the words of SES: they may repeat the address.
 fn class<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>, refusal: &SesRefusal) -> String {
     let SdkError::ServiceError(answer) = error else { return aws::reason("SES", error) };
     let code = answer.err().code().unwrap_or("error");
@@ -194,8 +192,8 @@ fn class<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>, refusal: &SesRefusa
     }
 }
 
-/// The pause after this many tries: between half of it and all, another for every mail, so that mails which were refused
-/// together do not come again together.
+/// The pause after this many tries: between half of the backoff and all of it. It differs from mail to mail, so that mails refused together
+/// do not come again together.
 fn pause(backoff: Duration, tries: u32, message_id: &str) -> Duration {
     let longest = backoff.saturating_mul(1 << tries.saturating_sub(1).min(10));
     let digest = Sha256::digest(format!("{message_id} {tries}"));
@@ -203,7 +201,7 @@ fn pause(backoff: Duration, tries: u32, message_id: &str) -> Duration {
     longest.mul_f64(0.5 + f64::from(spread) / f64::from(u8::MAX) / 2.0)
 }
 
-/// What SES takes as a tag's value: letters, digits, `_`, `-`.
+/// A text as a valid tag value of SES: letters, digits, `_`, `-`.
 fn tag_value(text: &str) -> String {
     text.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '_' | '-') { c } else { '_' }).collect()
 }

@@ -125,11 +125,11 @@ pub enum SmtpTls {
     Tls,
 }
 
-/// The sender where nobody has named one.
+/// The default sender.
 const NO_SENDER: &str = "permitd <permitd@localhost>";
 
 impl Mail {
-    /// Whom people may ask: the setting, or who gets their answers, if anybody does.
+    /// The contact for questions: the first that is set of the setting, `reply_to` and the sender.
     pub fn contact(&self) -> Option<&str> {
         let from = Some(self.from.as_str()).filter(|from| *from != NO_SENDER);
         [Some(self.contact.as_str()), Some(self.reply_to.as_str()), from]
@@ -143,17 +143,17 @@ impl Mail {
         (!self.templates.as_os_str().is_empty()).then_some(self.templates.as_path())
     }
 
-    /// How long a mail is tried that is not taken for now.
+    /// How long sending a mail is retried after temporary failures.
     pub fn retry_for(&self) -> Duration {
         Duration::from_secs(u64::from(self.retry_for_h) * 3600)
     }
 
-    /// How often keys are looked for that expire; none where nobody is told.
+    /// How often expiring keys are looked for; `None` when notices are off.
     pub fn notices_interval(&self) -> Option<Duration> {
         self.notices.then(|| Duration::from_secs(self.notices_interval_s.into()))
     }
 
-    /// How many invitations are mailed in an hour.
+    /// The limits of mailed invitations per hour.
     pub fn invitation_bounds(&self) -> InvitationBounds {
         let Self { invitations_per_person_per_hour: per_person, invitations_per_hour_max: over_all, .. } = *self;
         InvitationBounds { per_person, over_all }

@@ -1,4 +1,4 @@
-//! Mail to an SMTP server. One connection per mail: invitations are rare, and an idle connection only goes stale.
+//! Sends mail to an SMTP server. One connection per mail: invitations are rare, and an idle connection only goes stale.
 
 mod refusal;
 
@@ -50,7 +50,7 @@ pub enum SmtpSetupError {
 }
 
 impl SmtpMailer {
-    /// A mailer for the server of `settings`. It is not contacted before the first mail.
+    /// A mailer for the server of `settings`, which is not contacted before the first mail.
     ///
     /// # Errors
     /// When TLS cannot be set up as the settings say.
@@ -95,14 +95,14 @@ impl Mailer for SmtpMailer {
     async fn send(&self, mail: &OutgoingMail) -> Result<Receipt, MailError> {
         let message = self.sender.compose(mail, self.clock.now(), Carrier::Server)?;
         let needs_utf8 = message.envelope().to().iter().any(|to| !to.user().is_ascii());
-        // The transport's own timeout covers connecting only; a server that stalls mid-way is cut off here.
+        // The transport's own timeout covers connecting only; this one cuts off a server that stalls later.
         let answer = tokio::time::timeout(self.timeout, self.transport.send(message)).await;
         match answer {
             Ok(Ok(response)) => {
                 let words = response.message().collect::<Vec<_>>().join(" ");
                 Ok(Receipt { reference: one_line(&format!("{} {words}", response.code())) })
             }
-            // The server was asked for SMTPUTF8 (RFC 6531) and does not have it; nothing was sent, and it will not change.
+            // The server has no SMTPUTF8 (RFC 6531); nothing was sent, and a retry would not help.
             Ok(Err(e)) if needs_utf8 && e.is_client() => Err(MailError::rejected(refusal::NO_SMTPUTF8)),
             Ok(Err(e)) => Err(refusal::judged(&e)),
             Err(_) => Err(MailError::unavailable("the mail server did not finish in time")),

@@ -1,9 +1,9 @@
-//! The mails there are. Each has a folder under `templates/` with its subject, its text and its HTML, which those of a directory
-//! replace, one by one.
+//! The templates of all mails. Each mail has a folder under `templates/` with its subject, text and HTML; the parts in a directory of the
+//! operator replace these one by one.
 //!
-//! Guarantees: a template sees what its mail is given, the frame [`LAYOUT`], and nothing else, neither files nor other templates; a variable that is not
-//! there is an error, never a gap; in HTML all that is filled in is escaped; a subject is one line of bounded length, whatever is in
-//! it; what a template does and makes is bounded. No error holds anything that was filled in.
+//! Guarantees: a template sees its mail's values and the frame [`LAYOUT`], but no file and no other template; an unknown variable is an
+//! error, never a gap; HTML escapes all values; a subject is one line of bounded length, whatever its values; a template's steps and output
+//! are bounded. No error holds a value.
 
 mod built_in;
 mod check;
@@ -48,14 +48,14 @@ pub struct Rendered {
     pub html: String,
 }
 
-/// Says that it is a rendered mail, not what is in it.
+/// Shows that it is a rendered mail, but not its content.
 impl std::fmt::Debug for Rendered {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Rendered").finish_non_exhaustive()
     }
 }
 
-/// Lists the mails: for each what it is, the function that renders it, what it is given, and its folder.
+/// Lists the mails: for each its description, the function that renders it, its values' type, and its folder.
 macro_rules! mails {
     ($($(#[doc = $doc:literal])+ $function:ident($context:ty) = $folder:literal;)+) => {
         const MAILS: &[BuiltIn] = &[$(BuiltIn {
@@ -100,7 +100,7 @@ mails! {
     key_leaked_told(KeyLeak) = "key-leaked-told";
 }
 
-/// The templates in force: those of the program, or what replaces them.
+/// The templates in force: the built-in ones, or those that replace them.
 #[derive(Debug, Clone)]
 pub struct Templates {
     /// In the order of [`MAILS`] and [`PARTS`].
@@ -108,7 +108,7 @@ pub struct Templates {
 }
 
 impl Default for Templates {
-    /// Those of the program.
+    /// The built-in templates.
     fn default() -> Self {
         Self {
             mails: Arc::new(
@@ -124,8 +124,7 @@ impl Templates {
         MAILS.iter().map(|mail| mail.name)
     }
 
-    /// The mail of this name with an example of what it is given; what it says of the service is `of_service`'s. None where there
-    /// is no such mail.
+    /// Renders the mail of this name with example values and the facts of `of_service`. `None` where there is no such mail.
     ///
     /// # Errors
     /// When a template cannot be filled in.

@@ -1,4 +1,4 @@
-//! Files and directories that are watched while they are used.
+//! Watches files and directories that are in use.
 
 use std::{
     fs::{self, File, Metadata},
@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// A file or directory at its place: tells when it was removed, or another or a link to it was put there.
+/// A file or directory at its path: detects that it was removed, or replaced by another one or a link.
 #[derive(Debug, Clone)]
 pub struct FilePlace {
     path: PathBuf,
@@ -22,18 +22,18 @@ fn look(path: &Path, may_be_link: bool) -> io::Result<Metadata> {
 }
 
 impl FilePlace {
-    /// What is at the place now.
+    /// The file or directory that is at `path` now.
     ///
     /// # Errors
-    /// When there is nothing, or it cannot be seen.
+    /// When nothing is there, or it cannot be examined.
     pub fn of(path: &Path) -> io::Result<Self> {
         Self::new(path, false)
     }
 
-    /// The same where a link may lead to it.
+    /// The same, but `path` may be a link to it.
     ///
     /// # Errors
-    /// When there is nothing, or it cannot be seen.
+    /// When nothing is there, or it cannot be examined.
     pub fn through_links(path: &Path) -> io::Result<Self> {
         Self::new(path, true)
     }
@@ -44,18 +44,18 @@ impl FilePlace {
         Ok(Self { path: path.to_owned(), device, inode, may_be_link, may_be_empty: true })
     }
 
-    /// The same file, which is never empty while it is in use.
+    /// The same for a file that is never empty while in use.
     #[must_use]
     pub fn never_empty(self) -> Self {
         Self { may_be_empty: false, ..self }
     }
 
-    /// Whether this open file is the one at the place.
+    /// Whether this open file is the one at the path.
     pub fn is_of(&self, file: &File) -> bool {
         file.metadata().is_ok_and(|found| (found.dev(), found.ino()) == (self.device, self.inode))
     }
 
-    /// What happened to it; none while it is still there.
+    /// What happened to the file; `None` while it is in place.
     pub fn trouble(&self) -> Option<String> {
         let path = self.path.display();
         match look(&self.path, self.may_be_link) {
@@ -71,21 +71,21 @@ impl FilePlace {
     }
 }
 
-/// A file as it is at one moment: equal as long as nobody has changed or replaced it.
+/// A file's state at one moment: equal as long as nobody changes or replaces the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileState {
     device: u64,
     inode: u64,
     bytes: u64,
-    /// Of content and mode, seconds and nanoseconds.
+    /// Time of the last change of content or mode, seconds and nanoseconds.
     changed: (i64, i64),
 }
 
 impl FileState {
-    /// Of what is at the place now.
+    /// The state of the file at `path` now.
     ///
     /// # Errors
-    /// When there is nothing, or it cannot be seen.
+    /// When nothing is there, or it cannot be examined.
     pub fn of(path: &Path) -> io::Result<Self> {
         let found = fs::metadata(path)?;
         let changed = (found.ctime(), found.ctime_nsec());
@@ -114,7 +114,7 @@ mod tests {
         fs::remove_file(&path).unwrap();
         fs::rename(folder.path().join("g"), &path).unwrap();
         assert!(place.trouble().is_none(), "put back");
-        // A link to it is not it, but where one may be.
+        // A link to the file does not count as the file, except where links are allowed.
         fs::rename(&path, folder.path().join("g")).unwrap();
         symlink(folder.path().join("g"), &path).unwrap();
         assert!(place.trouble().unwrap().contains("replaced"));

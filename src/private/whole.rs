@@ -1,4 +1,4 @@
-//! Files that are made whole or not at all.
+//! Writes files whole or not at all.
 
 use std::{
     fs::{self, File, Permissions, TryLockError},
@@ -11,15 +11,14 @@ use tempfile::NamedTempFile;
 
 use super::{FILE_MODE, is_link, is_none, open_to_read};
 
-/// How often a file is made anew that somebody took for an unfinished one of before.
+/// How often a file is begun anew because somebody removed it as a crash's remainder.
 const UNFINISHED_TRIES: u32 = 100;
 
-/// Removes the files whose name begins with `prefix`: what a crash left of files that were not finished. One that a living
-/// process writes is locked by it (see [`write_whole`]), and stays, as does what belongs to another user. Returns how many were
-/// removed.
+/// Removes the files whose name begins with `prefix`: unfinished ones that a crash left. A living process locks its unfinished file (see
+/// [`write_whole`]), which stays, as do other users' files. Returns how many were removed.
 ///
 /// # Errors
-/// When the directory cannot be read or a file not be removed.
+/// When the directory cannot be read or a file cannot be removed.
 pub fn remove_unfinished(directory: &Path, prefix: &str) -> io::Result<u64> {
     let entries = match fs::read_dir(directory) {
         Err(error) if is_none(&error) => return Ok(0),
@@ -31,7 +30,7 @@ pub fn remove_unfinished(directory: &Path, prefix: &str) -> io::Result<u64> {
         let is_one = entry.file_name().to_string_lossy().starts_with(prefix) && entry.file_type()?.is_file();
         match is_one.then(|| remove_unless_locked(&entry.path())) {
             Some(Ok(true)) => removed += 1,
-            // Somebody else was faster.
+            // Ignores files that somebody else removed first.
             Some(Err(error)) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             Some(Ok(false) | Err(_)) | None => {}
         }
@@ -45,7 +44,7 @@ fn remove_unless_locked(path: &Path) -> io::Result<bool> {
         Err(error) if is_not_ours(&error) => return Ok(false),
         opened => opened?,
     };
-    // Where nothing can be locked it cannot be told whose it is.
+    // Where files cannot be locked, the file may still be in use.
     if file.try_lock().is_err() {
         return Ok(false);
     }
@@ -55,20 +54,20 @@ fn remove_unless_locked(path: &Path) -> io::Result<bool> {
     }
 }
 
-/// What becomes of a file that is there already.
+/// What to do with an existing file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Earlier {
-    /// It is replaced.
+    /// Replace it.
     Goes,
-    /// It stays.
+    /// Keep it.
     Stays,
 }
 
-/// Makes a file whole or not at all, and durably, in a directory that is there. Until it is whole its name begins with `prefix`.
-/// Returns whether it was made.
+/// Writes a file whole or not at all, and durably, in an existing directory. Until it is complete its name begins with `prefix`. Returns
+/// whether it was written.
 ///
 /// # Errors
-/// Those of the system.
+/// The system's errors.
 pub fn write_whole(path: &Path, prefix: &str, content: &[u8], earlier: Earlier) -> io::Result<bool> {
     // A bare name has an empty parent, which is the working directory.
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -89,18 +88,18 @@ pub fn write_whole(path: &Path, prefix: &str, content: &[u8], earlier: Earlier) 
     Ok(true)
 }
 
-/// A new file, locked for as long as it is open: nobody takes it for what a crash left. Where the file system knows no locks,
-/// files that were not finished stay.
+/// A new file, locked while it is open, so that nobody takes it for a crash's remainder. On file systems without locks, unfinished files
+/// are never removed.
 fn unfinished(directory: &Path, prefix: &str) -> io::Result<NamedTempFile> {
     let mode = Permissions::from_mode(FILE_MODE);
     for _ in 0..UNFINISHED_TRIES {
         let file = tempfile::Builder::new().prefix(prefix).permissions(mode.clone()).tempfile_in(directory)?;
         let is_taken = matches!(file.as_file().try_lock(), Err(TryLockError::WouldBlock));
-        // A server that starts may have taken it for what a crash left, and may have removed it already.
+        // A starting server may have taken it for a crash's remainder, and removed it already.
         if is_taken || file.as_file().metadata()?.nlink() == 0 {
             continue;
         }
-        // The umask may have taken more than the mode leaves.
+        // The umask may have removed more bits than the mode does.
         file.as_file().set_permissions(mode)?;
         return Ok(file);
     }
@@ -124,7 +123,7 @@ mod tests {
         let written = unfinished(folder.path(), ".mail-").unwrap();
         assert_eq!(remove_unfinished(folder.path(), ".mail-").unwrap(), 2);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
-        // Its writer has died.
+        // The writer has died.
         let (closed, _) = written.keep().unwrap();
         drop(closed);
         assert_eq!(remove_unfinished(folder.path(), ".mail-").unwrap(), 1);

@@ -1,5 +1,4 @@
-//! The event queue: at least once, in no particular order, with a visibility timeout and dead letters, as SQS standard
-//! queues have it.
+//! The event queue: at least once, unordered, with a visibility timeout and dead letters, like SQS standard queues.
 
 pub mod sqlite;
 pub mod sqs;
@@ -13,7 +12,7 @@ use uuid::Uuid;
 
 use crate::{domain::id::StreamId, store::StoreError};
 
-/// Most messages of one call, as in SQS.
+/// Most messages in one call, as in SQS.
 pub const BATCH_MAX: usize = 10;
 /// Largest message, bytes, as in SQS.
 pub const MESSAGE_BYTES_MAX: usize = 256 * 1024;
@@ -22,16 +21,16 @@ pub const WAIT_MAX: Duration = Duration::from_secs(20);
 /// Longest reason that is kept with a dead letter, characters.
 pub const REASON_CHARS_MAX: usize = 1000;
 
-/// Why the queue did not do what it was asked.
+/// Why a call to the queue failed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum QueueError {
-    /// It cannot be reached: try again.
+    /// The queue cannot be reached: try again.
     #[error("the queue cannot be reached: {0}")]
     Unavailable(String),
-    /// What it is kept in has other trouble than that: it is full or damaged.
+    /// The queue's store has another problem: it is full or damaged.
     #[error(transparent)]
     Store(StoreError),
-    /// A message is not one that this permitd knows.
+    /// A message has a form that this permitd does not know.
     #[error("a message cannot be read: {0}")]
     Unreadable(String),
     /// A message is larger than any queue takes.
@@ -45,8 +44,8 @@ pub enum QueueError {
     NoDeadLetter(String),
 }
 
-/// What is sent: it points at an event, which the consumer loads. A versioned enum, so that nodes of two versions can share
-/// a queue.
+/// The content of a message: it refers to an event, which the consumer loads. A versioned enum, so that nodes of two versions can share a
+/// queue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "v")]
 pub enum Message {
@@ -67,7 +66,7 @@ pub struct EventMessage {
     pub stream: String,
     /// Its commit's version.
     pub version: u64,
-    /// The request that it belongs to.
+    /// The id of the request that the event belongs to.
     pub correlation_id: String,
 }
 
@@ -75,22 +74,22 @@ impl EventMessage {
     /// The stream.
     ///
     /// # Errors
-    /// [`QueueError::Unreadable`] when it is none.
+    /// [`QueueError::Unreadable`] when the text is no stream.
     pub fn stream_id(&self) -> Result<StreamId, QueueError> {
         StreamId::parse(&self.stream).map_err(|error| QueueError::Unreadable(error.to_string()))
     }
 }
 
-/// A message as received. It is invisible to others until its visibility ends.
+/// A received message. Others cannot receive it until its visibility timeout ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
     /// The message's id.
     pub id: String,
-    /// What the queue wants to see when the message is acknowledged, extended or let go.
+    /// The queue's handle for acknowledging, extending or releasing the message.
     pub receipt: String,
     /// The stored text; [`Self::message`] reads it.
     pub body: String,
-    /// How often it has been received, this time included.
+    /// How often it was received, this time included.
     pub receives: u32,
 }
 
@@ -103,21 +102,21 @@ impl Delivery {
         serde_json::from_str(&self.body).map_err(|error| QueueError::Unreadable(error.to_string()))
     }
 
-    /// How often it has been put off ([`Queue::postpone`]).
+    /// How often the message was put off ([`Queue::postpone`]).
     pub fn put_off(&self) -> u32 {
         let read = serde_json::from_str(&self.body).map(|PutOff { put_off }| put_off);
         read.unwrap_or(0)
     }
 }
 
-/// How often a message was put off: a member of its text beside the message itself, which older nodes do not mind.
+/// How often a message was put off: a member of the message's JSON, which older nodes ignore.
 #[derive(Deserialize)]
 struct PutOff {
     #[serde(default)]
     put_off: u32,
 }
 
-/// A message's text after it was put off so often; one that was not says nothing of it.
+/// A message's text after it was put off `times` times; for 0 the text has no such member.
 fn body_put_off(body: &str, times: u32) -> String {
     let Ok(serde_json::Value::Object(mut fields)) = serde_json::from_str(body) else { return body.to_owned() };
     fields.shift_remove("put_off");
@@ -140,7 +139,7 @@ pub struct DeadLetter {
     pub reason: String,
     /// When it was sent.
     pub sent_at: Timestamp,
-    /// When it was given up.
+    /// When it became a dead letter.
     pub died_at: Timestamp,
 }
 
@@ -149,20 +148,20 @@ pub struct DeadLetter {
 pub struct Depth {
     /// Messages that can be received now.
     pub visible: u64,
-    /// Messages that are being worked on or are delayed.
+    /// Messages that are being handled or are delayed.
     pub in_flight: u64,
     /// Dead letters.
     pub dead: u64,
 }
 
-/// How a queue treats messages.
+/// A queue's limits for messages.
 #[derive(Debug, Clone, Copy)]
 pub struct Policy {
     /// Seconds for which a received message is invisible to others.
     pub visibility_s: u32,
     /// Receives after which a message becomes a dead letter.
     pub receives_max: u32,
-    /// Days for which messages and dead letters are kept.
+    /// Days that messages and dead letters are kept for.
     pub retention_days: u32,
 }
 
@@ -175,89 +174,88 @@ impl Default for Policy {
 /// The queue.
 #[async_trait]
 pub trait Queue: Send + Sync {
-    /// Sends messages, at most [`BATCH_MAX`]. Some may fail alone: the answer holds one result for each, in order.
+    /// Sends at most [`BATCH_MAX`] messages. Single ones may fail: the answer holds one result for each, in order.
     ///
     /// # Errors
     /// When nothing was sent.
     async fn send(&self, messages: &[Message]) -> Result<Vec<Result<(), QueueError>>, QueueError>;
 
-    /// Receives at most `max` messages; a service may give fewer, [`BATCH_MAX`] at most. When there are none now, a queue that can wait for one without
-    /// being asked again waits up to `wait`, whole seconds of at most [`WAIT_MAX`]; then there may be none.
+    /// Receives at most `max` messages; a queue may return fewer, [`BATCH_MAX`] at most. When there are none, a queue that can wait waits
+    /// up to `wait` (whole seconds, at most [`WAIT_MAX`]), and may then return none.
     ///
-    /// May be dropped while it waits: a message that was on its way is received again after its visibility timeout.
+    /// May be dropped while it waits: a message on its way is received again after its visibility timeout.
     ///
     /// # Errors
     /// [`QueueError::Unavailable`] or [`QueueError::Store`]: nothing was received.
     async fn receive(&self, max: usize, wait: Duration) -> Result<Vec<Delivery>, QueueError>;
 
-    /// Whether [`Self::receive`] waits for messages of other processes. Otherwise a consumer has to ask again now and then.
+    /// Whether [`Self::receive`] waits for messages of other processes. Otherwise consumers have to poll.
     fn can_wait(&self) -> bool;
 
-    /// Keeps a message invisible for another visibility timeout from now. `false` when it is no longer ours.
+    /// Restarts a message's visibility timeout. `false` when the message is no longer ours.
     ///
     /// # Errors
-    /// [`QueueError::Unavailable`] or [`QueueError::Store`]: it may become visible to others.
+    /// [`QueueError::Unavailable`] or [`QueueError::Store`]: the message may become visible to others.
     async fn extend(&self, delivery: &Delivery) -> Result<bool, QueueError>;
 
-    /// Acknowledges: the message is done. `false` when it is no longer ours.
+    /// Acknowledges: removes a message that is done. `false` when the message is no longer ours.
     ///
     /// # Errors
-    /// [`QueueError::Unavailable`] or [`QueueError::Store`]: it may come again.
+    /// [`QueueError::Unavailable`] or [`QueueError::Store`]: the message may be received again.
     async fn acknowledge(&self, delivery: &Delivery) -> Result<bool, QueueError>;
 
-    /// Lets go of a message that failed: it is received again after `delay_s`, or becomes a dead letter with this reason
-    /// when it has been received as often as the policy allows.
+    /// Returns a failed message: it is received again after `delay_s`, or becomes a dead letter with this reason when the policy allows no
+    /// more receives.
     ///
     /// # Errors
-    /// [`QueueError::Unavailable`] or [`QueueError::Store`]: it comes again when its visibility ends.
+    /// [`QueueError::Unavailable`] or [`QueueError::Store`]: the message is received again after its visibility timeout.
     async fn fail(&self, delivery: &Delivery, reason: &str, delay_s: u32) -> Result<(), QueueError>;
 
-    /// Puts a message off whose work cannot be done yet, through no fault of it: it is received again after `delay_s`, as if it
-    /// were new but for [`Delivery::put_off`]. Neither its receives nor its age count from before. `false` when it is no longer
-    /// ours. A crash may leave it twice.
+    /// Puts off a message that cannot be handled yet, through no fault of its own: it is received again after `delay_s` as if new, except
+    /// for [`Delivery::put_off`]; its receives and age start anew. `false` when it is no longer ours. A crash may leave the message twice.
     ///
     /// # Errors
-    /// [`QueueError::Unavailable`] or [`QueueError::Store`]: it comes again when its visibility ends.
+    /// [`QueueError::Unavailable`] or [`QueueError::Store`]: the message is received again after its visibility timeout.
     async fn postpone(&self, delivery: &Delivery, delay_s: u32) -> Result<bool, QueueError>;
 
-    /// Gives a message up: it becomes a dead letter with this reason, however often it was received.
+    /// Turns a message into a dead letter with this reason, however often it was received.
     ///
     /// # Errors
-    /// [`QueueError::Unavailable`] or [`QueueError::Store`]: it comes again when its visibility ends.
+    /// [`QueueError::Unavailable`] or [`QueueError::Store`]: the message is received again after its visibility timeout.
     async fn bury(&self, delivery: &Delivery, reason: &str) -> Result<(), QueueError>;
 
-    /// Gives back a message that this process cannot work on and another can: it is received again after `delay_s`, and this
-    /// time does not bring it nearer to the dead letters.
+    /// Returns a message that only another process can handle: it is received again after `delay_s`, and this receive does not count
+    /// towards the dead letters.
     ///
     /// # Errors
-    /// [`QueueError::Unavailable`] or [`QueueError::Store`]: it comes again when its visibility ends.
+    /// [`QueueError::Unavailable`] or [`QueueError::Store`]: the message is received again after its visibility timeout.
     async fn release(&self, delivery: &Delivery, delay_s: u32) -> Result<(), QueueError>;
 
-    /// The dead letters, the last first, at most `limit`.
+    /// The newest dead letters, newest first, at most `limit`.
     ///
     /// # Errors
     /// [`QueueError::Unavailable`], [`QueueError::Store`], or [`QueueError::Unreadable`] for one that this permitd does not know.
     async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, QueueError>;
 
-    /// Sends a dead letter again, as new: it was neither received nor put off.
+    /// Sends a dead letter again as a new message, without its receives and postponements.
     ///
     /// # Errors
-    /// [`QueueError::NoDeadLetter`] when there is none with this id.
+    /// [`QueueError::NoDeadLetter`] when no dead letter has this id.
     async fn redrive(&self, id: &str) -> Result<(), QueueError>;
 
-    /// Removes messages and dead letters that are older than the policy keeps them; how many.
+    /// Removes messages and dead letters past the policy's retention; returns how many.
     ///
     /// # Errors
     /// [`QueueError::Unavailable`] or [`QueueError::Store`]: the next sweep goes on.
     async fn expire(&self) -> Result<u64, QueueError>;
 
-    /// How full it is.
+    /// How full the queue is.
     ///
     /// # Errors
     /// [`QueueError::Unavailable`] or [`QueueError::Store`].
     async fn depth(&self) -> Result<Depth, QueueError>;
 
-    /// Whether it answers.
+    /// Checks that the queue answers.
     ///
     /// # Errors
     /// [`QueueError::Unavailable`] or [`QueueError::Store`].

@@ -1,11 +1,11 @@
 //! The queue in the log's SQLite file.
 //!
-//! Clocks can be set. No deadline here trusts the wall clock alone:
-//! - A message that is hidden knows since when. It is received when its time has come, and also when the clock stands before
-//!   the moment at which it was hidden: then the clock was set back, and how long it would still be hidden says nothing.
-//! - How old a message is, is reckoned in ticks: microseconds for which a process worked on this log, by monotonic clocks. A
-//!   clock that is set forward makes nothing older. Time in which nobody worked counts by the wall clock, a day at most for
-//!   each start ([`Worked`]).
+//! Clocks can be set, so no deadline here depends on the wall clock alone:
+//! - A hidden message is received when its time has come, and also when the clock is before the moment at which it was hidden: a
+//!   clock that was set back says nothing of the time left.
+//! - A message's age is counted in ticks: microseconds in which a process worked on this log, by monotonic clocks. Setting a clock
+//!   forward makes no message older. Time without a working process counts by the wall clock, a day at most for each start
+//!   ([`Worked`]).
 
 use std::{sync::Arc, time::Duration};
 
@@ -25,7 +25,7 @@ use crate::{
 
 const SECOND_US: i64 = 1_000_000;
 const DAY_US: i64 = 86_400 * SECOND_US;
-/// How far a clock may be corrected backwards without what is hidden becoming visible.
+/// How far a clock may be corrected backwards without making hidden messages visible.
 const SLACK_US: i64 = SECOND_US;
 
 /// The queue's tables in the database.
@@ -37,13 +37,13 @@ pub struct SqliteQueue {
 }
 
 impl SqliteQueue {
-    /// The queue in this file, which keeps its time by this clock from now on.
+    /// The queue in this database, which from now on keeps time by this clock.
     pub fn new(database: Database, clock: SharedClock, policy: Policy) -> Self {
         let worked = database.keep_time_by(Arc::clone(&clock));
         Self { database, clock, policy, worked }
     }
 
-    /// Works within a write that is told the tick of now.
+    /// Runs a write transaction with the present tick.
     async fn write_at_tick<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection, i64) -> Result<T, QueueError> + Send + 'static,
@@ -102,7 +102,7 @@ impl Queue for SqliteQueue {
     async fn receive(&self, max: usize, _: Duration) -> Result<Vec<Delivery>, QueueError> {
         let (now_us, policy) = (self.now_us(), self.policy);
         let worked = Arc::clone(&self.worked);
-        // Most polls find nothing: they must not write.
+        // Most polls find nothing: they must not start a write.
         let waiting = self.database.read(move |connection| any_visible(connection, now_us)).await?;
         if !waiting {
             return Ok(Vec::new());
@@ -254,7 +254,7 @@ impl Queue for SqliteQueue {
         let (worked, kept_us) = (Arc::clone(&self.worked), i64::from(self.policy.retention_days) * DAY_US);
         self.write_at_tick(move |connection, tick_us| {
             worked.remember(connection)?;
-            // What an older permitd wrote is as old as it is when it is first seen.
+            // A message without a tick comes from an older permitd: its age counts from now.
             connection.execute("UPDATE messages SET sent_tick = ?1 WHERE sent_tick IS NULL", [tick_us])?;
             connection.execute("UPDATE dead_letters SET died_tick = ?1 WHERE died_tick IS NULL", [tick_us])?;
             let oldest = tick_us.saturating_sub(kept_us);
@@ -281,7 +281,7 @@ impl Queue for SqliteQueue {
     }
 }
 
-/// Whether a message can be received: its time has come (`?1` is now), or it was hidden after now (`?2` is now and the slack).
+/// A message can be received when its time has come (`?1` is now), or when it was hidden after now (`?2` is now and the slack).
 const VISIBLE: &str = "(visible_at <= ?1 OR hidden_since > ?2)";
 
 /// A moment by the wall clock and in ticks.
@@ -296,7 +296,7 @@ fn any_visible(connection: &Connection, now_us: i64) -> Result<bool, StoreError>
     Ok(statement.query_row([now_us, now_us + SLACK_US], |_| Ok(())).optional()?.is_some())
 }
 
-/// A message whose consumer crashed every time never reaches [`Queue::fail`]: the queue itself gives it up.
+/// Buries messages that were received too often: a consumer that crashes every time never calls [`Queue::fail`].
 fn bury_the_unanswered(connection: &Connection, now_us: i64, tick_us: i64, policy: Policy) -> Result<(), QueueError> {
     let sql = format!("SELECT id, last_error FROM messages WHERE {VISIBLE} AND receives >= ?3");
     let mut statement = connection.prepare_cached(&sql)?;
@@ -311,7 +311,7 @@ fn bury_the_unanswered(connection: &Connection, now_us: i64, tick_us: i64, polic
     Ok(())
 }
 
-/// Makes a message a dead letter, if it is still ours.
+/// Makes a message a dead letter, if the message is still ours.
 fn bury(
     connection: &Connection,
     id: &str,
@@ -353,7 +353,7 @@ mod tests {
             Self { folder, database, clock, queue }
         }
 
-        /// The same after a new start, with the wall clock at another time.
+        /// The same after a restart, with the wall clock shifted.
         fn restarted(self, shift_us: i64) -> Self {
             let at = Timestamp::from_microsecond(self.clock.now().as_microsecond() + shift_us).unwrap();
             let clock = ManualClock::at(at);
@@ -421,7 +421,7 @@ mod tests {
         assert_eq!(world.queue.expire().await.unwrap(), 0, "nor for another one");
         world.clock.advance_us(12 * 24 * HOUR_US);
         assert_eq!(world.queue.expire().await.unwrap(), 0);
-        // A day counted for the time between the starts.
+        // The time between the starts counted as one day.
         world.clock.advance_us(24 * HOUR_US + SECOND_US);
         assert_eq!(world.queue.expire().await.unwrap(), 2);
     }
@@ -434,7 +434,7 @@ mod tests {
             assert_eq!(world.queue.depth().await.unwrap().visible, 1);
             world.clock.advance_us(24 * HOUR_US);
             world.queue.expire().await.unwrap();
-            // The machine's clock is lost with every start.
+            // The machine loses its clock at every start.
             world = world.restarted(-300 * 24 * HOUR_US);
         }
         assert_eq!(world.queue.depth().await.unwrap().visible, 0);

@@ -1,10 +1,10 @@
 //! The queue in SQS: a standard queue `<prefix>-messages` and its dead-letter queue `<prefix>-dead-letters`.
 //!
-//! Guarantees: what was sent is received until it is acknowledged or dead; a message is deleted only after it is elsewhere or
-//! done; sizes and counts of a batch are checked here, before SQS refuses them; no message's text is in an error.
+//! Guarantees: a sent message is received until it is acknowledged or dead; a message is deleted only after it was sent elsewhere or is
+//! done; a batch's sizes and counts are checked here, before SQS refuses them; no error holds a message's text.
 //!
-//! What SQS does differently: its counts are approximate, and acknowledging with a receipt of before may be answered as if the
-//! message had been ours. Consumers therefore decide from what is recorded, never from the queue's answer.
+//! SQS differs: its counts are approximate, and acknowledging with an old receipt may succeed as if the message were ours. So consumers
+//! decide by what is recorded, never by the queue's answer.
 
 mod dead;
 mod feedback;
@@ -34,26 +34,26 @@ use super::{
 };
 use crate::aws::{self, Access};
 
-/// Longest visibility timeout that SQS has, seconds.
+/// Longest visibility timeout of SQS, seconds.
 const VISIBILITY_S_MAX: u32 = 43_200;
-/// The attribute that holds what is left of a wait after the message's own delay, seconds.
+/// The attribute with the wait that remains after the message's own delay, seconds.
 const WAIT: &str = "wait_s";
-/// How long an attempt may take beyond the time that SQS was told to wait for messages.
+/// How long an attempt may take when SQS waits for messages.
 const WAITED_ATTEMPT_TIMEOUT: Duration = WAIT_MAX.saturating_add(Duration::from_secs(10));
-/// The same for a call with its retries.
+/// How long such a call may take with its retries.
 const WAITED_OPERATION_TIMEOUT: Duration = WAIT_MAX.saturating_add(Duration::from_secs(40));
 
 /// A deployment's queue in SQS.
 pub struct SqsQueue {
     client: Client,
-    /// For calls that SQS answers late because it was told to wait.
+    /// For calls in which SQS waits for messages.
     waiting: Client,
     /// The queue's URL.
     messages: String,
     /// The dead-letter queue's URL.
     dead: String,
     policy: Policy,
-    /// Held while this process looks through the dead letters, which hides them from others.
+    /// Held while this process reads the dead letters, which hides them from others.
     looking: tokio::sync::Mutex<()>,
 }
 
@@ -68,7 +68,7 @@ pub fn dead_letters_name(prefix: &str) -> String {
 }
 
 impl SqsQueue {
-    /// The queues whose names begin with `prefix`. Asks SQS where they are.
+    /// Opens the queues whose names begin with `prefix`. Asks SQS for their URLs.
     ///
     /// # Errors
     /// When one is missing or SQS cannot be reached.
@@ -76,8 +76,8 @@ impl SqsQueue {
         Self::open_feedback(access, prefix, &messages_name(prefix), policy).await
     }
 
-    /// The queue of this name, in which SES tells what became of mails. Its dead letters are with the others, and a redriven one goes
-    /// to [`messages_name`].
+    /// Opens the queue of this name that receives SES's reports. It shares the dead-letter queue, and a redriven report goes to
+    /// [`messages_name`].
     ///
     /// # Errors
     /// When one is missing or SQS cannot be reached.
@@ -94,7 +94,7 @@ impl SqsQueue {
         Ok(Self { client, waiting, messages, dead, policy, looking: tokio::sync::Mutex::default() })
     }
 
-    /// Sends a batch; says what became of those that SQS speaks of.
+    /// Sends a batch; returns the results of the messages that SQS's answer mentions.
     async fn send_batch(&self, batch: &[Placed<'_>]) -> Result<Vec<(usize, Result<(), QueueError>)>, QueueError> {
         let entry = |(place, body): &Placed<'_>| {
             SendMessageBatchRequestEntry::builder().id(place.to_string()).message_body(*body).build()
@@ -123,7 +123,7 @@ impl SqsQueue {
         ours(changed.map(drop))
     }
 
-    /// A queue's own counts: visible, received and not answered, delayed.
+    /// A queue's counts: visible, received but not acknowledged, delayed.
     async fn counts(&self, url: &str) -> Result<[u64; 3], QueueError> {
         let names = [
             Attribute::ApproximateNumberOfMessages,
@@ -182,7 +182,7 @@ impl Queue for SqsQueue {
             if !due.is_empty() || count == 0 {
                 return due.into_iter().map(delivery).collect();
             }
-            // All of them have to wait on; there may be others.
+            // All received messages must wait longer; other messages may be due.
             wait = 0;
         }
     }
@@ -195,7 +195,7 @@ impl Queue for SqsQueue {
         self.change_visibility(delivery, self.policy.visibility_s).await
     }
 
-    /// SQS may say `true` of a message that was received again by somebody else, and then keeps it.
+    /// SQS may say `true` for a message that somebody else has received again, and then keeps it.
     async fn acknowledge(&self, delivery: &Delivery) -> Result<bool, QueueError> {
         let handle = SqsReceipt::read(&delivery.receipt).handle;
         let deleted = self.client.delete_message().queue_url(&self.messages).receipt_handle(handle).send().await;
@@ -207,7 +207,7 @@ impl Queue for SqsQueue {
             self.change_visibility(delivery, delay_s).await?;
             return Ok(());
         }
-        // Whoever is too late must not bury what the queue has given to others or buried itself.
+        // `bury` checks first: a late consumer must not bury a message that others have, or that the queue has buried.
         self.bury(delivery, reason).await
     }
 
@@ -223,7 +223,7 @@ impl Queue for SqsQueue {
         Ok(())
     }
 
-    /// SQS counts a receive for good: a message for which one more would be the last is sent anew.
+    /// SQS never takes a receive back: a message with only one receive left is sent anew.
     async fn release(&self, delivery: &Delivery, delay_s: u32) -> Result<(), QueueError> {
         if delivery.receives + 1 < self.policy.receives_max {
             self.change_visibility(delivery, delay_s).await?;
@@ -232,7 +232,7 @@ impl Queue for SqsQueue {
         self.send_anew(delivery, &delivery.body, delay_s).await.map(drop)
     }
 
-    /// Looks through at most [`dead::LETTERS_MAX`]; they are hidden from others meanwhile, up to a minute when this dies.
+    /// Reads at most [`dead::LETTERS_MAX`] letters; they are hidden from others meanwhile, up to a minute after a crash.
     async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, QueueError> {
         self.list_dead_letters(limit).await
     }
@@ -241,19 +241,19 @@ impl Queue for SqsQueue {
         self.redrive_dead_letter(id).await
     }
 
-    /// SQS does it by itself: 0.
+    /// Always 0: SQS expires messages itself.
     async fn expire(&self) -> Result<u64, QueueError> {
         Ok(0)
     }
 
-    /// Approximate: SQS says itself that its counts can be a minute old.
+    /// Approximate: SQS's counts can be a minute old.
     async fn depth(&self) -> Result<Depth, QueueError> {
         let [visible, in_flight, delayed] = self.counts(&self.messages).await?;
         let dead = self.counts(&self.dead).await?.iter().sum();
         Ok(Depth { visible, in_flight: in_flight + delayed, dead })
     }
 
-    /// One call.
+    /// Makes one call.
     async fn probe(&self) -> Result<(), QueueError> {
         self.counts(&self.messages).await.map(drop)
     }
@@ -270,7 +270,7 @@ fn client(access: &Access, timeouts: Option<TimeoutConfig>) -> Client {
     Client::from_conf(config.build())
 }
 
-/// Where a queue is, if it is there.
+/// A queue's URL, if the queue exists.
 async fn look_up(client: &Client, name: &str) -> Result<Option<String>, QueueError> {
     match client.get_queue_url().queue_name(name).send().await {
         Ok(found) => Ok(found.queue_url().map(ToOwned::to_owned)),
@@ -283,7 +283,7 @@ async fn found(client: &Client, name: &str) -> Result<String, QueueError> {
     look_up(client, name).await?.ok_or_else(|| missing(name))
 }
 
-/// Receives from a queue: at most `max` of up to [`BATCH_MAX`], with these attributes of ours.
+/// Receives up to `max` messages, at most [`BATCH_MAX`], with these attributes of ours.
 async fn receive(
     client: &Client,
     url: &str,
@@ -328,7 +328,7 @@ fn system_number(received: &Received, name: &SystemAttribute) -> Result<i64, Que
     number.ok_or_else(|| QueueError::Unavailable(format!("SQS gave a message without {name}")))
 }
 
-/// What a receipt holds: SQS's own handle and, for when the message dies, the time at which it was sent.
+/// The content of a receipt: SQS's handle and, for a dead letter, the time of sending.
 struct SqsReceipt<'a> {
     sent_ms: i64,
     handle: &'a str,
@@ -345,10 +345,10 @@ impl<'a> SqsReceipt<'a> {
     }
 }
 
-/// A message as SQS takes it.
+/// A message's text in a form that SQS accepts.
 fn body(message: &Message) -> Result<String, QueueError> {
     let text = serde_json::to_string(message).map_err(|error| QueueError::Unreadable(error.to_string()))?;
-    // The only characters of JSON text that SQS does not take; JSON can write them in another way.
+    // SQS refuses only these characters of JSON text; JSON can escape them.
     let text = text.replace('\u{fffe}', "\\ufffe").replace('\u{ffff}', "\\uffff");
     if text.len() > MESSAGE_BYTES_MAX {
         return Err(QueueError::TooLong { bytes: text.len() });
@@ -356,10 +356,10 @@ fn body(message: &Message) -> Result<String, QueueError> {
     Ok(text)
 }
 
-/// A message's place among those to be sent, and its text.
+/// A message's index among those to be sent, and its text.
 type Placed<'a> = (usize, &'a str);
 
-/// The messages in batches that SQS takes: [`BATCH_MAX`] of them, [`MESSAGE_BYTES_MAX`] together.
+/// Splits messages into batches that SQS accepts: [`BATCH_MAX`] messages and [`MESSAGE_BYTES_MAX`] in total.
 fn batches<'a>(messages: impl Iterator<Item = Placed<'a>>) -> Vec<Vec<Placed<'a>>> {
     let mut batches: Vec<Vec<Placed<'a>>> = Vec::new();
     let mut bytes = 0;
@@ -380,7 +380,7 @@ fn whole_seconds(seconds: u32) -> i32 {
     i32::try_from(seconds).unwrap_or(i32::MAX)
 }
 
-/// Why a call failed. Holds no data that was sent.
+/// Why a call failed. Holds no sent data.
 fn unavailable<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> QueueError {
     if is_missing(error) {
         return QueueError::Unavailable("a queue is missing: run `permitd aws setup`".to_owned());
@@ -393,12 +393,12 @@ fn missing(name: &str) -> QueueError {
 }
 
 fn is_missing<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> bool {
-    // The same error under its name of old and of now.
+    // SQS has an old and a new name for this error.
     let is_its_name = |code: &str| code.ends_with("NonExistentQueue") || code.ends_with("QueueDoesNotExist");
     matches!(error, SdkError::ServiceError(service) if service.err().code().is_some_and(is_its_name))
 }
 
-/// Whether the message was still ours when a call about it was made.
+/// Whether the message was still ours at the time of a call about it.
 fn ours<E: ProvideErrorMetadata, R>(result: Result<(), SdkError<E, R>>) -> Result<bool, QueueError> {
     match result {
         Ok(()) => Ok(true),
@@ -407,10 +407,10 @@ fn ours<E: ProvideErrorMetadata, R>(result: Result<(), SdkError<E, R>>) -> Resul
     }
 }
 
-/// Whether SQS means that the message is in flight no more, or in flight under another receipt.
+/// Whether SQS says that the message is no longer in flight, or is in flight under another receipt.
 fn is_stale(error: &impl ProvideErrorMetadata) -> bool {
     let (code, words) = (error.code().unwrap_or_default(), error.message().unwrap_or_default());
-    // SQS answers `InvalidParameterValue` for most of what is wrong with a parameter, and names it.
+    // SQS answers `InvalidParameterValue` for most wrong parameters, and names the parameter.
     code.ends_with("MessageNotInflight")
         || code.ends_with("ReceiptHandleIsInvalid")
         || (code.contains("InvalidParameterValue") && words.contains("ReceiptHandle"))

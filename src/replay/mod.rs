@@ -1,5 +1,4 @@
-//! Rebuilding the views from the log, and verifying them against it. Neither is given a queue or a mailer: a rebuild cannot
-//! send, by construction.
+//! Rebuilds the views from the log, and compares them with it. Neither gets a queue or a mailer, so a rebuild cannot send anything.
 
 mod verify;
 
@@ -19,27 +18,26 @@ use crate::{
     store::{CommitBatch, ReplayLog, ReplaySpace, StoreError},
 };
 
-/// Commits that are read at once.
+/// Commits that are read at a time.
 const CHUNK_COMMITS: usize = 1024;
-/// Chunks that are read before the first of them has been folded.
+/// Chunks that may be read ahead of folding.
 const CHUNKS_AHEAD: usize = 3;
-/// Batches of streams that wait to be written while the next is folded.
+/// Batches of streams that may wait to be written while the next one is folded.
 const BATCHES_AHEAD: usize = 1;
-/// Streams that are handed over together: enough to make a write transaction worth its while, few enough for it to be over
-/// before anybody who appends notices.
+/// Streams in a batch: enough to make a write transaction worthwhile, few enough not to delay appends noticeably.
 const STREAMS_TOGETHER: usize = 1024;
-/// Rounds in which a rebuild catches up with what was appended meanwhile before it holds appends for the last one.
+/// Rounds in which a rebuild catches up with new commits before it blocks appends for the last round.
 const CATCH_UP_ROUNDS_MAX: u32 = 8;
-/// A round that brings no more commits than this ends the catching up.
+/// Catching up ends with a round of at most this many commits.
 const CATCH_UP_COMMITS: u64 = 100;
 
 /// Why a replay ended without an effect.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayError {
-    /// An event cannot be read. The live views are as they were, or, where they are put right in place, right in part.
+    /// An event cannot be read. The live views are unchanged or, where they are corrected in place, partly corrected.
     #[error(transparent)]
     Codec(#[from] CodecError),
-    /// The store did not answer. The live views are as they were, or, where they are put right in place, right in part.
+    /// The store did not answer. The live views are unchanged or, where they are corrected in place, partly corrected.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -49,16 +47,16 @@ pub enum ReplayError {
 pub struct Progress {
     /// Commits read.
     pub commits: u64,
-    /// Events in them.
+    /// Events in these commits.
     pub events: u64,
-    /// Streams that have ended.
+    /// Streams that were read completely.
     pub streams: u64,
 }
 
 /// A stream's state after its last commit.
 type Ended = (StreamId, State);
 
-/// Takes what was made of streams that have ended.
+/// Receives what was made of completed streams.
 type HandOver<'a, T> = &'a mut dyn FnMut(&mut dyn ReplayLog, Vec<T>) -> Result<(), ReplayError>;
 
 /// Folds commits into the state of one stream after another.
@@ -69,7 +67,7 @@ struct Folding {
 }
 
 impl Folding {
-    /// Takes in a commit; gives back the stream that ended with the one before, if one did.
+    /// Folds a commit; returns the previous stream if it ended with the commit before.
     fn take(&mut self, commit: Encoded<'_>, key: Option<&PersonalKey>) -> Result<Option<Ended>, CodecError> {
         let goes_on = self.current.as_ref().is_some_and(|(stream, _)| stream == commit.stream);
         let ended = if goes_on { None } else { self.end() };
@@ -85,7 +83,7 @@ impl Folding {
         ended
     }
 
-    /// Folds a chunk; an empty one is the end. Gives back what `make` makes of the streams that ended.
+    /// Folds a chunk; an empty one is the end. Returns what `make` makes of the streams that ended.
     fn fold<T>(&mut self, chunk: &CommitBatch, make: &impl Fn(Ended) -> T) -> Result<Vec<T>, CodecError> {
         let mut ended = Vec::new();
         for (commit, key) in chunk.iter() {
@@ -97,8 +95,8 @@ impl Folding {
         Ok(ended)
     }
 
-    /// Reads `log` to the end of what it has now, handing over what `make` makes of each stream as it ends, some at a time.
-    /// Folding has a thread of its own, so that it takes place while the log is read.
+    /// Reads `log` up to its present end and hands over what `make` makes of each stream that ends, in batches. Folding runs on its own
+    /// thread, in parallel with reading.
     fn run<T: Send>(
         &mut self,
         log: &mut dyn ReplayLog,
@@ -112,7 +110,7 @@ impl Folding {
             let fold = move || {
                 for chunk in to_fold {
                     let ended = self.fold(&chunk, &make).map(|ended| (ended, self.progress));
-                    // Nobody waits for more once an error has been handed on.
+                    // The receiver is gone after an error.
                     if folded.send(ended).is_err() {
                         return;
                     }
@@ -141,14 +139,14 @@ impl Folding {
         })
     }
 
-    /// Reads the log to the end of what it has now and writes the rows of its streams into the new views, on a thread of
-    /// its own, so that it takes place while others are read and folded.
+    /// Reads the log up to its present end and writes its streams' rows into the new views. Writing runs on its own thread, in parallel
+    /// with reading and folding.
     fn write_rows(&mut self, space: &mut dyn ReplaySpace, report: &mut dyn FnMut(Progress)) -> Result<(), ReplayError> {
         let (log, views) = space.sides();
         thread::scope(|scope| {
             let (batches, to_write) = sync_channel::<Vec<Rows>>(BATCHES_AHEAD);
             let writing = start(scope, "replay-write", move || to_write.iter().try_for_each(|rows| views.put(&rows)))?;
-            // A send fails only after a write has.
+            // Sending fails only after a write failed.
             let mut send = |_: &mut dyn ReplayLog, rows| batches.send(rows).map_err(|_| interrupted());
             let read = self.run(log, report, |(_, state)| state.rows(), &mut send);
             drop(batches);
@@ -171,12 +169,11 @@ fn interrupted() -> ReplayError {
     StoreError::Unavailable("a thread of the replay has ended".to_owned()).into()
 }
 
-/// Rebuilds every view beside the live ones, catches up with what is appended meanwhile, and switches over at once.
-/// `report` is told how far it is.
+/// Rebuilds every view beside the live ones, catches up with new commits, and then switches over at once. `report` receives the progress.
 ///
 /// # Errors
-/// When an event cannot be read (its stream is named; it is never skipped) or the store fails; the live views are then as
-/// they were, or, where they are put right in place, right in part: no row is worse than it was.
+/// When an event cannot be read (the error names its stream; it is never skipped) or the store fails. The live views are then unchanged or,
+/// where they are corrected in place, partly corrected: no row is worse than before.
 pub fn rebuild(space: &mut dyn ReplaySpace, report: &mut dyn FnMut(Progress)) -> Result<Progress, ReplayError> {
     let mut folding = Folding::default();
     folding.write_rows(space, report)?;

@@ -1,4 +1,4 @@
-//! Comparing the live views with what the log says they should be.
+//! Compares the live views with what the log says they should be.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -23,27 +23,27 @@ use crate::{
 pub struct Difference {
     /// The view and the row, such as `users 0192…`.
     pub row: String,
-    /// What the log says; nothing when there should be no row.
+    /// The row by the log; `None` when there should be none.
     pub expected: Option<String>,
-    /// What is there; nothing when the row is missing.
+    /// The live row; `None` when it is missing.
     pub found: Option<String>,
 }
 
-/// What a verification found.
+/// The result of a verification.
 #[derive(Debug, Default)]
 pub struct Verified {
     /// How many differences there are.
     pub differences: u64,
-    /// How many rows are not written yet of commits that are not published: a start or a running server does that. No differences.
+    /// Rows that unpublished commits have not written yet. A start or a running server writes them; they are no differences.
     pub waiting: u64,
-    /// How much was read.
+    /// How much of the log was read.
     pub progress: Progress,
-    /// Every import that the log knows: for [`verify_records`].
+    /// Every import in the log: for [`verify_records`].
     pub imports: Vec<ImportRow>,
 }
 
-/// Rebuilds the rows of every stream and compares them with the live ones of the same moment. `found` is told of each
-/// difference, `report` of how far it is.
+/// Rebuilds the rows of every stream and compares them with the live rows of the same moment. `found` receives each difference, `report`
+/// the progress.
 ///
 /// # Errors
 /// When an event cannot be read or the store fails.
@@ -78,8 +78,8 @@ pub fn verify(
     Ok(Verified { differences, waiting, progress: folding.progress, imports })
 }
 
-/// Compares the records with the imports that the log knows: those that are gone, older, or not made by one of these. Each of
-/// the differences comes with what to do about it.
+/// Compares the records with the log's imports: finds records that are gone, older, or made by no known import. Each difference comes with
+/// advice.
 pub fn verify_records(imports: &[ImportRow], records: &[Arc<DataSet>]) -> Vec<(Difference, Loss)> {
     let lineages = Lineage::all(imports);
     let stored: BTreeMap<&str, RecordsIdentity> =
@@ -100,8 +100,8 @@ pub fn verify_records(imports: &[ImportRow], records: &[Arc<DataSet>]) -> Vec<(D
     judged.collect()
 }
 
-/// Compares what a stream's commits lead to with what is live. What seems to differ is read again first: somebody may have
-/// written to the stream between the two readings. Returns how much of it a commit that is not published is still to write.
+/// Compares a stream's expected rows with the live ones. Reads both again before reporting a difference: somebody may have written to the
+/// stream in between. Returns how many rows an unpublished commit has still to write.
 fn compare_stream(
     log: &mut dyn ReplayLog,
     stream: &StreamId,
@@ -124,7 +124,7 @@ fn compare_stream(
     for twice in twice {
         let IssuedTwice { key, first, other, is_over } = twice;
         if *stream == StreamId::User(other) {
-            // Whose key it does not stay has no place for it.
+            // The second user of a key issued twice has no row for it.
             expected.remove(&key_row(key));
             found.remove(&key_row(key));
             wrong.retain(|row| *row != Live::wrong_terms(key));
@@ -153,8 +153,8 @@ fn compare_stream(
     Ok(waiting)
 }
 
-/// The names of what is as it can be while commits of the stream are not published: each of these may or may not have written
-/// what it writes, row by row; every other commit has.
+/// The names of rows that may differ while commits of the stream are unpublished: each such commit may or may not have written each of its
+/// rows; every other commit has.
 fn awaited(Settled { expected, live, stages, is_erased }: &Settled) -> BTreeSet<String> {
     let Some((before, commits)) = stages.split_first() else { return BTreeSet::new() };
     let comparable = |rows: &Rows| described(&if *is_erased { rows.clone().without_personal() } else { rows.clone() });
@@ -197,7 +197,7 @@ fn compare(expected: &BTreeMap<String, String>, live: &BTreeMap<String, String>,
     }
 }
 
-/// Every row under its name, in a form that shows neither addresses nor names but differs when they do.
+/// Every row by its name, as a text that hides addresses and names but differs when these do.
 fn described(rows: &Rows) -> BTreeMap<String, String> {
     let users = rows.users.iter().map(|row| (format!("users {}", row.id), hidden(row, &[&row.email, &row.name])));
     let keys = rows.keys.iter().map(|row| (key_row(row.id), hidden(row, &[&Some(row.hash.to_hex())])));

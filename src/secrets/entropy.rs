@@ -1,15 +1,15 @@
-//! Random bytes, handed in so that tests can repeat a run.
+//! Random bytes from a source that is passed in, so that tests can repeat a run.
 
 use std::fmt;
 
 use thiserror::Error;
 
-/// A source of random bytes, handed in so that tests can repeat a run.
+/// A source of random bytes, passed in so that tests can repeat a run.
 pub trait Entropy: Send + Sync + fmt::Debug {
     /// Fills `bytes` with random bytes.
     ///
     /// # Errors
-    /// When the source cannot deliver; nothing may then be derived from `bytes`.
+    /// When the source fails; nothing may then be derived from `bytes`.
     fn fill(&self, bytes: &mut [u8]) -> Result<(), EntropyError>;
 }
 
@@ -28,7 +28,7 @@ impl Entropy for SystemEntropy {
     }
 }
 
-/// A repeatable source: for tests only, its bytes are no secret.
+/// A repeatable source: for tests only, since its bytes are not secret.
 #[derive(Debug)]
 pub struct SeededEntropy(std::sync::Mutex<rand_chacha::ChaCha8Rng>);
 

@@ -13,14 +13,14 @@ pub enum SecretsError {
     /// The file or its directory cannot be read or written.
     #[error("cannot {action} {}: {source}", .path.display())]
     Io {
-        /// What was being done.
+        /// The attempted action.
         action: &'static str,
-        /// To which file.
+        /// The file.
         path: PathBuf,
         /// What the system said.
         source: std::io::Error,
     },
-    /// Others than its owner may read or write the file.
+    /// Other users than its owner may read or write the file.
     #[error("{} has mode {mode:03o}: others than its owner can use it, and with it make every key; run `chmod 600 {}` and consider whether someone did", .path.display(), .path.display())]
     Exposed {
         /// The file.
@@ -28,15 +28,15 @@ pub enum SecretsError {
         /// Its permission bits.
         mode: u32,
     },
-    /// The file's content, or that of another place, is not a server secret.
+    /// The content of the file or other place is no server secret.
     #[error(
         "{place} is not a server secret: {reason}; restore it from a backup, since new secrets would void every key. \
          When there is none, move it away: `permitd secret replace` says what that means and does it"
     )]
     Malformed {
-        /// The file, or where else it is.
+        /// The file or other place.
         place: String,
-        /// What is wrong; never the content.
+        /// What is wrong, without the content.
         reason: String,
     },
     /// The file is a symbolic link, which could lead anywhere.
@@ -48,16 +48,16 @@ pub enum SecretsError {
     /// The file belongs to another user.
     #[error(transparent)]
     Privacy(#[from] PrivacyError),
-    /// A version of the secret that was used earlier is missing.
+    /// An earlier version of the secret is missing.
     #[error("version {0} of the server secret is missing; restore the secret from a backup")]
     UnknownVersion(u32),
-    /// There is no secret, but there are keys that were derived from one.
+    /// There is no secret, but keys were derived from one.
     #[error(
         "{place} is missing, but keys were derived from it: restore it from your backup of the secret. A new secret would \
          end every key. When it is lost for good, `permitd secret replace` says what that means and does it"
     )]
     Lost {
-        /// Where it should be.
+        /// Where the secret should be.
         place: String,
     },
     /// The secret is not the one that this deployment's keys were derived from.
@@ -72,7 +72,7 @@ pub enum SecretsError {
         /// What differs.
         what: String,
     },
-    /// No random bytes.
+    /// There are no random bytes.
     #[error(transparent)]
     Entropy(#[from] EntropyError),
 }

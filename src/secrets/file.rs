@@ -1,4 +1,4 @@
-//! The secret in a file: made whole or not at all, and read only while it is its owner's alone.
+//! The secret in a file: made whole or not at all, and read only while it is private to its owner.
 
 use std::{
     fs::{File, Metadata},
@@ -13,21 +13,21 @@ use super::error::SecretsError;
 use crate::private::{self, Earlier, PrivacyError};
 
 const FILE_BYTES_MAX: u64 = 64 * 1024;
-/// What a secret's name begins with while it is being written.
+/// The prefix of a secret's file name while the file is being written.
 pub const UNFINISHED: &str = ".secret-";
 
-/// Makes the file of a secret, unless there is one: that of another process that was first is the one.
+/// Makes a secret's file unless it exists; a file that another process makes first stays.
 pub(super) fn create(path: &Path, json: &str) -> Result<(), SecretsError> {
     let made = private::write_whole(path, UNFINISHED, json.as_bytes(), Earlier::Stays);
     made.map(drop).map_err(|source| SecretsError::Io { action: "create", path: path.to_owned(), source })
 }
 
-/// Reads a file that may be reached through a link: an operator named it.
+/// Reads a file that may be reached through a link, since an operator named it.
 pub(super) fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, SecretsError> {
     read_opened(path, private::open_named_to_read(path), |_| Ok(()))
 }
 
-/// Reads the file of a data directory, in which nothing has to be a link, nor to become one after a look.
+/// Reads the file in a data directory; refuses a link, even one that appears after the check.
 pub(super) fn read_unless_link(path: &Path) -> Result<Zeroizing<Vec<u8>>, SecretsError> {
     match private::open_to_read(path) {
         Err(error) if private::is_link(&error) => Err(SecretsError::Link { path: path.to_owned() }),

@@ -1,5 +1,4 @@
-//! Texts that go through a browser and come back: they are sealed, so that nobody changes them, and not hidden. And the tokens of
-//! forms, by which a form of this server is told from one of another site.
+//! Sealed texts, which pass through a browser unchanged but readable; and form tokens, which tell this server's forms from another site's.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use subtle::ConstantTimeEq;
@@ -9,18 +8,18 @@ use crate::domain::id::hex;
 
 /// Longest sealed text that is read, bytes.
 const SEALED_BYTES_MAX: usize = 4096;
-/// Bytes of a form's token, and as many of its mask.
+/// Bytes of a form token, and of its mask.
 const TOKEN_BYTES: usize = 16;
 
 impl Secrets {
-    /// The text with a seal, which whoever has this secret knows again. `label` is what the text is for: under another one the seal
-    /// does not hold.
+    /// Adds a seal to the text that anybody with this secret can check. `label` is the text's purpose: under another label the seal is
+    /// invalid.
     pub fn seal(&self, label: &str, text: &str) -> String {
         let (version, mac) = (self.current_version(), derive(&self.0.current_secret, label, text.as_bytes()));
         format!("{version}~{text}~{}", hex(&mac))
     }
 
-    /// The version of the secret that a text was sealed with, and the text; `None` when it was not sealed here for this.
+    /// The secret's version that sealed a text, and the text; `None` when it was not sealed here under this label.
     pub fn open_sealed<'s>(&self, label: &str, sealed: &'s str) -> Option<(u32, &'s str)> {
         if sealed.len() > SEALED_BYTES_MAX {
             return None;
@@ -33,8 +32,8 @@ impl Secrets {
         bool::from(wanted.as_bytes().ct_eq(mac.as_bytes())).then_some((secret_version, text))
     }
 
-    /// The token of forms for the browser that holds the cookie `bound_to`. It is masked, so that it is another text each time: what is
-    /// the same in every compressed answer could be guessed by the answers' lengths.
+    /// The form token for the browser with the cookie `bound_to`. A mask makes each one different: a text that is the same in every
+    /// compressed answer could be guessed by the answers' lengths.
     pub fn form_token(&self, bound_to: &str, mask: [u8; TOKEN_BYTES]) -> String {
         let token = form_token(&self.0.current_secret, bound_to);
         let masked = token.iter().zip(mask).map(|(byte, mask)| byte ^ mask);
@@ -42,7 +41,7 @@ impl Secrets {
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// Whether a form's token is one for the browser that holds this cookie, made with any version of the secret.
+    /// Whether a form token belongs to the browser with this cookie, under any version of the secret.
     pub fn is_form_token(&self, bound_to: &str, given: &str) -> bool {
         let Ok(bytes) = URL_SAFE_NO_PAD.decode(given) else { return false };
         let Some((mask, masked)) = bytes.split_at_checked(TOKEN_BYTES) else { return false };

@@ -133,9 +133,9 @@ fn a_request_is_recognised_by_its_mark_and_cannot_be_guessed_from_it() {
     let elsewhere = Secrets::open(other.path(), &SystemEntropy).unwrap();
     assert_ne!(elsewhere.request_mark("hash"), mark);
     assert!(!elsewhere.is_mark_of(&mark, "hash"));
-    // An earlier version kept the hash itself.
+    // An earlier permitd stored the hash itself.
     assert!(secrets.is_mark_of("hash", "hash") && !secrets.is_mark_of("hash", "other"));
-    // After another version became the current one the marks of before are still known.
+    // Marks under an earlier version stay valid after another version became the current one.
     let mut content: SecretFile = serde_json::from_slice(&fs::read(folder.path().join(FILE_NAME)).unwrap()).unwrap();
     content.versions.insert(2, BASE64_STANDARD.encode([7; SECRET_BYTES]));
     content.current = 2;

@@ -1,5 +1,5 @@
-//! What is derived for a visit to a provider of identities ([`ProviderVisit`]): the seal by which it is known again, and all that the
-//! provider repeats. So nothing of a visit is kept, and any node that has the secret can finish it.
+//! Derives what a visit to a provider needs ([`ProviderVisit`]): its seal, and the values that the provider repeats. So no visit is stored,
+//! and any node with the secret can finish it.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use subtle::ConstantTimeEq;
@@ -12,33 +12,33 @@ use crate::domain::{
     provider::{ProviderVisit, VisitId},
 };
 
-/// What goes with a visit through the provider, or is shown to it alone.
+/// The values of a visit: sent along through the provider, or shown only to it.
 pub struct VisitSecrets {
-    /// Comes back with the provider's answer.
+    /// Returned with the provider's answer.
     pub state: String,
-    /// Comes back in the provider's token.
+    /// Returned in the provider's token.
     pub nonce: String,
-    /// Shows the provider that whoever brings its answer has begun the visit (PKCE).
+    /// Proves to the provider that the visit was begun by whoever brings its answer (PKCE).
     pub verifier: Zeroizing<String>,
 }
 
 impl VisitSecrets {
-    /// Whether this is the visit's state. Takes as long whatever is given.
+    /// Compares with the visit's state in constant time.
     pub fn is_state(&self, given: &str) -> bool {
         bool::from(self.state.as_bytes().ct_eq(given.as_bytes()))
     }
 }
 
-/// A visit whose seal is right.
+/// A visit with a valid seal.
 pub struct OpenedVisit {
     /// The visit.
     pub visit: ProviderVisit,
-    /// Which version of the server secret it was sealed with.
+    /// The version of the server secret that sealed it.
     pub secret_version: u32,
 }
 
 impl Secrets {
-    /// The visit as a text that is known again, by whoever has this secret, and cannot be changed.
+    /// The visit as a sealed text, which anybody with this secret can check.
     pub fn seal_visit(&self, visit: &ProviderVisit) -> String {
         self.seal("permitd/visit/v1", &visit.to_text())
     }
@@ -49,7 +49,7 @@ impl Secrets {
         Some(OpenedVisit { visit: ProviderVisit::parse(text)?, secret_version })
     }
 
-    /// What goes with a visit, derived from this version of the secret; `None` when that is not here any more.
+    /// The values of a visit under this version of the secret; `None` when the version is gone.
     pub fn visit_secrets(&self, version: u32, id: &VisitId) -> Option<VisitSecrets> {
         let secret = self.0.versions.get(&version)?;
         let text = |label| URL_SAFE_NO_PAD.encode(*Zeroizing::new(derive(secret, label, id)));
@@ -60,7 +60,7 @@ impl Secrets {
         })
     }
 
-    /// The id of the one session that a visit can begin for a person; `None` when that version is not here any more.
+    /// The id of the one session that a visit can begin for a person; `None` when the secret's version is gone.
     pub fn visit_session(&self, version: u32, id: &VisitId, user: UserId) -> Option<KeyId> {
         let secret = self.0.versions.get(&version)?;
         let input = [id.as_slice(), user.0.as_bytes()].concat();

@@ -1,7 +1,7 @@
-//! What clients' commands were answered, each found by its command alone, in whatever stream it was carried out.
+//! The answers that clients' commands got. Each is found by its command alone, in whatever stream the command was carried out.
 //!
-//! A command that committed is answered from its commit, for ever. The answer of one that committed nothing is kept as a text
-//! that the store does not read, for as long as its keeper says.
+//! A command that committed is answered from its commit, for ever. The answer of a command that committed nothing is kept as a text
+//! that the store does not read, until the time that the caller set.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -9,10 +9,10 @@ use jiff::Timestamp;
 use super::StoreError;
 use crate::domain::id::{CommandId, StreamId};
 
-/// What a command was answered, and for which request.
+/// The answer that a command got, and the request that it answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeptAnswer {
-    /// The mark of the request that was answered so.
+    /// The mark of the answered request.
     pub request_hash: String,
     /// The answer.
     pub kept: AnswerPlace,
@@ -21,9 +21,9 @@ pub struct KeptAnswer {
 /// Where an answer is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AnswerPlace {
-    /// It follows from the command's commit.
+    /// The answer follows from the command's commit.
     Commit(StreamId),
-    /// It was kept: what its keeper made of it.
+    /// The text that the caller made of the answer.
     Text(String),
 }
 
@@ -36,25 +36,25 @@ pub struct NewAnswer {
     pub request_hash: String,
     /// The answer.
     pub answer: String,
-    /// The answer that this one takes the place of, if it is still kept: that the command is under way, for example.
+    /// The answer that this one replaces, if it is still kept: for example the note that the command is under way.
     pub instead_of: Option<String>,
     /// Now.
     pub now: Timestamp,
-    /// From when on it is as if it had never been kept.
+    /// When the answer expires: from then on the store behaves as if it had never been kept.
     pub expires_at: Timestamp,
 }
 
 /// The kept answers.
 ///
-/// Of one command there is one answer: a commit that [`super::EventLog::append`] writes with a request hash, or what was kept
-/// here before, whichever came first. The other is refused, in the same write that would make it.
+/// A command has one answer: a commit that [`super::EventLog::append`] writes with a request hash, or an answer that was kept here,
+/// whichever came first. The write that would make the second one is refused.
 #[async_trait]
 pub trait KeptAnswers: Send + Sync {
-    /// What the command was answered, if it was and if that is still kept at `now`. Where an older permitd let one command
-    /// commit in several streams, the commit of this request, if there is one.
+    /// The command's answer, unless there is none or it has expired at `now`. If an older permitd let the command commit in several
+    /// streams: the commit of this request, if there is one.
     ///
     /// # Errors
-    /// [`StoreError`] where the store cannot be read: nobody knows then whether there is one.
+    /// [`StoreError`] where the store cannot be read: it is then unknown whether there is an answer.
     async fn find(
         &self,
         command: &CommandId,
@@ -62,13 +62,13 @@ pub trait KeptAnswers: Send + Sync {
         now: Timestamp,
     ) -> Result<Option<KeptAnswer>, StoreError>;
 
-    /// Keeps an answer. `false` when the command has committed, or has another answer than the one to take the place of.
+    /// Keeps an answer. Returns `false` when the command has committed, or has another answer than the one to be replaced.
     ///
     /// # Errors
-    /// [`StoreError`] where it may not have been written: a retry finds out.
+    /// [`StoreError`] where the answer may not have been written: a retry finds out.
     async fn keep(&self, answer: NewAnswer) -> Result<bool, StoreError>;
 
-    /// Removes answers that have expired, if the store does not do so by itself. Returns how many.
+    /// Removes expired answers, if the store does not do so by itself. Returns how many.
     ///
     /// # Errors
     /// [`StoreError`] where not all were removed: the next sweep goes on.

@@ -1,5 +1,4 @@
-//! Where things are kept: the event log, the views, the ledger and the records. Everything above this folder knows the
-//! traits only.
+//! The stores: the event log, the views, the ledger and the records. Code outside this folder uses only the traits.
 
 mod answers;
 pub mod dynamodb;
@@ -37,18 +36,18 @@ use crate::{
 /// A change of the claims that make a name, such as an e-mail address, unique.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClaimChange {
-    /// Take it; fails when somebody else has it.
+    /// Takes the name; fails when somebody else has it.
     Take {
         /// The name.
         name: String,
-        /// Who takes it.
+        /// The new owner.
         owner: String,
     },
-    /// Let it go, if it is this owner's.
+    /// Releases the name, if it belongs to this owner.
     Release {
         /// The name.
         name: String,
-        /// Whose.
+        /// The owner.
         owner: String,
     },
 }
@@ -56,18 +55,18 @@ pub enum ClaimChange {
 /// A change of the personal keys, which are kept outside the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PersonalChange {
-    /// None.
+    /// No change.
     Keep,
-    /// The person is new.
+    /// A key for a new person.
     Create(UserId, PersonalKey),
-    /// The person is erased.
+    /// Destroys the key of an erased person.
     Destroy(UserId),
 }
 
 /// A change of the set of administrators who can sign in ([`crate::domain::user::administrators`]).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AdministratorsChange {
-    /// The set that was seen; none when there was none yet.
+    /// The set that the decision was based on; none when there was none yet.
     pub seen: Option<Vec<UserId>>,
     /// The set from now on.
     pub now: Vec<UserId>,
@@ -78,7 +77,7 @@ pub struct AdministratorsChange {
 pub struct Append {
     /// The stream.
     pub stream: StreamId,
-    /// The version that the decision was made on; 0 for a new stream.
+    /// The version that the decision was based on; 0 for a new stream.
     pub expected_version: u64,
     /// The command.
     pub command: CommandId,
@@ -88,35 +87,35 @@ pub struct Append {
     pub recorded_at: Timestamp,
     /// The encoded events.
     pub events: String,
-    /// What the deployment has to remember of the server secret, where names that the commit takes were derived from it: a process
-    /// that still has one that was replaced writes no such commit.
+    /// The mark of the server secret from which names that the commit takes were derived. The deployment has to remember it: a
+    /// process that still uses a replaced secret writes no such commit.
     pub secret: Option<SecretMark>,
-    /// Names taken and let go.
+    /// Names that the commit takes and releases.
     pub claims: Vec<ClaimChange>,
-    /// Personal keys made and destroyed.
+    /// Personal keys that the commit makes and destroys.
     pub personal: PersonalChange,
-    /// The set of administrators, where the commit changes it. Written only if the set is still what was seen; otherwise the append
-    /// is a [`AppendError::Conflict`].
+    /// The set of administrators, where the commit changes it. Written only if the set is still the one that was seen; otherwise
+    /// the append is a [`AppendError::Conflict`].
     pub administrators: Option<AdministratorsChange>,
     /// The rows that follow from the stream after this commit.
     pub rows: Rows,
-    /// Whether the commit leads to messages. It stays marked as unpublished until they are sent.
+    /// Whether messages follow from the commit. It stays marked as unpublished until they are sent.
     pub publishes: bool,
 }
 
 /// Why a commit was not written.
 #[derive(Debug, thiserror::Error)]
 pub enum AppendError {
-    /// Somebody else has written that version: load again and decide again.
+    /// Another commit has this version: load again and decide again.
     #[error("the stream has moved on")]
     Conflict,
-    /// The same command committed earlier: this is what it wrote.
+    /// The same command committed earlier, with this commit.
     #[error("the command has already been carried out")]
     AlreadyDone(Box<StoredCommit>),
-    /// A client's command that was answered before, in another stream or without a commit: [`KeptAnswers::find`] tells what.
+    /// A client's command was answered before, in another stream or without a commit: [`KeptAnswers::find`] gives the answer.
     #[error("the command has already been answered")]
     Answered,
-    /// A key with this id was issued before, to whomever: an id is never issued twice.
+    /// A key with this id was issued before, to any person: an id is never issued twice.
     #[error("a key {key} was issued before")]
     KeyIssued {
         /// The key.
@@ -131,29 +130,29 @@ pub enum AppendError {
         /// Its owner.
         owner: String,
     },
-    /// The store did not answer; whether it wrote is not known.
+    /// The store did not answer; it is unknown whether it wrote the commit.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// The append-only log, with what must change in the same write.
+/// The append-only log, with all that must change in the same write.
 ///
 /// # Errors
-/// Each read fails with a [`StoreError`] where the log cannot be read, or holds what this permitd does not understand.
+/// Each read fails with a [`StoreError`] where the log cannot be read, or holds commits that this permitd does not understand.
 #[async_trait]
 pub trait EventLog: Send + Sync {
-    /// Writes a commit at `expected_version + 1`, marked as not yet published if it publishes. Returns its version. A store that
-    /// does not write the rows with the commit marks every commit until they are written.
+    /// Writes a commit at `expected_version + 1`, marked as unpublished if messages follow from it. Returns its version. A store
+    /// that does not write the rows together with the commit marks every commit until its rows are written.
     ///
-    /// A commit with a `request_hash` is a client's: its command commits once in all streams, and not at all when an answer to
-    /// it was kept ([`KeptAnswers`]). No key id is issued twice, in whatever stream. Both are part of the same write.
+    /// A commit with a `request_hash` is a client's: its command commits once in all streams, and not at all if an answer to it was
+    /// kept ([`KeptAnswers`]). No key id is issued twice in any stream. Both are checked in the same write.
     ///
-    /// `expected_version` is what the caller loaded, and the caller has looked for the command in all that it loaded: a store may
-    /// find an earlier commit of the same command only when somebody has written since. Together that is enough for a command to
-    /// commit once: whoever looked before the earlier try committed expects a version that has been written.
+    /// `expected_version` is the version that the caller loaded, and the caller has searched all loaded commits for the command. So
+    /// a store needs to look for an earlier commit of the command only when the stream has grown since. This ensures that a command
+    /// commits once: a caller that loaded before the earlier try committed expects a version that has been written.
     ///
     /// # Errors
-    /// [`AppendError`]; after `Store` the commit may or may not have been written: a retry of the same command tells.
+    /// [`AppendError`]; after `Store` the commit may or may not have been written: a retry of the same command finds out.
     async fn append(&self, append: Append) -> Result<u64, AppendError>;
 
     /// Commits of a stream in order, after a version, at most `max`.
@@ -165,51 +164,51 @@ pub trait EventLog: Send + Sync {
     /// The set of administrators who can sign in; none before a commit has written one.
     async fn administrators(&self) -> Result<Option<Vec<UserId>>, StoreError>;
 
-    /// Commits of all streams in the order of the log, after a position, at most `max`.
+    /// Commits of all streams in log order, after a position, at most `max`.
     async fn read(&self, after_position: u64, max: usize) -> Result<Vec<StoredCommit>, StoreError>;
 
-    /// The same backwards: commits before a position, or the last ones, newest first, at most `max`.
+    /// Commits in reverse log order, before a position or from the end, at most `max`.
     async fn read_back(&self, before_position: Option<u64>, max: usize) -> Result<Vec<StoredCommit>, StoreError>;
 
     /// Commits that are marked as not yet published and were recorded at `from` or later, oldest first, at most `max`.
     async fn unpublished(&self, from: Timestamp, max: usize) -> Result<Vec<StoredCommit>, StoreError>;
 
-    /// Writes view rows; a row whose version is not newer than the stored one's changes nothing.
+    /// Writes view rows. A row that is not newer than the stored one changes nothing.
     ///
     /// # Errors
-    /// [`StoreError`] where not all rows may have been written. To be repeated: that changes nothing twice.
+    /// [`StoreError`] where some rows may not have been written. Repeat the call: a row that was written does not change again.
     async fn project(&self, rows: Rows) -> Result<(), StoreError>;
 
-    /// Clears the mark.
+    /// Clears a commit's outbox mark.
     ///
     /// # Errors
-    /// [`StoreError`] where the mark may still be there: the relay clears it.
+    /// [`StoreError`] where the mark may still be set: the relay clears it.
     async fn mark_published(&self, stream: &StreamId, version: u64) -> Result<(), StoreError>;
 }
 
-/// Which people to list.
+/// Selects people to list.
 #[derive(Debug, Clone, Default)]
 pub struct UserFilter {
-    /// Part of an address or a name, whatever its case and composition.
+    /// Part of an address or a name, ignoring case and Unicode composition.
     pub search: Option<String>,
-    /// How they stand.
+    /// The status of the person.
     pub status: Option<UserStatus>,
-    /// How far their last invitation has come by this moment.
+    /// The state of the last invitation at this moment.
     pub invitation: Option<(InvitationState, Timestamp)>,
-    /// Their plan; of those who were deleted none counts.
+    /// The plan; deleted people do not match.
     pub plan: Option<String>,
-    /// Those whom mails do not reach by this moment, or who want none.
+    /// Matches people whom mails do not reach at this moment, or who want none.
     pub unreached: Option<Timestamp>,
-    /// The last one of the page before.
+    /// The last entry of the page before.
     pub after: Option<UserId>,
-    /// At most so many.
+    /// The largest number of entries.
     pub limit: usize,
 }
 
-/// A key of whose end its owner is to be told.
+/// A key whose owner is to be told that it ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DueNotice {
-    /// Since when.
+    /// When the notice became due.
     pub at: Timestamp,
     /// The key.
     pub key: KeyId,
@@ -217,23 +216,23 @@ pub struct DueNotice {
     pub user: UserId,
 }
 
-/// Which keys of whose end their owners are to be told.
+/// Selects keys whose owners are to be told that they end.
 #[derive(Debug, Clone, Copy)]
 pub struct DueFilter {
-    /// Not those that are due since before this moment.
+    /// Leaves out notices that became due before this moment.
     pub from: Timestamp,
-    /// Those that are due at this moment.
+    /// Takes notices that are due at this moment.
     pub until: Timestamp,
-    /// The last one of the page before.
+    /// The last entry of the page before.
     pub after: Option<DueNotice>,
-    /// At most so many.
+    /// The largest number of entries.
     pub limit: usize,
 }
 
-/// What is read from day to day.
+/// The views, for day-to-day reads.
 ///
 /// # Errors
-/// Each read fails with a [`StoreError`] where the views cannot be read, or a row is not one that this permitd understands.
+/// Each read fails with a [`StoreError`] where the views cannot be read, or this permitd does not understand a row.
 #[async_trait]
 pub trait Views: Send + Sync {
     /// A person.
@@ -246,24 +245,24 @@ pub trait Views: Send + Sync {
     async fn keys(&self, user: UserId) -> Result<Vec<KeyRow>, StoreError>;
     /// A key.
     async fn key(&self, id: KeyId) -> Result<Option<KeyRow>, StoreError>;
-    /// A person's sessions, oldest first, with those that have ended.
+    /// A person's sessions, oldest first, including ended ones.
     async fn sessions(&self, user: UserId) -> Result<Vec<SessionRow>, StoreError>;
     /// A session.
     async fn session(&self, id: KeyId) -> Result<Option<SessionRow>, StoreError>;
-    /// Keys of whose end their owners are to be told, those first that are due for longest. One whose row has only just been
-    /// written may be missing, or stand there as it was.
+    /// Keys whose owners are to be told that they end, the longest due first. A row that was written just now may be missing or
+    /// shown in its earlier state.
     async fn due_notices(&self, filter: DueFilter) -> Result<Vec<DueNotice>, StoreError>;
     /// The plans by name.
     async fn plans(&self) -> Result<Vec<PlanRow>, StoreError>;
     /// A plan.
     async fn plan(&self, name: &str) -> Result<Option<PlanRow>, StoreError>;
-    /// How many people have each plan, those not counted who were deleted. A plan that nobody has is not among them. Over DynamoDB all
-    /// people are read for it.
+    /// How many people have each plan, without deleted people. A plan that nobody has is left out. DynamoDB reads all people for
+    /// it.
     async fn people_of_plans(&self) -> Result<BTreeMap<String, u64>, StoreError>;
-    /// How many people stand how, and how far their last invitation has come as it is written: of one that has expired that it was
-    /// mailed. What is true of nobody is not among them. Over DynamoDB all people are read for it.
+    /// How many people have each status and stored state of their last invitation: an expired invitation counts as mailed.
+    /// Combinations that nobody has are left out. DynamoDB reads all people for it.
     async fn people_by_standing(&self) -> Result<BTreeMap<(UserStatus, InvitationState), u64>, StoreError>;
-    /// The administrators' tokens, also those that have ended, by id.
+    /// The administrators' tokens by id, including ended ones.
     async fn admin_tokens(&self) -> Result<Vec<TokenRow>, StoreError>;
     /// An administrator's token.
     async fn admin_token(&self, id: KeyId) -> Result<Option<TokenRow>, StoreError>;
@@ -273,50 +272,50 @@ pub trait Views: Send + Sync {
     async fn import(&self, id: uuid::Uuid) -> Result<Option<ImportRow>, StoreError>;
 }
 
-/// What a node asks the ledger for.
+/// A node's request to the ledger for a grant.
 #[derive(Debug, Clone)]
 pub struct GrantRequest {
     /// The person. All their keys spend from their grants.
     pub user: UserId,
-    /// Their plan, as one of their keys was just said to have it ([`Ledger::terms`]).
+    /// Their plan, as [`Ledger::terms`] has just told for one of their keys.
     pub plan: Arc<str>,
     /// The node's wall clock, nanoseconds since the Unix epoch.
     pub now_ns: i64,
     /// How long the grant may live, nanoseconds.
     pub life_ns: i64,
-    /// At most so many requests, but `need` in any case.
+    /// The largest number of requests, but at least `need`.
     pub want: u64,
-    /// What the request that waits for the grant counts as.
+    /// The cost of the request that waits for the grant.
     pub need: u64,
-    /// The node, and the serial of the grant that it asks for. A ledger that tries several times takes the following ones, up to
-    /// [`SERIALS_PER_REQUEST`] in all, so that it knows its own tries apart.
+    /// The node, and the serial of the requested grant. A ledger that tries several times uses the following serials, up to
+    /// [`SERIALS_PER_REQUEST`] in all, to tell its own tries apart.
     pub holder: GrantHolder,
-    /// The serial of the node's first request for the person that was not answered, if there was one since the last that was.
+    /// The serial of the node's first unanswered request for the person since the last answered one, if any.
     pub unanswered_from: Option<u64>,
-    /// What the node gives back of its last grant. It keeps that until a request is answered.
+    /// The unspent part of its last grant that the node gives back. The node keeps it until a request is answered.
     pub returned: Option<Return>,
-    /// What the node has counted of the person's requests. It keeps that until a request is answered that took it.
+    /// The node's tally of the person's requests. The node keeps it until a request that took it is answered.
     pub tally: Option<Arc<Tally>>,
-    /// The use of a key or session that asks: written down with the grant, unless there is nothing to be had. So what is kept of the last
-    /// use is never older than a grant's life, whenever the node dies.
+    /// The use of the asking key or session: written together with the grant, unless no request can be granted. So the stored last
+    /// use is never older than a grant's life, even if the node dies.
     pub used: Option<KeyUse>,
 }
 
-/// What a node gives back of a person's.
+/// What a node gives back for one person.
 #[derive(Debug, Clone)]
 pub struct GivenBack {
     /// The person.
     pub user: UserId,
-    /// Of its last grant.
+    /// The unspent part of its last grant.
     pub returned: Option<Return>,
-    /// What it has counted of their requests.
+    /// Its tally of the person's requests.
     pub tally: Option<Arc<Tally>>,
 }
 
-/// How far apart the serials of two requests are.
+/// The distance between the serials of two requests.
 pub const SERIALS_PER_REQUEST: u64 = 16;
 
-/// Why a key, or a session, gets no grant. What a client is told does not differ.
+/// Why a key or a session gets no grant. Clients get the same answer for both reasons.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyRefusal {
     /// There is no such key.
@@ -325,24 +324,24 @@ pub enum KeyRefusal {
     Ended,
 }
 
-/// What a node has to know of a key, or a session, that works.
+/// The terms of a key or session that works, as a node needs them.
 #[derive(Debug, Clone)]
 pub struct KeyTerms {
     /// Its owner.
     pub user: UserId,
-    /// What the key must hash to.
+    /// The hash of the key.
     pub hash: KeyHash,
-    /// When it stops working because it was rotated or expires, whichever comes first, by the clock of the question. What was set
-    /// on that clock since the rotation changes nothing of that, as far as the store can tell; a key expires at its date. Of a session
+    /// When the key stops working by rotation or expiry, whichever comes first, by the clock of the question. Setting that clock
+    /// after the rotation does not change the end, as far as the store can tell; an expiring key ends at its date. For a session:
     /// when it ends unless it is used.
     pub valid_until: Option<Timestamp>,
-    /// From where it may be used, and what for.
+    /// The networks that it may be used from, and what it may be used for.
     pub reach: Arc<KeyReach>,
     /// The name of its owner's plan.
     pub plan: Arc<str>,
-    /// Of a session, when its use is to be written down.
+    /// For a session: when its use is to be written down.
     pub see_at: Option<Timestamp>,
-    /// Whether it is the session of an administrator that began without a second factor.
+    /// Whether this is an administrator's session that began without a second factor.
     pub lacks_factor: bool,
 }
 
@@ -352,13 +351,13 @@ pub type PlanDatasets = Option<Arc<[String]>>;
 /// A grant.
 #[derive(Debug, Clone)]
 pub struct Granted {
-    /// The requests.
+    /// The granted requests.
     pub grant: Grant,
-    /// How old the plan's limits are that it was made by, nanoseconds: the grant is not to live longer than they may.
+    /// The age of the plan's limits that the grant was made by, nanoseconds: it shortens the grant's life.
     pub limits_age_ns: i64,
-    /// The data sets that the plan has; of the same age.
+    /// The data sets of the plan; as old as the limits.
     pub datasets: PlanDatasets,
-    /// Whether the tally was taken, be it with an earlier request.
+    /// Whether the tally was taken, with this request or an earlier one.
     pub tallied: bool,
 }
 
@@ -367,7 +366,7 @@ pub struct Granted {
 pub struct DayUsage {
     /// The UTC day, counted from 1970-01-01.
     pub day: i64,
-    /// Requests that were spent or are out in grants, with whichever of the person's keys.
+    /// Requests that were spent or are held in grants, over all of the person's keys.
     pub used: u64,
 }
 
@@ -376,16 +375,16 @@ pub struct DayUsage {
 pub struct LastUse {
     /// The key.
     pub key: KeyId,
-    /// When.
+    /// When it was used.
     pub at: Timestamp,
-    /// The network that it came from, if that is known and the person was not erased.
+    /// The network that the use came from, if known and the person was not erased.
     pub network: Option<String>,
 }
 
-/// The field that a last use's network is sealed as.
+/// The field name under which a last use's network is sealed.
 const NETWORK: &str = "network";
 
-/// The name under which a last use's network is sealed with its person's key: each is sealed once.
+/// The name under which a last use's network is sealed with the person's key: each name is used once.
 fn use_name(key: KeyId, at_us: i64) -> uuid::Uuid {
     let mut bytes = [0; 16];
     for (byte, of_key) in bytes.iter_mut().zip(key.as_str().bytes()) {
@@ -397,29 +396,29 @@ fn use_name(key: KeyId, at_us: i64) -> uuid::Uuid {
     uuid::Uuid::from_bytes(bytes)
 }
 
-/// What people have consumed, and which keys work: one conditional write for a grant.
+/// The durable account of people's consumption and of the keys that work: a grant is one conditional write.
 #[async_trait]
 pub trait Ledger: Send + Sync {
-    /// What a key or a session may, while it works and its owner may; `now_ns` is the node's wall clock. A read, as new as the last
-    /// commit that was acknowledged.
+    /// The terms of a key or a session, while it works and its owner is active; `now_ns` is the node's wall clock. The read is as
+    /// new as the last acknowledged commit.
     ///
     /// # Errors
     /// [`StoreError`] where the ledger cannot be read: nobody is admitted then.
     async fn terms(&self, key: KeyId, now_ns: i64) -> Result<Result<KeyTerms, KeyRefusal>, StoreError>;
 
-    /// Takes back what is returned and grants, in one write. Where an earlier request of the node was carried out, though its
-    /// answer was lost, what that one reserved is taken back instead
+    /// Takes back the returned requests and grants new ones, in one write. If an earlier request of the node was carried out but
+    /// its answer was lost, the requests that it reserved are taken back instead
     /// ([`admission::settled`](crate::domain::admission::settled)); so nothing comes back twice, and nothing is lost.
     ///
     /// # Errors
-    /// [`StoreError`] where it may or may not have been taken: what was is lost to its owner, and never spent twice.
+    /// [`StoreError`] where a grant may or may not have been taken: taken requests are lost to their owner, and never spent twice.
     async fn grant(&self, request: GrantRequest) -> Result<Granted, StoreError>;
 
-    /// Takes back what nodes will not spend, and takes what they have counted. What came back before changes nothing: to try again
-    /// does no harm. A tally is not to be tried again: one that was not answered may have been taken.
+    /// Takes back requests that nodes will not spend, and their tallies. A return may be repeated: one that came back before
+    /// changes nothing. A tally must not be repeated: an unanswered one may have been taken.
     ///
     /// # Errors
-    /// [`StoreError`] where it may not have been written: to be repeated with the next.
+    /// [`StoreError`] where it may not have been written: repeat it with the next one.
     async fn give_back(&self, given: Vec<GivenBack>) -> Result<(), StoreError>;
 
     /// A person's consumption by day, from a UTC day on.
@@ -428,7 +427,7 @@ pub trait Ledger: Send + Sync {
     /// [`StoreError`] where the ledger cannot be read.
     async fn usage(&self, user: UserId, from_day: i64) -> Result<Vec<DayUsage>, StoreError>;
 
-    /// What a person's requests were, from a UTC day on: by day, key, data set and status.
+    /// The counts of a person's requests from a UTC day on: by day, key, data set and status.
     ///
     /// # Errors
     /// [`StoreError`] where the ledger cannot be read.
@@ -441,7 +440,7 @@ pub trait Ledger: Send + Sync {
     async fn last_uses(&self, user: UserId) -> Result<Vec<LastUse>, StoreError>;
 }
 
-/// An administrator's token that was made before tokens were events.
+/// An administrator's token from before tokens were events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EarlierToken {
     /// Its id then.
@@ -450,74 +449,74 @@ pub struct EarlierToken {
     pub hash: KeyHash,
 }
 
-/// What is kept of the administrators' tokens beside the log.
+/// The administrators' tokens that are kept outside the log, and their last uses.
 #[async_trait]
 pub trait AdminTokens: Send + Sync {
-    /// Those that an earlier permitd kept outside of the log, oldest first. They are never removed: what became of them is in the log.
+    /// The tokens that an earlier permitd kept outside the log, oldest first. They are never removed: the log says what became of them.
     ///
     /// # Errors
     /// [`StoreError`] where they cannot be read.
     async fn earlier(&self) -> Result<Vec<EarlierToken>, StoreError>;
-    /// Notes that a token was used, unless a later use is noted.
+    /// Notes that a token was used, unless a later use is noted already.
     ///
     /// # Errors
     /// [`StoreError`] where it may not have been written: the next use is noted.
     async fn note_use(&self, id: KeyId, at: Timestamp) -> Result<(), StoreError>;
-    /// When each token was used last, as far as was noted.
+    /// When each token was last used, as far as noted.
     ///
     /// # Errors
     /// [`StoreError`] where they cannot be read.
     async fn uses(&self) -> Result<Vec<(KeyId, Timestamp)>, StoreError>;
 }
 
-/// The store as a whole: whether it works, whose secret it was written with, and its end.
+/// The store as a whole: its health, the server secret that it was written with, and its shutdown.
 #[async_trait]
 pub trait Upkeep: Send + Sync {
-    /// Tries what a request and a command need: the ledger and the log can be read, and a write reaches the disk. It changes
-    /// nothing that anybody can see.
+    /// Tests all that a request and a command need: that the ledger and the log can be read, and that a write reaches the disk.
+    /// Changes nothing visible.
     ///
     /// # Errors
-    /// What a request or a command would be refused with.
+    /// The error that a request or a command would be refused with.
     async fn probe(&self) -> Result<(), StoreError>;
 
-    /// What is remembered of the versions of the server secret that this deployment has used.
+    /// The remembered marks of the server secret's versions that this deployment has used.
     ///
     /// # Errors
     /// [`StoreError`] where they cannot be read: a node does not start then.
     async fn secret_marks(&self) -> Result<Vec<SecretMark>, StoreError>;
 
-    /// Remembers versions of the server secret. One that is there stays as it is.
+    /// Remembers versions of the server secret. A version that is remembered already stays unchanged.
     ///
     /// # Errors
-    /// [`StoreError`] where they may not have been written: to be repeated.
+    /// [`StoreError`] where they may not have been written: repeat the call.
     async fn add_secret_marks(&self, marks: Vec<SecretMark>) -> Result<(), StoreError>;
 
-    /// Forgets all versions of the server secret but these, which it remembers.
+    /// Remembers these versions of the server secret and forgets all others.
     ///
     /// # Errors
-    /// [`StoreError`] where they may not have been written: to be repeated.
+    /// [`StoreError`] where they may not have been written: repeat the call.
     async fn replace_secret_marks(&self, marks: Vec<SecretMark>) -> Result<(), StoreError>;
 
-    /// Replaces the claims of all people: each owner with the names that are theirs from now on. Returns the owners who could
-    /// not have a name since another one took it, in pairs of both.
+    /// Replaces the claims of all people: each owner gets these names. Returns pairs of an owner whose name was refused and the
+    /// owner who has it.
     ///
     /// # Errors
-    /// [`StoreError`] where the store could not be read or written: to be repeated.
+    /// [`StoreError`] where the store could not be read or written: repeat the call.
     async fn reclaim(&self, owners: Vec<(String, Vec<String>)>) -> Result<Vec<(String, String)>, StoreError>;
 
-    /// Ends in order: what stands in a write-ahead log is moved into its database, so that a copy of the file is whole.
+    /// Shuts down in order: moves write-ahead logs into their databases, so that a copy of the file is whole.
     ///
     /// # Errors
-    /// When somebody else is reading or writing: nothing is lost, the log is read at the next start.
+    /// When another process is reading or writing: nothing is lost, the write-ahead log is read at the next start.
     async fn close(&self) -> Result<(), StoreError>;
 }
 
-/// All that a node keeps, behind the traits.
+/// All stores of a node, behind the traits.
 #[derive(Clone)]
 pub struct Stores {
     /// The event log.
     pub log: Arc<dyn EventLog>,
-    /// What clients' commands were answered.
+    /// The answers to clients' commands.
     pub answers: Arc<dyn KeptAnswers>,
     /// The views.
     pub views: Arc<dyn Views>,
@@ -538,7 +537,7 @@ impl Stores {
     }
 }
 
-/// People who are read at once.
+/// The number of people that one read gets.
 const PEOPLE_PAGE: usize = 500;
 
 /// Reads all people, a page at a time.
@@ -548,7 +547,7 @@ pub struct Everybody<'a> {
 }
 
 impl Everybody<'_> {
-    /// The next ones; none when all were read.
+    /// The next page; none after the last.
     ///
     /// # Errors
     /// When the store does not answer.

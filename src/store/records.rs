@@ -1,4 +1,4 @@
-//! Where records live: imported as a whole, read by key or by query.
+//! The stores of records: imported as a whole, read by key or by query.
 
 mod answer;
 pub(in crate::store) mod cache;
@@ -34,70 +34,70 @@ use crate::dataset::{
     summary::{Facet, Figures},
 };
 
-/// How far a node is with the copy of a data set that it answers questions from.
+/// How far a node's copy of a data set is.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CopyProgress {
     /// The data set's name.
     pub name: String,
     /// Whether questions are answered.
     pub is_ready: bool,
-    /// The part of the records that is there, from 0 to 1.
+    /// The copied part of the records, from 0 to 1.
     pub share: f64,
-    /// Versions that were committed and are not shown here yet.
+    /// Committed versions that this node does not show yet.
     pub versions_behind: u64,
-    /// How long ago the first of them was heard of, seconds; 0 where there is none.
+    /// Seconds since this node heard of the first of them; 0 where there is none.
     pub seconds_behind: f64,
-    /// What the copy takes on the disk, bytes.
+    /// The size of the copy on the disk, bytes.
     pub bytes: u64,
-    /// Why it does not go on, if it does not; what to do.
+    /// Why the copy is stuck, if it is, and what to do.
     pub trouble: Option<String>,
 }
 
-/// Which data sets there are: for whoever serves them.
+/// The catalog of data sets, for whoever serves them.
 #[async_trait]
 pub trait RecordCatalog: Send + Sync {
     /// All data sets by name, as last noticed.
     fn data_sets(&self) -> Vec<Arc<DataSet>>;
 
-    /// One data set, as last noticed. None where there is none.
+    /// One data set, as last noticed; none if there is no such data set.
     fn data_set(&self, name: &str) -> Option<Arc<DataSet>>;
 
-    /// Notices what other processes have imported since. To be called regularly: it bounds how long an answer may be
-    /// older than the last import. What this process imports is noticed at once.
+    /// Notices imports by other processes. Call it regularly: the interval bounds how much older than the last import an answer may
+    /// be. Imports by this process are noticed at once.
     ///
     /// # Errors
     /// [`RecordStoreError::Unavailable`] where the store cannot be read; [`RecordStoreError::Corrupt`] and
-    /// [`RecordStoreError::WrongRole`] of the first data set that cannot be served. All others were looked at.
+    /// [`RecordStoreError::WrongRole`] of the first data set that cannot be served, after all others were refreshed.
     async fn refresh(&self) -> Result<(), RecordStoreError>;
 
-    /// Whether the records can be read, past all caches.
+    /// Checks that the records can be read, past all caches.
     ///
     /// # Errors
     /// [`RecordStoreError::Unavailable`] or [`RecordStoreError::Corrupt`] where they cannot.
     async fn probe(&self) -> Result<(), RecordStoreError>;
 
-    /// How far the copies are that questions are answered from. None where records are read where they are kept.
+    /// The progress of the copies that answer questions. None where records are read directly from their store.
     fn copies(&self) -> Vec<CopyProgress> {
         Vec::new()
     }
 
-    /// Ends in order: what stands in write-ahead logs is moved into the files, so that a copy of each is whole.
+    /// Shuts down in order: moves write-ahead logs into their files, so that a copy of each file is whole.
     ///
     /// # Errors
-    /// [`RecordStoreError::Unavailable`] where somebody else reads a file, or it cannot be written.
+    /// [`RecordStoreError::Unavailable`] where another process reads a file, or a file cannot be written.
     async fn close(&self) -> Result<(), RecordStoreError>;
 
     /// A reader for one thread. It is cheap to use and expensive to make: make one per HTTP worker and keep it.
     fn reader(&self) -> Box<dyn RecordReader>;
 }
 
-/// Questions about records, beyond those for a key. All answers are of one version.
+/// Questions about records, other than reads by key. Each answer is of one version.
 ///
 /// Every question fails with [`RecordStoreError::Busy`] where too many wait, with [`RecordStoreError::TimedOut`] where it takes too
-/// long, with [`RecordStoreError::DefinitionChanged`] where the columns of `data_set`, which it was checked against, have changed,
-/// with [`RecordStoreError::Copying`] while a node does not have the records yet, with [`RecordStoreError::VersionGone`] where it
-/// goes on at a version that is not held any more, and with [`RecordStoreError::Unavailable`] or [`RecordStoreError::Corrupt`]
-/// where the records cannot be read.
+/// long, with [`RecordStoreError::DefinitionChanged`] where the columns have changed since it was checked against `data_set`, with
+/// [`RecordStoreError::Copying`] while a node does not have the records yet, with [`RecordStoreError::VersionGone`] where it
+/// continues at a version that is no longer held, and with [`RecordStoreError::Unavailable`] or [`RecordStoreError::Corrupt`] where
+/// the records cannot be read.
 #[async_trait]
 pub trait RecordQuestions: Send + Sync {
     /// The records that a query asks for.
@@ -106,11 +106,10 @@ pub trait RecordQuestions: Send + Sync {
     /// As all questions; [`RecordStoreError::TooLarge`] for a page of too many bytes.
     async fn find(&self, data_set: &Arc<DataSet>, query: &Query) -> Result<Page, RecordStoreError>;
 
-    /// Begins to write everything that a query asks for, in the query's format: `limit_asked` records at most, in the query's
-    /// order.
+    /// Begins to write all records that match a query, in its format and order: at most `limit_asked` records.
     ///
     /// # Errors
-    /// As all questions, before the first part is there; what goes wrong afterwards is the last part.
+    /// As all questions, before the first part is ready; a later error is sent as the last part.
     async fn export(&self, data_set: &Arc<DataSet>, query: &Query) -> Result<Export, RecordStoreError>;
 
     /// The values of columns and how often each occurs.
@@ -126,16 +125,15 @@ pub trait RecordQuestions: Send + Sync {
     /// As all questions.
     async fn stats(&self, data_set: &Arc<DataSet>, stats: &Stats) -> Result<RecordsSummary<Figures>, RecordStoreError>;
 
-    /// What imports have changed since then: in the order of versions and, of one version, of keys and record ids. At most
-    /// `limit` changes.
+    /// The changes that imports have made since a place: ordered by version, key and record id. At most `limit` changes.
     ///
     /// # Errors
-    /// As all questions: [`RecordStoreError::VersionGone`] where not all of the changes are known any more;
+    /// As all questions: [`RecordStoreError::VersionGone`] where some of the changes are no longer known;
     /// [`RecordStoreError::NoSuchVersion`] after the present version.
     async fn changes(&self, data_set: &Arc<DataSet>, since: &Since, limit: u32) -> Result<Past, RecordStoreError>;
 
-    /// The states, as far back as they are kept, of the records that bear a key, or of one of them: in the order of record
-    /// ids, the oldest first. At most `limit` of them, after a place. None where no record is known to have had the key.
+    /// The known states of the records that bear a key, or of one of them: ordered by record id, the oldest first. At most `limit`,
+    /// after a place. None where no record is known to have had the key.
     ///
     /// # Errors
     /// As all questions.
@@ -151,24 +149,24 @@ pub trait RecordQuestions: Send + Sync {
 
 /// Changing data sets as a whole. Everything here blocks: an import belongs on a thread of its own.
 pub trait RecordImports: Send + Sync {
-    /// Begins an import into the data set of that definition, which need not exist yet. It keeps other imports into it away.
+    /// Begins an import into the data set of the order's definition, which need not exist yet. Keeps other imports into it away.
     ///
     /// # Errors
-    /// [`RecordStoreError::ImportRunning`] where another import runs, or something else is there than what it is begun instead
-    /// of; [`RecordStoreError::IdentityChanged`] where the definition identifies records in another way and they are not to be
-    /// replaced; [`RecordStoreError::BadName`]; [`RecordStoreError::Unavailable`] and [`RecordStoreError::Corrupt`].
+    /// [`RecordStoreError::ImportRunning`] where another import runs, or the stored data set is not the one that the order
+    /// replaces; [`RecordStoreError::IdentityChanged`] where the definition identifies records in another way and they are not to
+    /// be replaced; [`RecordStoreError::BadName`]; [`RecordStoreError::Unavailable`] and [`RecordStoreError::Corrupt`].
     fn begin_import(&self, order: ImportOrder) -> Result<Box<dyn ImportSession>, RecordStoreError>;
 
-    /// Whether an import into the data set is under way at the moment, in this process or another.
+    /// Tells whether an import into the data set is under way, in this process or another.
     ///
     /// # Errors
-    /// [`RecordStoreError::BadName`], or [`RecordStoreError::Unavailable`] where that cannot be seen.
+    /// [`RecordStoreError::BadName`], or [`RecordStoreError::Unavailable`] where the state cannot be read.
     fn is_importing(&self, name: &str) -> Result<bool, RecordStoreError>;
 
-    /// Whether data sets can get other names.
+    /// Whether the store can rename data sets.
     fn can_rename(&self) -> bool;
 
-    /// Holds a data set, so that no import into it begins: to remove it, or to give it another name. `who` is nobody else's.
+    /// Holds a data set to remove or rename it: no import into it can begin. `who` is an id that nobody else uses.
     ///
     /// # Errors
     /// [`RecordStoreError::ImportRunning`], [`RecordStoreError::BadName`], or [`RecordStoreError::Unavailable`].
@@ -180,43 +178,42 @@ pub trait RecordStore: RecordCatalog + RecordQuestions + RecordImports {}
 
 impl<S: RecordCatalog + RecordQuestions + RecordImports> RecordStore for S {}
 
-/// A data set that nobody imports into as long as this is kept. It may be gone already.
+/// A held data set: nobody imports into it while this value lives. The data set may be gone already.
 pub trait Held: Send {
-    /// Removes its records, and their past.
+    /// Removes the data set's records, and their past.
     ///
     /// # Errors
-    /// [`RecordStoreError::Unavailable`] where not all could be removed: to be repeated.
+    /// [`RecordStoreError::Unavailable`] where not all could be removed: repeat the call.
     fn remove(self: Box<Self>) -> Result<(), RecordStoreError>;
 
-    /// Serves it to nobody, or to all again.
+    /// Stops serving the data set, or serves it again.
     ///
     /// # Errors
-    /// [`RecordStoreError::UnknownDataSet`] where it is gone; [`RecordStoreError::Unavailable`].
+    /// [`RecordStoreError::UnknownDataSet`] where the data set is gone; [`RecordStoreError::Unavailable`].
     fn withdraw(self: Box<Self>, withdrawn: bool) -> Result<(), RecordStoreError>;
 
-    /// Gives it another name, which no data set has.
+    /// Gives the data set another name that no data set has.
     ///
     /// # Errors
-    /// [`RecordStoreError::NotRenamed`] where the store gives none; [`RecordStoreError::UnknownDataSet`] where it is gone;
-    /// [`RecordStoreError::Unavailable`].
+    /// [`RecordStoreError::NotRenamed`] where the store cannot rename; [`RecordStoreError::UnknownDataSet`] where the data set is
+    /// gone; [`RecordStoreError::Unavailable`].
     fn rename(self: Box<Self>, renaming: Renaming) -> Result<(), RecordStoreError>;
 }
 
 /// Another name of a data set.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Renaming {
-    /// Its definition under that name.
+    /// The definition under the new name.
     pub definition: Definition,
-    /// What stands for its last import from then on.
+    /// The id that becomes that of its last import.
     pub import: Uuid,
 }
 
-/// Reads records, on the thread that asks.
+/// Reads records on the calling thread.
 #[async_trait(?Send)]
 pub trait RecordReader: Send {
-    /// All records that bear a key, as a list in the order of their ids; none if there is no such key. The key is in
-    /// canonical form. With a record id only that record, by itself; an id that is not written as it is published finds
-    /// nothing.
+    /// All records that bear a key (in canonical form), as a list in the order of their ids; none if there is no such key. With a
+    /// record id: that record alone; an id that is not written as published finds nothing.
     ///
     /// # Errors
     /// [`RecordStoreError::UnknownDataSet`], [`RecordStoreError::TooLarge`], [`RecordStoreError::DefinitionChanged`],
@@ -228,7 +225,7 @@ pub trait RecordReader: Send {
         record_id: Option<&str>,
     ) -> Result<Option<FoundRecords>, RecordStoreError>;
 
-    /// The same where it takes no waiting; `None` where it does. Fails as [`Self::get`].
+    /// As [`Self::get`], if the answer is ready without waiting; otherwise `None`.
     fn get_now(
         &self,
         data_set: &str,
@@ -236,42 +233,38 @@ pub trait RecordReader: Send {
         record_id: Option<&str>,
     ) -> Option<Result<Option<FoundRecords>, RecordStoreError>>;
 
-    /// What [`RecordQuestions::find`] answers, where that takes no waiting and next to no work; `None` where it does. Fails as
-    /// that.
+    /// The answer of [`RecordQuestions::find`], if it needs no waiting and next to no work; otherwise `None`. Fails as that does.
     fn find_now(&self, data_set: &DataSet, query: &Query) -> Option<Result<Page, RecordStoreError>>;
 }
 
-/// An import in progress. Readers see nothing of it until it commits; dropping it, or the process's end, leaves the data
-/// set as it was. After an error the session can only be dropped.
+/// An import in progress. Readers see nothing of it before it commits; if it is dropped or the process ends, the data set stays
+/// unchanged. After an error the session can only be dropped.
 pub trait ImportSession: Send {
-    /// Says which columns the file does not have. Where they are `kept`, a stored record keeps its values of them, and the
-    /// record that a row hands over takes these on before it is compared; otherwise it takes what the row hands over. To be
-    /// called before the first row.
+    /// Names the columns that the file lacks. If they are `kept`, a row's record takes over the stored values of these columns
+    /// before it is compared; otherwise it takes the values of the row. Call it before the first row.
     ///
     /// # Errors
     /// [`RecordStoreError::Unavailable`] where the stored values cannot be read.
     fn absent(&mut self, columns: &[usize], kept: bool) -> Result<(), RecordStoreError>;
 
-    /// Says that the rows bring their record ids where they would be counted, as in an export. To be called before the first
-    /// row.
+    /// Takes record ids from the rows instead of counting them, as for an export's file. Call it before the first row.
     fn take_ids(&mut self);
 
-    /// Takes in the next row. The session fills in an ordinal record id and the load date.
+    /// Takes in the next row. The session fills in the load date, and the record id where it is an ordinal.
     ///
     /// # Errors
-    /// [`RecordStoreError::BadRow`] for a row that is not of the definition; [`RecordStoreError::TooLong`] for a value that the
+    /// [`RecordStoreError::BadRow`] for a row that does not fit the definition; [`RecordStoreError::TooLong`] for a value that the
     /// store cannot keep; [`RecordStoreError::Unavailable`] where the store cannot be read or written.
     fn put(&mut self, line: u64, key: &str, record: Record) -> Result<RowOutcome, RecordStoreError>;
 
-    /// Says that a row was rejected. Where its key is known it still counts among the rows that bear it, so that the
-    /// record ids of those after it stay, and its stored record (without ordinals: all records of the key) is kept when
-    /// records are replaced.
+    /// Notes a rejected row. If its key is known, the row still counts among the rows of the key, so that later rows keep their
+    /// record ids, and its stored record (without ordinals: all records of the key) is kept when records are replaced.
     ///
     /// # Errors
     /// [`RecordStoreError::Unavailable`].
     fn reject(&mut self, key: Option<&str>) -> Result<(), RecordStoreError>;
 
-    /// What committing comes to. No row may follow.
+    /// The outcome that committing would have. No row may follow.
     ///
     /// # Errors
     /// [`RecordStoreError::Unavailable`].
@@ -281,6 +274,6 @@ pub trait ImportSession: Send {
     ///
     /// # Errors
     /// [`RecordStoreError::DryRun`] for a dry run; [`RecordStoreError::Unavailable`] where it could not be written, or another
-    /// import has taken its place: nothing of it is visible then.
+    /// import has replaced it: then nothing of it is visible.
     fn commit(self: Box<Self>) -> Result<ImportResult, RecordStoreError>;
 }

@@ -1,6 +1,6 @@
-//! What a replay works on: the log at one moment, and new views beside the live ones; or, in a store that many write to and
-//! that has no such moment, the log as it is read and the live views, which are put right in place. It has no way to a queue or
-//! a mail system.
+//! The input and output of a replay: the log at one moment, and new views beside the live ones. A store with many writers has no
+//! such moment: there the replay reads the log as it is and repairs the live views in place. A replay has no access to a queue or a
+//! mail system.
 
 use std::ops::Range;
 
@@ -32,111 +32,111 @@ pub trait ReplaySpace: Send {
     /// [`StoreError`] where the log cannot be read, or holds what this permitd does not understand.
     fn commits_total(&mut self) -> Result<u64, StoreError>;
 
-    /// The side that is read and the side that is written: they do not wait for each other.
+    /// The side to read from and the side to write to: they do not wait for each other.
     fn sides(&mut self) -> (&mut dyn ReplayLog, &mut dyn ReplayViews);
 
-    /// Lets [`ReplayLog::next`] go on with the whole streams that have grown since it began; with `last`, no stream can grow
-    /// until [`Self::switch`]. Returns how many commits have come.
+    /// Lets [`ReplayLog::next`] continue with the streams that have grown since it began, each as a whole; with `last`, no stream
+    /// can grow until [`Self::switch`]. Returns the number of new commits.
     ///
     /// # Errors
-    /// [`StoreError`] where the log cannot be read or the views not be written: nothing is switched then.
+    /// [`StoreError`] where the log cannot be read or the views cannot be written: then nothing is switched.
     fn catch_up(&mut self, last: bool) -> Result<u64, StoreError>;
 
-    /// Makes the new views the live ones, at once; where they are put right in place, removes what no stream accounts for.
+    /// Makes the new views live, at once. A replay that repairs in place removes rows that no stream accounts for.
     ///
     /// # Errors
-    /// [`StoreError`] where the views of before are still in force.
+    /// [`StoreError`] where the earlier views are still live.
     fn switch(&mut self) -> Result<(), StoreError>;
 
-    /// The keys that were issued twice, as far as the rebuild met them: each stays with the one who had it first.
+    /// The keys that were issued twice, as far as the rebuild met them: each stays with its first owner.
     fn issued_twice(&mut self) -> Vec<IssuedTwice>;
 }
 
 /// The log at one moment.
 pub trait ReplayLog: Send {
-    /// The next commits, at most `max`, or the whole of one stream: stream by stream and in order, each with the key of the
-    /// person whose stream it is; none at the end.
+    /// The next commits, at most `max`, or the whole of one stream: stream by stream and in order, each with the personal key of
+    /// the stream's person; none at the end.
     ///
     /// # Errors
     /// [`StoreError`] where the log cannot be read, or holds what this permitd does not understand.
     fn next(&mut self, max: usize) -> Result<CommitBatch, StoreError>;
 
-    /// What is live of each of these streams: of the same moment as the commits, or a later one; then [`Self::again`] tells.
+    /// The live rows of each of these streams, as of the commits or later; if later, [`Self::again`] settles differences.
     ///
     /// # Errors
-    /// [`StoreError`] where the views cannot be read, or a row is not one that this permitd understands.
+    /// [`StoreError`] where the views cannot be read, or this permitd does not understand a row.
     fn live_rows(&mut self, streams: &[StreamId]) -> Result<Vec<Live>, StoreError>;
 
-    /// The rows that a stream's commits lead to, and what is live of it, both read again, so that nobody wrote to the stream in
-    /// between. Asked for when they seemed to differ; `None` where they were of one moment already.
+    /// Reads a stream's expected and live rows again, so that nobody wrote to the stream in between. Called when they seemed to
+    /// differ; `None` where both were of one moment already.
     ///
     /// # Errors
     /// [`StoreError`] where the log cannot be read, or holds what this permitd does not understand.
     fn again(&mut self, stream: &StreamId) -> Result<Option<Settled>, StoreError>;
 
-    /// The keys of a person's stream that another's stream issued, too. Asked for where the two readings differ, as they then do:
-    /// a key has one place.
+    /// The keys of a person's stream that another person's stream also issued. Called where expected and live rows differ, as they
+    /// do for such keys: a key has one place.
     ///
     /// # Errors
     /// [`StoreError`] where the log cannot be read, or holds what this permitd does not understand.
     fn issued_twice(&mut self, stream: &StreamId) -> Result<Vec<IssuedTwice>, StoreError>;
 
-    /// Live rows that no stream accounts for, and claims that belong to nobody, each named for people.
+    /// Live rows that no stream accounts for, and claims without an owner, each named for people.
     ///
     /// # Errors
-    /// [`StoreError`] where the views cannot be read, or a row is not one that this permitd understands.
+    /// [`StoreError`] where the views cannot be read, or this permitd does not understand a row.
     fn orphans(&mut self) -> Result<Vec<String>, StoreError>;
 }
 
 /// A stream that was read again.
 #[derive(Debug, Clone)]
 pub struct Settled {
-    /// The rows that its commits lead to.
+    /// The rows that follow from its commits.
     pub expected: Rows,
-    /// What is live of it.
+    /// Its live rows.
     pub live: Live,
-    /// How it came to be so since its first commit that may lack its rows, beginning with what was before; none where there is no
-    /// such commit.
+    /// Its stages since its first commit whose rows may be missing, beginning with the stage before that commit; empty where there
+    /// is no such commit.
     pub stages: Vec<Stage>,
-    /// Whether its person was erased: what was theirs can still be in the rows, but is not in `stages`.
+    /// Whether its person was erased: the rows may still hold personal data, which `stages` lacks.
     pub is_erased: bool,
 }
 
 /// A stream as of one of its commits.
 #[derive(Debug, Clone)]
 pub struct Stage {
-    /// The rows that the commits up to it lead to.
+    /// The rows that follow from the commits up to this one.
     pub rows: Rows,
-    /// What else is kept and is not what these rows say, named as in [`Live::wrong`].
+    /// Other kept items that differ from these rows, named as in [`Live::wrong`].
     pub wrong: Vec<String>,
-    /// The rows that the commit writes.
+    /// The rows that this commit writes.
     pub written: Rows,
-    /// What else it writes, named as in [`Live::wrong`].
+    /// Other items that this commit writes, named as in [`Live::wrong`].
     pub written_beside: Vec<String>,
-    /// Whether some of what it writes may not be there yet.
+    /// Whether some of the commit's writes may still be missing.
     pub is_unpublished: bool,
 }
 
-/// A key that two people were issued. No store lets that happen any more, but older versions did. It is as public as what each
-/// of the two knows: to be revoked for both.
+/// A key that two people were issued. No store allows it any more, but older versions did. Each of the two knows the other's key:
+/// revoke it for both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct IssuedTwice {
     /// The key.
     pub key: KeyId,
-    /// Who had it first, and keeps it.
+    /// Its first owner, who keeps it.
     pub first: UserId,
-    /// Who was issued it, too.
+    /// Its other owner.
     pub other: UserId,
     /// Whether it was revoked for both.
     pub is_over: bool,
 }
 
-/// What is live of a stream.
+/// The live rows of a stream.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Live {
     /// Its rows.
     pub rows: Rows,
-    /// What else is kept of it and is not what its rows say, each named for people.
+    /// Other kept items of the stream that differ from its rows, each named for people.
     pub wrong: Vec<String>,
 }
 
@@ -160,11 +160,11 @@ pub trait ReplayViews: Send {
     /// Writes rows into them.
     ///
     /// # Errors
-    /// [`StoreError`] where they could not be written: the replay ends, and the views of before stay.
+    /// [`StoreError`] where they could not be written: the replay ends, and the earlier views stay.
     fn put(&mut self, rows: &[Rows]) -> Result<(), StoreError>;
 }
 
-/// Commits that were read together. Their events lie in one text: one allocation for thousands of commits.
+/// Commits that were read together. Their events share one text: one allocation for thousands of commits.
 #[derive(Debug, Default)]
 pub struct CommitBatch {
     events: String,
@@ -181,7 +181,7 @@ struct Commit {
 }
 
 impl CommitBatch {
-    /// Adds a commit, with the key of the person whose stream it is.
+    /// Adds a commit, with the personal key of its stream's person.
     pub fn push(&mut self, commit: Encoded<'_>, key: Option<PersonalKey>) {
         let start = self.events.len();
         self.events.push_str(commit.events);

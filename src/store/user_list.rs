@@ -3,15 +3,15 @@
 use super::StoreError;
 use crate::domain::id::UserId;
 
-/// Writes it.
+/// Writes the set.
 pub(super) fn write(users: &[UserId]) -> String {
     users.iter().map(UserId::to_string).collect::<Vec<_>>().join(",")
 }
 
-/// Reads it.
+/// Reads a set.
 ///
 /// # Errors
-/// When it is none.
+/// When the text is no such set.
 pub(super) fn read(text: &str) -> Result<Vec<UserId>, StoreError> {
     let id = |id| UserId::parse(id).map_err(|error| StoreError::Corrupt(format!("the set of administrators: {error}")));
     text.split(',').map(id).collect()

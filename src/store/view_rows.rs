@@ -1,9 +1,9 @@
-//! The rows of the views as both stores keep them: each is one document, in JSON. Beside it a store keeps what it searches or
-//! orders rows by, and the version, under which a row replaces an older one: SQLite in columns (`sqlite/views/rows.rs`), DynamoDB in the
-//! attributes of its keys and indexes (`dynamodb/rows.rs`). What stands beside a document follows from it; `events verify` tells where
-//! it does not.
+//! The rows of the views as both stores keep them: one JSON document each. Beside the document a store keeps the fields that it
+//! searches or orders rows by, and the version: a row replaces only an older one. SQLite keeps them in columns
+//! (`sqlite/views/rows.rs`), DynamoDB in the attributes of its keys and indexes (`dynamodb/rows.rs`). They follow from the
+//! document; `events verify` tells where they differ.
 //!
-//! What is absent in a document is none, or the default. Moments are in microseconds since the Unix epoch.
+//! An absent field is none, or the default. Moments are in microseconds since the Unix epoch.
 
 use jiff::{Timestamp, fmt::serde::timestamp::microsecond as us};
 use serde::{Deserialize, Serialize};
@@ -26,7 +26,7 @@ use crate::domain::{
 
 /// A row of the views, as its document.
 pub(super) trait ViewRow: Sized {
-    /// The view that it is in.
+    /// The view that the row belongs to.
     const VIEW: &'static str;
 
     /// The version of the commit that last changed it.
@@ -38,11 +38,11 @@ pub(super) trait ViewRow: Sized {
     /// The row that a document holds.
     ///
     /// # Errors
-    /// When it is no document of such a row.
+    /// When the text is no document of such a row.
     fn from_document(document: &str) -> Result<Self, StoreError>;
 }
 
-/// What a document holds can be personal: an error tells where it is wrong, not what stands there.
+/// A document can hold personal data: the error names the position, not the content.
 fn unreadable(view: &str, error: &serde_json::Error) -> StoreError {
     StoreError::Corrupt(format!(
         "a row of the view {view} cannot be read at character {} of its document; `permitd events replay` writes it anew",
@@ -262,7 +262,7 @@ mod sha256 {
     }
 }
 
-/// A number in digits within a text: what reads JSON may read a fraction as its neighbour.
+/// A number as a text of digits: a JSON reader may round a fraction to a neighbour.
 mod exact {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
@@ -281,7 +281,7 @@ pub(super) mod samples {
     use super::ViewRow;
     use crate::domain::view::Rows;
 
-    /// With all that rows can have.
+    /// Rows with every field.
     pub(super) const FULL: [&str; 6] = [
         r#"{"id": "00000000-0000-0000-0000-000000000007", "version": 3, "email": "ana@example.org", "name": "Ana \"Ann\" Ñandú",
             "role": "admin", "plan": "default", "status": "active", "invited_at": -1, "changed_at": 2, "deleted_at": 3,
@@ -305,7 +305,7 @@ pub(super) mod samples {
             "name": "nightly", "scopes": ["people", "server"], "read_only": true, "issued_at": 5, "expires_at": 6, "revoked_at": 7}"#,
     ];
 
-    /// With nothing that can be absent.
+    /// Rows without optional fields.
     pub(super) const BARE: [&str; 6] = [
         r#"{"id": "00000000-0000-0000-0000-000000000007", "version": 3, "role": "reader", "plan": "default", "status": "active",
             "invited_at": 0, "changed_at": 0, "invitation": {"state": "mailed", "since": 0}}"#,
@@ -335,12 +335,12 @@ pub(super) mod samples {
         }
     }
 
-    /// One row of each view, with all that it can have.
+    /// One row of each view, with every field.
     pub(in crate::store) fn full() -> Rows {
         rows(FULL)
     }
 
-    /// The same with nothing that can be absent.
+    /// One row of each view, without optional fields.
     pub(in crate::store) fn bare() -> Rows {
         rows(BARE)
     }

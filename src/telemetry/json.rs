@@ -1,7 +1,7 @@
 //! Log lines as JSON, one object a line, as `tracing_subscriber::fmt::format::Json` writes them.
 //!
-//! That one writes each quote, name and value by itself, through a check of its encoding and two layers of writers: it took as
-//! long as all else that permitd does for a small answer. Here a line is made whole and handed over once.
+//! That formatter writes each quote, name and value separately, through an encoding check and two layers of writers: this took as long as
+//! all other work for a small answer. Here a line is composed and then written once.
 
 use std::{
     cell::Cell,
@@ -24,20 +24,20 @@ use tracing_subscriber::{
 
 use crate::dataset::json::{write_escaped, write_string};
 
-/// The field that says what happened.
+/// The field that holds the message.
 const MESSAGE: &str = "message";
-/// Room for a line, bytes; longer ones make more.
+/// The initial capacity of a line, bytes; longer lines grow.
 const LINE_BYTES: usize = 512;
-/// Room that is kept for the next one: a long line's is given back.
+/// The largest buffer kept for the next line: a longer one is freed.
 const KEPT_BYTES_MAX: usize = 16 * 1024;
 
 thread_local! {
-    /// What the last line was made in. It is taken out meanwhile, since a value may write a line while it is written into one.
+    /// The buffer of the last line. It is taken out while in use, since formatting a value may itself log a line.
     static LAST: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// Writes each event as one object: `timestamp`, `level`, its fields, one `message` among them, `target`, and `span` with the fields and the `name` of the
-/// span that it is in.
+/// Writes each event as one object: `timestamp`, `level`, its fields, among them one `message`, `target`, and `span` with the fields and
+/// `name` of its span.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct JsonLines;
 
@@ -56,7 +56,7 @@ where
             event.record(&mut members);
             let has_message = members.has_message;
             if !has_message {
-                // Others' lines may have none: where it was written says what it is.
+                // Libraries' lines may lack a message: the place in the code stands for it.
                 line.extend_from_slice(b",\"message\":");
                 write_string(event.metadata().name(), line);
             }
@@ -80,7 +80,7 @@ where
     }
 }
 
-/// The fields of a span, as they stand between braces.
+/// Formats a span's fields without the braces.
 impl<'w> FormatFields<'w> for JsonLines {
     fn format_fields<R: RecordFields>(&self, writer: Writer<'w>, fields: R) -> fmt::Result {
         made(writer, |line| {
@@ -97,7 +97,7 @@ impl<'w> FormatFields<'w> for JsonLines {
     }
 }
 
-/// Writes what `make` appends, at once.
+/// Writes at once what `make` appends.
 fn made(mut writer: Writer<'_>, make: impl FnOnce(&mut Vec<u8>) -> fmt::Result) -> fmt::Result {
     let mut line = LAST.take();
     line.clear();
@@ -117,17 +117,17 @@ struct JsonMembers<'a> {
 }
 
 impl JsonMembers<'_> {
-    /// Appends the name, and what precedes the value.
+    /// Appends a field's name and the separators before its value.
     fn name(&mut self, field: &Field) {
         if !std::mem::take(&mut self.is_first) {
             self.line.push(b',');
         }
         let name = match field.name() {
-            // A name stands once in an object: what is read of two differs from reader to reader.
+            // Each name occurs once in an object: readers disagree about duplicates.
             MESSAGE if std::mem::replace(&mut self.has_message, true) => "message_too",
             name => name,
         };
-        // `r#type` is how Rust writes a name that is a word of the language.
+        // Rust writes keywords used as names with `r#`, such as `r#type`.
         write_string(name.strip_prefix("r#").unwrap_or(name), self.line);
         self.line.push(b':');
     }
@@ -149,7 +149,7 @@ impl Visit for JsonMembers<'_> {
 
     fn record_f64(&mut self, field: &Field, value: f64) {
         self.name(field);
-        // What is no number is null.
+        // A value that is not a number becomes null.
         self.line.extend_from_slice(serde_json::Value::from(value).to_string().as_bytes());
     }
 
@@ -166,7 +166,7 @@ impl Visit for JsonMembers<'_> {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         self.name(field);
         self.line.push(b'"');
-        // A value that cannot be written is cut off there: the rest of the line is worth more.
+        // A value whose formatting fails is cut off there: the rest of the line is worth more.
         let _is_whole = write!(Escaped(self.line), "{value:?}").is_ok();
         self.line.push(b'"');
     }
@@ -190,7 +190,7 @@ mod tests {
     use super::*;
     use crate::telemetry::tests::Captured;
 
-    /// Writes lines while it is written.
+    /// Logs lines while it is being formatted.
     struct Talkative;
 
     impl Debug for Talkative {
@@ -252,12 +252,12 @@ mod tests {
                     line
                 };
                 let (own, mut librarys) = (read(own), read(librarys));
-                // The library writes no message where there is none.
+                // The library omits a missing message.
                 if librarys.get("message").is_none() {
                     librarys["message"] = own["message"].clone();
                     assert!(own["message"].as_str().unwrap().starts_with("event "), "{own}");
                 }
-                // The library's span of a line that is to be in none is the one around it.
+                // The library gives a line outside any span the span around it.
                 if librarys["message"] == "in none" {
                     librarys.as_object_mut().unwrap().remove("span");
                 }

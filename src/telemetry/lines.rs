@@ -1,8 +1,8 @@
-//! Where log lines go: standard error, at once. Those about answered requests go together: a system call for each of them takes
-//! longer than all else of a small answer.
+//! Writes log lines to standard error: at once, but lines about answered requests together, since a system call for each takes longer than
+//! all other work for a small answer.
 //!
-//! Guarantees: lines keep their order; a line that says that something is wrong waits for nothing, and takes those before it along.
-//! A process that is killed loses the lines about requests of the last [`LATE`] at most.
+//! Guarantees: lines keep their order; a line that reports a problem is written at once, with all lines before it. A killed process loses
+//! at most the request lines of the last [`LATE`].
 
 use std::{
     io::{self, Write},
@@ -17,15 +17,15 @@ use tracing_subscriber::fmt::MakeWriter;
 /// The target of the lines about answered requests.
 pub const ACCESS_TARGET: &str = "permitd::access";
 
-/// How late a line about an answered request is at most.
+/// The longest delay of a line about an answered request.
 const LATE: Duration = Duration::from_millis(20);
-/// Lines that wait are written at the latest when they are so many bytes.
+/// Waiting lines are written once they reach this size.
 const WAITING_BYTES_MAX: usize = 64 * 1024;
 
-/// What waits, whole lines.
+/// The waiting lines, each whole.
 static WAITING: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 static SOME_WAIT: Condvar = Condvar::new();
-/// Whether there is a thread that writes what waits: the first line that may wait starts it.
+/// Whether the writer thread exists: the first waiting line starts it.
 static HAS_WRITER: LazyLock<bool> =
     LazyLock::new(|| thread::Builder::new().name("log".to_owned()).spawn(write_what_waits).is_ok());
 
@@ -36,9 +36,9 @@ pub(super) struct StandardError;
 /// One line.
 #[derive(Debug)]
 pub(super) enum LogLine {
-    /// It is written at once.
+    /// To be written at once.
     Now,
-    /// It is written with others.
+    /// To be written with others.
     Soon,
 }
 
@@ -75,9 +75,9 @@ impl Write for LogLine {
     }
 }
 
-/// Writes what waits: to be called before the process ends.
+/// Writes the waiting lines: call it before the process ends.
 pub fn flush() {
-    // Nobody reads it any more.
+    // A closed standard error is no failure.
     drop(write_out(&mut lock()));
 }
 
@@ -95,7 +95,7 @@ fn write_what_waits() {
     loop {
         let some = SOME_WAIT.wait_while(lock(), |waiting| waiting.is_empty()).unwrap_or_else(PoisonError::into_inner);
         let (mut more, _) = SOME_WAIT.wait_timeout(some, LATE).unwrap_or_else(PoisonError::into_inner);
-        // Nobody may read it any more.
+        // A closed standard error is no failure.
         drop(write_out(&mut more));
     }
 }

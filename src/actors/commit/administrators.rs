@@ -1,7 +1,7 @@
-//! Somebody is always left who can sign in and administer, once somebody was: see [`crate::domain::user::administrators`].
+//! Keeps the set of administrators from becoming empty: see [`crate::domain::user::administrators`].
 //!
-//! With no such person at all nothing is refused: then administrators' tokens are all there is, and a first one must be able to come
-//! and go as often as it takes. A token that works makes nobody less the last: the rule is about people.
+//! Refuses nothing while the set is empty: then only administrators' tokens exist, and a first person must be able to join and leave
+//! repeatedly. Working tokens do not count: the rule concerns people only.
 
 use super::{CommandError, Committer};
 use crate::{
@@ -15,10 +15,10 @@ use crate::{
 };
 
 impl Committer {
-    /// What a commit does to the set of administrators.
+    /// The change of the set of administrators by a commit.
     ///
     /// # Errors
-    /// When nobody would be left, or more than there may be.
+    /// When the set would become empty or too large.
     pub(super) async fn administrators_change(
         &self,
         stream: &StreamId,
@@ -27,7 +27,7 @@ impl Committer {
     ) -> Result<Option<AdministratorsChange>, CommandError> {
         let StreamId::User(user) = stream else { return Ok(None) };
         let Some(moved) = Move::between(*user, was, is) else { return Ok(None) };
-        // The set is read first: whoever changes it after this fails the append, and it is decided anew.
+        // The set is read first: a later change of it fails the append, and the command is decided again.
         let seen = self.stores.log.administrators().await?;
         let there = match &seen {
             Some(set) => set.clone(),
@@ -40,8 +40,8 @@ impl Committer {
         Ok(Some(AdministratorsChange { seen, now }))
     }
 
-    /// Those of a set who are left when somebody goes. At least one of them must be what the set says, whatever happened to it: a store
-    /// may have been restored in part.
+    /// The remaining members, from the first one who can really administer: the set may be wrong, since a store may have been restored in
+    /// part.
     async fn left(&self, set: Vec<UserId>) -> Result<Vec<UserId>, CommandError> {
         for (at, id) in set.iter().enumerate() {
             if self.load_user(*id).await?.as_ref().is_some_and(User::can_administer) {
@@ -51,7 +51,7 @@ impl Committer {
         Err(CommandRefusal::LastAdministrator.into())
     }
 
-    /// The set as the views have it, for a store that was written before there was one.
+    /// The set by the views, for a store that has none yet.
     async fn find_administrators(&self) -> Result<Vec<UserId>, CommandError> {
         let (mut everybody, mut found) = (self.stores.everybody(), Vec::new());
         while let Some(people) = everybody.next_page().await? {

@@ -16,34 +16,34 @@ pub enum CommandError {
     /// The person's state does not allow it.
     #[error(transparent)]
     Refused(#[from] CommandRefusal),
-    /// Whoever gives the command may less than whom it is about.
+    /// The command's sender has fewer permissions than the person whom it concerns.
     #[error("to do this to somebody of the role {}, the permission {needed} is needed; you have {has}", role.as_str())]
     Beyond {
-        /// The role of whom it is about.
+        /// The role of that person.
         role: Role,
-        /// What is needed.
+        /// The needed permissions.
         needed: Permissions,
-        /// What there is.
+        /// The sender's permissions.
         has: Permissions,
     },
-    /// The import is not what the command is for.
+    /// The import's state does not allow the command.
     #[error(transparent)]
     Hold(#[from] HoldRefusal),
     /// The administrators' tokens do not allow it.
     #[error(transparent)]
     Token(#[from] TokenRefusal),
-    /// The plan cannot be.
+    /// The plan is invalid.
     #[error(transparent)]
     Plan(#[from] PlanError),
-    /// There is no such plan, or it was retired.
+    /// The plan does not exist, or was retired.
     #[error("there is no plan {name:?} to assign; there are: {}", known.join(", "))]
     NoPlan {
         /// The name.
         name: String,
-        /// The names that would do.
+        /// The plans that can be assigned.
         known: Vec<String>,
     },
-    /// The plan is the one that people get when none is named.
+    /// The plan is the default plan.
     #[error(
         "{name:?} is the plan of every invitation that names none: name another one in the setting users.default_plan \
          (PERMITD_USERS_DEFAULT_PLAN), start the server again, then retire it"
@@ -55,24 +55,24 @@ pub enum CommandError {
     /// The address belongs to somebody who was invited before.
     #[error("somebody with this address was invited already")]
     EmailTaken {
-        /// Who.
+        /// The person.
         user: String,
     },
-    /// As many invitations are mailed in an hour as are to be.
+    /// The hour's limit of mailed invitations is reached.
     #[error("{whose} in an hour, which is the most: try again in {}", told(*wait_s))]
     TooManyInvitations {
-        /// How many of whom.
+        /// The count, and whose invitations they are.
         whose: String,
-        /// When one more is possible, seconds from now.
+        /// Seconds until the next one is possible.
         wait_s: u64,
     },
     /// The stream is not at the version that the client expects.
     #[error("it has changed meanwhile: its version is {current}")]
     Stale {
-        /// Its version.
+        /// The stream's version.
         current: u64,
     },
-    /// The same idempotency key was used for something else.
+    /// The idempotency key was used for another request.
     #[error("this idempotency key was used before, for another request: give each request a key of its own")]
     KeyReused,
     /// Too many others write to the same stream.
@@ -81,16 +81,16 @@ pub enum CommandError {
     /// The store does not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The stream cannot be read or the events not be written.
+    /// The stream cannot be read, or the events cannot be written.
     #[error(transparent)]
     Codec(#[from] CodecError),
-    /// The server secret is not what it was.
+    /// The server secret has changed.
     #[error(transparent)]
     Secrets(#[from] SecretsError),
-    /// A password cannot be hashed by the settings.
+    /// The password cannot be hashed with the settings.
     #[error("a password cannot be hashed: {0}")]
     Hashing(String),
-    /// No random bytes.
+    /// There are no random bytes.
     #[error(transparent)]
     Entropy(#[from] EntropyError),
     /// The actor did not answer.
@@ -98,7 +98,7 @@ pub enum CommandError {
     Busy(#[from] Busy),
 }
 
-/// A time as people say it.
+/// A duration as people say it.
 fn told(seconds: u64) -> String {
     match seconds {
         0..=1 => "1 second".to_owned(),

@@ -1,4 +1,4 @@
-//! What a node holds of a person: a grant, or what it owes the ledger; and of each of their keys: whether it works.
+//! What a node holds of a person: a grant, or a debt to the ledger; and of each key: whether it works.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool};
 
@@ -12,18 +12,18 @@ use crate::{
     store::PlanDatasets,
 };
 
-/// A key's place in the book.
+/// A key's cell in the book.
 #[derive(Debug, Default)]
 pub(super) struct KeyCell {
     pub(super) held: Mutex<KeyState>,
-    /// Held by the one request that asks the ledger.
+    /// Locked by the one request that asks the ledger.
     pub(super) taking: tokio::sync::Mutex<()>,
 }
 
-/// What is known of a key.
+/// The known state of a key.
 #[derive(Debug, Default)]
 pub(super) enum KeyState {
-    /// Nothing, or nothing any more.
+    /// Unknown, or no longer known.
     #[default]
     Unchecked,
     Works {
@@ -37,36 +37,36 @@ pub(super) enum KeyState {
     },
 }
 
-/// A person's place in the book.
+/// A person's cell in the book.
 #[derive(Debug)]
 pub(super) struct PersonCell {
     pub(super) user: UserId,
     pub(super) held: Mutex<CellState>,
-    /// What was given back while there was no grant that could take it: its day, and how much. The next grant of that day does.
+    /// A refund that came while no grant could take it: its day and amount. That day's next grant takes it.
     pub(super) late: Mutex<Option<(i64, u64)>>,
-    /// Of which day they are told how much of the quota is spent, percent.
+    /// The day and the last share of the quota, percent, that the person was told of.
     pub(super) told: Mutex<(i64, u8)>,
-    /// Whether it is written down, or about to be, that they make requests.
+    /// Whether the person's first request is recorded, or about to be.
     pub(super) used: AtomicBool,
-    /// Locked after `held`, where both are.
+    /// Locked after `held`, when both are locked.
     pub(super) counted: Mutex<PendingCounts>,
-    /// Held by the one request that asks the ledger.
+    /// Locked by the one request that asks the ledger.
     pub(super) taking: tokio::sync::Mutex<()>,
 }
 
-/// What was counted of the person's requests.
+/// Counts of a person's requests.
 #[derive(Debug, Default)]
 pub(super) struct PendingCounts {
-    /// What the ledger was not told yet.
+    /// The tally that the ledger was not told yet.
     pub(super) new: Tally,
-    /// What it was told, and has not said that it has it.
+    /// The tally that the ledger was told but has not confirmed.
     pub(super) told: Option<Arc<Tally>>,
-    /// Since when something waits, on the monotonic clock.
+    /// When the oldest pending count was made, on the monotonic clock.
     pub(super) since_us: Option<i64>,
 }
 
 impl PendingCounts {
-    /// What the ledger is to be told next: one tally until it has it.
+    /// The tally to tell the ledger next: the same one until the ledger confirms it.
     pub(super) fn next(&mut self) -> Option<Arc<Tally>> {
         if self.told.is_none() && !self.new.is_empty() {
             self.told = Some(Arc::new(std::mem::take(&mut self.new)));
@@ -74,14 +74,14 @@ impl PendingCounts {
         self.told.clone()
     }
 
-    /// Takes out what the ledger is told at once and never again, whether it answers or not: nobody else tells it meanwhile.
+    /// Takes out the tally for a single report that is never repeated, answered or not: nobody else reports it meanwhile.
     pub(super) fn give(&mut self, now_us: i64) -> Option<Arc<Tally>> {
         let given = self.next();
         self.was_told(now_us);
         given
     }
 
-    /// The ledger has what it was told.
+    /// The ledger confirmed the reported tally.
     pub(super) fn was_told(&mut self, now_us: i64) {
         self.told = None;
         self.since_us = (!self.new.is_empty()).then_some(now_us);
@@ -101,14 +101,14 @@ impl PersonCell {
         }
     }
 
-    /// Counts, from `now_us` on.
+    /// Adds to the tally, which waits from `now_us` on.
     pub(super) fn count(&self, now_us: i64, note: impl FnOnce(&mut Tally)) {
         let mut counted = lock(&self.counted);
         note(&mut counted.new);
         counted.since_us.get_or_insert(now_us);
     }
 
-    /// Keeps what is given back for the next grant. Of two days the later one: the other is over.
+    /// Keeps a refund for the next grant. Only the later of two days is kept: the other one is over.
     pub(super) fn refund_later(&self, day: i64, cost: u64) {
         let mut late = lock(&self.late);
         *late = match *late {
@@ -118,7 +118,7 @@ impl PersonCell {
         };
     }
 
-    /// The grant, with what was given back before it came. What is of another day stays counted.
+    /// Adds the kept refund to the grant. A refund for another day is lost.
     pub(super) fn with_late(&self, mut grant: Grant) -> Grant {
         if let Some((day, cost)) = lock(&self.late).take() {
             grant.refund(day, cost);
@@ -127,11 +127,10 @@ impl PersonCell {
     }
 }
 
-/// What a person's cell holds.
+/// The content of a person's cell.
 #[derive(Debug)]
 pub(super) enum CellState {
-    /// No grant, but perhaps one that ended, and that the ledger is still to take back; and perhaps requests to the ledger that
-    /// it has not answered.
+    /// There is no grant, but perhaps one that ended and has to be returned, and perhaps unanswered requests to the ledger.
     Nothing {
         want: u64,
         owed: Option<Return>,
@@ -153,7 +152,7 @@ impl CellState {
     }
 }
 
-/// Locks what no panic can leave half-changed.
+/// Locks data that no panic can leave half-changed.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! What the gate decided of a request, and what an admitted one counts as in the end.
+//! The gate's decision on a request, and the final cost of an admitted one.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -15,34 +15,34 @@ use crate::{
     store::PlanDatasets,
 };
 
-/// What became of a request at the gate.
+/// The gate's decision on a request.
 #[derive(Debug, Clone)]
 pub enum Admission {
     /// It may pass.
     Admitted(Pass),
     /// A limit is reached.
     Limited {
-        /// The rate is.
+        /// Whether the rate is reached.
         rate: bool,
-        /// The quota is.
+        /// Whether the quota is reached.
         quota: bool,
         /// Nanoseconds until a request could pass.
         retry_after_ns: i64,
-        /// Where the person stands.
+        /// The person's standing.
         standing: KeyStanding,
     },
     /// The key works, but may not be used for this.
     OutOfReach(OutOfReach),
-    /// The key was right once, and works no more. Why is nobody's business.
+    /// The key was valid once and has ended. The reason is not told.
     Ended,
-    /// The key is none of this deployment.
+    /// The key does not belong to this deployment.
     Unknown,
 }
 
 /// An admitted request.
 #[derive(Debug, Clone)]
 pub struct Pass {
-    /// Where the person stands after it.
+    /// The person's standing after the request.
     pub standing: KeyStanding,
     /// The person.
     pub user: UserId,
@@ -52,7 +52,7 @@ pub struct Pass {
     pub(super) cost: u64,
     pub(super) slot: Slot,
     pub(super) serial: u64,
-    /// When it was admitted, on the monotonic clock and on the wall's.
+    /// When the request was admitted, by the monotonic and the wall clock.
     pub(super) admitted_us: (i64, i64),
     pub(super) reach: Arc<KeyReach>,
     pub(super) datasets: PlanDatasets,
@@ -60,17 +60,17 @@ pub struct Pass {
 }
 
 impl Pass {
-    /// Whether the key, and its owner's plan, are for this data set.
+    /// Whether the key's scopes and the owner's plan include this data set.
     pub fn is_for(&self, dataset: &str) -> bool {
         self.reach.is_for(dataset) && names_dataset(self.datasets.as_deref(), dataset)
     }
 
-    /// What the request counts as.
+    /// The cost of the request.
     pub fn cost(&self) -> u64 {
         self.cost
     }
 
-    /// Counts the request by what was answered, once it is known what it counts as: for whoever looks at who asks for what.
+    /// Adds the answered request to the person's usage, once its cost is final.
     pub fn tell(&self, dataset: &str, status: u16, from: Option<IpAddr>) {
         let (now_us, at_us) = self.admitted_us;
         self.cell.count(now_us, |tally| {
@@ -79,14 +79,14 @@ impl Pass {
         });
     }
 
-    /// The same as [`Self::refund`], of a request that was told to have counted.
+    /// Like [`Self::refund`], for a request that [`Self::tell`] has added already.
     pub fn refund_told(&mut self, dataset: &str, status: u16) {
         let cost = i64::try_from(self.cost).unwrap_or(i64::MAX);
         self.refund();
         self.cell.count(self.admitted_us.0, |tally| tally.count(self.day, self.key, dataset, status, (0, -cost)));
     }
 
-    /// Says that the request does not count against the quota after all: the server failed. The rate it counts against.
+    /// Refunds the request's quota because the server failed. The rate is not refunded.
     pub fn refund(&mut self) {
         let cost = std::mem::take(&mut self.cost);
         match &mut *lock(&self.cell.held) {
@@ -96,8 +96,7 @@ impl Pass {
         self.standing.quota_left = self.standing.quota_left.saturating_add(cost).min(self.standing.bucket.quota);
     }
 
-    /// Says that the request counts as no more than `kept` after all, neither against the quota nor against the rate: nothing
-    /// at all if it was refused before anything was done for it.
+    /// Lowers the request's cost to `kept`, for both quota and rate: 0 if it was refused before any work.
     pub fn keep(&mut self, kept: u64, clock: &dyn Clock) {
         let kept = kept.min(self.cost);
         let cost = self.cost - kept;
@@ -111,7 +110,7 @@ impl Pass {
             if grant.holder().serial == self.serial {
                 grant.undo(self.slot, kept, cost, now_ns);
             } else {
-                // The grant that it was admitted by has ended: its place is behind the clock, or somebody else's.
+                // The grant of its admission has ended: its place in the bucket is in the past, or another request's.
                 grant.refund(self.day, cost);
             }
             self.standing = grant.standing(now_ns);

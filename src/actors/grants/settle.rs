@@ -1,4 +1,4 @@
-//! Giving back: what was not spent goes to the ledger again, and what a node believes of people, keys and sessions ends.
+//! Settling: returns unspent tokens to the ledger, and ends what a node holds of people, keys and sessions.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::{
 };
 
 impl GrantBook {
-    /// Gives back what these people owe, and tells what was counted of them. What the ledger says that it has is owed no more.
+    /// Returns what these people owe, and reports their tallies. Confirmed returns are no longer owed.
     pub(super) async fn give_back(&self, cells: &[Arc<PersonCell>]) -> Result<(), StoreError> {
         let mut given = Vec::new();
         let now_us = self.clock.monotonic_us();
@@ -22,7 +22,7 @@ impl GrantBook {
                 CellState::Nothing { owed, unanswered_from, .. } => (*owed, unanswered_from.is_none()),
                 CellState::Granted { .. } => (None, true),
             };
-            // Of a tally that was not answered only the next grant can tell whether it was taken.
+            // Only the next grant can tell whether an unanswered tally was taken.
             let tally = if is_known { lock(&cell.counted).give(now_us) } else { None };
             drop(held);
             if returned.is_some() || tally.is_some() {
@@ -44,8 +44,8 @@ impl GrantBook {
         told
     }
 
-    /// Tells the ledger what was counted of a person's requests, and gives back what is left of a grant that has ended, so that
-    /// what the ledger says of them is true as far as this node goes.
+    /// Reports a person's tally to the ledger and returns the rest of an ended grant, so that the ledger's account is complete as far as
+    /// this node goes.
     ///
     /// # Errors
     /// When the ledger cannot be reached.
@@ -56,7 +56,7 @@ impl GrantBook {
         self.give_back(&[cell]).await
     }
 
-    /// What the node holds of a person's quota and may still spend: of which UTC day, and how much.
+    /// The part of a person's quota that the node may still spend: its UTC day and amount.
     pub fn unspent(&self, user: UserId) -> Option<(i64, u64)> {
         let cell = self.people_beside(user).and_then(|shard| lock(shard).get(&user).cloned())?;
         match &*lock(&cell.held) {
@@ -65,7 +65,7 @@ impl GrantBook {
         }
     }
 
-    /// The same as [`Self::settle`] for all whose grants have ended a while ago, or of whom something was counted a while ago.
+    /// Settles all whose grants ended, or whose requests were counted, a while ago.
     ///
     /// # Errors
     /// When the ledger cannot be reached.
@@ -84,7 +84,7 @@ impl GrantBook {
         self.give_back(&idle).await
     }
 
-    /// Ends a grant whose life was over so long ago. Whether there is something to be given back.
+    /// Ends a grant that expired this long ago. Returns whether there is something to return.
     async fn end_if_over(&self, cell: &PersonCell, since_us: i64) -> bool {
         let is_over = |held: &CellState| match held {
             CellState::Granted { expires_us, .. } => self.clock.monotonic_us() - *expires_us >= since_us,
@@ -98,12 +98,11 @@ impl GrantBook {
         is_over(held) && self.end(held).0.is_some()
     }
 
-    /// Ends at once what the node holds of a person and of these keys and sessions of theirs: the next request asks the ledger. What was not
-    /// spent is given back.
+    /// Ends at once what the node holds of a person and of these keys and sessions: the next request asks the ledger. Returns unspent
+    /// tokens.
     ///
     /// # Errors
-    /// When the ledger cannot be reached; the grant has ended all the same, and what was not spent is given back with the next
-    /// request.
+    /// When the ledger cannot be reached; the grant has ended all the same, and its rest is returned with the next request.
     pub async fn withdraw(&self, user: UserId, keys: impl IntoIterator<Item = KeyId>) -> Result<(), StoreError> {
         self.forget(keys).await;
         let cell = self.people_beside(user).and_then(|shard| lock(shard).get(&user).cloned());
@@ -112,27 +111,27 @@ impl GrantBook {
         self.give_back(&[cell]).await
     }
 
-    /// Ends at once what the node believes of these keys and sessions: the next request with one asks the ledger.
+    /// Ends at once what the node knows of these keys and sessions: their next request asks the ledger.
     pub async fn forget(&self, keys: impl IntoIterator<Item = KeyId>) {
         for id in keys {
             let cell = self.keys_beside(id).and_then(|shard| lock(shard).get(&id).cloned());
             let Some(cell) = cell else { continue };
-            // What is on its way from the ledger was read before the change: wait for it and end it too.
+            // An answer on its way from the ledger was read before the change: wait for it and drop it, too.
             let _nobody_asks = cell.taking.lock().await;
             *lock(&cell.held) = KeyState::Unchecked;
         }
     }
 
     async fn end_grant(&self, cell: &PersonCell) {
-        // A grant that is on its way from the ledger was counted before the change: wait for it and end it too.
+        // A grant on its way from the ledger was counted before the change: wait for it and end it, too.
         let _nobody_takes = cell.taking.lock().await;
         self.end(&mut lock(&cell.held));
     }
 
-    /// Ends all grants and gives back what was not spent: at a stop.
+    /// Ends all grants and returns unspent tokens: at a stop.
     ///
     /// # Errors
-    /// When the ledger cannot be reached: the quota is then short of what was out.
+    /// When the ledger cannot be reached: the unreturned tokens are then missing from the quota.
     pub async fn withdraw_all(&self) -> Result<(), StoreError> {
         let everybody = self.people.iter().flat_map(|shard| lock(shard).values().cloned().collect::<Vec<_>>());
         let cells: Vec<Arc<PersonCell>> = everybody.collect();

@@ -1,7 +1,7 @@
-//! Imports that are held: approved or discarded, by one decision in the log.
+//! Approves or discards held imports, by one decision in the log.
 //!
-//! Guarantees: of an approval and a discard only one is recorded, whichever processes they come to; what was approved is done, or held again
-//! where its process dies or the import fails.
+//! Guarantees: only one of approval and discard is recorded, whichever processes they reach; an approved import is done, or held again if
+//! its process dies or it fails.
 
 use uuid::Uuid;
 
@@ -21,7 +21,7 @@ fn being_done() -> ImportError {
 }
 
 impl Imports {
-    /// Has an import done that is held, and answers once that is decided: nobody discards it from then on.
+    /// Starts a held import, and answers once the approval is recorded: from then on nobody can discard it.
     ///
     /// # Errors
     /// When it is not held, or its file is not here.
@@ -35,7 +35,7 @@ impl Imports {
         self.begun(&dataset, import, told).await.map(drop)
     }
 
-    /// The same, once it is done.
+    /// The same, but waits for the end of the import.
     ///
     /// # Errors
     /// When it is not held, its file is not here, or it is held again.
@@ -50,7 +50,7 @@ impl Imports {
         Ok(matches!(self.work.committer.find_answer(envelope).await?, Some(AnswerPlace::Commit(_))))
     }
 
-    /// Gives an import up that is held.
+    /// Discards a held import.
     ///
     /// # Errors
     /// When it is not held, or was approved and is being done.
@@ -61,14 +61,14 @@ impl Imports {
         self.work.discard(import, envelope, None).await
     }
 
-    /// Approves of an import that is held: decided once, in the log, before anybody is answered. What it needs to be done; none where this
-    /// node is at it.
+    /// Records the approval of a held import in the log, before anybody is answered. Returns what the import needs; `None` when this node
+    /// is already doing it.
     async fn approved(&self, import: Uuid, envelope: &Envelope) -> Result<Option<(Ticket, Seat)>, ImportError> {
         let ticket = self.work.ticket_of_held(import).await?;
         let begun = self.work.desk.begin(import, &ticket.dataset, &envelope.origin.who, ticket.bytes);
         let Some(mut seat) = begun else { return Ok(None) };
         let spool = self.work.spool.clone();
-        // Taken first: from the log's word of it until it is done others see that it is not dead.
+        // Locks the file before the log has the approval: until the import ends, others see that it is alive.
         seat.taken = blocking(move || spool.take(import).map_err(failed_to("read"))).await?;
         if seat.taken.is_none() {
             return Err(being_done());
@@ -78,7 +78,7 @@ impl Imports {
         Ok(Some((ticket, seat)))
     }
 
-    /// What became of handing an approved import over. Where there is no room for it, it is held as before.
+    /// Checks that an approved import was handed over; when the mailbox is full, it is held again.
     async fn begun<T>(&self, dataset: &str, import: Uuid, told: Result<T, Busy>) -> Result<T, ImportError> {
         if let Err(Busy::Full) = &told {
             self.work.died(dataset, import, None).await?;

@@ -1,15 +1,15 @@
-//! What the importer counts.
+//! The importer's counters.
 
 use crate::actors::counting::counters;
 
 counters! {
-    /// What the importer has counted.
+    /// The importer's counters.
     ImportCounters read as ImporterCounts {
         /// Imports begun.
         started,
-        /// Imports that are visible.
+        /// Imports that became visible.
         completed,
-        /// Imports that had no effect.
+        /// Imports without an effect.
         failed,
         /// Imports that were held.
         held,

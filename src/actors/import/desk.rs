@@ -1,4 +1,4 @@
-//! What this node is at: the files that arrive, and the imports of those that have.
+//! The work in progress on this node: arriving files and running imports.
 
 use std::{
     collections::BTreeMap,
@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{ImportProgress, Phase};
 use crate::domain::id::Who;
 
-/// An import under way.
+/// An import in progress.
 #[derive(Debug, Clone)]
 pub(super) struct Working {
     pub(super) dataset: String,
@@ -19,17 +19,17 @@ pub(super) struct Working {
     pub(super) progress: Arc<ImportProgress>,
 }
 
-/// All of them, by their ids. A file may arrive twice under one id, when a client tries again.
+/// All imports in progress by their ids. A file may arrive twice under one id, when a client retries.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Desk(Arc<Mutex<BTreeMap<(Uuid, Uuid), Working>>>);
 
-/// A place among those that are under way; given up when it is dropped.
+/// An import's place on the desk, freed on drop.
 #[derive(Debug)]
 pub(super) struct Seat {
     desk: Desk,
     at: (Uuid, Uuid),
     pub(super) progress: Arc<ImportProgress>,
-    /// The file of an import that was approved, taken so that no other process takes it for one that died.
+    /// The locked file of an approved import, so that other processes see that the import is alive.
     pub(super) taken: Option<File>,
 }
 
@@ -39,12 +39,12 @@ impl Drop for Seat {
     }
 }
 
-/// Why no further file is taken.
+/// Why no further file is accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Crowd {
-    /// So many arrive at the same time.
+    /// Too many files arrive at the same time.
     All,
-    /// So many of this caller do.
+    /// Too many files of this caller arrive.
     Caller,
 }
 
@@ -57,7 +57,7 @@ impl Desk {
         Seat { desk: self.clone(), at, progress, taken: None }
     }
 
-    /// Takes a place for a file that begins to arrive. `part` tells it from others of the same import.
+    /// Takes a place for an arriving file. `part` tells apart files of the same import.
     pub(super) fn receive(
         &self,
         (id, part): (Uuid, Uuid),
@@ -80,7 +80,7 @@ impl Desk {
         Ok(self.seat((id, part), progress))
     }
 
-    /// Takes a place for an import of a file that has arrived; none where it has one.
+    /// Takes a place for an import of an arrived file; `None` when it has one.
     pub(super) fn begin(&self, id: Uuid, dataset: &str, who: &Who, bytes: u64) -> Option<Seat> {
         let mut all = self.lock();
         if all.contains_key(&(id, Uuid::nil())) {
@@ -95,13 +95,13 @@ impl Desk {
         Some(self.seat((id, Uuid::nil()), progress))
     }
 
-    /// An import that is under way: its reading, or the arrival of its file.
+    /// An import in progress: its reading, or its file's arrival.
     pub(super) fn find(&self, id: Uuid) -> Option<Working> {
         let all = self.lock();
         all.range((id, Uuid::nil())..=(id, Uuid::max())).next().map(|(_, working)| working.clone())
     }
 
-    /// How many imports wait or are under way.
+    /// How many imports wait or run.
     pub(super) fn imports(&self) -> usize {
         self.lock().keys().filter(|(_, part)| part.is_nil()).count()
     }

@@ -16,19 +16,19 @@ pub enum ImportError {
     /// The file's name could make it look like another.
     #[error("the name of the file holds {0}: rename it")]
     FileName(#[from] HiddenCharacter),
-    /// The file is not what it claims.
+    /// The file's content is not what it claims.
     #[error(transparent)]
     Read(#[from] ReadError),
     /// The records could not be written.
     #[error(transparent)]
     Records(#[from] RecordStoreError),
-    /// It would replace too much.
+    /// The import would replace too much.
     #[error(transparent)]
     Guarded(#[from] Guarded),
-    /// Somebody ended it.
+    /// Somebody cancelled the import.
     #[error("the import was cancelled; the data set is as it was")]
     Cancelled,
-    /// The file that was sent cannot be kept or read.
+    /// The uploaded file cannot be stored or read.
     #[error("the file that was sent cannot be {doing}: {source}")]
     Spool {
         /// What was attempted.
@@ -39,15 +39,15 @@ pub enum ImportError {
     /// The file of a held import is not here.
     #[error("the file of this import is kept by {node:?}: ask that server, or send the file again")]
     Elsewhere {
-        /// The machine that has it.
+        /// The machine that has the file.
         node: String,
     },
-    /// Nothing here imports it.
+    /// This node is not doing the import.
     #[error(
         "the import is not under way on this server: it may be on another, or of a command, which ends with Ctrl-C"
     )]
     NotHere,
-    /// There is no definition to read it by.
+    /// There is no definition for the file.
     #[error("there is no definition of a data set {name:?}")]
     NoDefinition {
         /// The data set.
@@ -56,7 +56,7 @@ pub enum ImportError {
     /// Definitions cannot be read.
     #[error("the definitions of data sets cannot be read: {0}")]
     Definitions(String),
-    /// What was said of the file does not go with the definition.
+    /// The options of the file do not fit the definition.
     #[error("{0}")]
     Said(String),
     /// The log could not be written.
@@ -70,7 +70,7 @@ pub enum ImportError {
         /// Why.
         source: std::io::Error,
     },
-    /// The thread that imports has ended.
+    /// The importing thread has ended.
     #[error("the import was interrupted: {0}")]
     Interrupted(String),
     /// The actor did not answer.

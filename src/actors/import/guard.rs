@@ -1,4 +1,4 @@
-//! What an import does not do unless that is confirmed or approved: see [`guard`].
+//! Changes that an import makes only if confirmed or approved: see [`guard`].
 
 use std::fmt;
 
@@ -9,12 +9,12 @@ use crate::{
     store::records::Outlook,
 };
 
-/// Why an import is not done unless that is confirmed or approved.
+/// Why an import needs a confirmation or approval.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Guarded {
-    /// The limits that it exceeds.
+    /// The exceeded limits.
     pub excess: Vec<Excess>,
-    /// What it would do.
+    /// What the import would do.
     pub would: Box<Summary>,
 }
 
@@ -32,7 +32,7 @@ impl fmt::Display for Guarded {
 impl std::error::Error for Guarded {}
 
 impl Guarded {
-    /// What is wrong, and what would be done.
+    /// The exceeded limits, and what the import would do.
     pub fn reason(&self) -> String {
         let counts = &self.would.counts;
         format!(
@@ -47,7 +47,7 @@ impl Guarded {
     }
 }
 
-/// The limits that an import exceeds: those of the definition, and where it says none, those of the settings.
+/// The limits that an import exceeds: the definition's, or else the settings'.
 pub(super) fn found(limits: GuardLimits, definition: &Definition, replace: bool, outlook: &Outlook) -> Vec<Excess> {
     let Guard { removed_max, rejected_max, nulled_max } = definition.guard;
     let limits = GuardLimits {

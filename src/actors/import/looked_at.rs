@@ -1,8 +1,8 @@
-//! Files that are looked at before they are imported: how they are read, what their columns are taken for, and a definition for one
-//! that nobody has described yet. The file waits here, so that it need not be sent again.
+//! Previews files before their import: how they are read, what their columns mean, and a proposal for a file without a definition. The file
+//! is stored here, so that it need not be sent again.
 //!
-//! Guarantees: of one caller so many wait at most, and each for a day; an import of one has a copy of its own, so that what is decided upon
-//! the file afterwards does not touch it.
+//! Guarantees: each caller has a limited number of stored files, each for a day; an import has its own copy of a file, so that later
+//! decisions on the stored file do not affect it.
 
 use std::{
     fs::{self, File},
@@ -35,17 +35,17 @@ use crate::{
     private::{self, Earlier},
 };
 
-/// Files of one caller that wait at the same time.
+/// Stored files of one caller at the same time.
 const SENT_PER_CALLER_MAX: usize = 10;
-/// For how long a file waits.
+/// How long a file is stored.
 const SENT_LIFE: SignedDuration = SignedDuration::from_hours(24);
-/// Rows that are read to show how a file is read, each time that its page is shown: as many as take some milliseconds.
+/// Rows that each view of the preview page reads: as many as take some milliseconds.
 const ROWS_MAX: u64 = 500;
-/// Of these, the ones that are shown.
+/// Of these, the rows that are shown.
 const SHOWN_ROWS_MAX: usize = 10;
-/// What is wrong with cells, as far as it is shown.
+/// The problems of cells that are shown.
 const SHOWN_PROBLEMS_MAX: usize = 50;
-/// Files that are read at the same time: it takes time and memory.
+/// Files that are read at the same time: reading takes time and memory.
 const READINGS_MAX: usize = 2;
 /// Characters of a cell or a header that are shown.
 const CELL_CHARS_MAX: usize = 200;
@@ -54,27 +54,27 @@ const ABOUT: &str = "json";
 
 static READINGS: Semaphore = Semaphore::const_new(READINGS_MAX);
 
-/// A file that waits to be imported, and what is to be done with it.
+/// A stored file that waits to be imported, and how to import it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SentFile {
-    /// Which.
+    /// Its id.
     pub id: Uuid,
-    /// The data set that it is for; none where it is to be a new one.
+    /// The data set to import into; `None` for a new one.
     pub dataset: Option<String>,
-    /// The definition of a new one, as somebody writes it.
+    /// The user's definition of a new data set.
     pub definition: Option<String>,
-    /// The definition of the one that there is, as somebody changes it.
+    /// The user's change to the existing definition.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redefinition: Option<Redefinition>,
-    /// What a new one is to be called, before it has a definition.
+    /// The name of a new data set, before it has a definition.
     pub name: Option<String>,
-    /// The import that it was given to last.
+    /// The last import of the file.
     pub import: Option<Uuid>,
     /// Whether the file is the whole data set.
     pub replace: bool,
     /// Whether stored records keep their values of columns that the file does not have.
     pub keep_absent: bool,
-    /// What is said of the file, by the names of parameters.
+    /// The options for reading the file, by the names of parameters.
     pub options: Vec<(String, String)>,
     /// Its name.
     pub file_name: String,
@@ -82,59 +82,59 @@ pub struct SentFile {
     pub bytes: u64,
     /// Its SHA-256.
     pub sha256: String,
-    /// Who sent it.
+    /// The sender.
     pub who: Who,
-    /// When.
+    /// When it was sent.
     pub sent_at: Timestamp,
 }
 
 /// How a file is read, and its first rows.
 #[derive(Debug, Clone, Serialize)]
 pub struct LookedAt {
-    /// `xlsx`, `xls`, `delimited` or `json_lines`.
+    /// The format: `xlsx`, `xls`, `delimited` or `json_lines`.
     pub format: &'static str,
     /// The encoding of a text.
     pub encoding: Option<String>,
-    /// What separates the cells of a text.
+    /// The delimiter of a text.
     pub delimiter: Option<String>,
     /// The sheet, in formats that have them.
     pub sheet: Option<String>,
     /// The line of the header.
     pub header_line: u64,
-    /// The mark before decimals.
+    /// The decimal mark.
     pub decimal: &'static str,
-    /// `month_first` or `day_first`.
+    /// The date order: `month_first` or `day_first`.
     pub date_order: &'static str,
     /// The columns of the file.
     pub columns: Vec<LookedColumn>,
     /// Columns of the definition that the file does not have.
     pub absent: Vec<String>,
-    /// The columns that are published.
+    /// The published columns.
     pub names: Vec<String>,
-    /// The first rows as records; none for a value that is not there.
+    /// The first rows as records; `None` for a missing value.
     pub rows: Vec<Vec<Option<String>>>,
-    /// Rows that were read.
+    /// The number of rows read.
     pub read: u64,
-    /// Of these, the ones that cannot be records.
+    /// Of these, the rejected ones.
     pub rejected: u64,
     /// Whether the file has no more rows.
     pub is_all: bool,
-    /// What is wrong with cells: the first.
+    /// The first problems of cells.
     pub problems: Vec<LookedProblem>,
-    /// What a person should know of the file; known once all of it was read.
+    /// Notes for a person; known once all of the file was read.
     pub notes: Vec<String>,
 }
 
-/// A column of a file, and what it is taken for.
+/// A column of a file, and its meaning.
 #[derive(Debug, Clone, Serialize)]
 pub struct LookedColumn {
     /// Its header.
     pub header: String,
-    /// What it is taken for; nothing where nothing reads it.
+    /// The columns of the definition that read it; empty when none does.
     pub read_as: Vec<ReadAs>,
 }
 
-/// What a column of a file is taken for.
+/// A column of the definition that reads a file's column.
 #[derive(Debug, Clone, Serialize)]
 pub struct ReadAs {
     /// The name.
@@ -145,7 +145,7 @@ pub struct ReadAs {
     pub is_published: bool,
 }
 
-/// A cell that cannot be a value.
+/// A cell with an invalid value.
 #[derive(Debug, Clone, Serialize)]
 pub struct LookedProblem {
     /// The line.
@@ -159,10 +159,10 @@ pub struct LookedProblem {
 }
 
 impl Imports {
-    /// Whether somebody may have a file wait, besides those that do.
+    /// Checks that this person may store another file.
     ///
     /// # Errors
-    /// When so many do, or the folder cannot be read.
+    /// When they have too many stored files, or the folder cannot be read.
     pub async fn has_room_to_look(&self, who: &Who) -> Result<(), UploadRefusal> {
         let waiting = self.sent_files().await.map_err(|error| UploadRefusal::Io(io::Error::other(error)))?;
         if waiting.iter().filter(|sent| sent.who == *who).count() >= SENT_PER_CALLER_MAX {
@@ -171,13 +171,13 @@ impl Imports {
         Ok(())
     }
 
-    /// Has a file that has arrived wait; `about` says what is known of it but its size and its hash, which are those of the file.
+    /// Stores an arrived file. `about` has its facts, except for size and hash, which are taken from the upload.
     ///
     /// # Errors
-    /// When so many files of theirs wait by now, or it cannot be kept.
+    /// When they have too many stored files by now, or the file cannot be stored.
     pub async fn lay_by(&self, upload: Upload, about: SentFile) -> Result<SentFile, UploadRefusal> {
         let Upload { arriving, .. } = upload;
-        // Others may have come to wait while it arrived.
+        // Other files may have been stored while this one arrived.
         let _turn = self.work.accepting.lock().await;
         self.has_room_to_look(&about.who).await?;
         let sent = SentFile { bytes: arriving.bytes(), sha256: arriving.sha256(), ..about };
@@ -192,7 +192,7 @@ impl Imports {
         Ok(sent)
     }
 
-    /// The files that wait, the latest first.
+    /// The stored files, the latest first.
     ///
     /// # Errors
     /// When the folder cannot be read.
@@ -201,7 +201,7 @@ impl Imports {
         blocking(move || shelf.all().map_err(failed_to("listed"))).await
     }
 
-    /// A file that waits on this server.
+    /// A file stored on this server.
     ///
     /// # Errors
     /// When the folder cannot be read.
@@ -210,16 +210,16 @@ impl Imports {
         blocking(move || shelf.read(id).map_err(failed_to("read"))).await
     }
 
-    /// Keeps what is now to be done with a file that waits. One that is gone stays so.
+    /// Stores how a file is now to be imported. A removed file stays removed.
     ///
     /// # Errors
-    /// When it cannot be kept.
+    /// When it cannot be stored.
     pub async fn change_sent_file(&self, sent: &SentFile) -> Result<(), ImportError> {
         let (shelf, sent) = (Shelf::of(&self.work.spool), sent.clone());
         blocking(move || shelf.write(&sent).map_err(failed_to("kept"))).await
     }
 
-    /// Removes a file that waits. One that is gone already is so.
+    /// Removes a stored file; one that is gone is no error.
     ///
     /// # Errors
     /// When it cannot be removed.
@@ -228,10 +228,10 @@ impl Imports {
         blocking(move || shelf.remove(id).map_err(failed_to("removed"))).await
     }
 
-    /// The definition that a file is read by.
+    /// The definition for reading a file.
     ///
     /// # Errors
-    /// What is wrong with it, or that there is none.
+    /// When the definition has a mistake, or there is none.
     pub fn definition_of(&self, sent: &SentFile) -> Result<Arc<Definition>, ImportError> {
         if let Some(name) = &sent.dataset {
             let known = self.found_definition(name)?;
@@ -261,7 +261,7 @@ impl Imports {
         blocking(move || look(shelf.open(sent.id)?, &sent.file_name, &reading, &limits)).await
     }
 
-    /// Writes a definition for a file that nobody has described.
+    /// Proposes a definition for a file without one.
     ///
     /// # Errors
     /// When the file is no table.
@@ -273,10 +273,10 @@ impl Imports {
         blocking(move || Ok(infer::propose(shelf.open(sent.id)?, &sent.file_name, &name, &said, &limits)?)).await
     }
 
-    /// Imports a file that waits, after others; or only finds out what that would do. The import. The file waits on.
+    /// Imports a stored file after the waiting ones, or only does a dry run. Returns the import's id. The file stays.
     ///
     /// # Errors
-    /// When there is no definition of its data set, or it cannot be kept.
+    /// When its data set has no definition, or the import's copy cannot be stored.
     pub async fn import_sent(&self, sent: SentFile, dry_run: bool, envelope: &Envelope) -> Result<Uuid, ImportError> {
         let definition = self.definition_of(&sent)?;
         definition.reading_as(&said(&sent)?).map_err(ImportError::Said)?;
@@ -306,15 +306,15 @@ impl Imports {
         self.take_in((id, sent.bytes, sent.sha256.clone()), wanted, envelope, keep).await
     }
 
-    /// An id for a file.
+    /// A new id for a file.
     ///
     /// # Errors
-    /// When there is no randomness.
+    /// When there are no random bytes.
     pub fn new_sent_id(&self) -> Result<Uuid, ImportError> {
         Ok(self.work.committer.new_id().map_err(CommandError::from)?)
     }
 
-    /// Removes files that were imported or have waited for too long.
+    /// Removes files that were imported or stored for too long.
     pub(super) async fn clear_looked_at(&self) -> Result<(), ImportError> {
         for sent in self.sent_files().await? {
             let is_done = match sent.import {
@@ -329,7 +329,7 @@ impl Imports {
     }
 }
 
-/// What is said of a file.
+/// The options of a file.
 fn said(sent: &SentFile) -> Result<Said, ImportError> {
     let options = sent.options.iter().map(|(name, text)| (name.as_str(), text.as_str()));
     Said::of(options).map_err(|(name, reason)| ImportError::Said(format!("{name}: {reason}")))
@@ -408,7 +408,7 @@ fn cut(text: &str) -> String {
     }
 }
 
-/// The folder of files that wait.
+/// The folder of stored files.
 struct Shelf(PathBuf);
 
 impl Shelf {
@@ -443,7 +443,7 @@ impl Shelf {
         Ok(())
     }
 
-    /// All of them, the latest first. What a crash left without a word about it goes.
+    /// All stored files, the latest first.
     fn all(&self) -> io::Result<Vec<SentFile>> {
         let entries = match fs::read_dir(&self.0) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -453,7 +453,7 @@ impl Shelf {
         for entry in entries {
             let name = entry?.file_name().to_string_lossy().into_owned();
             let Some(id) = name.strip_suffix(".json").and_then(|id| Uuid::parse_str(id).ok()) else { continue };
-            // One that is removed meanwhile is gone.
+            // A file that was removed meanwhile is skipped.
             all.extend(self.read(id)?);
         }
         all.sort_by_key(|sent| std::cmp::Reverse((sent.sent_at, sent.id)));
@@ -462,7 +462,7 @@ impl Shelf {
 }
 
 impl Spool {
-    /// Removes what a crash has left of files that were to wait: those that nothing is written down about.
+    /// Removes a crash's remainders: files without a description.
     pub(super) fn clear_shelf(&self) -> io::Result<u64> {
         let shelf = Shelf::of(self);
         if !shelf.0.try_exists()? {

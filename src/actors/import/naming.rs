@@ -1,8 +1,7 @@
-//! Removing data sets, and giving them other names.
+//! Removes and renames data sets.
 //!
-//! Guarantees: each is an event of the data set before the records are touched, so that nothing is missed that was meant to go. A
-//! command that was interrupted is finished by the same command; until then what is there is not served under a name that the log
-//! does not know it by.
+//! Guarantees: the log records a removal or renaming before the records are touched, so that a crash loses none. Repeating an interrupted
+//! command finishes it; until then the records are not served under a name that the log does not know.
 
 use super::{
     ImportError,
@@ -34,7 +33,7 @@ impl ImportWork {
         if stored.or(known).is_none() && !is_repeated {
             return Err(unknown(dataset));
         }
-        // Held from before the log says so: no import becomes visible in between.
+        // Held before the log has the removal: no import becomes visible in between.
         let held = self.hold(dataset).await?;
         let decide = |state: &State| match state {
             State::DataSet(_, log) => Ok(log.end_records(|dataset_version| Event::DataSetRemoved { dataset_version })),
@@ -47,7 +46,7 @@ impl ImportWork {
         });
         let version = removed.or(stored).or(known).ok_or_else(|| unknown(dataset))?;
         crash_point("dataset-removal-recorded");
-        // What was imported under the name since a command that is repeated late is not what it removed.
+        // A late repetition must not remove what was imported under the name since.
         if self.log_of(dataset).await?.known_version().is_none() {
             blocking(move || Ok(held.remove()?)).await?;
             self.forget_files(dataset).await?;
@@ -72,7 +71,7 @@ impl ImportWork {
         };
         let committed = self.committer.run(&StreamId::DataSet(dataset.to_owned()), envelope, decide).await?;
         crash_point("dataset-withdrawal-recorded");
-        // What the log says now: a command that is repeated late takes nothing back.
+        // The log's present state: a late repetition reverts nothing.
         let is_withdrawn = match committed.repeated {
             true => self.log_of(dataset).await?.withdrawn,
             false => withdrawn,
@@ -93,7 +92,7 @@ impl ImportWork {
         let earlier = log.taken_over.as_ref().filter(|(from, _)| from == dataset).map(|(_, import)| *import);
         let is_copied = other.as_ref().is_some_and(|other| Some(other.last_import.id) == earlier);
         if let Some(other) = other {
-            // Of an interrupted one only the end of the old name is missing, or its file is there, too.
+            // An interrupted renaming lacks only the end of the old name, or left its file as well.
             let is_left = match &stored {
                 Some(stored) => stored.instance == other.instance,
                 None => self.log_of(dataset).await?.known_version() == Some(other.version),
@@ -117,7 +116,7 @@ impl ImportWork {
         Ok(stored.version)
     }
 
-    /// Removes what this node keeps of the rows of its files.
+    /// Removes this node's files of the data set: uploads and rejected rows.
     async fn forget_files(&self, dataset: &str) -> Result<(), ImportError> {
         let (spool, rejects, name) = (self.spool.clone(), self.settings.rejects.clone(), dataset.to_owned());
         let held: Vec<uuid::Uuid> = self.log_of(dataset).await?.imports.keys().copied().collect();
@@ -136,7 +135,7 @@ impl ImportWork {
         .await
     }
 
-    /// Ends the old name, whose records go by the other one: what is left of its file goes, and the log says so.
+    /// Ends the old name after its records have moved: removes its remaining file, and records the renaming in the log.
     async fn finish(&self, dataset: &str, to: &str, origin: &Origin) -> Result<(), ImportError> {
         let held = self.hold(dataset).await?;
         blocking(move || Ok(held.remove()?)).await?;
@@ -145,7 +144,7 @@ impl ImportWork {
         Ok(self.records.refresh().await?)
     }
 
-    /// Writes down that another name has the records, unless that was done before.
+    /// Records that the other name has taken over the records, unless that is recorded already.
     async fn taken_over(
         &self,
         stored: &DataSet,

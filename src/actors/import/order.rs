@@ -1,4 +1,4 @@
-//! What is to be imported.
+//! Orders to import.
 
 use std::{
     io::{Read, Seek},
@@ -10,28 +10,28 @@ use uuid::Uuid;
 use super::progress::ImportProgress;
 use crate::{actors::commit::Envelope, dataset::Definition, domain::event::Origin};
 
-/// What is to be done with a file that is sent.
+/// How to import an uploaded file.
 #[derive(Debug, Clone)]
 pub struct WantedImport {
     /// The data set.
     pub dataset: String,
     /// Whether the file is the whole data set.
     pub replace: bool,
-    /// Whether it is only to be known what it would do.
+    /// Whether it is a dry run.
     pub dry_run: bool,
     /// Whether stored records keep their values of columns that the file does not have.
     pub keep_absent: bool,
-    /// What is said of the file, by the names of parameters.
+    /// The options for reading the file, by the names of parameters.
     pub options: Vec<(String, String)>,
-    /// The definition to read it by, as TOML, where it is not the one that the data set has.
+    /// The definition for reading the file, as TOML, when it differs from the data set's.
     pub definition: Option<String>,
-    /// The fingerprint of the data set's definition that this one takes the place of; none where the data set has none yet.
+    /// The fingerprint of the data set's definition that this one replaces; `None` when the data set has none yet.
     pub redefines: Option<String>,
     /// Its name, without its folders.
     pub file_name: String,
 }
 
-/// Something that can be read from any place.
+/// A readable source with random access.
 pub trait FileSource: Read + Seek + Send {}
 
 impl<T: Read + Seek + Send> FileSource for T {}
@@ -42,32 +42,31 @@ pub struct Order {
     pub file: Box<dyn FileSource>,
     /// Its name, without its folders.
     pub file_name: String,
-    /// How to read it, and into which data set.
+    /// The data set, and how to read the file.
     pub definition: Arc<Definition>,
-    /// The same with what is said of this file alone, which the data set does not keep.
+    /// The same with this file's own options, which the data set does not keep.
     pub reading: Arc<Definition>,
-    /// Whether it is the whole data set, so that what it lacks is removed.
+    /// Whether it is the whole data set, so that missing records are removed.
     pub replace: bool,
-    /// Whether it may do more than the guard lets it.
+    /// Whether it may exceed the guard.
     pub confirmed: bool,
-    /// Whether stored records keep their values of columns that the file does not have; where nothing is said, they do unless it is
-    /// confirmed.
+    /// Whether stored records keep their values of columns that the file does not have. `None`: they do unless the import is confirmed.
     pub keep_absent: Option<bool>,
-    /// What it is besides, where its file was sent to the server.
+    /// For a file that was sent to the server: its import.
     pub staged: Option<Staged>,
-    /// Whether it is only to be known what it would do.
+    /// Whether it is a dry run.
     pub dry_run: bool,
-    /// Who wants it.
+    /// Who ordered it.
     pub origin: Origin,
-    /// How far it is, for whoever wants to know.
+    /// The progress, for observers.
     pub progress: Arc<ImportProgress>,
 }
 
-/// An import whose file is kept: what exceeds the guard is held.
+/// An import with a stored file: it is held when it exceeds the guard.
 #[derive(Debug, Clone)]
 pub struct Staged {
     /// The import.
     pub id: Uuid,
-    /// The command that approves of it, where it was held.
+    /// The command that approved it, if it was held.
     pub approval: Option<Envelope>,
 }

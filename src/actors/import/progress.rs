@@ -1,4 +1,4 @@
-//! How far an import is.
+//! The progress of an import.
 
 use std::sync::{
     OnceLock,
@@ -7,34 +7,34 @@ use std::sync::{
 
 use crate::domain::event::Origin;
 
-/// Where an import is.
+/// The phase of an import.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Phase {
     /// Its file is arriving.
     Uploading,
-    /// Its file is being read, or waits to be.
+    /// Its file is read, or waits for that.
     Reading,
-    /// What was read is becoming visible.
+    /// Its records become visible.
     Committing,
 }
 
-/// How far an import is.
+/// The progress of an import.
 #[derive(Debug, Default)]
 pub struct ImportProgress {
     /// Rows read.
     pub rows: AtomicU64,
-    /// Bytes of the file read, or arrived.
+    /// Bytes of the file that were read, or have arrived.
     pub bytes: AtomicU64,
     /// Bytes of the file, once they are known.
     pub bytes_total: AtomicU64,
     phase: AtomicU8,
-    /// Who wants it to end.
+    /// Who cancelled it.
     cancelled: OnceLock<Origin>,
 }
 
 impl ImportProgress {
-    /// Where it is.
+    /// The present phase.
     pub fn phase(&self) -> Phase {
         match self.phase.load(Ordering::Relaxed) {
             0 => Phase::Uploading,
@@ -47,12 +47,12 @@ impl ImportProgress {
         self.phase.store(phase as u8, Ordering::Relaxed);
     }
 
-    /// Says that it is to end. Who comes first did it.
+    /// Cancels the import. The first caller is recorded.
     pub(super) fn cancel(&self, who: Origin) {
         self.cancelled.set(who).ok();
     }
 
-    /// Who wants it to end, if somebody does.
+    /// Who cancelled it, if anybody did.
     pub fn cancelled(&self) -> Option<&Origin> {
         self.cancelled.get()
     }

@@ -1,4 +1,4 @@
-//! Writing down how imports ended whose processes did not say so.
+//! Records the end of imports whose process died.
 
 use uuid::Uuid;
 
@@ -20,9 +20,8 @@ use crate::{
 };
 
 impl ImportWork {
-    /// Writes down how the imports of a data set ended whose processes did not. To be called by an import that has the data set
-    /// for itself: then no other one is under way, whatever the log says, and the last visible one is the last that ever became
-    /// visible.
+    /// Records the end of all other imports of a data set whose process died. Only for an import that holds the data set: then no other
+    /// import is running, whatever the log says, and the last visible one is final.
     pub(super) async fn end_others(&self, dataset: &str, import: Uuid) -> Result<(), ImportError> {
         let last = self.last_visible(dataset).await?;
         let log = self.log_of(dataset).await?;
@@ -44,8 +43,8 @@ impl ImportWork {
         Ok(())
     }
 
-    /// Whether an import that runs by the log was approved and waits for its turn: where its file is here, as long as somebody has taken
-    /// it; on another machine, which knows that itself, for as long as imports are held.
+    /// Whether an import that is running by the log is approved and waits for its turn. If its file is here: while a process has locked it.
+    /// If it is on another machine, which sees to it itself: as long as imports are held.
     async fn waits(&self, log: &DataSetLog, import: Uuid) -> Result<bool, ImportError> {
         let Some(since) = log.approved(import) else { return Ok(false) };
         let spool = self.spool.clone();
@@ -53,7 +52,7 @@ impl ImportWork {
         Ok(is_taken.unwrap_or_else(|| !self.is_older(since, self.settings.held_for)))
     }
 
-    /// Writes down how an import ended whose process did not, if it has not ended.
+    /// Records the end of an import whose process died, unless its end is recorded.
     pub(super) async fn died(&self, dataset: &str, import: Uuid, last: Option<LastImport>) -> Result<(), CommandError> {
         let envelope = Envelope::new(CommandId::unique(self.committer.new_id()?), recovery_origin(import));
         let decide = |state: &State| match state {
@@ -63,13 +62,13 @@ impl ImportWork {
         self.committer.run(&StreamId::DataSet(dataset.to_owned()), &envelope, decide).await.map(drop)
     }
 
-    /// The import that the records of a data set are of, looked at now.
+    /// The import that produced the present records of a data set.
     pub(super) async fn last_visible(&self, dataset: &str) -> Result<Option<LastImport>, ImportError> {
         self.records.refresh().await?;
         Ok(self.records.data_set(dataset).map(|stored| stored.last_import.clone()))
     }
 
-    /// Ends those of the last `last` imports that run by the log and no longer in fact; how many.
+    /// Records the end of dead imports among the last `last` ones; returns how many.
     pub(super) async fn recover(&self, last: usize) -> Result<u64, ImportError> {
         let known = self.committer.stores.views.imports(None, last).await.map_err(CommandError::from)?;
         let is_expired =
@@ -79,7 +78,7 @@ impl ImportWork {
         }
         let mut ended = 0;
         for import in known.into_iter().filter(|import| import.status == "running") {
-            // In this order: one that ends meanwhile is seen as running, or as visible.
+            // The order matters: an import that ends meanwhile is seen as running, or as visible.
             if self.records.is_importing(&import.dataset)? {
                 continue;
             }
@@ -95,12 +94,12 @@ impl ImportWork {
     }
 }
 
-/// Who writes down how an import ended whose process did not.
+/// The origin of recorded ends of dead imports.
 fn recovery_origin(import: Uuid) -> Origin {
     Origin { who: Who::system("importer"), correlation_id: import.to_string(), causation_id: Some(import.to_string()) }
 }
 
-/// How an import ended whose process did not say so: it is visible, or has had no effect.
+/// The end of a dead import: it is visible, or had no effect.
 fn ending(log: &DataSetLog, import: Uuid, last: Option<&LastImport>) -> Event {
     match last {
         Some(LastImport { id, result, .. }) if *id == import => {

@@ -1,6 +1,6 @@
-//! Definitions that come with a file: of a new data set, or in place of the one that a data set has.
+//! Definitions sent with a file: for a new data set, or to replace the present one.
 //!
-//! Guarantee: a definition is replaced only by whoever has seen it. What another import has changed meanwhile is not lost.
+//! Guarantee: a definition can be replaced only by somebody who has seen it, so that changes by other imports are not lost.
 
 use std::sync::Arc;
 
@@ -11,23 +11,23 @@ use uuid::Uuid;
 use super::{FoundDefinition, ImportError, Imports};
 use crate::dataset::{Column, Definition};
 
-/// A definition that is to take the place of the one that a data set has.
+/// A definition to replace a data set's present one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Redefinition {
-    /// The text, as somebody writes it: it may be wrong.
+    /// The text as a person wrote it: it may have mistakes.
     pub text: String,
-    /// The fingerprint of the definition that was changed into this one.
+    /// The fingerprint of the definition that it was made from.
     pub of: String,
 }
 
-/// What somebody who decides upon a changed definition has to know: what it shows that was not shown.
+/// What a changed definition newly shows, for the person who decides on it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Opened {
-    /// Columns that are not published now.
+    /// Newly published columns.
     pub published: Vec<String>,
-    /// Columns that tell of people now.
+    /// Columns that are personal now, and would no longer be.
     pub not_personal: Vec<String>,
-    /// Whether anybody may see what the data set says about itself, and not its readers alone.
+    /// Whether the data set's description becomes public, and not only its readers'.
     pub public: bool,
 }
 
@@ -46,11 +46,10 @@ impl Opened {
 }
 
 impl Imports {
-    /// What an import shows besides that the data set's definition does not, where it brings another one. Known on the server that has
-    /// its file, as long as it was not carried out.
+    /// What an import's new definition would newly show. Known on the server with its file, until the import is done.
     ///
     /// # Errors
-    /// When what is kept of the import cannot be read.
+    /// When the import's stored files cannot be read.
     pub async fn opened_by(&self, import: Uuid) -> Result<Option<Opened>, ImportError> {
         let ticket = self.work.read_ticket(import).await?;
         let Some((text, name)) = ticket.and_then(|ticket| {
@@ -66,11 +65,11 @@ impl Imports {
     }
 }
 
-/// The definition that somebody wrote for a data set. `known` is the one that it has by now; `redefines` the fingerprint of the one that
-/// was to be changed, or none where there was to be a new data set.
+/// The definition that somebody wrote for a data set. `known` is the present one; `redefines` is the fingerprint of the one that was
+/// changed, or `None` for a new data set.
 ///
 /// # Errors
-/// What is wrong with it; where the data set has another definition by now than it was written for, or one that is kept in a file.
+/// When the definition has a mistake; when the present one has changed since, or is kept in a file.
 pub(super) fn own_definition(
     text: &str,
     name: &str,
@@ -123,11 +122,11 @@ mod tests {
         let taken = |text: &str, known: Option<&FoundDefinition>, redefines: Option<&str>| {
             own_definition(text, "things", known, redefines).map_err(|error| error.to_string())
         };
-        // A new data set.
+        // For a new data set.
         assert_eq!(taken(&changed, None, None).unwrap().title, "Other");
         assert!(taken(&changed, Some(&present), None).unwrap_err().contains("already"));
         assert!(taken(THINGS, Some(&present), None).is_ok());
-        // One that there is.
+        // For an existing data set.
         assert_eq!(taken(&changed, Some(&present), Some(&of)).unwrap().title, "Other");
         assert!(taken(&changed, Some(&other), Some(&of)).unwrap_err().contains("was changed by an import"));
         assert!(
@@ -135,7 +134,7 @@ mod tests {
         );
         assert!(taken(&changed, None, Some(&of)).unwrap_err().contains("there is no definition"));
         assert!(taken(&changed.replace("\"things\"", "\"birds\""), Some(&present), Some(&of)).is_err());
-        // An import that died after it had committed finds its own.
+        // An import that died after its commit finds its own definition.
         assert!(taken(&changed, Some(&found(&changed, false)), Some(&of)).is_ok());
         assert!(taken(THINGS, Some(&found(THINGS, true)), Some(&of)).is_ok());
     }

@@ -1,4 +1,4 @@
-//! The file with the rows that could not become records.
+//! The file of rejected rows.
 
 use std::{fs::File, io::BufWriter, path::PathBuf};
 
@@ -8,7 +8,7 @@ use crate::{
     private,
 };
 
-/// The rejects file: made when the first row is rejected.
+/// The rejects file, made with the first rejected row.
 pub(super) struct Rejects {
     path: PathBuf,
     writer: Option<csv::Writer<BufWriter<File>>>,
@@ -16,12 +16,12 @@ pub(super) struct Rejects {
 }
 
 impl Rejects {
-    /// For rows to be written into this file.
+    /// The rejects file at this path.
     pub(super) fn into(path: PathBuf) -> Self {
         Self { path, writer: None, rows: 0 }
     }
 
-    /// Rows that were rejected.
+    /// The number of rejected rows.
     pub(super) fn rows(&self) -> u64 {
         self.rows
     }
@@ -41,7 +41,7 @@ impl Rejects {
                 if let Some(folder) = path.parent() {
                     private::directory(folder).map_err(|error| io_failed(std::io::Error::other(error)))?;
                 }
-                // Of a held import that is approved the first reading has left one.
+                // The first reading of an approved import has left a file.
                 match std::fs::remove_file(path) {
                     Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(io_failed(error)),
                     _ => {}
@@ -59,7 +59,7 @@ impl Rejects {
         Ok(())
     }
 
-    /// Ends the file; none when no row was rejected.
+    /// Finishes the file; `None` when no row was rejected.
     pub(super) fn finish(self) -> Result<Option<PathBuf>, ImportError> {
         let Some(mut writer) = self.writer else { return Ok(None) };
         match writer.flush() {

@@ -1,4 +1,4 @@
-//! How files are imported, and how their definitions are found.
+//! Settings of imports, and the lookup of definitions.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -14,45 +14,45 @@ use crate::{
 pub struct FoundDefinition {
     /// The definition.
     pub definition: Arc<Definition>,
-    /// Whether it is kept by hand in a file, which the next import reads again.
+    /// Whether a person maintains it in a file, which the next import reads again.
     pub is_in_file: bool,
 }
 
-/// Finds the definition that a data set's files are read by; an error where definitions cannot be read.
+/// Finds the definition for a data set's files; fails when definitions cannot be read.
 pub type FindDefinition = Arc<dyn Fn(&str) -> Result<Option<FoundDefinition>, String> + Send + Sync>;
 
-/// The names of the data sets that there are definitions of.
+/// The names of all data sets with a definition.
 pub type DefinedNames = Arc<dyn Fn() -> Result<Vec<String>, String> + Send + Sync>;
 
-/// How files are imported, and kept until they are.
+/// Settings for importing and storing files.
 #[derive(Clone)]
 pub struct ImportSettings {
     /// The limits of files.
     pub limits: ReadLimits,
-    /// The guard, where a definition says nothing else.
+    /// The guard's limits, unless a definition has its own.
     pub guard: GuardLimits,
     /// The folder of rejected rows.
     pub rejects: PathBuf,
-    /// The folder of files that were sent.
+    /// The folder of uploaded files.
     pub spool: PathBuf,
     /// The name of this machine.
     pub node: String,
-    /// For how long an import is held that nobody decides upon.
+    /// How long a held import waits for a decision.
     pub held_for: SignedDuration,
-    /// For how long rejected rows and reports are kept.
+    /// How long rejected rows and reports are kept.
     pub kept_for: SignedDuration,
-    /// The largest file that is taken, bytes.
+    /// The largest accepted file, bytes.
     pub file_bytes_max: u64,
-    /// Bytes of the disk that are left free.
+    /// Bytes on the disk that must stay free.
     pub free_bytes_min: u64,
-    /// Files that arrive at the same time.
+    /// Most files that arrive at the same time.
     pub uploads_max: usize,
-    /// The same of one caller.
+    /// The same for one caller.
     pub uploads_per_caller_max: usize,
     /// The definitions.
     pub definitions: FindDefinition,
-    /// The names of those that are written down, whether there are records or not.
+    /// The names of all definitions, with or without records.
     pub defined: DefinedNames,
-    /// Imports that wait in the mailbox.
+    /// Imports that may wait in the mailbox.
     pub mailbox_capacity: usize,
 }

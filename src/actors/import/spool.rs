@@ -1,7 +1,7 @@
-//! The files that were sent to this node to be imported, each with a ticket that says what is to be done with it.
+//! Files sent to this node for import, each with a ticket that says how to import it.
 //!
-//! Guarantees: what was answered with an import's id is there after a crash; what was broken off leaves nothing behind but until the
-//! next start. All of it is its owner's alone, as the data directory is.
+//! Guarantees: once an import's id was answered, its file survives a crash; an aborted upload leaves at most a remainder until the next
+//! start. All files are private to their owner, as in the whole data directory.
 
 use std::{
     fs::{self, File, TryLockError},
@@ -24,7 +24,7 @@ use crate::{
     private::{self, Earlier},
 };
 
-/// What the names of files begin with that are not whole yet.
+/// The prefix of the names of incomplete files.
 pub(super) const UNFINISHED: &str = ".unfinished-";
 const PART: &str = "part";
 const FILE: &str = "file";
@@ -33,7 +33,7 @@ const CANCEL: &str = "cancel";
 /// The largest ticket that is read, bytes.
 const TICKET_BYTES_MAX: u64 = 4 << 20;
 
-/// What is to be done with a file that was sent.
+/// How to import an uploaded file, and its state.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Ticket {
     /// The import.
@@ -42,16 +42,16 @@ pub struct Ticket {
     pub dataset: String,
     /// Whether the file is the whole data set.
     pub replace: bool,
-    /// Whether it is only to be known what it would do.
+    /// Whether it is a dry run.
     pub dry_run: bool,
     /// Whether stored records keep their values of columns that the file does not have.
     pub keep_absent: bool,
-    /// What was said of the file, by the names of parameters.
+    /// The options for reading the file, by the names of parameters.
     pub options: Vec<(String, String)>,
-    /// The definition to read it by, where it is not the one that the data set has.
+    /// The definition for reading the file, when it differs from the data set's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub definition: Option<String>,
-    /// The fingerprint of the data set's definition that this one takes the place of; none where the data set had none.
+    /// The fingerprint of the data set's definition that this one replaces; `None` when the data set had none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redefines: Option<String>,
     /// Its name.
@@ -60,22 +60,22 @@ pub struct Ticket {
     pub bytes: u64,
     /// Its SHA-256.
     pub sha256: String,
-    /// Who sent it.
+    /// The sender.
     pub who: Who,
-    /// With which request.
+    /// The request.
     pub correlation_id: String,
-    /// When.
+    /// When it was accepted.
     pub accepted_at: Timestamp,
-    /// What became of it, as far as the log does not say.
+    /// Its state, as far as the log does not have it.
     pub state: TicketState,
     /// What it did, or would do.
     pub report: Option<ImportReport>,
-    /// Why nothing came of it.
+    /// Why it had no effect.
     pub reason: Option<String>,
 }
 
 impl Ticket {
-    /// Whether two tickets are of one request that was sent twice.
+    /// Whether two tickets belong to one request that was sent twice.
     pub(super) fn is_of_same_request(&self, other: &Self) -> bool {
         let request = |ticket: &Self| Self {
             accepted_at: Timestamp::UNIX_EPOCH,
@@ -89,19 +89,19 @@ impl Ticket {
     }
 }
 
-/// What became of a file that was sent.
+/// The state of an uploaded file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TicketState {
     /// It is still to be read.
     Waiting,
-    /// It was read and waits for somebody's approval.
+    /// It was read, and waits for approval.
     Held,
     /// It is done.
     Completed,
-    /// Nothing came of it.
+    /// The import failed.
     Failed,
-    /// Somebody ended it.
+    /// Somebody cancelled the import.
     Cancelled,
 }
 
@@ -160,20 +160,20 @@ impl From<&Summary> for ImportReport {
     }
 }
 
-/// Who ended an import from beside the server.
+/// Who cancelled an import from another process.
 #[derive(Serialize, Deserialize)]
 struct CancelMark {
     who: Who,
     correlation_id: String,
 }
 
-/// The folder of these files.
+/// The folder of uploaded files.
 #[derive(Debug, Clone)]
 pub(super) struct Spool {
     folder: PathBuf,
 }
 
-/// A file that is arriving. It goes with the value unless it is kept.
+/// An arriving file. Dropping it removes the file unless it was kept.
 #[derive(Debug)]
 pub(super) struct Arriving {
     path: PathBuf,
@@ -184,7 +184,7 @@ pub(super) struct Arriving {
 }
 
 impl Arriving {
-    /// Takes in the next bytes. Blocks.
+    /// Appends bytes. Blocks.
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.file.write_all(bytes)?;
         self.hash.update(bytes);
@@ -196,7 +196,7 @@ impl Arriving {
         self.bytes
     }
 
-    /// Keeps what has arrived at another place of the same disk.
+    /// Keeps the arrived file at another path on the same disk.
     pub(super) fn kept_at(mut self, path: &Path) -> io::Result<()> {
         self.file.sync_all()?;
         fs::rename(&self.path, path)?;
@@ -204,7 +204,7 @@ impl Arriving {
         Ok(())
     }
 
-    /// The SHA-256 of what has arrived.
+    /// The SHA-256 of the arrived bytes.
     pub(super) fn sha256(&self) -> String {
         hex(&self.hash.clone().finalize())
     }
@@ -212,7 +212,7 @@ impl Arriving {
 
 impl Drop for Arriving {
     fn drop(&mut self) {
-        // What cannot be removed now goes with the next start.
+        // A file that cannot be removed now goes at the next start.
         if !self.is_kept {
             fs::remove_file(&self.path).ok();
         }
@@ -228,7 +228,7 @@ impl Spool {
         self.folder.join(format!("{id}.{kind}"))
     }
 
-    /// Begins a file. `part` tells it from others of the same import.
+    /// Begins a file. `part` tells apart files of the same import.
     pub(super) fn begin(&self, id: Uuid, part: Uuid) -> io::Result<Arriving> {
         private::directory(&self.folder).map_err(io::Error::other)?;
         let path = self.folder.join(format!("{id}.{part}.{PART}"));
@@ -236,30 +236,30 @@ impl Spool {
         Ok(Arriving { path, file, hash: Sha256::new(), bytes: 0, is_kept: false })
     }
 
-    /// Bytes that the disk has room for.
+    /// Free bytes on the disk.
     pub(super) fn free_bytes(&self) -> io::Result<u64> {
         private::directory(&self.folder).map_err(io::Error::other)?;
         let found = rustix::fs::statvfs(&self.folder)?;
         Ok(found.f_bavail.saturating_mul(found.f_frsize))
     }
 
-    /// Keeps a file that has arrived, with its ticket.
+    /// Keeps an arrived file, with its ticket.
     pub(super) fn keep(&self, mut arrived: Arriving, ticket: &Ticket) -> io::Result<()> {
         fs::rename(&arrived.path, self.path(ticket.id, FILE))?;
         arrived.is_kept = true;
         self.write(ticket)
     }
 
-    /// Keeps a file that was looked at before as that of an import, with its ticket. Both stay.
+    /// Links a previewed file as an import's own, and writes its ticket. Both files stay.
     pub(super) fn keep_again(&self, path: &Path, ticket: &Ticket) -> io::Result<()> {
         let own = self.path(ticket.id, FILE);
-        // An earlier try may have died on the way.
+        // An earlier try may have died halfway.
         gone(fs::remove_file(&own))?;
         fs::hard_link(path, own)?;
         self.write(ticket)
     }
 
-    /// The folder of files that are looked at before they are imported.
+    /// The folder of previewed files.
     pub(super) fn shelf(&self) -> PathBuf {
         self.folder.join("looked-at")
     }
@@ -274,13 +274,13 @@ impl Spool {
         read(&self.path(id, TICKET))
     }
 
-    /// The imports that there are tickets of.
+    /// The imports with tickets.
     pub(super) fn imports(&self) -> io::Result<Vec<Uuid>> {
         let names = self.names()?.into_iter();
         Ok(names.filter_map(|(id, rest)| (rest == TICKET).then_some(id)).collect())
     }
 
-    /// The files, by what their names begin with and end in.
+    /// The files, by the ids and endings of their names.
     fn names(&self) -> io::Result<Vec<(Uuid, String)>> {
         let entries = match fs::read_dir(&self.folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -305,8 +305,8 @@ impl Spool {
         private::open_to_read(&self.path(id, FILE))
     }
 
-    /// Takes the file of an import that is approved, for as long as the answer is kept; none where somebody else has it. Others that have
-    /// the same folder see that the import waits for its turn, or is being done.
+    /// Locks the file of an approved import as long as the returned file is open; `None` if somebody else has it. Others with the same
+    /// folder see that the import waits or runs.
     pub(super) fn take(&self, id: Uuid) -> io::Result<Option<File>> {
         let file = self.open(id)?;
         match file.try_lock() {
@@ -316,7 +316,7 @@ impl Spool {
         }
     }
 
-    /// Whether somebody has taken the file of an import; nothing where it is not here.
+    /// Whether somebody has locked the file of an import; `None` if it is not here.
     pub(super) fn is_taken(&self, id: Uuid) -> io::Result<Option<bool>> {
         match self.open(id) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -329,7 +329,7 @@ impl Spool {
         }
     }
 
-    /// Whether the file is still the one that was sent. Blocks.
+    /// Whether the file is still the uploaded one. Blocks.
     pub(super) fn is_whole(&self, ticket: &Ticket) -> io::Result<bool> {
         let (mut file, mut hash) = (self.open(ticket.id)?, HashWriter(Sha256::new()));
         io::copy(&mut file, &mut hash)?;
@@ -343,27 +343,27 @@ impl Spool {
         Ok(())
     }
 
-    /// Removes all that is kept of an import.
+    /// Removes all files of an import.
     pub(super) fn remove(&self, id: Uuid) -> io::Result<()> {
         self.remove_file(id)?;
         gone(fs::remove_file(self.path(id, TICKET)))
     }
 
-    /// Says to the process that imports a file that it is to end.
+    /// Tells the process that imports a file to cancel.
     pub(super) fn ask_to_cancel(&self, id: Uuid, origin: &Origin) -> io::Result<()> {
         let mark = CancelMark { who: origin.who.clone(), correlation_id: origin.correlation_id.clone() };
         let content = serde_json::to_vec(&mark).map_err(io::Error::other)?;
         private::write_whole(&self.path(id, CANCEL), UNFINISHED, &content, Earlier::Stays).map(drop)
     }
 
-    /// Who said so, if somebody did.
+    /// Who asked to cancel, if anybody did.
     pub(super) fn cancelled_by(&self, id: Uuid) -> Option<Origin> {
-        // What cannot be read is read again a moment later.
+        // An unreadable mark is read again a moment later.
         let CancelMark { who, correlation_id } = read(&self.path(id, CANCEL)).ok().flatten()?;
         Some(Origin { who, correlation_id, causation_id: None })
     }
 
-    /// Removes what a crash has left: files that had not arrived, and those without a ticket. To be done before any arrives.
+    /// Removes a crash's remainders: incomplete files and files without a ticket. Call it before any file arrives.
     pub(super) fn clear_unfinished(&self) -> io::Result<u64> {
         let names = self.names()?;
         let with_ticket: Vec<Uuid> = names.iter().filter(|(_, kind)| kind == TICKET).map(|(id, _)| *id).collect();
@@ -391,7 +391,7 @@ impl Write for HashWriter {
     }
 }
 
-/// What is gone already need not be removed.
+/// Ignores that a file was gone already.
 pub(super) fn gone(removed: io::Result<()>) -> io::Result<()> {
     match removed {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -459,7 +459,7 @@ mod tests {
         assert_eq!(mode, 0o600);
         fs::write(spool.path(ids[0], FILE), "a,c").unwrap();
         assert!(!spool.is_whole(&kept).unwrap());
-        // Who ends it from another process is known, and the first one.
+        // Another process learns who cancelled; the first one counts.
         assert!(spool.cancelled_by(ids[0]).is_none());
         for who in ["cli:ana", "cli:bob"] {
             let origin = Origin { who: Who(who.to_owned()), correlation_id: String::new(), causation_id: None };

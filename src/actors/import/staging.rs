@@ -1,5 +1,5 @@
-//! Imports of files that were sent to this node: accepted, imported after each other, held where they exceed the guard, and then
-//! approved, discarded, or given up when nobody decided for too long.
+//! Imports files sent to this node: accepts them, imports them one after the other, and holds those that exceed the guard until they are
+//! approved, discarded or expired.
 
 use std::{
     io,
@@ -33,45 +33,45 @@ use crate::{
     store::AnswerPlace,
 };
 
-/// Imports that may wait for each other.
+/// Imports that may wait at the same time.
 const WAITING_MAX: usize = 100;
 /// Longest reason that a ticket keeps, characters.
 const REASON_CHARS_MAX: usize = 1000;
 
-/// Why a file is not taken.
+/// Why a file is not accepted.
 #[derive(Debug, thiserror::Error)]
 pub enum UploadRefusal {
-    /// So many arrive at the same time.
+    /// Too many files arrive at the same time.
     #[error("{0} files arrive at the same time, which is the most (import.uploads_max): try again a little later")]
     TooMany(usize),
-    /// So many of this caller do.
+    /// Too many files of this caller arrive.
     #[error(
         "{0} files of yours arrive at the same time, which is the most (import.uploads_per_caller_max): wait for one of them"
     )]
     TooManyOfCaller(usize),
-    /// So many wait to be imported.
+    /// Too many imports wait.
     #[error("{WAITING_MAX} imports are waiting, which is the most: try again when some are done")]
     Waiting,
-    /// It is too large.
+    /// The file is too large.
     #[error("the file has more than import.file_bytes_max = {0} bytes: split it, or raise that")]
     TooLarge(u64),
-    /// The disk has no room for it.
+    /// The disk has no room for the file.
     #[error(
         "the server's disk has no room for the file beside import.free_bytes_min = {0} bytes: make room, or lower that"
     )]
     NoRoom(u64),
-    /// So many of this caller wait to be looked at.
+    /// Too many files of this caller are stored for a preview.
     #[error("{0} files of yours wait to be imported or removed, which is the most: decide upon one of them first")]
     TooManyLookedAt(usize),
-    /// Somebody ended it.
+    /// Somebody cancelled the import.
     #[error("the import was cancelled while its file arrived")]
     Cancelled,
-    /// It cannot be kept.
+    /// The file cannot be stored.
     #[error("the file cannot be kept: {0}")]
     Io(#[from] io::Error),
 }
 
-/// A file that is arriving.
+/// An arriving file.
 pub struct Upload {
     id: Uuid,
     pub(super) arriving: Arriving,
@@ -82,15 +82,15 @@ pub struct Upload {
 }
 
 impl Upload {
-    /// The import that it becomes.
+    /// The import of the file.
     pub fn id(&self) -> Uuid {
         self.id
     }
 
-    /// Takes in the next bytes. Blocks.
+    /// Appends bytes. Blocks.
     ///
     /// # Errors
-    /// When there is no room for them, or somebody has ended it.
+    /// When the disk has no room, or somebody cancelled the import.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), UploadRefusal> {
         if self.seat.progress.cancelled().is_some() {
             return Err(UploadRefusal::Cancelled);
@@ -109,7 +109,7 @@ impl Upload {
         Ok(())
     }
 
-    /// The SHA-256 of what has arrived.
+    /// The SHA-256 of the arrived bytes.
     pub fn sha256(&self) -> String {
         self.arriving.sha256()
     }
@@ -121,11 +121,10 @@ impl Upload {
 }
 
 impl Imports {
-    /// Begins to take a file, which may have so many bytes where that is known. With the id of a command that a client may repeat, the
-    /// import has the same id for every try.
+    /// Begins to receive a file, whose size may be known. For a command that a client may repeat, every try gets the same import id.
     ///
     /// # Errors
-    /// When too many arrive, it is too large, or there is no room.
+    /// When too many files arrive, the file is too large, or the disk has no room.
     pub fn receive(
         &self,
         dataset: &str,
@@ -158,11 +157,10 @@ impl Imports {
         Ok(Upload { id, arriving, seat, file_bytes_max, free_bytes_min, work: Arc::clone(work) })
     }
 
-    /// Keeps a file that has arrived, and imports it after those that wait. The import, which is that of the first try where the command is
-    /// repeated.
+    /// Stores an arrived file and imports it after the waiting ones. Returns the import; for a repeated command, the first try's.
     ///
     /// # Errors
-    /// When the command was another one, or it cannot be kept.
+    /// When the command was for another request, or the file cannot be stored.
     pub async fn accept(&self, upload: Upload, wanted: WantedImport, envelope: &Envelope) -> Result<Uuid, ImportError> {
         let _turn = self.work.accepting.lock().await;
         if let Some(first) = self.work.accepted_before(envelope).await? {
@@ -178,7 +176,7 @@ impl Imports {
         self.take_in((id, bytes, sha256), wanted, envelope, keep).await
     }
 
-    /// Writes the ticket of a file that is here, and imports it after those that wait.
+    /// Writes the ticket of a stored file, and imports the file after the waiting ones.
     pub(super) async fn take_in(
         &self,
         (id, bytes, sha256): (Uuid, u64, String),
@@ -208,7 +206,7 @@ impl Imports {
             reason: None,
         };
         match work.read_ticket(id).await? {
-            // A try that died before it was answered.
+            // An earlier try died before it was answered.
             Some(first) if first.is_of_same_request(&ticket) => drop(keep),
             Some(_) => return Err(CommandError::KeyReused.into()),
             None => {
@@ -219,7 +217,7 @@ impl Imports {
         crash_point("upload-kept");
         let answered = Answered::ImportAccepted { import: id };
         if !work.committer.keep_answer(envelope, &answered, None).await? {
-            // Another server was faster with the same request, or with another one under the same key.
+            // Another server was faster, with the same request or with another one under the same key.
             let spool = work.spool.clone();
             blocking(move || spool.remove(id).map_err(failed_to("removed"))).await?;
             return work.accepted_before(envelope).await?.ok_or_else(|| CommandError::Contended.into());
@@ -238,10 +236,10 @@ impl Imports {
         Ok(())
     }
 
-    /// Ends an import that is under way here, or in another process that has the same data directory.
+    /// Cancels an import that runs here, or in another process with the same data directory.
     ///
     /// # Errors
-    /// When it is not under way, or not here.
+    /// When it is not running, or not here.
     pub async fn cancel(&self, import: Uuid, origin: Origin) -> Result<(), ImportError> {
         if let Some(working) = self.work.desk.find(import) {
             working.progress.cancel(origin);
@@ -261,7 +259,7 @@ impl Imports {
         blocking(move || spool.ask_to_cancel(import, &origin).map_err(failed_to("marked"))).await
     }
 
-    /// Goes on with what was accepted before a start, and clears away what is done. To be called by a server, now and then.
+    /// Continues imports accepted before a start, and removes what finished ones do not need. For a server, at intervals.
     ///
     /// # Errors
     /// When the log or the folder cannot be read or written.
@@ -281,10 +279,10 @@ impl Imports {
         self.work.clear_rejects().await
     }
 
-    /// Removes what a crash left of files that were arriving. To be called by a server before it serves.
+    /// Removes files that were arriving at a crash. For a server, before it serves.
     ///
     /// # Errors
-    /// When the folder cannot be read, or a file not be removed.
+    /// When the folder cannot be read, or a file cannot be removed.
     pub fn clear_unfinished(&self) -> io::Result<u64> {
         Ok(self.work.spool.clear_unfinished()? + self.work.spool.clear_shelf()?)
     }
@@ -303,7 +301,7 @@ impl ImportWork {
         }
     }
 
-    /// Whether the disk has room for so many bytes more.
+    /// Checks that the disk has room for this many more bytes.
     fn has_room(&self, bytes: u64) -> Result<(), UploadRefusal> {
         let min = self.settings.free_bytes_min;
         if self.spool.free_bytes()? < bytes.saturating_add(min) {
@@ -335,7 +333,7 @@ impl ImportWork {
         Ok((dataset, log))
     }
 
-    /// The ticket of an import that is held, if its file is here.
+    /// The ticket of a held import, if its file is here.
     pub(super) async fn ticket_of_held(&self, import: Uuid) -> Result<Ticket, ImportError> {
         let (_, log) = self.log_of_import(import).await?;
         let (_, held) = log.held(import).map_err(CommandError::from)?;
@@ -364,7 +362,7 @@ impl ImportWork {
         self.remove_file(import).await
     }
 
-    /// Imports a file that was sent, and keeps what became of it.
+    /// Imports a stored file, and records the result in its ticket.
     pub(super) async fn run_staged(
         self: &Arc<Self>,
         mut ticket: Ticket,
@@ -393,7 +391,7 @@ impl ImportWork {
                 if !is_approved {
                     ticket.state = TicketState::Failed;
                 }
-                // What was approved and failed is held as before.
+                // An approved import that failed is held again.
                 is_approved
             }
         };
@@ -421,7 +419,7 @@ impl ImportWork {
         match self.order_of(ticket, approval, seat).await {
             Ok(order) => self.import(order).await,
             Err(error) => {
-                // What was approved and cannot begin is held as before.
+                // An approved import that cannot begin is held again.
                 if is_approved {
                     self.died(&ticket.dataset, ticket.id, None).await?;
                 }
@@ -430,7 +428,7 @@ impl ImportWork {
         }
     }
 
-    /// What a file that was sent is to be imported as.
+    /// Makes the order for an uploaded file.
     async fn order_of(&self, ticket: &Ticket, approval: Option<Envelope>, seat: &Seat) -> Result<Order, ImportError> {
         if let Some(who) = self.spool.cancelled_by(ticket.id) {
             seat.progress.cancel(who);
@@ -474,7 +472,7 @@ impl ImportWork {
         })
     }
 
-    /// Clears away what is not needed of an import any more. Its ticket, where it is still to be imported.
+    /// Removes what an import no longer needs. Returns its ticket if it is still to be imported.
     async fn tend(&self, import: Uuid) -> Result<Option<Ticket>, ImportError> {
         let Some(mut ticket) = self.read_ticket(import).await? else { return Ok(None) };
         let row = self.committer.stores.views.import(import).await.map_err(CommandError::from)?;
@@ -500,7 +498,7 @@ impl ImportWork {
         self.committer.clock.now().duration_since(at) > than
     }
 
-    /// Gives up an import that nobody decided upon for too long.
+    /// Discards a held import that nobody decided on in time.
     pub(super) async fn expire(&self, import: Uuid) -> Result<(), ImportError> {
         let who = Who::system("importer");
         let origin = Origin { who, correlation_id: import.to_string(), causation_id: Some(import.to_string()) };
@@ -508,13 +506,13 @@ impl ImportWork {
         let days = self.settings.held_for.as_hours() / 24;
         let reason = format!("nobody approved of it within {days} days");
         match self.discard(import, &envelope, Some(reason)).await {
-            // Somebody decided upon it meanwhile.
+            // Somebody decided meanwhile.
             Err(ImportError::Command(CommandError::Hold(_))) => Ok(()),
             done => done,
         }
     }
 
-    /// Removes files of rejected rows that have been kept for long enough.
+    /// Removes files of rejected rows past their retention.
     async fn clear_rejects(&self) -> Result<(), ImportError> {
         let (folder, now) = (self.settings.rejects.clone(), self.committer.clock.now());
         let kept_for = self.settings.kept_for;
@@ -538,7 +536,7 @@ impl ImportWork {
     }
 }
 
-/// An error of the folder of files.
+/// An error of the upload folder.
 pub(super) fn failed_to(doing: &'static str) -> impl Fn(io::Error) -> ImportError {
     move |source| ImportError::Spool { doing, source }
 }

@@ -1,4 +1,4 @@
-//! What is known of an import: from the log, from what this node is at, and from what it keeps of the file.
+//! The status of an import: from the log, this node's work in progress, and its stored files.
 
 use std::{path::PathBuf, sync::atomic::Ordering};
 
@@ -151,12 +151,12 @@ impl From<&Ticket> for ImportStatus {
 }
 
 impl Imports {
-    /// What is known of an import; nothing where there is none.
+    /// The status of an import; `None` where there is no such import.
     ///
     /// # Errors
-    /// When the log or what is kept of the file cannot be read.
+    /// When the log or the stored files cannot be read.
     pub async fn status(&self, import: Uuid) -> Result<Option<ImportStatus>, ImportError> {
-        // In this order: one that ends meanwhile is seen as under way, or as ended.
+        // The order matters: an import that ends meanwhile is seen as running, or as ended.
         let working = self.work.desk.find(import);
         let ticket = self.work.read_ticket(import).await?;
         let row = self.work.committer.stores.views.import(import).await.map_err(CommandError::from)?;
@@ -164,7 +164,7 @@ impl Imports {
         let Some(mut status) = known.or_else(|| working.as_ref().map(|working| arriving(import, working))) else {
             return Ok(None);
         };
-        // A file may arrive once more of an import that is known, when a client tries again.
+        // The file of a known import may arrive again, when a client retries.
         let is_known = status.status != "uploading";
         if let Some(working) = working.filter(|working| !is_known || working.progress.phase() != Phase::Uploading) {
             show_work(&mut status, &working);
@@ -185,10 +185,10 @@ impl Imports {
         Ok(Some(status))
     }
 
-    /// The file of the rows of an import that could not be records, if there is one here.
+    /// The file of an import's rejected rows, if there is one here.
     ///
     /// # Errors
-    /// When it cannot be found out which data set the import is of.
+    /// When the import's data set cannot be found out.
     pub async fn rejects(&self, import: Uuid) -> Result<Option<PathBuf>, ImportError> {
         let status = self.status(import).await?;
         Ok(status.and_then(|status| self.work.rejects_of(&status)))
@@ -215,7 +215,7 @@ impl ImportWork {
     }
 }
 
-/// A file that is still arriving.
+/// The status of a file that is still arriving.
 fn arriving(import: Uuid, working: &Working) -> ImportStatus {
     ImportStatus {
         id: import,
@@ -236,7 +236,7 @@ fn arriving(import: Uuid, working: &Working) -> ImportStatus {
     }
 }
 
-/// Where an import is that this node is at.
+/// Adds the progress of an import that this node is doing.
 fn show_work(status: &mut ImportStatus, working: &Working) {
     let progress = &working.progress;
     let phase = match progress.phase() {
@@ -250,6 +250,6 @@ fn show_work(status: &mut ImportStatus, working: &Working) {
         bytes_total: (total > 0).then_some(total),
         rows: progress.rows.load(Ordering::Relaxed),
     });
-    // What has just ended is so once all is kept that is known of it.
+    // An import that has just ended counts as ended only after its results are stored.
     (status.status, status.ended_at) = (phase.to_owned(), None);
 }

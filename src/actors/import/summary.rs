@@ -1,4 +1,4 @@
-//! What an import did.
+//! The result of an import.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -11,27 +11,27 @@ use crate::{
     store::records::ImportResult,
 };
 
-/// What an import did.
+/// The result of an import.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Summary {
     /// The import.
     pub import: Uuid,
     /// The data set.
     pub dataset: String,
-    /// Whether nothing was changed, and the rest says what would have been.
+    /// Whether it was a dry run: nothing was changed, and the rest says what would have been.
     pub dry_run: bool,
     /// Whether the file was the whole data set.
     pub replace: bool,
-    /// Its version before; 0 where there was none.
+    /// The data set's version before; 0 where there was none.
     pub version_before: u64,
-    /// Its version afterwards; of a dry run, its version, or 0 where there is none yet.
+    /// The data set's version afterwards; for a dry run its present version, or 0 where there is none yet.
     pub dataset_version: u64,
-    /// Whether the version rose; of a dry run, whether it would rise.
+    /// Whether the version rose; for a dry run, whether it would.
     pub changed: bool,
     /// Rows by what became of them.
     #[serde(flatten)]
     pub counts: ImportCounts,
-    /// Where the rejected rows are, if there are any.
+    /// The file of rejected rows, if there are any.
     pub rejects_file: Option<PathBuf>,
     /// The sheet, in formats that have them.
     pub sheet: Option<String>,
@@ -41,19 +41,19 @@ pub struct Summary {
     pub unmatched_headers: Vec<String>,
     /// Columns that the file does not have, or not all of what they are made of.
     pub absent_columns: Vec<String>,
-    /// What a person should know of the file.
+    /// Notes on the file for a person.
     pub notes: Vec<String>,
-    /// Of these, the ones of which stored records kept their values: how many values differ from what the file's rows say.
+    /// The absent columns whose stored values were kept, with the number of values that differ from what the file's rows say.
     pub kept_columns: BTreeMap<String, u64>,
-    /// Of these, the ones of which stored records took the blanks or defaults: how many values that changed.
+    /// The absent columns whose stored values became blanks or defaults, with the number of changed values.
     pub emptied_columns: BTreeMap<String, u64>,
-    /// Headers that no column reads, and the absent columns that they may mean.
+    /// Headers that no column reads, with the absent columns that they may mean.
     pub similar_headers: BTreeMap<String, String>,
-    /// Why this is refused unless it is confirmed; of a dry run only, others end with it.
+    /// Why the import is refused unless confirmed; only of a dry run, since others end with this error.
     pub refused_unless_confirmed: Option<String>,
-    /// The limits that it exceeds.
+    /// The exceeded limits.
     pub exceeds: Vec<Excess>,
-    /// The first values of stored records that it changes.
+    /// The first changes to values of stored records.
     pub differences: Vec<ImportDifference>,
 }
 

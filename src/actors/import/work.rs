@@ -1,4 +1,4 @@
-//! One import from its beginning to its end: the file is read, its records are written, and the log is told.
+//! One import from beginning to end: reads the file, writes its records, and records the result in the log.
 
 use std::{
     collections::BTreeMap,
@@ -43,13 +43,13 @@ use crate::{
 
 /// Rows between two reports of progress.
 const ROWS_PER_REPORT: u64 = 1024;
-/// How often, and how long after each other, an import is begun that waits for another one's end.
+/// How often, and at which interval, an import tries to begin while another one is running.
 const RUNNING_TRIES_MAX: u32 = 600;
 const RUNNING_INTERVAL: Duration = Duration::from_secs(1);
-/// Longest reason that is written into the log, characters.
+/// Longest reason in the log, characters.
 const REASON_CHARS_MAX: usize = 1000;
 
-/// What importing needs.
+/// What all imports use.
 pub(super) struct ImportWork {
     pub(super) committer: Arc<Committer>,
     pub(super) records: Arc<dyn RecordStore>,
@@ -58,11 +58,11 @@ pub(super) struct ImportWork {
     pub(super) desk: Desk,
     pub(super) counters: ImportCounters,
     pub(super) one_at_a_time: tokio::sync::Mutex<()>,
-    /// Held while a file that has arrived is taken.
+    /// Held while an arrived file is accepted.
     pub(super) accepting: tokio::sync::Mutex<()>,
 }
 
-/// What reading and writing came to.
+/// The result of reading and writing.
 struct ImportWritten {
     definition: Arc<Definition>,
     header: Header,
@@ -76,19 +76,19 @@ struct ImportWritten {
     /// Whether stored records kept their values of columns that the file does not have.
     kept: bool,
     replace: bool,
-    /// The limits that are exceeded.
+    /// The exceeded limits.
     exceeds: Vec<Excess>,
     differences: Vec<ChangedValue>,
 }
 
-/// An import that was held and is approved: what it was held for, and by which definition it was read.
+/// An approved import: the limits that it was held for, and the definition that it was read by.
 struct Approved {
     definition: String,
     held: HeldFor,
 }
 
 impl Approved {
-    /// Whether what is found now is what was approved: the same comparison, or one that comes to no more.
+    /// Whether the approval covers this result: the same comparison, or no greater excess.
     fn covers(&self, written: &ImportWritten) -> bool {
         let is_same = self.definition == written.definition.fingerprint();
         is_same && self.held.dataset_version == written.version_before || covers(&self.held.why, &written.exceeds)
@@ -112,8 +112,8 @@ impl ImportWork {
             definition: order.definition.fingerprint(),
             replace: order.replace,
         };
-        // Begun before it is written down: from the log's first word of it until its rows are visible, others see that it
-        // runs, and do not take it for one that died.
+        // The session begins before the log has the import: from its first event until its rows are visible, others see that it is running,
+        // and do not take it for dead.
         let (definition, replace, dry_run) = (Arc::clone(&order.definition), order.replace, order.dry_run);
         let mut tries = if order.staged.is_some() { RUNNING_TRIES_MAX } else { 1 };
         let session = loop {
@@ -128,7 +128,7 @@ impl ImportWork {
                 Ok(work.records.begin_import(if dry_run { order.dry() } else { order })?)
             });
             match session.await {
-                // Whoever sent a file has gone: it waits for an import of a command, or of another server.
+                // The sender of an uploaded file does not wait: the import waits for one of a command or of another server.
                 Err(ImportError::Records(RecordStoreError::ImportRunning { .. }))
                     if tries > 0 && progress.cancelled().is_none() =>
                 {
@@ -187,7 +187,7 @@ impl ImportWork {
                     _ if approval.is_some() => self.died(&dataset, import, None).await,
                     _ => self.failed(&dataset, &origin, Vec::new(), import, &error).await,
                 };
-                // Given up after that is written down: until then others see that it runs.
+                // The session ends after the log has the end: until then others see that the import is running.
                 give_up(session).await?;
                 recorded?;
                 Err(error)
@@ -195,7 +195,7 @@ impl ImportWork {
         }
     }
 
-    /// Reads and compares everything. The log does not hear of it, and nothing is left but the rejects file.
+    /// Reads and compares everything without writing to the log; leaves only the rejects file.
     async fn rehearse(
         self: &Arc<Self>,
         import: Uuid,
@@ -212,7 +212,7 @@ impl ImportWork {
         Ok(would)
     }
 
-    /// Writes down that an import is approved, if it is held. From then on nobody discards it.
+    /// Records the approval of a held import. From then on nobody can discard it.
     pub(super) async fn write_down_approval(
         &self,
         dataset: &str,
@@ -233,8 +233,8 @@ impl ImportWork {
         }
     }
 
-    /// What an import was held for that was approved and begins now, and by which definition it was read. One that was taken for dead
-    /// while it waited is approved once more, unless somebody has decided otherwise.
+    /// The limits and definition of an approved import that begins now. One that was taken for dead while it waited is approved again,
+    /// unless somebody has decided otherwise.
     async fn take_up(&self, dataset: &str, import: Uuid, approval: &Envelope) -> Result<Approved, ImportError> {
         self.end_others(dataset, import).await?;
         let again = Envelope::new(
@@ -247,7 +247,7 @@ impl ImportWork {
         Ok(Approved { definition, held })
     }
 
-    /// Writes down that an import is held, and what for.
+    /// Records that an import is held, and why.
     async fn hold_back(&self, origin: &Origin, import: Uuid, guarded: &Guarded) -> Result<(), CommandError> {
         let Guarded { excess, would } = guarded;
         let event = Event::ImportHeld {
@@ -258,7 +258,7 @@ impl ImportWork {
             node: self.settings.node.clone(),
         };
         self.counters.held.add(1);
-        // An import may be held more than once.
+        // An import may be held repeatedly.
         let step = format!("held-{}", self.committer.new_id()?);
         self.record(&would.dataset, origin, import, &step, vec![event]).await?;
         crash_point("import-held");
@@ -276,8 +276,8 @@ impl ImportWork {
         Ok(self.record(dataset, origin, import, "start", vec![started]).await?)
     }
 
-    /// Writes down how an import ended that failed while it was becoming visible: the records say whether it did. Where they do
-    /// not, or it may yet, nothing is written down: it is found as one that died.
+    /// Records the end of an import that failed while becoming visible: the records tell whether it did. If they do not, or it may still
+    /// become visible, nothing is recorded: recovery finds it as dead.
     async fn after_commit(
         &self,
         dataset: &str,
@@ -301,13 +301,13 @@ impl ImportWork {
         }
     }
 
-    /// How to begin the data set anew, if its records are not those that the log knows: what is there is not to be built upon,
-    /// and no version that the log knows is to come to be once more.
+    /// How to begin the data set anew, when its records are not those of the log: nothing builds on the present records, and no version of
+    /// the log occurs twice.
     async fn anew(&self, dataset: &str) -> Result<Option<Anew>, ImportError> {
         self.records.refresh().await?;
         let (stored, lineage, verdict) = judged(&self.committer, &self.records, dataset).await?;
         let Err(loss) = verdict else {
-            // Of records that were removed no version comes again: who asks for changes since one is told so.
+            // The versions of removed records do not come again: clients that ask for changes since one are told so.
             let is_again = stored.is_none() && lineage.version() > 0;
             return Ok(is_again.then(|| Anew { above: lineage.version(), instead_of: None }));
         };
@@ -315,8 +315,7 @@ impl ImportWork {
         Ok(Some(Anew { above: lineage.version(), instead_of: stored.map(|stored| stored.last_import) }))
     }
 
-    /// Writes down, as one commit, that an import began and failed: it never had the data set for itself, so that others might
-    /// take it for one that died.
+    /// Records in one commit that an import began and failed: it never held the data set, so that others might take it for dead.
     async fn failed_to_begin(
         &self,
         dataset: &str,
@@ -357,7 +356,7 @@ impl ImportWork {
         Ok(summary(import, dataset, written))
     }
 
-    /// Appends events of an import: its beginning, its end if it has not ended, or both.
+    /// Appends events of an import: its beginning, its end unless recorded, or both.
     pub(super) async fn record(
         &self,
         dataset: &str,
@@ -381,8 +380,8 @@ impl ImportWork {
         self.committer.clock.now().to_zoned(TimeZone::UTC).date()
     }
 
-    /// Reads the file and writes its records; nothing of it is visible unless this succeeds, and nothing at all of a dry run.
-    /// Leaves the session behind when it fails before the commit.
+    /// Reads the file and writes its records, which become visible only on success, and never in a dry run. A failure before the commit
+    /// leaves the session to the caller.
     fn write(
         &self,
         import: Uuid,
@@ -490,7 +489,7 @@ impl ImportWork {
     }
 }
 
-/// What is said of an import that went well.
+/// The summary of a successful import.
 fn summary(import: Uuid, dataset: &str, written: ImportWritten) -> Summary {
     let ImportWritten { definition, header, version, version_before, changed, counts, .. } = written;
     let ImportWritten { rejects_file, notes, absent, kept, replace, exceeds, differences, .. } = written;
@@ -530,7 +529,7 @@ fn summary(import: Uuid, dataset: &str, written: ImportWritten) -> Summary {
     }
 }
 
-/// Headers that no column reads, each with the absent column that is called nearly the same.
+/// Headers that no column reads, each with the absent column of nearly the same name.
 fn similar_headers(definition: &Definition, header: &Header) -> BTreeMap<String, String> {
     let mut known: Vec<(&str, &str)> = Vec::new();
     for field in definition.source.fields.iter().filter(|field| header.absent.contains(&field.name)) {
@@ -547,7 +546,7 @@ fn similar_headers(definition: &Definition, header: &Header) -> BTreeMap<String,
     header.unmatched.iter().filter_map(meant).collect()
 }
 
-/// Ends a session on a thread of its own: it may have to tell a store.
+/// Ends a session on a separate thread: it may have to notify a store.
 async fn give_up(session: Option<Box<dyn ImportSession>>) -> Result<(), ImportError> {
     blocking(move || {
         drop(session);
@@ -556,7 +555,7 @@ async fn give_up(session: Option<Box<dyn ImportSession>>) -> Result<(), ImportEr
     .await
 }
 
-/// Does what blocks on a thread of its own; what is logged there is logged of the request.
+/// Runs blocking work on a separate thread; its log lines belong to the request.
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ImportError> + Send + 'static,
 ) -> Result<T, ImportError> {

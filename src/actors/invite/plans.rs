@@ -1,19 +1,19 @@
-//! The plans that can be given to somebody.
+//! The plans that can be assigned.
 
 use crate::actors::commit::{CommandError, Committer};
 
-/// The plans that can be given to somebody. They are checked when a command is decided, not before: a retry gets its first
-/// answer even if the plan has been retired since.
+/// The plans that can be assigned. They are checked when the command is decided, not before: a retry gets its first answer even if the plan
+/// has been retired since.
 pub(in crate::actors) struct KnownPlans(Vec<String>);
 
 impl KnownPlans {
-    /// Not one.
+    /// No plan.
     pub(super) fn none() -> Self {
         Self(Vec::new())
     }
 
-    /// Those that have to be known for a command that asks for `wanted`: that one, or all, for whoever asked for one that cannot
-    /// be given. A list of plans may lack one that has only just come; a plan that is asked for by its name is there.
+    /// Loads the plans for a command that asks for `wanted`: that plan, or all others when it cannot be assigned. A new plan may be missing
+    /// in a list, but is found by its name.
     pub(in crate::actors) async fn load(committer: &Committer, wanted: &str) -> Result<Self, CommandError> {
         let views = &committer.stores.views;
         if views.plan(wanted).await?.is_some_and(|plan| !plan.retired) {

@@ -1,5 +1,4 @@
-//! Mailing again what was not delivered: the invitations whose mail was refused, came back, has expired, or was not handed over for
-//! a while.
+//! Mails again the invitations that did not arrive: their mail was refused, bounced, expired, or not handed over for a while.
 
 use std::collections::BTreeMap;
 
@@ -15,24 +14,24 @@ use crate::{
     store::UserFilter,
 };
 
-/// Invitations that one command mails again at most.
+/// The most invitations that one command mails again.
 const RESENT_MAX: usize = 10_000;
-/// How far an invitation has come that nobody has got.
+/// The states of invitations that did not arrive.
 const UNFULFILLED: [InvitationState; 4] =
     [InvitationState::Failed, InvitationState::Bounced, InvitationState::Expired, InvitationState::Invited];
-/// People that are read at once.
+/// People that are read at a time.
 const PAGE_PEOPLE: usize = 1000;
-/// Invitations that are worked on at the same time.
+/// Invitations that are mailed at the same time.
 const AT_ONCE: usize = 64;
 
-/// What was mailed again.
+/// The result of mailing again.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Resent {
     /// Invitations that will be mailed.
     pub resent: u64,
-    /// Invitations that the bounds of an hour put off.
+    /// Invitations deferred by the hour's limits.
     pub deferred: u64,
-    /// Invitations beyond those that one command takes.
+    /// Invitations above one command's maximum.
     pub left: u64,
 }
 
@@ -50,7 +49,7 @@ impl InviteWork {
             match self.resend_on(user, &of_user).await {
                 Ok(_) => Ok((1, 0)),
                 Err(CommandError::TooManyInvitations { .. }) => Ok((0, 1)),
-                // Disabled or deleted meanwhile, or somebody who may more.
+                // The person was disabled or deleted meanwhile, or has a role with more permissions.
                 Err(CommandError::Refused(_) | CommandError::Beyond { .. }) => Ok((0, 0)),
                 Err(error) => Err(error),
             }
@@ -65,8 +64,8 @@ impl InviteWork {
         Ok(Resent { resent, deferred, left })
     }
 
-    /// Whose invitation was refused by the mail system, came back, has expired, or waits for longer than an hour; and how many there
-    /// are beyond. Where mail is stopped nothing is mailed again.
+    /// The people whose invitation was refused by the mail system, bounced, expired, or has waited for more than an hour, and the number of
+    /// further ones. Leaves out people with a mail stop.
     async fn unfulfilled(&self) -> Result<(Vec<UserId>, u64), CommandError> {
         let now = self.committer.clock.now();
         let waits = |user: &UserRow| {

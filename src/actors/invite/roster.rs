@@ -1,7 +1,7 @@
-//! Inviting everybody on a list.
+//! Invites everybody on a list.
 //!
-//! Guarantees: each row is a command of its own, whose id follows from the list's command and the row's line, so that another try of
-//! the list's command does what is left to do. Where all are to be invited, nobody is before every row was found to be right.
+//! Guarantees: each row is a command of its own, with an id from the list's command and the row's line, so that another try of the list's
+//! command does the rest. In mode `All`, nobody is invited before every row was found right.
 
 use std::collections::{HashMap, HashSet};
 
@@ -14,65 +14,65 @@ use crate::domain::{
     roster::{Invitee, RosterRow},
 };
 
-/// Rows that are worked on at the same time: their commits become durable together.
+/// Rows in progress at the same time: their commits become durable together.
 const ROWS_AT_ONCE: usize = 64;
-/// Rows between two looks at what others have invited: by so many may several servers together pass the bound of an hour.
+/// Rows between two checks of others' invitations: several servers together may exceed the hour's limit by this many.
 const LOOK_ROWS: usize = 1000;
 
-/// Whom to invite of a list.
+/// Which rows of a list to invite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RosterMode {
-    /// All who are not there yet; nobody if one row is wrong, or if the hour has no room for all.
+    /// Everybody who is not invited yet; nobody if a row is wrong, or if the hour has no room for all.
     All,
     /// Those whose rows are right, as many as the hour has room for.
     Good,
 }
 
-/// A list, and what to do with it.
+/// A list, and how to invite it.
 #[derive(Debug)]
 pub struct RosterOrder {
     /// Its rows.
     pub rows: Vec<RosterRow>,
-    /// Whom to invite.
+    /// Which rows to invite.
     pub mode: RosterMode,
-    /// Whether only to say what would be done.
+    /// Whether it is a dry run.
     pub dry_run: bool,
 }
 
-/// What becomes of a row.
+/// The result of a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RowAction {
-    /// They would be invited.
+    /// The person would be invited.
     Invite,
-    /// They were invited, now or by an earlier try.
+    /// The person was invited, now or by an earlier try.
     Invited(UserId),
-    /// Somebody with that address was invited before.
+    /// The address was invited before.
     Exists(Option<UserId>),
     /// The row is wrong.
     Wrong(String),
-    /// The hour has no room for them.
+    /// The hour has no room for the person.
     Deferred,
 }
 
-/// A row with what becomes of it.
+/// A row and its result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListedRow {
-    /// The line that it begins in.
+    /// The line where it begins.
     pub line: u64,
-    /// The address as it stands there.
+    /// The address as written.
     pub email: String,
     /// What becomes of it.
     pub action: RowAction,
 }
 
-/// What became of a list.
+/// The result of a list.
 #[derive(Debug)]
 pub struct RosterOutcome {
-    /// Its rows, in their order.
+    /// The rows in their order.
     pub rows: Vec<ListedRow>,
-    /// Whether somebody was to be invited: not in a dry run, and not where all were to be and one row is wrong.
+    /// Whether people were to be invited: not in a dry run, nor in mode `All` with a wrong row.
     pub is_done: bool,
-    /// Seconds until the hour has room again, where it had none for all.
+    /// Seconds until the hour has room again, when it had no room for all.
     pub wait_s: Option<u64>,
 }
 
@@ -119,7 +119,7 @@ impl InviteWork {
         Ok(RosterOutcome { rows: listed, is_done: !dry_run, wait_s })
     }
 
-    /// The plans that the rows name, each with what is wrong with it, if something is.
+    /// The plans that the rows name, each with its problem, if it has one.
     async fn plans_of(
         &self,
         rows: &[RosterRow],
@@ -134,7 +134,7 @@ impl InviteWork {
         Ok(found)
     }
 
-    /// What becomes of each row as far as nothing is done yet, and those that are to be invited with their places.
+    /// The results of the rows before anything is done, and the rows to invite with their places.
     #[allow(clippy::type_complexity, reason = "a list, and what of it is left to do")]
     async fn sorted(
         &self,
@@ -167,7 +167,7 @@ impl InviteWork {
         Ok((listed, wanted))
     }
 
-    /// Who was invited at this address, as far as the views show.
+    /// The user with this address, by the views.
     async fn known(&self, email: &Email) -> Result<Option<UserId>, CommandError> {
         for form in email.forms() {
             if let Some(user) = self.committer.stores.views.user_by_email(&form).await? {
@@ -177,7 +177,7 @@ impl InviteWork {
         Ok(None)
     }
 
-    /// Invites these, several at the same time. One that fails for itself stops no others.
+    /// Invites these, several at a time. An error of one row does not stop the others.
     async fn invite_rows(
         &self,
         rows: &[(usize, Invitee)],

@@ -1,7 +1,7 @@
-//! How many invitations were mailed in the last hour, as the log says: read back from its end, as far as it is not known yet.
+//! Counts the invitations mailed in the last hour, by reading back from the log's end what is not known yet.
 //!
-//! Guarantees: this process never passes the bound, however many commands it works on at once; what others write counts from
-//! the next look on, which every command takes. So n processes that decide at the same moment pass it by n - 1 at most.
+//! Guarantees: this process never exceeds the limit, however many commands run at once; others' invitations count from the next look on,
+//! which every command takes. So n processes that decide at the same moment exceed it by n - 1 at most.
 
 use std::{
     collections::HashMap,
@@ -15,11 +15,11 @@ use crate::{
     store::{EventLog, StoreError},
 };
 
-/// Commits that are read first: as a rule the others are known.
+/// Commits in the first page: usually the others are known.
 const FIRST_COMMITS: usize = 32;
-/// Commits that are read at once thereafter.
+/// Commits in each further page.
 const PAGE_COMMITS: usize = 256;
-/// How far before the last look the next one goes: a commit may be seen late, and bear the time of a slower clock.
+/// The overlap of two looks: a commit may be seen late, and have the time of a slower clock.
 const OVERLAP: SignedDuration = SignedDuration::from_secs(30);
 
 /// The invitations of the last hour.
@@ -30,25 +30,25 @@ pub(super) struct Window {
 
 #[derive(Default)]
 struct MailedInvitations {
-    /// When each was recorded, by its command.
+    /// The times of the recorded invitations, by their commands.
     at: HashMap<CommandId, Timestamp>,
-    /// The newest commit that was looked at.
+    /// The newest commit that was read.
     newest: Option<(u64, Timestamp)>,
-    /// Those that this process is about to record, and how many tries at each. The log may show one before its writer hears that
-    /// it was recorded.
+    /// The commands that this process is about to record, with their number of tries. The log may show a commit before its writer knows
+    /// that it was recorded.
     pending: HashMap<CommandId, u32>,
 }
 
-/// A place in the hour, kept until its invitation was recorded or not.
+/// A place in the hour, held until its invitation was recorded or failed.
 pub(super) struct Reserved<'a> {
     window: &'a Window,
     command: CommandId,
 }
 
 impl Reserved<'_> {
-    /// The invitation was recorded.
+    /// Records the time of the invitation.
     pub(super) fn recorded(self, at: Timestamp) {
-        // Before the place is given back, so that nobody sees neither.
+        // Before the place is released, so that one of the two is always counted.
         self.window.lock().at.insert(self.command.clone(), at);
     }
 }
@@ -74,7 +74,7 @@ impl Window {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads what was recorded since the last look.
+    /// Reads the commits since the last look.
     pub(super) async fn look(&self, log: &dyn EventLog, now: Timestamp) -> Result<(), StoreError> {
         let known = self.lock().newest;
         let (mut before, mut newest, mut page) = (None, None, FIRST_COMMITS);
@@ -90,8 +90,8 @@ impl Window {
                     self.close(newest, now);
                     return Ok(());
                 }
-                // What is older than an hour is behind what counts, but for the overlap of clocks. One alone says little: a clock
-                // may have been wrong for a while.
+                // Commits older than an hour and the overlap end the look, but only if the whole page is that old: a single clock may have
+                // been wrong for a while.
                 all_are_over &= now.duration_since(commit.recorded_at) > pace::HOUR + OVERLAP;
                 if invites(commit) {
                     self.lock().at.insert(commit.command.clone(), commit.recorded_at);
@@ -106,7 +106,7 @@ impl Window {
         }
     }
 
-    /// Ends a look: what does not count any more is forgotten.
+    /// Ends a look, and forgets invitations that no longer count.
     fn close(&self, newest: Option<(u64, Timestamp)>, now: Timestamp) {
         let mut seen = self.lock();
         seen.newest = seen.newest.max(newest);
@@ -116,16 +116,16 @@ impl Window {
     /// Takes a place in the hour for a command.
     ///
     /// # Errors
-    /// How long to wait for one.
+    /// Returns how long to wait for a place.
     pub(super) fn reserve(&self, command: &CommandId, now: Timestamp) -> Result<Reserved<'_>, SignedDuration> {
         let mut seen = self.lock();
         let there = seen.at.len() + seen.pending.len();
         if there < usize::try_from(self.bound).unwrap_or(usize::MAX) {
-            // There is room, whatever of it counts still.
+            // There is room, even if all of them still count.
             *seen.pending.entry(command.clone()).or_default() += 1;
             return Ok(Reserved { window: self, command: command.clone() });
         }
-        // An earlier try of the same command takes the place that this one would.
+        // An earlier try of the same command counts as this one.
         let others = seen.at.iter().filter(|(other, _)| *other != command).map(|(_, at)| *at);
         let pending =
             seen.pending.keys().filter(|other| *other != command && !seen.at.contains_key(other)).map(|_| now);
@@ -136,7 +136,7 @@ impl Window {
         Ok(Reserved { window: self, command: command.clone() })
     }
 
-    /// How many places are left, as far as was looked, and how long to wait for one more than those.
+    /// The free places by the last look, and how long to wait for one more.
     pub(super) fn room(&self, now: Timestamp) -> (usize, Option<SignedDuration>) {
         let seen = self.lock();
         let pending = seen.pending.keys().filter(|command| !seen.at.contains_key(command)).map(|_| now);
@@ -146,13 +146,13 @@ impl Window {
         (left, pace::wait(counted.into_iter(), self.bound, now))
     }
 
-    /// The most of an hour.
+    /// The hour's maximum.
     pub(super) fn bound(&self) -> u32 {
         self.bound
     }
 }
 
-/// Whether a mail follows from a commit. One that cannot be read says so to whoever reads its stream; it stops no others.
+/// Whether a mail follows from a commit. An unreadable commit counts as none: its stream's readers report it.
 fn invites(commit: &persisted::StoredCommit) -> bool {
     let names = persisted::type_names(commit).unwrap_or_default();
     names.iter().any(|name| matches!(name.as_str(), "UserInvited" | "InvitationResent"))
@@ -169,16 +169,16 @@ mod tests {
         let (window, now) = (Window::new(3), Timestamp::UNIX_EPOCH);
         let commands: Vec<CommandId> = (0..4).map(|n| CommandId::unique(Uuid::from_u128(n))).collect();
         let first = window.reserve(&commands[0], now).unwrap();
-        // Another command's look finds the commit.
+        // The look of another command finds the commit.
         window.lock().at.insert(commands[0].clone(), now);
         let second = window.reserve(&commands[1], now).unwrap();
         first.recorded(now);
         let third = window.reserve(&commands[2], now).unwrap();
         assert!(window.reserve(&commands[3], now).is_err());
-        // Another try of one that is under way takes no place of its own.
+        // A further try of a pending command takes no place of its own.
         drop(window.reserve(&commands[2], now).unwrap());
         assert!(window.reserve(&commands[3], now).is_err());
-        // What was not recorded gives its place back.
+        // A command that was not recorded releases its place.
         drop(second);
         window.reserve(&commands[3], now).unwrap().recorded(now);
         third.recorded(now);

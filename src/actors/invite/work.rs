@@ -1,4 +1,4 @@
-//! Inviting somebody: within the bounds, and once.
+//! Invites a person: within the limits, and once.
 
 use std::{cell::RefCell, sync::Arc};
 
@@ -22,7 +22,7 @@ use crate::{
     },
 };
 
-/// What inviting needs.
+/// What inviting uses.
 pub(super) struct InviteWork {
     pub(super) committer: Arc<Committer>,
     pub(super) per_person: u32,
@@ -36,14 +36,14 @@ impl InviteWork {
         self.invite_on(&plans, invitee, &envelope).await
     }
 
-    /// Invites somebody, once what others have invited was looked at.
+    /// Invites a person after a look at others' invitations.
     pub(super) async fn invite_on(
         &self,
         plans: &KnownPlans,
         invitee: Invitee,
         envelope: &Envelope,
     ) -> Result<Committed, CommandError> {
-        // Whoever repeats the command finds the stream of the first try, by the id that follows from the command's.
+        // The user's id derives from the command's, so that a repeated command finds the first try's stream.
         let user = envelope.command.derived_user();
         let invitation = envelope.command.derived_uuid("invitation", &StreamId::User(user));
         let check = |_: &State| plans.check(&invitee.plan);
@@ -55,18 +55,18 @@ impl InviteWork {
         self.resend_on(user, &envelope).await
     }
 
-    /// Has an invitation mailed again, once what others have invited was looked at.
+    /// Mails an invitation again after a look at others' invitations.
     pub(super) async fn resend_on(&self, user: UserId, envelope: &Envelope) -> Result<Committed, CommandError> {
         let invitation = envelope.command.derived_uuid("invitation", &StreamId::User(user));
         self.run(user, envelope, &Command::ResendInvitation { invitation }, |_| Ok(())).await
     }
 
-    /// Looks at what was invited since the last look, by whomever.
+    /// Reads all invitations since the last look.
     pub(super) async fn look(&self) -> Result<(), CommandError> {
         Ok(self.window.look(&*self.committer.stores.log, self.committer.clock.now()).await?)
     }
 
-    /// Carries out a command that a mail follows from, if that is within the bounds. A repeated one gets its first answer.
+    /// Carries out a command that causes a mail, within the limits. A repeated one gets its first answer.
     async fn run(
         &self,
         user: UserId,
@@ -107,7 +107,7 @@ impl InviteWork {
 }
 
 pub(super) fn too_many(whose: String, wait: SignedDuration) -> CommandError {
-    // A part of a second more is a second more.
+    // Rounds up to whole seconds.
     let whole = wait.as_secs() + i64::from(wait.subsec_nanos() > 0);
     CommandError::TooManyInvitations { whose, wait_s: u64::try_from(whole).unwrap_or(0).max(1) }
 }

@@ -1,4 +1,4 @@
-//! An example of a mail, to see whether mail arrives.
+//! Sends an example of a mail, to test whether mail arrives.
 
 use uuid::Uuid;
 
@@ -12,26 +12,26 @@ use crate::{
     mail::{MailError, OutgoingMail, templates::Rendered},
 };
 
-/// What the message ids of examples to a person begin with.
+/// The prefix of the message ids of a person's examples.
 pub(super) fn mail_prefix(to: UserId) -> String {
     format!("test-{to}-")
 }
 
-/// What became of an example.
+/// The result of an example.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Tested {
-    /// The mail system has it, and said this.
+    /// The mail system took it, with these words.
     Taken(String),
-    /// It will not take it.
+    /// The mail system refused it for good.
     Refused(String),
-    /// It does not take it for now.
+    /// The mail system refused it for now.
     Unavailable(String),
-    /// The address gets no mail.
+    /// The address has a mail stop.
     Withheld(MailStop),
 }
 
 impl Tested {
-    /// The word for it, and what was said.
+    /// The name of the result, and the mail system's words.
     pub fn told(&self) -> (&'static str, String) {
         match self {
             Self::Taken(answer) => ("taken", answer.clone()),
@@ -48,25 +48,25 @@ impl Tested {
     }
 }
 
-/// Why there is no example.
+/// Why no example was sent.
 #[derive(Debug, thiserror::Error)]
 pub enum ExampleError {
     /// There is no such mail.
     #[error("there is no such mail; there are {0}")]
     NoMail(String),
-    /// Its template.
+    /// Its template cannot be filled in.
     #[error(transparent)]
     Template(#[from] TemplateError),
-    /// The store.
+    /// The store failed.
     #[error(transparent)]
     Command(#[from] CommandError),
 }
 
 impl Mailers {
-    /// Sends the example of a mail. The same command sends it under the same message id.
+    /// Sends the example of a mail. A repeated command sends it with the same message id.
     ///
     /// # Errors
-    /// When there is no such mail, its template cannot be filled in, or the store does not answer. What the mail system says is
+    /// When there is no such mail, its template cannot be filled in, or the store does not answer. The mail system's answer is a
     /// [`Tested`].
     pub async fn send_example(&self, to: &Email, mail: &str, command: &CommandId) -> Result<Tested, ExampleError> {
         self.work.send_example(to, mail, command).await
@@ -88,12 +88,12 @@ impl MailerWork {
         if let Some(stop) = person.as_ref().and_then(|person| person.mail_stop) {
             return Ok(Tested::Withheld(stop));
         }
-        // Of a person who is deleted later it is removed as well.
+        // The id in the message id lets a later deletion of the person remove the mail.
         let whose = person.map_or(UserId(Uuid::nil()), |person| person.id);
         let message_id = format!("{}{}", mail_prefix(whose), command.derived_uuid("example", &StreamId::User(whose)));
         let mail = OutgoingMail {
             to: to.as_str().to_owned(),
-            // Whoever gets it must not take it for what it shows.
+            // The recipient must not take it for a real mail.
             subject: format!("Test: {subject}"),
             recipient: Some(whose).filter(|whose| !whose.0.is_nil()),
             text,

@@ -1,8 +1,8 @@
-//! What comes of mails after they were handed over: SES tells it through a queue.
+//! Handles bounces and complaints, which SES reports through a queue.
 //!
-//! Guarantees: what is told once is written down once, however often the message comes; of somebody who is not there, or was deleted,
-//! nothing is written down. An address whose mail came back for good, or that complained, gets no more mail until an administrator
-//! says so: no mail goes past [`MailerWork::hand_over`].
+//! Guarantees: each report is recorded once, however often its message comes; nothing is recorded for people who do not exist or were
+//! deleted. An address with a permanent bounce or a complaint gets no mail until an administrator allows it: all mail passes
+//! [`MailerWork::hand_over`].
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ use crate::{
 };
 
 impl MailerWork {
-    /// Hands a mail over, if mail goes to its address.
+    /// Hands a mail over, unless its address has a mail stop.
     pub(super) async fn hand_over(&self, stop: Option<MailStop>, mail: &OutgoingMail) -> Result<Receipt, MailError> {
         match stop {
             None => self.mailer.send(mail).await,
@@ -35,7 +35,7 @@ impl MailerWork {
         }
     }
 
-    /// Writes down what a message tells.
+    /// Records a report.
     pub(super) async fn take_feedback(&self, body: &str) -> Result<(), MessageError> {
         let Feedback::Comeback(told) = feedback::read(body)? else { return Ok(()) };
         let Some(user) = self.whose(&told).await? else {
@@ -51,7 +51,7 @@ impl MailerWork {
         let class = comeback.class.clone();
         let record = |state: &State| match decide(user_in(state), Command::RecordComeback(comeback.clone())) {
             Ok(events) => Ok(events),
-            // Deleted meanwhile, or another deployment's: there is nothing to write down.
+            // The person was deleted, or belongs to another deployment: there is nothing to record.
             Err(CommandRefusal::Deleted | CommandRefusal::NoUser) => Ok(Vec::new()),
             Err(refusal) => Err(refusal.into()),
         };
@@ -65,7 +65,7 @@ impl MailerWork {
         Ok(())
     }
 
-    /// Whose mail it was: as the mail says, or whoever has the address.
+    /// The mail's recipient: by the mail's tag, or by the address.
     async fn whose(&self, told: &Told) -> Result<Option<UserId>, MessageError> {
         if told.user.is_some() {
             return Ok(told.user);
@@ -80,29 +80,29 @@ impl MailerWork {
     }
 }
 
-/// SES's id as it is kept.
+/// The stored form of SES's id.
 fn hashed(id: &str) -> String {
     CommandId::from_feedback(id).as_str().to_owned()
 }
 
 impl Mailers {
-    /// Has one more of them look for what a mail system tells of mails.
+    /// Adds a mailer that receives the mail system's reports.
     #[must_use]
     pub fn listening(mut self, queue: Arc<dyn Queue>, polling: Polling, mailbox_capacity: usize) -> Self {
         self.actors.push(super::start(&self.work, queue, Some(polling), false, mailbox_capacity));
         self
     }
 
-    /// Takes a message in which a mail system tells of a mail.
+    /// Records a mail system's report.
     ///
     /// # Errors
-    /// When it is none, or it cannot be written down.
+    /// When the message is no report, or it cannot be recorded.
     pub async fn take_feedback(&self, body: &str) -> Result<(), FeedbackRefused> {
         self.work.take_feedback(body).await.map_err(|error| FeedbackRefused(error.to_string()))
     }
 }
 
-/// Why what a mail system tells was not written down.
+/// Why a report was not recorded.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct FeedbackRefused(String);

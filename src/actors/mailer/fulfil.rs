@@ -1,4 +1,4 @@
-//! What a message asks for, step by step: each decides from what is recorded.
+//! Does what a message asks for, step by step: each step decides from what is recorded.
 
 mod links;
 
@@ -34,10 +34,10 @@ use crate::{
     queue::{Delivery, EventMessage, Message as QueueMessage},
 };
 
-/// Steps that one message may take; more means that something goes in circles.
+/// The most steps for one message; more mean an endless loop.
 const STEPS_MAX: u32 = 12;
 
-/// What the message ids of all mails to a person begin with.
+/// The prefixes of the message ids of all mails to a person.
 fn mails_to(person: &User) -> Vec<String> {
     let links = person.sign_in.reset_mails.iter().map(|(mail, _)| links::mail_prefix(*mail));
     let invitations = person.invitations.iter().map(|(invitation, _)| InvitationMail::id_prefix(*invitation));
@@ -46,10 +46,10 @@ fn mails_to(person: &User) -> Vec<String> {
 }
 
 impl Mailers {
-    /// The mails to a person that are kept here: those that their erasure removes, newest first.
+    /// The stored mails to a person, newest first: those that their erasure removes.
     ///
     /// # Errors
-    /// When they cannot be looked for.
+    /// When the stored mails cannot be read.
     pub async fn kept(&self, person: &User) -> Result<Vec<KeptMail>, MailError> {
         self.work.mailer.kept(&mails_to(person)).await
     }
@@ -59,7 +59,7 @@ impl MailerWork {
     pub(super) async fn fulfil(&self, delivery: &Delivery) -> Result<(), MessageError> {
         let QueueMessage::V1(message) = match delivery.message() {
             Ok(message) => message,
-            // From a queue of its own, or redriven to this one.
+            // A report of the mail system: from its own queue, or redriven to this one.
             Err(_) if feedback::looks_like_it(&delivery.body) => return self.take_feedback(&delivery.body).await,
             Err(unreadable) => return Err(unreadable.into()),
         };
@@ -106,7 +106,7 @@ impl MailerWork {
         Err(MessageError::Circle)
     }
 
-    /// Removes what was written to a person who is erased: nothing of it is kept, once the keys are revoked.
+    /// Removes the stored mails to an erased person, once the keys are revoked.
     async fn forget(&self, person: Option<&User>, duty: Duty) -> Result<(), MessageError> {
         if let (Duty::RevokeKeys, Some(person)) = (duty, person) {
             self.mailer.forget(&mails_to(person)).await?;
@@ -114,7 +114,7 @@ impl MailerWork {
         Ok(())
     }
 
-    /// What the event that the message points at asks for.
+    /// The duty that follows from the message's event.
     async fn duty(&self, stream: &StreamId, message: &EventMessage) -> Result<Option<Duty>, MessageError> {
         let commits = self.committer.stores.log.load(stream, message.version.saturating_sub(1), 1).await;
         let commits = commits.map_err(CommandError::from)?;
@@ -136,7 +136,7 @@ impl MailerWork {
     ) -> Result<(), MessageError> {
         let Duty::Fulfil { invitation } = duty else { return Ok(()) };
         let envelope = envelope(message, "issue");
-        // The id follows from the message, so that two mailers with the same message issue the same key.
+        // The id derives from the message, so that two mailers with the same message issue the same key.
         let secret_version = self.committer.secrets.current_version();
         let key = self.committer.secrets.api_key(secret_version, envelope.command.derived_key_id(stream));
         let key = key.map_err(CommandError::from)?;
@@ -146,11 +146,11 @@ impl MailerWork {
             if fulfilment::next_step(user, duty, policy.delivery) != FulfilmentStep::IssueKey {
                 return Ok(Vec::new());
             }
-            // Where another plan was given meanwhile the next step looks it up.
+            // If the plan changed meanwhile, the next step looks it up.
             let Some(rules) = known.of(user) else { return Ok(Vec::new()) };
             let (wanted, now) = (KeyChange::default(), self.committer.clock.now());
             let command = Command::IssueKey { key: new.clone(), invitation: Some(invitation), wanted, rules, now };
-            // In one commit, so that an invitation is no more commits than without links.
+            // In one commit, so that links add no commit to an invitation.
             let links = self.missing_links(user, invitation, policy)?;
             Ok([decide(user, command)?, decide(user, Command::SignIn(SignInCommand::IssueLinks(links)))?].concat())
         };
@@ -176,7 +176,7 @@ impl MailerWork {
         self.deliver(stream, message, person, &mail, mailed, refused).await
     }
 
-    /// Hands a mail over and writes down what became of it.
+    /// Hands a mail over and records the result.
     pub(super) async fn deliver(
         &self,
         stream: &StreamId,
@@ -187,7 +187,7 @@ impl MailerWork {
         refused: impl FnOnce(String, String) -> Command,
     ) -> Result<(), MessageError> {
         crash_point("mailer-before-mail");
-        // Two commands: a message that comes again may be refused once and taken later.
+        // Separate commands: a message that comes again may be refused first and taken later.
         let (step, command) = match self.hand_over(person.mail_stop, mail).await {
             Ok(_) => {
                 self.counters.mails_sent.add(1);
@@ -203,7 +203,7 @@ impl MailerWork {
         crash_point("mailer-after-mail");
         let record = |state: &State| match decide(user_in(state), command.clone()) {
             Ok(events) => Ok(events),
-            // Deleted or disabled while the mail was on its way: there is nothing to write down any more.
+            // The person was deleted or disabled while the mail was on its way: there is nothing to record.
             Err(CommandRefusal::Deleted | CommandRefusal::Disabled) => Ok(Vec::new()),
             Err(refusal) => Err(refusal.into()),
         };
@@ -215,7 +215,7 @@ impl MailerWork {
         Ok(())
     }
 
-    /// The mail with this key, unless the person was erased meanwhile.
+    /// Composes the mail with this key, unless the person was erased meanwhile.
     async fn compose(
         &self,
         person: &User,
@@ -230,16 +230,16 @@ impl MailerWork {
         let plan = self.committer.stores.views.plan(&person.plan).await.map_err(CommandError::from)?;
         let Limits { rate_per_s, burst, quota_per_day } = plan.as_ref().map(|plan| plan.limits).unwrap_or_default();
         let Offer { brand, public_url, contact, mut datasets, links } = self.offering.offer();
-        // What their plan does not have is neither described nor promised to them.
+        // Data sets outside the person's plan are neither described nor promised.
         let of_plan = plan.and_then(|plan| plan.rules.datasets);
         datasets.retain(|set| names_dataset(of_plan.as_deref(), set.path.trim_start_matches('/')));
-        // Before the first import every path of data is a 404.
+        // Before the first import every data path is a 404.
         let example_path = datasets.first().map(|set| format!("{}?limit=3", set.path));
         let link = |purpose| self.address_of(person, invitation, purpose, &public_url);
         let (password_link, claim_link) = (link(LinkPurpose::Invitation)?, link(LinkPurpose::ClaimKey)?);
         let invited = Zeroizing::new(Invitation {
             brand,
-            // An earlier version took names that could make a mail look like another.
+            // An earlier permitd accepted names that could make a mail look like another.
             name: person.name.as_ref().and_then(|name| one_line(name.known()?).ok()?).map(ToOwned::to_owned),
             invited_by: None,
             public_url,
@@ -264,7 +264,7 @@ impl MailerWork {
     }
 }
 
-/// Whether a command did something just now, as a count.
+/// 1 if the command was carried out just now, else 0.
 fn newly(committed: &Committed) -> u64 {
     u64::from(!committed.repeated && !committed.events.is_empty())
 }

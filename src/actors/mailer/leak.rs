@@ -1,4 +1,4 @@
-//! Mails that tell of a leak of a key, a session or a link: to its owner, and to the administrators, who learn its id and its owner's.
+//! Mails about a leaked key, session or link: to its owner, and to the administrators, who learn its id and the owner's.
 
 use super::{MailerWork, MessageError, Offer, step::envelope};
 use crate::{
@@ -19,24 +19,24 @@ use crate::{
     queue::EventMessage,
 };
 
-/// Administrators who are told of one leak at most.
+/// The most administrators who are told of one leak.
 const ADMINISTRATORS_MAX: usize = 50;
 
-/// Who is told, and at which address.
+/// A recipient and their address.
 struct Recipient {
     id: UserId,
     address: String,
     stop: Option<MailStop>,
 }
 
-/// What the message ids of a person's mails about leaks begin with.
+/// The prefix of the message ids of a person's mails about leaks.
 pub(super) fn mail_prefix(to: UserId) -> String {
     format!("leak-{to}-")
 }
 
 impl MailerWork {
-    /// Tells everybody who was not told yet. Each mail is written down by itself, so that one that is not taken for now repeats none
-    /// of the others.
+    /// Mails everybody who was not told yet. Each mail is recorded separately, so that one that fails temporarily repeats none of the
+    /// others.
     pub(super) async fn tell_of_leak(
         &self,
         stream: &StreamId,
@@ -75,7 +75,7 @@ impl MailerWork {
             let command = Command::RecordLeakNotice { key_id, to: recipient.id, refused };
             let record = |state: &State| match decide(user_in(state), command.clone()) {
                 Ok(events) => Ok(events),
-                // Deleted while the mail was on its way: there is nothing to write down any more.
+                // The person was deleted while the mail was on its way: there is nothing to record.
                 Err(CommandRefusal::Deleted) => Ok(Vec::new()),
                 Err(refusal) => Err(refusal.into()),
             };
@@ -89,7 +89,7 @@ impl MailerWork {
         Ok(())
     }
 
-    /// The administrators, without this person.
+    /// The administrators, except the owner.
     async fn administrators(&self, owner: UserId) -> Result<Vec<Recipient>, MessageError> {
         let (mut found, mut everybody) = (Vec::new(), self.committer.stores.everybody());
         while let Some(people) = everybody.next_page().await.map_err(CommandError::from)? {

@@ -1,4 +1,4 @@
-//! Mails with notices: what is told, and that it was.
+//! Mails notices, and records that they were mailed.
 
 use jiff::Timestamp;
 
@@ -19,7 +19,7 @@ use crate::{
 };
 
 impl MailerWork {
-    /// Mails a notice and writes that down.
+    /// Mails a notice and records that.
     pub(super) async fn notify(
         &self,
         stream: &StreamId,
@@ -88,18 +88,18 @@ fn moment(at: Option<Timestamp>) -> String {
     at.map(|at| at.strftime("%Y-%m-%d %H:%M UTC").to_string()).unwrap_or_default()
 }
 
-/// The date of a UTC day that is counted from 1970-01-01.
+/// The date of a UTC day counted from 1970-01-01.
 fn date(day: i64) -> String {
     let at = Timestamp::from_second(day.saturating_mul(86_400)).unwrap_or(Timestamp::UNIX_EPOCH);
     at.strftime("%Y-%m-%d").to_string()
 }
 
-/// What the message ids of a person's notices begin with.
+/// The prefix of the message ids of a person's notices.
 pub(super) fn notice_prefix(user: UserId) -> String {
     format!("notice-{}-", user.0.simple())
 }
 
-/// The same whenever the same notice is mailed again.
+/// A message id that stays the same whenever the notice is mailed again.
 fn message_id(person: &User, notice: Notice) -> String {
     let end = |id| person.keys.get(&id).and_then(|key| key.bounds.expires_at).map_or(0, Timestamp::as_second);
     let which = match notice {

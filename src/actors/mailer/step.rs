@@ -1,4 +1,4 @@
-//! The command that a step of a message is.
+//! The command of a message's step.
 
 use crate::{
     actors::commit::Envelope,
@@ -9,7 +9,7 @@ use crate::{
     queue::EventMessage,
 };
 
-/// The command that a step of a message is: the same for every delivery of it.
+/// The command of a message's step: the same for every delivery of the message.
 pub(super) fn envelope(message: &EventMessage, step: &str) -> Envelope {
     Envelope::new(
         CommandId::from_message(message.event, step),

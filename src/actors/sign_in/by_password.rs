@@ -1,5 +1,5 @@
-//! Signing in with a password: at once with the code of a second factor, or in two steps. Between the steps nothing is kept here: whoever
-//! has given the right password holds a sealed proof of it, which counts for some minutes and for one session.
+//! Sign-in with a password: at once with a code of the second factor, or in two steps. Nothing is stored between the steps: the person
+//! holds a sealed proof of the right password, for some minutes and for one session.
 
 use std::time::Duration;
 
@@ -22,40 +22,40 @@ use crate::{
     failpoint::crash_point,
 };
 
-/// After how long somebody is told that they have to wait: by then it is known whether they may try all the same, of whoever it is.
+/// When a refusal with a wait is answered: by then it is known, for every account, whether the person may try all the same.
 const WAIT_TOLD_AFTER: Duration = Duration::from_millis(100);
-/// What the seal of a proof is for.
+/// The label of a proof's seal.
 const PROOF_LABEL: &str = "permitd/password-proof/v1";
-/// How long a proof counts.
+/// The life of a proof.
 pub const PROOF_LIFE: SignedDuration = SignedDuration::from_mins(10);
-/// Digits of the hash by which a proof names the password's hash.
+/// Digits of the hash that identifies the password's hash in a proof.
 const HASH_DIGITS: usize = 32;
 
-/// What the first step comes to.
+/// The result of the first step.
 pub enum SignInStep {
-    /// They are signed in.
+    /// The person is signed in.
     In(Box<Started>),
-    /// A code of their second factor is wanted as well. With it comes what shows that the password was right.
+    /// A code of the second factor is needed, too. Has the proof of the right password.
     CodeWanted(String),
 }
 
-/// Somebody whose password was right.
+/// A person whose password was right.
 struct Right {
     user: User,
-    /// The hash that it was compared with.
+    /// The hash that the password was compared with.
     checked: String,
-    /// The same password by the present parameters, where they have changed.
+    /// A hash by the present parameters, if they have changed.
     rehashed: Option<String>,
 }
 
-/// That somebody has given the right password a short time ago.
+/// The proof that a person gave the right password a short time ago.
 struct Proof {
     user: UserId,
     /// The one session that it can begin.
     session: KeyId,
-    /// When it is over.
+    /// When it expires.
     until: Timestamp,
-    /// Of the password's hash: the proof of a password that was changed since is none.
+    /// Identifies the password's hash: a proof does not outlive a change of the password.
     of: String,
 }
 
@@ -73,7 +73,7 @@ impl Proof {
     }
 }
 
-/// What a proof names a password's hash by.
+/// The identification of a password's hash in a proof.
 fn name_of(phc: &str) -> String {
     let mut name = hex(&Sha256::digest(phc.as_bytes()));
     name.truncate(HASH_DIGITS);
@@ -81,11 +81,11 @@ fn name_of(phc: &str) -> String {
 }
 
 impl SignIns {
-    /// Signs somebody in.
+    /// Signs a person in.
     ///
     /// # Errors
-    /// [`SignInRefusal::Credentials`] for whatever is wrong with who they say they are; [`SignInRefusal::CodeWanted`] when only the code
-    /// is missing; [`SignInError::Wait`].
+    /// [`SignInRefusal::Credentials`] for any wrong credential; [`SignInRefusal::CodeWanted`] when only the code is missing;
+    /// [`SignInError::Wait`].
     pub async fn start(&self, given: Credentials, envelope: &Envelope) -> Result<Started, SignInError> {
         let right = self.right(&given).await?;
         let token = self.new_token()?;
@@ -93,10 +93,10 @@ impl SignIns {
         self.session_of(right, token, Given { code, network }, envelope).await
     }
 
-    /// The first step of two: the code is asked for only then, and the password not again.
+    /// The first step of two: asks for the code afterwards, and not for the password again.
     ///
     /// # Errors
-    /// As [`Self::start`], but for [`SignInRefusal::CodeWanted`].
+    /// As [`Self::start`], except [`SignInRefusal::CodeWanted`].
     pub async fn start_by_steps(&self, given: Credentials, envelope: &Envelope) -> Result<SignInStep, SignInError> {
         let right = self.right(&given).await?;
         let token = self.new_token()?;
@@ -109,7 +109,7 @@ impl SignIns {
         match self.session_of(right, token, Given { code, network }, envelope).await {
             Ok(started) => Ok(SignInStep::In(Box::new(started))),
             Err(SignInError::Command(CommandError::Refused(CommandRefusal::SignIn(SignInRefusal::CodeWanted)))) => {
-                // The second step has no password to hash anew.
+                // The second step has no password to hash again.
                 if let Some(phc) = rehashed {
                     proof.of = name_of(&phc);
                     let rehash = SignInCommand::RehashPassword { checked, phc };
@@ -121,7 +121,7 @@ impl SignIns {
         }
     }
 
-    /// Whether a proof is one that still counts.
+    /// Whether a proof is valid.
     pub fn is_proof(&self, sealed: &str) -> bool {
         self.proof(sealed).is_some()
     }
@@ -131,10 +131,10 @@ impl SignIns {
         Proof::parse(text).filter(|proof| self.committer.clock.now() < proof.until)
     }
 
-    /// The second step: a code of the second factor, or a recovery code. `None` when the proof does not count any more.
+    /// The second step: a code of the second factor, or a recovery code. `None` when the proof is no longer valid.
     ///
     /// # Errors
-    /// [`SignInRefusal::Credentials`] of a wrong code; [`SignInError::Wait`].
+    /// [`SignInRefusal::Credentials`] for a wrong code; [`SignInError::Wait`].
     pub async fn give_code(
         &self,
         sealed: &str,
@@ -151,7 +151,7 @@ impl SignIns {
         let right = Right { user, checked, rehashed: None };
         let given = Given { code: Some(code), network };
         match self.session_of(right, token, given, envelope).await {
-            // A session that it has begun already: the proof is used up.
+            // The proof's session exists already: the proof is used up.
             Err(SignInError::Command(CommandError::Refused(CommandRefusal::SignIn(SignInRefusal::SessionExists)))) => {
                 Ok(None)
             }
@@ -159,7 +159,7 @@ impl SignIns {
         }
     }
 
-    /// Whoever the credentials are of, once the password is right.
+    /// The person with these credentials, if the password is right.
     async fn right(&self, given: &Credentials) -> Result<Right, SignInError> {
         let asked = Instant::now();
         let mut account = self.account(given.email.as_ref());
@@ -168,13 +168,13 @@ impl SignIns {
         let known = self.committer.load_user(user.unwrap_or(UserId(Uuid::nil()))).await?;
         let known = known.filter(|user| user.standing == Standing::Enabled);
         if let Err(wait) = waits {
-            // What strangers guess keeps nobody out who comes from where they have signed in: those tries are counted apart. They are so
-            // for every account at a network from which somebody has signed in, or it would tell whose account there is.
+            // Strangers' guesses do not keep a person out at a network where they have signed in: attempts there are counted separately.
+            // This holds for every account at a network where anybody has signed in, so that it does not tell which accounts exist.
             let is_theirs = known.as_ref().is_some_and(|user| user.sign_in.has_come_from(&given.network));
             let may_try = is_theirs || self.networks.get(&given.network).is_some();
             account = format!("{account} {}", given.network);
             if let Err(wait) = if may_try { self.begin(&account) } else { Err(wait) } {
-                // Reading a person takes longer than finding nobody.
+                // Hides that reading a person takes longer than finding nobody.
                 tokio::time::sleep_until(asked + WAIT_TOLD_AFTER).await;
                 return Err(wait);
             }
@@ -193,8 +193,8 @@ impl SignIns {
         Ok(Right { user, checked, rehashed })
     }
 
-    /// Begins the session of somebody whose password was right. Codes are counted apart from passwords: whoever knows the password could
-    /// have every guess at a code forgotten by giving the password alone.
+    /// Begins the session after a right password. Codes are counted separately: otherwise giving the right password alone would reset the
+    /// count of wrong codes.
     async fn session_of(
         &self,
         Right { user, checked, rehashed }: Right,
@@ -230,7 +230,7 @@ impl SignIns {
     }
 }
 
-/// What is given beside the password.
+/// The data given besides the password.
 struct Given {
     code: Option<String>,
     network: String,

@@ -1,4 +1,4 @@
-//! Signing in somebody for whom a provider of identities has vouched.
+//! Signs in a person for whom a provider of identities vouches.
 
 use std::sync::Arc;
 
@@ -22,32 +22,32 @@ use crate::{
     failpoint::crash_point,
 };
 
-/// Somebody who comes from a provider.
+/// A person who comes from a provider.
 pub struct Entering {
-    /// Who; none when nobody here has the address.
+    /// The person; `None` when nobody here has the address.
     pub user: Option<UserId>,
-    /// What they may do from now on, where the provider says that.
+    /// The new role, if the provider assigns roles.
     pub role: Option<Role>,
-    /// Whether they have shown a second factor there that counts here.
+    /// Whether the person used a second factor at the provider that counts here.
     pub has_factor: bool,
-    /// A code of their second factor here.
+    /// A code of the person's second factor here.
     pub code: Option<String>,
-    /// The id of the session: one for a visit and a person.
+    /// The id of the session: one for each visit and person.
     pub session: KeyId,
-    /// Where from.
+    /// The client's network.
     pub network: String,
 }
 
 impl SignIns {
-    /// Begins their session. Whether there is such a person is found out by the same work as whether they may come in.
+    /// Begins the session. Finding out whether the person exists takes the same work as whether they may sign in.
     ///
     /// # Errors
-    /// [`CommandRefusal::NoUser`], also of who is disabled or deleted; [`SignInRefusal::CodeWanted`], [`SignInRefusal::Credentials`] of a
-    /// wrong code, [`SignInRefusal::SessionExists`] of a visit that has begun a session; [`SignInError::Wait`].
+    /// [`CommandRefusal::NoUser`], also for a disabled or deleted person; [`SignInRefusal::CodeWanted`]; [`SignInRefusal::Credentials`] for
+    /// a wrong code; [`SignInRefusal::SessionExists`] for a visit that has begun a session; [`SignInError::Wait`].
     pub async fn start_by_provider(&self, entering: Entering, envelope: &Envelope) -> Result<Started, SignInError> {
         let Entering { user, role, has_factor, code, session, network } = entering;
         let user = user.unwrap_or(UserId(Uuid::nil()));
-        // Only a code is guessed: the provider has seen to the rest.
+        // Only a code can be guessed: the provider has checked the rest.
         let account = match &code {
             Some(_) => {
                 let known = self.committer.load_user(user).await?;
@@ -80,7 +80,7 @@ impl SignIns {
         Ok(Started { user, token, committed })
     }
 
-    /// Whoever has this mailbox.
+    /// The person with this mailbox.
     pub(in crate::actors) async fn somebody(self: &Arc<Self>, email: &Email) -> Result<Option<UserId>, CommandError> {
         self.find(Some(email)).await
     }

@@ -1,4 +1,4 @@
-//! Inviting everybody on a list, and mailing again what was not delivered.
+//! Invites everybody on a list, and mails again what was not delivered.
 
 use std::{fs::File, io::Read, path::Path};
 

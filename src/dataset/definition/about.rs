@@ -1,4 +1,4 @@
-//! What a data set says about itself: the table `[about]` of a definition.
+//! The data set's description of itself: the table `[about]` of a definition.
 
 use email_address::{EmailAddress, Options};
 use serde::{Deserialize, Serialize};
@@ -19,11 +19,11 @@ pub(super) const ABOUT: [&str; 11] = [
     "access",
     "public",
 ];
-/// Longest texts that may have several lines, characters.
+/// Longest text of several lines, characters.
 const LINES_CHARS_MAX: usize = 4_000;
-/// Longest texts of one line, characters.
+/// Longest text of one line, characters.
 const LINE_CHARS_MAX: usize = 200;
-/// Longest addresses of pages, bytes.
+/// Longest URL, bytes.
 const URL_BYTES_MAX: usize = 1_000;
 /// The most keywords.
 const KEYWORDS_MAX: usize = 30;
@@ -32,40 +32,40 @@ const KEYWORD_CHARS_MAX: usize = 60;
 /// Longest e-mail address, bytes (RFC 5321).
 const EMAIL_BYTES_MAX: usize = 254;
 
-/// What a data set says about itself, for people who do not know it yet. It changes nothing of its records.
+/// A data set's description of itself, for people who do not know it yet. It does not affect the records.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SelfDescription {
-    /// What the data set holds, in some sentences. It may have several lines.
+    /// What the data set holds, in some sentences; may have several lines.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// The name of the licence that its records may be used under.
+    /// The name of the licence for the records.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub licence: Option<String>,
-    /// Where the licence is: an http(s) URL.
+    /// The licence's http(s) URL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub licence_url: Option<String>,
     /// Who publishes the records.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub publisher: Option<String>,
-    /// Where the publisher is: an http(s) URL.
+    /// The publisher's http(s) URL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub publisher_url: Option<String>,
-    /// Whom to ask: an e-mail address or an http(s) URL.
+    /// The contact: an e-mail address or an http(s) URL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contact: Option<String>,
-    /// How often new records come, such as "monthly".
+    /// How often new records arrive, such as "monthly".
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub frequency: Option<String>,
-    /// Where the data set is at home: an http(s) URL.
+    /// The data set's home page: an http(s) URL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub homepage: Option<String>,
-    /// Words by which it is found.
+    /// Keywords for finding the data set.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub keywords: Vec<String>,
-    /// How to ask for access. It may have several lines.
+    /// How to ask for access; may have several lines.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access: Option<String>,
-    /// Whether anybody may see what it says about itself, and the figures of its columns. Its records are never seen by it.
+    /// Whether anybody may see this description and the figures of the columns. It never opens the records.
     #[serde(default)]
     pub public: bool,
 }
@@ -76,7 +76,7 @@ impl SelfDescription {
     }
 }
 
-/// Reads the table, if there is one.
+/// Reads the table, if present.
 pub(super) fn about(root: &DefinitionTable<'_>) -> Result<SelfDescription, DefinitionError> {
     let Some(node) = root.child("about")? else { return Ok(SelfDescription::default()) };
     node.only(&ABOUT)?;
@@ -95,7 +95,7 @@ pub(super) fn about(root: &DefinitionTable<'_>) -> Result<SelfDescription, Defin
     })
 }
 
-/// Checks a text for people: that it is no longer than it may be, shows something, and hides nothing.
+/// Checks a text for people: its length, that it shows something, and that it hides nothing.
 fn checked(text: &str, chars_max: usize, has_lines: bool) -> Result<String, String> {
     let text = text.trim();
     if text.is_empty() {
@@ -113,7 +113,7 @@ fn checked(text: &str, chars_max: usize, has_lines: bool) -> Result<String, Stri
     }
 }
 
-/// Whether a character can make a text look like another one: a control character, a line break, a mark of writing direction.
+/// Tells whether a character can make a text look like another one: a control character, a line break, a mark of writing direction.
 pub(super) fn hides(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
@@ -169,7 +169,7 @@ fn check_email(text: &str) -> Result<(), String> {
     }
 }
 
-/// Whether a text is an absolute http(s) URL (RFC 3986) that a page may link to: without a name or password in it.
+/// Checks that a text is an absolute http(s) URL (RFC 3986) that a page may link to, without a name or password.
 fn check_url(text: &str) -> Result<(), String> {
     const EXPECTED: &str = "expected an address such as \"https://example.org/data\"";
     if text.len() > URL_BYTES_MAX {

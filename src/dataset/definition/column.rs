@@ -1,4 +1,4 @@
-//! A published column, and its type.
+//! A published column and its type.
 
 use serde::{Deserialize, Serialize};
 
@@ -27,10 +27,10 @@ pub struct Column {
     pub name: String,
     /// The type of every value that is not null.
     pub kind: ColumnType,
-    /// One sentence for people.
+    /// A one-sentence description for people.
     #[serde(default)]
     pub description: String,
-    /// Whether its values tell of people or firms. Figures of the column show none of them.
+    /// Whether the values are personal: about people or firms. Figures of the column show no value then.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub personal: bool,
 }

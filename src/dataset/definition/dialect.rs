@@ -1,4 +1,4 @@
-//! How a file writes its rows and values, where that is not what most files do.
+//! How a file lays out its rows and writes its values, if not like most files.
 
 use encoding_rs::{Encoding, ISO_2022_JP};
 use jiff::tz::TimeZone;
@@ -6,39 +6,38 @@ use serde::{Deserialize, Serialize};
 
 use super::date_order::{DATE_ORDERS, DateOrder};
 
-/// The most rows that can be left out at a file's top.
+/// The most rows that can be skipped at a file's top.
 const SKIP_ROWS_MAX: u32 = 10_000;
 
-/// How a file is laid out and how it writes values. What is not said is told from the file, or is the default that the item
-/// names.
+/// The layout of a file and its way of writing values. An absent item is detected from the file, or has the default that it names.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Dialect {
-    /// What separates the cells of a text file; told from the file where it is not said.
+    /// The delimiter of a text file; detected by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delimiter: Option<u8>,
-    /// What encloses the cells of a text file; `"`, or nothing in a file whose tabs or bars enclose such marks as texts.
+    /// The quote character of a text file; by default `"`, or none if tabs or bars separate cells and such marks do not enclose them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quote: Option<Quote>,
-    /// The encoding of a text file, by the name that the WHATWG standard gives it. UTF-8, or what a byte order mark says.
+    /// The encoding of a text file, by its WHATWG name; by default UTF-8, or what a byte order mark says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub encoding: Option<String>,
-    /// The sheet of a workbook; the first visible one with the header.
+    /// The sheet of a workbook; by default the first visible one with the header.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sheet: Option<String>,
-    /// The decimal mark of numbers that are texts; a point.
+    /// The decimal mark of numbers in texts; by default a point.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decimal: Option<Mark>,
-    /// What groups the digits of numbers that are texts; a comma, or a point where the decimal mark is a comma.
+    /// The grouping mark of numbers in texts; by default a comma, or a point if the decimal mark is a comma.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub thousands: Option<Mark>,
-    /// The zone of times that do not write one, by its name in the IANA database; UTC.
+    /// The zone of times written without one, by its IANA name; by default UTC.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<String>,
-    /// Rows at the top that are left out, by their lines.
+    /// The number of rows to skip at the top, by their lines.
     #[serde(skip_serializing_if = "is_zero")]
     pub skip_rows: u32,
-    /// The table ends before a row whose first filled cell is one of these texts, or begins with one that ends in `*`.
+    /// Texts that end the table: it ends before a row whose first filled cell is one of them, or begins with one that ends in `*`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stop_at: Vec<String>,
 }
@@ -47,11 +46,11 @@ fn is_zero(number: &u32) -> bool {
     *number == 0
 }
 
-/// What encloses cells.
+/// The quote character of a text file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Quote {
-    /// Nothing: quotation marks are texts like any other.
+    /// None: quotation marks are ordinary characters.
     None,
     /// This character.
     Byte(u8),
@@ -67,14 +66,14 @@ pub enum Mark {
     Point,
     /// `,`
     Comma,
-    /// A space, also one that does not break.
+    /// A space, also a no-break space.
     Space,
     /// `'`, also the typographic one.
     Apostrophe,
 }
 
 impl Mark {
-    /// Whether a letter is this mark.
+    /// Tells whether a letter is this mark.
     pub(in crate::dataset) fn is(self, letter: char) -> bool {
         match self {
             Self::None => false,
@@ -85,7 +84,7 @@ impl Mark {
         }
     }
 
-    /// As definitions write it.
+    /// The name or mark that definitions use.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::None => "none",
@@ -98,18 +97,18 @@ impl Mark {
 }
 
 impl Dialect {
-    /// What can be said by one text, in a definition as on the command line.
+    /// The keys with one text as their value, in a definition as on the command line.
     pub const KEYS: [&str; 7] = ["delimiter", "quote", "encoding", "sheet", "decimal", "thousands", "time_zone"];
 
-    /// Whether nothing is said.
+    /// Tells whether nothing is set.
     pub fn is_default(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Says one of [`Dialect::KEYS`].
+    /// Sets one of [`Dialect::KEYS`].
     ///
     /// # Errors
-    /// When the text is none of what can be said there; the message says what can.
+    /// When the text is not a valid value; the message names the valid ones.
     pub fn say(&mut self, key: &str, text: &str) -> Result<(), String> {
         match key {
             "delimiter" => self.delimiter = Some(delimiter(text)?),
@@ -125,7 +124,7 @@ impl Dialect {
         Ok(())
     }
 
-    /// Says how many rows are left out at the top.
+    /// Sets how many rows are skipped at the top.
     ///
     /// # Errors
     /// When they are too many.
@@ -135,7 +134,7 @@ impl Dialect {
         Ok(())
     }
 
-    /// Says before which rows the table ends.
+    /// Sets the rows before which the table ends.
     ///
     /// # Errors
     /// When one of the texts is empty.
@@ -147,10 +146,10 @@ impl Dialect {
         Ok(())
     }
 
-    /// Checks that what was said goes together.
+    /// Checks that the settings fit together.
     ///
     /// # Errors
-    /// When one mark was said to mean two things.
+    /// When one mark has two meanings.
     pub fn check(&self) -> Result<(), String> {
         let (decimal, thousands) = self.marks();
         if decimal == thousands {
@@ -167,7 +166,7 @@ impl Dialect {
         }
     }
 
-    /// The decimal mark and what groups digits.
+    /// The decimal mark and the grouping mark.
     pub(in crate::dataset) fn marks(&self) -> (Mark, Mark) {
         let decimal = self.decimal.unwrap_or(Mark::Point);
         let thousands = self.thousands.unwrap_or(if decimal == Mark::Comma { Mark::Point } else { Mark::Comma });
@@ -179,17 +178,17 @@ impl Dialect {
         self.marks().0.as_str()
     }
 
-    /// The zone of times that write none, which was checked when it was said.
+    /// The zone of times written without one; it was checked when it was set.
     pub(in crate::dataset) fn zone(&self) -> TimeZone {
         self.time_zone.as_deref().and_then(|name| TimeZone::get(name).ok()).unwrap_or(TimeZone::UTC)
     }
 
-    /// The encoding that was said.
+    /// The encoding that was set.
     pub(in crate::dataset) fn charset(&self) -> Option<&'static Encoding> {
         self.encoding.as_deref().and_then(|name| Encoding::for_label(name.as_bytes()))
     }
 
-    /// This one, with everything that the other says.
+    /// This dialect, overridden by everything that the other sets.
     #[must_use]
     pub fn overridden(&self, other: &Self) -> Self {
         let text = |mine: &Option<String>, other: &Option<String>| other.clone().or_else(|| mine.clone());
@@ -199,7 +198,7 @@ impl Dialect {
             encoding: text(&self.encoding, &other.encoding),
             sheet: text(&self.sheet, &other.sheet),
             decimal: other.decimal.or(self.decimal),
-            // What groups digits goes with the decimal mark that it was said for.
+            // A grouping mark belongs to the decimal mark that it was set with.
             thousands: if other.decimal.is_some() { other.thousands } else { other.thousands.or(self.thousands) },
             time_zone: text(&self.time_zone, &other.time_zone),
             skip_rows: if other.skip_rows > 0 { other.skip_rows } else { self.skip_rows },
@@ -208,21 +207,21 @@ impl Dialect {
     }
 }
 
-/// What is said of one file besides its definition.
+/// What is said of one file in addition to its definition.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Said {
-    /// How it is laid out and writes values.
+    /// The file's layout and way of writing values.
     pub dialect: Dialect,
-    /// The order of day and month, in every column.
+    /// The order of day and month, for every column.
     pub date_order: Option<DateOrder>,
-    /// Texts that stand for no value in every column, besides the definition's.
+    /// Texts that mean "no value" in every column, besides the definition's.
     pub blanks: Vec<String>,
-    /// Columns whose blank cells have the value above them, besides the definition's.
+    /// Columns to be filled down, besides the definition's: a blank cell takes the value above it.
     pub fill_down: Vec<String>,
 }
 
 impl Said {
-    /// What can be said of one file, by the names of the parameters that say it. The last three may be said several times.
+    /// The names of the parameters that describe one file. The last three may be repeated.
     pub const NAMES: [&str; 12] = [
         "delimiter",
         "quote",
@@ -237,13 +236,13 @@ impl Said {
         "stop_at",
         "fill_down",
     ];
-    /// Of these, the ones that may be said several times.
+    /// Those of the names that may be repeated.
     pub const REPEATED: [&str; 3] = ["blanks", "stop_at", "fill_down"];
 
-    /// What these names and texts say.
+    /// Reads names and texts.
     ///
     /// # Errors
-    /// The name that is said wrongly, and what would be right.
+    /// The name with a wrong text, and what would be right.
     pub fn of<'t>(options: impl IntoIterator<Item = (&'t str, &'t str)>) -> Result<Self, (String, String)> {
         let (mut said, mut stop_at) = (Self::default(), Vec::new());
         for (name, text) in options {
@@ -269,7 +268,7 @@ impl Said {
     }
 }
 
-/// One ASCII character that is neither a letter nor a digit; or a name.
+/// The delimiter: one ASCII character that is neither a letter nor a digit, or a name.
 fn delimiter(text: &str) -> Result<u8, String> {
     let named = match text.to_ascii_lowercase().as_str() {
         "tab" | "\\t" => Some(b'\t'),
@@ -299,7 +298,7 @@ fn quote(text: &str) -> Result<Quote, String> {
 }
 
 fn encoding(text: &str) -> Result<String, String> {
-    // What programs call encodings that the standard knows by other names.
+    // Names that programs use for encodings that the standard names otherwise.
     let label = match text.trim().to_ascii_lowercase().as_str() {
         "cp932" | "ms932" => "shift_jis".to_owned(),
         "cp949" | "uhc" => "euc-kr".to_owned(),
@@ -383,7 +382,7 @@ mod tests {
             ("colour", "red"),
         ] {
             let wrong = said(key, text);
-            // Points as both marks are one mistake in two places.
+            // A point as both marks is one mistake in two places.
             if (key, text) == ("thousands", ".") {
                 assert!(wrong.unwrap_err().contains("both"), "{key}");
             } else {

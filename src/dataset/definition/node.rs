@@ -1,4 +1,4 @@
-//! Reading TOML so that every error names the file, the key path and what would have been valid.
+//! Reads TOML so that every error names the file, the key path and what would have been valid.
 
 use toml::{Table, Value};
 
@@ -8,7 +8,7 @@ use toml::{Table, Value};
 pub struct DefinitionError {
     /// The file's name.
     pub file: String,
-    /// The place in it, such as `column[3].type`; a line for text that is not TOML at all.
+    /// The place in the file, such as `column[3].type`; a line if the text is not TOML at all.
     pub path: String,
     /// What is wrong, and what to write instead.
     pub reason: String,
@@ -34,7 +34,7 @@ impl<'a> DefinitionTable<'a> {
         DefinitionError { file: self.file.to_owned(), path: self.path_of(key), reason: reason.into() }
     }
 
-    /// Refuses keys that the language does not know, with the nearest one it does.
+    /// Refuses unknown keys, and suggests the nearest known one.
     pub(super) fn only(&self, known: &[&str]) -> Result<(), DefinitionError> {
         match self.table.keys().find(|key| !known.contains(&key.as_str())) {
             None => Ok(()),
@@ -117,7 +117,7 @@ impl<'a> DefinitionTable<'a> {
         }
     }
 
-    /// The tables of a list, each with its place, counted from 1 as a person would.
+    /// The tables of a list, each with its place, counted from 1.
     pub(super) fn children(&self, key: &str) -> Result<Vec<DefinitionTable<'a>>, DefinitionError> {
         let list = match self.table.get(key) {
             None => return Ok(Vec::new()),

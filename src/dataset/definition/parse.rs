@@ -1,4 +1,4 @@
-//! From TOML to a checked definition.
+//! Parses TOML into a checked definition.
 
 use toml::Table;
 
@@ -20,9 +20,9 @@ const NAME_BYTES_MAX: usize = 64;
 const PARTS_MAX: usize = 32;
 const INDEXES_MAX: usize = 32;
 
-/// Query parameters that are not columns, and so cannot be names of columns.
+/// Query parameters that are not columns, and so cannot be column names.
 pub const RESERVED_COLUMNS: [&str; 13] = crate::dataset::query::RESERVED;
-/// Paths that are not data sets, and so cannot be names of data sets.
+/// Paths that are not data sets, and so cannot be data set names.
 const RESERVED_DATASETS: [&str; 22] = [
     "admin",
     "datasets",
@@ -99,15 +99,15 @@ pub(super) const CASES: [(&str, Case); 4] =
 pub(super) const EXTRACTS: [(&str, Extract); 2] = [("latitude", Extract::Latitude), ("longitude", Extract::Longitude)];
 
 impl Definition {
-    /// Reads a definition. `file` is only for messages, which name it, the key path and the valid values.
+    /// Reads a definition. `file` is only used in messages, which name the file, the key path and the valid values.
     pub fn from_toml(text: &str, file: &str) -> Result<Self, DefinitionError> {
         definition(text, file)
     }
 
-    /// Whether a text can be the name of a data set.
+    /// Checks that a text can be the name of a data set.
     ///
     /// # Errors
-    /// Why it cannot, to follow the name.
+    /// The reason why it cannot, to follow the name.
     pub fn check_name(name: &str) -> Result<(), String> {
         check_name(name)
     }
@@ -136,12 +136,12 @@ fn definition(text: &str, file: &str) -> Result<Definition, DefinitionError> {
     let load_date = load_date(&root, &columns, &fields)?;
 
     for field in &mut fields {
-        // A record without its key, or without the id that its file gives it, could not be addressed.
+        // A record without its key, or without the id that its file provides, could not be addressed.
         if field.target == Some(key) || (field.target == Some(record_id) && record_id_rule == RecordIdRule::Source) {
             field.required = true;
         }
         let filled_by_import = field.target == load_date && load_date.is_some()
-            // A row that nothing identifies is found by its place in the file.
+            // A row without a key of its own is identified by its place in the file.
             || field.target == Some(key)
             || (field.target == Some(record_id) && record_id_rule == RecordIdRule::Ordinal);
         if field.origin == FieldOrigin::Import && !filled_by_import {
@@ -167,7 +167,7 @@ fn definition(text: &str, file: &str) -> Result<Definition, DefinitionError> {
     Ok(Definition { name, title, columns, key, record_id, record_id_rule, load_date, indexes, source, guard, about })
 }
 
-/// What an import may take away.
+/// Reads the limits of the guard.
 fn guard(root: &DefinitionTable<'_>) -> Result<Guard, DefinitionError> {
     let Some(node) = root.child("guard")? else { return Ok(Guard::default()) };
     node.only(&GUARD)?;
@@ -196,7 +196,7 @@ fn dialect(root: &DefinitionTable<'_>) -> Result<Dialect, DefinitionError> {
     Ok(dialect)
 }
 
-/// Marks the columns whose blank cells have the value above them.
+/// Marks the columns to be filled down: blank cells take the value above them.
 fn fill_down(root: &DefinitionTable<'_>, fields: &mut [Field]) -> Result<(), DefinitionError> {
     for name in root.texts("fill_down")? {
         fill_down_column(fields, &name).map_err(|reason| root.error("fill_down", reason))?;
@@ -210,7 +210,7 @@ fn dataset_name(root: &DefinitionTable<'_>) -> Result<String, DefinitionError> {
     Ok(name.to_owned())
 }
 
-/// Why a text cannot be the name of a data set.
+/// The reason why a text cannot be the name of a data set.
 fn check_name(name: &str) -> Result<(), String> {
     if !is_snake_case(name) {
         return Err(format!(
@@ -231,7 +231,7 @@ fn is_snake_case(name: &str) -> bool {
         && !name.ends_with('_')
 }
 
-/// What a join has to know of the columns it can use: their names, and which of them are there before it is.
+/// What a join needs to know of the columns it can use: their names, and which of them exist before the join.
 struct Declared<'a> {
     name: &'a str,
     joined: bool,
@@ -362,7 +362,7 @@ fn join(
     let parts = parts.iter().map(|part| {
         part.only(&PART)?;
         let name = part.required_text("column")?;
-        // Joins are made in their order after everything else has been read.
+        // Joins are made in their order, after everything else has been read.
         let usable = |(at, column): (usize, &Declared<'_>)| !column.import && (!column.joined || at < place);
         let found = declared.iter().enumerate().position(|(at, column)| column.name == name && usable((at, column)));
         let Some(field) = found else {
@@ -462,7 +462,7 @@ fn indexes(root: &DefinitionTable<'_>, columns: &[Column]) -> Result<Vec<Index>,
     nodes.iter().map(index).collect()
 }
 
-/// Refuses two columns that would read the same cell, unless each takes its own part out of it.
+/// Refuses two columns that read the same cell, unless each extracts its own part.
 fn check_headers(root: &DefinitionTable<'_>, source: &Source) -> Result<(), DefinitionError> {
     let mut taken: Vec<(String, usize, Option<Extract>, &str)> = Vec::new();
     for field in &source.fields {

@@ -1,4 +1,4 @@
-//! How a file's columns become published ones: the part of a definition that only an import needs.
+//! How a file's columns become published ones: the part of a definition that only imports use.
 
 use std::borrow::Cow;
 
@@ -16,24 +16,24 @@ pub struct Source {
     /// Whether `1/2/2016` is the second of January or the first of February.
     #[serde(default)]
     pub date_order: DateOrder,
-    /// Texts that stand for "no value" in every column, besides the empty one. Compared without regard to case.
+    /// Texts that mean "no value" in every column, besides the empty text. Compared without regard to case.
     #[serde(default)]
     pub blanks: Vec<String>,
-    /// Everything that is read from a row or derived from it, published or not.
+    /// Everything that is read or derived from a row, published or not.
     #[serde(default)]
     pub fields: Vec<Field>,
-    /// How the file is laid out and writes values.
+    /// The file's layout and way of writing values.
     #[serde(default, skip_serializing_if = "Dialect::is_default")]
     pub dialect: Dialect,
 }
 
-/// How the values of the key column are brought into the one form that is published and looked up.
+/// How key values are brought into the one form that is published and looked up.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyFormat {
-    /// What every key begins with; added where a file or a caller leaves it out.
+    /// The prefix of every key; added if a file or a caller leaves it out.
     #[serde(default)]
     pub prefix: String,
-    /// What is removed from the beginning of a key, such as a `#` that only some files write.
+    /// Texts removed from the beginning of a key, such as a `#` that only some files write.
     #[serde(default)]
     pub strip: Vec<String>,
     /// The case of keys.
@@ -55,7 +55,7 @@ pub enum Fold {
 }
 
 impl Fold {
-    /// The text in this case and in NFC. Texts that differ by case alone become one: a part of a text is folded as the whole is.
+    /// The text in this case and in NFC. Texts that differ by case alone become equal; a part of a text folds as in the whole.
     pub(in crate::dataset) fn folded(self, text: &str) -> Cow<'_, str> {
         match self {
             Self::None => text::nfc(text),
@@ -65,18 +65,18 @@ impl Fold {
     }
 }
 
-/// Something that is read from a row, or derived from what was read.
+/// A value that is read from a row, or derived from what was read.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Field {
-    /// Its name: the published column's, where it is published.
+    /// The field's name; the published column's name if it is published.
     pub name: String,
     /// The type of its values.
     pub kind: ColumnType,
-    /// The place among [`super::Definition::columns`] of the column it fills, if it is published.
+    /// The place in [`super::Definition::columns`] of the column that it fills, if published.
     pub target: Option<usize>,
-    /// Where its value comes from.
+    /// The source of the value.
     pub origin: FieldOrigin,
-    /// Whether a file without such a column, or a row without a value, is refused.
+    /// Whether a file without this column, and a row without a value, is refused.
     #[serde(default)]
     pub required: bool,
     /// The value of a blank cell, as text.
@@ -85,28 +85,28 @@ pub struct Field {
     /// The case of texts.
     #[serde(default)]
     pub fold: Fold,
-    /// Texts that stand for "no value" in this column, besides the definition's.
+    /// Texts that mean "no value" in this column, besides the definition's.
     #[serde(default)]
     pub blanks: Vec<String>,
-    /// The order of day and month in this column, where it is not the definition's.
+    /// The order of day and month in this column, if it differs from the definition's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub date_order: Option<DateOrder>,
-    /// Whether a blank cell has the value of the row above it, as below a merged cell.
+    /// Whether a blank cell takes the value of the row above, as below a merged cell.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub fill_down: bool,
 }
 
-/// Where a field's value comes from.
+/// The source of a field's value.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FieldOrigin {
     /// A column of the file.
     Header {
-        /// The known spellings of its header. They are compared by [`normal_header`].
+        /// The known spellings of the header, compared by [`normal_header`].
         headers: Vec<String>,
-        /// Which of several columns with such a header is meant, from 1.
+        /// The occurrence among several columns with such a header, from 1.
         occurrence: usize,
-        /// What is taken out of the cell.
+        /// The part that is extracted from the cell.
         extract: Option<Extract>,
     },
     /// Other fields' texts, joined.
@@ -118,7 +118,7 @@ pub enum FieldOrigin {
     Import,
 }
 
-/// What is taken out of a cell that holds more than one value.
+/// A part extracted from a cell that holds several values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Extract {
@@ -131,13 +131,13 @@ pub enum Extract {
 /// One part of a joined text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JoinPart {
-    /// The place of the field among [`Source::fields`]; always before the field that is joined.
+    /// The field's place in [`Source::fields`]; always before the joined field.
     pub field: usize,
-    /// What is written before it, unless it is the first to be written.
+    /// The text written before the part, unless it is the first.
     pub before: String,
-    /// What is written before it in any case, after `before`.
+    /// The text always written before the part, after `before`.
     pub prefix: String,
-    /// How its case is changed.
+    /// The change of the part's case.
     pub case: Case,
     /// Texts that count as blank here. Compared without regard to case.
     pub omit: Vec<String>,
@@ -158,9 +158,9 @@ pub enum Case {
     Title,
 }
 
-/// The form in which headers are compared: letters and digits in lower case, and few other marks. `#` and `NO` are read as
-/// "number", `%` as "percent", and a sign at the end counts: `Temp+` is not `Temp-`. So `STATUS_ DATE` is `STATUS_DATE`,
-/// `FORM_  NUMBER` is `FORM NO.`, and `APPLICATION #` is `APPLICATION_NUMBER`.
+/// The form in which headers are compared: letters and digits in lower case, and few other marks. `#` and `NO` mean "number", `%` means
+/// "percent", and a sign at the end counts: `Temp+` is not `Temp-`. So `STATUS_ DATE` equals `STATUS_DATE`, `FORM_  NUMBER` equals
+/// `FORM NO.`, and `APPLICATION #` equals `APPLICATION_NUMBER`.
 pub fn normal_header(header: &str) -> String {
     let mut normal = String::with_capacity(header.len());
     let trimmed = header.trim();
@@ -177,14 +177,14 @@ pub fn normal_header(header: &str) -> String {
         }
     }
     if normal.is_empty() {
-        // Of a header of marks alone they are all there is to compare.
+        // A header of marks alone has nothing else to compare.
         return trimmed.to_lowercase();
     }
     normal.push_str(sign);
     normal
 }
 
-/// Marks a column whose blank cells have the value above them.
+/// Marks a column to be filled down: blank cells take the value above them.
 pub(super) fn fill_down_column(fields: &mut [Field], name: &str) -> Result<(), String> {
     match fill_down_place(fields, name).and_then(|place| fields.get_mut(place)) {
         Some(field) => field.fill_down = true,
@@ -197,9 +197,9 @@ pub(super) fn fill_down_column(fields: &mut [Field], name: &str) -> Result<(), S
     Ok(())
 }
 
-/// The place of the column of the file that is called so.
+/// The place of the file's column with this name.
 pub(super) fn fill_down_place(fields: &[Field], name: &str) -> Option<usize> {
-    // People know the header; it is nobody else's.
+    // People know the header; no other column has it.
     let is_called_so = |field: &Field| match &field.origin {
         FieldOrigin::Header { headers, .. } => {
             field.name == name || headers.iter().any(|header| normal_header(header) == normal_header(name))

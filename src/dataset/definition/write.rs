@@ -1,7 +1,7 @@
-//! From a definition to the text that a person would write for it.
+//! Writes a definition as the text that a person would write for it.
 //!
-//! What is left out means the same as what would stand there. Comments and the layout of the text that a definition was read from are
-//! not kept, nor is what it said of columns that are not published: their descriptions, and whether they are personal.
+//! Omitted entries are those with default values. The text's comments and layout are lost, as well as the descriptions of unpublished
+//! columns and whether they are personal.
 
 use super::{
     Case, Column, ColumnType, DATE_ORDERS, DateOrder, Definition, Dialect, Extract, Field, FieldOrigin, Fold, Guard,
@@ -11,17 +11,17 @@ use super::{
     source::fill_down_place,
 };
 
-/// How wide a line may be before a text or a list goes on in the next one, bytes.
+/// The width of a line before a text or list continues in the next, bytes.
 const WIDTH: usize = 120;
-/// What stands before the first column that is not published.
+/// The comment before the first unpublished column.
 const NOT_PUBLISHED: &str = "\
 # Columns with `publish = false` are recognised and dropped. Their descriptions, and whether they are personal, are not
 # kept: say so again where you publish one.
 ";
 
 impl Definition {
-    /// Writes the definition as a person would. Read again it is the same definition; comments and what it said of columns that are
-    /// not published are not in it.
+    /// Writes the definition as a person would. Reading it back gives the same definition, but for comments and what it said of unpublished
+    /// columns.
     pub fn to_toml(&self) -> String {
         definition(self)
     }
@@ -52,7 +52,7 @@ fn definition(of: &Definition) -> String {
 fn head(text: &mut TomlText, of: &Definition) {
     let source = &of.source;
     text.text("name", &of.name);
-    // Also where it is the name: it is what people change first.
+    // Written even if it equals the name: people change it first.
     text.text("title", &of.title);
     if of.column_name(of.record_id) != "record_id" {
         text.text("record_id", of.column_name(of.record_id));
@@ -70,7 +70,7 @@ fn head(text: &mut TomlText, of: &Definition) {
     text.list("fill_down", &filled.map(|(place, field)| filled_name(&source.fields, place, field)).collect::<Vec<_>>());
 }
 
-/// What a column is called by whoever has its blank cells filled: its name, or a header where another column bears the name.
+/// The name by which `fill_down` lists a column: its own, or a header if another column bears the name.
 fn filled_name<'d>(fields: &'d [Field], place: usize, field: &'d Field) -> &'d str {
     let headers: &[String] = match &field.origin {
         FieldOrigin::Header { headers, .. } => headers,
@@ -172,7 +172,7 @@ fn column(text: &mut TomlText, of: &Definition, field: &Field) {
     }
 }
 
-/// Of a column that is not published nothing else is known.
+/// For an unpublished column nothing else is known.
 static NOTHING_SAID: Column =
     Column { name: String::new(), kind: ColumnType::Text, description: String::new(), personal: false };
 
@@ -214,12 +214,12 @@ fn guard(text: &mut TomlText, of: Guard) {
     }
 }
 
-/// The word of a closed set that definitions use.
+/// The word that definitions use for a value of a closed set.
 fn word_of<T: Copy + PartialEq>(words: &[(&'static str, T)], meant: T) -> &'static str {
     words.iter().find(|(_, one)| *one == meant).map_or("", |(word, _)| word)
 }
 
-/// The text that is written.
+/// The text being written.
 struct TomlText(String);
 
 impl TomlText {
@@ -232,7 +232,7 @@ impl TomlText {
         self.line(&format!("{key} = {value}"));
     }
 
-    /// A flag that is not said unless it is true.
+    /// A flag, written only if true.
     fn flag(&mut self, key: &str, flag: bool) {
         if flag {
             self.value(key, flag);
@@ -269,7 +269,7 @@ impl TomlText {
     }
 }
 
-/// A text in one line, between quotation marks. A character that does not show is written by its number.
+/// A text in one line between quotation marks. Characters that do not show are written by their numbers.
 fn quoted(text: &str) -> String {
     let is_plain = !text.chars().any(hides);
     if is_plain && text.contains(['"', '\\']) && !text.contains('\'') {
@@ -288,14 +288,14 @@ fn quoted(text: &str) -> String {
     quoted
 }
 
-/// A text in lines of its own. A long one is broken where a word ends, which is no line break of the text.
+/// A text in lines of its own. A long line is broken at the end of a word; the break is no part of the text.
 fn lines(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     let mut letters = text.chars().peekable();
     let mut before = '\n';
     while let Some(letter) = letters.next() {
         match letter {
-            // Three marks, and one before the end, would end the text.
+            // Three quotation marks, or one before the closing ones, would end the text.
             '"' if before == '"' || letters.peek().is_none() => escaped.push_str("\\\""),
             '"' | '\n' => escaped.push(letter),
             letter => escape(&mut escaped, letter),
@@ -309,7 +309,7 @@ fn lines(text: &str) -> String {
         }
         let mut width = 0;
         for word in line.split_inclusive(' ') {
-            // What is blank at the beginning of a line after a break would be dropped.
+            // Blanks at the beginning of a continued line would be dropped.
             if width > 0 && width + word.len() > WIDTH && !word.starts_with(' ') {
                 out.push_str("\\\n");
                 width = 0;

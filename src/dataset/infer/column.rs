@@ -1,4 +1,4 @@
-//! What is counted of a column, value by value, in bounded memory.
+//! Statistics of a column, collected value by value in bounded memory.
 
 use std::{
     collections::HashSet,
@@ -21,16 +21,16 @@ use crate::dataset::{
     text::{folded, nfc},
 };
 
-/// Numbers with more digits are names of things, not amounts: and JSON readers lose digits of them.
+/// Numbers with more digits are identifiers, not amounts; and JSON readers lose digits of them.
 const DIGITS_MAX: usize = 15;
-/// Different values that are counted in any case.
+/// Different values that every column may count.
 const DISTINCT_COUNTED: usize = 1_000;
-/// A type is given up when more than one in ten of so many values are none.
+/// After so many values, a type is given up if more than one in ten do not fit.
 const GIVE_UP_AFTER: u64 = 200;
-/// Two-digit years after this one are most likely of the last century, whatever a rule says.
+/// Two-digit years after this one most likely belong to the last century, whatever a rule says.
 const SHORT_YEAR_MAX: i16 = 2040;
 
-/// Texts that stand for no value, in small letters.
+/// Texts that mean "no value", in lower case.
 const PLACEHOLDERS: [&str; 26] = [
     "na", "n/a", "n.a.", "n. a.", "#n/a", "null", "nil", "none", "nan", "-", "--", "---", "–", "—", ".", "..", "...",
     "?", "\\n", "k.a.", "k. a.", "s/d", "n.d.", "nd", "(null)", "(blank)",
@@ -41,7 +41,7 @@ const PLACEHOLDERS: [&str; 26] = [
 pub(super) struct Fit {
     pub(super) fits: u64,
     pub(super) misfits: u64,
-    /// The line of the first that does not, and of the last.
+    /// The lines of the first and last misfit.
     pub(super) first: u64,
     pub(super) last: u64,
 }
@@ -62,7 +62,7 @@ impl Fit {
         self.misfits * 10 > GIVE_UP_AFTER && self.misfits > self.fits / 9
     }
 
-    /// Whether all values fit, but for those of one line.
+    /// Tells whether all values fit, except for one on this line.
     pub(super) fn is_whole_but(&self, line: Option<u64>) -> bool {
         self.fits > 0 && (self.misfits == 0 || (self.misfits == 1 && line == Some(self.first)))
     }
@@ -87,36 +87,36 @@ pub(super) struct Dates {
 #[derive(Debug)]
 pub(super) struct ColumnStats {
     pub(super) header: String,
-    /// Cells that hold something, placeholders not among them.
+    /// Cells with a value, placeholders excluded.
     pub(super) filled: u64,
-    /// Texts that stand for no value, and how often each was met.
+    /// Texts that mean "no value", and how often each occurs.
     pub(super) placeholders: Vec<(String, u64)>,
     /// Cells with an error.
     pub(super) errors: u64,
     pub(super) point: Numbers,
     pub(super) comma: Numbers,
-    /// Values that only one of the decimal marks explains.
+    /// Values that fit only one of the decimal marks.
     pub(super) point_evidence: u64,
     pub(super) comma_evidence: u64,
-    /// Values with a comma or a point before three digits.
+    /// Values with a comma or a point before three digits, which can be read in two ways.
     pub(super) two_ways_comma: u64,
     pub(super) two_ways_point: u64,
     pub(super) month_first: Dates,
     pub(super) day_first: Dates,
-    /// Dates that are read in two ways.
+    /// Dates that can be read in two ways.
     pub(super) two_ways_date: u64,
-    /// Dates of eight digits and nothing else.
+    /// Dates written as eight digits and nothing else.
     pub(super) compact_dates: u64,
-    /// Dates of three numbers of which none is a long year; those that could as well begin with the year.
+    /// Dates of three numbers without a four-digit year, and those of them that could begin with the year.
     pub(super) short_years: u64,
     pub(super) short_years_first: u64,
     pub(super) with_time: u64,
     pub(super) with_zone: u64,
     pub(super) currency: Option<char>,
-    /// Whether there are several currencies.
+    /// Whether several currencies occur.
     pub(super) mixed_currencies: bool,
     pub(super) percent: u64,
-    /// Values that are more than their number: zeros before it, a format that shows something else.
+    /// Values whose text says more than their number: leading zeros, or a format that shows something else.
     pub(super) more_than_number: u64,
     pub(super) scientific: u64,
     pub(super) longest: usize,
@@ -125,13 +125,13 @@ pub(super) struct ColumnStats {
     hashes: Option<HashSet<u64, BuildHasherDefault<ReadyHash>>>,
     pub(super) distinct: u64,
     pub(super) repeated: u64,
-    /// Whether `distinct` is all there is.
+    /// Whether `distinct` counts all values.
     pub(super) is_counted: bool,
-    /// Whether the first row that was seen has a value.
+    /// Whether the first row has a value.
     pub(super) first_row_filled: bool,
 }
 
-/// Hashes that are hashes already.
+/// A hasher for values that are hashes already.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct ReadyHash(u64);
 
@@ -147,7 +147,7 @@ impl std::hash::Hasher for ReadyHash {
     }
 }
 
-/// How texts are read to see what they are: with either decimal mark, unless one is said.
+/// How texts are read to detect their type: with either decimal mark, unless one is set.
 #[derive(Debug)]
 pub(super) struct Readings {
     point: Reading,
@@ -202,12 +202,12 @@ impl ColumnStats {
         }
     }
 
-    /// Whether every value was another one, of those that could be compared.
+    /// Tells whether all compared values differ.
     pub(super) fn never_repeats(&self) -> bool {
         self.repeated == 0 && self.filled > 0
     }
 
-    /// Takes a cell in; whether it holds something. `blanks` are texts that were said to stand for no value, folded.
+    /// Takes a cell in, and tells whether it holds something. `blanks` are the texts declared to mean "no value", folded.
     pub(super) fn add(
         &mut self,
         line: u64,
@@ -279,7 +279,7 @@ impl ColumnStats {
         self.is_counted = false;
     }
 
-    /// A number of a workbook.
+    /// Takes in a number of a workbook.
     fn add_number(&mut self, line: u64, number: Numeral<'_>, readings: &Readings) {
         self.no_date(line);
         let format = number.format;
@@ -365,7 +365,7 @@ impl ColumnStats {
         if is_two_ways(marks) {
             *(if marks.contains(',') { &mut self.two_ways_comma } else { &mut self.two_ways_point }) += 1;
         } else if comma && !point && !marks.contains(',') {
-            // Groups of three digits and no decimals: as well the parts of a number that is a name.
+            // Groups of three digits without decimals can also be the parts of an identifier.
             self.two_ways_point += 1;
         } else if marks.contains([',', '.']) && point != comma {
             *(if point { &mut self.point_evidence } else { &mut self.comma_evidence }) += 1;
@@ -378,10 +378,10 @@ impl Numbers {
         self.number.is_given_up() && self.money.is_given_up()
     }
 
-    /// Takes a value in; whether it is a number or an amount.
+    /// Takes a value in, and tells whether it is a number or an amount.
     fn take(&mut self, line: u64, cell: Cell<'_>, reading: &Reading, digits: usize) -> bool {
         let integer = digits <= DIGITS_MAX && value_of(cell, ColumnType::Integer, reading).is_ok();
-        // Whole numbers with more digits are names, too.
+        // Longer whole numbers are identifiers, too.
         let is_long = digits > DIGITS_MAX
             && matches!(
                 value_of(cell, ColumnType::Integer, reading),
@@ -407,13 +407,13 @@ fn short_parts(text: &str) -> Option<(u8, u8, u8)> {
     }
 }
 
-/// Whether a text is digits, an E, and digits: most likely a name that looks like a number.
+/// Tells whether a text is digits, an E, and digits: most likely an identifier that looks like a number.
 fn is_exponent_of_digits(text: &str) -> bool {
     let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     text.split_once(['e', 'E']).is_some_and(|(digits, exponent)| is_digits(digits) && is_digits(exponent))
 }
 
-/// A date whose century is sure as well.
+/// A date whose century is certain.
 fn sure_date(text: &str, order: DateOrder) -> Option<dates::WrittenDate> {
     let written = dates::of_text(text, order)?;
     let mut run = 0;
@@ -425,7 +425,7 @@ fn sure_date(text: &str, order: DateOrder) -> Option<dates::WrittenDate> {
     is_sure.then_some(written)
 }
 
-/// Whether a text stands for no value even where other texts do not: nobody writes it for anything else.
+/// Tells whether a text means "no value" even in a text column: nobody writes it for anything else.
 pub(super) fn is_certain_placeholder(text: &str) -> bool {
     matches!(folded(text).as_ref(), "n/a" | "#n/a" | "null" | "(null)" | "(blank)" | "\\n" | "n.a." | "n. a.")
 }

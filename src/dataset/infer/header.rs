@@ -1,4 +1,4 @@
-//! Which of a sheet's first rows is its header.
+//! Finds the header among a sheet's first rows.
 
 use std::collections::HashSet;
 
@@ -8,19 +8,19 @@ use crate::dataset::{
     reader::{Cell, RowCells},
 };
 
-/// The longest text of a cell that is kept. Longer headers are cut in nobody's favour: they would not be found again.
+/// The longest text kept of a cell. A longer header would be cut, and the definition would not find it again.
 const CELL_BYTES_MAX: usize = 16 * 1024;
 /// A header names at least this share, in tenths, of the columns of the widest row.
 const TENTHS_MIN: usize = 6;
 
-/// A cell as far as a header is told by it.
+/// A cell, reduced to what the search for a header needs.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct KeptCell {
     pub(super) text: String,
     nature: Nature,
 }
 
-/// What a cell is.
+/// The nature of a cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Nature {
     Blank,
@@ -33,7 +33,7 @@ enum Nature {
 }
 
 impl KeptCell {
-    /// What it takes, in bytes.
+    /// The cell's memory, in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.text.len() + size_of::<Self>()
     }
@@ -42,7 +42,7 @@ impl KeptCell {
     pub(super) fn of(row: &impl RowCells) -> Vec<Self> {
         let keep = |place: usize| {
             let cell = row.cell(place);
-            // A cell with an error says nothing of its column.
+            // A cell with an error tells nothing about its column.
             let text = text_of(cell).unwrap_or_default();
             let end = text.floor_char_boundary(CELL_BYTES_MAX);
             let text = text.get(..end).unwrap_or_default().to_owned();
@@ -80,7 +80,7 @@ pub(super) struct Top {
 }
 
 impl Top {
-    /// The place of the first row that names most columns.
+    /// The place of the first row that looks like a header.
     pub(super) fn header(&self) -> Option<usize> {
         let rows: Vec<&Vec<KeptCell>> = self.rows.iter().map(|(_, row)| row).collect();
         let place = |(place, row): (usize, &&Vec<KeptCell>)| {
@@ -89,14 +89,14 @@ impl Top {
         rows.iter().enumerate().find_map(place)
     }
 
-    /// The rows above a header that hold something: the line of the first, of the last, and how many there are.
+    /// The rows above a header that hold something: the first line, the last line and their number.
     pub(super) fn above(&self, header: usize) -> Option<(u64, u64, u64)> {
         let mut lines = self.rows.iter().take(header).filter(|(_, row)| filled(row) > 0).map(|(line, _)| *line);
         let first = lines.next()?;
         Some(lines.fold((first, first, 1), |(first, _, rows), line| (first, line, rows + 1)))
     }
 
-    /// How many cells the table below a header has, as far as it is seen.
+    /// The number of filled cells seen in the table below a header.
     pub(super) fn size(&self, header: usize) -> usize {
         self.rows.iter().skip(header).map(|(_, row)| filled(row)).filter(|filled| *filled > 0).sum()
     }
@@ -109,22 +109,22 @@ fn filled(row: &[KeptCell]) -> usize {
 fn is_header(row: &[KeptCell], below: &[&Vec<KeptCell>]) -> bool {
     let count = |nature: Nature| row.iter().filter(|cell| cell.nature == nature).count();
     let filled_here = filled(row);
-    // What most rows below have, and not what the widest of them has: that may be one with a mistake.
+    // The typical width of the rows below, not the widest: that may be a row with a mistake.
     let mut widths: Vec<usize> = below.iter().map(|row| filled(row)).filter(|filled| *filled > 0).collect();
     widths.sort_unstable();
     let Some(typical) = widths.get(widths.len().saturating_sub(1) / 2).copied() else { return false };
-    // Some columns may have no name where the row has a cell for each of them.
+    // Some names may be missing if the row has a cell for each column.
     let has_all_cells = filled_here > 1 && row.len() >= typical && filled_here * 2 >= typical;
     let names_most = filled_here * 10 >= typical * TENTHS_MIN && (filled_here > 1 || typical == 1);
     let is_label = row.first().is_some_and(|first| first.text.ends_with(':'));
     if filled_here == 0 || !(names_most || has_all_cells) || is_label {
         return false;
     }
-    // A name is a text, a year or a date; at least one of them is a text. Numbers are names where they count the columns.
+    // Names are texts, years or dates, at least one of them a text. Numbers are names only if they number the columns.
     if count(Nature::Text) == 0 || (count(Nature::Number) > 0 && !counts_up(row)) {
         return false;
     }
-    // Below it there are rows. A row with dates among texts that looks like those below it is one of them.
+    // A header has rows below it. A row with dates among texts that looks like the rows below is data.
     let Some(next) = below.iter().find(|row| row.iter().any(|cell| cell.nature != Nature::Blank)) else { return false };
     let times: Vec<usize> =
         (0..row.len()).filter(|place| row.get(*place).is_some_and(|cell| cell.nature == Nature::Time)).collect();
@@ -137,7 +137,7 @@ fn is_header(row: &[KeptCell], below: &[&Vec<KeptCell>]) -> bool {
     true
 }
 
-/// Whether the numbers of a row are whole and each greater than those before it.
+/// Tells whether the numbers of a row are whole and ascending.
 fn counts_up(row: &[KeptCell]) -> bool {
     let numbers: Option<Vec<u64>> =
         row.iter().filter(|cell| cell.nature == Nature::Number).map(|cell| cell.text.parse().ok()).collect();

@@ -1,11 +1,11 @@
-//! The published names of columns, made of their headers.
+//! Makes the published names of columns from their headers.
 
 use crate::dataset::definition::RESERVED_COLUMNS;
 
 const NAME_BYTES_MAX: usize = 40;
 
-/// The words of a header in lower-case ASCII: `ContractorPhone`, `CONTRACTOR_PHONE` and `contractor phone` are the same, and
-/// letters of other scripts are spelled in it.
+/// The words of a header in lower-case ASCII: `ContractorPhone`, `CONTRACTOR_PHONE` and `contractor phone` give the same words. Letters of
+/// other scripts are spelled in ASCII.
 pub(super) fn words_of(header: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let (mut was_small, mut was_digit) = (false, false);
@@ -27,13 +27,13 @@ pub(super) fn words_of(header: &str) -> Vec<String> {
     words
 }
 
-/// A letter in ASCII, as it is spelled where it is at home.
+/// The ASCII spelling of a letter, as its own language spells it.
 fn spelling(letter: char) -> String {
     match letter {
         _ if letter.is_ascii() => match letter {
             '#' => " number ".to_owned(),
             '%' => " percent ".to_owned(),
-            // What is left out of a word is no gap in it.
+            // An apostrophe joins the parts of a word.
             '\'' => String::new(),
             other => other.to_string(),
         },
@@ -46,9 +46,9 @@ fn spelling(letter: char) -> String {
         'ß' => "ss".to_owned(),
         '№' => " number ".to_owned(),
         '\u{2019}' => String::new(),
-        // The pieces of a letter that was taken apart.
+        // Combining marks of decomposed letters.
         '\u{300}'..='\u{36f}' => String::new(),
-        // A sign of its own is no part of a word, and one of a language without spaces is a word.
+        // Other signs separate words; a sign of a language without spaces is a word of its own.
         other if other.is_alphanumeric() => {
             let spelled = deunicode::deunicode_char(other).unwrap_or_default();
             if spelled.ends_with(' ') { format!(" {} ", spelled.to_lowercase()) } else { spelled.to_owned() }
@@ -57,14 +57,14 @@ fn spelling(letter: char) -> String {
     }
 }
 
-/// The words as one name, cut to a sensible length.
+/// The words joined to one name of limited length.
 pub(super) fn joined(words: &[String]) -> String {
     let mut name = words.join("_");
     name.truncate(NAME_BYTES_MAX);
     name.trim_end_matches('_').to_owned()
 }
 
-/// A name of these words that is none of those that are taken.
+/// A name from these words that is not taken.
 pub(super) fn unique_name(words: &[String], is_taken: impl Fn(&str) -> bool) -> String {
     let name = joined(words);
     let name = match name.as_bytes().first() {

@@ -1,9 +1,9 @@
-//! Which columns look as if they told something of a person, by their header and by their values.
+//! Finds columns that seem to hold personal data, by their headers and values.
 //!
-//! The words are the common ones of English, German, French, Spanish, Italian and Portuguese. A column that is flagged and need
-//! not be costs somebody a look; one that is not and should be costs somebody their privacy.
+//! The words are the common ones of English, German, French, Spanish, Italian and Portuguese. A column flagged without need costs somebody
+//! a look; a column missed costs somebody their privacy.
 
-/// Words of people and of what belongs to them, which are looked for within run-together words as well.
+/// Words for people and what belongs to them; found within run-together words, too.
 const STEMS: [&str; 101] = [
     // People.
     "owner",
@@ -112,7 +112,7 @@ const STEMS: [&str; 101] = [
     "natoil",
 ];
 
-/// Words that are only meant where they stand alone.
+/// Words that only count if they stand alone.
 const WORDS: [&str; 44] = [
     "mail",
     "tel",
@@ -160,7 +160,7 @@ const WORDS: [&str; 44] = [
     "contribuinte",
 ];
 
-/// Words of people that make a "name" beside them theirs.
+/// Words for people: a "name" beside one of them is a person's.
 const BEARERS: [&str; 34] = [
     "first",
     "last",
@@ -198,8 +198,8 @@ const BEARERS: [&str; 34] = [
     "guardian",
 ];
 
-/// Ends of German words of people, such as `Baumpate`, `Antragsbearbeiterin`, `Notfallkontakt`. What begins with them is something else,
-/// such as `Patent`.
+/// Endings of German words for people, such as `Baumpate`, `Antragsbearbeiterin`, `Notfallkontakt`. Words that begin with them mean
+/// something else, such as `Patent`.
 const ENDS: [&str; 17] = [
     "pate",
     "patin",
@@ -220,11 +220,11 @@ const ENDS: [&str; 17] = [
     "besitzerin",
 ];
 
-/// Ends of words that end so and are no people: `Spaten`, `participate`, `Schaltkontakt`.
+/// Exceptions to these endings: `Spaten`, `participate`, `Schaltkontakt`.
 const ENDS_OF_OTHERS: [&str; 8] =
     ["spate", "spaten", "karpaten", "cipate", "sipate", "schaltkontakt", "steckkontakt", "tuerkontakt"];
 
-/// Names that are no person's, though they hold such a word.
+/// Names of things that contain such a word.
 const IMPERSONAL: [&str; 34] = [
     "file",
     "host",
@@ -262,7 +262,7 @@ const IMPERSONAL: [&str; 34] = [
     "pagine",
 ];
 
-/// What the values of a column look like.
+/// The patterns found in a column's values.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct ColumnLooks {
     pub(super) values: u64,
@@ -280,7 +280,7 @@ impl ColumnLooks {
     }
 }
 
-/// Why a column looks personal, if it does.
+/// The reason why a column looks personal, if it does.
 pub(super) fn reason(words: &[String], looks: ColumnLooks) -> Option<&'static str> {
     let joined: String = words.concat();
     let has = |list: &[&str]| words.iter().any(|word| list.contains(&word.as_str()));
@@ -310,7 +310,7 @@ fn is_email(text: &str) -> bool {
     text.split_once('@').is_some_and(|(name, host)| !name.is_empty() && host.contains('.') && !text.contains(' '))
 }
 
-/// Written as a telephone number is: seven to fifteen digits with marks between them, and no date.
+/// Tells whether a text looks like a telephone number: seven to fifteen digits with marks between them, and no date.
 fn is_telephone(text: &str) -> bool {
     if !text.starts_with(|first: char| matches!(first, '+' | '(' | '0'..='9')) || text.len() > 24 {
         return false;
@@ -318,7 +318,7 @@ fn is_telephone(text: &str) -> bool {
     let digits = text.bytes().filter(u8::is_ascii_digit).count();
     let marks = text.bytes().filter(|byte| matches!(byte, b'(' | b')' | b'-' | b' ' | b'.' | b'+' | b'/')).count();
     let long_enough = if text.starts_with('+') { (8..=15).contains(&digits) } else { (10..=11).contains(&digits) };
-    // Numbers of parcels are cut elsewhere.
+    // Parcel numbers have other groups of digits.
     let groups: Vec<usize> =
         text.split(|letter: char| !letter.is_ascii_digit()).map(str::len).filter(|length| *length > 0).collect();
     let is_cut_so = text.starts_with(['+', '(']) || matches!(groups[..], [3, 3, 4] | [1, 3, 3, 4] | [5, 5] | [5, 6]);

@@ -1,4 +1,4 @@
-//! The verdicts, written as a definition with comments.
+//! Writes the verdicts as a definition with comments.
 
 use std::fmt::{self, Write};
 
@@ -13,14 +13,14 @@ use crate::dataset::{
     definition::{COLUMNS_MAX, DateOrder, Quote, Said, normal_header},
 };
 
-/// Columns that are filled by the import.
+/// Columns that the import fills.
 const OWN_COLUMNS: usize = 3;
-/// A longer header is not written into a definition.
+/// Longer headers are not written into a definition.
 const HEADER_BYTES_MAX: usize = 8 * 1024;
-/// The most columns that a comment names.
+/// The most columns that a comment lists.
 const NAMED_MAX: usize = 2_000;
 
-/// A column with its verdict.
+/// A column and its verdict.
 struct Draft<'a> {
     column: &'a ColumnStats,
     verdict: ColumnVerdict,
@@ -28,7 +28,7 @@ struct Draft<'a> {
     occurrence: usize,
 }
 
-/// What is left out, and why.
+/// The columns left out, and why.
 #[derive(Default)]
 struct LeftOut {
     blank: Vec<String>,
@@ -63,7 +63,7 @@ pub(super) fn definition(
             left_out: &left_out,
         },
     );
-    // Writing to memory has no way to fail.
+    // Writing to memory cannot fail.
     debug_assert!(written.is_ok());
     Some(out)
 }
@@ -72,7 +72,7 @@ struct Proposal<'a> {
     dataset: &'a str,
     file_name: &'a str,
     said: &'a Said,
-    /// How many rows were not UTF-8, where the encoding is a guess.
+    /// The number of rows that were not UTF-8, if the encoding is a guess.
     guessed: Option<u64>,
     chosen: &'a ChosenHeader,
     table: &'a ColumnTable,
@@ -121,19 +121,19 @@ fn quoted(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
 }
 
-/// Comments are one line each, whatever a file holds.
+/// Keeps comments to one line each, whatever the file contains.
 fn comment(text: &str) -> String {
     text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
 }
 
 fn write_definition(out: &mut String, proposal: &Proposal<'_>) -> fmt::Result {
     let Proposal { dataset, drafts, table, .. } = proposal;
-    // Of equals the first: identifiers stand to the left.
+    // On equal scores the first wins: identifiers stand to the left.
     let best = |but: Option<&str>| {
         let others = drafts.iter().rev().filter(move |draft| but != Some(draft.name.as_str()));
         others.max_by_key(|draft| draft.verdict.key_score).filter(|draft| draft.verdict.key_score > 0)
     };
-    // An id of the rows themselves is a record's id, when something else is what people ask for.
+    // If people ask for another column, a row id becomes the record id.
     let row_id = drafts.iter().find(|draft| is_row_id(draft));
     let row_id = row_id.filter(|row_id| best(Some(&row_id.name)).is_some_and(|other| other.verdict.key_score > 2_000));
     let key = best(row_id.map(|row_id| row_id.name.as_str()));
@@ -190,7 +190,7 @@ fn write_definition(out: &mut String, proposal: &Proposal<'_>) -> fmt::Result {
     writeln!(out, "[[column]]\nname = {}\ntype = \"date\"\nimport = true", quoted(&load_date))
 }
 
-/// What was read, and what a person should look at.
+/// Writes what was read, and what a person should check.
 fn write_head(out: &mut String, proposal: &Proposal<'_>) -> fmt::Result {
     let Proposal { file_name, chosen, table, writing, left_out, .. } = proposal;
     let rows = table.rows;
@@ -243,7 +243,7 @@ fn write_head(out: &mut String, proposal: &Proposal<'_>) -> fmt::Result {
     writeln!(out)
 }
 
-/// The keys that say how the file is written.
+/// Writes the keys of the file's dialect.
 fn write_dialect(out: &mut String, proposal: &Proposal<'_>) -> fmt::Result {
     let Proposal { said, table, writing, drafts, .. } = proposal;
     let dialect = &said.dialect;
@@ -318,7 +318,7 @@ fn write_dialect(out: &mut String, proposal: &Proposal<'_>) -> fmt::Result {
     )
 }
 
-/// Whether a column's values stand as those of merged cells do: in few rows, each another one, the first row among them.
+/// Tells whether a column looks like merged cells: values in few rows, all different, the first row included.
 fn is_sparse_group(column: &ColumnStats, rows: u64) -> bool {
     rows >= 4
         && column.filled >= 2

@@ -1,4 +1,4 @@
-//! The header that was chosen, and what stands below it, column by column.
+//! The chosen header and the rows below it, column by column.
 
 use super::column::{ColumnStats, Readings};
 use crate::dataset::{
@@ -9,7 +9,7 @@ use crate::dataset::{
     text::folded,
 };
 
-/// Hashes of values that are kept at most, of all columns together: by them it is told whether values repeat.
+/// The most hashes of values kept for all columns together, to detect repeated values.
 pub(super) const HASHES_MAX: usize = 4 << 20;
 
 /// The header that was chosen.
@@ -18,7 +18,7 @@ pub(super) struct ChosenHeader {
     pub(super) sheet: Option<String>,
     pub(super) line: u64,
     pub(super) names: Vec<String>,
-    /// The rows above it: the line of the first, of the last, and how many there are.
+    /// The rows above the header: the first line, the last line and their number.
     pub(super) above: Option<(u64, u64, u64)>,
 }
 
@@ -26,7 +26,7 @@ pub(super) struct ChosenHeader {
 pub(super) struct ColumnTable {
     header_line: u64,
     skip_rows: u32,
-    /// Texts before which the table ends.
+    /// Texts that end the table before their row.
     stop_at: Vec<String>,
     readings: Readings,
     pub(super) columns: Vec<ColumnStats>,
@@ -35,9 +35,9 @@ pub(super) struct ColumnTable {
     pub(super) delimiter: Option<u8>,
     pub(super) notes: Vec<Note>,
     pub(super) last: LastRows,
-    /// Texts that stand for no value, in small letters.
+    /// Texts that mean "no value", folded.
     blanks: Vec<String>,
-    /// The line of the first row, and whether it is one whose first cell is blank.
+    /// The line of the first row, and whether its first cell is blank.
     pub(super) first: Option<(u64, bool)>,
 }
 

@@ -24,7 +24,7 @@ fn kind(definition: &Definition, name: &str) -> ColumnType {
     definition.columns[definition.column_index(name).unwrap_or_else(|| panic!("no {name}"))].kind
 }
 
-/// Rows below a header, so many of them.
+/// `count` rows below a header.
 fn rows(header: &str, count: usize, row: impl Fn(usize) -> String) -> String {
     let lines: Vec<String> = (1..=count).map(row).collect();
     format!("{header}\n{}\n", lines.join("\n"))
@@ -164,7 +164,7 @@ fn keys_that_identify() {
     assert_eq!(key("a,permit number\n1,A1\n2,A2\n"), "permit_number");
     let shared = rows("permit number,lot", 100, |nth| format!("P{},{}", nth / 50 * 50 + nth % 45, nth % 7));
     assert_eq!(key(&shared), "permit_number", "several records may share a key that people know");
-    // What is proposed is imported as it comes.
+    // The proposal imports the file as it is.
     let (_, definition) = proposed(&goals);
     let source = open(Cursor::new(goals.into_bytes()), "some.csv", &definition, &ReadLimits::default()).unwrap();
     let keys: Vec<String> = source
@@ -245,7 +245,7 @@ fn an_encoding_that_is_guessed_is_that_of_the_header_as_well() {
     assert_eq!(definition.source.dialect.encoding.as_deref(), Some("windows-1251"), "{toml}");
     let opened = open(Cursor::new(bytes), "some.csv", &definition, &ReadLimits::default()).unwrap();
     assert!(opened.header().absent.is_empty() && definition.column_index("gorod").is_some(), "{toml}");
-    // A row that is damaged changes nothing of the many that are not.
+    // One damaged row does not change how the many others are read.
     let mut mixed = "ID,T\n".to_owned() + &(0..100).map(|nth| format!("{nth},Café {nth}\n")).collect::<String>();
     mixed.push_str("x,Caf");
     let mixed = [mixed.into_bytes(), vec![0xe9, b'\n']].concat();

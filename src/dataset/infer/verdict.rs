@@ -1,4 +1,4 @@
-//! What the columns of a file seem to be, once all of its rows were seen.
+//! What the columns of a file seem to be, judged after all rows were read.
 
 use super::{
     ColumnTable,
@@ -11,9 +11,9 @@ use crate::dataset::{
     definition::{DateOrder, Mark, Said},
 };
 
-/// The longest key that a record may have, in bytes.
+/// The longest key of a record, in bytes.
 const KEY_BYTES_MAX: usize = 256;
-/// A column that could be the key by its name identifies well enough where so many of its values in a thousand differ.
+/// A column named like a key may be the key if this many of a thousand values differ.
 const KEY_PER_MILLE: u64 = 800;
 
 const MONEY_WORDS: [&str; 18] = [
@@ -36,7 +36,7 @@ const MONEY_WORDS: [&str; 18] = [
     "prezzo",
     "valor",
 ];
-/// Words that make of a price or a fee something that is no amount.
+/// Words that turn a price or fee into something that is no amount.
 const NO_MONEY_WORDS: [&str; 12] =
     ["center", "centre", "code", "id", "number", "type", "change", "percent", "class", "category", "index", "rank"];
 const DATE_WORDS: [&str; 20] = [
@@ -46,7 +46,7 @@ const DATE_WORDS: [&str; 20] = [
 const KEY_WORDS: [&str; 10] =
     ["permit", "application", "case", "job", "license", "licence", "reference", "parcel", "account", "ticket"];
 const NUMBER_WORDS: [&str; 10] = ["number", "no", "id", "key", "nbr", "num", "nr", "code", "identifier", "uuid"];
-/// Numbers that are names of things: a zero before them counts, and nobody adds them up.
+/// Words for identifiers that are numbers: leading zeros count, and nobody adds them up.
 const LABEL_WORDS: [&str; 27] = [
     "version",
     "release",
@@ -77,32 +77,32 @@ const LABEL_WORDS: [&str; 27] = [
     "parcel",
 ];
 
-/// What the whole file says of how it writes values.
+/// How the whole file writes its values.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Writing {
     pub(super) decimal: Mark,
-    /// Whether something in the file shows it.
+    /// Whether the file shows its decimal mark.
     decimal_is_shown: bool,
-    /// Whether a comma before three digits can be either.
+    /// Whether a comma before three digits may be a decimal or a grouping mark.
     comma_is_unsure: bool,
     point_is_unsure: bool,
     pub(super) date_order: Option<DateOrder>,
     zone_is_said: bool,
-    /// A row below the header that only says units.
+    /// A row below the header with nothing but units.
     pub(super) units_line: Option<u64>,
 }
 
-/// What a column seems to be.
+/// The verdict on a column.
 #[derive(Debug)]
 pub(super) struct ColumnVerdict {
     pub(super) kind: ColumnType,
-    /// Why it is so, or what to look at; one line each.
+    /// The reasons, and what a person should check; one line each.
     pub(super) remarks: Vec<String>,
     pub(super) personal: Option<&'static str>,
     pub(super) date_order: Option<DateOrder>,
-    /// Texts that stand for no value here.
+    /// Texts that mean "no value" in this column.
     pub(super) blanks: Vec<String>,
-    /// How well it would do as the key.
+    /// How suitable the column is as the key.
     pub(super) key_score: u64,
 }
 
@@ -118,7 +118,7 @@ impl Writing {
         let comma = shows(|column| column.comma_evidence, |column| &column.comma);
         let decimal = dialect.decimal.unwrap_or(if comma > point { Mark::Comma } else { Mark::Point });
         let decimal_is_shown = dialect.decimal.is_some() || point + comma > 0;
-        // Where commas separate cells, a comma within one groups digits, as its writer does.
+        // In a comma-separated file a comma within a cell groups digits, as such files' writers do.
         let is_comma_file = table.delimiter == Some(b',');
         let order = |first: fn(&ColumnStats) -> &Fit, other: fn(&ColumnStats) -> &Fit| {
             table
@@ -144,7 +144,7 @@ impl Writing {
         }
     }
 
-    /// Whether a definition should say it, so that it holds for every file to come.
+    /// Tells whether the definition should set the decimal mark, so that it holds for all later files.
     pub(super) fn says_decimal(&self, delimiter: Option<u8>) -> bool {
         self.decimal == Mark::Comma || (self.decimal_is_shown && delimiter == Some(b';'))
     }
@@ -154,14 +154,14 @@ fn is_number(numbers: &Numbers, but: Option<u64>) -> bool {
     numbers.number.is_whole_but(but) || numbers.money.is_whole_but(but)
 }
 
-/// The line of the first row, if it holds what is measured and not a measurement.
+/// The line of the first row, if it holds units instead of values.
 fn units_line(table: &ColumnTable) -> Option<u64> {
     let (line, begins_blank) = table.first?;
     let is_odd = |column: &&ColumnStats| {
         let number = &column.point.number;
         number.fits > 0 && number.misfits == 1 && number.first == line && column.filled > 1
     };
-    // A row that says what it is of may be a record with other values than those below it.
+    // A row with a value in its first cell may be a record that differs from those below it.
     (begins_blank && table.columns.iter().any(|column| is_odd(&column))).then_some(line)
 }
 
@@ -177,7 +177,7 @@ impl ColumnVerdict {
             key_score: 0,
         };
         verdict.kind = if column.filled == 0 { ColumnType::Text } else { verdict.kind_of(column, &words, writing) };
-        // Among texts, a dash or a word can mean itself: `Na` is sodium, and `None` may be a garage.
+        // In a text column a dash or word may be a value: `Na` is sodium, and `None` may be a garage.
         let is_blank = |text: &&(String, u64)| verdict.kind != ColumnType::Text || is_certain_placeholder(&text.0);
         let blanks: Vec<&(String, u64)> = column.placeholders.iter().filter(is_blank).collect();
         if !blanks.is_empty() {
@@ -185,7 +185,7 @@ impl ColumnVerdict {
             verdict.remarks.push(format!("No value: {}.", counts.join(", ")));
         }
         verdict.blanks = blanks.into_iter().map(|(text, _)| text.clone()).collect();
-        // Units of measurement are no row.
+        // The row of units is no record.
         let rows = rows - u64::from(writing.units_line.is_some());
         verdict.key_score = key_score(column, &words, verdict.kind, rows, verdict.personal.is_some());
         verdict
@@ -259,7 +259,7 @@ impl ColumnVerdict {
         ColumnType::Text
     }
 
-    /// The type of a column of dates, if it is one.
+    /// The type of a column of dates; `None` if it holds no dates.
     fn date_of(&mut self, column: &ColumnStats, is_named: bool, writing: &Writing) -> Option<ColumnType> {
         let but = writing.units_line;
         let month_first = column.month_first.fit.is_whole_but(but);
@@ -293,7 +293,7 @@ impl ColumnVerdict {
             );
             return Some(ColumnType::Text);
         }
-        // Three short numbers are as well a version or a code.
+        // Three short numbers may also be a version or a code.
         if column.short_years > 0 && !is_named {
             self.remarks.push("These look like dates with short years: if they are, say type = \"date\".".to_owned());
             return Some(ColumnType::Text);
@@ -328,7 +328,7 @@ impl ColumnVerdict {
     }
 }
 
-/// How well a column would do as the key: nothing where it cannot be one.
+/// How suitable a column is as the key: 0 if it cannot be one.
 fn key_score(column: &ColumnStats, words: &[String], kind: ColumnType, rows: u64, is_personal: bool) -> u64 {
     let has = |list: &[&str]| words.iter().any(|word| list.contains(&word.as_str()));
     let ends_in_number = words
@@ -351,7 +351,7 @@ fn key_score(column: &ColumnStats, words: &[String], kind: ColumnType, rows: u64
     } else {
         0
     };
-    // Several records may share a key that people know; one that nobody knows has to identify.
+    // Records may share a key that people know; any other key must be unique.
     let per_mille = column.distinct * 1_000 / rows.max(1);
     match (column.never_repeats(), named) {
         (true, named) => 1_000 + named,

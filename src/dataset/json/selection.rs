@@ -1,14 +1,14 @@
-//! Some columns of the records of a document.
+//! Selects columns of the records in a document.
 
 use super::{texts::token_length, write_string};
 use crate::dataset::Definition;
 
-/// The same document, as [`crate::dataset::Document`] makes it, with these columns of its records alone, by place, in this order.
+/// A document as [`crate::dataset::Document`] makes it, reduced to these columns of its records, by place, in this order.
 pub fn selected(definition: &Definition, document: &[u8], columns: &[usize]) -> Vec<u8> {
     let columns = columns.iter().filter_map(|place| definition.columns.get(*place));
     let names: Vec<&str> = columns.map(|column| column.name.as_str()).collect();
     let mut out = Vec::with_capacity(document.len());
-    // The names of the members that lead to where we are. Lists have none.
+    // The member names on the way to the current position. Lists have none.
     let mut path: Vec<&[u8]> = Vec::new();
     let mut rest = document;
     while let Some(first) = rest.first() {
@@ -33,7 +33,7 @@ pub fn selected(definition: &Definition, document: &[u8], columns: &[usize]) -> 
     out
 }
 
-/// Writes some members of the record that a text begins with; what comes after it. A record holds texts, numbers and nulls.
+/// Writes some members of the record at the beginning of a text; returns the rest of the text. A record holds texts, numbers and nulls.
 fn write_members<'a>(text: &'a [u8], names: &[&str], out: &mut Vec<u8>) -> &'a [u8] {
     let mut members: Vec<(&[u8], &[u8])> = Vec::new();
     let mut rest = text.get(1..).unwrap_or_default();

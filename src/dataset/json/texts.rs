@@ -1,15 +1,15 @@
-//! Whole numbers and amounts as JSON strings, for readers that keep every number as a double: those lose digits beyond 2^53.
+//! Writes whole numbers and amounts as JSON strings, for readers that keep every number as a double: those lose digits beyond 2^53.
 
 use std::collections::HashSet;
 
 use crate::dataset::{ColumnType, Definition, Value};
 
-/// Whether values of the type are written as texts where that is asked for. A number with a fraction is a double anyway.
+/// Tells whether values of the type are written as texts on request. A number with a fraction is a double anyway.
 pub fn may_be_text(kind: ColumnType) -> bool {
     matches!(kind, ColumnType::Integer | ColumnType::Money)
 }
 
-/// Appends the JSON of a whole number or an amount as a string; a null stays one.
+/// Appends the JSON of a whole number or an amount as a string; a null stays null.
 pub fn write_as_text(number: &[u8], out: &mut Vec<u8>) {
     if number == b"null" {
         return out.extend_from_slice(number);
@@ -29,16 +29,16 @@ pub fn write_value_as(value: &Value, as_text: bool, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// What the entries of a document's `data` are.
+/// The kind of the entries in a document's `data`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Entries {
     /// Records.
     Records,
-    /// What became of records, or what they were: objects with members `record_id`, and `before`, `after` or `record`.
+    /// Changes or states of records: objects with members `record_id`, and `before`, `after` or `record`.
     Past,
 }
 
-/// The same document, as [`crate::dataset::Document`] makes it, with the whole numbers and amounts of its records as strings.
+/// A document as [`crate::dataset::Document`] makes it, with the whole numbers and amounts of its records as strings.
 pub fn numbers_as_texts(definition: &Definition, document: &[u8], entries: Entries) -> Vec<u8> {
     let columns = definition.columns.iter().filter(|column| may_be_text(column.kind));
     let meant: HashSet<&[u8]> = columns.map(|column| column.name.as_bytes()).collect();
@@ -50,7 +50,7 @@ pub fn numbers_as_texts(definition: &Definition, document: &[u8], entries: Entri
         _ => false,
     };
     let mut out = Vec::with_capacity(document.len() + document.len() / 8);
-    // The names of the members that lead to where we are. Lists have none.
+    // The member names on the way to the current position. Lists have none.
     let mut path: Vec<&[u8]> = Vec::new();
     let mut rest = document;
     while let Some(first) = rest.first() {
@@ -77,7 +77,7 @@ pub fn numbers_as_texts(definition: &Definition, document: &[u8], entries: Entri
     out
 }
 
-/// Bytes of the token that a text begins with: a string, a number, or one character.
+/// Bytes of the token at the beginning of a text: a string, a number, or one character.
 pub(super) fn token_length(text: &[u8]) -> usize {
     match text.first() {
         Some(b'"') => {

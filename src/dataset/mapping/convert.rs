@@ -1,5 +1,5 @@
-//! Cells as typed values. A file is read leniently where its meaning is certain (`$1,234.50`, `12/1/2016`, a date that lost
-//! its format), and refused where it is not, or where the type would lose a digit.
+//! Converts cells to typed values. A file is read leniently if the meaning is certain (`$1,234.50`, `12/1/2016`, a date that lost its
+//! format), and refused if it is not, or if the type would lose a digit.
 
 use std::borrow::Cow;
 
@@ -20,7 +20,7 @@ use crate::dataset::{
     value::{parse_cents, parse_number},
 };
 
-/// The text of a cell without surrounding space; empty for a blank one. A number is a text as its sheet shows it.
+/// The text of a cell without surrounding space; empty for a blank cell. A number becomes the text that its sheet shows.
 pub(in crate::dataset) fn text_of(cell: Cell<'_>) -> Result<Cow<'_, str>, CellError> {
     Ok(match cell {
         Cell::Blank => Cow::Borrowed(""),
@@ -33,7 +33,7 @@ pub(in crate::dataset) fn text_of(cell: Cell<'_>) -> Result<Cow<'_, str>, CellEr
     })
 }
 
-/// The value of a cell that is not blank, and whether nothing of it was rounded off.
+/// The value of a cell that is not blank, and whether it is exact instead of rounded.
 pub(in crate::dataset) fn value_of(
     cell: Cell<'_>,
     kind: ColumnType,
@@ -56,7 +56,7 @@ pub(in crate::dataset) fn value_of(
     Ok((value, true))
 }
 
-/// A refusal with an example as the file writes numbers.
+/// The error with an example in the file's way of writing numbers.
 fn in_marks(error: CellError, marks: Marks) -> CellError {
     match (marks.decimal, error) {
         (Mark::Comma, CellError::Value(ValueError::Number)) => CellError::NumberWithComma,
@@ -65,7 +65,7 @@ fn in_marks(error: CellError, marks: Marks) -> CellError {
     }
 }
 
-/// What a text that is no number is no value of.
+/// The error for a text that is no number, given the expected type.
 fn wrong(wrong: Wrong, expected: ValueError) -> CellError {
     match wrong {
         Wrong::Form => CellError::Value(expected),
@@ -74,7 +74,7 @@ fn wrong(wrong: Wrong, expected: ValueError) -> CellError {
     }
 }
 
-/// A number of a sheet, as a plain decimal. A sheet that shows zeros before it means something else.
+/// A number of a sheet as a plain decimal. Refused if the sheet shows leading zeros: the text means something else then.
 fn numeral(Numeral { digits, format }: Numeral<'_>) -> Result<&str, CellError> {
     if format.is_of_time() {
         return Err(CellError::Clock);
@@ -109,10 +109,10 @@ fn integer(cell: Cell<'_>, reading: &Reading) -> Result<i64, CellError> {
     }
 }
 
-/// How the digits of sheets are written in their files.
+/// How a workbook's own numbers are written.
 const SHEET_MARKS: Marks = Marks { decimal: Mark::Point, thousands: Mark::None, unsure: false };
 
-/// The number that up to fifteen digits and nothing else write, which is what most cells of most files are.
+/// A number of up to fifteen digits and nothing else, as in most cells of most files.
 fn plain_digits(text: &str) -> Option<i64> {
     if text.is_empty() || text.len() > 15 || (text.len() > 1 && text.starts_with('0')) {
         return None;
@@ -120,12 +120,12 @@ fn plain_digits(text: &str) -> Option<i64> {
     text.bytes().try_fold(0_i64, |number, byte| byte.is_ascii_digit().then(|| number * 10 + i64::from(byte - b'0')))
 }
 
-/// An amount, and whether nothing was rounded off.
+/// An amount, and whether it is exact.
 fn cents(cell: Cell<'_>, reading: &Reading) -> Result<(i64, bool), CellError> {
     match cell {
         Cell::Number(number) => {
             let number: f64 = numeral(number)?.parse().map_err(|_| ValueError::Money)?;
-            // What a sheet computes is exact to fifteen digits.
+            // A sheet computes to fifteen digits.
             let shown = shortest(number);
             let written = WrittenNumber::of(&shown, SHEET_MARKS).map_err(|error| wrong(error, ValueError::Money))?;
             Ok(parse_cents(&written.plain().ok_or(ValueError::OutOfRange)?)?)
@@ -135,7 +135,7 @@ fn cents(cell: Cell<'_>, reading: &Reading) -> Result<(i64, bool), CellError> {
     }
 }
 
-/// `4000`, `$1,234.50`, `-$5`, `5 €`, and `(12.00)`, which is how accountants write a negative amount.
+/// Reads `4000`, `$1,234.50`, `-$5`, `5 €`, and `(12.00)`, the accountants' form of a negative amount.
 fn cents_of_text(text: &str, marks: Marks) -> Result<(i64, bool), CellError> {
     if let Some(whole) = plain_digits(text) {
         return Ok((whole * 100, true));
@@ -158,7 +158,7 @@ fn cents_of_text(text: &str, marks: Marks) -> Result<(i64, bool), CellError> {
     Ok(parse_cents(&written.plain().ok_or(ValueError::OutOfRange)?)?)
 }
 
-/// Signs of currencies that are left out of amounts.
+/// Currency signs that amounts may have.
 pub(in crate::dataset) const CURRENCIES: [char; 5] = ['$', '\u{20ac}', '\u{a3}', '\u{a5}', '\u{20b9}'];
 
 fn number(cell: Cell<'_>, reading: &Reading) -> Result<f64, CellError> {
@@ -183,7 +183,7 @@ fn number(cell: Cell<'_>, reading: &Reading) -> Result<f64, CellError> {
     }
 }
 
-/// The coordinate of `POINT (lon lat)` or `(lat, lon)`.
+/// The coordinate in `POINT (lon lat)` or `(lat, lon)`.
 pub(in crate::dataset) fn coordinate(cell: Cell<'_>, extract: Extract) -> Result<f64, CellError> {
     let Cell::Text(text) = cell else { return Err(CellError::Point) };
     let text = trim(text);

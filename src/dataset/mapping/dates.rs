@@ -1,4 +1,4 @@
-//! Dates and moments in the forms in which files write them.
+//! Dates and moments in the forms that files use.
 
 use jiff::{
     Timestamp,
@@ -16,10 +16,10 @@ use crate::dataset::{
 
 /// The first number that is read as `yyyymmdd`.
 const COMPACT_DATE_MIN: f64 = 10_000_101.0;
-/// Two-digit years from here on are of the last century.
+/// Two-digit years from this one on belong to the last century.
 pub(in crate::dataset) const CENTURY_PIVOT: i16 = 70;
 
-/// A date with its time of day, and how far it is from UTC, where that is written.
+/// A date with its time of day, and the offset from UTC if it is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::dataset) struct WrittenDate {
     pub(in crate::dataset) moment: DateTime,
@@ -28,13 +28,13 @@ pub(in crate::dataset) struct WrittenDate {
     pub(in crate::dataset) has_time: bool,
 }
 
-/// A date; a time of day is left out.
+/// Reads a date; a time of day is dropped.
 pub(super) fn date(cell: Cell<'_>, reading: &Reading) -> Result<Date, CellError> {
     let text = if let Cell::Text(text) = cell { text } else { "" };
     Ok(written(cell, reading)?.ok_or_else(|| date_error(text, reading))?.moment.date())
 }
 
-/// A moment; without a zone of its own it is one of the reading's.
+/// Reads a moment; without a zone of its own it is in the reading's zone.
 pub(super) fn timestamp(cell: Cell<'_>, reading: &Reading) -> Result<Timestamp, CellError> {
     let WrittenDate { moment, offset, .. } = written(cell, reading)?.ok_or(ValueError::Timestamp)?;
     match offset {
@@ -65,7 +65,7 @@ fn date_error(text: &str, reading: &Reading) -> CellError {
     })
 }
 
-/// What a cell says of a date; none where it says nothing of one.
+/// The date in a cell; `None` if it holds none.
 fn written(cell: Cell<'_>, reading: &Reading) -> Result<Option<WrittenDate>, CellError> {
     let plain = |moment| WrittenDate { moment, offset: None, has_time: moment.time() != Time::midnight() };
     Ok(match cell {
@@ -88,7 +88,7 @@ fn of_number(number: f64, epoch_1904: bool) -> Result<DateTime, CellError> {
     moment_of_days(number, epoch_1904).map_err(CellError::Moment)
 }
 
-/// The forms in which reports write dates, with or without a time of day and a zone.
+/// Reads the forms of dates that reports use, with or without a time of day and a zone.
 pub(in crate::dataset) fn of_text(text: &str, order: DateOrder) -> Option<WrittenDate> {
     let midnight =
         |date: Date| WrittenDate { moment: date.to_datetime(Time::midnight()), offset: None, has_time: false };
@@ -97,7 +97,7 @@ pub(in crate::dataset) fn of_text(text: &str, order: DateOrder) -> Option<Writte
     }
     let (first, rest) = token(text)?;
     if let Some(weekday) = weekday_of(first) {
-        // A day of the week that is another one's is a mistake in either.
+        // A wrong day of the week means a mistake in it or in the date.
         let rest = rest.trim_start_matches(['.', ',', ' ']);
         let dated = if rest.len() < text.len() - first.len() { of_text(rest, order) } else { None };
         return dated.filter(|dated| dated.moment.weekday() == weekday);
@@ -144,7 +144,7 @@ fn date_of_tokens(first: &str, second: &str, third: &str, order: DateOrder) -> O
     }
 }
 
-/// Whether a text has the form of a date, whatever its numbers are.
+/// Tells whether a text has the form of a date, whatever its numbers are.
 fn is_of_three_numbers(text: &str) -> bool {
     let mut lengths = [0; 3];
     let mut rest = text;
@@ -159,7 +159,7 @@ fn is_of_three_numbers(text: &str) -> bool {
     rest.is_empty() && matches!(lengths, [1 | 2, 1 | 2, 2 | 4] | [4, 1 | 2, 1 | 2])
 }
 
-/// A run of digits or of letters at the text's beginning, and what follows it.
+/// The run of digits or letters at the beginning of a text, and the rest.
 fn token(text: &str) -> Option<(&str, &str)> {
     let first = text.bytes().next()?;
     let end = if first.is_ascii_digit() {
@@ -172,7 +172,7 @@ fn token(text: &str) -> Option<(&str, &str)> {
     Some(text.split_at(end.unwrap_or(text.len())))
 }
 
-/// What follows one separator of a date, and spaces around it.
+/// The rest behind one separator of a date and the spaces around it.
 fn separated(text: &str) -> Option<&str> {
     let bare = text.trim_start_matches(' ');
     match bare.strip_prefix(['/', '-', '.', ',']) {
@@ -223,7 +223,7 @@ fn weekday_of(name: &str) -> Option<Weekday> {
     DAYS.iter().find(|(day, _)| day.starts_with(&name)).map(|(_, weekday)| *weekday)
 }
 
-/// ` 12:00`, `T09:30:00.125`, `, 4:05 PM`, each perhaps with a zone behind it.
+/// Reads ` 12:00`, `T09:30:00.125`, `, 4:05 PM`, each with an optional zone.
 fn time_of_day(text: &str) -> Option<(Time, Option<Offset>)> {
     let text = text.strip_prefix(['T', 't']).unwrap_or_else(|| text.trim_start_matches([' ', ','])).trim_end();
     let clock_end = text.find(|letter: char| !letter.is_ascii_digit() && !matches!(letter, ':' | '.' | ','));
@@ -257,7 +257,7 @@ fn time_of_day(text: &str) -> Option<(Time, Option<Offset>)> {
     Some((time, offset))
 }
 
-/// Nanoseconds of up to nine decimals. More cannot be kept.
+/// Nanoseconds from up to nine decimals. More cannot be stored.
 fn nanoseconds(decimals: &str) -> Option<i32> {
     let kept = decimals.trim_end_matches('0');
     if decimals.is_empty() || kept.len() > 9 || !decimals.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -266,7 +266,7 @@ fn nanoseconds(decimals: &str) -> Option<i32> {
     format!("{kept:0<9}").parse().ok()
 }
 
-/// `AM` or `PM` in whatever spelling: the hours that it adds, and what follows it.
+/// `AM` or `PM` in any spelling: the hours that it adds, and the rest.
 fn half_of_day(text: &str) -> (Option<i16>, &str) {
     for (hours, words) in [(0, ["am", "a.m."]), (12, ["pm", "p.m."])] {
         for word in words {
@@ -280,7 +280,7 @@ fn half_of_day(text: &str) -> (Option<i16>, &str) {
     (None, text)
 }
 
-/// The zone of a time: `Z`, `+01:00`, `-0800`, `+01`, or a name that RFC 2822 gives a meaning. Other names have several.
+/// The zone of a time: `Z`, `+01:00`, `-0800`, `+01`, or a name that RFC 2822 defines. Other names are ambiguous.
 fn offset_of(zone: &str) -> Option<Offset> {
     const NAMES: [(&str, i8); 13] = [
         ("z", 0),
@@ -297,7 +297,7 @@ fn offset_of(zone: &str) -> Option<Offset> {
         ("pdt", -7),
         ("+00", 0),
     ];
-    // The name of the zone is written besides the offset, which is what counts.
+    // A zone's name may follow the offset; the offset counts.
     let zone = match zone.split_once('[') {
         Some((offset, name)) if name.ends_with(']') => offset.trim_end(),
         Some(_) => return None,

@@ -1,4 +1,4 @@
-//! Finding the header: the row whose cells are the definition's headers, wherever it stands.
+//! Finds the header: the row whose cells are the definition's headers, on any line.
 
 use std::sync::Arc;
 
@@ -9,10 +9,10 @@ use crate::dataset::{
     text::nfc,
 };
 
-/// Below this likeness a cell is not shown as a near miss: it may be data, and data may be personal.
+/// Cells below this likeness are not shown as near misses: they may be data, and data may be personal.
 const LIKENESS_MIN: f64 = 0.8;
 
-/// Looks at rows until one is a header of the definition.
+/// Checks rows until one is a header of the definition.
 pub struct HeaderSearch {
     definition: Arc<Definition>,
     fields: Vec<Spellings>,
@@ -22,14 +22,14 @@ pub struct HeaderSearch {
     nearest: Option<NearMiss>,
 }
 
-/// How the header of a field may be written.
+/// The accepted spellings of a field's header.
 #[derive(Default)]
 struct Spellings {
-    /// As the definition writes it.
+    /// The spellings in the definition.
     exact: Vec<String>,
     /// In normal form.
     normal: Vec<String>,
-    /// Whether another field reads another column with such a header, so that they are told by counting.
+    /// Whether another field reads another column with such a header, so that the columns are told apart by counting.
     counted: bool,
 }
 
@@ -39,19 +39,19 @@ struct NearMiss {
     missing: Vec<usize>,
 }
 
-/// Where a field's values stand.
+/// The column with a field's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct FieldPlace {
     /// The column of the file.
     pub(super) column: usize,
-    /// Whether its header is the column's own published name: then its cells are the values, and not what they are made of.
+    /// Whether its header is the column's own published name: then the cells are final values, not sources of them.
     pub(super) own: bool,
 }
 
-/// A header that was recognised.
+/// A recognised header.
 pub struct FoundHeader {
     pub(super) definition: Arc<Definition>,
-    /// For each field, the place of its column in the file.
+    /// The column of each field in the file.
     pub(super) places: Vec<Option<FieldPlace>>,
     pub(super) width: usize,
     /// One more than the last column with a header.
@@ -62,11 +62,11 @@ pub struct FoundHeader {
     pub(super) key_header: String,
     /// The cells of the header.
     headers: Vec<String>,
-    /// Whether it brings record ids where the import would count rows.
+    /// Whether the file provides record ids that the import would otherwise count.
     pub brings_ids: bool,
     /// Headers that no field reads.
     pub unmatched: Vec<String>,
-    /// Published columns that the file does not have, or not all of what they are made of.
+    /// Published columns that the file lacks, or lacks a part of.
     pub absent: Vec<String>,
 }
 
@@ -111,26 +111,26 @@ impl HeaderSearch {
         Self { fields, definition, rows_max, rows_seen: 0, most_rows_seen: 0, nearest: None }
     }
 
-    /// Begins anew on another sheet.
+    /// Starts again on another sheet.
     pub fn restart(&mut self) {
         self.rows_seen = 0;
     }
 
-    /// Whether enough rows were looked at.
+    /// Tells whether enough rows were checked.
     pub fn is_exhausted(&self) -> bool {
         self.rows_seen >= self.rows_max
     }
 
-    /// How many fields a row names, if it is a header.
+    /// The number of fields that a row names, if it is a header.
     pub(in crate::dataset) fn recognised(&self, row: &impl RowCells) -> usize {
         let (matched, missing, _) = self.matched(&Cells::of(row));
         if missing.is_empty() && matched >= self.needed() { matched } else { 0 }
     }
 
-    /// Whether this row is the header.
+    /// Returns the header if this row is one.
     ///
     /// # Errors
-    /// When it is, and two of its columns could both be what a field reads.
+    /// When the row is a header, but two of its columns could be the one that a field reads.
     pub fn look(&mut self, row: &impl RowCells) -> Result<Option<FoundHeader>, ReadError> {
         self.rows_seen += 1;
         self.most_rows_seen = self.most_rows_seen.max(self.rows_seen);
@@ -147,17 +147,17 @@ impl HeaderSearch {
         Ok(Some(self.found(cells, places)))
     }
 
-    /// Fields that a header has to name.
+    /// The number of fields that a header has to name.
     fn needed(&self) -> usize {
         let readable = self.fields.iter().filter(|spellings| !spellings.exact.is_empty()).count();
         readable.min(2)
     }
 
-    /// How many fields a row names, those that it would have to and does not, and the place of each.
+    /// The number of fields that a row names, the required fields that it lacks, and the place of each field.
     fn matched(&self, cells: &Cells) -> (usize, Vec<usize>, Vec<FoundPlace>) {
         let fields = &self.definition.source.fields;
         let mut places: Vec<FoundPlace> = fields.iter().map(|_| Ok(None)).collect();
-        // A header that is written as the definition writes it is that of no other column.
+        // A header spelled as in the definition belongs to that column only.
         let mut claimed = vec![false; cells.exact.len()];
         for ((field, spellings), place) in fields.iter().zip(&self.fields).zip(&mut places) {
             if let Some(column) = spellings.exactly(occurrence_of(Some(field)), cells) {
@@ -165,7 +165,7 @@ impl HeaderSearch {
             }
         }
         claim(&places, &mut claimed);
-        // In a file of ours a column's own name is that of no other, even where it is nearly another's header.
+        // In an exported file a column's own name belongs to that column only, even if it resembles another's header.
         let is_ours = self.is_ours(cells, &claimed, &places);
         if is_ours {
             self.own_names(cells, &claimed, is_ours, &mut places);
@@ -191,7 +191,7 @@ impl HeaderSearch {
         (named.count(), missing, places)
     }
 
-    /// Whether the file is one that was exported: its key column bears its published name.
+    /// Tells whether the file is an export: its key column has its published name.
     fn is_ours(&self, cells: &Cells, claimed: &[bool], places: &[FoundPlace]) -> bool {
         let fields = &self.definition.source.fields;
         let key = fields.iter().zip(places).find(|(field, _)| field.target == Some(self.definition.key));
@@ -202,8 +202,7 @@ impl HeaderSearch {
         }
     }
 
-    /// A published column's own name is one of its headers, so that what was exported can be imported. Whatever is made of other
-    /// columns is then taken as it is.
+    /// A published column's own name is one of its headers, so that exports can be imported. A derived column is then taken as it is.
     fn own_names(&self, cells: &Cells, claimed: &[bool], is_ours: bool, places: &mut [FoundPlace]) {
         let fields = &self.definition.source.fields;
         for place in 0..fields.len() {
@@ -213,7 +212,7 @@ impl HeaderSearch {
             let own = match &field.origin {
                 FieldOrigin::Header { .. } if matches!(places.get(place), Some(Ok(None))) => free(),
                 FieldOrigin::Header { extract: Some(_), .. } if is_ours => free(),
-                // The place among the rows of a key, or the row's own id: only where the file is one of ours.
+                // An ordinal or record id is only read from an exported file.
                 FieldOrigin::Import if is_ours && !is_found => free(),
                 FieldOrigin::Join { parts } if !is_found => {
                     let is_absent = |part: usize| matches!(places.get(part), None | Some(Ok(None)));
@@ -234,7 +233,7 @@ impl HeaderSearch {
         for (field, place) in fields.iter().zip(&places) {
             is_absent.push(match &field.origin {
                 FieldOrigin::Header { .. } => place.is_none(),
-                // Without one of its parts, a text is not what it would be.
+                // Without one of its parts, a joined text is incomplete.
                 FieldOrigin::Join { parts } => {
                     place.is_none() && parts.iter().any(|part| is_absent.get(part.field) == Some(&true))
                 }
@@ -283,7 +282,7 @@ impl HeaderSearch {
         }
     }
 
-    /// The error of a search that found nothing.
+    /// The error of an unsuccessful search.
     pub fn failure(&self) -> ReadError {
         let detail = match &self.nearest {
             None => "the file has no rows".to_owned(),
@@ -306,20 +305,20 @@ impl HeaderSearch {
     }
 }
 
-/// Columns that could each be meant.
+/// Columns that could each be the field's.
 type Ambiguous = Vec<usize>;
-/// The place of a field, if there is one.
+/// The place of a field, if found.
 type FoundPlace = Result<Option<FieldPlace>, Ambiguous>;
 
 impl Cells {
-    /// The column that bears a name and is read by nothing else.
+    /// The column with this name, if nothing else reads it.
     fn free(&self, name: &str, claimed: &[bool]) -> Option<FieldPlace> {
         let column = self.exact.iter().zip(claimed).position(|(cell, claimed)| cell == name && !claimed)?;
         Some(FieldPlace { column, own: true })
     }
 
     fn of(row: &impl RowCells) -> Self {
-        // A cell that holds an error is no header; the row may still be one.
+        // A cell with an error is no header, but the row may still be one.
         let text = |place| text_of(row.cell(place)).map(|text| nfc(&text).into_owned()).unwrap_or_default();
         let exact: Vec<String> = (0..row.width()).map(text).collect();
         let normal = exact.iter().map(|cell| normal_header(cell)).collect();
@@ -348,8 +347,8 @@ impl Spellings {
         }
     }
 
-    /// The column whose header is written as the definition writes it. The first spelling that the row has decides: they are
-    /// declared in the order of preference.
+    /// The column whose header is spelled as in the definition. The first spelling found decides, because spellings are declared in order
+    /// of preference.
     fn exactly(&self, occurrence: usize, cells: &Cells) -> Option<usize> {
         self.exact.iter().find_map(|spelling| {
             let bearing: Vec<usize> = cells
@@ -380,7 +379,7 @@ impl Spellings {
             let is_same = |column: &usize| cells.exact.get(*column) == cells.exact.get(*first);
             return if free.iter().all(is_same) { Ok(Some(*first)) } else { Err(free) };
         }
-        // A definition may count headers that were one in an older normal form.
+        // A definition may count headers that an older normal form took for one.
         let lone = |spelling: &String| {
             let mut bearing = cells.exact.iter().enumerate().filter(|(_, cell)| *cell == spelling);
             let first = bearing.next().map(|(column, _)| column).filter(|column| claimed.get(*column) == Some(&false));
@@ -390,7 +389,7 @@ impl Spellings {
     }
 }
 
-/// Which of several columns with its header a field reads.
+/// The occurrence of its header that a field reads.
 fn occurrence_of(field: Option<&Field>) -> usize {
     match field.map(|field| &field.origin) {
         Some(FieldOrigin::Header { occurrence, .. }) => (*occurrence).max(1),

@@ -1,4 +1,4 @@
-//! One row after another becomes a record, or the list of what is wrong with it.
+//! Converts each row into a record, or into the list of its problems.
 
 use std::sync::Arc;
 
@@ -17,29 +17,29 @@ use crate::dataset::{
     text::{folded, nfc},
 };
 
-/// The longest text of a cell that a problem quotes, in characters.
+/// The longest text that a problem quotes from a cell, in characters.
 const QUOTED_CHARS_MAX: usize = 120;
-/// With so many bytes of text no record comes to that, however its texts are escaped.
+/// Records with less text stay below the limit, however the text is escaped.
 const TEXT_BYTES_FREE: usize = RECORD_BYTES_MAX / 8;
 /// The longest key, and the longest record id: both are part of a path.
 const KEY_BYTES_MAX: usize = 256;
 
-/// Converts rows by place: everything that can be looked up was looked up when the header was found.
+/// Converts rows by place: all look-ups were done when the header was found.
 pub struct Mapper {
     definition: Arc<Definition>,
     reading: Reading,
     width: usize,
     named_width: usize,
-    /// Columns without a header, and whether a value was met in each.
+    /// Columns without a header, and whether a value occurred in each.
     unnamed: Vec<(usize, bool)>,
     key_header: String,
     reads: Vec<ReadStep>,
     joins: Vec<JoinStep>,
-    /// The texts of the current row's fields that a join needs, by field.
+    /// The texts of the current row that joins need, by field.
     texts: Vec<String>,
-    /// Bytes of text since a batch was last handed over.
+    /// Bytes of text since the last batch was handed over.
     bytes: usize,
-    /// The rows so far, where they are the keys.
+    /// The number of rows so far; it is the key if rows are counted as keys.
     rows: u64,
     counts_keys: bool,
     short: MetTally,
@@ -48,7 +48,7 @@ pub struct Mapper {
     stopped: Option<u64>,
 }
 
-/// How often something was met, and on which line first.
+/// How often something occurred, and on which line first.
 #[derive(Default)]
 struct MetTally {
     line: u64,
@@ -64,37 +64,37 @@ impl MetTally {
     }
 }
 
-/// What the file says of how its values are written.
+/// How the file writes its values.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct FileReading {
-    /// Whether days are counted from 1904, where a date is a bare number.
+    /// Whether bare numbers count days from 1904.
     pub epoch_1904: bool,
-    /// What separates the cells of a text file.
+    /// The delimiter of a text file.
     pub delimiter: Option<u8>,
 }
 
 struct ReadStep {
     field: usize,
     name: String,
-    /// The column of the file, if the file has it.
+    /// The column in the file, if present.
     place: Option<usize>,
     target: Option<usize>,
     is_key: bool,
     is_joined: bool,
-    /// How dates of this column are written, where that is not how others are.
+    /// How this column reads dates, if different from others.
     reading: Option<Reading>,
-    /// What a blank cell is filled with, where it is.
+    /// The value that fills a blank cell, if the column is filled down.
     above: Option<Above>,
     kind: ColumnType,
     extract: Option<Extract>,
     required: bool,
     default: Value,
     fold: Fold,
-    /// Texts that stand for no value, folded.
+    /// Texts that mean "no value", folded.
     blanks: Vec<String>,
 }
 
-/// A cell that is kept for the rows below it.
+/// A cell kept to fill blank cells below it.
 #[derive(Debug, Default)]
 struct Above {
     text: String,
@@ -115,7 +115,7 @@ impl Above {
     fn keep(&mut self, cell: Cell<'_>) {
         self.text.clear();
         self.kind = match cell {
-            // An error is none of the rows below it.
+            // An error is not filled down.
             Cell::Blank | Cell::Error(_) => AboveKind::Blank,
             Cell::Text(text) => {
                 self.text.push_str(text);
@@ -155,13 +155,13 @@ impl Mapper {
     /// Prepares the conversion of the rows below a header.
     ///
     /// # Errors
-    /// When a default is no value of its column, which a checked definition rules out.
+    /// When a default is no value of its column; a checked definition rules that out.
     pub fn new(header: FoundHeader, file: FileReading) -> Result<Self, ReadError> {
         let FoundHeader { definition, places, width, named_width, unnamed, key_header, .. } = header;
         let source = &definition.source;
         let dialect = &source.dialect;
         let (decimal, thousands) = dialect.marks();
-        // Where commas are decimal marks, semicolons separate.
+        // Files with decimal commas use semicolons as delimiters.
         let unsure = dialect.decimal.is_none() && dialect.thousands.is_none() && file.delimiter == Some(b';');
         let reading = Reading {
             date_order: source.date_order,
@@ -202,7 +202,7 @@ impl Mapper {
                 reading: field.date_order.map(|date_order| Reading { date_order, ..reading.clone() }),
                 above: field.fill_down.then(Above::default),
                 kind: field.kind,
-                // Under its own name a column holds what was taken out already.
+                // A column under its own name holds the extracted value already.
                 extract: extract.filter(|_| found.is_none_or(|found| !found.own)),
                 required: field.required,
                 default: default.clone(),
@@ -210,16 +210,16 @@ impl Mapper {
                 blanks: source.blanks.iter().chain(&field.blanks).map(|blank| folded(blank).into_owned()).collect(),
             };
             match &field.origin {
-                // Unpublished columns that nothing is made of are not even looked at.
+                // Unpublished columns that no join needs are not read at all.
                 FieldOrigin::Header { extract, .. } if field.target.is_some() || is_joined => {
                     reads.push(read(*extract))
                 }
                 FieldOrigin::Join { .. } if found.is_some() => reads.push(read(None)),
-                // What the import fills is read where the file is one that was exported.
+                // Columns that the import fills are only read from an exported file.
                 FieldOrigin::Import
                     if found.is_some() && (is_ordinal(field.target) || field.target == Some(definition.key)) =>
                 {
-                    // Rows that bring their ids all do.
+                    // In a file with ids every row must have one.
                     reads.push(ReadStep { required: true, ..read(None) });
                 }
                 FieldOrigin::Join { parts } => joins.push(JoinStep {
@@ -256,7 +256,7 @@ impl Mapper {
         })
     }
 
-    /// What a person should know of the rows that were converted.
+    /// Notes on the converted rows, for a person.
     pub(in crate::dataset) fn notes(&self) -> Vec<Note> {
         let mut notes = Vec::new();
         if self.short.count > 0 {
@@ -276,7 +276,7 @@ impl Mapper {
         notes
     }
 
-    /// Whether the table ends before this row.
+    /// Tells whether the table ends before this row.
     pub(in crate::dataset) fn ends_before(&mut self, line: u64, row: &impl RowCells) -> bool {
         let ends = stops_at(&self.definition.source.dialect.stop_at, row);
         if ends {
@@ -285,7 +285,7 @@ impl Mapper {
         ends
     }
 
-    /// Whether the texts since the last time this was true come to `bytes_max`.
+    /// Tells whether the texts since the last time this was true reach `bytes_max`.
     pub(in crate::dataset) fn take_bytes_if(&mut self, bytes_max: usize) -> bool {
         let is_enough = self.bytes >= bytes_max;
         if is_enough {
@@ -294,7 +294,7 @@ impl Mapper {
         is_enough
     }
 
-    /// Converts a row; none if it is blank.
+    /// Converts a row; `None` for a blank row.
     pub fn map(&mut self, line: u64, row: &impl RowCells) -> Option<FileRow> {
         if (0..row.width()).all(|place| is_blank(row.cell(place))) || (self.rows == 0 && is_ruler(row)) {
             return None;
@@ -303,7 +303,7 @@ impl Mapper {
         if let Some(problem) = row.flaw().map(flaw_of).or_else(|| self.too_wide(row)) {
             return Some(FileRow::Rejected { line, key: None, problems: vec![problem] });
         }
-        // What a spreadsheet program leaves out at a row's end is blank.
+        // Spreadsheet programs omit blank cells at a row's end.
         if row.is_delimited() && row.width() < self.named_width {
             self.short.meet(line);
         }
@@ -337,7 +337,7 @@ impl Mapper {
                 match text_of(step.usable(cell)) {
                     Ok(read) if !step.is_blank(&read) => text.push_str(&nfc(&read)),
                     Ok(_) => {}
-                    // A published field reports it itself.
+                    // A published field reports the error itself.
                     Err(error) if step.target.is_none() => problems.push(problem(&step.name, "", &error)),
                     Err(_) => {}
                 }
@@ -389,7 +389,7 @@ impl Mapper {
         })
     }
 
-    /// A record id that not every store can hold.
+    /// The problem of a record id that not every store can hold.
     fn long_id(&self, values: &[Value]) -> Option<CellProblem> {
         let place = self.definition.record_id;
         let Some(Value::Text(id)) = values.get(place) else { return None };
@@ -397,7 +397,7 @@ impl Mapper {
             .then(|| problem(self.definition.column_name(place), &quoted(Cell::Text(id)), &RowError::LongKey))
     }
 
-    /// A row of a delimited file with more cells than the header has shifted its values.
+    /// A delimited row with more cells than the header has shifted values.
     fn too_wide(&self, row: &impl RowCells) -> Option<CellProblem> {
         let width = row.width();
         let is_wide = row.is_delimited() && (self.width..width).any(|place| !is_blank(row.cell(place)));
@@ -417,7 +417,7 @@ impl ReadStep {
         text.is_empty() || (!self.blanks.is_empty() && self.blanks.iter().any(|blank| *blank == folded(text)))
     }
 
-    /// The cell, or a blank one for an error that the definition declares to be blank.
+    /// The cell; blank for an error that the definition declares to be blank.
     fn usable<'a>(&self, cell: Cell<'a>) -> Cell<'a> {
         match cell {
             Cell::Error(error) if self.is_blank(error) => Cell::Blank,
@@ -425,7 +425,7 @@ impl ReadStep {
         }
     }
 
-    /// The value of a cell, and whether nothing of it was rounded off.
+    /// The value of a cell, and whether it is exact instead of rounded.
     fn value(&self, cell: Cell<'_>, reading: &Reading) -> Result<(Value, bool), RowError> {
         let is_blank = match cell {
             Cell::Blank => true,
@@ -513,12 +513,12 @@ fn key_of(definition: &Definition, header: &str, cell: Cell<'_>, step: &ReadStep
     }
 }
 
-/// The part, its words to leave out folded: they are compared for every row.
+/// The part with its omitted words folded, because they are compared for every row.
 fn with_folded_words(part: &JoinPart) -> JoinPart {
     JoinPart { omit: part.omit.iter().map(|word| folded(word).into_owned()).collect(), ..part.clone() }
 }
 
-/// What is wrong with a record that not every store can hold.
+/// The problem of a record that not every store can hold.
 fn too_long(values: &[Value]) -> Option<CellProblem> {
     let text_bytes = |value: &Value| if let Value::Text(text) = value { text.len() } else { 0 };
     if values.iter().map(text_bytes).sum::<usize>() <= TEXT_BYTES_FREE {
@@ -533,7 +533,7 @@ fn too_long(values: &[Value]) -> Option<CellProblem> {
     })
 }
 
-/// Whether a text is a number in the form in which spreadsheet programs write long ones with few digits.
+/// Tells whether a text is a long number in the shortened form of spreadsheet programs.
 pub(in crate::dataset) fn is_scientific(text: &str) -> bool {
     text.contains(['E', 'e']) && text.contains('+') && text.parse::<f64>().is_ok()
 }
@@ -542,7 +542,7 @@ fn flaw_of(reason: &str) -> CellProblem {
     CellProblem { column: String::new(), value: String::new(), reason: reason.to_owned() }
 }
 
-/// Whether a row only draws a line below the header, as some programs that print tables do.
+/// Tells whether a row only draws a line below the header, as some table printers do.
 pub(in crate::dataset) fn is_ruler(row: &impl RowCells) -> bool {
     let is_drawn = |cell: Cell<'_>| match cell {
         Cell::Text(text) => trim(text).len() >= 3 && trim(text).bytes().all(|byte| matches!(byte, b'-' | b'+' | b'=')),
@@ -552,7 +552,7 @@ pub(in crate::dataset) fn is_ruler(row: &impl RowCells) -> bool {
     cells.peek().is_some() && cells.all(is_drawn)
 }
 
-/// Whether the table ends before a row, by what is said of that.
+/// Tells whether the table ends before a row, by `stop_at`.
 pub(in crate::dataset) fn stops_at(stops: &[String], row: &impl RowCells) -> bool {
     if stops.is_empty() {
         return false;
@@ -566,7 +566,7 @@ pub(in crate::dataset) fn stops_at(stops: &[String], row: &impl RowCells) -> boo
     })
 }
 
-/// Whether a cell holds nothing but space.
+/// Tells whether a cell holds nothing but space.
 pub(in crate::dataset) fn is_blank(cell: Cell<'_>) -> bool {
     match cell {
         Cell::Blank => true,
@@ -579,7 +579,7 @@ fn problem(column: &str, value: &str, reason: &impl std::fmt::Display) -> CellPr
     CellProblem { column: column.to_owned(), value: value.to_owned(), reason: reason.to_string() }
 }
 
-/// The cell as a person sees it, cut to a sensible length.
+/// The cell as a person sees it, cut to [`QUOTED_CHARS_MAX`] characters.
 fn quoted(cell: Cell<'_>) -> String {
     let text = match cell {
         Cell::Error(error) if error.starts_with('#') => error.into(),

@@ -1,12 +1,12 @@
-//! Numbers as texts write them, brought into one plain form without a digit being lost.
+//! Reads numbers in texts into one plain form, without losing a digit.
 
 use std::borrow::Cow;
 
 use crate::dataset::{ValueError, definition::Mark};
 
-/// Digits that every 64-bit number with a fraction can hold.
+/// Significant digits that every 64-bit floating point number can hold.
 const SAFE_DIGITS: usize = 15;
-/// Exponents beyond this are no amounts of anything that people count.
+/// Numbers with larger exponents are no amounts of anything that people count.
 const EXPONENT_MAX: i32 = 60;
 
 /// How numbers are written.
@@ -14,12 +14,12 @@ const EXPONENT_MAX: i32 = 60;
 pub(in crate::dataset) struct Marks {
     pub(in crate::dataset) decimal: Mark,
     pub(in crate::dataset) thousands: Mark,
-    /// Whether nobody said it, in a file where both commas and points are decimal marks often enough.
+    /// Whether the marks are not set, in a file where both commas and points may be decimal marks.
     pub(in crate::dataset) unsure: bool,
 }
 
 impl Marks {
-    /// As most files write numbers.
+    /// The marks of most files.
     #[cfg(test)]
     pub(in crate::dataset) const PLAIN: Self = Self { decimal: Mark::Point, thousands: Mark::Comma, unsure: false };
 }
@@ -33,19 +33,19 @@ pub(super) struct WrittenNumber<'a> {
     exponent: i32,
 }
 
-/// Why a text is no number, or none that can be held.
+/// Why a text is no number, or one that cannot be held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wrong {
-    /// It is no number.
+    /// The text is no number.
     Form,
-    /// It can be read in two ways.
+    /// The text can be read in two ways.
     TwoWays,
-    /// It begins with zeros, which a number has not.
+    /// The text begins with zeros, which numbers do not.
     Zeros,
 }
 
 impl<'a> WrittenNumber<'a> {
-    /// Reads `-1,234.50`, `1234.5E3`, `5-`, by the marks.
+    /// Reads `-1,234.50`, `1234.5E3`, `5-`, using the marks.
     pub(super) fn of(text: &'a str, marks: Marks) -> Result<Self, Wrong> {
         let (negative, bare) = sign(text).ok_or(Wrong::Form)?;
         let (mantissa, exponent) = match bare.find(['e', 'E']) {
@@ -78,7 +78,7 @@ impl<'a> WrittenNumber<'a> {
         self.exponent != 0
     }
 
-    /// Turns the sign.
+    /// Changes the sign.
     pub(super) fn negated(mut self) -> Self {
         self.negative = !self.negative;
         self
@@ -88,7 +88,7 @@ impl<'a> WrittenNumber<'a> {
         self.negative
     }
 
-    /// As a plain decimal with a point. None where it would be too long to be an amount of anything.
+    /// The number as a plain decimal with a point; `None` if it would be too long for an amount of anything.
     pub(super) fn plain(&self) -> Option<String> {
         if self.exponent.abs() > EXPONENT_MAX {
             return None;
@@ -109,8 +109,7 @@ impl<'a> WrittenNumber<'a> {
         Some(if self.negative { format!("-{digits}") } else { digits })
     }
 
-    /// As a 64-bit number, if that is the same number by all the digits that are written. `hundredths` of it are meant where a
-    /// percent sign follows.
+    /// The number as a 64-bit one, if that keeps all written digits. `hundredths` is set if a percent sign follows.
     pub(super) fn number(&self, hundredths: bool) -> Result<f64, ValueError> {
         let exponent = if hundredths { self.exponent - 2 } else { self.exponent };
         let sign = if self.negative { "-" } else { "" };
@@ -123,25 +122,25 @@ impl<'a> WrittenNumber<'a> {
         let all = format!("{}{}", self.whole, self.fraction);
         let significant = all.trim_start_matches('0').trim_end_matches('0');
         if significant.is_empty() {
-            // A zero has no sign.
+            // Zero has no sign.
             return Ok(0.0);
         }
         if significant.len() > SAFE_DIGITS {
             let digits_of = |written: String| -> String {
                 written.split('e').next().unwrap_or_default().chars().filter(char::is_ascii_digit).collect()
             };
-            // The shortest form of a number may be rounded otherwise than its form of so many digits: between two it is a tie.
+            // On a tie, the shortest form of a number may be rounded differently than the form with this many digits.
             let same = digits_of(format!("{:.*e}", significant.len() - 1, number.abs())) == significant
                 || digits_of(format!("{:e}", number.abs())) == significant;
             if !same {
                 return Err(ValueError::LosesDigits);
             }
         }
-        // The smallest numbers there are have fewer digits.
+        // The smallest numbers have fewer digits.
         if number == 0.0 { Err(ValueError::OutOfRange) } else { Ok(number) }
     }
 
-    /// As a whole number.
+    /// The number as a whole one.
     pub(super) fn integer(&self) -> Result<i64, ValueError> {
         if self.fraction.bytes().any(|byte| byte != b'0') || self.whole.is_empty() {
             return Err(ValueError::Integer);
@@ -151,7 +150,7 @@ impl<'a> WrittenNumber<'a> {
     }
 }
 
-/// The sign of a number, before or behind it.
+/// The sign before or behind a number, and the number without it.
 fn sign(text: &str) -> Option<(bool, &str)> {
     let is_minus = |letter: char| matches!(letter, '-' | '\u{2212}');
     if let Some(rest) = text.strip_prefix(is_minus) {
@@ -161,7 +160,7 @@ fn sign(text: &str) -> Option<(bool, &str)> {
     if let Some(rest) = text.strip_prefix('+') {
         return Some((false, rest));
     }
-    // Accounting systems write it so; a minus behind an exponent is none.
+    // Accounting systems write the minus last; a minus behind an exponent is no sign.
     match text.strip_suffix(is_minus) {
         Some(rest) if rest.ends_with(|last: char| last.is_ascii_digit()) => Some((true, rest)),
         Some(_) => None,
@@ -169,8 +168,8 @@ fn sign(text: &str) -> Option<(bool, &str)> {
     }
 }
 
-/// The whole part without the marks between groups of three digits. None where the marks do not group, so that a decimal comma
-/// never turns 1,5 into 15.
+/// The whole part without marks between groups of three digits; `None` if the marks do not form such groups, so that a decimal comma never
+/// turns 1,5 into 15.
 fn ungrouped(whole: &str, thousands: Mark) -> Option<Cow<'_, str>> {
     if whole.bytes().all(|byte| byte.is_ascii_digit()) {
         return Some(Cow::Borrowed(whole));
@@ -189,7 +188,7 @@ fn ungrouped(whole: &str, thousands: Mark) -> Option<Cow<'_, str>> {
     (count == 0 || (1..=3).contains(&first.len())).then_some(Cow::Owned(joined))
 }
 
-/// Whether one mark stands before the last three digits, behind one to three others: `1,204` is 1204 or 1.204.
+/// Tells whether one mark stands before the last three digits, behind one to three others: `1,204` is 1204 or 1.204.
 pub(in crate::dataset) fn is_two_ways(text: &str) -> bool {
     let Some((whole, rest)) = text.split_once([',', '.']) else { return false };
     let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());

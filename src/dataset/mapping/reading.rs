@@ -1,24 +1,24 @@
-//! What conversion needs to know of a file, and why a cell is no value.
+//! What the conversion needs to know about a file, and why a cell is no value.
 
 use jiff::tz::TimeZone;
 
 use super::numbers::Marks;
 use crate::dataset::{ValueError, definition::DateOrder};
 
-/// What conversion needs to know of the file and the definition.
+/// What the conversion needs to know about the file and the definition.
 #[derive(Debug, Clone)]
 pub(in crate::dataset) struct Reading {
     pub(in crate::dataset) date_order: DateOrder,
-    /// Whether days are counted from 1904, where a date is a bare number.
+    /// Whether bare numbers count days from 1904.
     pub(in crate::dataset) epoch_1904: bool,
-    /// How texts write numbers.
+    /// The marks of numbers in texts.
     pub(in crate::dataset) marks: Marks,
-    /// The zone of times that write none.
+    /// The zone of times written without one.
     pub(in crate::dataset) zone: TimeZone,
 }
 
 impl Reading {
-    /// As most files are read.
+    /// The reading of most files.
     #[cfg(test)]
     pub(in crate::dataset) const PLAIN: Self =
         Self { date_order: DateOrder::MonthFirst, epoch_1904: false, marks: Marks::PLAIN, zone: TimeZone::UTC };
@@ -58,7 +58,7 @@ pub(in crate::dataset) enum CellError {
 pub(super) fn trim(text: &str) -> &str {
     let edges = (text.as_bytes().first(), text.as_bytes().last());
     match edges {
-        // Nearly every cell of a real file needs no trimming.
+        // Nearly no cell of a real file needs trimming.
         (Some(b'!'..=b'~'), Some(b'!'..=b'~')) => text,
         _ => text.trim(),
     }

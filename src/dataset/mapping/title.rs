@@ -1,8 +1,8 @@
 //! The case of street names.
 
-/// Writes a name that is all in capitals as street signs do: `BELLA VISTA` → `Bella Vista`, `O'FARRELL` → `O'Farrell`,
-/// `MCALLISTER` → `McAllister`, `DUBOCE-PARK` → `Duboce-Park`. Numbered streets lose the padding that makes them sort:
-/// `03RD` → `3rd`. A word that already has small letters is left as it is, but for the padding: `09th` → `9th`.
+/// Writes a name in capitals the way street signs do: `BELLA VISTA` → `Bella Vista`, `O'FARRELL` → `O'Farrell`, `MCALLISTER` →
+/// `McAllister`, `DUBOCE-PARK` → `Duboce-Park`. Numbered streets lose the padding for sorting: `03RD` → `3rd`. A word with lower-case
+/// letters only loses the padding: `09th` → `9th`.
 pub fn title_case(text: &str, out: &mut String) {
     for (place, word) in text.split_whitespace().enumerate() {
         if place > 0 {
@@ -39,7 +39,7 @@ fn title_word(word: &str, out: &mut String) {
         } else {
             out.extend(letter.to_lowercase());
         }
-        // After an opening bracket, and after the O' or D' that begins a name.
+        // A capital follows an opening bracket, and the O' or D' at the beginning of a name.
         capital = !letter.is_alphanumeric() && (letter != '\'' || place == 1);
     }
 }

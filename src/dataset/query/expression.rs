@@ -8,9 +8,9 @@
 //! value      = a quoted text, or a bare word, number, date or timestamp
 //! ```
 //!
-//! `:` is `contains`; every operator of the plain parameters is a function of the same name. Text in double or single quotes;
-//! in it a backslash stands before a quote or a backslash that is meant. AND and OR do not mix without parentheses: AIP-160
-//! binds OR closer than AND, SQL the other way round, so that whichever it was, half the readers would be wrong.
+//! `:` is `contains`; every operator of the plain parameters is a function of the same name. Texts are in double or single quotes; a
+//! backslash in them escapes a quote or a backslash. AND and OR do not mix without parentheses: AIP-160 binds OR closer than AND, SQL does
+//! the opposite, so half the readers would misread either.
 
 use std::borrow::Cow;
 
@@ -22,12 +22,12 @@ use crate::dataset::{Definition, suggest};
 
 /// The parameter.
 const NAME: &str = "filter";
-/// How much of an unknown word is repeated in a message.
+/// The most characters of an unknown word that a message repeats.
 const WORD_CHARS_SHOWN: usize = 80;
-/// Mistakes reported at most.
+/// The most mistakes reported.
 const PROBLEMS_MAX: usize = 20;
 
-/// Comparisons, longer ones before those that they begin with, and those that others have and this language has not.
+/// Comparisons, longer ones before their prefixes, including those that other languages have and this one does not.
 const COMPARISONS: [(&str, Result<Operator, &str>); 13] = [
     ("!=", Ok(Operator::NotEqual)),
     ("<=", Ok(Operator::LessOrEqual)),
@@ -44,11 +44,10 @@ const COMPARISONS: [(&str, Result<Operator, &str>); 13] = [
     ("≤", Err("<=")),
 ];
 
-/// Reads an expression. `terms_left` is how many conditions it may hold.
+/// Reads an expression. `terms_left` is the number of conditions that it may hold.
 ///
 /// # Errors
-/// What is wrong with it, each with the character it is at: the first mistake of syntax, and before it all columns, operators
-/// and values that are wrong.
+/// The mistakes, each with the character where it is: the first mistake of syntax, and before it all wrong columns, operators and values.
 pub(super) fn parse(
     definition: &Definition,
     limits: &QueryLimits,
@@ -63,21 +62,21 @@ pub(super) fn parse(
     }
 }
 
-/// Whether a text begins as the offset of a timestamp does, behind its plus sign.
+/// Tells whether a text begins like a timestamp's offset after its plus sign.
 fn is_offset(text: &str) -> bool {
     let is_digit = |byte: &u8| byte.is_ascii_digit();
     matches!(text.as_bytes(), [h, hh, b':', m, mm, ..] if [h, hh, m, mm].into_iter().all(is_digit))
 }
 
-/// Reading cannot go on; what stopped it is among the problems.
+/// Parsing cannot go on; the reason is among the problems.
 struct Stopped;
 
 struct Parser<'a> {
     conditions: ConditionMaker<'a>,
     text: &'a str,
-    /// The byte that is read next.
+    /// The next byte to read.
     at: usize,
-    /// Parentheses and NOTs around what is read.
+    /// The depth of parentheses and NOTs at this point.
     depth: usize,
     terms_left: usize,
     problems: Vec<InvalidParam>,
@@ -150,7 +149,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// NOT, a function or a condition.
+    /// Parses NOT, a function or a condition.
     fn word_first(&mut self, start: usize) -> Result<Filter, Stopped> {
         let word = self.peek_word();
         match word {
@@ -193,7 +192,7 @@ impl<'a> Parser<'a> {
         self.finish(start, column, operator, &[(value_at, value)])
     }
 
-    /// Behind a column stands no comparison. Who knows SQL may have written one that is a function here.
+    /// No comparison follows a column. A person used to SQL may have written an operator that is a function here.
     fn no_comparison<T>(&mut self, at: usize, name: &str) -> Result<T, Stopped> {
         let word = self.peek_word();
         let (operator, shape) = match word.to_ascii_lowercase().as_str() {
@@ -264,7 +263,7 @@ impl<'a> Parser<'a> {
         self.finish(start, column, operator, &values)
     }
 
-    /// The condition that has been read, if all of it is right.
+    /// The condition, if all of it is right.
     fn finish(
         &mut self,
         start: usize,
@@ -282,7 +281,7 @@ impl<'a> Parser<'a> {
         match self.conditions.test(column, operator, &texts) {
             Ok(test) => Ok(Filter::Term(Term { column, test })),
             Err(Unfit { nth, reason }) => {
-                // What is wrong with the only value is at that value; what is wrong with the operator, at the condition.
+                // An error of the only value is reported at that value, an error of the operator at the condition.
                 let kind = self.conditions.definition.column_kind(column);
                 let nth = nth.or_else(|| (values.len() == 1 && operator.suits(kind)).then_some(0));
                 let at = nth.and_then(|nth| values.get(nth)).map_or(start, |(at, _)| *at);
@@ -292,12 +291,12 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// After a mistake that leaves the syntax whole. What stands in for the condition is never used.
+    /// Goes on after a mistake that leaves the syntax intact. The condition returned in its place is never used.
     fn go_on(&self) -> Result<Filter, Stopped> {
         if self.problems.len() >= PROBLEMS_MAX { Err(Stopped) } else { Ok(Filter::All(Vec::new())) }
     }
 
-    /// A value: its place and its text.
+    /// Parses a value: its place and its text.
     fn value(&mut self) -> Result<(usize, Cow<'a, str>), Stopped> {
         self.skip_spaces();
         let start = self.at;
@@ -362,7 +361,7 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
-    /// Behind a whole condition stands something that is neither AND nor OR.
+    /// Something other than AND or OR follows a whole condition.
     fn unexpected_after_operand<T>(&mut self) -> Result<T, Stopped> {
         let word = self.peek_word();
         let upper = word.to_ascii_uppercase();
@@ -383,7 +382,7 @@ impl<'a> Parser<'a> {
         self.conditions.definition.column_index(name)
     }
 
-    /// The column, or what is said of its name.
+    /// The column; for an unknown name, records the mistake.
     fn known(&mut self, at: usize, name: &str, column: Option<usize>) -> Option<usize> {
         if column.is_none() {
             let shown: String = name.chars().take(WORD_CHARS_SHOWN).collect();

@@ -1,18 +1,17 @@
-//! Filters: which records a question is about, as a tree that every record store evaluates alike.
+//! Filters: the records that a question is about, as a tree with one meaning for all record stores.
 
 use std::{cmp::Ordering, fmt::Write};
 
 use crate::dataset::{Definition, Record, Value, text::contains_folded};
 
-/// A condition on a record. [`Filter::matches`] is its meaning; a store may find the records in any other way as long as
-/// they are the same.
+/// A condition on a record. [`Filter::matches`] defines its meaning; a store may find the same records in any way.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Filter {
-    /// Every one of them holds; with none, every record matches.
+    /// All of them hold; an empty list matches every record.
     All(Vec<Filter>),
-    /// At least one of them holds; with none, no record matches.
+    /// At least one of them holds; an empty list matches no record.
     Any(Vec<Filter>),
-    /// It does not hold.
+    /// The filter does not hold.
     Not(Box<Filter>),
     /// A condition on one column.
     Term(Term),
@@ -23,42 +22,42 @@ pub enum Filter {
 pub struct Term {
     /// The column's place in [`Definition::columns`].
     pub column: usize,
-    /// What its value has to satisfy.
+    /// The test that the column's value has to pass.
     pub test: Test,
 }
 
-/// What a value has to satisfy. A test is true or false, never unknown: a null equals nothing, so that `NotEqual` and
-/// `NotIn` hold for it, and every other test but `Null(true)` does not. Hence `ne` is exactly "not `eq`".
+/// A test of a value. It is true or false, never unknown: a null equals nothing, so it passes `NotEqual` and `NotIn`, and fails every other
+/// test but `Null(true)`. Hence `ne` is exactly "not `eq`".
 #[derive(Debug, Clone, PartialEq)]
 pub enum Test {
-    /// Is this value.
+    /// The value is this one.
     Equal(Value),
-    /// Is null or another value.
+    /// The value is null or another one.
     NotEqual(Value),
-    /// Comes before this value.
+    /// The value comes before this one.
     Less(Value),
-    /// Comes before this value or is it.
+    /// The value is this one or comes before it.
     LessOrEqual(Value),
-    /// Comes after this value.
+    /// The value comes after this one.
     Greater(Value),
-    /// Comes after this value or is it.
+    /// The value is this one or comes after it.
     GreaterOrEqual(Value),
-    /// Lies between the two, both included.
+    /// The value lies between the two, both included.
     Between(Value, Value),
-    /// Is one of these: in ascending order, without repetition, at least two.
+    /// The value is one of these: in ascending order, without repetition, at least two.
     In(Vec<Value>),
-    /// Is null or none of these.
+    /// The value is null or none of these.
     NotIn(Vec<Value>),
-    /// Is a text that holds this one, which is [`folded`](crate::dataset::text::folded), ignoring case.
+    /// The value is a text that contains this one, which is [`folded`](crate::dataset::text::folded); case is ignored.
     Contains(String),
-    /// Is a text that begins with this one.
+    /// The value is a text that begins with this one.
     StartsWith(String),
-    /// Is null (`true`), or is not (`false`).
+    /// The value is null (`true`) or not null (`false`).
     Null(bool),
 }
 
 impl Filter {
-    /// The filter that is true where all of these are. A list within the list becomes a part of it.
+    /// The filter that holds if all of these hold. Nested lists are flattened.
     pub fn all(filters: impl IntoIterator<Item = Filter>) -> Self {
         let mut flat = Vec::new();
         for filter in filters {
@@ -73,8 +72,7 @@ impl Filter {
         }
     }
 
-    /// What one of these at least says. Several values of one column become one list of them, which an index knows how to
-    /// look up.
+    /// The filter that holds if at least one of these holds. Several values of one column become one list, which an index can look up.
     pub fn any(filters: impl IntoIterator<Item = Filter>) -> Self {
         let mut flat: Vec<Filter> = Vec::new();
         for filter in filters {
@@ -89,7 +87,7 @@ impl Filter {
         }
     }
 
-    /// The opposite. It is pushed inwards as far as it goes, so that what it comes to can be looked up.
+    /// The opposite filter. The negation is pushed inwards as far as possible, so that an index can look up the result.
     #[must_use]
     pub fn negated(self) -> Self {
         match self {
@@ -103,7 +101,7 @@ impl Filter {
         }
     }
 
-    /// What has to hold, each by itself.
+    /// The filters that all have to hold.
     pub fn parts(&self) -> &[Filter] {
         match self {
             Self::All(filters) => filters,
@@ -111,12 +109,12 @@ impl Filter {
         }
     }
 
-    /// The conditions on one column that have to hold. There may be other [`Filter::parts`] besides.
+    /// The conditions on one column that all have to hold. There may be other [`Filter::parts`], too.
     pub fn conjuncts(&self) -> Vec<&Term> {
         self.parts().iter().filter_map(|part| if let Self::Term(term) = part { Some(term) } else { None }).collect()
     }
 
-    /// How many conditions on one column it holds.
+    /// The number of conditions on one column in the filter.
     pub fn terms(&self) -> usize {
         match self {
             Self::All(filters) | Self::Any(filters) => filters.iter().map(Self::terms).sum(),
@@ -125,7 +123,7 @@ impl Filter {
         }
     }
 
-    /// Whether the record is one of those asked for.
+    /// Tells whether the record passes the filter.
     pub fn matches(&self, record: &Record) -> bool {
         match self {
             Self::All(filters) => filters.iter().all(|filter| filter.matches(record)),
@@ -135,7 +133,7 @@ impl Filter {
         }
     }
 
-    /// Appends a form that is the same for filters that differ only in the order of what they are made of.
+    /// Appends a form that is equal for filters that differ only in the order of their parts.
     pub fn write_normal_form(&self, definition: &Definition, out: &mut String) {
         match self {
             Self::Term(term) => {
@@ -152,7 +150,7 @@ impl Filter {
     }
 }
 
-/// Adds one more of several that may hold.
+/// Adds an alternative to a list of alternatives.
 fn join(filters: &mut Vec<Filter>, filter: Filter) {
     let Filter::Term(Term { column, test: Test::Equal(_) | Test::In(_) }) = &filter else {
         filters.push(filter);
@@ -187,7 +185,7 @@ fn write_sorted(filters: &[Filter], between: &str, definition: &Definition, out:
 }
 
 impl Test {
-    /// Is one of these values.
+    /// The test for any of these values.
     pub fn one_of(mut values: Vec<Value>) -> Self {
         values.sort_by(ascending);
         values.dedup_by(|left, right| ascending(left, right).is_eq());
@@ -197,7 +195,7 @@ impl Test {
         }
     }
 
-    /// Is null or none of these values.
+    /// The test for null or none of these values.
     pub fn none_of(values: Vec<Value>) -> Self {
         match Self::one_of(values) {
             Self::Equal(value) => Self::NotEqual(value),
@@ -206,7 +204,7 @@ impl Test {
         }
     }
 
-    /// The values that a test for certain values names.
+    /// The values that a test of equality names.
     fn values(self) -> Vec<Value> {
         match self {
             Self::Equal(value) | Self::NotEqual(value) => vec![value],
@@ -215,8 +213,8 @@ impl Test {
         }
     }
 
-    /// The test that holds exactly where this one does not; the test itself where there is none. That of a comparison
-    /// would have to hold for null.
+    /// The test that holds exactly if this one does not; `Err` with the test itself if there is none: the opposite of a comparison would
+    /// have to hold for null.
     fn opposite(self) -> Result<Self, Self> {
         Ok(match self {
             Self::Equal(value) => Self::NotEqual(value),
@@ -228,7 +226,7 @@ impl Test {
         })
     }
 
-    /// Whether a value satisfies the test.
+    /// Tells whether a value passes the test.
     pub fn accepts(&self, value: &Value) -> bool {
         let compare = |bound: &Value| if value.is_null() { None } else { Some(ascending(value, bound)) };
         match self {
@@ -269,7 +267,7 @@ impl Test {
     }
 }
 
-/// Texts are quoted and their quotes escaped, so that no value can imitate the syntax around it.
+/// Quotes texts and escapes their quotes, so that no value can imitate the syntax around it.
 fn write_list<'a>(operator: &str, values: impl IntoIterator<Item = &'a Value>, out: &mut String) {
     out.push_str(operator);
     for (place, value) in values.into_iter().enumerate() {
@@ -280,13 +278,12 @@ fn write_list<'a>(operator: &str, values: impl IntoIterator<Item = &'a Value>, o
             Value::Text(text) => write!(out, "{text:?}"),
             other => write!(out, "{other}"),
         };
-        // Writing to memory has no way to fail.
+        // Writing to memory cannot fail.
         debug_assert!(written.is_ok());
     }
 }
 
-/// The ascending order of values of one column as every store keeps it: numbers by value (a negative zero is zero), texts
-/// by their bytes, nulls after everything else.
+/// The ascending order of a column's values in every store: numbers by value (negative zero is zero), texts by their bytes, nulls last.
 pub fn ascending(left: &Value, right: &Value) -> Ordering {
     match (left, right) {
         (Value::Null, Value::Null) => Ordering::Equal,
@@ -297,7 +294,7 @@ pub fn ascending(left: &Value, right: &Value) -> Ordering {
     }
 }
 
-/// The smallest text that comes after every text with this prefix, in the order of bytes; none if there is no such text.
+/// The smallest text that comes after every text with this prefix, in byte order; `None` if there is none.
 pub fn after_prefix(prefix: &str) -> Option<String> {
     let mut head = prefix.to_owned();
     while let Some(last) = head.pop() {

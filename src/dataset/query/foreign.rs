@@ -1,9 +1,9 @@
-//! What people write who come from another product: its grammar is not read here, and what is said of it is how it is written here.
+//! Recognises the query syntax of other products: it is not supported, but the answer says how to write it here.
 
 use super::operator::Operator;
 
-/// Names of parameters that other products have, and what does the same here. `$where` and the like are Socrata's and OData's;
-/// `_size` and the like are Datasette's; `per_page`, `offset` and the like are everybody's.
+/// Parameter names of other products, with the equivalent here. `$where` and the like are Socrata's and OData's; `_size` and the like are
+/// Datasette's; `per_page`, `offset` and the like are common.
 const PARAMETERS: &[(&[&str], &str, Option<&str>)] = &[
     (
         &["$where", "where", "$filter", "$query", "query"],
@@ -66,7 +66,7 @@ const PARAMETERS: &[(&[&str], &str, Option<&str>)] = &[
     (&["_format", "$format", "output", "_shape", "f"], "the form of the answer is format= here", Some("format")),
 ];
 
-/// Names under which other products take a key in the address.
+/// Parameters in which other products take a key in the address.
 const KEYS: &[&str] = &[
     "api_key",
     "apikey",
@@ -84,17 +84,17 @@ const KEYS: &[&str] = &[
     "subscription-key",
 ];
 
-/// What is said of a key in an address, which others may read in logs and histories.
+/// The message about a key in an address, which others may read in logs and histories.
 pub const KEY_IN_ADDRESS: &str = "a key in an address ends in logs and histories, so it is not read from there: send it in the \
                                   header x-api-key, as Authorization: Bearer, or as the user name of Authorization: Basic. Have \
                                   this one replaced, since others may have read it by now";
 
-/// Whether a parameter is by its name one that holds a key.
+/// Tells whether a parameter's name is that of a key.
 pub fn is_key(name: &str) -> bool {
     KEYS.contains(&name.to_ascii_lowercase().as_str())
 }
 
-/// What a parameter of another product is here, and the name that does it, if one does.
+/// The explanation for a parameter of another product, and the parameter here that does the same, if any.
 pub(super) fn parameter(name: &str) -> Option<(&'static str, Option<&'static str>)> {
     if is_key(name) {
         return Some((KEY_IN_ADDRESS, None));
@@ -104,16 +104,16 @@ pub(super) fn parameter(name: &str) -> Option<(&'static str, Option<&'static str
     known.map(|(_, here, meant)| (*here, *meant))
 }
 
-/// A condition as PostgREST writes it, in a value: `gt.5`, `like.*roof*`, `in.(a,b)`, `not.is.null`.
+/// A condition in PostgREST's form within a value: `gt.5`, `like.*roof*`, `in.(a,b)`, `not.is.null`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Condition<'a> {
-    /// The operator that is meant; none where there is none like it here.
+    /// The equivalent operator; `None` if there is none here.
     operator: Option<Operator>,
-    /// The value as it is written here.
+    /// The value in the form used here.
     value: &'a str,
 }
 
-/// Reads a value as PostgREST would. What begins so by chance is a text like any other, and is asked for by `__eq`.
+/// Reads a value as PostgREST would. A text that merely begins so has to be asked for with `__eq`.
 pub(super) fn condition(text: &str) -> Option<Condition<'_>> {
     let (is_not, bare) = text.strip_prefix("not.").map_or((false, text), |bare| (true, bare));
     let (operator, value) = bare.split_once('.')?;
@@ -145,7 +145,7 @@ pub(super) fn condition(text: &str) -> Option<Condition<'_>> {
     Some(Condition { operator, value })
 }
 
-/// `*roof*` is what holds `roof`, and `roof*` what begins with it.
+/// `*roof*` means "contains `roof`", `roof*` means "begins with `roof`".
 fn pattern(pattern: &str) -> (Operator, &str) {
     let is_wild = |c: char| matches!(c, '*' | '%');
     let bare = pattern.trim_matches(is_wild);
@@ -157,7 +157,7 @@ fn pattern(pattern: &str) -> (Operator, &str) {
 }
 
 impl Condition<'_> {
-    /// How it is written here, with what is said of it.
+    /// The explanation, and the equivalent here.
     pub(super) fn told(&self, column: &str, text_chars_max: usize) -> (String, Option<String>) {
         let plain = format!("a value that really begins so is asked for by {column}__eq");
         let Some(operator) = self.operator else {

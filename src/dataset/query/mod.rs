@@ -1,5 +1,5 @@
-//! Questions to a data set: which records (filter), which of their columns (select), in which order (sort), how many, and
-//! after which one (cursor). What a store answers is defined here; how it finds it is the store's business.
+//! Questions to a data set: which records (filter), which of their columns (select), in which order (sort), how many, and from where on
+//! (cursor). This module defines what a store answers; how it finds the answer is up to the store.
 
 mod expression;
 mod filter;
@@ -18,26 +18,26 @@ pub use parse::{RESERVED, parse, parse_changes, parse_facets, parse_history, par
 
 use super::{Definition, Value};
 
-/// How large a question may be.
+/// Limits on the size of a question.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueryLimits {
-    /// Bytes of a query string.
+    /// The longest query string, bytes.
     pub query_bytes_max: usize,
-    /// Conditions in one query.
+    /// The most conditions in one query.
     pub terms_max: usize,
-    /// Parentheses and NOTs of an expression within one another.
+    /// The deepest nesting of parentheses and NOTs in an expression.
     pub depth_max: usize,
-    /// Values in one list.
+    /// The most values in one list.
     pub list_values_max: usize,
-    /// Columns in `sort`.
+    /// The most columns in `sort`.
     pub sort_columns_max: usize,
-    /// Columns of facets or figures.
+    /// The most columns of facets or figures.
     pub summary_columns_max: usize,
-    /// Bytes of one parameter's decoded value.
+    /// The longest decoded value of one parameter, bytes.
     pub value_bytes_max: usize,
-    /// Records in a page when `limit` is absent.
+    /// Records in a page if `limit` is absent.
     pub page_records_default: u32,
-    /// Records in a page at most: a larger `limit` is brought down to it.
+    /// The most records in a page: a larger `limit` is lowered to it.
     pub page_records_max: u32,
 }
 
@@ -67,19 +67,19 @@ pub struct InvalidParam {
     /// The name or value that was probably meant.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub did_you_mean: Option<String>,
-    /// The character of the value that it is about, counted from 1.
+    /// The place of the mistake in the value: a character, counted from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub position: Option<usize>,
-    /// Whether it would be right if what it is about were not gone.
+    /// Whether the parameter is only wrong because what it refers to is gone.
     #[serde(skip)]
     pub is_gone: bool,
 }
 
-/// How much of an overlong name is repeated in a message.
+/// The most characters of an overlong name that a message repeats.
 const NAME_CHARS_SHOWN: usize = 80;
 
 impl InvalidParam {
-    /// What is wrong with a parameter, and what was probably meant.
+    /// A mistake in a parameter, and the name or value that was probably meant.
     pub fn new(name: &str, reason: impl Into<String>, did_you_mean: Option<&str>) -> Self {
         Self {
             name: name.chars().take(NAME_CHARS_SHOWN).collect(),
@@ -96,53 +96,52 @@ impl InvalidParam {
 pub struct SortTerm {
     /// The column's place in [`Definition::columns`].
     pub column: usize,
-    /// From the largest value to the smallest.
+    /// Whether larger values come first.
     pub descending: bool,
 }
 
-/// A place in an order: the values of one record in the columns of [`Query::order`].
+/// A place in an order: one record's values in the columns of [`Query::order`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Position {
     /// The version of the data set that the record was read from.
     pub version: u64,
-    /// As many values as the order has terms.
+    /// One value for each term of the order.
     pub values: Vec<Value>,
 }
 
-/// The record that a page ended at, where its values are more than a cursor takes along: the store finds them again, in the
-/// version that the cursor is of.
+/// The last record of a page, if its values are too long for a cursor: the store looks them up again in the cursor's version.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Anchor {
     /// The version of the data set that the record was read from.
     pub version: u64,
-    /// A filter that means the record, and few others.
+    /// A filter for the record and few others.
     pub filter: Filter,
-    /// Tells the record's values from those of others: see [`Anchor::is_at`].
+    /// Distinguishes the record's values from others: see [`Anchor::is_at`].
     pub(in crate::dataset) digest: [u8; 16],
 }
 
-/// Where a page goes on.
+/// The place after which a page continues.
 #[derive(Debug, Clone, PartialEq)]
 pub enum PageStart {
-    /// Behind these values.
+    /// After these values.
     At(Position),
-    /// Behind this record.
+    /// After this record.
     Behind(Anchor),
 }
 
-/// Where to go on with changes: after all that earlier versions changed, or after one change.
+/// The place after which changes continue: after a version, or after one change.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Since {
-    /// After everything that this version and earlier ones changed.
+    /// After all changes of this and earlier versions.
     Version(u64),
-    /// After the change of one record by one version. The values are the record's key and its record id.
+    /// After one record's change in one version. The values are the record's key and record id.
     Change(Position),
-    /// The same, where these are more than a cursor takes along.
+    /// The same, if these are too long for a cursor.
     Behind(Anchor),
 }
 
 impl Since {
-    /// The version that was named, or whose change was.
+    /// The version named, or that of the change.
     pub fn version(&self) -> u64 {
         match self {
             Self::Version(version) => *version,
@@ -151,7 +150,7 @@ impl Since {
         }
     }
 
-    /// The last version of which nothing is asked for any more. Of that of a change all changes are still there.
+    /// The last version whose changes are all excluded. The version of a change still has changes to come.
     pub fn whole_version(&self) -> u64 {
         match self {
             Self::Version(version) => *version,
@@ -169,29 +168,29 @@ impl From<PageStart> for Since {
     }
 }
 
-/// A question for what imports have changed.
+/// A question for the changes made by imports.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Changes {
-    /// Since then.
+    /// The place after which changes are asked for.
     pub since: Since,
-    /// Changes on a page at most.
+    /// The most changes on a page.
     pub limit: u32,
     /// As [`Query::numbers_as_texts`].
     pub numbers_as_texts: bool,
 }
 
-/// A question for the states of the records that bear a key.
+/// A question for the states of the records with a key.
 #[derive(Debug, Clone, PartialEq)]
 pub struct History {
-    /// Answer with what comes after this state: the version that it is valid from, and the record id.
+    /// The state after which to continue: the version that it is valid from, and the record id.
     pub after: Option<PageStart>,
-    /// States on a page at most.
+    /// The most states on a page.
     pub limit: u32,
     /// As [`Query::numbers_as_texts`].
     pub numbers_as_texts: bool,
 }
 
-/// How the records that a path names are to be shown.
+/// The form in which the records of a path are shown.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ReadForm {
     /// As [`Query::select`].
@@ -203,31 +202,31 @@ pub struct ReadForm {
 /// A question to a data set, checked against its definition.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Query {
-    /// Which records.
+    /// The filter for the records.
     pub filter: Filter,
-    /// Which columns, by place, in the order to publish them in; none means all of them.
+    /// The columns, by place, in the order to publish them in; `None` means all.
     pub select: Option<Vec<usize>>,
-    /// The order as asked for; [`Query::order`] is the total one.
+    /// The requested order; [`Query::order`] makes it total.
     pub sort: Vec<SortTerm>,
-    /// Records in the page at most.
+    /// The most records in the page.
     pub limit: u32,
-    /// The limit as it was asked for, if it was. It holds for an export, which has no pages.
+    /// The requested limit, if any. It holds for an export, which has no pages.
     pub limit_asked: Option<u32>,
-    /// Answer with what comes after this place.
+    /// The place after which to continue.
     pub after: Option<Position>,
-    /// Answer with what comes after this record: the store makes an `after` of it first.
+    /// The record after which to continue: the store turns it into `after` first.
     pub anchor: Option<Anchor>,
-    /// Say in the answer how many records match.
+    /// Whether the answer says how many records match.
     pub count: bool,
-    /// Say in the answer how it was found.
+    /// Whether the answer says how it was found.
     pub explain: bool,
-    /// The form of the answer, if the query says it.
+    /// The form of the answer, if the query names it.
     pub format: Option<Format>,
-    /// Write no cell of CSV that a spreadsheet would take for a formula.
+    /// Whether CSV cells that a spreadsheet would take for formulas are made safe.
     pub csv_safe: bool,
-    /// Begin CSV with a byte order mark, by which spreadsheets know UTF-8.
+    /// Whether CSV begins with a byte order mark, by which spreadsheets recognise UTF-8.
     pub bom: bool,
-    /// Write whole numbers and amounts as JSON strings, for readers that keep numbers as doubles.
+    /// Whether whole numbers and amounts are JSON strings, for readers that keep numbers as doubles.
     pub numbers_as_texts: bool,
 }
 
@@ -236,9 +235,9 @@ pub struct Query {
 pub enum Format {
     /// One page as a JSON document.
     Json,
-    /// Everything that matches, a JSON object a line.
+    /// All matching records, one JSON object a line.
     Ndjson,
-    /// Everything that matches, as a table (RFC 4180).
+    /// All matching records as a table (RFC 4180).
     Csv,
 }
 
@@ -246,7 +245,7 @@ impl Format {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Json, Self::Ndjson, Self::Csv];
 
-    /// As the parameter `format` has it.
+    /// The name in the parameter `format`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Json => "json",
@@ -255,7 +254,7 @@ impl Format {
         }
     }
 
-    /// Its media type.
+    /// The form's media type.
     pub fn media_type(self) -> &'static str {
         match self {
             Self::Json => "application/json",
@@ -264,20 +263,20 @@ impl Format {
         }
     }
 
-    /// Whether it holds everything that matches, instead of a page.
+    /// Tells whether the form holds all matching records instead of a page.
     pub fn is_export(self) -> bool {
         self != Self::Json
     }
 }
 
-/// A question for the values of columns, and how often each occurs.
+/// A question for the values of columns and their frequencies.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Facets {
-    /// In these records.
+    /// The filter for the records.
     pub filter: Filter,
-    /// Of these columns, by place.
+    /// The columns, by place.
     pub columns: Vec<usize>,
-    /// Values of each column at most, the most frequent first.
+    /// The most values of each column; the most frequent come first.
     pub limit: u32,
     /// As [`Query::numbers_as_texts`].
     pub numbers_as_texts: bool,
@@ -286,16 +285,16 @@ pub struct Facets {
 /// A question for the figures of columns.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stats {
-    /// Of these records.
+    /// The filter for the records.
     pub filter: Filter,
-    /// Of these columns, by place; none of them is a text.
+    /// The columns, by place; none of them is a text column.
     pub columns: Vec<usize>,
     /// As [`Query::numbers_as_texts`].
     pub numbers_as_texts: bool,
 }
 
 impl Facets {
-    /// One text for all ways of asking the same.
+    /// A text that is equal for all ways to ask the same question.
     pub fn normal_form(&self, definition: &Definition) -> String {
         let Self { filter, columns, limit, numbers_as_texts } = self;
         format!("facets;{};limit={limit};texts={numbers_as_texts}", summarised(definition, filter, columns))
@@ -303,7 +302,7 @@ impl Facets {
 }
 
 impl Stats {
-    /// One text for all ways of asking the same.
+    /// A text that is equal for all ways to ask the same question.
     pub fn normal_form(&self, definition: &Definition) -> String {
         let Self { filter, columns, numbers_as_texts } = self;
         format!("stats;{};texts={numbers_as_texts}", summarised(definition, filter, columns))
@@ -321,7 +320,7 @@ fn summarised(definition: &Definition, filter: &Filter, columns: &[usize]) -> St
 }
 
 impl Query {
-    /// All records in the order of their keys, so many on a page.
+    /// A question for all records in the order of their keys, `limit` on a page.
     pub fn everything(limit: u32) -> Self {
         Self {
             filter: Filter::All(Vec::new()),
@@ -340,7 +339,7 @@ impl Query {
         }
     }
 
-    /// Goes on at a place.
+    /// Continues after a place.
     pub fn go_on(&mut self, place: PageStart) {
         (self.after, self.anchor) = match place {
             PageStart::At(position) => (Some(position), None),
@@ -348,24 +347,24 @@ impl Query {
         };
     }
 
-    /// Whether it goes on somewhere.
+    /// Tells whether the query continues after a place.
     pub fn goes_on(&self) -> bool {
         self.after.is_some() || self.anchor.is_some()
     }
 
-    /// The version that it goes on in.
+    /// The version in which the query continues.
     pub fn version(&self) -> Option<u64> {
         let anchored = self.anchor.as_ref().map(|anchor| anchor.version);
         self.after.as_ref().map(|position| position.version).or(anchored)
     }
 
-    /// The question for the record that it goes on behind: its values in the order of this query are found by it.
+    /// The query for the record after which this one continues; it finds the record's values in the order of this query.
     pub fn for_anchor(&self, anchor: &Anchor) -> Self {
         Self { filter: anchor.filter.clone(), sort: self.sort.clone(), ..Self::everything(u32::MAX) }
     }
 
-    /// The order of the answer: `sort`, and then the record's key and record id, by which no two records are alike. They
-    /// follow in the direction of the last sort term, so that one index serves an order and its reverse.
+    /// The total order of the answer: `sort`, then the record's key and record id, which no two records share. These follow the direction
+    /// of the last sort term, so that one index serves an order and its reverse.
     pub fn order(&self, definition: &Definition) -> Vec<SortTerm> {
         let descending = self.sort.last().is_some_and(|term| term.descending);
         let mut order = self.sort.clone();
@@ -377,8 +376,8 @@ impl Query {
         order
     }
 
-    /// One text for all ways of asking the same: the order of parameters and of list values does not count, nor does a
-    /// default that is spelt out. `cursor` is not part of it.
+    /// A text that is equal for all ways to ask the same question: the order of parameters and list values and explicit defaults do not
+    /// count. `cursor` is not part of it.
     pub fn normal_form(&self, definition: &Definition) -> String {
         let mut form = self.scope(definition);
         form.push_str(";select=");
@@ -404,8 +403,8 @@ impl Query {
         form
     }
 
-    /// The part of [`Query::normal_form`] that says which records come in which order. A cursor is bound to it and to
-    /// nothing else: `limit`, `select`, `numbers` and `explain` may change from page to page without losing one's place.
+    /// The part of [`Query::normal_form`] that says which records come in which order. A cursor is bound to it alone: `limit`, `select`,
+    /// `numbers` and `explain` may change between pages.
     pub fn scope(&self, definition: &Definition) -> String {
         let mut form = String::from("filter=");
         self.filter.write_normal_form(definition, &mut form);

@@ -1,4 +1,4 @@
-//! The operators of conditions, and what each makes of its values.
+//! The operators of conditions, and the tests that they make of their values.
 
 use std::borrow::Cow;
 
@@ -11,13 +11,13 @@ use crate::dataset::{
     value::{ValueError, parse_iso_date},
 };
 
-/// What is said where a plus sign was meant, and a space has come.
+/// The hint for a space that was meant as a plus sign.
 pub(super) const PLUS_HINT: &str = "a + in an address means a space: write it as %2B";
 
-/// How much of a value is repeated in a message.
+/// The most characters of a value that a message repeats.
 pub(super) const VALUE_CHARS_SHOWN: usize = 80;
 
-/// What people write who are used to another interface.
+/// Names that other interfaces use for these operators.
 const ALIASES: [(&str, Operator); 17] = [
     ("equals", Operator::Equal),
     ("exact", Operator::Equal),
@@ -41,29 +41,29 @@ const ALIASES: [(&str, Operator); 17] = [
 /// An operator of a condition on one column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operator {
-    /// Is the value.
+    /// The value equals the operand.
     Equal,
-    /// Is null or another value.
+    /// The value is null or differs from the operand.
     NotEqual,
-    /// Comes before the value.
+    /// The value comes before the operand.
     Less,
-    /// Comes before the value or is it.
+    /// The value equals the operand or comes before it.
     LessOrEqual,
-    /// Comes after the value.
+    /// The value comes after the operand.
     Greater,
-    /// Comes after the value or is it.
+    /// The value equals the operand or comes after it.
     GreaterOrEqual,
-    /// Lies between two values, both included.
+    /// The value lies between two operands, both included.
     Between,
-    /// Is one of the values.
+    /// The value is one of the operands.
     In,
-    /// Is null or none of the values.
+    /// The value is null or none of the operands.
     NotIn,
-    /// Holds the text, ignoring case.
+    /// The value contains the text, ignoring case.
     Contains,
-    /// Begins with the text.
+    /// The value begins with the text.
     StartsWith,
-    /// Is null, or is not.
+    /// The value is null, or is not.
     IsNull,
 }
 
@@ -84,7 +84,7 @@ impl Operator {
         Self::IsNull,
     ];
 
-    /// As it is written: behind a column's name and two underscores, and as a function in an expression.
+    /// The operator's name: behind a column's name and two underscores, and as a function in an expression.
     pub fn name(self) -> &'static str {
         match self {
             Self::Equal => "eq",
@@ -102,12 +102,12 @@ impl Operator {
         }
     }
 
-    /// The operator of that name.
+    /// The operator with that name.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|operator| operator.name() == name)
     }
 
-    /// The operator that somebody meant who wrote this.
+    /// The operator probably meant by an unknown name.
     pub fn meant(name: &str) -> Option<Self> {
         let folded = name.to_ascii_lowercase();
         let alias = ALIASES.iter().find_map(|(alias, meant)| (*alias == folded).then_some(*meant));
@@ -119,7 +119,7 @@ impl Operator {
         Self::ALL.map(Self::name).join(", ")
     }
 
-    /// Whether a column of the type can be asked so.
+    /// Tells whether the operator applies to columns of the type.
     pub fn suits(self, kind: ColumnType) -> bool {
         match self {
             Self::Contains | Self::StartsWith => kind == ColumnType::Text,
@@ -127,16 +127,16 @@ impl Operator {
         }
     }
 
-    /// Whether it takes any number of values.
+    /// Tells whether the operator takes any number of values.
     pub fn takes_list(self) -> bool {
         matches!(self, Self::Between | Self::In | Self::NotIn)
     }
 }
 
-/// Why values make no condition.
+/// Why values make no valid condition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Unfit {
-    /// The value that is wrong, if it is one of several.
+    /// The place of the wrong value, if there are several.
     pub(super) nth: Option<usize>,
     pub(super) reason: String,
 }
@@ -153,7 +153,7 @@ impl From<&str> for Unfit {
     }
 }
 
-/// Makes conditions of columns, operators and values as they were written.
+/// Makes conditions from columns, operators and values as written.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ConditionMaker<'a> {
     pub(super) definition: &'a Definition,
@@ -161,7 +161,7 @@ pub(super) struct ConditionMaker<'a> {
 }
 
 impl ConditionMaker<'_> {
-    /// The test that an operator and its values are. An operator that takes one value is given one.
+    /// The test for an operator and its values. An operator with one operand gets one value.
     pub(super) fn test(&self, column: usize, operator: Operator, values: &[Cow<'_, str>]) -> Result<Test, Unfit> {
         if !operator.suits(self.definition.column_kind(column)) {
             return Err("this operator is for text columns only".into());
@@ -203,14 +203,14 @@ impl ConditionMaker<'_> {
         }
         let parsed = Value::parse(kind, text);
         if let (ColumnType::Timestamp, Err(_), Some(day)) = (kind, &parsed, parse_iso_date(text.as_bytes())) {
-            // A day is the moment at which it begins, in UTC.
+            // A day means the moment when it begins, in UTC.
             return day
                 .to_zoned(TimeZone::UTC)
                 .map(|start| Value::Timestamp(start.timestamp()))
                 .map_err(|_| ValueError::OutOfRange.to_string());
         }
         parsed.map_err(|error| {
-            // In a query a plus sign that is not encoded stands for a space.
+            // An unencoded plus sign in a query means a space.
             let is_plus = text.contains(' ') && Value::parse(kind, &text.replace(' ', "+")).is_ok();
             let hint = if is_plus { format!("; {PLUS_HINT}") } else { String::new() };
             let day = if kind == ColumnType::Timestamp { ", or a day such as 2016-12-01" } else { "" };

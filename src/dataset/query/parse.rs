@@ -1,4 +1,4 @@
-//! Plain parameters to a [`Query`]: `status=issued&estimated_cost__gte=10000&sort=-file_date`.
+//! Parses plain parameters into a [`Query`]: `status=issued&estimated_cost__gte=10000&sort=-file_date`.
 
 use std::borrow::Cow;
 
@@ -16,13 +16,13 @@ use crate::dataset::{
     suggest,
 };
 
-/// The parameters that are not filters, of any question. A column of such a name is reached by `<name>__eq`.
+/// The parameters of all questions that are not filters. A column with such a name is reached by `<name>__eq`.
 pub const RESERVED: [&str; 13] = [
     "filter", "select", "sort", "limit", "cursor", "count", "explain", "format", "csv_safe", "bom", "numbers",
     "columns", "since",
 ];
 
-/// Those that each question takes.
+/// The parameters that each question takes.
 const OF_PAGE: [&str; 11] =
     ["filter", "select", "sort", "limit", "cursor", "count", "explain", "format", "csv_safe", "bom", "numbers"];
 const OF_READ: [&str; 2] = ["select", "numbers"];
@@ -31,11 +31,11 @@ const OF_STATS: [&str; 3] = ["filter", "columns", "numbers"];
 const OF_CHANGES: [&str; 3] = ["since", "limit", "numbers"];
 const OF_HISTORY: [&str; 3] = ["cursor", "limit", "numbers"];
 
-/// What is said of another value of `numbers`.
+/// The message for any other value of `numbers`.
 const NUMBERS_EXPECTED: &str = "expected text; without the parameter numbers are numbers";
-/// Parameters beyond the terms: the reserved ones.
+/// Parameters allowed beyond the conditions: the reserved ones.
 const PARAMETERS_EXTRA: usize = RESERVED.len();
-/// Problems reported at most; a caller that has so many has another one.
+/// The most problems reported; a caller with more has another problem.
 const PROBLEMS_MAX: usize = 50;
 
 /// Reads the query string of a page or an export as it stands in the request, still percent-encoded.
@@ -84,7 +84,7 @@ pub fn parse_facets(
 /// Reads the query string of a question for figures.
 ///
 /// # Errors
-/// As [`parse`], and where a column's values have no order that means something.
+/// As [`parse`], and when a column's values have no meaningful order.
 pub fn parse_stats(definition: &Definition, raw_query: &str, limits: &QueryLimits) -> Result<Stats, Vec<InvalidParam>> {
     let mut reading = QueryReading::new(definition, limits, &OF_STATS).read(raw_query);
     let columns = reading.summarised(
@@ -161,7 +161,7 @@ fn decoded(raw: &str) -> Option<Cow<'_, str>> {
     percent_decode(spaced.as_bytes()).decode_utf8().ok().map(|text| Cow::Owned(text.into_owned()))
 }
 
-/// What has been read so far.
+/// The query as read so far.
 struct QueryReading<'a> {
     definition: &'a Definition,
     limits: &'a QueryLimits,
@@ -255,7 +255,7 @@ impl<'a> QueryReading<'a> {
     }
 
     fn parameter(&mut self, name: &str, value: &str) {
-        // A cursor has a limit of its own.
+        // A cursor has its own limit.
         if !matches!(name, "cursor" | "since") && value.len() > self.limits.value_bytes_max {
             let reason = format!("is {} bytes long: at most {} are allowed", value.len(), self.limits.value_bytes_max);
             return self.refuse(name, reason, None);
@@ -322,7 +322,7 @@ impl<'a> QueryReading<'a> {
             let reason = format!("expected a whole number from 1 to {}", self.limits.page_records_max);
             return self.refuse("limit", reason, None);
         }
-        // Digits that do not fit are a number larger than the maximum.
+        // Digits that overflow mean a number above the maximum.
         let asked = value.parse().unwrap_or(u32::MAX);
         if asked == 0 {
             let most = self.limits.page_records_max;
@@ -398,7 +398,7 @@ impl<'a> QueryReading<'a> {
             return self.refuse(name, reason, meant);
         }
         let (column_name, operator) = match name.rsplit_once("__") {
-            // A column's own name may hold two underscores.
+            // A column's own name may contain two underscores.
             Some(_) if self.definition.column_index(name).is_some() => (name, "eq"),
             Some((column_name, operator)) => (column_name, operator),
             None => (name, "eq"),
@@ -411,7 +411,7 @@ impl<'a> QueryReading<'a> {
             let reason = format!("there is no such operator: the operators are {}", Operator::names());
             return self.refuse(name, reason, meant);
         };
-        // Whoever means the text itself says so.
+        // To ask for such a text itself, callers write `__eq`.
         if let Some(condition) = foreign::condition(value).filter(|_| name == column_name) {
             let (reason, meant) = condition.told(column_name, VALUE_CHARS_SHOWN);
             return self.refuse(name, reason, meant);
@@ -429,7 +429,7 @@ impl<'a> QueryReading<'a> {
         }
     }
 
-    /// Refuses a parameter that another product has, with how it is done here.
+    /// Refuses a parameter of another product, and says how to do the same here.
     fn is_foreign(&mut self, name: &str) -> bool {
         let Some((here, meant)) = foreign::parameter(name) else { return false };
         let meant = meant.filter(|meant| self.allowed.contains(meant)).map(str::to_owned);
@@ -452,7 +452,7 @@ impl<'a> QueryReading<'a> {
         self.refuse(name, reason, meant);
     }
 
-    /// A list: separated by commas, or a JSON array where a value holds a comma.
+    /// A list: separated by commas, or a JSON array for values with commas.
     fn list<'t>(&self, text: &'t str) -> Result<Vec<Cow<'t, str>>, String> {
         if !text.starts_with('[') {
             return Ok(text.split(',').map(Cow::Borrowed).collect());
@@ -462,12 +462,12 @@ impl<'a> QueryReading<'a> {
         raw.into_iter().map(|item| array_item(item.get())).collect()
     }
 
-    /// What all conditions together say.
+    /// The filter of all conditions together.
     fn condition(&mut self) -> Filter {
         Filter::all(std::mem::take(&mut self.filters))
     }
 
-    /// The columns to be summarised. Others than those that are meant are refused.
+    /// The columns to be summarised. Columns of an unsuitable type are refused.
     fn summarised(&mut self, is_meant: impl Fn(ColumnType) -> bool, refusal: &str) -> Vec<usize> {
         let columns = self.columns.take().unwrap_or_else(|| {
             self.refuse("columns", "is missing: name the columns, separated by commas".to_owned(), None);
@@ -502,7 +502,7 @@ impl<'a> QueryReading<'a> {
             bom: self.bom,
             numbers_as_texts: self.numbers_as_texts,
         };
-        // With another mistake in the query, the cursor's own binding could not be judged.
+        // With another mistake in the query, the cursor's binding cannot be checked.
         if let (true, Some(text)) = (self.problems.is_empty(), &self.cursor) {
             match cursor::open(cursor_key, self.definition, &query, text) {
                 Ok(place) => query.go_on(place),

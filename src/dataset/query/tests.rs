@@ -1,4 +1,4 @@
-//! The parameters as callers write them, rightly and wrongly.
+//! Tests the parameters as callers write them, rightly and wrongly.
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 use jiff::civil::date;
@@ -36,7 +36,7 @@ fn text(text: &str) -> Value {
     Value::Text(text.into())
 }
 
-/// What is said about the only wrong parameter.
+/// The report about the only wrong parameter.
 fn refused(raw_query: &str) -> (String, String, Option<String>) {
     let mut problems = read(raw_query).unwrap_err();
     assert_eq!(problems.len(), 1, "{raw_query}: {problems:?}");
@@ -167,7 +167,7 @@ fn questions_have_limits() {
     assert!(refused(&format!("status={}", "x".repeat(5000))).1.contains("at most 4096"));
     let many: Vec<String> = (0..10_000).map(|n| format!("a{n}=1")).collect();
     assert!(read(&many.join("&")).unwrap_err().len() < 60);
-    // A list of names is no way around it.
+    // A list of names does not circumvent it.
     for parameter in ["select", "columns"] {
         let unknown = format!("{parameter}={}", vec!["x"; 2_000].join(","));
         assert!(read(&unknown).is_err_and(|problems| problems.len() < 60), "{parameter}");
@@ -491,7 +491,7 @@ fn a_mistake_in_an_expression_is_pointed_at() {
             }
         }
     }
-    // All wrong names and values are told at once.
+    // All wrong names and values are reported at once.
     let both = expression("stauts = a OR record_id = x").unwrap_err();
     assert_eq!(both.iter().map(|problem| problem.position).collect::<Vec<_>>(), [Some(1), Some(27)]);
 }

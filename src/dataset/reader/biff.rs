@@ -1,7 +1,7 @@
-//! The records of an .xls workbook, checked before anything trusts them.
+//! Checks the records of an .xls workbook before anything trusts them.
 //!
-//! The library that reads them keeps of every sheet the rectangle around its cells, reserves memory by what a record
-//! declares, and copies a shared string for every cell that refers to it. A few kilobytes are enough to ask for terabytes.
+//! The library that reads them keeps the rectangle around each sheet's cells, reserves as much memory as a record declares, and copies a
+//! shared string for every cell that refers to it. A few kilobytes are enough to make it ask for terabytes.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use super::{
 };
 
 const HEAD_BYTES: usize = 4;
-/// How long a shared string may be whose length was not found: the longest there is.
+/// The assumed length of a shared string whose length was not found: the maximum.
 const UNKNOWN_STRING_BYTES: u64 = 3 * 0xffff;
 
 /// Kinds of records.
@@ -36,19 +36,19 @@ mod kind {
     pub(super) const FORMAT: u16 = 0x041e;
 }
 
-/// The version of the format in the record that begins a stream.
+/// The format version in the first record of a stream.
 const BIFF_8: u16 = 0x0600;
 
-/// How the cells of the sheets show numbers.
+/// The number formats of the sheets' cells.
 #[derive(Debug, Default)]
 pub(super) struct Formats {
     formats: Vec<NumberFormat>,
-    /// For each sheet, in the workbook's order, its cells that are no plain numbers: row, column, place of the format. Sorted.
+    /// For each sheet, in the workbook's order, the cells with a special number format: row, column, place of the format. Sorted.
     cells: Vec<Vec<(u16, u16, u16)>>,
 }
 
 impl Formats {
-    /// How a cell shows a number, where that is not as it is.
+    /// The number format of a cell, unless it is the general one.
     pub(super) fn of_cell(&self, sheet: usize, row: u32, column: u32) -> Option<&NumberFormat> {
         let (row, column) = (u16::try_from(row).ok()?, u16::try_from(column).ok()?);
         let cells = self.cells.get(sheet)?;
@@ -57,7 +57,7 @@ impl Formats {
     }
 }
 
-/// What the head of a workbook says of formats.
+/// The formats in the head of a workbook.
 #[derive(Default)]
 struct WorkbookHead {
     is_biff_8: bool,
@@ -80,7 +80,7 @@ impl WorkbookHead {
         }
     }
 
-    /// The code of a format: letters of one byte or two, as the version has it.
+    /// The code of a format: letters of one byte or two, depending on the version.
     fn code(&self, data: &[u8]) -> Option<String> {
         if !self.is_biff_8 {
             let letters = data.get(1..)?.iter().take(usize::from(*data.first()?));
@@ -95,7 +95,7 @@ impl WorkbookHead {
         })
     }
 
-    /// The formats by the numbers of styles.
+    /// The formats by style number.
     fn formats(&self) -> Vec<NumberFormat> {
         let format = |id: &u16| {
             let own = self.codes.get(id).cloned();
@@ -105,9 +105,9 @@ impl WorkbookHead {
     }
 }
 
-/// Brings what a workbook's stream declares down to what it holds, and refuses one whose cells would take too much memory.
+/// Lowers a workbook's declared sizes to the actual ones, and refuses a workbook whose cells would take too much memory.
 ///
-/// Returns how its cells show numbers.
+/// Returns how the cells show numbers.
 pub(super) fn check(stream: &mut [u8], limits: &ReadLimits) -> Result<Formats, ReadError> {
     let mut sheets = Vec::new();
     let mut strings = Vec::new();
@@ -126,7 +126,7 @@ pub(super) fn check(stream: &mut [u8], limits: &ReadLimits) -> Result<Formats, R
     }
     let mut checked = SheetTotals { cells: 0, text_bytes: 0, end: at };
     let mut formats = Formats { formats: head.formats(), cells: vec![Vec::new(); sheets.len()] };
-    // In their order in the stream: what is changed within one must not change another that was checked before.
+    // Checked in stream order: a change within one sheet must not alter another that was checked before.
     let mut sheets: Vec<(usize, usize)> = sheets.into_iter().enumerate().map(|(place, begin)| (begin, place)).collect();
     sheets.sort_unstable();
     for (begin, place) in sheets {
@@ -155,7 +155,7 @@ struct BiffRecord {
 }
 
 impl BiffRecord {
-    /// The record that begins there, if all of it is in the stream.
+    /// The record that begins there, if it lies in the stream completely.
     fn at(stream: &[u8], at: usize) -> Option<Self> {
         let (kind, length) = (u16_at(stream, at)?, u16_at(stream, at + 2)?);
         let start = at + HEAD_BYTES;
@@ -175,7 +175,7 @@ impl BiffRecord {
         }
     }
 
-    /// A text's number of characters, of which each takes a byte at least, is at most that of the bytes behind it.
+    /// Limits a text's declared number of characters to the number of bytes behind it: each character takes at least one byte.
     fn limit_text(&self, stream: &mut [u8], at: usize) {
         let room = u16::try_from(self.end.saturating_sub(self.start + at + 2)).unwrap_or(u16::MAX);
         if u16_at(self.data(stream), at).is_some_and(|chars| chars > room) {
@@ -184,16 +184,16 @@ impl BiffRecord {
     }
 }
 
-/// What all sheets have come to.
+/// The totals of all sheets so far.
 struct SheetTotals {
     cells: u64,
     text_bytes: u64,
-    /// Where the last of them ended, or the head of the workbook.
+    /// Where the last sheet ended; at first, where the head of the workbook did.
     end: usize,
 }
 
 impl SheetTotals {
-    /// Checks a sheet, and tells the row, the column and the style of each number in it.
+    /// Checks a sheet, and reports row, column and style of each of its numbers.
     fn sheet(
         &mut self,
         stream: &mut [u8],
@@ -216,7 +216,7 @@ impl SheetTotals {
         while let Some(record) = BiffRecord::at(stream, at) {
             at = record.end;
             match record.kind {
-                // A chart inside of the sheet has records of its own.
+                // A chart within the sheet has records of its own.
                 kind::BEGIN if began => depth += 1,
                 kind::BEGIN => began = true,
                 kind::END if depth > 0 => depth -= 1,
@@ -238,13 +238,13 @@ impl SheetTotals {
                             cells.include(last_formula);
                             formulas.include(last_formula);
                             number(row, column, u16_at(data, 4).unwrap_or(0));
-                            // Nobody reads how a value was computed.
+                            // Formulas themselves are not read.
                             record.set(stream, 20, 0);
                         }
                         kind::NUMBERS => {
                             cells.include((row, column));
                             cells.include((row, u16_at(data, data.len() - 2).unwrap_or(column)));
-                            // Style and number of each, and then the last column.
+                            // Style and number of each cell, then the last column.
                             let several = data.get(4..data.len() - 2).unwrap_or_default().as_chunks::<6>().0;
                             for (column, one) in (column..=u16::MAX).zip(several) {
                                 number(row, column, u16_at(one, 0).unwrap_or(0));
@@ -300,7 +300,7 @@ impl Rectangle {
     }
 }
 
-/// How many bytes each shared string has at most once it is UTF-8.
+/// The most bytes of each shared string in UTF-8.
 fn string_lengths(stream: &[u8], first: &BiffRecord) -> Vec<u64> {
     let mut lengths = Vec::new();
     let mut pieces = Pieces { stream, record: *first, at: 8 };
@@ -310,7 +310,7 @@ fn string_lengths(stream: &[u8], first: &BiffRecord) -> Vec<u64> {
     lengths
 }
 
-/// A record and those that continue it.
+/// A record and its continuations.
 struct Pieces<'a> {
     stream: &'a [u8],
     record: BiffRecord,
@@ -328,7 +328,7 @@ impl Pieces<'_> {
         Some(())
     }
 
-    /// Passes a string: its head, its characters, and what is said of their looks.
+    /// Skips a string: its head, its characters, and its formatting.
     fn string(&mut self) -> Option<u64> {
         if self.rest().is_empty() {
             self.next_record()?;
@@ -354,7 +354,7 @@ impl Pieces<'_> {
             if left == 0 {
                 break;
             }
-            // A piece begins by saying anew how wide its characters are.
+            // Each continuation restates the width of its characters.
             self.next_record()?;
             char_bytes = 1 + usize::from(self.rest().first()? & 1);
             self.at = 1;
@@ -438,7 +438,7 @@ mod tests {
     #[test]
     fn a_string_whose_length_is_not_found_may_be_long() {
         let head = [words(&[0, 0, 0, 0]), words(&[1]), b"\0a".to_vec()].concat();
-        // Nothing is in the continuation; the library goes on behind it.
+        // The continuation is empty; the library goes on behind it.
         let strings = [
             record(kind::SHARED_STRINGS, &head),
             record(kind::CONTINUE, &[]),
@@ -450,7 +450,7 @@ mod tests {
 
     #[test]
     fn a_sheet_that_begins_in_another() {
-        // Its dimensions, which are brought down to nothing, are the head of a harmless record of the other.
+        // Its dimensions, which get zeroed, are the head of a harmless record of the other sheet.
         let inner = [record(kind::DIMENSIONS, &[0; 12]), record(kind::END, &[])].concat();
         let outer = [record(kind::BEGIN, &[0; 16]), record(0x1234, &inner)].concat();
         let entry = |begin: usize| record(kind::SHEET, &[u32::try_from(begin).unwrap().to_le_bytes(), [0; 4]].concat());

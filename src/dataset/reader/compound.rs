@@ -1,9 +1,9 @@
-//! The compound file that an .xls is: a file system of sectors, of which one stream is the workbook.
+//! The compound file format of .xls: a file system of sectors, in which one stream is the workbook.
 //!
-//! calamine follows a chain of sectors as long as it goes on, also in a ring. So the stream is taken out of its file here,
-//! and handed on in a file that holds nothing else. The crate `cfb` does both, and refuses rings. It has no bound of its own
-//! on what it reads to open a file: a table that 1 MB of sectors lists over and over took 1 GB, and 61 MB of names of one
-//! hash took 88 s. So it is given a source that ends, see [`BoundedSource`].
+//! calamine follows a chain of sectors without end if it forms a ring. So the workbook's stream is extracted here and passed on in a file
+//! that holds nothing else. The crate `cfb` does both, and refuses rings, but has no limit on what it reads to open a file: a table that 1
+//! MB of sectors lists over and over took 1 GB, and 61 MB of names with one hash took 88 s. So it gets a source with an end, see
+//! [`BoundedSource`].
 
 use std::{
     cell::Cell,
@@ -14,12 +14,12 @@ use cfb::{CompoundFile, Version};
 
 use super::{ReadError, limits::to_u64};
 
-/// Two streams of one name do not lie beside one another; the second name is that of Excel 5 and 95.
+/// The names of the workbook's stream; the second is that of Excel 5 and 95.
 const WORKBOOK: [&str; 2] = ["Workbook", "Book"];
-/// What a password makes of an .xlsx.
+/// The stream of a password-protected .xlsx.
 const ENCRYPTED: &str = "EncryptedPackage";
-/// What the tables and the directory of a file may be, in bytes. The tables of one of 64 MiB are less than 5 MiB, and each of
-/// its streams has 128 bytes of the directory.
+/// The most bytes of a file's tables and directory. The tables of a file of 64 MiB take less than 5 MiB, and each of its streams takes 128
+/// bytes of the directory.
 const TABLES_BYTES_MAX: u64 = 8 << 20;
 const BUFFER_BYTES: usize = 4_096;
 
@@ -28,7 +28,7 @@ pub(super) fn workbook_stream(file: &[u8]) -> Result<Vec<u8>, ReadError> {
     let length = to_u64(file.len());
     let left = Cell::new(TABLES_BYTES_MAX);
     let mut file = CompoundFile::open(BoundedSource { source: Cursor::new(file), left: &left }).map_err(unreadable)?;
-    // A chain has each sector once.
+    // A chain contains each sector once.
     left.set(length);
     let name = WORKBOOK.into_iter().find(|name| file.is_stream(name));
     let name = name.ok_or_else(|| damaged("there is no workbook in it"))?;
@@ -39,7 +39,7 @@ pub(super) fn workbook_stream(file: &[u8]) -> Result<Vec<u8>, ReadError> {
 
 /// A compound file that holds this stream of a workbook and nothing else.
 pub(super) fn wrapped(stream: &[u8]) -> Result<Vec<u8>, ReadError> {
-    // Of the newer version calamine wants what only small streams need.
+    // In the newer version, calamine requires a part that only small streams need.
     let mut file = CompoundFile::create_with_version(Version::V3, Cursor::new(Vec::new()))?;
     let mut workbook = file.create_stream("Workbook")?;
     workbook.write_all(stream)?;
@@ -48,7 +48,7 @@ pub(super) fn wrapped(stream: &[u8]) -> Result<Vec<u8>, ReadError> {
     Ok(file.into_inner().into_inner())
 }
 
-/// Whether the compound file is a workbook under a password. What cannot be read is none.
+/// Tells whether the compound file is a password-protected workbook. An unreadable file is none.
 pub(super) fn is_encrypted(source: &mut (impl Read + Seek)) -> Result<bool, ReadError> {
     let left = Cell::new(TABLES_BYTES_MAX);
     let source = BufReader::with_capacity(BUFFER_BYTES, source);
@@ -78,7 +78,7 @@ fn unreadable(error: io::Error) -> ReadError {
     damaged(&error.to_string())
 }
 
-/// A source of which so many bytes are read at most.
+/// A source of which only a limited number of bytes can be read.
 struct BoundedSource<'a, R> {
     source: R,
     left: &'a Cell<u64>,
@@ -128,7 +128,7 @@ mod tests {
             let at = u32::try_from(at).unwrap().to_le_bytes();
             record(0x0085, &[at.as_slice(), b"\0\0\x01\0s"].concat())
         };
-        // In small sectors; in sectors; in more of them than the head of the file lists the tables of.
+        // In small sectors; in sectors; in more sectors than the file's head lists tables for.
         for unknown in [0, 1, 1_500] {
             let unknown = record(0x1234, &[0; 8_000]).repeat(unknown);
             let at = begin(5).len() + entry(0).len() + unknown.len() + 4;

@@ -1,8 +1,7 @@
-//! Rows of .csv and .tsv: records over several lines, in any encoding, with the delimiter that gives header and rows as many
-//! cells.
+//! Reads rows of .csv and .tsv: records over several lines, in any encoding, with the delimiter under which header and rows have equally
+//! many cells.
 //!
-//! A quotation mark that is not closed must never swallow rows. So every record with such a mark is looked at a second time, by
-//! the bytes that it was made of.
+//! An unclosed quotation mark must never swallow rows. So every record with such a mark is checked again, by its raw bytes.
 
 use std::{
     borrow::Cow,
@@ -27,10 +26,10 @@ mod sniff;
 #[cfg(test)]
 mod tests;
 
-/// What ended text files under CP/M, and still ends some.
+/// The end mark of text files under CP/M, still found in some files.
 const DOS_END: u8 = 0x1a;
 
-/// Reads the records of a text file; `source` stands at its start.
+/// Reads the records of a text file; `source` is at its start.
 pub(super) fn read<R: Read + Seek>(
     mut source: R,
     file_name: &str,
@@ -99,7 +98,7 @@ impl TextLayout {
                 (delimiter, false) => delimiter,
             },
         };
-        // Whether marks enclose anything is only sure where commas or semicolons separate: there it is the rule.
+        // Only with commas or semicolons as delimiters is it certain that marks enclose cells.
         if !layout.quote_is_said && matches!(layout.delimiter, b'\t' | b'|') {
             source.rewind()?;
             layout.literal_quotes_from = unenclosing(&mut *source, dialect, &layout, limits)?;
@@ -109,7 +108,7 @@ impl TextLayout {
     }
 }
 
-/// The first line with a mark that begins a cell and does not enclose it.
+/// The first line with a mark that begins a cell but does not enclose it.
 fn unenclosing(
     source: impl Read,
     dialect: &Dialect,
@@ -137,15 +136,15 @@ struct Records<R> {
     quotes: Option<Quotes>,
     bytes_max: usize,
     buffer: Vec<u8>,
-    /// Where in the buffer the record at hand begins, how far it was read, and where what is in the buffer ends.
+    /// Places in the buffer: where the current record begins, how far it was read, and where the data ends.
     begin: usize,
     at: usize,
     end: usize,
     at_end: bool,
-    /// The line that the record begins on, and the one that comes next.
+    /// The line on which the record begins, and the next line.
     line: u64,
     next_line: u64,
-    /// The cells of the record, one behind the other, and where each ends.
+    /// The record's cells in one buffer, and where each ends.
     cells: Vec<u8>,
     ends: Vec<usize>,
     /// Cells of the first record with more than one.
@@ -190,7 +189,7 @@ impl<R: Read> Records<R> {
 }
 
 impl<R: Read> Records<R> {
-    /// Passes a line, whatever it holds.
+    /// Skips a line, whatever it holds.
     fn pass_line(&mut self) -> Result<(), ReadError> {
         loop {
             let unread = self.buffer.get(self.at..self.end).unwrap_or_default();
@@ -208,7 +207,7 @@ impl<R: Read> Records<R> {
         }
     }
 
-    /// Reads the next record that is no blank line; false at the end.
+    /// Reads the next record that is not a blank line; false at the end.
     fn next(&mut self) -> Result<bool, ReadError> {
         loop {
             let Some((bytes, cells)) = self.read_record()? else { return Ok(false) };
@@ -227,14 +226,14 @@ impl<R: Read> Records<R> {
         }
     }
 
-    /// The bytes and the number of the next record's cells.
+    /// The bytes and the number of cells of the next record.
     fn read_record(&mut self) -> Result<Option<(usize, usize)>, ReadError> {
         self.begin = self.at;
         self.line = self.next_line;
         let (mut bytes, mut cells) = (0, 0);
         self.ends.resize(self.ends.capacity().max(64), 0);
         loop {
-            // To the reader, nothing more is the end.
+            // The reader takes empty input for the end.
             if self.at == self.end && !self.at_end {
                 if self.at - self.begin > self.bytes_max {
                     return Err(self.too_long());
@@ -265,7 +264,7 @@ impl<R: Read> Records<R> {
         }
     }
 
-    /// Empty lines before a record are none of it.
+    /// Skips empty lines before a record.
     fn pass_blank_lines(&mut self, bytes: usize, cells: usize) {
         if bytes > 0 || cells > 0 {
             return;
@@ -282,7 +281,7 @@ impl<R: Read> Records<R> {
         ReadError::RecordTooLong { line: self.line, max: to_u64(self.bytes_max) }
     }
 
-    /// Reads more behind what there is of the record at hand.
+    /// Reads more data behind the current record.
     fn fill(&mut self) -> Result<(), ReadError> {
         if self.begin > 0 {
             self.buffer.copy_within(self.begin..self.end, 0);
@@ -306,7 +305,7 @@ impl<R: Read> Records<R> {
         Ok(())
     }
 
-    /// Looks at the quotation marks of the record.
+    /// Checks the quotation marks of the record.
     fn check(&mut self, bytes: usize) -> Result<(), ReadError> {
         self.flaw = None;
         if bytes > self.bytes_max {
@@ -318,7 +317,7 @@ impl<R: Read> Records<R> {
         match quotes.judge(raw, self.width.filter(|_| !self.layout.quote_is_said)) {
             QuoteVerdict::Sound => Ok(()),
             QuoteVerdict::Open { opens } => open(self.line, opens),
-            // Over several lines it is most likely one that was left open, and closed by the next one of another cell.
+            // A mark over several lines was most likely left open, and closed by the next mark of another cell.
             QuoteVerdict::BehindClosing { opens, is_over_lines: true, .. } => open(self.line, opens),
             QuoteVerdict::BehindClosing { cell, .. } => {
                 self.flaw = Some(format!(
@@ -375,13 +374,13 @@ struct TextRow<'a> {
     text: Cow<'a, str>,
     ends: Cow<'a, [usize]>,
     flaw: Option<&'a str>,
-    /// Whether the bytes were none of UTF-8, so that some may have no letter in their encoding.
+    /// Whether the bytes were decoded from another encoding than UTF-8, in which some bytes may be no letters.
     is_decoded: bool,
 }
 
 impl TextRow<'_> {
     fn is_unreadable(&self, text: &str) -> bool {
-        // Decoders write a mark for such bytes, or leave control characters of their value.
+        // Decoders replace such bytes by a mark, or by control characters of their value.
         self.is_decoded && text.chars().any(|letter| matches!(letter, '\u{80}'..='\u{9f}' | '\u{fffd}'))
     }
 }
@@ -411,7 +410,7 @@ impl RowCells for TextRow<'_> {
     }
 }
 
-/// `="00123"` is how a text is kept from being read as a number by a spreadsheet program.
+/// Unwraps `="00123"`, which keeps a spreadsheet program from reading a text as a number.
 fn without_formula(text: &str) -> &str {
     let inside = text.trim_end().strip_prefix("=\"").and_then(|rest| rest.strip_suffix('"'));
     inside.filter(|inside| !inside.contains('"')).unwrap_or(text)

@@ -1,4 +1,4 @@
-//! What a file is, told by its content: names lie.
+//! Detects a file's format by its content: names can be wrong.
 
 use std::io::{Read, Seek, SeekFrom};
 
@@ -8,7 +8,7 @@ use memchr::memmem;
 use super::{ReadError, ReadLimits, compound};
 use crate::dataset::definition::Dialect;
 
-/// How much of a file is looked at.
+/// The most bytes that are examined.
 const SAMPLE_BYTES: u64 = 64 * 1024;
 const ZIP: &[u8] = b"PK";
 const COMPOUND_FILE: &[u8] = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1";
@@ -26,7 +26,7 @@ pub enum FileFormat {
     JsonLines,
 }
 
-/// Tells the format. The source is left at its start.
+/// Detects the format. Leaves the source at its start.
 pub(super) fn detect(
     source: &mut (impl Read + Seek),
     file_name: &str,
@@ -55,7 +55,7 @@ pub(super) fn detect(
     Ok(format)
 }
 
-/// The format of a text, or what it is instead.
+/// The format of a text, or what else it is.
 fn text_format(sample: &[u8], file_name: &str, dialect: &Dialect) -> Result<FileFormat, &'static str> {
     if let Some(found) = MAGIC.iter().find(|(magic, _)| sample.starts_with(magic)).map(|(_, found)| *found) {
         return Err(found);
@@ -95,7 +95,7 @@ fn text_format(sample: &[u8], file_name: &str, dialect: &Dialect) -> Result<File
         if has(b"\"featurecollection\"") {
             return Err("is GeoJSON: export its table as .csv");
         }
-        // An object that goes on after the first line is a document; one a line is what our exports write.
+        // An object over several lines is a document; our exports write one object a line.
         let line = text.split(|byte| *byte == b'\n').next().unwrap_or_default().trim_ascii();
         let is_whole = |line: &[u8]| serde_json::from_slice::<serde::de::IgnoredAny>(line).is_ok();
         let cut = sample.len() as u64 == SAMPLE_BYTES && !text.contains(&b'\n');
@@ -121,14 +121,14 @@ fn text_format(sample: &[u8], file_name: &str, dialect: &Dialect) -> Result<File
             "is binary data of no known kind, or text with NUL bytes in it: if it is text, take them out with `tr -d '\\0' < FILE > NEW`"
         });
     }
-    // Reports under the name of .xls are often text; nothing writes text under the name of .xlsx.
+    // Reports named .xls are often text; nothing writes text into files named .xlsx.
     if file_name.to_ascii_lowercase().ends_with(".xlsx") {
         return Err("is text or data under the name of an .xlsx workbook");
     }
     Ok(FileFormat::Delimited)
 }
 
-/// Beginnings of other files, and what those are.
+/// The first bytes of other formats, and their names.
 const MAGIC: [(&[u8], &str); 17] = [
     (b"\x1f\x8b", "is compressed with gzip: unpack it first, with `gunzip`"),
     (b"BZh", "is compressed with bzip2: unpack it first, with `bunzip2`"),
@@ -152,7 +152,7 @@ const MAGIC: [(&[u8], &str); 17] = [
     (b"\x7fELF", "is binary data: a program"),
 ];
 
-/// Whether nearly every other byte is none, as in texts of Latin letters.
+/// Tells whether nearly every other byte is zero, as in UTF-16 texts of Latin letters.
 fn looks_like_utf_16(sample: &[u8]) -> bool {
     let pairs = sample.as_chunks::<2>().0;
     let (low, high) = pairs.iter().fold((0, 0), |(low, high), [first, second]| {

@@ -1,4 +1,4 @@
-//! Rows of NDJSON, as our own exports write it: one object a line, whose members are the cells.
+//! Reads rows of NDJSON, as our own exports write it: one object a line, whose members are the cells.
 
 use std::io::{BufRead, BufReader, Read};
 
@@ -9,7 +9,7 @@ use super::{Cell, Flow, ReadError, ReadLimits, RowCells, RowSink, limits::to_u64
 
 const BUFFER_BYTES: usize = 64 * 1024;
 
-/// Reads the objects of a file, one a line. The names of the first one's members are the header.
+/// Reads the objects of a file, one a line. The member names of the first object are the header.
 pub(super) fn read(source: impl Read, limits: &ReadLimits, sink: &mut impl RowSink) -> Result<(), ReadError> {
     let mut source = BufReader::with_capacity(BUFFER_BYTES, source);
     let mut text = Vec::new();
@@ -32,7 +32,7 @@ pub(super) fn read(source: impl Read, limits: &ReadLimits, sink: &mut impl RowSi
         if bare.is_empty() {
             continue;
         }
-        // What is wrong may be quoted, and nobody has said that it is published.
+        // The parser's message may quote data that nobody has published.
         let object: Object<'_> = serde_json::from_slice(bare).map_err(|error| ReadError::Malformed {
             detail: format!("line {line} is no JSON object: the mistake is at byte {}", error.column()),
         })?;
@@ -78,7 +78,7 @@ impl<'de> Deserialize<'de> for Object<'de> {
     }
 }
 
-/// The header: the names.
+/// The header: the member names.
 struct Names<'a>(&'a [String]);
 
 impl RowCells for Names<'_> {
@@ -111,7 +111,7 @@ impl JsonRow {
         let mut row = Self { cells: names.iter().map(|_| JsonValue::Blank).collect(), flaw: None };
         let mut taken = vec![false; names.len()];
         for (nth, (name, value)) in object.0.into_iter().enumerate() {
-            // Nearly every object has the members of the first one, in its order.
+            // Nearly every object has the members of the first one, in the same order.
             let place =
                 if names.get(nth) == Some(&name) { Some(nth) } else { names.iter().position(|known| *known == name) };
             let slot = place.and_then(|place| Some((row.cells.get_mut(place)?, taken.get_mut(place)?)));
@@ -126,7 +126,7 @@ impl JsonRow {
 }
 
 impl JsonValue {
-    /// A value by its text: numbers keep all their digits.
+    /// A value from its JSON text: numbers keep all their digits.
     fn of(value: &RawValue) -> Self {
         let text = value.get();
         match text.as_bytes().first() {

@@ -1,33 +1,33 @@
-//! What a file may at most be, so that none of them can exhaust the machine.
+//! Limits on files, so that none can exhaust the machine.
 
 use super::ReadError;
 
-/// Limits on what is read. Every one of them ends the import with an error that names it.
+/// Limits on reading. Exceeding any of them ends the import with an error that names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadLimits {
-    /// The longest record of a text file, and the longest row of a spreadsheet by its texts, in bytes.
+    /// The longest record of a text file, and the most text in a spreadsheet's row, in bytes.
     pub record_bytes_max: u64,
     /// The most rows of a file.
     pub rows_max: u64,
     /// The most columns of a file.
     pub columns_max: usize,
-    /// The rows at the top of a sheet among which the header is looked for.
+    /// The number of rows at the top of a sheet in which the header is searched.
     pub header_rows_max: usize,
-    /// The most sheets of a workbook that are looked at.
+    /// The most sheets of a workbook that are read.
     pub sheets_max: usize,
     /// The most files in an .xlsx archive.
     pub parts_max: usize,
     /// The largest worksheet of an .xlsx, inflated, in bytes.
     pub sheet_bytes_max: u64,
-    /// The largest table of shared strings of an .xlsx, inflated, in bytes. It is kept in memory while the file is read.
+    /// The largest table of shared strings of an .xlsx, inflated, in bytes. It stays in memory while the file is read.
     pub shared_strings_bytes_max: u64,
     /// The largest other part of an .xlsx, inflated, in bytes.
     pub part_bytes_max: u64,
-    /// How many times larger than its compressed form a part of an .xlsx may be, once it is over 1 MiB.
+    /// The highest ratio of inflated to compressed size of an .xlsx part that is over 1 MiB.
     pub inflation_max: u64,
-    /// The largest .xls file, in bytes. That format is read into memory as a whole.
+    /// The largest .xls file, in bytes. The whole file is read into memory.
     pub xls_bytes_max: u64,
-    /// The most cells of the rectangles around the cells of the sheets of an .xls, which are kept in memory.
+    /// The most cells in the rectangles around the cells of an .xls's sheets, which are kept in memory.
     pub xls_cells_max: u64,
 }
 
@@ -40,7 +40,7 @@ impl ReadLimits {
         at_most(to_u64(columns), to_u64(self.columns_max), "columns")
     }
 
-    /// Of the texts of a workbook's row.
+    /// Checks the size of the texts in a workbook's row.
     pub(super) fn check_texts(&self, bytes: usize) -> Result<(), ReadError> {
         at_most(to_u64(bytes), self.record_bytes_max, "bytes in a row")
     }
@@ -59,7 +59,7 @@ impl Default for ReadLimits {
         Self {
             record_bytes_max: 1 << 20,
             rows_max: 50_000_000,
-            // What Excel allows.
+            // Excel's limit.
             columns_max: 16_384,
             header_rows_max: 50,
             sheets_max: 64,
@@ -70,7 +70,7 @@ impl Default for ReadLimits {
             // Deflate reaches 1,032 on constant input; worksheets of real reports reach about 20.
             inflation_max: 200,
             xls_bytes_max: 64 << 20,
-            // 128 columns as long as the format allows.
+            // 128 columns of the format's maximal length.
             xls_cells_max: 8 << 20,
         }
     }

@@ -1,7 +1,7 @@
-//! Files of rows: what they are, told by their content; their rows, streamed within limits; and the records these become.
+//! Reads files of rows: detects their format by content, streams their rows within limits, and maps them to records.
 //!
-//! The rows are read and mapped on a thread of their own, some batches ahead of whoever takes them: reading overlaps with
-//! writing, and memory stays bounded because the channel between them is.
+//! A thread of its own reads and maps the rows, some batches ahead of the receiver: reading overlaps with writing, and the bounded channel
+//! between them bounds the memory.
 
 use std::{
     io::{self, Read, Seek, SeekFrom},
@@ -47,12 +47,12 @@ mod xlsx;
 
 const BATCHES_AHEAD: usize = 4;
 const BATCH_ROWS: usize = 256;
-/// The same where the first rows alone are wanted, and no batch waits.
+/// The batch size for a caller that only takes the first rows; no batch waits then.
 const LOOKED_AT_ROWS: usize = 64;
-/// Roughly: the bytes of the texts of a batch.
+/// Approximate bytes of text in a batch.
 const BATCH_BYTES: usize = 512 * 1024;
 
-/// How far the reading is.
+/// The progress of reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReadProgress {
     /// Bytes of the file that have been read.
@@ -80,8 +80,8 @@ enum ReaderMessage {
     Ended(Vec<Note>),
 }
 
-/// Opens a file: tells its format, checks it against the limits, and finds the header of `definition` in it. Its name only
-/// matters where it claims a format that the content is not.
+/// Opens a file: detects its format, checks it against the limits, and finds the header of `definition` in it. The file's name only matters
+/// if it claims a format that the content does not have.
 ///
 /// # Errors
 /// Everything that makes the file as a whole unusable, see [`ReadError`].
@@ -94,7 +94,7 @@ pub fn open(
     open_ahead(source, file_name, definition, limits, Ahead { batches: BATCHES_AHEAD, batch_rows: BATCH_ROWS })
 }
 
-/// The same for whoever takes the first rows alone: hardly more are read than are taken.
+/// The same for a caller that only takes the first rows: hardly more rows are read than are taken.
 ///
 /// # Errors
 /// As of [`open`].
@@ -107,12 +107,12 @@ pub fn open_to_look(
     open_ahead(source, file_name, definition, limits, Ahead { batches: 0, batch_rows: LOOKED_AT_ROWS })
 }
 
-/// How far the reading goes ahead of what is taken.
+/// How far reading may be ahead of the receiver.
 #[derive(Clone, Copy)]
 struct Ahead {
-    /// Batches that wait.
+    /// The most waiting batches.
     batches: usize,
-    /// Rows of a batch at most.
+    /// The most rows in a batch.
     batch_rows: usize,
 }
 
@@ -155,7 +155,7 @@ fn open_ahead(
     }
 }
 
-/// Streams the rows of a file whose format is known into a sink.
+/// Streams the rows of a file of known format into a sink.
 fn read_rows<R: Read + Seek>(
     mut counted: CountedSource<R>,
     format: FileFormat,
@@ -175,16 +175,16 @@ fn read_rows<R: Read + Seek>(
     }
 }
 
-/// The library that reads workbooks of Excel 97 panics over some that are damaged, and that of compound files could. That is
-/// no reason to end a command or a thread.
+/// Turns a panic into an error. The library for workbooks of Excel 97 panics on some damaged files, and that for compound files might;
+/// neither should end a command or a thread.
 fn contained<T>(read: impl FnOnce() -> Result<T, ReadError>) -> Result<T, ReadError> {
     catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err(reader_died()))
 }
 
-/// The encoding that a text file's beginning is read in, by its name in the WHATWG standard. The source is left at its start.
+/// The encoding in which a text file's beginning is read, by its WHATWG name. Leaves the source at its start.
 ///
 /// # Errors
-/// When it cannot be read.
+/// When the file cannot be read.
 pub fn encoding_of(source: &mut (impl Read + Seek), dialect: &Dialect) -> Result<Option<String>, ReadError> {
     Ok(delimited::encoding_of(source, dialect)?)
 }
@@ -192,7 +192,7 @@ pub fn encoding_of(source: &mut (impl Read + Seek), dialect: &Dialect) -> Result
 /// Streams the raw rows of a file into a sink, on the caller's thread.
 ///
 /// # Errors
-/// As for [`open`], but for the header, which is not looked for.
+/// As for [`open`], except for the header, which is not searched.
 pub fn scan(
     mut source: impl Read + Seek,
     file_name: &str,
@@ -220,12 +220,12 @@ impl ImportSource {
         self.format
     }
 
-    /// What a person should know of the file, once all of its rows were taken.
+    /// Notes on the file for a person, after all rows were taken.
     pub fn notes(&self) -> &[Note] {
         &self.notes
     }
 
-    /// How far the reading is; some rows ahead of those that were taken.
+    /// The progress of reading; some rows ahead of those taken.
     pub fn progress(&self) -> ReadProgress {
         let bytes_read = self.progress.load(Ordering::Relaxed).min(self.bytes_total);
         ReadProgress { bytes_read, bytes_total: self.bytes_total }
@@ -261,9 +261,9 @@ impl Iterator for ImportSource {
     }
 }
 
-/// Looks for the header, then maps rows and hands them over in batches.
+/// Searches the header, then maps rows and hands them over in batches.
 struct Importer {
-    /// Rows at the top that are left out.
+    /// The number of rows skipped at the top.
     skip_rows: u32,
     search: HeaderSearch,
     mapper: Option<Mapper>,
@@ -271,13 +271,13 @@ struct Importer {
     sheets: Vec<SheetName>,
     file: FileReading,
     notes: Vec<Note>,
-    /// The rows above the header: the line of the first, of the last, and how many there are.
+    /// The rows above the header: the first line, the last line and their number.
     above: Option<(u64, u64, u64)>,
     last: LastRows,
     batch: Vec<FileRow>,
     batch_rows: usize,
     sender: SyncSender<ReaderMessage>,
-    /// Whether the receiver is still there. Nothing is wrong when it is not: someone changed their mind.
+    /// Whether the receiver still exists. Its absence is no error: the caller changed their mind.
     listening: bool,
 }
 
@@ -357,7 +357,7 @@ impl RowSink for Importer {
     }
 
     fn note(&mut self, note: Note) {
-        // What was seen before the header, in other sheets, is of no rows that were read.
+        // Notes from before the header, on other sheets, do not concern the rows read.
         if self.mapper.is_some() || matches!(note, Note::LiteralQuotes { .. }) {
             self.notes.push(note);
         }
@@ -407,7 +407,7 @@ impl RowSink for Importer {
     }
 }
 
-/// A source that counts what is read from it.
+/// A source that counts the bytes read from it.
 struct CountedSource<R> {
     source: R,
     read: Arc<AtomicU64>,

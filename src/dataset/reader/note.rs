@@ -1,10 +1,10 @@
-//! What a person should know of a file that was read all the same.
+//! Notes for a person on a file that was read nevertheless.
 
 use std::fmt;
 
 use super::sheet_name::SheetName;
 
-/// `1 row has`, `2 rows have`.
+/// A count with its verb: `1 row has`, `2 rows have`.
 fn are(count: u64, one: &str, many: &str) -> String {
     if count == 1 { format!("1 {one}") } else { format!("{count} {many}") }
 }
@@ -12,34 +12,34 @@ fn are(count: u64, one: &str, many: &str) -> String {
 /// The most names that a note lists.
 const NAMES_MAX: usize = 8;
 
-/// Something about a file that may make its values other than they seem.
+/// A reason why a file's values may not be what they seem.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Note {
-    /// Records of a text file that are not UTF-8 were read in another encoding.
+    /// Records of a text file were not UTF-8 and were read in another encoding.
     NotUtf8 {
-        /// The line of the first.
+        /// The line of the first such record.
         line: u64,
-        /// How many there are.
+        /// The number of such records.
         records: u64,
-        /// Whether more records than these have other letters than ASCII and are UTF-8.
+        /// Whether they are outnumbered by UTF-8 records with letters beyond ASCII.
         is_few: bool,
-        /// The encoding that was taken.
+        /// The encoding that was used.
         taken: &'static str,
-        /// The one that they look like.
+        /// The encoding that they seem to have.
         looks_like: &'static str,
     },
     /// Rows above the header that hold something.
     AboveHeader {
-        /// The line of the first and of the last.
+        /// The first and the last line.
         lines: (u64, u64),
-        /// How many there are.
+        /// The number of rows.
         rows: u64,
     },
     /// Rows with fewer cells than the header.
     ShortRows {
-        /// The line of the first.
+        /// The line of the first such row.
         line: u64,
-        /// How many there are.
+        /// The number of rows.
         rows: u64,
     },
     /// Columns with values but without a header, which nothing reads.
@@ -49,66 +49,66 @@ pub enum Note {
     },
     /// Amounts with more than two decimals were rounded.
     Rounded {
-        /// The line of the first.
+        /// The line of the first such amount.
         line: u64,
-        /// How many there are.
+        /// The number of amounts.
         values: u64,
     },
-    /// Cells of a workbook are merged: only the first of them holds the value.
+    /// Cells of a workbook are merged: only the first cell holds the value.
     Merged {
         /// Some of the ranges.
         ranges: Vec<String>,
-        /// How many there are.
+        /// The number of ranges.
         count: u64,
     },
     /// Rows of the sheet are hidden; they were read.
     HiddenRows {
-        /// How many there are.
+        /// The number of rows.
         count: u64,
     },
     /// Columns of the sheet are hidden; they were read.
     HiddenColumns {
-        /// The letters of some.
+        /// The letters of some of the columns.
         letters: Vec<String>,
     },
     /// The workbook has sheets that were not read.
     OtherSheets {
-        /// The one that was.
+        /// The sheet that was read.
         read: String,
-        /// The visible others.
+        /// The other visible sheets.
         others: Vec<String>,
-        /// The hidden others.
+        /// The other hidden sheets.
         hidden: Vec<String>,
     },
     /// The sheet that was read is hidden.
     HiddenSheet {
-        /// Its name.
+        /// The sheet's name.
         name: String,
     },
-    /// Rows at the file's end that are most likely no records.
+    /// Rows at the file's end are most likely no records.
     NoRecords {
-        /// Which.
+        /// The rows.
         rows: Vec<NoRecord>,
     },
-    /// The table was ended by `stop_at`.
+    /// `stop_at` ended the table.
     Stopped {
         /// The line of the row that ended it.
         line: u64,
     },
-    /// Quotation marks in a text file are part of the texts.
+    /// Quotation marks in a text file were read as ordinary characters.
     LiteralQuotes {
-        /// The line of the first that encloses nothing.
+        /// The line of the first mark that encloses nothing.
         line: u64,
     },
-    /// Formulas of the sheet have no value; the rows that need one are rejected.
+    /// Formulas of the sheet have no stored value; rows that need one are rejected.
     NoValues {
-        /// How many there are.
+        /// The number of formulas.
         count: u64,
     },
 }
 
 impl Note {
-    /// What there is to know of a workbook's sheets, of which one was read.
+    /// Notes on a workbook's sheets, of which one was read.
     pub(in crate::dataset) fn of_sheets(sheets: &[SheetName], read: &str) -> Vec<Self> {
         let others = |hidden: bool| -> Vec<String> {
             let others = sheets.iter().filter(move |sheet| sheet.hidden == hidden && sheet.name != read);
@@ -211,7 +211,7 @@ fn quoted(names: &[String]) -> Vec<String> {
     names.iter().map(|name| format!("{name:?}")).collect()
 }
 
-/// The first names, and that there are more.
+/// The first names, and whether there are more.
 fn listed(names: &[String], count: u64) -> String {
     let shown: Vec<&str> = names.iter().take(NAMES_MAX).map(String::as_str).collect();
     let more = if count > u64::try_from(shown.len()).unwrap_or(0) { ", …" } else { "" };
@@ -221,10 +221,10 @@ fn listed(names: &[String], count: u64) -> String {
 /// A row that is most likely no record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NoRecord {
-    /// Its line.
+    /// The row's line.
     pub line: u64,
-    /// What it looks like.
+    /// What the row looks like.
     pub looks_like: &'static str,
-    /// What `stop_at` would say to end the table before it.
+    /// The text for `stop_at` that would end the table before the row.
     pub stop_at: String,
 }

@@ -1,38 +1,38 @@
-//! How a sheet shows a number: the part of number format codes (ECMA-376-1, 18.8.31) that texts need.
+//! How a sheet shows a number: the part of number format codes (ECMA-376-1, 18.8.31) that matters for texts.
 //!
-//! A text column gets what the sheet shows, so that it is what a text file of the same sheet holds. A format that would hide
-//! digits of the number is followed in everything but that.
+//! A text column gets what the sheet shows, so that it equals a text file of the same sheet. If a format would hide digits of the number,
+//! they are shown nevertheless.
 
 use std::borrow::Cow;
 
-/// Longer codes are not read: a spreadsheet program writes none.
+/// Longer codes are ignored: no spreadsheet program writes them.
 const CODE_CHARS_MAX: usize = 255;
-/// The decimal places that are shown at most.
+/// The most decimal places shown.
 const PLACES_MAX: usize = 30;
-/// Significant digits of numbers in spreadsheets.
+/// Significant digits of a spreadsheet's numbers.
 const DIGITS: usize = 15;
-/// Numbers from here on are written with an exponent.
+/// Numbers from this one on are written with an exponent.
 const PLAIN_END: f64 = 1e21;
 
 /// How a sheet shows a number.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub enum NumberFormat {
-    /// As it is, with up to 15 digits.
+    /// As the number is, with up to 15 digits.
     #[default]
     General,
     /// As a date, perhaps with a time of day.
     Date,
     /// As a time of day.
     Time,
-    /// As hours that go beyond a day, or minutes or seconds: a duration.
+    /// As a duration: hours beyond a day, or minutes or seconds.
     Elapsed,
-    /// By patterns of digits: of positive numbers, and of negative ones and zero where the code has their own.
+    /// By digit patterns: for positive numbers, and for negative numbers and zero if the code has sections for them.
     Patterns {
-        /// Of positive numbers, and of others without a pattern of their own.
+        /// The pattern of positive numbers, and of others without one.
         positive: Pattern,
-        /// Of negative numbers.
+        /// The pattern of negative numbers.
         negative: Option<Pattern>,
-        /// Of zero.
+        /// The pattern of zero.
         zero: Option<Pattern>,
     },
 }
@@ -40,38 +40,38 @@ pub enum NumberFormat {
 /// A section of a number format code.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Pattern {
-    /// What is written, in order.
+    /// The parts to write, in order.
     tokens: Vec<Token>,
-    /// Digits of the whole part that are written in any case.
+    /// The fewest digits of the whole part.
     whole_min: usize,
     /// Places for digits of the whole part.
     whole_places: usize,
-    /// Decimals that are written in any case.
+    /// The fewest decimals.
     decimals_min: usize,
     /// Whether digits are grouped by threes.
     grouped: bool,
-    /// Whether it is hundredths that are shown.
+    /// Whether the number is shown in percent.
     percent: bool,
-    /// Whether it is the section of zero.
+    /// Whether this is the section of zero.
     is_of_zero: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 enum Token {
     Literal(String),
-    /// A place for a digit of the whole part; `true` for one that is written in any case.
+    /// A place for a digit of the whole part; `true` if it is always written.
     Digit(bool),
-    /// The decimal point and the places behind it.
+    /// The decimal point and the places after it.
     Decimals,
 }
 
 impl NumberFormat {
-    /// The format of a code.
+    /// The format for a code.
     pub fn of_code(code: &str) -> Self {
         if code.chars().count() > CODE_CHARS_MAX {
             return Self::General;
         }
-        // What a German program calls it.
+        // The general format's name in German programs.
         if code.eq_ignore_ascii_case("standard") {
             return Self::General;
         }
@@ -80,11 +80,11 @@ impl NumberFormat {
         if let Some(time) = time_of(first) {
             return time;
         }
-        // Conditions choose sections by other rules than their order.
+        // Conditions choose sections by rules other than their order.
         if sections.iter().any(|section| has_condition(section)) {
             return Self::General;
         }
-        // A section without a place for digits would hide the number.
+        // A section without a digit place would hide the number.
         let Some(positive) = Pattern::of(first).filter(|positive| positive.whole_places > 0) else {
             return Self::General;
         };
@@ -93,7 +93,7 @@ impl NumberFormat {
         Self::Patterns { positive, negative: other(1), zero }
     }
 
-    /// The format of a code that is built in, by its number (ECMA-376-1, 18.8.30).
+    /// The built-in format with this number (ECMA-376-1, 18.8.30).
     pub fn built_in(id: u32) -> Self {
         match id {
             1 => Self::of_code("0"),
@@ -117,22 +117,22 @@ impl NumberFormat {
         }
     }
 
-    /// Whether numbers are shown as dates, times or durations.
+    /// Tells whether numbers are shown as dates, times or durations.
     pub fn is_of_time(&self) -> bool {
         matches!(self, Self::Date | Self::Time | Self::Elapsed)
     }
 
-    /// Whether zeros are shown before a number that has fewer digits than the format has places.
+    /// Tells whether zeros are shown before a number with fewer digits than the format has places.
     pub fn is_padded(&self) -> bool {
         matches!(self, Self::Patterns { positive, .. } if positive.whole_min > 1)
     }
 
-    /// Whether hundredths are shown.
+    /// Tells whether numbers are shown in percent.
     pub fn is_percent(&self) -> bool {
         matches!(self, Self::Patterns { positive, .. } if positive.percent)
     }
 
-    /// Whether a sign stands beside the number that may be a currency's.
+    /// Tells whether one of these signs, which may be a currency's, is shown with the number.
     pub fn has_sign_of(&self, signs: &[char]) -> bool {
         let Self::Patterns { positive, .. } = self else { return false };
         positive.tokens.iter().any(|token| matches!(token, Token::Literal(literal) if literal.contains(signs)))
@@ -157,12 +157,12 @@ impl NumberFormat {
     }
 }
 
-/// A number with the up to 15 significant digits that a sheet shows; whole numbers as they are written.
+/// A number with up to 15 significant digits, as a sheet shows it; whole numbers as written.
 fn general(digits: &str) -> Cow<'_, str> {
     let bare = digits.strip_prefix('-').unwrap_or(digits);
     let is_plain = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     if is_plain(bare) && (bare.len() == 1 || !bare.starts_with('0')) {
-        // A zero has no sign.
+        // Zero has no sign.
         return if bare == "0" { Cow::Borrowed(bare) } else { Cow::Borrowed(digits) };
     }
     match digits.parse::<f64>() {
@@ -171,7 +171,7 @@ fn general(digits: &str) -> Cow<'_, str> {
     }
 }
 
-/// A number with at most 15 significant digits, and no zeros at its end.
+/// A number with at most 15 significant digits and no trailing zeros.
 pub(in crate::dataset) fn shortest(number: f64) -> String {
     let Ok(rounded) = format!("{number:.*e}", DIGITS - 1).parse::<f64>() else { return number.to_string() };
     match rounded {
@@ -181,7 +181,7 @@ pub(in crate::dataset) fn shortest(number: f64) -> String {
     }
 }
 
-/// `hh:mm:ss` of a number of days, with a fraction where the seconds have one.
+/// `hh:mm:ss` from a number of days, with a fraction if the seconds have one.
 fn clock(digits: &str) -> Option<String> {
     let days: f64 = digits.parse().ok()?;
     let millis = (days * 86_400_000.0).round();
@@ -195,7 +195,7 @@ fn clock(digits: &str) -> Option<String> {
     Some(if millis == 0 { clock } else { format!("{clock}.{millis:03}").trim_end_matches('0').to_owned() })
 }
 
-/// The sections of a code, without what stands in quotes being taken for one's end.
+/// Splits a code into sections; a semicolon in quotes does not end a section.
 fn sections(code: &str) -> Vec<&str> {
     let (mut sections, mut begin, mut quoted, mut escaped) = (Vec::new(), 0, false, false);
     for (at, letter) in code.char_indices() {
@@ -214,7 +214,7 @@ fn sections(code: &str) -> Vec<&str> {
     sections
 }
 
-/// A section's letters without what is quoted or escaped, and what stands in brackets.
+/// A section's letters without quoted or escaped text, and the contents of its brackets.
 fn bare_letters(section: &str) -> (String, Vec<String>) {
     let (mut bare, mut brackets) = (String::new(), Vec::new());
     let mut letters = section.chars();
@@ -235,7 +235,7 @@ fn has_condition(section: &str) -> bool {
     bare_letters(section).1.iter().any(|inside| inside.starts_with(['<', '>', '=']))
 }
 
-/// The format of a section that shows a date or a time.
+/// The format of a section that shows a date or time; `None` for other sections.
 fn time_of(section: &str) -> Option<NumberFormat> {
     let (bare, brackets) = bare_letters(section);
     let is_elapsed = |inside: &String| {
@@ -249,7 +249,7 @@ fn time_of(section: &str) -> Option<NumberFormat> {
     if general.contains(['y', 'd']) || (general.contains('m') && !general.contains(['h', 's'])) {
         return Some(NumberFormat::Date);
     }
-    // A point and zeros behind seconds are their fraction.
+    // A point and zeros after seconds are their fraction.
     if general.contains('h') || general.contains('s') {
         return Some(NumberFormat::Time);
     }
@@ -257,7 +257,7 @@ fn time_of(section: &str) -> Option<NumberFormat> {
 }
 
 impl Pattern {
-    /// The pattern of a section; none where it is no number's, or holds what is not followed here.
+    /// The pattern of a section; `None` if it is not a number's, or uses something unsupported.
     fn of(section: &str) -> Option<Self> {
         let mut pattern = Self::default();
         let mut literal = String::new();
@@ -268,7 +268,7 @@ impl Pattern {
                 '0' | '#' | '?' => {
                     if in_decimals {
                         pattern.decimals_min += usize::from(letter == '0');
-                        // A literal between decimals is nothing that is shown so.
+                        // A literal between decimals cannot be shown that way.
                         if !literal.is_empty() {
                             return None;
                         }
@@ -296,7 +296,7 @@ impl Pattern {
                 }
                 '"' => literal.extend(letters.by_ref().take_while(|letter| *letter != '"')),
                 '\\' => literal.extend(letters.next()),
-                // As much space as another character takes, and one that fills the cell.
+                // A space as wide as another character, and a character that fills the cell.
                 '_' => {
                     letters.next();
                     literal.push(' ');
@@ -306,20 +306,20 @@ impl Pattern {
                 }
                 '[' => {
                     let inside: String = letters.by_ref().take_while(|letter| *letter != ']').collect();
-                    // `[$€-407]` is a currency and a locale; colours show in no text.
+                    // `[$€-407]` is a currency and a locale; colours do not matter for texts.
                     if let Some(currency) = inside.strip_prefix('$') {
                         literal.push_str(currency.split('-').next().unwrap_or_default());
                     }
                 }
-                // Text, fractions and powers of ten.
+                // Text, fractions and powers of ten are not supported.
                 '@' | '/' | 'E' | 'e' => return None,
                 'G' | 'g' => return None,
-                // Letters mean parts of dates, or nothing that is followed here.
+                // Letters are parts of dates, or not supported.
                 other if other.is_ascii_alphabetic() => return None,
                 other => literal.push(other),
             }
         }
-        // Commas at the end show thousands of the number, which would be another one beside its unit.
+        // Commas at the end show thousands, which would be a different number without its unit.
         if pending_commas > 0 {
             return None;
         }
@@ -344,7 +344,7 @@ impl Pattern {
         }
     }
 
-    /// The number, written by the pattern. Decimals that the pattern has no place for are written all the same.
+    /// Writes the number by the pattern. Decimals beyond the pattern's places are written nevertheless.
     fn write(&self, number: &Decimal, with_sign: bool) -> String {
         let mut shown = number.clone();
         if self.percent {
@@ -354,7 +354,7 @@ impl Pattern {
         while fraction.len() < self.decimals_min.min(PLACES_MAX) {
             fraction.push('0');
         }
-        // A section of its own for zero shows what stands for it, such as a dash.
+        // A section for zero shows its own sign for it, such as a dash.
         if whole == "0" && self.whole_min == 0 && (!fraction.is_empty() || self.is_of_zero) {
             whole.clear();
         }
@@ -369,7 +369,7 @@ impl Pattern {
             out.push('-');
         }
         let has_mask = self.has_mask();
-        // The first place takes the digits that there is no place for.
+        // The first place also takes the digits that exceed the places.
         let mut extra = if has_mask { whole.len().saturating_sub(self.whole_places) } else { whole.len() };
         let mut places_left = self.whole_places;
         let mut digits = whole.chars();
@@ -404,7 +404,7 @@ impl Pattern {
         out.trim().to_owned()
     }
 
-    /// Whether texts stand between the places of digits, as in `000-00-0000`.
+    /// Tells whether texts stand between the digit places, as in `000-00-0000`.
     fn has_mask(&self) -> bool {
         let first = self.tokens.iter().position(|token| matches!(token, Token::Digit(_)));
         let last = self.tokens.iter().rposition(|token| matches!(token, Token::Digit(_)));
@@ -424,17 +424,17 @@ fn grouped(whole: &str) -> String {
     out
 }
 
-/// A decimal number: its significant digits and where the point stands among them.
+/// A decimal number: its significant digits and the place of the point among them.
 #[derive(Debug, Clone, PartialEq)]
 struct Decimal {
     negative: bool,
     digits: String,
-    /// Digits before the point; less than none for zeros behind it.
+    /// Digits before the point; negative for zeros after it.
     point: i32,
 }
 
 impl Decimal {
-    /// Of a number with the digits that a sheet shows.
+    /// The number with the digits that a sheet shows.
     fn of(text: &str) -> Option<Self> {
         let shown = general(text);
         let (negative, bare) = shown.strip_prefix('-').map_or((false, shown.as_ref()), |bare| (true, bare));
@@ -456,7 +456,7 @@ impl Decimal {
         self.point = self.point.saturating_add(places);
     }
 
-    /// The digits before the point, at least one, and those behind it without zeros at their end.
+    /// The digits before the point, at least one, and those after it without trailing zeros.
     fn parts(&self) -> (String, String) {
         let length = i32::try_from(self.digits.len()).unwrap_or(i32::MAX);
         let (whole, fraction) = if self.point <= 0 {

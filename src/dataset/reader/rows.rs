@@ -1,4 +1,4 @@
-//! What every format comes down to: rows of cells.
+//! The common form of all formats: rows of cells.
 
 use jiff::civil;
 
@@ -7,26 +7,26 @@ use super::{Note, NumberFormat, ReadError, sheet_name::SheetName};
 /// A cell of a file, as the file types it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Cell<'a> {
-    /// Nothing, or a place beyond the row's end.
+    /// No value, or a place beyond the row's end.
     Blank,
-    /// Text, with whatever space surrounds it.
+    /// A text, including surrounding space.
     Text(&'a str),
     /// A number of a spreadsheet.
     Number(Numeral<'a>),
     /// True or false.
     Bool(bool),
-    /// A spreadsheet's date, with its time of day.
+    /// A date of a spreadsheet, with its time of day.
     Moment(civil::DateTime),
-    /// A cell that holds no usable value, and how it shows: a spreadsheet error such as `#REF!`, or words of ours.
+    /// A cell without a usable value, and the text shown for it: a spreadsheet error such as `#REF!`, or words of ours.
     Error(&'a str),
 }
 
 /// A number as its file writes it: a plain or scientific decimal with a point.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Numeral<'a> {
-    /// Its digits, all of them.
+    /// All digits of the number.
     pub digits: &'a str,
-    /// How the sheet shows it.
+    /// How the sheet shows the number.
     pub format: &'a NumberFormat,
 }
 
@@ -36,41 +36,41 @@ pub trait RowCells {
     fn width(&self) -> usize;
     /// The cell at a place, from 0.
     fn cell(&self, place: usize) -> Cell<'_>;
-    /// Whether the format writes every cell of a row, so that a wider one is broken.
+    /// Whether the format writes every cell of a row, so that a wider row is broken.
     fn is_delimited(&self) -> bool;
-    /// Why the row cannot be trusted, whatever its cells are.
+    /// The reason why the whole row cannot be trusted, if any.
     fn flaw(&self) -> Option<&str> {
         None
     }
 }
 
-/// What the receiver of rows wants next.
+/// The receiver's wish after a row or sheet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flow {
-    /// The next row.
+    /// Read the next row.
     Continue,
-    /// The next sheet, if the file has one.
+    /// Go to the next sheet, if there is one.
     NextSheet,
-    /// Nothing more.
+    /// Stop reading.
     Stop,
 }
 
-/// A receiver of rows. Rows are lent, not given: nothing is copied that is not wanted.
+/// A receiver of rows. Rows are borrowed, so nothing is copied that is not wanted.
 pub trait RowSink {
-    /// The sheets of a workbook, in the order in which they come: the hidden ones last.
+    /// Called with the sheets of a workbook in reading order: the hidden ones last.
     fn sheets(&mut self, _sheets: &[SheetName]) {}
-    /// What separates the cells of a text file.
+    /// Called with the delimiter of a text file.
     fn delimiter(&mut self, _delimiter: u8) {}
-    /// A sheet begins. Its name is none in formats without sheets.
+    /// Called when a sheet begins. The name is `None` in formats without sheets.
     fn sheet(&mut self, name: Option<&str>, epoch_1904: bool);
-    /// A row, with its line in the file from 1 (the line it begins on).
+    /// Called with each row, and the line in the file on which it begins, from 1.
     fn row<R: RowCells>(&mut self, line: u64, row: &R) -> Result<Flow, ReadError>;
-    /// The sheet has ended: continue with another?
+    /// Called when the sheet has ended; the answer says whether to go on with another.
     fn sheet_end(&mut self) -> Flow;
-    /// How many columns of what is sought a row names, where it is known what is sought: by it the delimiter is told.
+    /// The number of wanted columns that a row names, if they are known: it decides between delimiters.
     fn recognised<R: RowCells>(&self, _row: &R) -> usize {
         0
     }
-    /// Something that a person should know of the file.
+    /// Called with a note on the file for a person.
     fn note(&mut self, _note: Note) {}
 }

@@ -1,20 +1,20 @@
-//! Dates that are numbers of days, as spreadsheets keep them.
+//! Dates stored as numbers of days, as in spreadsheets.
 
 use jiff::{
     ToSpan,
     civil::{Date, DateTime},
 };
 
-/// One more than the last day Excel knows, 9999-12-31.
+/// One more than Excel's last day, 9999-12-31.
 const SERIAL_END: f64 = 2_958_466.0;
-/// The day that Excel has and the calendar has not: 1900-02-29.
+/// The day that Excel has but the calendar does not: 1900-02-29.
 const NO_DAY: f64 = 60.0;
 const MILLIS_OF_DAY: f64 = 86_400_000.0;
 
-/// The moment that a number of days since the epoch means, to the millisecond.
+/// The moment for a number of days since the epoch, to the millisecond.
 ///
 /// # Errors
-/// When no day of the calendar is meant: what the cell holds, for "the cell holds …".
+/// When it is no day of the calendar: what the cell holds, for "the cell holds …".
 pub(in crate::dataset) fn moment_of_days(days: f64, epoch_1904: bool) -> Result<DateTime, &'static str> {
     let beyond = "a date outside the spreadsheet's calendar";
     if !(0.0..SERIAL_END).contains(&days) {
@@ -31,7 +31,7 @@ pub(in crate::dataset) fn moment_of_days(days: f64, epoch_1904: bool) -> Result<
     } else if day < NO_DAY + 1.0 {
         return Err("a day that does not exist: 29 February 1900");
     } else {
-        // One day earlier, for the one that does not exist.
+        // One day earlier, because of the day that does not exist.
         Date::constant(1899, 12, 30)
     };
     #[expect(clippy::cast_possible_truncation, reason = "bounded by the guard above")]

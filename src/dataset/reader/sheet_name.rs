@@ -3,8 +3,8 @@
 /// A sheet of a workbook.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SheetName {
-    /// Its name.
+    /// The sheet's name.
     pub name: String,
-    /// Whether the workbook hides it.
+    /// Whether the sheet is hidden.
     pub hidden: bool,
 }

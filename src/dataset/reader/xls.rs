@@ -1,4 +1,4 @@
-//! Rows of .xls, which the format forces into memory.
+//! Reads rows of .xls, which has to be read into memory.
 
 use std::io::{Cursor, Read};
 
@@ -15,7 +15,7 @@ use super::{
 
 static GENERAL: NumberFormat = NumberFormat::General;
 
-/// Reads the rows of one sheet after another, the visible ones first. The file's size has been checked.
+/// Reads the rows of one sheet after another, visible sheets first. The file's size was checked before.
 pub(super) fn read<R: Read>(
     source: R,
     wanted: Option<&str>,
@@ -51,7 +51,7 @@ pub(super) fn read<R: Read>(
         sink.sheet(Some(&sheet.name), epoch_1904);
         let mut rows = 0;
         for (line, cells) in (first_line..).zip(range.rows()) {
-            // What lies between the cells of the sheet is no row of it.
+            // Blank lines between the sheet's cells are no rows.
             if cells.iter().all(|cell| matches!(cell, Data::Empty)) {
                 continue;
             }
@@ -76,7 +76,7 @@ pub(super) fn read<R: Read>(
     }
 }
 
-/// The file, so that the library can trust it, and how its cells show numbers. What it does not need is gone when it begins.
+/// The file in a form that the library can trust, and how its cells show numbers. The original is freed before the library begins.
 fn checked(source: impl Read, limits: &ReadLimits) -> Result<(Vec<u8>, Formats), ReadError> {
     let mut stream = {
         let mut file = Vec::new();
@@ -90,7 +90,7 @@ fn checked(source: impl Read, limits: &ReadLimits) -> Result<(Vec<u8>, Formats),
 struct XlsRow<'a> {
     cells: &'a [Data],
     offset: usize,
-    /// Of each cell that is a number.
+    /// The numbers of the row, by cell.
     numbers: Vec<Option<Number<'a>>>,
 }
 
@@ -108,7 +108,7 @@ impl<'a> XlsRow<'a> {
         format_of: impl Fn(u32) -> Option<&'a NumberFormat>,
     ) -> Self {
         let number = |(column, cell): (u32, &Data)| {
-            // The library only tells dates from other numbers.
+            // The library only distinguishes dates from other numbers.
             let (number, otherwise) = match cell {
                 Data::Int(number) => {
                     let format = format_of(column).unwrap_or(&GENERAL);

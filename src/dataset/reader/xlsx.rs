@@ -1,7 +1,7 @@
-//! Rows of .xlsx, streamed: the parts of ECMA-376 that values need, and no more of a part in memory than a cell.
+//! Reads rows of .xlsx as a stream: only the parts of ECMA-376 that values need, with no more of a part in memory than a cell.
 //!
-//! The sheets are read as they are written: all digits of a number, how the sheet shows it, whether a formula has a value. What
-//! an archive declares about itself is never believed.
+//! Sheets are read as written: all digits of a number, how the sheet shows it, and whether a formula has a value. An archive's own
+//! declarations are never trusted.
 
 use std::io::{Read, Seek};
 
@@ -20,7 +20,7 @@ mod strings;
 mod styles;
 mod workbook;
 
-/// Reads the rows of one sheet after another, the visible ones first.
+/// Reads the rows of one sheet after another, visible sheets first.
 pub(super) fn read<R: Read + Seek>(
     source: R,
     wanted: Option<&str>,

@@ -1,4 +1,4 @@
-//! One generated row after another.
+//! Generates one row after another.
 
 use std::borrow::Cow;
 
@@ -10,15 +10,15 @@ use rand_chacha::{
 
 use super::words;
 
-/// The number that the documentation, the tests and the demo look up.
+/// The number that documentation, tests and demo look up.
 const REFERENCE_NUMBER: &str = "#201612013997";
-/// The last day on which anything in a sample was filed.
+/// The last filing day in a sample.
 const LAST_FILED: Date = Date::constant(2016, 12, 30);
-/// Filing days of a month's report; more where there are more rows than days can number.
+/// Filing days of a month's report; more if there are more rows than these days can number.
 const DAYS_MIN: u64 = 235;
 const NUMBERS_PER_DAY: u64 = 5_000;
 const SERIALS: u64 = 10_000;
-/// Has no factor in common with `SERIALS`, so that multiples of it visit every serial once.
+/// The step shares no factor with `SERIALS`, so that its multiples visit every serial once.
 const SERIAL_STEP: u64 = 7_919;
 
 /// A cell of a sample.
@@ -41,7 +41,7 @@ pub(super) struct SampleRows {
     is_first: bool,
     days: u64,
     numbers: u64,
-    /// The row whose number is repeated, and how often it still is.
+    /// The row whose number is repeated, and the remaining repetitions.
     repeated: Option<(RowOfSample, u64)>,
 }
 
@@ -105,7 +105,7 @@ impl SampleRows {
             format!("#{:04}{:02}{:02}{serial:04}", filed.year(), filed.month(), filed.day())
         };
         let number = written(round);
-        // Rounds stop at NUMBERS_PER_DAY, so the serial of a later one is free.
+        // Rounds stop at NUMBERS_PER_DAY, so a later serial is free.
         (if number == REFERENCE_NUMBER { written(NUMBERS_PER_DAY) } else { number }, filed)
     }
 
@@ -179,7 +179,7 @@ impl SampleRows {
         }
     }
 
-    /// Blocks and lots are numbers, but for those with a letter or a padding.
+    /// Blocks and lots are numbers, except those with a letter or padding.
     fn place_lot(&mut self, row: &mut RowOfSample) {
         let block = 1 + self.integer_below(9_000);
         let lot = 1 + self.integer_below(120);
@@ -194,7 +194,7 @@ impl SampleRows {
         }
     }
 
-    /// Twelve invented cells, of which none may ever be published.
+    /// Twelve invented cells that must never be published.
     fn contractor(&mut self) -> Vec<SampleCell> {
         if self.one_in(25) {
             return vec![SampleCell::Blank; 12];
@@ -241,7 +241,7 @@ impl SampleRows {
         SampleCell::Text(words.into())
     }
 
-    /// The reference record: the real one but for its contractor, who is invented.
+    /// The reference record: real except for its contractor, who is invented.
     fn reference(&mut self) -> RowOfSample {
         let mut row = vec![
             text(REFERENCE_NUMBER),
@@ -305,7 +305,7 @@ impl Iterator for SampleRows {
             return Some(self.reference());
         }
         if let Some((mut row, times)) = self.repeated.take() {
-            // One number over several lots or addresses of a site.
+            // One number covers several lots or addresses of a site.
             self.place_lot(&mut row);
             if times > 1 {
                 self.repeated = Some((row.clone(), times - 1));

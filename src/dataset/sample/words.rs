@@ -1,4 +1,4 @@
-//! What a sample is made of. Weights are counts in a real month of 2,166 rows; public street names, invented people.
+//! The building blocks of a sample. Weights are counts in a real month of 2,166 rows; street names are public, people invented.
 
 /// The headers of the real sheet, in its order: 41, `STREET_NUMBER` twice.
 pub(super) const HEADERS: [&str; 41] = [
@@ -45,12 +45,12 @@ pub(super) const HEADERS: [&str; 41] = [
     "DESCRIPTION",
 ];
 
-/// How many rows bear one number.
+/// How many rows share one number.
 pub(super) const REPEATS: [(u64, u32); 6] = [(1, 1_891), (2, 106), (3, 13), (4, 2), (5, 2), (6, 1)];
 
 pub(super) const FORMS: [(i64, u32); 8] = [(8, 1_912), (3, 182), (4, 36), (6, 11), (7, 9), (2, 8), (1, 6), (5, 2)];
 
-/// A use, the usual number of its units and of its stories.
+/// A use, and the usual number of its units and stories.
 pub(super) const USES: [((&str, i64, i64), u32); 13] = [
     (("1 FAMILY DWELLING", 1, 2), 628),
     (("APARTMENTS", 12, 4), 530),
@@ -67,7 +67,7 @@ pub(super) const USES: [((&str, i64, i64), u32); 13] = [
     (("PRKNG GARAGE/PUBLIC", 0, 4), 7),
 ];
 
-/// Twentieths of the estimated costs, in dollars, of those that are not the symbolic 1.
+/// Twentieths of the estimated costs in dollars, without the symbolic cost of 1.
 pub(super) const COSTS: [i64; 21] = [
     50, 1_000, 2_500, 3_500, 5_000, 6_000, 8_000, 9_760, 10_500, 13_300, 15_000, 20_000, 24_000, 30_000, 38_000,
     49_100, 65_000, 97_000, 175_000, 400_000, 15_000_000,
@@ -122,7 +122,7 @@ pub(super) const STREETS: [((&str, &str), u32); 40] = [
     (("TWIN PEAKS", "BL"), 8),
 ];
 
-/// What follows a house number.
+/// Suffixes of house numbers.
 pub(super) const NUMBER_SUFFIXES: [(&str, u32); 6] = [("", 2_151), ("A", 10), ("B", 2), ("C", 1), ("V", 1), ("½", 1)];
 
 pub(super) const UNIT_SUFFIXES: [(&str, u32); 6] =

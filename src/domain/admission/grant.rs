@@ -1,8 +1,8 @@
-//! A grant in the hands of a node: what it may admit without asking.
+//! A grant held by a node: the requests that the node may admit without asking the ledger.
 
 use super::{Bucket, DAY_NS, GrantHolder, Reservation, Return, day_of};
 
-/// A number of requests that a node may admit without asking.
+/// A number of requests that a node may admit without asking the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Grant {
     pub(super) holder: GrantHolder,
@@ -13,26 +13,26 @@ pub struct Grant {
     pub(super) spent: u64,
     pub(super) streak: u8,
     pub(super) since_ns: i64,
-    /// Whether it has refused a request: then it was in time to decide.
+    /// Whether the grant refused a request, which shows that it came in time to decide.
     pub(super) refused: bool,
     pub(super) day: i64,
     pub(super) quota_elsewhere: u64,
-    /// Whether the ledger may have more when these are spent.
+    /// Whether the ledger may have more once these requests are spent.
     pub(super) more: bool,
-    /// Requests that the rate allowed until the grant ends, these included.
+    /// Requests that the rate allows until the grant ends, these included.
     pub(super) reach: u64,
-    /// How far requests have moved up in all, since the grant was given, into places that were taken back.
+    /// Total distance by which requests have moved up since the grant was given, into places that were taken back.
     pub(super) moved_up_ns: i64,
 }
 
-/// Where the places begin of a request that was admitted. It may have moved up since.
+/// Where the places of an admitted request begin. The request may have moved up since.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Slot {
-    /// The place, as if nobody had moved up since the grant was given.
+    /// The place as if no request had moved up since the grant was given.
     unmoved_ns: i64,
 }
 
-/// Where a key stands, for the `RateLimit` fields.
+/// The state of a key's limits, for the `RateLimit` fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeyStanding {
     /// The bucket.
@@ -43,37 +43,37 @@ pub struct KeyStanding {
     pub burst_reset_ns: i64,
     /// Requests that are left of the day's quota.
     pub quota_left: u64,
-    /// Nanoseconds until the quota begins anew: with the UTC day after the one that requests are counted to.
+    /// Nanoseconds until the quota is renewed: until the end of the UTC day to which requests are counted.
     pub quota_reset_ns: i64,
-    /// The UTC day with which it does, counted from 1970-01-01.
+    /// The UTC day on which the quota is renewed, counted from 1970-01-01.
     pub next_day: i64,
 }
 
-/// What to do with a request.
+/// The decision on a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// Let it pass; it is counted.
+    /// Admit the request; it is counted.
     Admit,
-    /// The grant is spent, outlived by idleness, or of another day, but the ledger may have more: take another.
+    /// Take another grant: this one is spent, outlived by idleness, or of another day, but the ledger may have more.
     Renew,
-    /// A limit is reached.
+    /// Refuse the request: a limit is reached.
     Refuse {
-        /// The rate is.
+        /// Whether the rate is reached.
         rate: bool,
-        /// The quota is.
+        /// Whether the quota is reached.
         quota: bool,
-        /// Nanoseconds until such a request could pass.
+        /// Nanoseconds until such a request could be admitted.
         retry_after_ns: i64,
     },
 }
 
 impl Grant {
-    /// Decides one request at `now_ns`, and counts it if it passes.
+    /// Decides on a request at `now_ns`, and counts it if it is admitted.
     pub fn admit(&mut self, now_ns: i64) -> Verdict {
         self.admit_as(now_ns, 1)
     }
 
-    /// Decides a request that counts as `cost` of them: all of it passes, or nothing is counted.
+    /// Decides on a request of this cost: it is admitted as a whole, or nothing is counted.
     pub fn admit_as(&mut self, now_ns: i64, cost: u64) -> Verdict {
         let is_short = self.left < cost;
         let quota = is_short && self.left.saturating_add(self.quota_elsewhere) < cost;
@@ -96,7 +96,7 @@ impl Grant {
             return Verdict::Admit;
         }
         if rate && early_ns <= 0 {
-            // Others have what is missing: it comes behind what was granted.
+            // Other nodes hold the missing requests: these come behind what was granted.
             early_ns = self.limit_ns.saturating_add(self.width_ns(cost - self.left)).saturating_sub(reaches_ns);
         }
         self.refused = true;
@@ -114,24 +114,23 @@ impl Grant {
         self.day.saturating_add(1).saturating_mul(DAY_NS).saturating_sub(now_ns).max(0)
     }
 
-    /// The places of a request of this cost that was the last one to be admitted.
+    /// The places of the last admitted request, which had this cost.
     pub fn last_slot(&self, cost: u64) -> Slot {
         let place_ns = self.tat_ns.saturating_sub(self.width_ns(cost));
         Slot { unmoved_ns: place_ns.saturating_add(self.moved_up_ns) }
     }
 
-    /// What a request counts as that would count as `cost`: nobody's bucket is too small for it.
+    /// The cost of a request, capped so that no bucket is too small for it.
     pub fn capped(&self, cost: u64) -> u64 {
         self.bucket.capped(cost)
     }
 
-    /// Takes the admission of a request back, as if it had counted as `kept` and not as `cost` more. It was admitted by this
-    /// grant, to the places of `slot`.
+    /// Takes back the admission of a request that this grant admitted to the places of `slot`: it then
+    /// counts as `kept` instead of `kept + cost`.
     ///
-    /// All who were admitted after it move up by what of its places is not behind the clock: then none of them comes to a
-    /// place that was behind the clock when it was admitted, and the rate is kept. Of those that moved up since this one was
-    /// admitted the grant does not know which were before it: it is taken to have moved with all of them, so that no place is
-    /// freed twice.
+    /// All requests admitted later move up by the part of its places that is not behind the clock. So none moves to a place that was behind
+    /// the clock when it was admitted, and the rate is kept. The grant does not know which requests that moved up since were earlier than
+    /// this one: this one is taken to have moved with all of them, so that no place is freed twice.
     pub fn undo(&mut self, slot: Slot, kept: u64, cost: u64, now_ns: i64) {
         let width_ns = self.width_ns(cost);
         let place_ns = slot.unmoved_ns.saturating_sub(self.moved_up_ns);
@@ -143,30 +142,30 @@ impl Grant {
         self.spent = self.spent.saturating_sub(cost);
     }
 
-    /// Notes that requests that were admitted on `day` do not count against the quota after all; against the rate they do.
-    /// Those of another day than the grant's stay counted: they must not give that day more than its quota.
+    /// Records that requests admitted on `day` do not count against the quota after all; they still count against the rate. Requests of
+    /// another day than the grant's stay counted: they must not raise that day's quota.
     pub fn refund(&mut self, day: i64, cost: u64) {
         if day == self.day {
             self.left = self.left.saturating_add(cost);
         }
     }
 
-    /// The same grant where the ledger in fact put it: its stretch ends at `limit_ns`, and `used` requests of the day are out.
-    /// For a ledger that is written without having been read just before.
+    /// The grant at the place that the ledger gave it: its stretch ends at `limit_ns`, and `used` requests of the day are out. For a ledger
+    /// that is written without having been read just before.
     pub fn placed(self, limit_ns: i64, used: u64) -> Self {
         let tat_ns = self.tat_ns.saturating_add(limit_ns.saturating_sub(self.limit_ns));
         let quota_elsewhere = self.bucket.quota.saturating_sub(used);
-        // It took all that was seen of the quota, and there was more: somebody has given back since.
+        // The grant took all of the quota that it saw, and there was more: another node has returned some since.
         let more = self.more || (self.quota_elsewhere == 0 && quota_elsewhere > 0);
         Self { tat_ns, limit_ns, quota_elsewhere, more, ..self }
     }
 
-    /// The same grant, as this one of a node's.
+    /// The grant with this holder.
     pub fn held_by(self, holder: GrantHolder) -> Self {
         Self { holder, ..self }
     }
 
-    /// What the ledger keeps of it.
+    /// The ledger's record of the grant.
     pub fn reservation(&self, serial: u64) -> Reservation {
         Reservation {
             serial,
@@ -178,27 +177,27 @@ impl Grant {
         }
     }
 
-    /// Which grant it is, and whose.
+    /// The node and the serial number of the grant.
     pub fn holder(&self) -> GrantHolder {
         self.holder
     }
 
-    /// Requests that it holds.
+    /// The number of requests that the grant still holds.
     pub fn left(&self) -> u64 {
         self.left
     }
 
-    /// The end of its stretch.
+    /// The end of the grant's stretch.
     pub fn limit_ns(&self) -> i64 {
         self.limit_ns
     }
 
-    /// The UTC day whose quota the grant was counted against.
+    /// The UTC day whose quota the grant is counted against.
     pub fn day(&self) -> i64 {
         self.day
     }
 
-    /// Where the key stands.
+    /// The state of the key's limits.
     pub fn standing(&self, now_ns: i64) -> KeyStanding {
         KeyStanding {
             bucket: self.bucket,
@@ -210,7 +209,7 @@ impl Grant {
         }
     }
 
-    /// What to give back when the grant is not spent any further.
+    /// The return of a grant that is not spent any further.
     pub fn into_return(self) -> Return {
         let Self { holder, bucket, tat_ns, limit_ns, left, spent, streak, since_ns, refused, day, .. } = self;
         let interval_ns = bucket.interval_ns;

@@ -1,21 +1,21 @@
 //! What a node gives back of a grant.
 
-/// What a node gives back of a grant that it will not spend any more.
+/// A node's return of a grant that it will not spend any further.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Return {
-    /// Whose grant it was, and which.
+    /// The node and its grant.
     pub holder: GrantHolder,
-    /// Requests that were spent.
+    /// Requests of the grant that were spent.
     pub spent: u64,
-    /// Grants in a row since which nobody else has taken one.
+    /// The number of the node's last grants in a row without another node's grant in between.
     pub streak: u8,
-    /// Since when that is so.
+    /// When that streak began.
     pub since_ns: i64,
-    /// Whether the grant's stretch was over before its first request could be decided.
+    /// Whether the stretch ended before its first request could be decided.
     pub late: bool,
-    /// Requests that do not count against the quota: not spent, or given back after the server's own failure.
+    /// Requests that do not count against the quota: unspent, or refunded after the server's own failure.
     pub unspent: u64,
-    /// The theoretical arrival time after the last request that was admitted.
+    /// The theoretical arrival time after the last admitted request.
     pub tat_ns: i64,
     /// The theoretical arrival time at which the grant would have been spent.
     pub limit_ns: i64,
@@ -23,16 +23,16 @@ pub struct Return {
     pub day: i64,
     /// The interval of the bucket that the stretch was cut from.
     pub interval_ns: i64,
-    /// Whether the grant's answer never came. Where its stretch lies is then not known for sure: nobody goes on in it.
+    /// Whether the grant's answer was lost. The place of its stretch is uncertain then, so nobody goes on in it.
     pub unanswered: bool,
 }
 
-/// A node, and one of its grants.
+/// A node and one of its grants.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct GrantHolder {
-    /// The node: a number that no other node has, also not the same one after a restart.
+    /// The node's number: unique, and new after every restart.
     pub node: u64,
-    /// The grant: rises from one request of the node for a key to the next. 0 is one that the ledger has not written down,
-    /// since it holds nothing.
+    /// The grant's serial number: it rises with every request of the node for a key. 0 means a grant that the ledger did not record,
+    /// because it holds nothing.
     pub serial: u64,
 }

@@ -1,34 +1,34 @@
-//! What a person's requests were, counted beside the quota: by key, data set, day and status. A node counts them in memory and
-//! hands them to the ledger with what it asks for anyway.
+//! Counts a person's requests beside the quota: by key, data set, day and status. A node counts in memory and sends the counts to the
+//! ledger with its other requests.
 
 use core::net::IpAddr;
 
 use crate::domain::{key::KeyId, network::network_of};
 
-/// Lines of one tally. What is beyond them is counted in one line that names neither key nor data set.
+/// The most lines of one tally. Any further kinds share one line without key and data set.
 pub const TALLY_LINES_MAX: usize = 48;
-/// Keys of one tally whose last use is told.
+/// The most keys of one tally whose last use is reported.
 const USES_MAX: usize = 32;
 
-/// How many requests of one kind there were.
+/// The number of requests of one kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UsageCount {
     /// The UTC day, counted from 1970-01-01.
     pub day: i64,
-    /// The key; none where it is not known.
+    /// The key, if known.
     pub key: Option<KeyId>,
-    /// The data set; empty where it is not known: of a request that a limit refused, and of what was counted by an earlier version.
+    /// The data set; empty if unknown: for a request that a limit refused, and for counts of an earlier version.
     pub dataset: Box<str>,
-    /// The status of the answer; 0 where it is not known.
+    /// The status of the answer; 0 if unknown.
     pub status: u16,
-    /// Requests. Fewer than none where what was told before is taken back.
+    /// Requests. Negative if earlier counts are taken back.
     pub requests: i64,
-    /// What they counted as against the quota.
+    /// The requests' cost against the quota.
     pub counted: i64,
 }
 
 impl UsageCount {
-    /// Whether both count requests of the same kind.
+    /// Tells whether both count requests of the same kind.
     pub fn is_like(&self, other: &Self) -> bool {
         (self.day, self.key, self.status) == (other.day, other.key, other.status) && self.dataset == other.dataset
     }
@@ -46,13 +46,13 @@ pub struct KeyUse {
 }
 
 impl KeyUse {
-    /// The network that it was used from.
+    /// The network from which the key was used.
     pub fn network(&self) -> Option<String> {
         self.from.map(network_of)
     }
 }
 
-/// What was counted and is not in the ledger yet.
+/// Counts that the ledger does not have yet.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tally {
     lines: Vec<UsageCount>,
@@ -60,7 +60,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Counts.
+    /// Counts requests.
     pub fn count(&mut self, day: i64, key: KeyId, dataset: &str, status: u16, (requests, counted): (i64, i64)) {
         let is_it = |line: &&mut UsageCount| {
             line.day == day && line.status == status && line.key == Some(key) && *line.dataset == *dataset
@@ -85,7 +85,7 @@ impl Tally {
         }
     }
 
-    /// Notes that a key was used.
+    /// Records the use of a key.
     pub fn note_use(&mut self, new: KeyUse) {
         if let Some(known) = self.uses.iter_mut().find(|known| known.key == new.key) {
             if new.at_us >= known.at_us {
@@ -96,7 +96,7 @@ impl Tally {
         }
     }
 
-    /// What was counted.
+    /// The counts.
     pub fn lines(&self) -> &[UsageCount] {
         &self.lines
     }
@@ -106,12 +106,12 @@ impl Tally {
         &self.uses
     }
 
-    /// Whether there is nothing in it.
+    /// Tells whether the tally is empty.
     pub fn is_empty(&self) -> bool {
         self.lines.is_empty() && self.uses.is_empty()
     }
 
-    /// Whether it has more than refusals.
+    /// Tells whether the tally has more than refusals.
     pub fn has_answers(&self) -> bool {
         !self.uses.is_empty() || self.lines.iter().any(|line| line.counted != 0)
     }

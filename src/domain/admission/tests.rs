@@ -12,7 +12,7 @@ fn limits(rate_per_s: f64, burst: u32, quota_per_day: u64) -> Bucket {
     Bucket::of(&Limits { rate_per_s, burst, quota_per_day })
 }
 
-/// A node that spends grants as the gate does.
+/// A node that spends grants like the gate.
 struct SpendingNode {
     grant: Option<(Grant, i64)>,
     want: u64,
@@ -84,8 +84,8 @@ fn a_fast_plans_grant_outlives_the_ledgers_answer() {
 }
 
 proptest! {
-    /// Over any number of nodes, asked in any order at any times, some of which crash: neither limit is exceeded. The rate
-    /// is checked as its definition says: in no window do more pass than the burst plus what flows in meanwhile.
+    /// For any number of nodes, asked in any order at any times, some of which crash: neither limit is exceeded. The rate is checked by its
+    /// definition: no window admits more than the burst plus the inflow.
     #[test]
     fn no_limit_is_exceeded(
         rate in prop_oneof![0.02f64..1.0, 1.0f64..50.0], burst in 1u32..20, quota in 1u64..200,
@@ -139,7 +139,7 @@ proptest! {
         }
     }
 
-    /// What comes back after a failure of the server may be asked for again; nothing else may.
+    /// Requests that come back after a failure of the server may be asked for again; no others may.
     #[test]
     fn refunds_return_to_the_quota(quota in 1u64..50, refunds in 0u64..10) {
         let bucket = limits(1_000_000.0, 1_000_000, quota);
@@ -167,8 +167,8 @@ fn a_clock_that_goes_back_brings_no_quota_back() {
     assert!(matches!(earlier.admit(START_NS), Verdict::Refuse { quota: true, .. }));
 }
 
-/// A client that keeps to half the rate, through nodes in turn as a load balancer does it, is never refused, and each node
-/// writes about once in a grant's life.
+/// A client that keeps to half the rate, alternating between nodes as a load balancer does, is never refused, and each node writes about
+/// once in a grant's life.
 #[test]
 fn several_nodes_share_a_slow_key() {
     for nodes_count in 1..=4_usize {
@@ -189,7 +189,7 @@ fn several_nodes_share_a_slow_key() {
     }
 }
 
-/// The same of faster plans, of which a grant holds many requests.
+/// The same for faster plans, whose grants hold many requests.
 #[test]
 fn several_nodes_share_a_fast_key() {
     const SECONDS: u64 = 100;
@@ -211,8 +211,8 @@ fn several_nodes_share_a_fast_key() {
     }
 }
 
-/// A bucket that is not as deep as what flows in while a grant lives is shared, too: nodes take turns in short stretches, and
-/// the second one is not kept out by the first.
+/// A bucket shallower than the inflow in a grant's life is shared, too: nodes take turns in short stretches, and the first does not keep
+/// the second out.
 #[test]
 fn several_nodes_share_a_shallow_bucket() {
     for (rate_per_s, burst) in [(1000_u32, 10), (100, 20), (50, 10), (5, 5)] {
@@ -231,7 +231,7 @@ fn several_nodes_share_a_shallow_bucket() {
     }
 }
 
-/// Nor is a node kept out by one that alone asks for more than the rate allows, while it is not known to be the only one.
+/// A node that asks for more than the rate allows does not keep others out while it may not be the only one.
 #[test]
 fn a_busy_node_leaves_places_of_a_shallow_bucket() {
     let bucket = limits(1000.0, 10, 100_000_000);
@@ -247,8 +247,8 @@ fn a_busy_node_leaves_places_of_a_shallow_bucket() {
     assert!(longest <= 50, "it waited {longest} ms");
 }
 
-/// However slow a plan is and however much a request counts as: who waits until the bucket is full passes, although the request
-/// is decided a little later than the grant was asked for.
+/// For any plan and any cost: a request that waits until the bucket is full is admitted, although it is decided a little later than the
+/// grant was asked for.
 #[test]
 fn a_full_bucket_admits_all_that_it_holds_however_slow_the_plan_is() {
     for (rate_per_s, burst) in
@@ -277,7 +277,7 @@ fn a_full_bucket_admits_all_that_it_holds_however_slow_the_plan_is() {
     }
 }
 
-/// Where the ledger's answer takes longer than a short stretch lasts, the next one is longer.
+/// If the ledger's answer takes longer than a short stretch, the next stretch is longer.
 #[test]
 fn a_short_stretch_that_came_too_late_is_followed_by_a_longer_one() {
     let bucket = limits(10_000_000.0, 10, 100_000_000);
@@ -294,7 +294,7 @@ fn a_short_stretch_that_came_too_late_is_followed_by_a_longer_one() {
     }
 }
 
-/// The first requests of a burst may come through any node.
+/// Any node may admit the first requests of a burst.
 #[test]
 fn a_burst_is_admitted_through_two_nodes() {
     let bucket = limits(5.0, 10, 100_000);
@@ -304,7 +304,7 @@ fn a_burst_is_admitted_through_two_nodes() {
     }
 }
 
-/// Several nodes under more load than the plan allows admit nearly all that it allows, together.
+/// Several nodes under overload together admit nearly all that the plan allows.
 #[test]
 fn two_busy_nodes_use_up_the_rate() {
     let bucket = limits(5.0, 10, 100_000);
@@ -319,7 +319,7 @@ fn two_busy_nodes_use_up_the_rate() {
     assert!((490..=510).contains(&admitted), "100 s allow 510, admitted were {admitted}");
 }
 
-/// A plan that was slow leaves a TAT far ahead: it does not hold a faster plan up.
+/// A slow plan's TAT far ahead does not delay a faster plan.
 #[test]
 fn a_tat_out_of_reach_is_corrected() {
     let mut row =

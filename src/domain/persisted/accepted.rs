@@ -1,4 +1,4 @@
-//! Version 1 of the event of a person's first request.
+//! Version 1 of the event that records a person's first request.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! Reading stored events: unsealing what is personal, and bringing older versions to the present one.
+//! Reads stored events: opens personal data, and upcasts older versions.
 
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
@@ -22,7 +22,7 @@ use crate::domain::{
     sign_in::SignInEvent,
 };
 
-/// A commit with the key of its person, if there is one: opens what is sealed, and says of whatever is wrong where it stands.
+/// A commit with the key of its person, if there is one: opens sealed data, and names the place of every error.
 pub(super) struct Decoder<'a> {
     pub(super) commit: Encoded<'a>,
     pub(super) key: Option<&'a PersonalKey>,
@@ -52,7 +52,7 @@ impl<'a> Decoder<'a> {
         opened.map(Personal::Known).ok_or_else(|| self.invalid(format!("{field} does not open with the person's key")))
     }
 
-    /// What an older version kept in plain. Once the person is erased nothing shows it any more; the log itself cannot change.
+    /// Plaintext stored by an older version. It is hidden once the person is erased, although the log itself cannot change.
     fn plain(&self, text: String) -> Personal {
         if self.key.is_some() { Personal::Known(text) } else { Personal::Erased }
     }
@@ -196,7 +196,7 @@ impl<'a> Decoder<'a> {
         })
     }
 
-    /// Those about what keys may and what people are told.
+    /// Decodes events about keys' bounds and people's notices.
     fn decode_of_keys(&self, type_name: &str, stored: &StoredEvent<'_>) -> Result<Option<Event>, CodecError> {
         Ok(Some(match (type_name, stored.schema_version) {
             ("ApiKeyIssued", 3) => {
@@ -272,7 +272,7 @@ impl<'a> Decoder<'a> {
         })
     }
 
-    /// Those that have a second version.
+    /// Decodes events in their second version.
     fn decode_v2(&self, type_name: &str, stored: &StoredEvent<'_>) -> Result<Option<Event>, CodecError> {
         Ok(match type_name {
             "UserInvited" => {

@@ -1,12 +1,12 @@
-//! Why stored events cannot be read, or new ones not be written.
+//! Why stored events cannot be read, or new events not be written.
 
-/// Largest commit, bytes of its encoded events. DynamoDB's item limit of 400 KB leaves room for the rest.
+/// Largest commit, bytes of its encoded events. It leaves room for the rest within DynamoDB's item limit of 400 KB.
 pub const COMMIT_BYTES_MAX: usize = 256 * 1024;
 
-/// Why stored events cannot be read, or new ones not be written.
+/// Why stored events cannot be read, or new events not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum CodecError {
-    /// This binary does not know the event: a newer one wrote it. It is never skipped.
+    /// This binary does not know the event, which a newer one wrote. Unknown events are never skipped.
     #[error(
         "stream {stream}, version {version}: unknown event {type_name} v{schema_version}; this stream cannot be read by this \
          version of permitd: upgrade to the one that wrote it"
@@ -21,35 +21,35 @@ pub enum CodecError {
         /// Its schema version.
         schema_version: u32,
     },
-    /// The stored bytes are not what the schema says.
+    /// The stored bytes do not match the schema.
     #[error("stream {stream}, version {version}: the stored {what} cannot be read: {source}")]
     Malformed {
         /// The stream.
         stream: String,
         /// The commit's version.
         version: u64,
-        /// What part.
+        /// The part that cannot be read.
         what: String,
-        /// How.
+        /// The decoder's error.
         source: serde_json::Error,
     },
-    /// The stored bytes hold something impossible.
+    /// The stored bytes hold an impossible value.
     #[error("stream {stream}, version {version}: {detail}")]
     Invalid {
         /// The stream.
         stream: String,
         /// The commit's version.
         version: u64,
-        /// What.
+        /// The impossible value.
         detail: String,
     },
     /// The commit is too large.
     #[error("the commit would hold {bytes} bytes of events; the limit is {COMMIT_BYTES_MAX}: split the command")]
     TooLarge {
-        /// How large.
+        /// The commit's size in bytes.
         bytes: usize,
     },
-    /// Personal data without the person's key.
+    /// There is personal data, but no key of the person.
     #[error("personal data cannot be written: the person's key was destroyed or does not exist")]
     NoPersonalKey,
     /// The events cannot be encoded.

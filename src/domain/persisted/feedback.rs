@@ -1,4 +1,4 @@
-//! Version 1 of the events about mails after they were handed over.
+//! Version 1 of the events that report on mails after they were handed over.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! Events about what keys may and what people are told: each in the version in which it was first written so.
+//! Events about keys' bounds and people's notices: each in its first version with these fields.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

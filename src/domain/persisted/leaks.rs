@@ -1,5 +1,5 @@
-//! Events since which sessions and links end when they are found where others can read them. The new version of a session's end is written
-//! for those alone, so that an older permitd reads the others.
+//! Events for sessions and links that end because they leaked. The new version of a session's end is written for this reason alone, so that
+//! an older permitd reads the others.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -44,7 +44,7 @@ impl From<EarlierEnd> for SessionEnd {
     }
 }
 
-/// Why a session ended, if the first version of the event knows it.
+/// The reason of a session's end, if the first version of the event knows it.
 pub(super) fn earlier_end(reason: SessionEnd) -> Option<EarlierEnd> {
     match reason {
         SessionEnd::SignedOut => Some(EarlierEnd::SignedOut),

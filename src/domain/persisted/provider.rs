@@ -1,5 +1,5 @@
-//! Version 2 of the beginning of a session: since then people sign in at a provider as well. It is written for those alone, so that an
-//! older permitd reads the others.
+//! Version 2 of the start of a session, for people who sign in at a provider. It is written for them alone, so that an older permitd reads
+//! the others.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -26,7 +26,7 @@ pub struct SessionStartedBy {
     pub network: Sealed,
 }
 
-/// How somebody signed in, if the first version of the event knows it.
+/// The sign-in method, if the first version of the event knows it.
 pub(super) fn earlier(method: SignInMethod) -> Option<EarlierMethod> {
     match method {
         SignInMethod::Password => Some(EarlierMethod::Password),

@@ -1,4 +1,4 @@
-//! Version 2 of the events that carry a role: since then there are managers between readers and administrators.
+//! Version 2 of the events that carry a role, which adds managers between readers and administrators.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -15,12 +15,12 @@ use crate::domain::{
     sign_in::SignInEvent,
 };
 
-/// What people are recognised by: no export shows it.
+/// Fields with secrets by which people are recognised: no export shows them.
 pub(super) const RECOGNISED_BY: [&str; 3] = ["phc", "secret", "recovery"];
-/// What stands in its place.
+/// The text that replaces such a secret.
 pub(super) const NOT_SHOWN: &str = "(kept, and not shown)";
 
-/// Encodes one; `seal` seals what is personal in it.
+/// Encodes an event; `seal` seals its personal data.
 pub(super) fn encode(
     event: &SignInEvent,
     seal: impl Fn(&str, &Personal) -> Result<v1::Sealed, CodecError>,
@@ -75,7 +75,7 @@ pub(super) fn encode(
 }
 
 impl Decoder<'_> {
-    /// Decodes one of version 1; `None` when it is another type.
+    /// Decodes an event of version 1; `None` for any other type.
     pub(super) fn decode_sign_in(
         &self,
         type_name: &str,

@@ -16,23 +16,23 @@ pub struct StoredCommit {
     pub stream: StreamId,
     /// The commit's version in the stream, from 1.
     pub version: u64,
-    /// The commit's place in the whole log, ascending, without meaning otherwise. In DynamoDB it follows the writer's time, so
-    /// that a late commit of a slow clock may come before others; it can be larger than a JavaScript number holds exactly.
+    /// The commit's place in the whole log: ascending, without any other meaning. In DynamoDB it follows the writer's time, so a late
+    /// commit of a slow clock may come before others; it can exceed the whole numbers that JavaScript holds exactly.
     pub position: u64,
     /// The command.
     pub command: CommandId,
-    /// The mark of what the client sent with its `Idempotency-Key`, so that another body under the same key is noticed: an HMAC,
-    /// or the plain hash of an earlier version.
+    /// The mark of the client's request with this `Idempotency-Key`, to notice another body under the same key: an HMAC, or the plain hash
+    /// of an earlier version.
     pub request_hash: Option<String>,
     /// The writer's time.
     pub recorded_at: Timestamp,
     /// The encoded events: a JSON array.
     pub events: String,
-    /// Whether it is still marked: what follows from it may not have been done yet.
+    /// Whether the commit is still marked: its consequences may not be done yet.
     pub marked: bool,
 }
 
-/// The encoded events of a commit and their place, wherever they are kept.
+/// The encoded events of a commit and their place in the log, from any store.
 #[derive(Debug, Clone, Copy)]
 pub struct Encoded<'a> {
     /// The stream.
@@ -46,13 +46,13 @@ pub struct Encoded<'a> {
 }
 
 impl StoredCommit {
-    /// Its events.
+    /// The commit's encoded events.
     pub fn encoded(&self) -> Encoded<'_> {
         Encoded { stream: &self.stream, version: self.version, recorded_at: self.recorded_at, events: &self.events }
     }
 }
 
-/// Text that is borrowed from what is decoded, unless it is escaped there. (Within an `Option`, a bare `Cow` would not be.)
+/// Text borrowed from the decoded input, unless escaped there. (A bare `Cow` within an `Option` would not borrow.)
 #[derive(Serialize, Deserialize)]
 #[serde(transparent)]
 pub(super) struct StoredText<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);

@@ -12,7 +12,7 @@ use crate::domain::{
     sign_in::SignInMethod,
 };
 
-/// What is known of the kind of a refusal that was written down before kinds were.
+/// The kind of a refusal that was recorded before refusals had kinds.
 pub const MAIL_FAILED: &str = "refused for good";
 
 /// Text that is sealed with the person's own key: base64 of XChaCha20-Poly1305.

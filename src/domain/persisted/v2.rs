@@ -1,5 +1,5 @@
-//! Version 2 of the events that kept a stranger's words in plain: a mail system's, which may repeat the address, and what a key's
-//! owner calls it. Both are sealed like the person's own data, and end with it. And of a key's revocation, which knows more reasons;
+//! Version 2 of the events that stored others' words in plain: a mail system's, which may repeat the address, and the owner's label of a
+//! key. Both are sealed like the person's own data now, and erased with it. Also version 2 of a key's revocation, which knows more reasons;
 //! it is written for those alone, so that an older permitd reads the others.
 
 use schemars::JsonSchema;

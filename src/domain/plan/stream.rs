@@ -1,23 +1,23 @@
-//! A plan as its stream tells it.
+//! A plan as its stream records it.
 
 use super::{KeyRules, Limits, PlanError};
 use crate::domain::event::Event;
 
-/// A plan as its stream tells it.
+/// A plan as its stream records it.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Plan {
     /// Version of the last commit.
     pub version: u64,
     /// The limits; `None` before the first definition.
     pub limits: Option<Limits>,
-    /// What it says of keys.
+    /// The plan's rules for keys.
     pub rules: KeyRules,
-    /// Whether it was retired: keys that have it keep it, nobody gets it anew.
+    /// Whether the plan was retired: keys that have it keep it, but nobody else gets it.
     pub retired: bool,
 }
 
 impl Plan {
-    /// Takes in one event of the plan's stream.
+    /// Applies one event of the plan's stream.
     pub fn apply(&mut self, version: u64, event: &Event) {
         self.version = version;
         match event {
@@ -31,7 +31,7 @@ impl Plan {
         }
     }
 
-    /// Decides a definition: nothing happens when it says what is already so.
+    /// Decides a definition. Returns no event if nothing changes.
     ///
     /// # Errors
     /// When the limits or the rules are out of bounds.

@@ -1,5 +1,5 @@
-//! A visit to a provider: what a browser keeps while its person signs in there. Nothing of it is kept here, so that any node can finish
-//! what another one began. Whoever writes it out seals it, and so knows it again.
+//! A visit to a provider: the state that a browser keeps while its person signs in there. The server keeps none of it, so that any node can
+//! finish a visit that another began. Whoever writes a visit seals it, and so recognises it later.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::{SignedDuration, Timestamp};
@@ -17,7 +17,7 @@ pub const VISIT_ID_BYTES: usize = 16;
 pub const PATH_BYTES_MAX: usize = 1024;
 /// The longest visit, as text.
 const TEXT_BYTES_MAX: usize = 2048;
-/// What the text of a visit begins with.
+/// The first part of a visit's text.
 const FORM: &str = "1";
 
 /// A visit's id: random.
@@ -26,22 +26,22 @@ pub type VisitId = [u8; VISIT_ID_BYTES];
 /// A visit to a provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProviderVisit {
-    /// Its id, from which all that the provider repeats is derived.
+    /// The visit's id, from which everything that the provider repeats is derived.
     pub id: VisitId,
-    /// When it is over.
+    /// When the visit ends.
     pub expires_at: Timestamp,
-    /// Where the browser goes then: a path of this server.
+    /// The path of this server to which the browser returns.
     pub return_to: String,
-    /// Who it was, where only a code of their second factor is missing.
+    /// The person, if only a code of their second factor is missing.
     pub proven: Option<Proven>,
 }
 
 /// Somebody for whom a provider has vouched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Proven {
-    /// Who.
+    /// The person's id.
     pub user: UserId,
-    /// What they may do from now on, where the provider says that.
+    /// Their role from now on, if the provider decides it.
     pub role: Option<Role>,
 }
 
@@ -55,7 +55,7 @@ impl ProviderVisit {
         format!("{FORM}.{}.{}.{user}.{role}.{return_to}", hex(id), expires_at.as_second())
     }
 
-    /// Reads a text; `None` when it is no visit's.
+    /// Reads a visit's text; `None` for any other text.
     pub fn parse(text: &str) -> Option<Self> {
         if text.len() > TEXT_BYTES_MAX {
             return None;
@@ -74,14 +74,14 @@ impl ProviderVisit {
         is_local_path(&return_to).then_some(Self { id, expires_at, return_to, proven })
     }
 
-    /// Whether it is not over.
+    /// Tells whether the visit is not over.
     pub fn is_open(&self, now: Timestamp) -> bool {
         now < self.expires_at
     }
 }
 
-/// Whether a text leads to this server and nowhere else, whatever reads it as an address: one slash, then visible ASCII without the
-/// backslashes that browsers take for slashes, and without steps upwards, which would lead out of the path that the server is below.
+/// Tells whether every reader of addresses takes the text for one of this server: one slash, then visible ASCII without backslashes, which
+/// browsers take for slashes, and without steps upwards, which would leave the path that the server is below.
 pub fn is_local_path(text: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_graphic() && byte != b'\\';
     let path = text.split(['?', '#']).next().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Deciding what is asked about signing in.
+//! Decides commands about signing in.
 
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
@@ -18,36 +18,36 @@ use crate::domain::{
 /// A link that is about to be issued.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewLink {
-    /// What for.
+    /// The link's purpose.
     pub purpose: LinkPurpose,
-    /// Which of the person's: the next one.
+    /// The link's number for that person: the next one.
     pub number: u32,
-    /// The mail that it will be in.
+    /// The mail that will carry the link.
     pub mail: Uuid,
-    /// The SHA-256 of its token.
+    /// The SHA-256 of the link's token.
     pub hash: KeyHash,
-    /// Which server secret it was derived from.
+    /// The version of the server secret that the token was derived from.
     pub secret_version: u32,
-    /// When it stops working.
+    /// When the link stops working.
     pub expires_at: Timestamp,
 }
 
 /// A session that is about to begin.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewSession {
-    /// Its public id.
+    /// The session's public id.
     pub id: KeyId,
-    /// The SHA-256 of its token.
+    /// The SHA-256 of the session's token.
     pub hash: KeyHash,
-    /// When it ends at the latest.
+    /// When the session ends at the latest.
     pub expires_at: Timestamp,
-    /// Seconds without use after which it ends.
+    /// Seconds without use after which the session ends.
     pub idle_s: u32,
-    /// Where from.
+    /// The client's network.
     pub network: String,
 }
 
-/// How many there may be.
+/// Limits on sessions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
     /// Sessions of one person at the same time: a newer one ends the oldest.
@@ -56,16 +56,16 @@ pub struct Bounds {
     pub sessions_per_hour: u32,
 }
 
-/// Why somebody may remove a second factor.
+/// Why a second factor may be removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FactorProof {
-    /// They have a code of it, or a recovery code.
+    /// The person gave a code of it, or a recovery code.
     Code(String),
-    /// They are an administrator.
+    /// The caller is an administrator.
     Administrator,
 }
 
-/// Something that is asked about how a person signs in. Identifiers, moments and hashes are handed in with it.
+/// A command about how a person signs in. The caller passes identifiers, moments and hashes.
 #[derive(Debug, Clone, PartialEq)]
 pub enum SignInCommand {
     /// Issue links, all in one mail.
@@ -74,32 +74,32 @@ pub enum SignInCommand {
     AskForReset {
         /// The link.
         link: NewLink,
-        /// The most in an hour; none for an administrator.
+        /// The most in an hour; no limit for an administrator.
         per_hour: Option<u32>,
-        /// Now.
+        /// The present moment.
         now: Timestamp,
     },
-    /// Write down that a mail with a link was handed over.
+    /// Record that a mail with a link was handed over.
     RecordLinkMailed {
-        /// Which link.
+        /// The link's number.
         number: u32,
         /// The mail's Message-ID.
         message_id: String,
     },
-    /// Set the password by a link, which is used up.
+    /// Set the password by a link, which is then used up.
     SetPasswordByLink {
         /// The link.
         link: PresentedLink,
         /// The new password's hash.
         phc: String,
-        /// Now.
+        /// The present moment.
         now: Timestamp,
     },
-    /// See the key by a link, which is used up.
+    /// Show the key by a link, which is then used up.
     ClaimKey {
         /// The link.
         link: PresentedLink,
-        /// Now.
+        /// The present moment.
         now: Timestamp,
     },
     /// Set another password.
@@ -111,47 +111,47 @@ pub enum SignInCommand {
         /// The session that asks.
         session: KeyId,
     },
-    /// Keep the same password by the present parameters.
+    /// Rehash the same password with the present parameters.
     RehashPassword {
         /// The hash of the password that was checked.
         checked: String,
-        /// The same password by the present parameters.
+        /// The hash of the same password with the present parameters.
         phc: String,
     },
     /// Begin a session.
     StartSession {
         /// The hash of the password that was checked.
         checked: String,
-        /// The same password by the present parameters, where they have changed.
+        /// The hash of the same password with the present parameters, if they have changed.
         rehashed: Option<String>,
         /// The session.
         session: NewSession,
         /// A code of the second factor.
         code: Option<String>,
-        /// Now.
+        /// The present moment.
         now: Timestamp,
-        /// How many there may be.
+        /// The limits on sessions.
         bounds: Bounds,
     },
-    /// Write down that a session was used.
+    /// Record that a session was used.
     SeeSession {
-        /// Which.
+        /// The session's id.
         session: KeyId,
-        /// Now.
+        /// The present moment.
         now: Timestamp,
     },
     /// End a session.
     EndSession {
-        /// Which.
+        /// The session's id.
         session: KeyId,
-        /// Why.
+        /// The reason.
         reason: SessionEnd,
     },
     /// End all sessions that work.
     EndSessions {
-        /// Why.
+        /// The reason.
         reason: SessionEnd,
-        /// Now.
+        /// The present moment.
         now: Timestamp,
     },
     /// Give out a secret for a second factor.
@@ -165,24 +165,24 @@ pub enum SignInCommand {
         code: String,
         /// The SHA-256 of each recovery code, in hexadecimal.
         recovery: Vec<String>,
-        /// Now.
+        /// The present moment.
         now: Timestamp,
-        /// The session that asks: the others know nothing of a second factor, and end.
+        /// The session that asks: all other sessions end, because they showed no second factor.
         session: KeyId,
     },
     /// Remove the second factor.
     RemoveSecondFactor {
-        /// Why they may.
+        /// Why the second factor may be removed.
         proof: FactorProof,
-        /// Now.
+        /// The present moment.
         now: Timestamp,
     },
 }
 
-/// Decides a command about somebody who is enabled. No event means that what is asked is already so.
+/// Decides a command about an enabled person. Returns no event if nothing changes.
 ///
 /// # Errors
-/// Why it cannot be done.
+/// Why the command is refused.
 pub fn decide(state: &SignIn, command: SignInCommand) -> Result<Vec<SignInEvent>, SignInRefusal> {
     match command {
         SignInCommand::IssueLinks(links) => Ok(links.into_iter().map(issued).collect()),
@@ -267,7 +267,7 @@ fn issued(link: NewLink) -> SignInEvent {
     SignInEvent::LinkIssued { number, purpose, mail, hash, secret_version, expires_at }
 }
 
-/// The number of a link that works.
+/// The number of a link, if it works.
 fn open_link(
     state: &SignIn,
     presented: &PresentedLink,
@@ -279,17 +279,17 @@ fn open_link(
     state.link(presented.place.number).filter(is_it).map(|link| link.number).ok_or(SignInRefusal::LinkOver)
 }
 
-/// Whether the password that was checked is still the one: it may have been changed meanwhile.
+/// Checks that the verified password is still the current one: it may have been changed meanwhile.
 fn is_checked(state: &SignIn, checked: &str) -> Result<(), SignInRefusal> {
     let is_same = state.password.as_ref().and_then(Personal::known) == Some(checked);
     if is_same { Ok(()) } else { Err(SignInRefusal::Credentials) }
 }
 
-/// Begins a session of somebody whom the provider knows. `has_factor` says whether they have shown a second factor there: otherwise a code
-/// of theirs here is wanted, if they have one.
+/// Begins a session of a person whom the provider knows. `has_factor` says whether they showed a second factor there; otherwise a code of
+/// their second factor here is required, if they have one.
 ///
 /// # Errors
-/// As [`decide`] of a session that begins with a password.
+/// As [`decide`] for a session that begins with a password.
 pub fn start_by_provider(
     state: &SignIn,
     session: NewSession,
@@ -305,7 +305,7 @@ pub fn start_by_provider(
     start_session(state, used, session, method, now, bounds)
 }
 
-/// The code that is used up, if they have a second factor, and how they signed in if it was by a password.
+/// The use of the person's second factor, if they have one, and the sign-in method as if by a password.
 fn factor_of(
     state: &SignIn,
     code: Option<&str>,
@@ -353,7 +353,7 @@ fn end_others(state: &SignIn, but: Option<KeyId>, reason: SessionEnd, now: Times
     others.map(|session| SignInEvent::SessionEnded { session: session.id, reason }).collect()
 }
 
-/// What is written down of a code that is right: a step that is taken once, or a recovery code that is.
+/// The event that records a right code, and the method: the time step of a code, or the place of a recovery code. Each is accepted once.
 fn taken(factor: &SecondFactor, code: &str, now: Timestamp) -> Option<(SignInEvent, SignInMethod)> {
     let secret = totp::unbase32(factor.secret.known()?)?;
     let code: String = code.chars().filter(|c| !c.is_whitespace() && *c != '-').collect();
@@ -370,7 +370,7 @@ fn taken(factor: &SecondFactor, code: &str, now: Timestamp) -> Option<(SignInEve
     Some((used, SignInMethod::PasswordAndRecoveryCode))
 }
 
-/// What is kept of a recovery code: its SHA-256, whatever its case and the hyphens in it.
+/// The stored form of a recovery code: its SHA-256, regardless of case and hyphens.
 pub fn recovery_hash(code: &str) -> String {
     let plain: String = code.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_uppercase()).collect();
     hex(&Sha256::digest(plain.as_bytes()))

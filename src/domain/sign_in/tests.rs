@@ -16,7 +16,7 @@ fn take(state: &mut SignIn, events: Vec<SignInEvent>, now: Timestamp, version: u
     events.iter().for_each(|event| state.apply(event, now, version));
 }
 
-/// Decides what has to be allowed, and takes it in.
+/// Decides a command that must be allowed, and applies its events.
 fn done(state: &mut SignIn, command: SignInCommand, now: Timestamp, version: u64) {
     let events = decide(state, command).unwrap();
     take(state, events, now, version);

@@ -1,24 +1,24 @@
-//! The administrators who can sign in, as a set: somebody must always be left in it, once somebody was.
+//! The set of administrators who can sign in: once it has a member, it must never become empty.
 //!
-//! A person's stream cannot tell whether they are the last. So the set stands beside the log, and a commit that puts somebody in or
-//! takes somebody out replaces it in the same write, if it is still what was seen: of two administrators who remove each other at the
-//! same moment, one finds another set and is decided anew.
+//! A person's stream cannot tell whether they are the last administrator. So the set is kept beside the log. A commit that adds or removes
+//! a member replaces the set in the same write, provided the set is unchanged since it was read: of two administrators who remove each
+//! other at the same moment, one finds another set and is decided anew.
 
 pub use super::refusal::ADMINISTRATORS_MAX;
 use super::refusal::CommandRefusal;
 use crate::domain::id::UserId;
 
-/// What a commit on a person does to the set.
+/// The effect of a commit on the set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Move {
-    /// They come in.
+    /// The person is added.
     Joins(UserId),
-    /// They go out.
+    /// The person is removed.
     Leaves(UserId),
 }
 
 impl Move {
-    /// What follows from whether a person could administer before a commit, and can after it.
+    /// The effect of a commit, given whether the person could administer before it and can after it.
     pub fn between(id: UserId, was: bool, is: bool) -> Option<Self> {
         match (was, is) {
             (false, true) => Some(Self::Joins(id)),
@@ -27,10 +27,10 @@ impl Move {
         }
     }
 
-    /// The set afterwards, sorted.
+    /// The set after the move, sorted.
     ///
     /// # Errors
-    /// [`CommandRefusal::LastAdministrator`] when it would be empty; [`CommandRefusal::TooManyAdministrators`].
+    /// [`CommandRefusal::LastAdministrator`] if it would be empty; [`CommandRefusal::TooManyAdministrators`].
     pub fn made(self, of: &[UserId]) -> Result<Vec<UserId>, CommandRefusal> {
         let mut set = of.to_vec();
         match self {

@@ -1,4 +1,4 @@
-//! Signing in at a provider: what the person may do from now on, and their session, in one commit.
+//! Signing in at a provider: the person's role from now on and their session, in one commit.
 
 use jiff::Timestamp;
 
@@ -11,24 +11,24 @@ use crate::domain::{
     sign_in::{Bounds, NewSession, SessionEnd, start_by_provider},
 };
 
-/// Somebody whom the provider knows.
+/// The sign-in of a person whom the provider knows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProviderSignIn {
-    /// What they may do from now on; none where that is not the provider's to say.
+    /// Their role from now on; `None` if the provider does not decide it.
     pub role: Option<Role>,
     /// The session.
     pub session: NewSession,
-    /// Whether they have shown a second factor there that counts here.
+    /// Whether they showed a second factor at the provider that counts here.
     pub has_factor: bool,
     /// A code of their second factor here.
     pub code: Option<String>,
-    /// Now.
+    /// The present moment.
     pub now: Timestamp,
-    /// How many sessions there may be.
+    /// The limits on sessions.
     pub bounds: Bounds,
 }
 
-/// Decides it. Another role ends the sessions of before, and not this one.
+/// Decides the sign-in. A new role ends all earlier sessions, but not this one.
 pub(super) fn decide(user: &User, of: ProviderSignIn) -> Result<Vec<Event>, CommandRefusal> {
     enabled(user)?;
     let ProviderSignIn { role, session, has_factor, code, now, bounds } = of;
@@ -65,7 +65,7 @@ mod tests {
         Timestamp::from_second(1_800_000_000 + second).unwrap()
     }
 
-    /// A person, whose stream takes what happens.
+    /// A person whose stream applies all events.
     struct OneStream(Option<User>, u64);
 
     impl OneStream {

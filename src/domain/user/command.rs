@@ -1,4 +1,4 @@
-//! What can be done about a person, and what follows from it.
+//! Commands on a person, and the events that they lead to.
 
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -20,12 +20,12 @@ use crate::domain::{
     text::one_line,
 };
 
-/// What is to be changed of a person; what is absent stays.
+/// Changes of a person; an absent field keeps its value.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UserChanges {
     /// The plan of their keys.
     pub plan: Option<String>,
-    /// What they may do.
+    /// Their role.
     pub role: Option<Role>,
     /// Whether their keys work.
     pub enabled: Option<bool>,
@@ -34,7 +34,7 @@ pub struct UserChanges {
 }
 
 impl UserChanges {
-    /// An event for everything that is not so already.
+    /// An event for every field that changes.
     fn events(self, user: &User) -> Vec<Event> {
         let plan = self.plan.filter(|plan| *plan != user.plan).map(|plan| Event::PlanAssigned { plan });
         let role = self.role.filter(|role| *role != user.role).map(|role| Event::RoleChanged { role });
@@ -46,7 +46,7 @@ impl UserChanges {
     }
 }
 
-/// Something that is asked of a person's stream. Identifiers and moments are handed in with it.
+/// A command on a person's stream. The caller passes identifiers and moments.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
     /// Invite.
@@ -55,7 +55,7 @@ pub enum Command {
         email: Email,
         /// Their name.
         name: Option<String>,
-        /// What they may do.
+        /// Their role.
         role: Role,
         /// The plan of their keys.
         plan: String,
@@ -67,7 +67,7 @@ pub enum Command {
         /// The new invitation.
         invitation: Uuid,
     },
-    /// Change what is to be changed, at once.
+    /// Make several changes at once.
     Change(UserChanges),
     /// Delete and erase.
     Delete,
@@ -77,22 +77,22 @@ pub enum Command {
         key: NewKey,
         /// The invitation that it fulfils, if any.
         invitation: Option<Uuid>,
-        /// What is wanted of it.
+        /// The key's label and bounds.
         wanted: KeyChange,
-        /// What the person's plan says of keys.
+        /// The plan's rules for keys.
         rules: KeyRules,
-        /// The moment.
+        /// The present moment.
         now: Timestamp,
     },
-    /// Change what a key is called and what it may.
+    /// Change a key's label and bounds.
     ChangeKey {
         /// The key.
         key_id: KeyId,
-        /// How.
+        /// The changes.
         change: KeyChange,
-        /// What the person's plan says of keys.
+        /// The plan's rules for keys.
         rules: KeyRules,
-        /// The moment.
+        /// The present moment.
         now: Timestamp,
     },
     /// Replace a key.
@@ -101,11 +101,11 @@ pub enum Command {
         key_id: KeyId,
         /// The new one.
         new: NewKey,
-        /// When the old one stops working.
+        /// When the old key stops working.
         valid_until: Timestamp,
-        /// What the person's plan says of keys.
+        /// The plan's rules for keys.
         rules: KeyRules,
-        /// The moment.
+        /// The present moment.
         now: Timestamp,
     },
     /// Revoke a key.
@@ -113,27 +113,27 @@ pub enum Command {
         /// The key.
         key_id: KeyId,
     },
-    /// Something about how they sign in.
+    /// A command about how the person signs in.
     SignIn(SignInCommand),
-    /// Begin a session of somebody whom the provider knows, with what they may do from now on.
+    /// Begin a session of a person whom the provider knows, and set their role.
     SignInByProvider(Box<ProviderSignIn>),
-    /// Revoke a key that was found where others could read it.
+    /// Revoke a key that leaked.
     RevokeLeakedKey {
         /// The key's id.
         key_id: KeyId,
-        /// What was found hashes to this: a key of the same id that it is not goes on working.
+        /// The hash of the found key: a different key with the same id goes on working.
         hash: KeyHash,
     },
-    /// End a session or void a link that was found where others could read it.
+    /// End a session or void a link that leaked.
     EndLeaked {
-        /// What was found.
+        /// The session or link.
         leaked: LeakedAccess,
-        /// Now.
+        /// The present moment.
         now: Timestamp,
     },
-    /// Revoke what a deleted person still has.
+    /// Revoke all keys of a deleted person.
     RevokeAll,
-    /// Write down that a mail was handed over.
+    /// Record that a mail with a key was handed over.
     RecordMailed {
         /// The key in it.
         key_id: KeyId,
@@ -142,66 +142,66 @@ pub enum Command {
         /// The mail's Message-ID.
         message_id: String,
     },
-    /// Write down that a key is about to expire, if a notice of that is due.
+    /// Record that a key is about to expire, if such a notice is due.
     NoteExpiring {
         /// The key.
         key_id: KeyId,
-        /// The moment.
+        /// The present moment.
         now: Timestamp,
     },
-    /// Write down that they have made a request.
+    /// Record that the person has made a request.
     NoteFirstRequest,
-    /// Write down that a share of a day's quota is spent.
+    /// Record that a share of a day's quota is spent.
     NoteQuota {
         /// The UTC day, counted from 1970-01-01.
         day: i64,
-        /// The share.
+        /// The share, percent.
         percent: u8,
     },
-    /// Write down that a notice was handed over.
+    /// Record that a notice was handed over.
     RecordNotice {
-        /// Which.
+        /// The notice.
         notice: Notice,
         /// The mail's Message-ID.
         message_id: String,
     },
-    /// Write down that a notice was refused.
+    /// Record that a notice was refused.
     RecordNoticeFailed {
-        /// Which.
+        /// The notice.
         notice: Notice,
-        /// What kind of refusal it was.
+        /// The kind of refusal.
         class: String,
-        /// What the mail system said.
+        /// The mail system's words.
         reason: String,
     },
-    /// Write down that somebody was told of a leak.
+    /// Record that somebody was told of a leak.
     RecordLeakNotice {
         /// The key.
         key_id: KeyId,
         /// Who was told.
         to: UserId,
-        /// What kind of refusal it was, if the mail was refused.
+        /// The kind of refusal, if the mail was refused.
         refused: Option<String>,
     },
-    /// Write down what became of a mail that had been taken.
+    /// Record a bounce or complaint about a mail that had been taken.
     RecordComeback(Comeback),
-    /// Let mail go to their address again.
+    /// Allow mail to the person's address again.
     AllowMail,
-    /// Write down that a mail was refused.
+    /// Record that a mail was refused.
     RecordMailFailed {
         /// The invitation.
         invitation: Uuid,
-        /// What kind of refusal it was.
+        /// The kind of refusal.
         class: String,
-        /// What the mail system said.
+        /// The mail system's words.
         reason: String,
     },
 }
 
-/// Decides a command. No event means that what is asked is already so.
+/// Decides a command. Returns no event if nothing changes.
 ///
 /// # Errors
-/// Why it cannot be done.
+/// Why the command is refused.
 pub fn decide(state: Option<&User>, command: Command) -> Result<Vec<Event>, CommandRefusal> {
     if let Command::Invite { email, name, role, plan, invitation } = command {
         if state.is_some() {
@@ -260,7 +260,7 @@ pub fn decide(state: Option<&User>, command: Command) -> Result<Vec<Event>, Comm
                 return Err(CommandRefusal::KeyEnded(key_id));
             }
             unused(user, new.id)?;
-            // Otherwise rotating again and again would make as many keys that work as one likes.
+            // Otherwise repeated rotation would make any number of working keys.
             if valid_until > now {
                 has_room(user.keys.values().filter(|key| key.is_in_grace(now)).count(), &rules)?;
             }
@@ -341,13 +341,13 @@ fn decide_for_deleted(user: &User, command: &Command) -> Result<Vec<Event>, Comm
             Some(key) if key.revoked.is_some() => Ok(Vec::new()),
             Some(_) => Ok(vec![Event::ApiKeyRevoked { key_id: *key_id, reason: RevocationReason::UserDeleted }]),
         },
-        // All that they had is revoked, or about to be.
+        // All that the person had is revoked, or about to be.
         Command::RevokeLeakedKey { .. } | Command::EndLeaked { .. } => Ok(Vec::new()),
         _ => Err(CommandRefusal::Deleted),
     }
 }
 
-/// Whether one more than so many keys may work.
+/// Checks that one more key than `working` may work.
 fn has_room(working: usize, rules: &KeyRules) -> Result<(), CommandRefusal> {
     let max = rules.keys_max();
     let is_full = working >= usize::try_from(max).unwrap_or(usize::MAX);
@@ -363,8 +363,8 @@ fn issued(key: NewKey, invitation: Option<Uuid>, label: Option<Personal>, bounds
     Event::ApiKeyIssued { key_id: id, hash, last_four, secret_version, invitation, label, bounds }
 }
 
-/// The bounds of the key that replaces this one: the same. A key that has the plan's longest life is replaced by one that has it
-/// anew; an end that was set for the key itself stays.
+/// The bounds of a key's successor: the same, except that a key with the plan's longest life is replaced by one with that life anew. An end
+/// set for the key itself stays.
 fn successor(old: &Key, rules: &KeyRules, now: Timestamp) -> Result<KeyBounds, CommandRefusal> {
     let latest = |issued_at| Lifetime { issued_at, now, rules }.latest();
     let has_longest = old.bounds.expires_at.is_none() || old.bounds.expires_at == latest(old.issued_at);
@@ -372,7 +372,7 @@ fn successor(old: &Key, rules: &KeyRules, now: Timestamp) -> Result<KeyBounds, C
     if expires_at.is_some_and(|end| end <= now) {
         return Err(CommandRefusal::KeyExpired(old.id));
     }
-    // A plan that has become stricter since holds for the new key.
+    // If the plan has become stricter, the new key follows it.
     let expires_at = match (expires_at, latest(now)) {
         (Some(end), Some(latest)) => Some(end.min(latest)),
         (end, _) => end,
@@ -384,7 +384,7 @@ fn label(text: Option<String>) -> Result<Option<Personal>, CommandRefusal> {
     Ok(line("label", text, LABEL_CHARS_MAX)?.map(Personal::Known))
 }
 
-/// A text that somebody gave: one line, without the spaces around it; none when it shows nothing.
+/// A text that somebody entered: one line, without surrounding spaces; `None` if it shows nothing.
 fn line(field: &'static str, text: Option<String>, max: usize) -> Result<Option<String>, CommandRefusal> {
     let Some(text) = text else { return Ok(None) };
     let line = one_line(&text).map_err(|found| CommandRefusal::Hidden { field, found })?;

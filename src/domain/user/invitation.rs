@@ -1,4 +1,4 @@
-//! What became of a person's last invitation.
+//! The progress of a person's last invitation.
 
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::person::{InvitationMail, User};
 use crate::domain::{event::Event, sign_in::SignInEvent};
 
-/// Takes in an event, as far as it tells of the last invitation's mail. To be called before the links change with it.
+/// Applies an event that concerns the last invitation's mail. Call it before the links change by the event.
 pub(super) fn apply(user: &mut User, event: &Event, at: Timestamp) {
     let last = user.invitations.last().map(|(invitation, _)| *invitation);
     let is_last = |mail: &Uuid| Some(*mail) == last;
@@ -24,7 +24,7 @@ pub(super) fn apply(user: &mut User, event: &Event, at: Timestamp) {
             let has_come = user.invitation_mail.opened_at.is_some() || user.first_request_at.is_some();
             let is_its = match message_id {
                 Some(id) => last.is_some_and(|last| id.starts_with(&InvitationMail::id_prefix(last))),
-                // Where nobody knows which mail came back it is this one, unless somebody has got it.
+                // A bounce of an unknown mail counts as this invitation's, unless the person has received it.
                 None => !has_come,
             };
             if is_its {

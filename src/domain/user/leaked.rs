@@ -1,4 +1,4 @@
-//! Ending what was found where others could read it, beside keys: a session, a link of a mail.
+//! Ends sessions and links that leaked; keys have a command of their own.
 
 use jiff::Timestamp;
 
@@ -10,21 +10,21 @@ use crate::domain::{
     sign_in::{SessionEnd, SignInEvent},
 };
 
-/// What was found. Another of the same id or number that it is not goes on working.
+/// A found session or link. A different one with the same id or number goes on working.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LeakedAccess {
     /// A session's token.
     Session {
         /// The session's id.
         id: KeyId,
-        /// What was found hashes to this.
+        /// The hash of the found token.
         hash: KeyHash,
     },
     /// A link's token.
     Link(PresentedLink),
 }
 
-/// Ends it if it still works.
+/// Ends the session or link if it still works.
 pub(super) fn decide(user: &User, leaked: LeakedAccess, now: Timestamp) -> Vec<Event> {
     let ended = match leaked {
         LeakedAccess::Session { id, hash } => {

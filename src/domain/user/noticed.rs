@@ -1,4 +1,4 @@
-//! Which notices a person is still to get, and which they were given.
+//! The notices that a person is still to get, and those that they got.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -9,8 +9,7 @@ use crate::domain::{
     notice::{EXPIRY_DAYS, KeyNotices, Notice},
 };
 
-/// The notice that an event asks for. Who does something to their own keys is not told of it, nor is what permitd does of its own
-/// accord.
+/// The notice that an event asks for. Nobody is notified of what they did to their own keys, nor of what permitd does of its own accord.
 pub(in crate::domain) fn asked(recorded: &Recorded) -> Option<Notice> {
     let by_somebody_else = || match &recorded.stream {
         StreamId::User(user) => !recorded.origin.who.is_system() && recorded.origin.who != Who::user(*user),
@@ -27,16 +26,16 @@ pub(in crate::domain) fn asked(recorded: &Recorded) -> Option<Notice> {
     }
 }
 
-/// Whether a notice that was asked for is still to be mailed: it was not yet, the person wants it, and it is still so.
+/// Tells whether a notice is still to be mailed: it was not mailed yet, the person wants it, and it is still true.
 pub(in crate::domain) fn is_open(user: &User, notice: Notice) -> bool {
     let key = |id| user.keys.get(&id);
     user.notices.wants(notice)
         && match notice {
             Notice::KeyMade { key_id } => key(key_id).is_some_and(|key| !key.noticed.made && key.revoked.is_none()),
-            // Whoever never got the key of their invitation does not miss it.
+            // A person who never got their invitation's key does not miss it.
             Notice::KeyRevoked { key_id } => key(key_id)
                 .is_some_and(|key| !key.noticed.revoked && (key.invitation.is_none() || key.mailed_at.is_some())),
-            // A key that has been given another end, another successor, or a later notice since, needs this one no more.
+            // A key with a new end, a successor, or a later notice does not need this notice any more.
             Notice::KeyExpiring { key_id, days } => key(key_id).is_some_and(|key| {
                 key.is_current()
                     && key.noticed.expiring == Some(days)
@@ -46,7 +45,7 @@ pub(in crate::domain) fn is_open(user: &User, notice: Notice) -> bool {
         }
 }
 
-/// Writes down that a notice was mailed, or will not be taken.
+/// Records that a notice was mailed, or was refused for good.
 pub(super) fn told(user: &mut User, notice: Notice) {
     let mut key = |id, tell: fn(&mut KeyNotices, u8), days| {
         if let Some(key) = user.keys.get_mut(&id) {
@@ -69,8 +68,8 @@ pub(super) fn told(user: &mut User, notice: Notice) {
 }
 
 impl Key {
-    /// The notices of its end that are still to come, with the moment of each, the first one first. One whose moment had passed
-    /// when the end was set is none.
+    /// The notices of the key's end that are still to come, with the moment of each, earliest first. A moment that had passed when the end
+    /// was set gives no notice.
     fn expiry_notices(&self) -> impl Iterator<Item = (Timestamp, u8)> {
         let end = self.bounds.expires_at.filter(|_| self.is_current());
         let moment = move |days: u8| end?.checked_sub(SignedDuration::from_hours(24 * i64::from(days))).ok();
@@ -81,12 +80,12 @@ impl Key {
             .filter_map(move |days| moment(days).filter(|at| *at > self.end_set_at).map(|at| (at, days)))
     }
 
-    /// When its owner is to be told next that it expires.
+    /// When the owner is to be told next that the key expires.
     pub fn notice_at(&self) -> Option<Timestamp> {
         self.expiry_notices().next().map(|(at, _)| at)
     }
 
-    /// The notice of its end that is due now: of several that were missed the last.
+    /// The notice of the key's end that is due now; if several were missed, the last.
     pub(super) fn due_notice(&self, now: Timestamp) -> Option<u8> {
         let works = self.bounds.expires_at.is_some_and(|end| end > now);
         self.expiry_notices().filter(|(at, _)| works && *at <= now).last().map(|(_, days)| days)

@@ -1,4 +1,4 @@
-//! A person and their keys, as their stream tells them.
+//! A person and their keys, as their stream records them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,82 +27,82 @@ pub const NAME_CHARS_MAX: usize = 200;
 /// A key that is about to be issued.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewKey {
-    /// Its public id.
+    /// The key's public id.
     pub id: KeyId,
     /// The SHA-256 of the key.
     pub hash: KeyHash,
     /// The last four characters of the key, by which people tell keys apart.
     pub last_four: String,
-    /// Which server secret it was derived from.
+    /// The version of the server secret that the key was derived from.
     pub secret_version: u32,
 }
 
-/// A key as its owner's stream tells it.
+/// A key as its owner's stream records it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Key {
-    /// Its public id.
+    /// The key's public id.
     pub id: KeyId,
-    /// Version of the last commit that changed it.
+    /// Version of the last commit that changed the key.
     pub version: u64,
     /// The SHA-256 of the key.
     pub hash: KeyHash,
     /// The last four characters of the key, by which people tell keys apart.
     pub last_four: String,
-    /// Which server secret it was derived from.
+    /// The version of the server secret that the key was derived from.
     pub secret_version: u32,
-    /// The invitation that it fulfils, if any.
+    /// The invitation that the key fulfils, if any.
     pub invitation: Option<Uuid>,
-    /// What its owner calls it.
+    /// The label that its owner gives the key.
     pub label: Option<Personal>,
-    /// Until when it works, from where, and what for.
+    /// Until when the key works, from where, and what for.
     pub bounds: KeyBounds,
-    /// When its end was set last.
+    /// When the key's end was last set.
     pub end_set_at: Timestamp,
-    /// What its owner was told of it.
+    /// The notices about the key.
     pub noticed: KeyNotices,
-    /// When it was issued.
+    /// When the key was issued.
     pub issued_at: Timestamp,
-    /// When it was last mailed.
+    /// When the key was last mailed.
     pub mailed_at: Option<Timestamp>,
-    /// When it stops working because it was rotated.
+    /// When the key stops working because it was rotated.
     pub valid_until: Option<Timestamp>,
-    /// Its successor.
+    /// The key's successor.
     pub replaced_by: Option<KeyId>,
-    /// When and why it was revoked.
+    /// When and why the key was revoked.
     pub revoked: Option<(Timestamp, RevocationReason)>,
 }
 
 impl Key {
-    /// Whether it was neither revoked nor replaced.
+    /// Tells whether the key was neither revoked nor replaced.
     pub fn is_current(&self) -> bool {
         self.revoked.is_none() && self.replaced_by.is_none()
     }
 
-    /// Whether it works, as far as it depends on the key.
+    /// Tells whether the key works, as far as it depends on the key itself.
     pub fn works(&self, now: Timestamp) -> bool {
         self.revoked.is_none() && self.valid_until.is_none_or(|until| until > now) && !self.is_expired(now)
     }
 
-    /// Whether it was replaced, and works all the same.
+    /// Tells whether the key was replaced, but still works.
     pub fn is_in_grace(&self, now: Timestamp) -> bool {
         self.valid_until.is_some() && self.works(now)
     }
 
-    /// What it may be used for, and from where.
+    /// What the key may be used for, and from where.
     pub fn reach(&self) -> KeyReach {
         let networks = self.bounds.allowed_ips.as_ref();
-        // Erased ones allow nobody.
+        // Erased networks allow nobody.
         let networks = networks.map(|networks| bounds::networks(networks.known().unwrap_or_default()));
         KeyReach::new(networks, self.bounds.scopes.clone())
     }
 
-    /// Whether its own end has come.
+    /// Tells whether the key's own end has passed.
     pub fn is_expired(&self, now: Timestamp) -> bool {
         self.bounds.expires_at.is_some_and(|end| end <= now)
     }
 }
 
-/// What a person may currently do with their keys.
+/// Whether a person's keys work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
     /// Their keys work.
@@ -113,10 +113,10 @@ pub enum Standing {
     Deleted,
 }
 
-/// A person as their stream tells it.
+/// A person as their stream records them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct User {
-    /// Who.
+    /// The person's id.
     pub id: UserId,
     /// Version of the last commit.
     pub version: u64,
@@ -124,11 +124,11 @@ pub struct User {
     pub email: Personal,
     /// Their name.
     pub name: Option<Personal>,
-    /// What they may do.
+    /// The person's role.
     pub role: Role,
     /// The plan of their keys.
     pub plan: String,
-    /// Whether their keys work.
+    /// Whether the person's keys work.
     pub standing: Standing,
     /// When they were invited.
     pub invited_at: Timestamp,
@@ -136,34 +136,34 @@ pub struct User {
     pub changed_at: Timestamp,
     /// When they were deleted.
     pub deleted_at: Option<Timestamp>,
-    /// The invitations, oldest first, each with the time at which a mail for it was handed over.
+    /// The invitations, oldest first, each with the time when its mail was handed over.
     pub invitations: Vec<(Uuid, Option<Timestamp>)>,
-    /// When each of them was asked for, in the same order.
+    /// When each invitation was requested, in the same order.
     pub invitations_at: Vec<Timestamp>,
-    /// What became of the last of them.
+    /// What is known of the last invitation's mail.
     pub invitation_mail: InvitationMail,
-    /// When they were first noticed to make requests.
+    /// When their first request was noticed.
     pub first_request_at: Option<Timestamp>,
-    /// Why the last mail failed, unless a later one did not.
+    /// Why the last mail failed, unless a later one succeeded.
     pub mail_failure: Option<String>,
     /// The notices that they want.
     pub notices: NoticeChoice,
-    /// What they were told of their quota.
+    /// The notices about their quota.
     pub quota: QuotaNotices,
-    /// When that mail failed.
+    /// When the last mail failed.
     pub mail_failed_at: Option<Timestamp>,
-    /// Why they get no more mail, if they get none.
+    /// Why they get no mail, if it is stopped.
     pub mail_stop: Option<MailStop>,
     /// Their keys.
     pub keys: BTreeMap<KeyId, Key>,
     /// How they sign in.
     pub sign_in: Box<SignIn>,
-    /// Who was told by mail of which key's leak.
+    /// The recipients of mails about leaks: key and person.
     pub leak_notices: BTreeSet<(KeyId, UserId)>,
 }
 
 impl User {
-    /// The key that a mail for an invitation carries: the newest current key that was issued for an invitation.
+    /// The key that an invitation's mail carries: the newest current key that was issued for an invitation.
     pub fn invitation_key(&self) -> Option<&Key> {
         self.keys
             .values()
@@ -171,17 +171,17 @@ impl User {
             .max_by_key(|key| (key.issued_at, key.id))
     }
 
-    /// Whether a key was issued for this invitation, even if it has ended since.
+    /// Tells whether a key was issued for this invitation, even if it has ended since.
     pub fn had_key_for(&self, invitation: Uuid) -> bool {
         self.keys.values().any(|key| key.invitation == Some(invitation))
     }
 
-    /// Whether a mail for this invitation was handed over.
+    /// Tells whether a mail for this invitation was handed over.
     pub fn is_mailed(&self, invitation: Uuid) -> bool {
         self.invitations.iter().any(|(id, mailed_at)| *id == invitation && mailed_at.is_some())
     }
 
-    /// Whether they can sign in and administer.
+    /// Tells whether the person can sign in and administer.
     pub fn can_administer(&self) -> bool {
         self.role == Role::Admin && self.standing == Standing::Enabled && self.sign_in.has_way_in()
     }
@@ -216,7 +216,7 @@ impl MailStop {
         }
     }
 
-    /// The stop of this name.
+    /// The mail stop with this name.
     pub fn named(name: &str) -> Option<Self> {
         [Self::Bounced, Self::Complained].into_iter().find(|stop| stop.as_str() == name)
     }
@@ -230,14 +230,14 @@ impl MailStop {
     }
 }
 
-/// What is known of the last invitation's mail.
+/// The state of the last invitation's mail.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct InvitationMail {
     /// When the last of its links ends.
     pub links_end: Option<Timestamp>,
     /// When one of its links was used.
     pub opened_at: Option<Timestamp>,
-    /// When it came back.
+    /// When the mail bounced.
     pub bounced_at: Option<Timestamp>,
 }
 

@@ -1,4 +1,4 @@
-//! What became of mails to a person after they were handed over.
+//! Bounces and complaints about mails to a person.
 
 use jiff::Timestamp;
 
@@ -8,30 +8,30 @@ use crate::domain::{
     personal::Personal,
 };
 
-/// What a mail system says of a mail that it had taken.
+/// A mail system's report on a mail that it had taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Comeback {
-    /// What happened to it.
+    /// What happened to the mail.
     pub kind: ComebackKind,
-    /// What kind of it, in permitd's own words.
+    /// The kind of bounce or complaint, in permitd's own words.
     pub class: String,
-    /// What the mail system said.
+    /// The mail system's words.
     pub reason: String,
-    /// Which mail, where that is known.
+    /// The mail's Message-ID, if known.
     pub message_id: Option<String>,
 }
 
 /// What happened to a mail that had been taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ComebackKind {
-    /// It could not be delivered.
+    /// The mail could not be delivered.
     Bounce(BounceKind),
-    /// Whoever got it does not want it.
+    /// The recipient complained about the mail.
     Complaint,
 }
 
 impl Comeback {
-    /// It as an event.
+    /// The report as an event.
     pub(super) fn event(self) -> Event {
         let Self { kind, class, reason, message_id } = self;
         let reason = Personal::Known(reason);
@@ -42,8 +42,8 @@ impl Comeback {
     }
 }
 
-/// Takes in an event about mails. One that stops mails says why until they are let through again; a mail that is not sent for that
-/// reason tells nothing new.
+/// Applies an event about mails. The reason of a mail stop is kept until mail is allowed again; mails withheld because of the stop do not
+/// change it.
 pub(super) fn apply(user: &mut User, event: &Event, at: Timestamp) {
     let mut failed = |class: &str, reason: &Personal| {
         user.mail_failure = Some(reason.known().unwrap_or(class).to_owned());

@@ -3,13 +3,13 @@
 use super::person::{MailStop, Standing, User};
 use crate::domain::{bounds::BoundsError, key::KeyId, sign_in::SignInRefusal, text::HiddenCharacter};
 
-/// Most administrators who can sign in: the set is one small item.
+/// The most administrators who can sign in: the set is one small item.
 pub const ADMINISTRATORS_MAX: usize = 1000;
 
 /// Why a command was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CommandRefusal {
-    /// There is no such person.
+    /// The person does not exist.
     #[error("there is no such user")]
     NoUser,
     /// The person was deleted.
@@ -24,22 +24,22 @@ pub enum CommandRefusal {
         .0.class()
     )]
     MailStopped(MailStop),
-    /// There is somebody already.
+    /// The person exists already.
     #[error("this user exists already")]
     Exists,
-    /// They have no such key.
+    /// The person has no such key.
     #[error("the user has no key {0}")]
     NoKey(KeyId),
     /// The key does not work any more.
     #[error("key {0} was revoked or has been replaced")]
     KeyEnded(KeyId),
-    /// There is a key with this id: it may have been revoked, and must not come to life again.
+    /// A key with this id exists: it may have been revoked, and must not come to life again.
     #[error("the user has a key {0} already")]
     KeyExists(KeyId),
-    /// Something about signing in does not go.
+    /// A command about signing in is refused.
     #[error(transparent)]
     SignIn(#[from] SignInRefusal),
-    /// They have as many keys as one may have.
+    /// The person has as many keys as their plan allows.
     #[error(
         "the user has {max} active keys, or as many that were replaced and still work, which is the most that their plan allows: revoke one first"
     )]
@@ -47,10 +47,10 @@ pub enum CommandRefusal {
         /// The most.
         max: u32,
     },
-    /// The key's own end has come: the key that would replace it would end at once.
+    /// The key has expired: its successor would expire at once.
     #[error("key {0} has expired: give it another end first, or issue another key")]
     KeyExpired(KeyId),
-    /// What a key is to be cannot be.
+    /// The bounds of a key are not valid.
     #[error(transparent)]
     Bounds(#[from] BoundsError),
     /// Nobody would be left who can sign in and administer.
@@ -59,13 +59,13 @@ pub enum CommandRefusal {
          PATCH /users/{{id}} with {{\"role\": \"admin\"}})"
     )]
     LastAdministrator,
-    /// There are as many administrators as there may be.
+    /// The limit of [`ADMINISTRATORS_MAX`] is reached.
     #[error("there are {ADMINISTRATORS_MAX} administrators, which is the most: lower one to another role first")]
     TooManyAdministrators,
     /// A text is too long.
     #[error("{field} is longer than {max} characters")]
     TooLong {
-        /// Which one.
+        /// The field.
         field: &'static str,
         /// The limit.
         max: usize,
@@ -75,7 +75,7 @@ pub enum CommandRefusal {
         "{field} holds {found}, which could make it look like something else: write it as one line of plain letters"
     )]
     Hidden {
-        /// Which one.
+        /// The field.
         field: &'static str,
         /// The character.
         found: HiddenCharacter,

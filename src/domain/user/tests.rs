@@ -27,7 +27,7 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
 
-/// An end within half a year, or another label.
+/// A change that sets an end within half a year, or another label.
 fn change(seed: u8) -> KeyChange {
     KeyChange {
         label: seed.is_multiple_of(3).then(|| Some(format!("k{seed}"))),
@@ -159,7 +159,7 @@ proptest! {
         }
     }
 
-    /// Somebody who knows a key's id, and not the key, revokes nothing.
+    /// Knowing a key's id without the key revokes nothing.
     #[test]
     fn a_leaked_key_is_revoked_by_its_hash_alone(seeds in prop::collection::btree_set(0_u8..200, 2..6)) {
         let mut state = None;
@@ -180,8 +180,8 @@ proptest! {
         prop_assert_eq!(state.unwrap().current_keys().count(), keys.len() - 1);
     }
 
-    /// However often the mailer is interrupted and begins again, an invited person ends with one key and a mail for it, and
-    /// a deleted one with none that works.
+    /// However often the mailer is interrupted and begins again, an invited person ends with one key and a mail for it, and a deleted
+    /// person with no working key.
     #[test]
     fn the_mailer_comes_to_an_end(key: bool, sign_in: bool, delete_at in prop::option::of(0usize..6), crashes in prop::collection::vec(any::<bool>(), 12)) {
         let mut state = None;
@@ -344,7 +344,7 @@ fn a_replaced_key_that_expired_comes_back_only_where_there_is_room() {
         Ok::<_, CommandRefusal>(())
     };
     done(&mut state, command(0, 0, None), 0).unwrap();
-    // Each lives for three seconds, and is replaced with a day of grace.
+    // Each key lives for three seconds and is replaced with a day of grace.
     for (round, key) in [(0, 1), (10, 3), (20, 5)] {
         let wanted = KeyChange { expires_at: Some(Some(at(round + 3))), ..KeyChange::default() };
         let (now, rules, key_id) = (at(round), rules.clone(), new_key(key).id);
@@ -359,7 +359,7 @@ fn a_replaced_key_that_expired_comes_back_only_where_there_is_room() {
         rules: rules.clone(),
         now: at(30),
     };
-    // Those that were replaced, and those that replaced them, have room of their own.
+    // The replaced keys and their successors are counted separately.
     for (first, others) in [(1, [3, 5]), (2, [4, 6])] {
         done(&mut state, revive(first), 30).unwrap();
         for other in others {
@@ -388,8 +388,8 @@ fn a_revoked_key_does_not_change() {
 }
 
 proptest! {
-    /// However often somebody looks, whatever comes in between and however often a message comes, each notice of a key's end is
-    /// mailed once, in time, and none after the end.
+    /// For any number of checks, changes in between and repeated messages: each notice of a key's end is mailed once, in time, and never
+    /// after the end.
     #[test]
     fn a_key_that_expires_is_told_of_once_for_each_notice(
         life in 1..60i64,

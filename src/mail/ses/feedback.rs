@@ -1,8 +1,8 @@
-//! What SES says of mails after it took them, in each of the shapes that it does so: as an event of a configuration set, as a
-//! notification of an identity, each by itself or in an envelope of SNS or EventBridge.
+//! Reads what SES reports of mails that it took, in each form: an event of a configuration set or a notification of an identity, each alone
+//! or in an envelope of SNS or EventBridge.
 //!
-//! Guarantees: what is not one of these shapes is refused, never passed over; of a stranger's words only those reach a class that are
-//! known here; nothing of a message is in an error.
+//! Guarantees: a message of another form is refused, never passed over; a class holds only words that are known here; no error holds
+//! content of a message.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -18,52 +18,52 @@ use crate::{
     mail::one_line,
 };
 
-/// The tag that says whose mail it is.
+/// The tag that holds the recipient's user id.
 pub(super) const USER_TAG: &str = "permitd-user";
-/// The tag that says which mail it is.
+/// The tag that holds the message id.
 pub(super) const MESSAGE_TAG: &str = "permitd-message";
-/// Envelopes around each other that are opened.
+/// The most nested envelopes that are opened.
 const ENVELOPES_MAX: usize = 3;
 /// The longest Message-ID that is kept, characters.
 const MESSAGE_ID_CHARS_MAX: usize = 100;
 
-/// Something that SES says of a mail.
+/// A report of SES on a mail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Feedback {
-    /// It came back, or is not wanted.
+    /// The mail bounced, or its recipient complained.
     Comeback(Box<Told>),
-    /// Nothing that asks for anything, such as that it was delivered.
+    /// A report that needs no action, such as a delivery.
     Nothing,
 }
 
-/// What came back, and of whose mail.
+/// A bounce or complaint, and its mail.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Told {
-    /// What identifies it: the same whenever the same is told again.
+    /// The report's id: the same whenever SES repeats the report.
     pub id: String,
-    /// Whose mail it was, where the mail says so.
+    /// The mail's recipient, where the mail has the tag.
     pub user: Option<UserId>,
-    /// The address that it went to.
+    /// The address that the mail went to.
     pub address: Option<String>,
-    /// What became of it.
+    /// The kind of bounce or complaint.
     pub comeback: Comeback,
 }
 
-/// Without the address.
+/// Leaves out the address.
 impl std::fmt::Debug for Told {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Told").field("id", &self.id).field("user", &self.user).finish_non_exhaustive()
     }
 }
 
-/// What SES never says.
+/// A message that is no report of SES.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a message is not one in which SES tells of mails: {0}")]
 pub struct FeedbackError(String);
 
 impl FeedbackError {
     fn of(what: &str, error: &serde_json::Error) -> Self {
-        // The category alone: the words may hold what was read.
+        // Shows only the error's category: its words may hold what was read.
         Self(format!(
             "{what} cannot be read ({:?} at line {}, column {})",
             error.classify(),
@@ -126,7 +126,7 @@ struct RecipientShape {
     diagnostic_code: Option<String>,
 }
 
-/// Whether a text looks as if somebody told something of mails, rightly or not.
+/// Whether a text looks like a report on mails, valid or not.
 pub fn looks_like_it(body: &str) -> bool {
     let Ok(Value::Object(fields)) = serde_json::from_str(body) else { return false };
     ["eventType", "notificationType", "detail", "TopicArn"].iter().any(|field| fields.contains_key(*field))
@@ -135,7 +135,7 @@ pub fn looks_like_it(body: &str) -> bool {
 /// Reads a message.
 ///
 /// # Errors
-/// When it has none of the shapes.
+/// When the message has none of the forms.
 pub fn read(body: &str) -> Result<Feedback, FeedbackError> {
     let mut value: Value = serde_json::from_str(body).map_err(|error| FeedbackError::of("it", &error))?;
     for _ in 0..ENVELOPES_MAX {
@@ -173,7 +173,7 @@ pub fn read(body: &str) -> Result<Feedback, FeedbackError> {
 
 fn bounced(mail: MailShape, bounce: BounceShape) -> Result<Feedback, FeedbackError> {
     let BounceShape { bounce_type, bounce_sub_type, bounced_recipients, feedback_id } = bounce;
-    // What SES cannot tell may be a full mailbox as well as a missing one.
+    // An undetermined bounce may be a full mailbox as well as a missing one.
     let kind = match bounce_type.as_str() {
         "Permanent" => BounceKind::Permanent,
         "Transient" | "Undetermined" => BounceKind::Transient,
@@ -189,9 +189,9 @@ fn bounced(mail: MailShape, bounce: BounceShape) -> Result<Feedback, FeedbackErr
 
 fn complained(mail: MailShape, complaint: ComplaintShape) -> Result<Feedback, FeedbackError> {
     let ComplaintShape { complained_recipients, feedback_id, complaint_feedback_type, complaint_sub_type } = complaint;
-    // RFC 5965 and the registry that follows it.
+    // RFC 5965 and its registry of feedback types.
     let class = match complaint_feedback_type.as_deref() {
-        // Somebody took it out of the unwanted mail.
+        // The recipient marked the mail as wanted.
         Some("not-spam") => return Ok(Feedback::Nothing),
         Some(known @ ("abuse" | "auth-failure" | "fraud" | "virus")) => known,
         _ if complaint_sub_type.as_deref() == Some("OnAccountSuppressionList") => {
@@ -229,7 +229,7 @@ impl MailShape {
         let reason =
             reason.map(|reason| one_line(&reason)).filter(|reason| reason.chars().any(|c| hidden(c).is_none()));
         let comeback = Comeback { kind, reason: reason.unwrap_or_else(|| class.clone()), class, message_id };
-        // Older mails of SES's have no such id: then one mail comes back once in a way.
+        // Older events of SES have no feedback id: then each kind of comeback counts once for a mail.
         let id = feedback_id.unwrap_or_else(|| format!("{} {kind:?}", self.message_id));
         Feedback::Comeback(Box::new(Told { id, user, address: Some(address), comeback }))
     }

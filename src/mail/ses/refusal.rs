@@ -1,21 +1,21 @@
-//! What SES means by a refusal.
+//! Classifies the refusals of SES.
 
 use crate::aws::one_line;
 
 /// Why a mail was not taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum SesRefusal {
-    /// Too many at once, or for today.
+    /// Too many mails at once, or for today.
     Throttled(String),
-    /// Something about the deployment that has to be put right, with advice where there is some; the mail can be sent then.
+    /// A problem of the deployment, with advice where there is some; the mail can be sent once it is solved.
     Deployment(String, Option<&'static str>),
-    /// This mail, for good.
+    /// A problem of this mail, permanent.
     Mail(String),
-    /// This mail, since the sandbox sends to verified addresses only.
+    /// The recipient is not verified, and the sandbox sends to verified addresses only.
     UnverifiedRecipient(String),
 }
 
-/// Judges an answer by its code and words.
+/// Classifies an error by its code and words.
 ///
 /// Codes: <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendEmail.html#API_SendEmail_Errors>; words as SES has
 /// them in <https://docs.aws.amazon.com/ses/latest/dg/troubleshoot-error-messages.html>.
@@ -27,7 +27,7 @@ pub(super) fn why(code: &str, words: &str, sender: &str, recipient: &str) -> Ses
             SesRefusal::Throttled(known)
         }
         "MessageRejected" if has(words, "not verified") => match failed_identities(words) {
-            // An address of our own that writes to itself is the sender first.
+            // When the recipient is the sender's own address, the failure counts as the sender's.
             Some(failed) if failed.iter().all(|one| is_same(one, recipient) && !is_same(one, sender)) => {
                 SesRefusal::UnverifiedRecipient(known)
             }
@@ -35,7 +35,7 @@ pub(super) fn why(code: &str, words: &str, sender: &str, recipient: &str) -> Ses
         },
         "MessageRejected" if has(words, "suspended") || has(words, "paused") => advised(PAUSED),
         "MessageRejected" => SesRefusal::Mail(known),
-        // Said of addresses that cannot be, as a rule of the recipient's.
+        // SES answers this for impossible addresses, usually the recipient's.
         "BadRequestException" if !has(words, sender) && !has(words, "configuration set") => SesRefusal::Mail(known),
         "BadRequestException" => advised("check mail.from and mail.ses.configuration_set"),
         "NotFoundException" => advised("check mail.ses.configuration_set, or run `permitd aws setup`"),
@@ -49,7 +49,7 @@ pub(super) fn why(code: &str, words: &str, sender: &str, recipient: &str) -> Ses
 
 const PAUSED: &str = "sending is stopped for this account or configuration set: see the SES console for the reason";
 
-/// The identities that SES names as not verified: all after the region's name. `None` when it names none.
+/// The identities that SES names as not verified, listed after the region's name. `None` when it names none.
 fn failed_identities(words: &str) -> Option<Vec<&str>> {
     let (_, after) = words.split_once("failed the check in region")?;
     let (_, named) = after.split_once(':')?;
@@ -57,7 +57,7 @@ fn failed_identities(words: &str) -> Option<Vec<&str>> {
     (!failed.is_empty()).then_some(failed)
 }
 
-/// Whether an identity is this address, with a name before it or not.
+/// Whether an identity is this address, with or without a name before it.
 fn is_same(identity: &str, address: &str) -> bool {
     let bare = identity.rsplit_once('<').map_or(identity, |(_, rest)| rest.trim_end_matches('>'));
     bare.trim().eq_ignore_ascii_case(address)
@@ -67,12 +67,12 @@ fn has(words: &str, part: &str) -> bool {
     words.to_ascii_lowercase().contains(&part.to_ascii_lowercase())
 }
 
-/// The words without this address: it is the person's, and reasons are logged.
+/// The words without this address: it is personal data, and reasons are logged.
 fn without(words: &str, address: &str) -> String {
     if address.is_empty() {
         return words.to_owned();
     }
-    // Lower case has the same length here, so that places in one are places in the other.
+    // Lower-casing ASCII keeps the length, so that positions in one are positions in the other.
     let (lower, wanted) = (words.to_ascii_lowercase(), address.to_ascii_lowercase());
     let mut kept = String::with_capacity(words.len());
     let mut end = 0;

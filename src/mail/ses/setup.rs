@@ -1,4 +1,4 @@
-//! What SES needs before it sends: the sender's identity, the account out of its sandbox, the configuration set.
+//! Sets up what SES needs to send: the sender's identity, the account out of its sandbox, the configuration set.
 
 mod topic;
 
@@ -12,10 +12,10 @@ pub use self::topic::{check_feedback, setup_feedback};
 use super::{Sender, client};
 use crate::aws::{self, Access, CheckedResource, ResourceState};
 
-/// Domains above the sender's own that are looked at: SES sends for the subdomains of a verified domain, too.
+/// How many parent domains of the sender's are checked: SES also sends for the subdomains of a verified domain.
 const DOMAINS_MAX: usize = 5;
 
-/// SES cannot be reached or refuses.
+/// SES cannot be reached, or refuses.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{0}")]
 pub struct SesError(String);
@@ -26,15 +26,15 @@ impl<E: ProvideErrorMetadata, R> From<SdkError<E, R>> for SesError {
     }
 }
 
-/// What to do about what is missing.
+/// How to treat missing resources.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum MissingSetup {
     Make,
     Say,
 }
 
-/// Makes the sender's identity and the configuration set (when one is named) where they are missing; says how each was found.
-/// An identity has to be verified by a person then, who is told how.
+/// Makes the sender's identity and the configuration set (when one is named) where they are missing; reports how each was found. A person
+/// then has to verify a new identity, and is told how.
 ///
 /// # Errors
 /// When SES cannot be reached or refuses.
@@ -46,7 +46,7 @@ pub async fn setup(
     look(access, sender, configuration_set, MissingSetup::Make).await
 }
 
-/// Says how sender, account and configuration set stand, and changes nothing.
+/// Reports the state of sender, account and configuration set, and changes nothing.
 ///
 /// # Errors
 /// When SES cannot be reached or refuses.
@@ -108,14 +108,14 @@ async fn identity(client: &Client, sender: &Sender, missing: MissingSetup) -> Re
     checked(address, found)
 }
 
-/// The identities by which SES lets this sender send: its address, its domain, the domains above.
+/// The identities that let this sender send: its address, its domain, the parent domains.
 fn identities(sender: &Sender) -> impl Iterator<Item = &str> {
     let domain = sender.domain();
     let above = std::iter::successors(Some(domain), |name| name.split_once('.').map(|(_, above)| above));
     std::iter::once(sender.address()).chain(above.filter(|name| name.contains('.')).take(DOMAINS_MAX))
 }
 
-/// What a person has to do for an identity to be verified.
+/// The steps by which a person verifies an identity.
 fn steps(name: &str, kind: Option<&IdentityType>, dkim: Option<&DkimAttributes>) -> String {
     if !matches!(kind, Some(IdentityType::Domain | IdentityType::ManagedDomain)) {
         return format!("SES sends {name} a mail with a link: open it");

@@ -1,4 +1,4 @@
-//! What an SMTP server means by a refusal, in words of our own: its own may repeat the address.
+//! Describes an SMTP server's refusals in our own words: the server's may repeat the address.
 
 use std::{error::Error as _, io};
 
@@ -10,7 +10,7 @@ use crate::mail::{MailError, one_line};
 pub(super) const NO_SMTPUTF8: &str = "the address has letters beyond ASCII before its @, and the mail server does not take \
                                       such (it has no SMTPUTF8)";
 
-/// Judges an error by the server's codes, or by what became of the connection.
+/// Classifies an error by the server's codes, or by how the connection ended.
 pub(super) fn judged(error: &Error) -> MailError {
     let reason = one_line(&error.to_string());
     let Some(code) = error.status().map(u16::from) else {
@@ -19,17 +19,17 @@ pub(super) fn judged(error: &Error) -> MailError {
     let said = error.source().map(ToString::to_string).unwrap_or_default();
     let class = class(code, &said);
     match code {
-        // RFC 4954: these speak of our account, not of this mail; it goes through once the settings are put right.
+        // RFC 4954: these concern our account, not this mail, which can be sent once the settings are right.
         530 | 534 | 535 | 538 => MailError::Unavailable { class, reason },
         500.. => MailError::Rejected { class, reason },
         _ => MailError::Unavailable { class, reason },
     }
 }
 
-/// What became of a connection that ended without a refusal.
+/// Describes a connection that ended without a refusal.
 fn broken(error: &Error) -> String {
     if error.is_tls() {
-        // The words of our own TLS, about the server's certificate.
+        // The words of our own TLS library about the server's certificate.
         return one_line(&format!("the connection to the mail server cannot be protected: {error}"));
     }
     if error.is_timeout() {
@@ -48,7 +48,7 @@ fn broken(error: &Error) -> String {
     "no connection to the mail server".to_owned()
 }
 
-/// Such as `550 5.1.1, refused the address`.
+/// The class of an answer, such as `550 5.1.1, refused the address`.
 fn class(code: u16, said: &str) -> String {
     match enhanced(said) {
         Some((enhanced, subject, detail)) => format!("{code} {enhanced}, {}", meaning(subject, detail)),
@@ -56,7 +56,7 @@ fn class(code: u16, said: &str) -> String {
     }
 }
 
-/// The enhanced status code (RFC 3463) that an answer begins with: as text, its subject and its detail.
+/// The enhanced status code (RFC 3463) at the start of an answer: its text, subject and detail.
 fn enhanced(said: &str) -> Option<(&str, u16, u16)> {
     let first = said.split_whitespace().next()?;
     let mut parts = first.split('.');
@@ -68,7 +68,7 @@ fn enhanced(said: &str) -> Option<(&str, u16, u16)> {
     (parts.next().is_none() && matches!(class, 4 | 5)).then_some((first, subject, detail))
 }
 
-/// What the subjects of RFC 3463, section 3, are about.
+/// The meaning of the subjects of RFC 3463, section 3.
 fn meaning(subject: u16, detail: u16) -> &'static str {
     match (subject, detail) {
         (1, 7 | 8) => "refused the sender's address",
@@ -84,7 +84,7 @@ fn meaning(subject: u16, detail: u16) -> &'static str {
     }
 }
 
-/// What the codes of RFC 5321, section 4.2, and RFC 4954 mean by themselves.
+/// The meaning of the codes of RFC 5321, section 4.2, and RFC 4954.
 fn plain_meaning(code: u16) -> &'static str {
     match code {
         421 => "the mail server is closing",

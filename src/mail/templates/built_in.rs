@@ -1,22 +1,22 @@
-//! A mail as the program has it.
+//! A mail's built-in templates.
 
-/// The names of a mail's three parts, as its folder has them.
+/// The file names of a mail's three parts in its folder.
 pub const PARTS: [&str; 3] = ["subject.txt", "body.txt", "body.html"];
 
-/// The place of a part of the program.
+/// The place shown for a built-in part.
 pub const BUILT_IN: &str = "built in";
 
-/// What the HTML of mails is put into: `{% extends "layout.html" %}`, with the blocks `title` and `body`.
+/// The frame of HTML mails: `{% extends "layout.html" %}`, with the blocks `title` and `body`.
 pub(super) const LAYOUT: (&str, &str) = ("layout.html", include_str!("layout.html"));
 
-/// A mail as the program has it.
+/// A mail's built-in templates.
 pub(super) struct BuiltIn {
     /// Its folder's name.
     pub(super) name: &'static str,
-    /// What it is.
+    /// Its description.
     pub(super) about: &'static str,
     /// Its parts, in the order of [`PARTS`].
     pub(super) parts: [&'static str; 3],
-    /// What it may be given, as JSON: first all that there can be, then what can be left out is.
+    /// Example values as JSON: the first has all values, the others lack optional ones.
     pub(super) examples: fn() -> Vec<serde_json::Value>,
 }

@@ -1,4 +1,4 @@
-//! Trying templates with examples, and telling what there is and what is wrong.
+//! Tries templates with examples, and reports their variables and mistakes.
 
 use std::collections::BTreeMap;
 
@@ -15,9 +15,9 @@ use crate::dataset::suggest;
 /// A variable of a mail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Variable {
-    /// Such as `limits.burst`, or `datasets[].title` for one of each.
+    /// Its name, such as `limits.burst`, or `datasets[].title` for a list's entries.
     pub name: String,
-    /// What it may be.
+    /// An example of its value.
     pub example: String,
     /// Whether it may be missing.
     pub optional: bool,
@@ -28,13 +28,13 @@ pub struct Variable {
 pub struct CheckedMail {
     /// Its name.
     pub mail: &'static str,
-    /// What it is.
+    /// Its description.
     pub about: &'static str,
-    /// What can be used in it.
+    /// The variables that its templates can use.
     pub variables: Vec<Variable>,
     /// Where each part comes from.
     pub parts: BTreeMap<&'static str, String>,
-    /// It with the first example; none where something is wrong with it.
+    /// The mail with the first example; `None` when a template has a mistake.
     #[serde(serialize_with = "shown")]
     pub example: Option<Rendered>,
 }
@@ -46,7 +46,7 @@ fn shown<S: serde::Serializer>(example: &Option<Rendered>, to: S) -> Result<S::O
     parts.serialize(to)
 }
 
-/// All mails with the templates of a directory, if one is named, and all that is wrong.
+/// All mails with the templates of a directory, if one is named, and all mistakes in these.
 ///
 /// # Errors
 /// When the directory cannot be read.
@@ -69,7 +69,7 @@ pub fn check(folder: Option<&std::path::Path>) -> Result<(Vec<CheckedMail>, Vec<
     Ok((checked.collect(), found))
 }
 
-/// What is wrong with templates, the first thing of each.
+/// The first mistake of each template.
 pub(super) fn mistakes(templates: &Templates) -> Vec<Mistake> {
     let mails = MAILS.iter().zip(templates.mails.iter());
     let of_mail = |(mail, parts): (&super::BuiltIn, &[TemplateSource; 3])| {
@@ -113,7 +113,7 @@ fn mistake(source: &TemplateSource, examples: &[Value]) -> Option<Mistake> {
     None
 }
 
-/// Whether the examples have the variable, or what it is taken of.
+/// Whether the examples have the variable, or the value that it is a member of.
 fn is_known(example: &Value, name: &str) -> bool {
     let mut at = example;
     for field in name.split('.') {
@@ -122,7 +122,7 @@ fn is_known(example: &Value, name: &str) -> bool {
                 Some(value) => at = value,
                 None => return false,
             },
-            // A method, such as of a text or a list: rendering tells.
+            // It may be a method, such as of a text or a list: rendering shows whether it exists.
             _ => return true,
         }
     }
@@ -133,7 +133,7 @@ fn is_global(environment: &minijinja::Environment<'_>, name: &str) -> bool {
     environment.globals().any(|(global, _)| name.split('.').next() == Some(global))
 }
 
-/// The line on which a variable stands first.
+/// The first line on which a variable stands.
 fn line_of(text: &str, name: &str) -> Option<usize> {
     let is_of_word = |c: char| c.is_alphanumeric() || c == '_';
     let stands = |line: &str| {
@@ -145,7 +145,7 @@ fn line_of(text: &str, name: &str) -> Option<usize> {
     text.lines().position(stands).map(|line| line + 1)
 }
 
-/// All that the examples have together: a mail may be given one thing or another.
+/// All members that occur in any of the examples.
 fn united(examples: &[Value]) -> Value {
     let mut whole = serde_json::Map::new();
     for (name, value) in examples.iter().filter_map(Value::as_object).flatten() {
@@ -158,7 +158,7 @@ fn variables(examples: &[Value]) -> Vec<Variable> {
     let mut found = Vec::new();
     collect(&united(examples), "", &mut found);
     for variable in &mut found {
-        // Of a list's entries nothing is missing in one and there in another; the list itself may be.
+        // The entries of a list all have the same members; only the list itself may be missing.
         let path = variable.name.split('[').next().unwrap_or_default();
         variable.optional = examples.iter().any(|example| !is_known(example, path));
     }

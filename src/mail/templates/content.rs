@@ -1,42 +1,42 @@
-//! What each mail says: what its template is given.
+//! The values that each mail's template is given.
 
 use serde::Serialize;
 
-/// What an invitation says.
+/// The values of an invitation.
 #[derive(Clone, Serialize)]
 pub struct Invitation {
-    /// What the service calls itself.
+    /// The name of the service.
     pub brand: String,
     /// The invited person's name, if known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Who invited, as far as it may be told.
+    /// The inviting person, as far as it may be told.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub invited_by: Option<String>,
     /// The API's address without a slash at its end.
     pub public_url: String,
-    /// Whom to ask, if known.
+    /// The contact for questions, if known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub contact: Option<String>,
-    /// What can be read. Empty before the first import: the mail then says that data will come.
+    /// The readable data sets. Empty before the first import: the mail then says that data will come.
     pub datasets: Vec<Dataset>,
     /// The API key, where the mail carries it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
-    /// The address of a link that shows the key once, where the mail carries that instead.
+    /// The address of a link that shows the key once, where the mail carries a link instead of the key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub claim_link: Option<String>,
-    /// The address of a link to set a password, for whoever can sign in and has none.
+    /// The address of a link to set a password, for people who can sign in and have none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub password_link: Option<String>,
-    /// The path of a request that works, such as `/permits/201612013997`. None where none does yet.
+    /// The path of a working request, such as `/permits/201612013997`. `None` before there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub example_path: Option<String>,
     /// What the plan allows.
     pub limits: MailedLimits,
 }
 
-/// Overwrites the key and the links: whoever has one here keeps it in [`zeroize::Zeroizing`].
+/// Overwrites the key and the links: code that holds one here keeps it in [`zeroize::Zeroizing`].
 impl zeroize::Zeroize for Invitation {
     fn zeroize(&mut self) {
         self.key.zeroize();
@@ -45,24 +45,24 @@ impl zeroize::Zeroize for Invitation {
     }
 }
 
-/// What the mail to who forgot their password says.
+/// The values of the mail to people who forgot their password.
 #[derive(Clone, Serialize)]
 pub struct PasswordReset {
-    /// What the service calls itself.
+    /// The name of the service.
     pub brand: String,
     /// The person's name, if known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Whom to ask, if known.
+    /// The contact for questions, if known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub contact: Option<String>,
     /// The address of the link.
     pub link: String,
-    /// Until when it works, for people.
+    /// When the link expires, as people read it.
     pub expires_at: String,
 }
 
-/// Overwrites the link: whoever has one here keeps it in [`zeroize::Zeroizing`].
+/// Overwrites the link: code that holds one here keeps it in [`zeroize::Zeroizing`].
 impl zeroize::Zeroize for PasswordReset {
     fn zeroize(&mut self) {
         self.link.zeroize();
@@ -89,17 +89,17 @@ pub struct MailedLimits {
     pub quota_per_day: u64,
 }
 
-/// What the mails about a leak say.
+/// The values of the mails about a leak.
 #[derive(Debug, Clone, Serialize)]
 pub struct KeyLeak {
-    /// What the service calls itself.
+    /// The name of the service.
     pub brand: String,
-    /// The owner's name, if known: for the owner alone.
+    /// The owner's name, if known: only in the mail to the owner.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// The API's address without a slash at its end.
     pub public_url: String,
-    /// Whom to ask, if known.
+    /// The contact for questions, if known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub contact: Option<String>,
     /// What has leaked: `key`, `session` or `link`.
@@ -112,56 +112,56 @@ pub struct KeyLeak {
     pub user: String,
 }
 
-/// What a notice says.
+/// The values of a notice.
 #[derive(Clone, Serialize)]
 pub struct NoticeMail<T> {
-    /// What the service calls itself.
+    /// The name of the service.
     pub brand: String,
     /// The person's name, if known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// The API's address without a slash at its end.
     pub public_url: String,
-    /// Whom to ask, if known.
+    /// The contact for questions, if known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub contact: Option<String>,
-    /// What it is about.
+    /// The values of this kind of notice.
     #[serde(flatten)]
     pub told: T,
 }
 
 impl NoticeMail<()> {
-    /// The same, about this.
+    /// The same notice with these values.
     pub fn telling<T>(self, told: T) -> NoticeMail<T> {
         let Self { brand, name, public_url, contact, told: () } = self;
         NoticeMail { brand, name, public_url, contact, told }
     }
 }
 
-/// Somebody else made a key for them.
+/// Somebody else made a key for the recipient.
 #[derive(Clone, Serialize)]
 pub struct KeyMade {
     /// The key.
     pub key: KeyTold,
 }
 
-/// Somebody else revoked a key of theirs.
+/// Somebody else revoked a key of the recipient.
 #[derive(Clone, Serialize)]
 pub struct KeyRevoked {
     /// The key.
     pub key: KeyTold,
 }
 
-/// A key of theirs expires.
+/// A key of the recipient expires.
 #[derive(Clone, Serialize)]
 pub struct KeyExpires {
     /// The key.
     pub key: KeyTold,
-    /// Whether its end has come before this mail.
+    /// Whether the key expired before this mail.
     pub is_over: bool,
 }
 
-/// A share of a day's quota is spent.
+/// A share of the day's quota is used.
 #[derive(Clone, Serialize)]
 pub struct QuotaSpent {
     /// The UTC day, such as `2026-03-01`.
@@ -172,17 +172,17 @@ pub struct QuotaSpent {
     pub quota: u64,
 }
 
-/// A key as its owner knows it; never the key itself. Moments as people read them.
+/// A key as its owner knows it; never the key itself. Times are written for people.
 #[derive(Clone, Serialize)]
 pub struct KeyTold {
     /// Its public id.
     pub id: String,
     /// The last four characters of the key, by which people tell keys apart.
     pub last_four: String,
-    /// What its owner calls it.
+    /// Its owner's name for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
-    /// When it stops working by itself.
+    /// When it expires.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<String>,
     /// When it was revoked.
@@ -191,19 +191,19 @@ pub struct KeyTold {
     /// The key that it replaces.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replaces: Option<String>,
-    /// Until when that one works.
+    /// When the replaced key stops working.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replaces_until: Option<String>,
 }
 
-/// What mails say of the service.
+/// The facts about the service that mails tell.
 #[derive(Debug, Clone, Serialize)]
 pub struct ServiceFacts {
-    /// What it calls itself.
+    /// The name of the service.
     pub brand: String,
     /// The API's address without a slash at its end.
     pub public_url: String,
-    /// Whom to ask, if known.
+    /// The contact for questions, if known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub contact: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! Templates of a directory: `<mail>/<part>` replaces that part of that mail.
+//! Reads templates from a directory: `<mail>/<part>` replaces that part of that mail.
 
 use std::{
     borrow::Cow,
@@ -16,14 +16,14 @@ use super::{
 };
 use crate::dataset::suggest;
 
-/// Entries of a directory that are looked at.
+/// The most entries of a directory that are read.
 const ENTRIES_MAX: usize = 1000;
 
 impl Templates {
-    /// The program's templates, and in their place those of a directory, if one is named. All are tried with examples.
+    /// The built-in templates, replaced by those of a directory, if one is named. All are tried with examples.
     ///
     /// # Errors
-    /// When the directory cannot be read, or something in it is no template that can be used.
+    /// When the directory cannot be read, or one of its templates cannot be used.
     pub fn load(folder: Option<&Path>) -> Result<Self, TemplatesError> {
         let Some(folder) = folder else { return Ok(Self::default()) };
         let (templates, mut found) = Self::read(folder)?;
@@ -34,7 +34,7 @@ impl Templates {
         Err(TemplatesError::Mistakes { folder: folder.to_owned(), mistakes: found })
     }
 
-    /// The same, not tried yet, with what is wrong with the files themselves.
+    /// The same, not yet tried with examples, with the mistakes in the files themselves.
     pub(super) fn read(folder: &Path) -> Result<(Self, Vec<Mistake>), TemplatesError> {
         let failed = |source| TemplatesError::Folder { folder: folder.to_owned(), source };
         let root = fs::canonicalize(folder).map_err(failed)?;
@@ -71,7 +71,7 @@ impl Templates {
     }
 }
 
-/// What is in a folder, by name, without what is hidden: that is the system's or an editor's.
+/// The entries of a folder by name, without hidden ones, which belong to the system or an editor.
 fn entries(folder: &Path) -> io::Result<Vec<(String, PathBuf)>> {
     let mut entries = Vec::new();
     for entry in fs::read_dir(folder)? {
@@ -95,13 +95,13 @@ fn unknown(path: PathBuf, kind: &str, name: &str, known: &[&'static str]) -> Mis
     Mistake::of_file(path, format!("there is no {kind} of this name{meant}; there are {}", known.join(", ")))
 }
 
-/// A template's text. A link may lead to another file of the directory, and nowhere else.
+/// A template's text. A link may only lead to another file in the directory.
 fn text(path: &Path, root: &Path) -> Result<String, String> {
     let real = fs::canonicalize(path).map_err(|error| error.to_string())?;
     if !real.starts_with(root) {
         return Err("it is a link that leads out of the directory".to_owned());
     }
-    // Asked before it is opened: a pipe would never end.
+    // Checked before opening: reading a pipe would never end.
     if !fs::metadata(&real).map_err(|error| error.to_string())?.is_file() {
         return Err("it is no file".to_owned());
     }
@@ -114,10 +114,10 @@ fn text(path: &Path, root: &Path) -> Result<String, String> {
     String::from_utf8(bytes).map_err(|_| "it is no text in UTF-8".to_owned())
 }
 
-/// Writes the program's templates into a directory, to begin with; returns the files. What is there stays.
+/// Writes the built-in templates into a directory as a starting point; returns the files. Replaces no existing file.
 ///
 /// # Errors
-/// When one is there already, or cannot be written.
+/// When one of the files exists already, or cannot be written.
 pub fn write_built_in(folder: &Path) -> Result<Vec<PathBuf>, TemplatesError> {
     let failed = |path: &Path| {
         let path = path.to_owned();
@@ -125,7 +125,7 @@ pub fn write_built_in(folder: &Path) -> Result<Vec<PathBuf>, TemplatesError> {
     };
     let files =
         || MAILS.iter().flat_map(|mail| PARTS.iter().zip(mail.parts).map(|(part, text)| (mail.name, *part, text)));
-    // Looked for first, so that nothing or all of it is written.
+    // Looks for existing files first, so that either all files are written or none.
     for (mail, part, _) in files() {
         let path = folder.join(mail).join(part);
         if fs::symlink_metadata(&path).is_ok() {

@@ -1,15 +1,15 @@
-//! Templates that cannot be used, and what is wrong with them.
+//! Errors of templates.
 
 use std::{fmt, io, path::PathBuf};
 
 use serde::Serialize;
 
-/// Something that is wrong with a template.
+/// A mistake in a template.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Mistake {
     /// The file.
     pub file: String,
-    /// The line, where one is to blame.
+    /// The line of the mistake, where there is one.
     pub line: Option<usize>,
     /// What is wrong.
     pub reason: String,
@@ -41,15 +41,15 @@ pub enum TemplatesError {
         /// What the system said.
         source: io::Error,
     },
-    /// What is in it is wrong.
+    /// Templates in the directory have mistakes.
     #[error("mail.templates = {}: {}; `permitd config mails` tells what there is", .folder.display(), shown(.mistakes))]
     Mistakes {
         /// The directory.
         folder: PathBuf,
-        /// Each of them.
+        /// The mistakes.
         mistakes: Vec<Mistake>,
     },
-    /// The built-in ones cannot be written.
+    /// The built-in templates cannot be written.
     #[error("{}: {source}", .path.display())]
     Write {
         /// Where.
@@ -59,7 +59,7 @@ pub enum TemplatesError {
     },
 }
 
-/// Mistakes that a refusal tells.
+/// The most mistakes that a refusal lists.
 pub(super) const MISTAKES_MAX: usize = 20;
 
 pub(super) fn shown(mistakes: &[Mistake]) -> String {

@@ -1,4 +1,4 @@
-//! What mails are tried with: nothing in them is of anybody.
+//! Example values that mails are tried with. They are nobody's data.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -8,10 +8,10 @@ use super::{
     QuotaSpent,
 };
 
-/// The address of the service in examples: all other addresses in them begin with it.
+/// The service's address in examples, and the beginning of all other addresses in them.
 pub(super) const PUBLIC_URL: &str = "https://permits.example.org";
 
-/// What a mail is given, with examples of it: the first has all that there can be, the others lack what may be missing.
+/// The values of a mail with examples: the first has all values, the others lack optional ones.
 pub(super) trait Example: Serialize + Sized {
     /// The examples.
     fn examples() -> Vec<Self>;
@@ -78,7 +78,7 @@ impl Example for KeyLeak {
     }
 }
 
-/// Notices of these, each with all that is said of the person and with nothing of it.
+/// Notices with these values, each with all facts about the person and with none.
 fn notices<T: Clone>(told: impl IntoIterator<Item = T>) -> Vec<NoticeMail<T>> {
     let named = |told| NoticeMail {
         brand: "SF Permits".to_owned(),
@@ -91,7 +91,7 @@ fn notices<T: Clone>(told: impl IntoIterator<Item = T>) -> Vec<NoticeMail<T>> {
     told.into_iter().flat_map(both).collect()
 }
 
-/// A key with all that there can be, and one with what there always is.
+/// One key with all optional values, and one with none.
 fn keys(revoked_at: Option<&str>, bare_expires_at: Option<&str>) -> [KeyTold; 2] {
     let whole = KeyTold {
         id: "3fE9kQ0aZb7LmN2p".to_owned(),

@@ -1,4 +1,4 @@
-//! Filling templates in, within bounds.
+//! Fills in templates, within bounds.
 
 use std::{borrow::Cow, io, path::PathBuf};
 
@@ -9,11 +9,11 @@ use super::{BUILT_IN, BuiltIn, LAYOUT, PARTS};
 
 /// The largest template, bytes.
 pub(super) const TEMPLATE_BYTES_MAX: u64 = 64 * 1024;
-/// The largest part that a template makes, bytes.
+/// The largest part that a template may produce, bytes.
 const PART_BYTES_MAX: usize = 1024 * 1024;
 /// Steps that a template may take.
 const FUEL: u64 = 1_000_000;
-/// The longest subject, characters: what mail systems take.
+/// The longest subject, characters: a length that mail systems accept.
 const SUBJECT_CHARS_MAX: usize = 200;
 
 /// A template that cannot be filled in.
@@ -22,7 +22,7 @@ const SUBJECT_CHARS_MAX: usize = 200;
 pub struct TemplateError {
     place: String,
     line: Option<usize>,
-    /// Nothing that was filled in.
+    /// The reason, without any filled-in value.
     reason: String,
 }
 
@@ -39,12 +39,12 @@ impl TemplateError {
         }
     }
 
-    /// The line that is wrong, where it is known.
+    /// The line of the mistake, where it is known.
     pub(super) fn line(&self) -> Option<usize> {
         self.line
     }
 
-    /// What is wrong.
+    /// The reason.
     pub(super) fn reason(&self) -> &str {
         &self.reason
     }
@@ -53,16 +53,16 @@ impl TemplateError {
 /// A template, and where it comes from.
 #[derive(Debug, Clone)]
 pub(super) struct TemplateSource {
-    /// Such as `invitation/body.txt`.
+    /// Its name, such as `invitation/body.txt`.
     pub(super) name: String,
-    /// Its file; none for one of the program.
+    /// Its file; `None` for a built-in one.
     pub(super) file: Option<PathBuf>,
     /// Its text.
     pub(super) text: Cow<'static, str>,
 }
 
 impl TemplateSource {
-    /// A part of a mail of the program.
+    /// A part of a built-in mail.
     pub(super) fn built_in(mail: &BuiltIn, part: usize) -> Self {
         let (name, text) = (PARTS.get(part).unwrap_or(&""), mail.parts.get(part).copied().unwrap_or_default());
         Self { name: format!("{}/{name}", mail.name), file: None, text: Cow::Borrowed(text) }
@@ -73,12 +73,12 @@ impl TemplateSource {
         self.file.as_ref().map_or_else(|| BUILT_IN.to_owned(), |file| file.display().to_string())
     }
 
-    /// Its file, or the name that it would have.
+    /// Its file, or the name that its file would have.
     pub(super) fn file_name(&self) -> String {
         self.file.as_ref().map_or_else(|| self.name.clone(), |file| file.display().to_string())
     }
 
-    /// The template, read. It sees the frame, and no other.
+    /// The environment with the parsed template. It sees the frame, and no other template.
     pub(super) fn environment(&self) -> Result<Environment<'_>, TemplateError> {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
@@ -105,10 +105,10 @@ impl TemplateSource {
         TemplateError { place: self.file.as_ref().map_or_else(named, |file| file.display().to_string()), line, reason }
     }
 
-    /// In words that hold nothing of what was filled in.
+    /// Describes an error without any filled-in value.
     fn failed(&self, error: &minijinja::Error) -> TemplateError {
         let reason = match error.kind() {
-            // What a parser says is about the template alone.
+            // A parser's words concern only the template.
             ErrorKind::SyntaxError => format!("syntax error: {}", error.detail().unwrap_or("it cannot be read")),
             ErrorKind::UndefinedError => {
                 "a variable is not there, or may be missing: {% if … %} asks for it".to_owned()
@@ -126,7 +126,7 @@ impl TemplateSource {
     }
 }
 
-/// What a template makes, up to [`PART_BYTES_MAX`].
+/// A template's output, up to [`PART_BYTES_MAX`].
 struct BoundedPart(Vec<u8>);
 
 impl io::Write for BoundedPart {
@@ -143,7 +143,7 @@ impl io::Write for BoundedPart {
     }
 }
 
-/// A subject in one line: a name with a line break in it must not reach the headers, and a long one not keep the mail back.
+/// A subject in one line: a line break in a name must not reach the headers, nor a long name stop the mail.
 pub(super) fn in_one_line(subject: &str) -> String {
     let is_break = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
     let line = subject.split(is_break).map(str::trim).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ");

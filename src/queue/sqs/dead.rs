@@ -1,9 +1,7 @@
-//! The dead-letter queue. SQS shows a queue's messages only by handing them out, so looking through them hides them from others
-//! for a moment.
+//! The dead-letter queue. SQS shows messages only by receiving them, so reading them hides them from others for a moment.
 //!
-//! A letter that a consumer gave up is a new message with what is known of the old one in its attributes. One that SQS moved
-//! by itself, since nobody ever answered, is the old message. A crash between the two steps of giving up leaves both: they are
-//! shown as one.
+//! A letter that a consumer buried is a new message with the old one's facts in its attributes. A letter that SQS moved itself, since no
+//! consumer ever acknowledged it, is the old message. A crash between the two steps of burying leaves both: they are shown as one.
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
@@ -21,30 +19,30 @@ use super::{
 };
 use crate::queue::{REASON_CHARS_MAX, body_put_off};
 
-/// Most dead letters that are looked through.
+/// Most dead letters that are read.
 pub(super) const LETTERS_MAX: usize = 1000;
-/// How long a letter is hidden at most while somebody looks, seconds.
+/// How long reading hides a letter at most, seconds.
 const LOOK_VISIBILITY_S: u32 = 60;
-/// How long SQS looks for letters. Without a wait it asks some of its servers only, and may say that there are none.
+/// How long SQS looks for letters. Without a wait it asks only some of its servers, and may report none.
 const LOOK_WAIT: Duration = Duration::from_secs(1);
 
-/// Attributes of a letter that a consumer gave up.
+/// Attributes of a letter that a consumer buried.
 const REASON: &str = "reason";
 const RECEIVES: &str = "receives";
 const MESSAGE_ID: &str = "message_id";
 const SENT_MS: &str = "sent_ms";
 const ATTRIBUTES: [&str; 4] = [REASON, RECEIVES, MESSAGE_ID, SENT_MS];
 
-/// A letter as it was found, hidden from others until it is let go.
+/// A received letter, hidden from others until it is released.
 struct FoundLetter {
     letter: DeadLetter,
-    /// Whether the reason is a consumer's.
+    /// Whether a consumer gave the reason.
     is_explained: bool,
     handle: String,
 }
 
 impl SqsQueue {
-    /// Makes a message that is ours a dead letter.
+    /// Makes a message of ours a dead letter.
     pub(super) async fn make_dead(&self, delivery: &Delivery, reason: &str) -> Result<(), QueueError> {
         let receipt = SqsReceipt::read(&delivery.receipt);
         let attributes = [
@@ -86,7 +84,7 @@ impl SqsQueue {
     pub(super) async fn redrive_dead_letter(&self, id: &str) -> Result<(), QueueError> {
         let _looking = self.looking.lock().await;
         let seen = self.look(|letter| letter.id == id).await?;
-        // A copy that SQS moved by itself goes with the letter, as far as it was met.
+        // A copy of the letter that SQS moved itself is redriven with it, if it was seen.
         let (wanted, others): (Vec<FoundLetter>, Vec<FoundLetter>) =
             seen.into_iter().partition(|seen| seen.letter.id == id);
         self.let_go(others.iter()).await;
@@ -103,7 +101,7 @@ impl SqsQueue {
         Ok(())
     }
 
-    /// Why a letter was not found: there is none, or not all could be seen.
+    /// Why a letter was not found: it does not exist, or not all letters could be read.
     async fn not_found(&self, id: &str, seen: usize) -> Result<QueueError, QueueError> {
         if seen >= LETTERS_MAX {
             let known = format!("dead letter {id} is not among the {seen} that were looked through");
@@ -118,7 +116,7 @@ impl SqsQueue {
         })
     }
 
-    /// Receives dead letters until there are no others, or one is wanted. Whoever calls lets them go.
+    /// Receives dead letters until there are no more, or a wanted one was found. The caller releases them.
     async fn look(&self, is_wanted: impl Fn(&DeadLetter) -> bool) -> Result<Vec<FoundLetter>, QueueError> {
         let mut all: Vec<FoundLetter> = Vec::new();
         while all.len() < LETTERS_MAX {
@@ -142,7 +140,7 @@ impl SqsQueue {
         Ok(all)
     }
 
-    /// Shows letters to others again. When that fails they come back by themselves.
+    /// Shows letters to others again. If that fails, the letters reappear by themselves.
     async fn let_go(&self, seen: impl Iterator<Item = &FoundLetter> + Send) {
         let handles: Vec<&str> = seen.map(|seen| seen.handle.as_str()).collect();
         for batch in handles.chunks(BATCH_MAX) {
@@ -160,7 +158,7 @@ impl SqsQueue {
 
     pub(super) async fn delete(&self, url: &str, handle: &str) -> Result<(), QueueError> {
         let deleted = self.client.delete_message().queue_url(url).receipt_handle(handle).send().await;
-        // Somebody else may have done it already.
+        // Somebody else may have deleted the message already.
         super::ours(deleted.map(drop)).map(drop)
     }
 
@@ -181,7 +179,7 @@ impl SqsQueue {
                 died_at: arrived,
             }
         } else {
-            // SQS keeps the message as it was and does not say when it moved it: its first receive is the nearest it knows.
+            // SQS keeps the message unchanged and does not record when it moved it: its first receive is the best estimate.
             let first = system_number(&received, &SystemAttribute::ApproximateFirstReceiveTimestamp)?;
             let receives = self.policy.receives_max;
             DeadLetter {
@@ -203,7 +201,7 @@ fn moment(ms: i64) -> Timestamp {
     Timestamp::from_millisecond(ms).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
-/// SQS takes the characters of XML only, and no empty text.
+/// SQS accepts only XML characters, and no empty text.
 fn text_that_sqs_takes(reason: &str) -> String {
     let is_taken = |c: char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..);
     let text: String =

@@ -1,4 +1,4 @@
-//! The queue that SES's topic delivers to.
+//! The queue that receives SES's topic.
 
 use aws_sdk_sqs::types::QueueAttributeName as Attribute;
 
@@ -8,7 +8,7 @@ use super::{
 };
 use crate::aws::{Access, CheckedResource, FeedbackPlace, ResourceState};
 
-/// Makes the queue, or puts it right; says how it was found, and where it is. The other queues are there.
+/// Makes the queue or corrects it; reports how it was found, and its place. The other queues must exist.
 ///
 /// # Errors
 /// When SQS cannot be reached or refuses.
@@ -24,13 +24,13 @@ pub async fn setup_feedback(
     let made = put_right(&client, name, expected.clone()).await?;
     let place = arn(&client, name).await?.and_then(|queue| FeedbackPlace::of(&queue, prefix));
     let Some(place) = place else { return Err(super::missing(name)) };
-    // It names the queue itself, which has to be there.
+    // The policy names the queue itself, so the queue must exist.
     expected.push((Attribute::Policy, place.queue_policy()));
     let changed = put_right(&client, name, expected).await?;
     Ok((if made.found == ResourceState::Right { changed } else { made }, Some(place)))
 }
 
-/// Says how the queue stands and where it is, and changes nothing.
+/// Reports the queue's state and place, and changes nothing.
 ///
 /// # Errors
 /// When SQS cannot be reached or refuses.

@@ -1,8 +1,7 @@
-//! Messages for later. SQS delays a new message by at most 15 minutes, and counts each receive of one that is there: a message
-//! that has to wait for longer goes from one new message to the next, with what is left of its wait in an attribute.
+//! Delayed messages. SQS delays a new message by at most 15 minutes, and counts every receive: so a longer wait passes from one new message
+//! to the next, with the remaining wait in an attribute.
 //!
-//! A crash between sending the next message and deleting the last leaves both: consumers mind that as little as any other
-//! message that comes twice.
+//! A crash between sending the next message and deleting the last leaves both: consumers handle them like any message that comes twice.
 
 use aws_sdk_sqs::types::{Message as Received, MessageAttributeValue};
 
@@ -12,7 +11,7 @@ use super::{Delivery, Queue, QueueError, SqsQueue, WAIT, unavailable, whole_seco
 const DELAY_S_MAX: u32 = 900;
 
 impl SqsQueue {
-    /// Sends a message that is to be received after a while.
+    /// Sends a message that is to be received after `delay_s`.
     pub(super) async fn send_later(&self, body: &str, delay_s: u32) -> Result<(), QueueError> {
         let delay = delay_s.min(DELAY_S_MAX);
         let mut send = self.client.send_message().queue_url(&self.messages).message_body(body);
@@ -25,10 +24,10 @@ impl SqsQueue {
         send.send().await.map(drop).map_err(|error| unavailable(&error))
     }
 
-    /// Sends a message that was received as a new one, and deletes the received one; whether that was still ours. Who dies
-    /// between the two leaves it twice, which consumers do not mind; the other way round it could be lost.
+    /// Sends a received message as a new one, then deletes the received one; returns whether that was still ours. A crash between the two
+    /// steps leaves it twice, which consumers bear; in the other order it could be lost.
     pub(super) async fn send_anew(&self, delivery: &Delivery, body: &str, delay_s: u32) -> Result<bool, QueueError> {
-        // Whoever is too late must not send again what the queue has given to others.
+        // A late consumer must not resend a message that others have.
         if !self.extend(delivery).await? {
             return Ok(false);
         }
@@ -36,7 +35,7 @@ impl SqsQueue {
         self.acknowledge(delivery).await
     }
 
-    /// Those of the messages that have waited long enough. The others are sent on.
+    /// Returns the messages that have waited long enough, and sends the others on.
     pub(super) async fn due(&self, received: Vec<Received>) -> Result<Vec<Received>, QueueError> {
         let mut due = Vec::new();
         for message in received {
@@ -45,7 +44,7 @@ impl SqsQueue {
                 due.push(message);
                 continue;
             };
-            // Those that cannot be sent on now come again after their visibility timeout.
+            // A message that cannot be sent on now is received again after its visibility timeout.
             let sent_on = match self.send_later(body, left).await {
                 Ok(()) => self.delete(&self.messages, handle).await,
                 Err(error) => Err(error),
@@ -58,7 +57,7 @@ impl SqsQueue {
     }
 }
 
-/// What is left of a message's wait, if anything is.
+/// The remaining wait of a message, if there is any.
 fn left_s(message: &Received) -> Option<u32> {
     let value = message.message_attributes()?.get(WAIT)?.string_value()?;
     value.parse().ok().filter(|left| *left > 0)

@@ -1,4 +1,4 @@
-//! Making the queues, and comparing them with what they should be.
+//! Makes the queues, and compares them with their expected attributes.
 
 use std::collections::HashMap;
 
@@ -14,13 +14,13 @@ const DAY_S: u32 = 86_400;
 
 pub(super) type Attributes = HashMap<Attribute, String>;
 
-/// Makes the queues that are missing and puts right what is different; says how each was found.
+/// Makes missing queues and corrects different ones; reports how each was found.
 ///
 /// # Errors
 /// When SQS cannot be reached or refuses.
 pub async fn setup(access: &Access, prefix: &str, policy: Policy) -> Result<Vec<CheckedResource>, QueueError> {
     let client = client(access, None);
-    // The dead-letter queue first: the other points at it.
+    // The dead-letter queue comes first: the other one refers to it.
     let dead = put_right(&client, &dead_letters_name(prefix), dead_letter_attributes()).await?;
     let target = describe(&client, &dead_letters_name(prefix)).await?;
     let target = target.as_ref().and_then(|(_, attributes)| attributes.get(&Attribute::QueueArn));
@@ -29,7 +29,7 @@ pub async fn setup(access: &Access, prefix: &str, policy: Policy) -> Result<Vec<
     Ok(vec![messages, dead])
 }
 
-/// Says how the queues stand, and changes nothing.
+/// Reports the state of the queues, and changes nothing.
 ///
 /// # Errors
 /// When SQS cannot be reached or refuses.
@@ -45,7 +45,7 @@ pub async fn check(access: &Access, prefix: &str, policy: Policy) -> Result<Vec<
     Ok(vec![messages, CheckedResource { resource: resource(&dead_letters_name(prefix)), found }])
 }
 
-/// How a queue stands to what it should be.
+/// Compares a queue with its expected attributes.
 pub(super) fn compare(queue: Option<&(String, Attributes)>, expected: &[(Attribute, String)]) -> ResourceState {
     let Some((_, attributes)) = queue else { return ResourceState::Missing };
     let differences = differences(attributes, expected);
@@ -81,7 +81,7 @@ pub(super) fn message_attributes(policy: Policy, dead_letters: Option<&str>) -> 
     attributes
 }
 
-/// An attribute that is not what it should be.
+/// An attribute with another value than expected.
 struct AttributeDifference<'a> {
     name: &'a Attribute,
     expected: &'a str,
@@ -98,12 +98,12 @@ fn differences<'a>(attributes: &Attributes, expected: &'a [(Attribute, String)])
     let is_different = |(name, value): &&(Attribute, String)| {
         let is = attributes.get(name).map(String::as_str);
         match name {
-            // A key of the deployment's own is encryption, too, and not for us to take away.
+            // A KMS key of the deployment's own encrypts as well, and is not ours to remove.
             Attribute::SqsManagedSseEnabled => {
                 let own_key = attributes.get(&Attribute::KmsMasterKeyId).is_some_and(|key| !key.is_empty());
                 !own_key && is != Some(value)
             }
-            // However it is written.
+            // Compared as JSON: the text may be written differently.
             Attribute::Policy => {
                 let read = |text: &str| serde_json::from_str::<Value>(text).ok();
                 is.and_then(read) != read(value)
@@ -115,7 +115,7 @@ fn differences<'a>(attributes: &Attributes, expected: &'a [(Attribute, String)])
     expected.iter().filter(is_different).map(|(name, value)| AttributeDifference { name, expected: value }).collect()
 }
 
-/// SQS may write the policy in another order, and its number as text.
+/// SQS may reorder the policy, and write its number as text.
 fn is_same_redrive(one: &str, other: &str) -> bool {
     let read = |text: &str| -> Option<(String, u64)> {
         let policy: Value = serde_json::from_str(text).ok()?;
@@ -126,7 +126,7 @@ fn is_same_redrive(one: &str, other: &str) -> bool {
     read(one).is_some() && read(one) == read(other)
 }
 
-/// A queue's URL and attributes, if it is there.
+/// A queue's URL and attributes, if the queue exists.
 pub(super) async fn describe(client: &Client, name: &str) -> Result<Option<(String, Attributes)>, QueueError> {
     let Some(url) = look_up(client, name).await? else { return Ok(None) };
     let described = client.get_queue_attributes().queue_url(&url).attribute_names(Attribute::All).send().await;

@@ -1,5 +1,5 @@
-//! When administrators' tokens were used last: items of the kind `token-use` in the table `state`, by id. Those that were made before
-//! they were events are items of the kind `admin`, by an id of their own; beside them stands one that counted their changes.
+//! When administrators' tokens were last used: items of the kind `token-use` in the table `state`, by token id. Tokens from before
+//! tokens were events are items of the kind `admin`, by ids of their own, beside an item that counted their changes.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -15,9 +15,9 @@ use crate::{
     store::{AdminTokens, EarlierToken},
 };
 
-/// The kind of the last uses.
+/// The kind of the items of last uses.
 const USE: &str = "token-use";
-/// The kind of the tokens of before.
+/// The kind of the items of earlier tokens.
 const EARLIER: &str = "admin";
 /// The item that counted their changes.
 const CHANGES: &str = "first";

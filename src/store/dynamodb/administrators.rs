@@ -16,13 +16,13 @@ use crate::{
 /// The kind of the item, and its name.
 const SET: &str = "administrators";
 
-/// The set; none when no commit has written one.
+/// Reads the set; none when no commit has written one.
 pub(super) async fn read(dynamo: &Dynamo) -> Result<Option<Vec<UserId>>, StoreError> {
     let found = fetch::get(dynamo, &dynamo.table(STATE), place()).await?;
     found.map(|item| user_list::read(get_text(&item, "users")?)).transpose()
 }
 
-/// The write that replaces the set, if it is still what was seen.
+/// The write that replaces the set, if it is still the one that was seen.
 pub(super) fn write(dynamo: &Dynamo, change: &AdministratorsChange) -> Result<TransactWriteItem, StoreError> {
     let mut set = place();
     set.insert("users".to_owned(), text(user_list::write(&change.now)));

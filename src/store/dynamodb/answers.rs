@@ -1,4 +1,4 @@
-//! What clients' commands were answered: items of the table `state`.
+//! The answers to clients' commands: items of the table `state`.
 //!
 //! | attribute | holds |
 //! |---|---|
@@ -24,10 +24,10 @@ use crate::{
     store::{AnswerPlace, Append, KeptAnswer, KeptAnswers, NewAnswer},
 };
 
-/// The kind of these items is what their partition key begins with: each has a partition of its own.
+/// The prefix of the partition keys of these items: each item has a partition of its own.
 const COMMAND_PREFIX: &str = "command#";
 const ANSWER: &str = "answer";
-/// The condition of whoever answers: nobody has, or that answer has expired.
+/// The condition for keeping an answer: there is none, or it has expired.
 const IS_OPEN: &str = "attribute_not_exists(k) OR x <= :now";
 
 #[async_trait]
@@ -61,7 +61,7 @@ impl KeptAnswers for Dynamo {
         if write::conditional(&table, put).await? {
             return Ok(true);
         }
-        // The answer to an earlier try of this write may have been lost.
+        // An earlier try may have kept the answer although its reply was lost.
         let kept = fetch::get(self, &table, key(&command)).await?;
         Ok(kept.is_some_and(|kept| kept == item))
     }
@@ -88,7 +88,7 @@ fn read(item: &Item) -> Result<KeptAnswer, StoreError> {
     Ok(KeptAnswer { request_hash: get_text(item, "h")?.to_owned(), kept })
 }
 
-/// The part of a commit's transaction that says where its command committed; none for a command that is no client's.
+/// The part of a commit's transaction that notes where its command committed; none for a command without a client.
 pub(super) fn of_commit(dynamo: &Dynamo, append: &Append) -> Result<Option<(Item, Put)>, StoreError> {
     let Some(request_hash) = &append.request_hash else { return Ok(None) };
     let mut item = key(&append.command);

@@ -1,8 +1,8 @@
-//! Writing a commit: one conditional put, or one transaction with what changes with it: claims, the personal key, the owner of a
-//! new key in the ledger, and where a client's command was carried out; then the rows that follow.
+//! Writes a commit: one conditional put, or one transaction with all that changes with it: claims, the personal key, the owner of a
+//! new key in the ledger, and where a client's command was carried out. Then writes the rows that follow.
 //!
-//! Guarantees: what DynamoDB would refuse for its size is refused before anything is written. A commit is marked until its rows
-//! are written and, if messages follow from it, until they were sent: whoever dies in between leaves the mark.
+//! Guarantees: an item that DynamoDB would refuse for its size is refused before anything is written. A commit stays marked until
+//! its rows are written and its messages, if any, are sent: a process that dies in between leaves the mark.
 
 use aws_sdk_dynamodb::{
     operation::{put_item::PutItemError, transact_write_items::TransactWriteItemsError},
@@ -31,13 +31,13 @@ use crate::{
     store::{Append, AppendError, ClaimChange, PersonalChange},
 };
 
-/// A commit's condition: nobody has written this version.
+/// The condition of a commit: its version is not written yet.
 const IS_NEW: &str = "attribute_not_exists(v)";
 
-/// Writes a commit and what follows from it. Returns its version.
+/// Writes a commit and its rows. Returns its version.
 ///
 /// # Errors
-/// [`AppendError`]; after `Store` the commit may have been written, and may be without its rows: its mark tells.
+/// [`AppendError`]; after `Store` the commit may have been written, perhaps without its rows: its mark tells.
 pub(super) async fn append(dynamo: &Dynamo, append: Append) -> Result<u64, AppendError> {
     let version = append.expected_version.saturating_add(1);
     let commit = to_item(&append, version, dynamo.next_tie())?;
@@ -56,7 +56,7 @@ pub(super) async fn append(dynamo: &Dynamo, append: Append) -> Result<u64, Appen
     if !append.publishes
         && let Err(error) = commits::clear_mark(dynamo, &append.stream, version).await
     {
-        // All has been done: the relay will find that and clear it.
+        // The commit is complete: the relay will find it and clear the mark.
         tracing::warn!(stream = %append.stream, version, %error, "a commit's mark was not cleared; left to the relay");
     }
     Ok(version)
@@ -85,8 +85,8 @@ async fn put(dynamo: &Dynamo, append: &Append, commit: Item) -> Result<(), Appen
     }
 }
 
-/// What it means that the version has been written: by an earlier try of this command, by another command after an earlier try
-/// of this one, or by another command alone.
+/// Tells who has written the version: an earlier try of this command, another command after an earlier try of this one, or another
+/// command alone.
 async fn version_taken(dynamo: &Dynamo, append: &Append, old: Option<&Item>) -> AppendError {
     let earlier = match old {
         Some(old) if get_text(old, "c").is_ok_and(|command| command == append.command.as_str()) => {
@@ -101,7 +101,7 @@ async fn version_taken(dynamo: &Dynamo, append: &Append, old: Option<&Item>) -> 
     }
 }
 
-/// What a part of the transaction is for.
+/// The purpose of a part of the transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum TransactionPart {
     Commit,
@@ -114,28 +114,28 @@ enum TransactionPart {
     Personal(UserId),
 }
 
-/// Why a transaction was cancelled, and so what to do.
+/// Why a transaction was cancelled.
 #[derive(Debug, PartialEq)]
 enum Cancelled {
-    /// The version has been written; by this commit.
+    /// The version is written already; by this commit.
     VersionTaken(Option<Item>),
     /// The command was answered before.
     Answered,
     /// The deployment has another server secret.
     OtherSecret,
-    /// The set of administrators is another one.
+    /// The set of administrators has changed.
     OtherAdministrators,
     /// The key was issued before.
     KeyIssued(KeyId),
-    /// The name has this owner, if the answer says so.
+    /// The name is taken, by this owner if DynamoDB says so.
     NameTaken { name: String, owner: Option<String> },
-    /// The name that is to be let go is somebody else's: it stays.
+    /// The name to release belongs to somebody else: it stays.
     NotTheirs(String),
     /// A new person has a key already.
     KeyExists(UserId),
-    /// Somebody else was at one of the items, or there was no capacity.
+    /// Another write held one of the items, or capacity was short.
     TryAgain(String),
-    /// It will never do.
+    /// A retry cannot succeed.
     Refused(String),
 }
 
@@ -186,7 +186,7 @@ async fn transact(dynamo: &Dynamo, append: &Append, keys: &[KeyId], commit: Item
     }
 }
 
-/// The transaction's writes, each with what it is for.
+/// The transaction's writes, each with its purpose.
 fn parts(
     dynamo: &Dynamo,
     append: &Append,
@@ -248,8 +248,8 @@ fn put_of(table: &str, item: Item) -> aws_sdk_dynamodb::types::builders::PutBuil
         .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
 }
 
-/// Gives a new key its owner, in the ledger's item of it: one that has an owner was issued before, to whomever. What else the
-/// item says of the key follows with the rows.
+/// Sets the owner of a new key in the key's ledger item. An item that has an owner was issued before, to any person. The other
+/// attributes follow with the rows.
 fn key_write(table: &str, stream: &StreamId, key: KeyId) -> Result<TransactWriteItem, StoreError> {
     let StreamId::User(user) = stream else {
         return Err(StoreError::Corrupt(format!("{stream} issues the key {key}, but is no person's")));
@@ -299,7 +299,7 @@ fn personal_write(
         PersonalChange::Keep => None,
         PersonalChange::Create(user, key) => {
             let personal = item::item([("k", text(user.to_string())), ("key", binary(key.as_bytes()))]);
-            // What is there already is a secret: nothing of it comes back.
+            // An existing key is a secret: the reply must not return it.
             let put = Put::builder().table_name(table).set_item(Some(personal));
             let put = put.condition_expression("attribute_not_exists(k)").build().map_err(not_built)?;
             Some((TransactionPart::Personal(*user), write.put(put).build()))
@@ -311,15 +311,15 @@ fn personal_write(
     })
 }
 
-/// Reads the reasons of a cancelled transaction, which are in the order of its writes. The commit's comes first: on a version
-/// that has been written, the claims say nothing.
+/// Reads the reasons of a cancelled transaction, which are in the order of its writes. The commit's reason comes first: if the
+/// version is written, the claims' reasons mean nothing.
 fn why_cancelled(parts: &[TransactionPart], reasons: &[CancellationReason]) -> Cancelled {
     const FAILED: &str = "ConditionalCheckFailed";
     let failed = parts.iter().zip(reasons).filter(|(_, reason)| reason.code() == Some(FAILED));
     let order = |part: &TransactionPart| match part {
         TransactionPart::Commit => 0,
         TransactionPart::Answer => 1,
-        // Names of another secret say nothing.
+        // If the secret differs, the reasons of the names mean nothing.
         TransactionPart::Secret => 2,
         TransactionPart::Administrators => 3,
         TransactionPart::Take(_) => 4,

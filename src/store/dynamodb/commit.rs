@@ -11,9 +11,9 @@
 //! | `ob` | shard of the outbox, only while the commit is marked |
 //! | `p` | 1 if messages follow from it |
 //!
-//! A position is the microseconds since 2020 and, in its last 13 bits, `n`. Two writers may choose the same `n` in the same
-//! microsecond; whoever reads the log then gives the later one, by stream and version, the next position that is free. All
-//! commits of a microsecond are read together, so that everybody gives them the same.
+//! A position is the microseconds since 2020 followed by 13 bits of `n`. If two writers choose the same `n` in the same
+//! microsecond, readers give the later commit, by stream and version, the next free position. All commits of a microsecond are read
+//! together, so that all readers agree.
 
 use std::sync::atomic::Ordering;
 
@@ -33,36 +33,36 @@ use crate::{
 pub(super) const SLICES: u32 = 8;
 /// Shards of the outbox.
 pub(super) const SHARDS: u32 = 4;
-/// Longest name of a stream, bytes: it is part of keys, and so are names that follow from it.
+/// The longest name of a stream, bytes: keys contain it, and so do names derived from it.
 pub(super) const STREAM_BYTES_MAX: usize = SORT_KEY_BYTES_MAX;
-/// How many values of `n` writers use. The others are left for those that readers have to give.
+/// Values of `n` that writers use. Readers give out the others.
 const TIES: u16 = 1 << (TIE_BITS - 1);
 
 /// Bits of a position below its microsecond.
 const TIE_BITS: u32 = 13;
 /// 2020-01-01, microseconds since the Unix epoch: where positions begin.
 const EPOCH_US: i64 = 1_577_836_800_000_000;
-/// Microseconds that positions can tell: 71 years.
+/// Microseconds that positions can express: 71 years.
 const SPAN_US: i64 = 1 << (63 - TIE_BITS + 1);
 
 impl Dynamo {
-    /// The next tie-breaker of a commit.
+    /// The tie-breaker of the next commit.
     pub(super) fn next_tie(&self) -> u16 {
         self.ties.fetch_add(1, Ordering::Relaxed) % TIES
     }
 }
 
-/// The slice of the feed that a stream's commits are in.
+/// The slice of the feed for a stream's commits.
 fn slice(stream: &str) -> String {
     (crc32fast::hash(stream.as_bytes()) % SLICES).to_string()
 }
 
-/// The shard of the outbox that a stream's marked commits are in.
+/// The shard of the outbox for a stream's marked commits.
 fn shard(stream: &str) -> String {
     (crc32fast::hash(stream.as_bytes()) / SLICES % SHARDS).to_string()
 }
 
-/// The first position of a microsecond; moments before 2020 have that of 2020, and so at the other end.
+/// The first position of a microsecond. Moments outside the range get its nearest end, such as 2020.
 fn position_of(us: i64) -> u64 {
     let since = us.saturating_sub(EPOCH_US).clamp(0, SPAN_US - 1);
     u64::try_from(since).unwrap_or(0) << TIE_BITS
@@ -73,10 +73,10 @@ pub(super) fn microsecond_of(position: u64) -> i64 {
     i64::try_from(position >> TIE_BITS).unwrap_or(SPAN_US).saturating_add(EPOCH_US)
 }
 
-/// The item of a commit, marked.
+/// The item of a commit, with its mark.
 ///
 /// # Errors
-/// When DynamoDB does not take it: it is too large, or its moment has no position.
+/// When DynamoDB cannot store it: it is too large, or its moment has no position.
 pub(super) fn to_item(append: &Append, version: u64, tie: u16) -> Result<Item, StoreError> {
     let stream = append.stream.to_string();
     let us = append.recorded_at.as_microsecond();
@@ -109,7 +109,7 @@ pub(super) fn to_item(append: &Append, version: u64, tie: u16) -> Result<Item, S
     Ok(commit)
 }
 
-/// Reads an item. Its position is its own as long as it is not read together with others: see [`in_order`].
+/// Reads an item. The position is that of the commit alone; [`in_order`] corrects it for commits that are read together.
 pub(super) fn from_item(item: &Item) -> Result<StoredCommit, StoreError> {
     let us: i64 = get_number(item, "t")?;
     let tie: u16 = find_number(item, "n")?.unwrap_or(0);
@@ -125,10 +125,10 @@ pub(super) fn from_item(item: &Item) -> Result<StoredCommit, StoreError> {
     })
 }
 
-/// Brings all commits of one microsecond in order, and gives each a position of its own.
+/// Sorts all commits of one microsecond, and gives each a position of its own.
 ///
 /// # Errors
-/// When there are more than a microsecond has positions.
+/// When there are more commits than a microsecond has positions.
 pub(super) fn in_order(commits: &mut [StoredCommit]) -> Result<(), StoreError> {
     commits.sort_by(|a, b| (a.position, &a.stream, a.version).cmp(&(b.position, &b.stream, b.version)));
     let mut free = 0;

@@ -1,4 +1,4 @@
-//! A stream's commits, and the key of the person whose it is.
+//! A stream's commits, and the personal key of the stream's person.
 
 use super::{
     Dynamo, StoreError,
@@ -23,7 +23,7 @@ pub(super) async fn load(
 ) -> Result<Vec<StoredCommit>, StoreError> {
     let (table, stream) = (dynamo.table(EVENTS), stream.to_string());
     if stream.len() > STREAM_BYTES_MAX {
-        // None can have been written.
+        // No such version can have been written.
         return Ok(Vec::new());
     }
     let request = dynamo
@@ -38,7 +38,7 @@ pub(super) async fn load(
     fetch::query(&table, request, max).await?.iter().map(from_item).collect()
 }
 
-/// The command's commit in a stream, if it has one. Reads the whole stream, however long: only for who lost a race.
+/// The command's commit in a stream, if there is one. Reads the whole stream, however long: only for a writer that lost a race.
 pub(super) async fn find_command(
     dynamo: &Dynamo,
     stream: &StreamId,
@@ -76,7 +76,7 @@ pub(super) fn read_personal_key(item: &Item) -> Result<(UserId, PersonalKey), St
     Ok((user, PersonalKey::from_bytes(bytes)))
 }
 
-/// Clears a commit's mark. One that has none, or is not there, stays as it is.
+/// Clears a commit's mark. A commit that has none, or does not exist, stays unchanged.
 pub(super) async fn clear_mark(dynamo: &Dynamo, stream: &StreamId, version: u64) -> Result<(), StoreError> {
     let table = dynamo.table(EVENTS);
     let clear = || {

@@ -1,10 +1,8 @@
-//! When rotated keys stop working, by this process's monotonic clock: a key's grace is so long, whatever the wall clock is set
-//! to meanwhile.
+//! The ends of rotated keys by this process's monotonic clock: setting the wall clock does not change the length of a key's grace.
 //!
-//! The process that rotates a key knows when; another one learns of it when it first asks for the key, and takes what is then left
-//! by its own wall clock, at most the whole grace. So a clock that is wrong when it first looks lets a key live for its grace once
-//! more, never for as long as the clock is wrong. AWS itself refuses requests that are signed by a clock that is wrong by more
-//! than some minutes.
+//! The process that rotates a key knows the end. Another process learns of it when it first asks for the key, and takes the rest by
+//! its own wall clock, at most the whole grace. So a wall clock that is wrong at that moment lets a key live for one more grace at
+//! most, however long it stays wrong. AWS itself refuses requests signed by a clock that is wrong by more than some minutes.
 
 use std::{
     collections::HashMap,
@@ -18,14 +16,14 @@ use crate::{
     domain::{key::KeyId, view::KeyRow},
 };
 
-/// Keys that are remembered before all of them are forgotten.
+/// The number of remembered keys at which all are forgotten.
 const KEYS_MAX: usize = 100_000;
 
 /// The ends that this process knows of. Clones share them.
 #[derive(Debug, Clone)]
 pub(super) struct Endings {
     clock: SharedClock,
-    /// By the monotonic clock, microseconds.
+    /// The ends by the monotonic clock, microseconds.
     ends: Arc<Mutex<HashMap<KeyId, i64>>>,
 }
 
@@ -34,7 +32,7 @@ impl Endings {
         Self { clock, ends: Arc::default() }
     }
 
-    /// Notes how long the keys go on working that a commit rotated.
+    /// Notes the ends of the keys that a commit rotated.
     pub(super) fn note(&self, keys: &[KeyRow], version: u64, recorded_at: Timestamp) {
         for row in keys.iter().filter(|row| row.version == version) {
             let Some(valid_until) = row.valid_until else { continue };
@@ -42,12 +40,12 @@ impl Endings {
         }
     }
 
-    /// Microseconds for which a key still works; none or less once it does not. A wall clock stands at `now_us`.
+    /// Microseconds for which a key still works; none or less once it does not. `now_us` is the wall clock.
     pub(super) fn left_us(&self, key: KeyId, valid_until: Timestamp, since: Option<Timestamp>, now_us: i64) -> i64 {
         let monotonic_us = self.clock.monotonic_us();
         let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
         if ends.len() >= KEYS_MAX && !ends.contains_key(&key) {
-            // Rather the memory than what a process knew: it reckons each of them anew, for its grace at most.
+            // Memory has to be bounded: this process reckons each end anew, for the grace at most.
             ends.clear();
         }
         let end_us = *ends.entry(key).or_insert_with(|| {

@@ -1,7 +1,7 @@
-//! The log in the order of time: what the indexes `feed` and `outbox` show of it, slice by slice, brought together.
+//! The log in the order of time: merges the slices of the indexes `feed` and `outbox`.
 //!
-//! Guarantees: an index only says where to look; what is answered is read from the table, consistently. A commit may come into
-//! an index a moment after it was written, and a mark may still be in it that was cleared.
+//! Guarantees: an index only says where to look; commits are read from the table, consistently. An index may show a commit a moment
+//! after it was written, and may still show a mark that was cleared.
 
 use std::collections::VecDeque;
 
@@ -18,10 +18,10 @@ use super::{
 };
 use crate::domain::persisted::StoredCommit;
 
-/// Entries that are read of each slice beside its share of what is asked for.
+/// Entries to read of each slice beyond its share of the requested ones.
 const SPARE_ENTRIES: usize = 16;
 
-/// Commits after a position in the order of the log, at most `max`.
+/// Commits after a position in log order, at most `max`.
 pub(super) async fn read(dynamo: &Dynamo, after: u64, max: usize) -> Result<Vec<StoredCommit>, StoreError> {
     let from = Some(("t >= :at", microsecond_of(after)));
     let mut merge = FeedMerge::new(dynamo, FeedIndex::Feed, from, Direction::Forwards, max);
@@ -39,14 +39,14 @@ pub(super) async fn read_back(
     collect(&mut merge, max, |commit| before.is_none_or(|before| commit.position < before)).await
 }
 
-/// Marked commits of a moment and later, oldest first, at most `max`.
+/// Marked commits from a moment on, oldest first, at most `max`.
 pub(super) async fn unpublished(dynamo: &Dynamo, from: Timestamp, max: usize) -> Result<Vec<StoredCommit>, StoreError> {
     let from = Some(("t >= :at", from.as_microsecond()));
     let mut merge = FeedMerge::new(dynamo, FeedIndex::Outbox, from, Direction::Forwards, max);
     collect(&mut merge, max, |commit| commit.marked).await
 }
 
-/// Reads commits, microsecond by microsecond, until there are `max` that are wanted.
+/// Reads commits, microsecond by microsecond, until `max` of them are wanted ones.
 async fn collect(
     merge: &mut FeedMerge<'_>,
     max: usize,
@@ -90,7 +90,7 @@ struct FeedEntry {
     version: u64,
 }
 
-/// The slices of an index, read side by side.
+/// The slices of an index, read in parallel.
 struct FeedMerge<'d> {
     dynamo: &'d Dynamo,
     table: String,
@@ -98,7 +98,7 @@ struct FeedMerge<'d> {
     slices: Vec<Slice>,
 }
 
-/// A slice, as far as it was read.
+/// The part of a slice that was read.
 struct Slice {
     request: QueryFluentBuilder,
     entries: VecDeque<FeedEntry>,
@@ -149,7 +149,7 @@ impl<'d> FeedMerge<'d> {
                     group.extend(slice.entries.pop_front());
                 }
             }
-            // A slice that is used up may go on with the same microsecond.
+            // A used-up slice may continue with the same microsecond.
             if self.slices.iter().all(|slice| slice.is_at_end || !slice.entries.is_empty()) {
                 return Ok(Some(group));
             }
@@ -160,7 +160,7 @@ impl<'d> FeedMerge<'d> {
         }
     }
 
-    /// Reads on in every slice that is used up.
+    /// Reads on in every used-up slice.
     async fn fill(&mut self) -> Result<(), StoreError> {
         let table = &self.table;
         let empty = self.slices.iter_mut().filter(|slice| slice.entries.is_empty());
@@ -168,7 +168,7 @@ impl<'d> FeedMerge<'d> {
         Ok(())
     }
 
-    /// The commits of entries, whole microseconds of them, in the order of the log or backwards.
+    /// The commits of entries, always whole microseconds, in log order or backwards.
     async fn commits(&self, entries: &[FeedEntry]) -> Result<Vec<StoredCommit>, StoreError> {
         let keys = entries.iter().map(|entry| key(&entry.stream, entry.version)).collect();
         let items = fetch::get_all(self.dynamo, &self.table, keys).await?;
@@ -192,7 +192,7 @@ impl<'d> FeedMerge<'d> {
 }
 
 impl Slice {
-    /// Reads pages until there is an entry or the end.
+    /// Reads pages until there is an entry, or the end.
     async fn read_on(&mut self, table: &str) -> Result<(), StoreError> {
         while self.entries.is_empty() && !self.is_at_end {
             let page = self.request.clone().send().await.map_err(|error| unavailable(table, &error))?;

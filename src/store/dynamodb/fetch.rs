@@ -1,4 +1,4 @@
-//! Reading: pages to their end, batches until nothing of them is left, and several requests at once.
+//! Reads: all pages of a query, all parts of a batch, and several requests at once.
 
 use std::{collections::HashMap, future::Future};
 
@@ -17,7 +17,7 @@ use super::{
     write::{TRIES_MAX, back_off},
 };
 
-/// Does all of it, at most [`PARALLEL`] at once; the results are in the order of the work. Ends with the first error.
+/// Runs all of the work, at most [`PARALLEL`] at once; the results are in the order of the work. Ends with the first error.
 pub(super) async fn in_parallel<T, E>(work: Vec<impl Future<Output = Result<T, E>>>) -> Result<Vec<T>, E> {
     use futures_util::StreamExt;
     stream::iter(work).buffered(PARALLEL).try_collect().await
@@ -54,13 +54,13 @@ pub(super) async fn of_kind(dynamo: &Dynamo, kind: &str) -> Result<Vec<Item>, St
     query(&table, request, usize::MAX).await
 }
 
-/// What DynamoDB takes as a page's limit.
+/// A page limit in DynamoDB's type.
 pub(super) fn page_limit(max: usize) -> i32 {
     i32::try_from(max).unwrap_or(i32::MAX)
 }
 
-/// All items of a scan, in as many segments as may be read at once, each page handed to `take`. Returns how many items were
-/// looked at, those that a filter left out included.
+/// All items of a scan, in as many segments as may be read at once. Hands each page to `take`. Returns how many items were scanned,
+/// including those that a filter left out.
 pub(super) async fn scan<T: Send>(
     table: &str,
     request: ScanFluentBuilder,
@@ -95,13 +95,13 @@ pub(super) async fn get(dynamo: &Dynamo, table: &str, key: Item) -> Result<Optio
     Ok(request.send().await.map_err(|error| unavailable(table, &error))?.item)
 }
 
-/// The items with these keys, which must differ, read consistently. They come in any order; what is not there is left out.
+/// The items with these keys, which must differ, read consistently. They come in any order; missing ones are left out.
 pub(super) async fn get_all(dynamo: &Dynamo, table: &str, keys: Vec<Item>) -> Result<Vec<Item>, StoreError> {
     let work = keys.chunks(BATCH_READS_MAX).map(|batch| get_batch(dynamo, table, batch.to_vec())).collect();
     Ok(in_parallel(work).await?.into_iter().flatten().collect())
 }
 
-/// Whether these tables, each with a key, can be read: by one request for each hundred.
+/// Checks that these tables, each with a key, can be read: one request for each hundred.
 pub(super) async fn probe(dynamo: &Dynamo, tables: Vec<(String, Item)>) -> Result<(), StoreError> {
     for some in tables.chunks(BATCH_READS_MAX) {
         let wanted = |(table, key): &(String, Item)| {
@@ -116,7 +116,7 @@ pub(super) async fn probe(dynamo: &Dynamo, tables: Vec<(String, Item)>) -> Resul
     Ok(())
 }
 
-/// A batch comes in parts when it is large or the table is busy: what is left is asked for again.
+/// Gets a batch. DynamoDB answers a large batch, or one of a busy table, in parts: the rest is requested again.
 async fn get_batch(dynamo: &Dynamo, table: &str, mut keys: Vec<Item>) -> Result<Vec<Item>, StoreError> {
     let (mut found, mut idle_tries) = (Vec::new(), 0);
     while !keys.is_empty() {

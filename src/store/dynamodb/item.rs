@@ -1,4 +1,4 @@
-//! Items: attributes by name, written and read with errors that name what is wrong.
+//! Items: attributes by name, written and read with errors that name the attribute.
 
 use std::{collections::HashMap, fmt::Display, str::FromStr};
 
@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::{ITEM_BYTES_MAX, StoreError};
 
-/// An item as the client has it.
+/// An item in the client's form.
 pub(super) type Item = HashMap<String, AttributeValue>;
 
 /// A text.
@@ -89,7 +89,7 @@ pub(super) fn get_binary<'i>(item: &'i Item, name: &str) -> Result<&'i [u8], Sto
     }
 }
 
-/// Refuses an item that is larger than DynamoDB takes, before it is sent. `what` names it.
+/// Refuses an item that is too large for DynamoDB, before it is sent. `what` names it.
 pub(super) fn check_size(what: &str, item: &Item) -> Result<(), StoreError> {
     let bytes = bytes(item);
     if bytes > ITEM_BYTES_MAX {
@@ -100,7 +100,7 @@ pub(super) fn check_size(what: &str, item: &Item) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// An item's size as DynamoDB reckons it, bytes; never less.
+/// An item's size as DynamoDB reckons it, bytes; never an underestimate.
 pub(super) fn bytes(item: &Item) -> usize {
     item.iter().map(|(name, value)| name.len() + value_bytes(value)).sum()
 }
@@ -108,7 +108,7 @@ pub(super) fn bytes(item: &Item) -> usize {
 fn value_bytes(value: &AttributeValue) -> usize {
     match value {
         AttributeValue::S(text) => text.len(),
-        // One byte for two digits, and at most two more.
+        // One byte for two digits, plus at most two.
         AttributeValue::N(digits) => digits.len() / 2 + 2,
         AttributeValue::B(bytes) => bytes.as_ref().len(),
         AttributeValue::L(list) => 3 + list.iter().map(|value| value_bytes(value) + 1).sum::<usize>(),
@@ -120,7 +120,7 @@ fn value_bytes(value: &AttributeValue) -> usize {
     }
 }
 
-/// What a stored attribute should have been.
+/// The error for a stored attribute of the wrong form.
 pub(super) fn damaged(name: &str, error: impl Display) -> StoreError {
     StoreError::Corrupt(format!("the stored attribute {name:?} cannot be read: {error}"))
 }

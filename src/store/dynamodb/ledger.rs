@@ -1,20 +1,20 @@
-//! The ledger: one item a person, with what they have consumed, which only this file writes; and one item a key or session, with
-//! what it may (its terms, which the log's projection writes).
+//! The ledger: one item a person, with the person's consumption, which only this file writes; and one item a key or session, with
+//! its terms, which the log's projection writes.
 //!
-//! A grant is one conditional write of the person's item. It says what it needs of the item, not what the item was: that the day's
-//! count has room, that the bucket's TAT is on the right side of the clock. So it succeeds although other nodes have written since
-//! this node last saw the item. Where it fails, the answer holds the item, and the next try knows it. Whether a key works is a
-//! read of its item, which every node makes once in a grant's life for each key that is used through it.
+//! A grant is one conditional write of the person's item. Its condition is what the grant needs, not the item's earlier state: that
+//! the day's count has room, that the bucket's TAT is on the right side of the clock. So it succeeds although other nodes have
+//! written since this node last saw the item. If it fails, the answer holds the item, and the next try uses it. Whether a key works
+//! is a read of the key's item, which every node makes once in a grant's life for each key in use.
 //!
-//! The person's item also holds the last grant of each node, which a node's next write replaces under the condition that it is the
-//! one that the node has seen there. So a write whose answer was lost is known to be carried out or not, and is not carried out
-//! late.
+//! The person's item also holds the last grant of each node. A node's next write replaces that grant, under the condition that it
+//! is the one that the node saw. So a node can tell whether a write whose answer was lost was carried out, and such a write cannot
+//! be carried out late.
 //!
-//! In an earlier version the items of keys held what each of them had consumed. A person's first grant begins with that, as far as it
-//! is of the same day.
+//! An earlier version kept consumption in the items of keys. A person's first grant starts from these, as far as they are of the
+//! same day.
 //!
-//! Guarantees: what a node gives back is taken once, and what it reserved without hearing of it comes back with its next grant.
-//! So the quota is never exceeded, and errors withhold nothing of it.
+//! Guarantees: requests that a node gives back are taken once, and requests that it reserved without hearing of it come back with
+//! its next grant. So the quota is never exceeded, and errors withhold nothing of it.
 
 mod attempt;
 mod change;
@@ -71,18 +71,18 @@ use crate::{
     },
 };
 
-/// How often a grant is tried that others come in between of.
+/// Tries of a grant that other writers interfere with.
 const TRIES_MAX: u32 = 8;
-/// How often a grant is tried whose write was throttled or not answered.
+/// Tries of a grant whose write was throttled or not answered.
 const FAILURES_MAX: u32 = 3;
 /// Pause before the first try after a failure; it doubles.
 const PAUSE: Duration = Duration::from_millis(25);
-/// The part of a grant's life for which limits that were looked up are used again, an eighth: grants that are made by older ones
-/// would be short, and so many.
+/// The part of a grant's life for which looked-up limits are used again: an eighth. Older limits would make grants short, and so
+/// many.
 const LIMITS_LIFE_PART: i64 = 8;
-/// People who are remembered before all are forgotten: to remember one saves a read.
+/// The number of remembered people at which all are forgotten: remembering a person saves a read.
 const KNOWN_PEOPLE_MAX: usize = 100_000;
-/// Items that are read or written at the same time for one request.
+/// Items that one request reads or writes at the same time.
 const PARALLEL: usize = 16;
 
 /// The ledger of a deployment, as one node writes it.
@@ -91,11 +91,11 @@ pub struct DynamoLedger {
     views: Arc<dyn Views>,
     known: Mutex<HashMap<UserId, Known>>,
     plans: Mutex<HashMap<String, PlanSeen>>,
-    /// The network of each key's last use that this node has written.
+    /// The network of each key's last use that this node wrote.
     networks: Mutex<HashMap<KeyId, String>>,
 }
 
-/// What a plan says, and when it was looked up.
+/// A plan's contents, and when they were looked up.
 #[derive(Clone)]
 struct PlanSeen {
     limits: Limits,
@@ -103,15 +103,15 @@ struct PlanSeen {
     at_ns: i64,
 }
 
-/// What became of a write.
+/// The outcome of a write.
 enum LedgerWritten {
-    /// It was carried out: the item after it.
+    /// The write was carried out: the item after it.
     Done(Known),
-    /// Its condition did not hold: the item as it is, if there is one.
+    /// The condition did not hold: the present item, if there is one.
     Refused(Option<Item>),
-    /// It was not carried out, and may be tried again as it is.
+    /// The write was not carried out, and may be repeated.
     Throttled(StoreError),
-    /// Whether it was carried out is not known.
+    /// It is unknown whether the write was carried out.
     Unknown(StoreError),
 }
 
@@ -130,7 +130,7 @@ fn day_key(day: i64) -> String {
 }
 
 impl DynamoLedger {
-    /// The ledger in these tables. `views` tells the plans' limits.
+    /// The ledger in these tables. `views` gives the plans' limits.
     pub fn new(dynamo: Dynamo, views: Arc<dyn Views>) -> Self {
         Self { dynamo, views, known: Mutex::default(), plans: Mutex::default(), networks: Mutex::default() }
     }
@@ -147,7 +147,7 @@ impl DynamoLedger {
         people.insert(user, known);
     }
 
-    /// When a key stops working because it was rotated, by a clock that stands at `now_ns`.
+    /// When a rotated key stops working, by a clock that stands at `now_ns`.
     fn until(&self, key: KeyId, terms: &Terms, now_ns: i64) -> Option<Timestamp> {
         let until = terms.valid_until?;
         let Some(endings) = &self.dynamo.endings else { return Some(until) };
@@ -174,8 +174,8 @@ impl DynamoLedger {
         Ok(Known { row: self.consumed_by_keys(user).await?, ..known })
     }
 
-    /// What the person's keys have consumed in an earlier version, in which each had a bucket and a quota: of the last day together,
-    /// and the emptiest of the buckets.
+    /// The consumption of the person's keys in an earlier version, where each key had a bucket and a quota: the sum of the last
+    /// day, and the emptiest of the buckets.
     async fn consumed_by_keys(&self, user: UserId) -> Result<LedgerRow, StoreError> {
         let keys: Vec<Item> = self.keys_of(user).await?.into_iter().map(live_key).collect();
         let mut together = LedgerRow::default();
@@ -195,9 +195,8 @@ impl DynamoLedger {
         Ok(together)
     }
 
-    /// What a plan says. A grant that is made by them lives as much
-    /// shorter, so that a change of the plan is in force when a grant's life is over; a plan is looked up a few times in that time
-    /// by however many keys.
+    /// A plan's contents. Their age shortens the grants that are made by them, so that a change of the plan is in force within a
+    /// grant's life; whatever the number of keys, a plan is looked up a few times in that time.
     async fn plan(&self, plan: &str, now_ns: i64, life_ns: i64) -> Result<PlanSeen, StoreError> {
         if let Some(seen) = lock(&self.plans).get(plan)
             && (0..life_ns / LIMITS_LIFE_PART).contains(&now_ns.saturating_sub(seen.at_ns))
@@ -211,8 +210,8 @@ impl DynamoLedger {
         Ok(seen)
     }
 
-    /// What was counted of a day that a grant begins: something only where the day was left for an earlier one before, or lies
-    /// before the one that is left.
+    /// The earlier count of a day that a grant begins: there is one only if the day was left for an earlier day before, or lies
+    /// before the present one.
     async fn kept(&self, user: UserId, seen: &Known, now_ns: i64) -> Result<u64, StoreError> {
         let day = seen.row.day_at(now_ns);
         let is_left_before = seen.far_day.is_some_and(|far_day| day <= far_day);
@@ -242,7 +241,7 @@ impl DynamoLedger {
         let (mut fresh, mut failures) = (false, 0);
         for nth in 0..TRIES_MAX {
             let seen = match known.take() {
-                // What became of a request without an answer is seen in the item only.
+                // Only the item tells what became of an unanswered request.
                 Some(seen) if fresh || unanswered_from.is_none() => seen,
                 _ => {
                     fresh = true;
@@ -258,7 +257,7 @@ impl DynamoLedger {
             let limits_age_ns = now_ns.saturating_sub(at_ns);
             let kept = self.kept(user, &seen, now_ns).await?;
             let asked = Asked { bucket: Bucket::of(&limits), now_ns, life_ns, want, need, returned, kept };
-            // Each try has a name of its own, so that none is taken for another.
+            // Each try has a serial of its own, so that tries cannot be confused.
             let serial = holder.serial + u64::from(nth);
             let attempt = Attempt::plan(&seen, asked, GrantHolder { serial, ..holder }, fresh, counting);
             if attempt.needs_no_write() {
@@ -269,7 +268,7 @@ impl DynamoLedger {
                     }
                     return Ok(Granted { grant, limits_age_ns, datasets, tallied: was_tallied });
                 }
-                // Before anybody is refused, the item is asked whether there is really nothing to be had: by a read.
+                // Before refusing anybody, read the item to make sure that nothing can be granted.
                 continue;
             }
             match self.write(user, &seen, &attempt).await? {
@@ -283,7 +282,7 @@ impl DynamoLedger {
                 LedgerWritten::Refused(item) => {
                     let shared = seen.shared || attempt.step == TatStep::Resumed;
                     let after = item.as_ref().map(Known::read).transpose()?.filter(|after| !after.unused);
-                    // Where there is no item, or an empty one, what keys have consumed counts.
+                    // Where the item is missing or empty, the consumption of the keys counts.
                     known = after.map(|after| Known { shared, ..after });
                     fresh = known.is_some();
                 }
@@ -292,7 +291,7 @@ impl DynamoLedger {
                     known = Some(seen);
                 }
                 LedgerWritten::Unknown(error) => {
-                    // It may have been carried out: the item tells.
+                    // The write may have been carried out: the item tells.
                     unanswered_from.get_or_insert(serial);
                     failures = pause(failures, error).await?;
                 }
@@ -318,7 +317,7 @@ impl DynamoLedger {
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
     }
 
-    /// Sends a write once: to repeat one that was carried out would count twice.
+    /// Sends a write once: repeating one that was carried out would count twice.
     async fn send(&self, update: UpdateItemFluentBuilder) -> Result<LedgerWritten, StoreError> {
         let error = match update.customize().config_override(once()).send().await {
             Ok(done) => {
@@ -338,7 +337,7 @@ impl DynamoLedger {
         })
     }
 
-    /// Sends a write that begins a day, once, together with the count of the day that ends: neither without the other.
+    /// Sends, once, a write that begins a day together with the count of the day that ends: both or neither.
     async fn send_with_day(
         &self,
         user: UserId,
@@ -370,7 +369,7 @@ impl DynamoLedger {
                     let refused = |reason: &CancellationReason| reason.code() == Some("ConditionalCheckFailed");
                     match reasons.into_iter().find(refused) {
                         Some(reason) => LedgerWritten::Refused(reason.item),
-                        // Somebody else's transaction was in the way, or it was throttled.
+                        // Another transaction interfered, or the write was throttled.
                         None => LedgerWritten::Throttled(failure),
                     }
                 }
@@ -382,8 +381,7 @@ impl DynamoLedger {
         })
     }
 
-    /// Gives back what will not be spent: in one write if nobody has taken a grant since, else in two. Nothing, if it has come
-    /// back before.
+    /// Takes back unspent requests: in one write if no grant was taken since, else in two. Does nothing if they came back before.
     async fn return_one(&self, user: UserId, returned: Return, counting: &TallyWrite) -> Result<(), StoreError> {
         let Return { holder, unspent, tat_ns, limit_ns, day, .. } = returned;
         let change = || {
@@ -417,7 +415,7 @@ impl DynamoLedger {
         let is_out = known.reservations.get(&holder.node).is_some_and(|kept| kept.serial == holder.serial);
         let row = known.row;
         if !is_out {
-            // It has come back before, or was never written down.
+            // The requests came back before, or the grant was never written.
             return self.count(user, counting).await;
         }
         let mut part = change();
@@ -426,11 +424,11 @@ impl DynamoLedger {
         } else if row.day == day && unspent > 0 {
             of_quota(&mut part);
         }
-        // What others come in between of now stays counted.
+        // What other writers consume meanwhile stays counted.
         self.returned(user, self.send(part.of(self.update(user))).await?).map(drop)
     }
 
-    /// Counts what a node has counted, with nothing else.
+    /// Counts a node's tally alone.
     async fn count(&self, user: UserId, counting: &TallyWrite) -> Result<(), StoreError> {
         if counting.is_empty() {
             return Ok(());
@@ -440,8 +438,8 @@ impl DynamoLedger {
         self.returned(user, self.send(change.of(self.update(user))).await?).map(drop)
     }
 
-    /// A tally, and the use that asks, as they are written: networks that are not the ones that were written last are sealed with the
-    /// person's key. An erased person's are not kept.
+    /// The tally and the asking use in the form that is written: networks other than the last written ones are sealed with the
+    /// person's key. An erased person's uses are not kept.
     async fn sealed(
         &self,
         user: UserId,
@@ -472,7 +470,7 @@ impl DynamoLedger {
         Ok(TallyWrite { lines, uses: uses.iter().map(seal).collect(), asking: asking.as_ref().map(seal) })
     }
 
-    /// Remembers the networks that were written: they need not be sealed again.
+    /// Remembers the written networks, which need not be sealed again.
     fn remember_networks(&self, written: &[SealedUse]) {
         let mut networks = lock(&self.networks);
         if networks.len() >= KNOWN_PEOPLE_MAX {
@@ -491,7 +489,7 @@ impl DynamoLedger {
         Ok(())
     }
 
-    /// The item when a return's condition did not hold.
+    /// The item if the condition of a return did not hold.
     fn returned(&self, user: UserId, written: LedgerWritten) -> Result<Option<Item>, StoreError> {
         match written {
             LedgerWritten::Done(after) => {
@@ -506,7 +504,7 @@ impl DynamoLedger {
     }
 }
 
-/// Waits before another try, if there is to be one; the number of failures then.
+/// Waits before another try, if one remains; returns the number of failures.
 async fn pause(failures: u32, error: StoreError) -> Result<u32, StoreError> {
     if failures + 1 >= FAILURES_MAX {
         return Err(error);
@@ -515,15 +513,15 @@ async fn pause(failures: u32, error: StoreError) -> Result<u32, StoreError> {
     Ok(failures + 1)
 }
 
-/// What the sort keys of a person's keys begin with in the views.
+/// The prefix of the sort keys of a person's keys in the views.
 const KEY_ROWS: &str = "key#";
 
-/// The SDK tries such a call once only.
+/// Limits the SDK to one try of such a call.
 fn once() -> Builder {
     Builder::new().retry_config(RetryConfig::disabled())
 }
 
-/// Whether DynamoDB says by this code that it did not carry a write out.
+/// Tells whether this code of DynamoDB means that a write was not carried out.
 fn was_not_done(code: Option<&str>) -> bool {
     let not_done = [
         "ProvisionedThroughputExceededException",
@@ -561,7 +559,7 @@ impl Ledger for DynamoLedger {
 
     async fn give_back(&self, given: Vec<GivenBack>) -> Result<(), StoreError> {
         let writes = given.into_iter().map(|given| self.give_one_back(given));
-        // All are tried, even if one fails.
+        // All writes are tried, even if one fails.
         let done: Vec<Result<(), StoreError>> = stream::iter(writes).buffer_unordered(PARALLEL).collect().await;
         done.into_iter().collect()
     }

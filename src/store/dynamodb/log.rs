@@ -22,7 +22,7 @@ use crate::{
 #[async_trait]
 impl EventLog for Dynamo {
     async fn append(&self, commit: Append) -> Result<u64, AppendError> {
-        // Only these are needed of it when it is done.
+        // Only the rotated keys are needed after the append.
         let rotated: Vec<KeyRow> = commit.rows.keys.iter().filter(|row| row.valid_until.is_some()).cloned().collect();
         let recorded_at = commit.recorded_at;
         let version = append(self, commit).await?;

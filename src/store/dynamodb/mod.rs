@@ -1,8 +1,8 @@
-//! DynamoDB: the log, the views, the ledger and the records in tables that any number of servers share. What is in which
-//! table is in [`schema`].
+//! DynamoDB: the log, the views, the ledger and the records in tables that any number of servers share. [`schema`] describes the
+//! tables.
 //!
-//! Guarantees: every read that pages follows `LastEvaluatedKey`; limits of items, batches and transactions are checked here,
-//! with errors that say what to do; what decides is read consistently.
+//! Guarantees: every paged read follows `LastEvaluatedKey`; limits of items, batches and transactions are checked here, with errors
+//! that say what to do; reads that decide something are consistent.
 
 mod admin_tokens;
 mod administrators;
@@ -65,7 +65,7 @@ pub const PARTITION_KEY_BYTES_MAX: usize = 2048;
 /// Longest sort key, bytes.
 pub const SORT_KEY_BYTES_MAX: usize = 1024;
 
-/// Requests that one operation has under way at once.
+/// Requests of one operation that run at once.
 const PARALLEL: usize = 16;
 
 /// A client and the names of this deployment's tables. Clones share connections.
@@ -74,21 +74,21 @@ pub struct Dynamo {
     client: Client,
     access: Access,
     prefix: String,
-    /// Tells the commits of one microsecond apart: see [`commit`].
+    /// The counter that tells the commits of one microsecond apart: see [`commit`].
     ties: Arc<AtomicU16>,
-    /// When rotated keys end, in a process that keeps time.
+    /// The ends of rotated keys, in a process that keeps time.
     endings: Option<Endings>,
 }
 
 impl Dynamo {
-    /// The tables whose names begin with `prefix`. Nothing is sent yet.
+    /// The tables with this name prefix. Sends nothing yet.
     pub fn new(access: &Access, prefix: &str) -> Self {
         let (client, access, prefix) = (client(access), access.clone(), prefix.to_owned());
         Self { client, access, prefix, ties: Arc::default(), endings: None }
     }
 
-    /// The same for a process that reckons when rotated keys end by its monotonic clock. For one that only looks, the wall clock
-    /// decides.
+    /// The same for a process that reckons the ends of rotated keys by its monotonic clock. A process that only looks uses the wall
+    /// clock.
     #[must_use]
     pub fn keeping_time_by(self, clock: SharedClock) -> Self {
         Self { endings: Some(Endings::by(clock)), ..self }
@@ -110,7 +110,7 @@ impl Dynamo {
         &self.client
     }
 
-    /// What the names of the tables begin with.
+    /// The prefix of the table names.
     pub fn prefix(&self) -> &str {
         &self.prefix
     }
@@ -124,13 +124,13 @@ fn client(access: &Access) -> Client {
     Client::from_conf(config.build())
 }
 
-/// Whether DynamoDB refused with this code.
+/// Tells whether DynamoDB refused with this code.
 fn has_code<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>, code: &str) -> bool {
     let found = error.as_service_error().and_then(ProvideErrorMetadata::code);
     found.is_some_and(|found| found.ends_with(code))
 }
 
-/// Why a call failed, for whoever uses the store. `table` tells a missing table from others.
+/// Why a call failed, for users of the store. `table` tells a missing table from others.
 fn unavailable<E, R>(table: &str, error: &SdkError<E, R>) -> StoreError
 where
     E: ProvideErrorMetadata,
@@ -143,7 +143,7 @@ where
     StoreError::Unavailable(format!("table {table}: {}", aws::reason("DynamoDB", error)))
 }
 
-/// A request that cannot be made.
+/// The error for a request that cannot be built.
 fn not_built(error: BuildError) -> StoreError {
     StoreError::Unavailable(error.to_string())
 }

@@ -1,4 +1,4 @@
-//! A stream as it is now.
+//! The present state of a stream.
 
 use super::{Dynamo, StoreError, commits};
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
     store::replay::unreadable,
 };
 
-/// A stream as it is now.
+/// The present state of a stream.
 pub(super) struct Now {
     pub(super) state: State,
     pub(super) commits: Vec<StoredCommit>,
@@ -19,12 +19,12 @@ pub(super) struct Now {
 }
 
 impl Now {
-    /// Reads a stream to its end. A person's key comes first, so that whoever is deleted in between is read as deleted.
+    /// Reads a stream to its end. Reads the person's key first, so that a person who is deleted in between is read as deleted.
     pub(super) async fn read(dynamo: &Dynamo, stream: &StreamId) -> Result<Self, StoreError> {
         let mut key = personal_key(dynamo, stream).await?;
         let commits = commits::load(dynamo, stream, 0, usize::MAX).await?;
         if key.is_none() && !commits.is_empty() {
-            // The person may have come to be after the look for their key.
+            // The person may have been created after the key was looked up.
             key = personal_key(dynamo, stream).await?;
         }
         let mut state = State::empty(stream);

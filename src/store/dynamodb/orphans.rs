@@ -1,8 +1,8 @@
-//! What no stream accounts for: rows of streams that are not there, the ledger's terms of keys that nobody has, claims and
-//! personal keys of nobody.
+//! Orphans: items that no stream accounts for. Rows of streams that do not exist, ledger terms of keys that nobody has, and claims
+//! and personal keys without a person.
 //!
-//! Guarantees: whatever may be one is looked at again, after it was found and on the stream itself: nothing that came to be in
-//! the meantime is taken for one. What a key consumed stays.
+//! Guarantees: every suspect is checked again on its stream after it was found, so that nothing that was created meanwhile is taken
+//! for an orphan. A key's consumption stays.
 
 use std::collections::HashSet;
 
@@ -28,10 +28,10 @@ use crate::domain::{
     view::State,
 };
 
-/// Something that no stream accounts for.
+/// An item that no stream accounts for.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Orphan {
-    /// A row of the views, or what leads to an import or a session that is not there.
+    /// A row of the views, or the pointer to an import or a session that does not exist.
     Row { name: String, item: Item },
     /// The ledger's terms of a key or a session.
     Terms { key: KeyId, version: Option<AttributeValue> },
@@ -42,7 +42,7 @@ pub(super) enum Orphan {
 }
 
 impl Orphan {
-    /// For people.
+    /// The name for people.
     pub(super) fn name(&self) -> String {
         match self {
             Self::Row { name, .. } => name.clone(),
@@ -53,7 +53,7 @@ impl Orphan {
     }
 }
 
-/// Finds them.
+/// Finds all orphans.
 pub(super) async fn find(dynamo: &Dynamo, streams: &Streams) -> Result<Vec<Orphan>, StoreError> {
     let (rows, _) = scan_views(dynamo).await?;
     let seen = LiveRows::of(&rows);
@@ -68,7 +68,7 @@ pub(super) async fn find(dynamo: &Dynamo, streams: &Streams) -> Result<Vec<Orpha
     Ok(fetch::in_parallel(work).await?.into_iter().flatten().collect())
 }
 
-/// Removes them, each if it is still what was found.
+/// Removes orphans, each if it is still as it was found.
 pub(super) async fn remove(dynamo: &Dynamo, orphans: Vec<Orphan>) -> Result<(), StoreError> {
     let work = orphans.into_iter().map(|orphan| remove_one(dynamo, orphan)).collect();
     fetch::in_parallel(work).await?;
@@ -77,11 +77,11 @@ pub(super) async fn remove(dynamo: &Dynamo, orphans: Vec<Orphan>) -> Result<(), 
 
 /// An item of the views.
 struct ViewItem {
-    /// Of which stream it tells.
+    /// The stream that the item follows from.
     stream: StreamId,
-    /// Which of its rows.
+    /// Its row of the stream.
     kind: RowKind,
-    /// Whether it only leads to that row.
+    /// Whether it only points to that row.
     is_pointer: bool,
     item: Item,
 }
@@ -115,7 +115,7 @@ impl ViewItem {
         }
     }
 
-    /// For people.
+    /// The name for people.
     fn name(&self) -> String {
         match (self.kind, &self.stream) {
             (kind, _) if self.is_pointer => place_of(kind),
@@ -127,7 +127,7 @@ impl ViewItem {
     }
 }
 
-/// What the views hold.
+/// The live rows of the views.
 #[derive(Default)]
 struct LiveRows {
     living: HashSet<UserId>,
@@ -139,7 +139,7 @@ impl LiveRows {
         let mut seen = Self::default();
         for ViewItem { stream, kind, item, .. } in items.iter().filter(|item| !item.is_pointer) {
             match (kind, stream) {
-                // Who is deleted has no address. Of whoever has none otherwise, the stream is asked.
+                // A deleted person has no address. For other people without one, the stream decides.
                 (RowKind::User, StreamId::User(user)) if item.contains_key("email") => drop(seen.living.insert(*user)),
                 (kind, _) => drop(seen.rows.insert(*kind)),
             }
@@ -156,19 +156,19 @@ impl LiveRows {
     }
 }
 
-/// What may be an orphan.
+/// A possible orphan.
 struct OrphanSuspect {
     orphan: Orphan,
     doubt: Doubt,
 }
 
-/// What has to be so for a suspect to be an orphan.
+/// The condition under which a suspect is an orphan.
 enum Doubt {
     /// Nothing.
     None,
     /// The stream has no commit.
     NoStream(StreamId),
-    /// The stream never had the row; of a key, nor a session of its id.
+    /// The stream never had the row; for a key, nor a session of the same id.
     NoRow(StreamId, RowKind),
     /// There is no such person, or they were deleted.
     NotLiving(UserId),
@@ -236,7 +236,7 @@ async fn suspects_among_claims(dynamo: &Dynamo, seen: &LiveRows) -> Result<Vec<O
 
 async fn suspects_among_personal_keys(dynamo: &Dynamo, seen: &LiveRows) -> Result<Vec<OrphanSuspect>, StoreError> {
     let table = dynamo.table(PERSONAL);
-    // Not the keys themselves.
+    // Leaves out the keys themselves.
     let request = dynamo.client().scan().table_name(&table).projection_expression("k").consistent_read(true);
     let suspect = |item: Item| {
         let user = UserId::parse(get_text(&item, "k")?).map_err(|error| damaged("k", error))?;

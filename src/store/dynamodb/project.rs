@@ -1,7 +1,7 @@
 //! Projection: writing the rows that follow from a stream, and the ledger's terms that follow from the rows.
 //!
-//! Guarantees: a row replaces an older one only, whoever else writes at the same time and however late. Consumption in the
-//! ledger is never touched.
+//! Guarantees: a row replaces only an older one, whoever else writes at the same time and however late. Consumption in the ledger
+//! is never touched.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
@@ -20,22 +20,22 @@ use crate::domain::view::Rows;
 pub(super) enum Write {
     /// A row of the views.
     Row(Item),
-    /// What leads to a row, and never changes.
+    /// A pointer to a row, which never changes.
     Pointer(Item),
     /// A key's terms.
     Terms(Box<Terms>),
 }
 
-/// Under which stored version something is written.
+/// The stored version that a write may replace.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Over {
-    /// None, or one that is older.
+    /// None, or an older one.
     Older,
     /// The one that was seen, whatever it was; none when there was none.
     Seen(Option<AttributeValue>),
 }
 
-/// What a commit changes: the rows of its own version, and terms. Checked: all of it can be written.
+/// The rows of a commit's own version, and terms. Checked: all of them can be written.
 pub(super) fn of_commit(rows: &Rows, version: u64) -> Result<Vec<Write>, StoreError> {
     let terms = Terms::of_commit(rows, version);
     of(&rows.clone().of_version(version), terms)
@@ -56,14 +56,14 @@ fn of(rows: &Rows, terms: Vec<Terms>) -> Result<Vec<Write>, StoreError> {
     Ok(writes)
 }
 
-/// Writes where what is stored is older.
+/// Writes where the stored version is older.
 pub(super) async fn write(dynamo: &Dynamo, writes: Vec<Write>) -> Result<(), StoreError> {
     let work = writes.into_iter().map(|write| write_one(dynamo, write, Over::Older)).collect();
     fetch::in_parallel(work).await?;
     Ok(())
 }
 
-/// Writes under a condition on the stored version. Returns whether it held.
+/// Writes under a condition on the stored version. Returns whether the condition held.
 pub(super) async fn write_one(dynamo: &Dynamo, write: Write, over: Over) -> Result<bool, StoreError> {
     match write {
         Write::Row(item) => put_row(dynamo, item, over).await,
@@ -105,7 +105,7 @@ async fn put_pointer(dynamo: &Dynamo, item: Item) -> Result<bool, StoreError> {
 async fn update_terms(dynamo: &Dynamo, terms: &Terms, over: Over) -> Result<bool, StoreError> {
     let table = dynamo.table(LEDGER);
     let whose = match &over {
-        // A key that was issued twice, which older versions let happen, is not taken from who has it.
+        // A key that was issued twice, as older versions allowed, stays with its present owner.
         Over::Older => " AND (attribute_not_exists(u) OR u = :u)",
         Over::Seen(_) => "",
     };

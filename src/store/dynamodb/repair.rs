@@ -1,5 +1,5 @@
-//! Comparing what is live of a stream with what its commits lead to, and putting it right: the rows, the ledger's terms, and
-//! what leads to a row.
+//! Compares the live items of a stream with what follows from its commits, and repairs them: the rows, the ledger's terms, and the
+//! pointers to rows.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -27,14 +27,14 @@ use crate::{
     store::{IssuedTwice, Live, Settled, Stage, replay::unreadable},
 };
 
-/// What is live of streams, in their order.
+/// The live rows of streams, in the streams' order.
 pub(super) async fn live(dynamo: &Dynamo, streams: &[StreamId]) -> Result<Vec<Live>, StoreError> {
     let kept = read_all(dynamo, streams, &[]).await?;
     kept.iter().map(|kept| kept.live(None)).collect()
 }
 
-/// The rows that a stream's commits lead to, and what is live of it, when nobody is writing to it: no commit came in between,
-/// and none is waiting for its rows. After some tries, as it is, with what may come yet.
+/// The expected and live rows of a stream while nobody writes to it: no commit came in between, and none waits for its rows. After
+/// some tries: the stream as it is, with its pending stages.
 pub(super) async fn settled(dynamo: &Dynamo, stream: &StreamId) -> Result<Settled, StoreError> {
     let mut tries = 0;
     loop {
@@ -55,7 +55,7 @@ pub(super) async fn settled(dynamo: &Dynamo, stream: &StreamId) -> Result<Settle
     }
 }
 
-/// Puts right what is live of streams whose commits lead to these rows. Returns the keys that turned out to be issued twice.
+/// Repairs the live items of streams with these expected rows. Returns the keys that turned out to be issued twice.
 pub(super) async fn put_right(dynamo: &Dynamo, rows: Vec<Rows>) -> Result<Vec<IssuedTwice>, StoreError> {
     let (streams, rows): (Vec<StreamId>, Vec<Rows>) =
         rows.into_iter().filter_map(|rows| Some((stream_of(&rows)?, rows))).unzip();
@@ -65,7 +65,7 @@ pub(super) async fn put_right(dynamo: &Dynamo, rows: Vec<Rows>) -> Result<Vec<Is
         let is_right = match kept.live(Some(expected)) {
             Ok(live) => live.rows == *expected && live.wrong.is_empty(),
             Err(error @ StoreError::Incompatible(_)) => return Err(error),
-            // A row that cannot be read is one that has to be replaced.
+            // A row that cannot be read has to be replaced.
             Err(_) => false,
         };
         if !is_right {
@@ -84,9 +84,9 @@ fn stream_of(rows: &Rows) -> Option<StreamId> {
     user.or_else(plan).or_else(data_set).or_else(tokens)
 }
 
-/// Looks at what is live, then at the stream: what the stream says is then never older. Whatever differs is replaced, if it is
-/// still what was looked at; otherwise somebody was faster, and it is looked at again. A row that claims to be newer than its
-/// stream is wrong, too. A key that was issued twice stays with the one who had it first: the other has no row of it.
+/// Reads the live items before the stream, so that the stream is never older. Replaces each differing item if it is still as read;
+/// otherwise another writer was faster, and the item is read again. A row that is newer than its stream is wrong, too. A key that
+/// was issued twice stays with its first owner: the other has no row of it.
 async fn put_stream_right(dynamo: &Dynamo, stream: &StreamId) -> Result<Vec<IssuedTwice>, StoreError> {
     for tries in 1..=TRIES_MAX {
         let mut kept = read(dynamo, stream, &Rows::default()).await?;
@@ -157,11 +157,11 @@ pub(super) async fn remove_row(dynamo: &Dynamo, row: &Item) -> Result<bool, Stor
 }
 
 impl Now {
-    /// How the stream came to be as it is, from before its first marked commit on, beside what is kept of it.
+    /// The stages of the stream from before its first marked commit on, with the kept items.
     fn stages(&self, stream: &StreamId, mut kept: KeptItems, is_erased: bool) -> Result<Vec<Stage>, StoreError> {
         let Some(first) = self.commits.iter().position(|commit| commit.marked) else { return Ok(Vec::new()) };
         if is_erased {
-            // Their networks cannot be read any more.
+            // The networks of an erased person cannot be read any more.
             let terms = Arc::make_mut(&mut kept.terms).values_mut();
             terms.for_each(|item| drop(item.remove("ip")));
         }
@@ -185,21 +185,21 @@ impl Now {
 #[derive(Default)]
 struct KeptItems {
     rows: Vec<Item>,
-    /// The ledger's rows of its keys and sessions, and of those of the streams that it was read with, by key id.
+    /// The ledger's rows of the keys and sessions of all streams that were read together, by key id.
     terms: Arc<HashMap<String, Item>>,
-    /// What leads to the imports and the sessions, by its key.
+    /// The pointers to the imports and sessions, by key.
     pointers: Arc<HashMap<String, Item>>,
 }
 
 impl KeptItems {
-    /// The rows, and what is not what they say. What hangs on them is compared with the expected rows, where there are some.
+    /// The rows, and the kept items that differ from them. Terms and pointers are compared with the expected rows, if there are any.
     fn live(&self, expected: Option<&Rows>) -> Result<Live, StoreError> {
         let (rows, mut wrong) = from_items(&self.rows)?;
         wrong.extend(self.wrong(expected.unwrap_or(&rows)));
         Ok(Live { rows, wrong })
     }
 
-    /// What is kept beside the rows and is not what these rows say.
+    /// The kept terms and pointers that differ from these rows.
     fn wrong(&self, rows: &Rows) -> Vec<String> {
         let mut wrong = Vec::new();
         for terms in Terms::of(rows) {
@@ -217,7 +217,7 @@ impl KeptItems {
         wrong
     }
 
-    /// What a commit that led to these rows wrote, or may still write, beside what is kept.
+    /// The stage after a commit that led to these rows: what it wrote, or may still write, beside what is kept.
     fn as_of(&self, rows: Rows, version: u64, is_unpublished: bool) -> Stage {
         let (wrong, written) = (self.wrong(&rows), rows.clone().of_version(version));
         let terms = Terms::of_commit(&rows, version).into_iter().map(|terms| Live::wrong_terms(terms.key));
@@ -225,7 +225,7 @@ impl KeptItems {
         Stage { rows, wrong, written, written_beside, is_unpublished }
     }
 
-    /// Takes out what is kept in the place of a write; over which version it has to be written, unless it is there already.
+    /// Takes out the item that a write replaces. Returns the version to write over, unless the item is right already.
     fn take(&mut self, write: &Write) -> Result<Option<Over>, StoreError> {
         let version_of = |item: &Item| Over::Seen(item.get("pv").cloned());
         Ok(match write {
@@ -251,7 +251,7 @@ impl KeptItems {
     }
 }
 
-/// The name of what leads to a session or an import, such as `place of import 0192…`.
+/// The name of the pointer to a session or an import, such as `place of import 0192…`.
 pub(super) fn place_of(kind: rows::RowKind) -> String {
     format!("place of {}", kind.to_string().replacen('#', " ", 1))
 }
@@ -261,7 +261,7 @@ async fn read(dynamo: &Dynamo, stream: &StreamId, expected: &Rows) -> Result<Kep
     Ok(read.into_iter().next().unwrap_or_default())
 }
 
-/// What is kept of streams, in their order: the rows of each, then what hangs on them, and on those that are expected.
+/// The kept items of streams, in their order: the rows of each, then the terms and pointers of these rows and of the expected ones.
 async fn read_all(dynamo: &Dynamo, streams: &[StreamId], expected: &[Rows]) -> Result<Vec<KeptItems>, StoreError> {
     let views = dynamo.table(VIEWS);
     let work = streams.iter().map(|stream| {
@@ -275,7 +275,7 @@ async fn read_all(dynamo: &Dynamo, streams: &[StreamId], expected: &[Rows]) -> R
         fetch::query(&views, request, usize::MAX)
     });
     let rows = fetch::in_parallel(work.collect()).await?;
-    // Of rows that cannot be read nothing hangs that could be looked at; they are told by whoever reads them.
+    // Rows that cannot be read lead to no terms or pointers; the caller reports them.
     let readable: Vec<Rows> = rows.iter().map(|items| from_items(items).unwrap_or_default().0).collect();
     let both = || readable.iter().chain(expected);
     let pointed: BTreeSet<rows::RowKind> = both().flat_map(rows::pointed).map(|(_, kind)| kind).collect();

@@ -1,7 +1,7 @@
-//! What a replay works on: the log, read stream by stream, and the live views, which are put right in place.
+//! The input and output of a replay: the log, read stream by stream, and the live views, which are repaired in place.
 //!
-//! Guarantees: a row is only ever replaced by what its stream says, and only if it is still the row that was looked at; whoever
-//! appends meanwhile projects as always. Memory grows with the number of streams (some 40 bytes for each), not with the log.
+//! Guarantees: a row is replaced only by what its stream says, and only if it is still the row that was read; concurrent appends
+//! project as always. Memory grows with the number of streams (some 40 bytes for each), not with the log.
 
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -28,7 +28,7 @@ use crate::{
     store::{CommitBatch, IssuedTwice, Live, ReplayLog, ReplaySpace, ReplayViews, Replayable, Settled},
 };
 
-/// Streams that are read before the first of them is handed on.
+/// Streams that are read ahead of the first one that is handed on.
 const STREAMS_AHEAD: usize = 64;
 
 impl Replayable for Dynamo {
@@ -59,7 +59,7 @@ impl ReplaySpace for DynamoSpace {
         (&mut self.log, &mut self.views)
     }
 
-    /// Nothing: whoever appends meanwhile writes the rows into the same views.
+    /// Does nothing: concurrent appends write their rows into the same views.
     fn catch_up(&mut self, _last: bool) -> Result<u64, StoreError> {
         Ok(0)
     }
@@ -76,7 +76,7 @@ impl ReplaySpace for DynamoSpace {
     }
 }
 
-/// A stream with all its commits, and the key of the person whose it is.
+/// A stream with all its commits, and the key of its person.
 struct Loaded {
     commits: Vec<StoredCommit>,
     key: Option<PersonalKey>,
@@ -114,7 +114,7 @@ impl DynamoLog {
         self.run(|dynamo| async move { orphans::find(&dynamo, &streams).await })
     }
 
-    /// Loads the next streams; without any, all have been.
+    /// Loads the next streams; if none result, all have been loaded.
     fn load_on(&mut self) -> Result<(), StoreError> {
         let streams = self.streams()?;
         let next: Vec<StreamId> = streams.all.iter().skip(self.at).take(STREAMS_AHEAD).cloned().collect();
@@ -165,8 +165,8 @@ impl ReplayLog for DynamoLog {
     }
 }
 
-/// Loads whole streams. The keys come first: whoever is deleted in between is read with the key that their events were sealed
-/// with, and as deleted. A stream that was counted has had its key since its first commit.
+/// Loads whole streams, keys first: a person who is deleted in between is read as deleted, with the key that sealed their events. A
+/// stream that was counted has had its key since its first commit.
 async fn load(dynamo: &Dynamo, streams: Vec<StreamId>) -> Result<Vec<Loaded>, StoreError> {
     let users = streams.iter().filter_map(|stream| match stream {
         StreamId::User(user) => Some(*user),

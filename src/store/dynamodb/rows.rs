@@ -39,23 +39,23 @@ pub(super) const PLANS: &str = "plans";
 /// The list of all imports, the last begun first.
 pub(super) const IMPORTS: &str = "imports";
 
-/// The lists of keys of whose end their owners are to be told, over which they are spread.
+/// The lists of keys whose owners are to be told that they end: the keys are spread over all of these.
 pub(super) const NOTICES: [&str; 8] =
     ["notices#0", "notices#1", "notices#2", "notices#3", "notices#4", "notices#5", "notices#6", "notices#7"];
 
 const USER: &str = "user";
 const PLAN: &str = "plan";
 const DATASET: &str = "dataset";
-/// What the names of keys begin with.
+/// The prefix of the names of keys.
 pub(super) const KEY_PREFIX: &str = "key#";
-/// What the names of sessions begin with.
+/// The prefix of the names of sessions.
 pub(super) const SESSION_PREFIX: &str = "session#";
-/// What the names of imports begin with.
+/// The prefix of the names of imports.
 pub(super) const IMPORT_PREFIX: &str = "import#";
-/// What the names of administrators' tokens begin with.
+/// The prefix of the names of administrators' tokens.
 pub(super) const TOKEN_PREFIX: &str = "token#";
 
-/// Which of a stream's rows an item is.
+/// The row of a stream that an item holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum RowKind {
     /// The person.
@@ -73,7 +73,7 @@ pub(super) enum RowKind {
 }
 
 impl RowKind {
-    /// Reads `r`; `None` when it is no row that this permitd knows.
+    /// Reads `r`; `None` when this permitd does not know such a row.
     pub(super) fn of(row: &str) -> Option<Self> {
         if let Some(key) = row.strip_prefix(KEY_PREFIX) {
             return KeyId::parse(key).ok().map(Self::Key);
@@ -95,7 +95,7 @@ impl RowKind {
     }
 }
 
-/// As `r` has it.
+/// Writes the form of `r`.
 impl Display for RowKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -109,7 +109,7 @@ impl Display for RowKind {
     }
 }
 
-/// The items of one stream's rows, with those that lead to them.
+/// The items of one stream's rows, with the pointers to them.
 pub(super) fn to_items(rows: &Rows) -> Result<Vec<Item>, StoreError> {
     let mut items = Vec::new();
     put_each(&mut items, &rows.users)?;
@@ -132,7 +132,7 @@ fn put_each<T: ItemRow>(items: &mut Vec<Item>, rows: &[T]) -> Result<(), StoreEr
     Ok(())
 }
 
-/// The rows in the items of one stream, and the names of those whose attributes do not say what their documents do.
+/// The rows in the items of one stream, and the names of rows whose attributes differ from their documents.
 pub(super) fn from_items(items: &[Item]) -> Result<(Rows, Vec<String>), StoreError> {
     let (mut rows, mut strayed) = (Rows::default(), Vec::new());
     for item in items {
@@ -152,7 +152,7 @@ pub(super) fn from_items(items: &[Item]) -> Result<(Rows, Vec<String>), StoreErr
     Ok((rows, strayed))
 }
 
-/// Adds the row of an item. Returns whether its attributes say what its document does.
+/// Adds the row of an item. Returns whether its attributes agree with its document.
 fn take<T: ItemRow>(item: &Item, rows: &mut Vec<T>) -> Result<bool, StoreError> {
     let row = read(item)?;
     let is_so = to_item(&row)? == *item;
@@ -177,10 +177,10 @@ fn to_item<T: ItemRow>(row: &T) -> Result<Item, StoreError> {
 
 /// A row with an item of its own.
 trait ItemRow: ViewRow {
-    /// Which of which stream's rows it is.
+    /// Its stream, and its row of that stream.
     fn place(&self) -> (StreamId, RowKind);
 
-    /// The attributes by which indexes have it.
+    /// The attributes for the indexes.
     fn indexed(&self) -> Vec<(&'static str, String)> {
         Vec::new()
     }
@@ -240,7 +240,7 @@ impl ItemRow for TokenRow {
     }
 }
 
-/// A row that is not understood is left alone: a newer permitd may have written it.
+/// The error for an unknown row, which is left alone: a newer permitd may have written it.
 pub(super) fn unknown(item: &Item) -> StoreError {
     let part = |name| get_text(item, name).unwrap_or("?");
     let (stream, row) = (part("k"), part("r"));
@@ -254,19 +254,19 @@ pub(super) fn row_key(stream: &StreamId, kind: RowKind) -> Item {
     item::item([("k", text(stream.to_string())), ("r", text(kind.to_string()))])
 }
 
-/// The sessions and imports among these rows, with their streams: they are asked for by their ids alone, and an item of their own
-/// says whose each is.
+/// The sessions and imports among these rows, with their streams: they are looked up by id alone, so a pointer item names the
+/// stream of each.
 pub(super) fn pointed(rows: &Rows) -> impl Iterator<Item = (StreamId, RowKind)> {
     rows.sessions.iter().map(ItemRow::place).chain(rows.imports.iter().map(ItemRow::place))
 }
 
-/// The key of the item that says whose a session or an import is.
+/// The key of the pointer item of a session or an import.
 pub(super) fn pointer_key(kind: RowKind) -> Item {
     let of = if matches!(kind, RowKind::Session(_)) { USER } else { DATASET };
     item::item([("k", text(kind.to_string())), ("r", text(of))])
 }
 
-/// Says whose a session or an import is; never changes.
+/// The pointer item of a session or an import; it never changes.
 fn pointer(stream: &StreamId, kind: RowKind) -> Item {
     let (mut item, stream) = (pointer_key(kind), stream.to_string());
     let (of, whose) = stream.split_once('#').unwrap_or_default();
@@ -274,7 +274,7 @@ fn pointer(stream: &StreamId, kind: RowKind) -> Item {
     item
 }
 
-/// The session or import that an item leads to; none when the item is a row.
+/// The session or import that an item points to; none when the item is a row.
 pub(super) fn pointed_at(item: &Item) -> Result<Option<RowKind>, StoreError> {
     let name = get_text(item, "k")?;
     if !name.starts_with(SESSION_PREFIX) && !name.starts_with(IMPORT_PREFIX) {
@@ -283,7 +283,7 @@ pub(super) fn pointed_at(item: &Item) -> Result<Option<RowKind>, StoreError> {
     RowKind::of(name).map(Some).ok_or_else(|| damaged("k", "it is no id"))
 }
 
-/// The stream of what an item leads to.
+/// The stream that a pointer item names.
 pub(super) fn read_pointer(item: &Item) -> Result<StreamId, StoreError> {
     Ok(match find_text(item, DATASET)? {
         Some(data_set) => StreamId::DataSet(data_set.to_owned()),
@@ -291,14 +291,14 @@ pub(super) fn read_pointer(item: &Item) -> Result<StreamId, StoreError> {
     })
 }
 
-/// A place in a list by time: sorts as the moments do, those of one moment by the id.
+/// A sort key of a list by time: sorts as moments do, and by id within a moment.
 pub(super) fn order(at: Timestamp, id: impl Display) -> String {
-    // Moments before 1970 are negative: with the sign's bit turned over they sort before the others.
+    // Moments before 1970 are negative: with the sign bit flipped they sort before the others.
     let sortable = at.as_microsecond().cast_unsigned() ^ (1 << 63);
     format!("{sortable:016x}#{id}")
 }
 
-/// The list that a key is in of whose end its owner is to be told.
+/// The list of notices that a key belongs to.
 fn notices_of(key: KeyId) -> &'static str {
     let sum = key.as_str().bytes().map(usize::from).sum::<usize>();
     NOTICES.get(sum % NOTICES.len()).copied().unwrap_or("notices#0")

@@ -1,5 +1,5 @@
-//! The tables of a deployment, as data: `permitd aws setup` makes them, `aws check` compares them, the template in `deploy/`
-//! describes the same.
+//! The tables of a deployment, as data: `permitd aws setup` makes them, `aws check` compares them, and the template in `deploy/`
+//! describes the same tables.
 //!
 //! | table | items | partition key, sort key |
 //! |---|---|---|
@@ -14,9 +14,9 @@
 
 use crate::dataset::Definition;
 
-/// Days to any moment of which a table can be restored: the longest that DynamoDB has.
+/// Days to any moment of which a table can be restored: DynamoDB's longest.
 const RECOVERY_DAYS: u32 = 35;
-/// The same for the keys of people's data: whoever is erased is gone from backups, too, after these.
+/// The same for the keys of people's data: after these days an erased person is gone from backups, too.
 const PERSONAL_RECOVERY_DAYS: u32 = 7;
 
 /// The event log.
@@ -25,11 +25,11 @@ pub const EVENTS: &str = "events";
 pub const VIEWS: &str = "views";
 /// The ledger.
 pub const LEDGER: &str = "ledger";
-/// Claims, administrators' tokens, data sets, what commands were answered.
+/// Claims, administrators' tokens, data sets, answers to commands.
 pub const STATE: &str = "state";
 /// What imports changed, and when.
 pub const CHANGES: &str = "changes";
-/// The attribute of the table `state` from which on DynamoDB may remove an item, seconds since the Unix epoch.
+/// The attribute after whose moment DynamoDB may remove an item of the table `state`, seconds since the Unix epoch.
 pub const EXPIRES: &str = "x";
 /// Personal keys.
 pub const PERSONAL: &str = "personal";
@@ -63,7 +63,7 @@ pub struct KeyAttribute {
     pub kind: KeyType,
 }
 
-/// What an index holds beside its keys and the table's.
+/// The attributes that an index holds beside its keys and the table's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Projected {
     /// Nothing.
@@ -96,7 +96,7 @@ pub struct TableSpec {
     pub sort: Option<KeyAttribute>,
     /// Its indexes.
     pub indexes: Vec<IndexSpec>,
-    /// Days to any moment of which it can be restored.
+    /// Days to any moment of which the table can be restored.
     pub recovery_days: u32,
     /// The attribute by which items expire, seconds since the Unix epoch, if any do.
     pub expires: Option<&'static str>,

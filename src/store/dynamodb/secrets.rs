@@ -1,6 +1,6 @@
-//! The server secret in the table `secrets`, for nodes that share no file. It is in the same form as in `secret.json`.
+//! The server secret in the table `secrets`, for nodes that share no file. It has the same form as in `secret.json`.
 //!
-//! Guarantees: nodes that make it at once get the same; what is there is never replaced; nothing of it is logged.
+//! Guarantees: nodes that make the secret at once get the same one; a stored secret is never replaced; nothing of it is logged.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
@@ -21,22 +21,22 @@ pub enum OpenSecretError {
     /// The table does not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// What it holds is no server secret, or none could be made.
+    /// The item holds no server secret, or none could be made.
     #[error(transparent)]
     Secrets(#[from] SecretsError),
 }
 
-/// Reads the server secret, making it when there is none.
+/// Reads the server secret, or makes one.
 ///
 /// # Errors
-/// When the table cannot be read or written, what it holds is damaged, or there are no random bytes.
+/// When the table cannot be read or written, the stored secret is damaged, or there are no random bytes.
 pub async fn open(dynamo: &Dynamo, entropy: &dyn Entropy) -> Result<Secrets, OpenSecretError> {
     if let Some(secrets) = find(dynamo).await? {
         return Ok(secrets);
     }
     let table = dynamo.table(SECRETS);
     create(dynamo, &table, text(Secrets::generate(entropy)?.as_str())).await?;
-    // Another node may have been first: what is there now is the secret.
+    // Another node may have been first: the stored secret counts.
     let made = find(dynamo).await?;
     Ok(made.ok_or_else(|| StoreError::Corrupt(format!("table {table} loses what is put into it")))?)
 }
@@ -44,7 +44,7 @@ pub async fn open(dynamo: &Dynamo, entropy: &dyn Entropy) -> Result<Secrets, Ope
 /// Reads the server secret, if there is one.
 ///
 /// # Errors
-/// When the table cannot be read, or what it holds is damaged.
+/// When the table cannot be read, or the stored secret is damaged.
 pub async fn find(dynamo: &Dynamo) -> Result<Option<Secrets>, OpenSecretError> {
     let kept = fetch::get(dynamo, &dynamo.table(SECRETS), item::item([("k", text(SERVER))])).await?;
     let read = |kept: item::Item| Ok(Secrets::from_json(get_text(&kept, "json")?.as_bytes(), &place(dynamo))?);

@@ -1,15 +1,15 @@
-//! Making a deployment's tables, and saying how they stand.
+//! Makes a deployment's tables, and reports their state.
 //!
-//! Guarantees: nothing is ever deleted, and a table whose keys are not ours is not touched. Both functions can be repeated at
-//! any time, also by several at once: what is right stays as it is. Every wait has a bound; what AWS has begun by then goes on
-//! by itself.
+//! Guarantees: nothing is ever deleted, and a table with foreign keys is not touched. Both functions can be repeated at any time,
+//! also by several processes at once: what is right stays unchanged. Every wait has a bound; work that AWS has begun by then goes
+//! on by itself.
 //!
-//! What a table is made with, beside its keys and indexes:
+//! Settings of a table, beside its keys and indexes:
 //! - on-demand billing: requests are paid for, capacity is not planned;
-//! - encryption with the account's own key for DynamoDB (`alias/aws/dynamodb` in KMS), so that its use can be audited. A key
-//!   that the owner of the account has put in its place is as good;
-//! - point-in-time recovery over the days that its [`TableSpec`] says;
-//! - where it says so, the removal of what has expired;
+//! - encryption with the account's own key for DynamoDB (`alias/aws/dynamodb` in KMS), so that its use can be audited. Another
+//!   key that the account's owner has chosen is as good;
+//! - point-in-time recovery over the days of its [`TableSpec`];
+//! - where the specification says so, removal of expired items;
 //! - deletion protection.
 
 mod compare;
@@ -38,14 +38,14 @@ use crate::{
     store::StoreError,
 };
 
-/// Makes the tables and indexes that are missing, puts right what is different and can be put right in place, and says of
-/// each resource how it stands afterwards. An index that is added to a table with data in it is waited for, up to half an hour.
+/// Makes the missing tables and indexes, repairs differences that can be repaired in place, and reports the resulting state of each
+/// resource. Waits up to half an hour for an index that is added to a table with data.
 ///
 /// # Errors
-/// When DynamoDB cannot be reached or refuses, or a table does not become ready in time. What was done until then stays.
+/// When DynamoDB cannot be reached or refuses, or a table does not become ready in time. Work done until then stays.
 pub async fn setup(dynamo: &Dynamo, tables: &[TableSpec]) -> Result<Vec<CheckedResource>, StoreError> {
     let mut begun = Vec::new();
-    // All are begun before the first is waited for: AWS makes them at the same time.
+    // All tables are begun before the first is waited for: AWS makes them at the same time.
     for table in tables {
         begun.push(begin(dynamo, table).await?);
     }
@@ -59,7 +59,7 @@ pub async fn setup(dynamo: &Dynamo, tables: &[TableSpec]) -> Result<Vec<CheckedR
     Ok(checked)
 }
 
-/// Says of each table and index how it stands, and changes nothing.
+/// Reports the state of each table and index, and changes nothing.
 ///
 /// # Errors
 /// When DynamoDB cannot be reached or refuses.
@@ -81,9 +81,9 @@ pub async fn check(dynamo: &Dynamo, tables: &[TableSpec]) -> Result<Vec<CheckedR
     Ok(checked)
 }
 
-/// What came of beginning with a table.
+/// The outcome of beginning a table.
 enum TableBegun {
-    /// It was there.
+    /// The table existed.
     Found,
     /// AWS is making it.
     Made,
@@ -97,7 +97,7 @@ async fn begin(dynamo: &Dynamo, table: &TableSpec) -> Result<TableBegun, StoreEr
     let request = requests::create(dynamo.client(), &name, table)?;
     match wait::patiently(&Backoff::FOR_A_TURN, &[BusyReason::TooMany], || request.clone().send()).await {
         Ok(_) => Ok(TableBegun::Made),
-        // Somebody else was faster.
+        // Another process was faster.
         Err(error) if error.as_service_error().is_some_and(|error| error.is_resource_in_use_exception()) => {
             Ok(TableBegun::Found)
         }
@@ -105,7 +105,7 @@ async fn begin(dynamo: &Dynamo, table: &TableSpec) -> Result<TableBegun, StoreEr
     }
 }
 
-/// Waits for a table, puts right what can be, and says how it stands.
+/// Waits for a table, repairs what can be repaired, and reports its state.
 async fn finish(dynamo: &Dynamo, table: &TableSpec, was_made: bool) -> Result<Vec<CheckedResource>, StoreError> {
     let name = dynamo.table(&table.name);
     let mut found = settled(dynamo, &name).await?;
@@ -117,7 +117,7 @@ async fn finish(dynamo: &Dynamo, table: &TableSpec, was_made: bool) -> Result<Ve
         let Some((request, done)) = requests::mend(dynamo.client(), &name, &flaw) else { continue };
         match send(&request).await {
             Ok(()) => changes.push(done),
-            // An emulator that does not know the setting says that there is nothing to change.
+            // An emulator without the setting answers that there is nothing to change.
             Err(error) if flaw.is_of_protection() && has_code(&error, "ValidationException") => {
                 refusals.push(format!("{flaw}, which this service refuses ({})", aws::reason("DynamoDB", &error)));
             }
@@ -126,7 +126,7 @@ async fn finish(dynamo: &Dynamo, table: &TableSpec, was_made: bool) -> Result<Ve
         found = settled(dynamo, &name).await?;
     }
     let mut added = Vec::new();
-    // DynamoDB adds one at a time.
+    // DynamoDB adds one index at a time.
     for index in &table.indexes {
         if compare::index(index, &found) == IndexState::Missing {
             let sent = send(&requests::add_index(dynamo.client(), &name, index)?).await;
@@ -151,7 +151,7 @@ async fn finish(dynamo: &Dynamo, table: &TableSpec, was_made: bool) -> Result<Ve
     Ok(checked)
 }
 
-/// Sends a change of a table, for as long as the table is busy with another.
+/// Sends a change of a table, repeatedly while the table is busy with another.
 async fn send(request: &UpdateTableFluentBuilder) -> Result<(), SdkError<UpdateTableError>> {
     let busy = [BusyReason::TooMany, BusyReason::InUse];
     wait::patiently(&Backoff::FOR_A_TURN, &busy, || request.clone().send()).await.map(|_| ())
@@ -168,10 +168,10 @@ async fn describe(dynamo: &Dynamo, name: &str) -> Result<Option<TableDescription
     }
 }
 
-/// The table once nothing of it is being made or changed.
+/// The table, once no part of it is being made or changed.
 async fn settled(dynamo: &Dynamo, name: &str) -> Result<TableDescription, StoreError> {
     let look = async || match describe(dynamo, name).await? {
-        // AWS may take a moment to show what it is making.
+        // AWS may show a new table a moment late.
         None => Ok(Err("it does not show up".to_owned())),
         Some(table) => Ok(compare::unsettled(&table).map_or(Ok(table), Err)),
     };

@@ -1,4 +1,4 @@
-//! The streams that there were when they were counted.
+//! The streams that existed when they were counted.
 
 use super::{
     Dynamo, StoreError, fetch,
@@ -7,10 +7,10 @@ use super::{
 };
 use crate::domain::id::StreamId;
 
-/// Parts of a table that are scanned side by side.
+/// Segments of a table that are scanned in parallel.
 pub(super) const SCAN_SEGMENTS: i32 = 8;
 
-/// The streams that there were when they were counted.
+/// The streams that existed when they were counted.
 pub(super) struct Streams {
     /// Sorted.
     pub(super) all: Vec<StreamId>,
@@ -35,7 +35,7 @@ impl Streams {
         Ok(Self { all, commits })
     }
 
-    /// Whether there was such a stream.
+    /// Tells whether the stream existed.
     pub(super) fn has(&self, stream: &StreamId) -> bool {
         self.all.binary_search(stream).is_ok()
     }

@@ -1,6 +1,6 @@
-//! The terms of a key or a session: what the ledger's row of it says of its owner, its plan and whether it works, so that a node needs
-//! no other row to admit it. They follow from the person's rows and carry the version of the person's stream that they come from. Other
-//! attributes are what an earlier version counted for the key: nothing here touches them.
+//! The terms of a key or a session: its ledger row names the owner and the plan and says whether it works, so that a node needs no
+//! other row to admit it. They follow from the person's rows and carry the version of the person's stream. The row's other
+//! attributes are counts of an earlier version: nothing here touches them.
 //!
 //! | attribute | holds |
 //! |---|---|
@@ -44,9 +44,9 @@ pub(super) struct Terms {
     pub(super) user: UserId,
     /// Its SHA-256.
     pub(super) hash: KeyHash,
-    /// When it stops working because it was rotated.
+    /// When a rotated key stops working.
     pub(super) valid_until: Option<Timestamp>,
-    /// When it was rotated: since then the key has so long to go as its grace says.
+    /// When it was rotated: the start of the key's grace.
     pub(super) since: Option<Timestamp>,
     /// When it expires.
     pub(super) expires_at: Option<Timestamp>,
@@ -60,15 +60,15 @@ pub(super) struct Terms {
     pub(super) see_at: Option<Timestamp>,
     /// Whether it is the session of an administrator that began without a second factor.
     pub(super) lacks_factor: bool,
-    /// Whether it works, as far as revocation and its owner's standing go.
+    /// Whether it works, judging by revocation and its owner's status.
     pub(super) works: bool,
     /// The version of the owner's stream.
     pub(super) version: u64,
 }
 
 impl Terms {
-    /// The terms of all keys and sessions of the person in `rows`; those of others, and of nobody, have none here. Nor has a session
-    /// whose time was over when the person last changed: it ends by what was written of it before.
+    /// The terms of all keys and sessions of the person in `rows`; no terms for those of others or of nobody. Nor for a session
+    /// that was over when the person last changed: it ends by its earlier terms.
     pub(super) fn of(rows: &Rows) -> Vec<Self> {
         let Some(user) = rows.users.first() else { return Vec::new() };
         let owner_works = !matches!(user.status, UserStatus::Disabled | UserStatus::Deleted);
@@ -109,7 +109,7 @@ impl Terms {
         terms.chain(of_sessions).collect()
     }
 
-    /// The terms that a commit may have changed: of what works, and of what it revoked or ended.
+    /// The terms that a commit may have changed: of keys and sessions that work, and of those that it revoked or ended.
     pub(super) fn of_commit(rows: &Rows, version: u64) -> Vec<Self> {
         let mut terms = Self::of(rows);
         let keys = rows.keys.iter().filter(|key| key.revoked_at.is_none() || key.version == version).map(|key| key.id);
@@ -124,7 +124,7 @@ impl Terms {
         live_key(self.key)
     }
 
-    /// The update that writes them, and the values in it; `#on` stands for `on`, which is a reserved word.
+    /// The update that writes the terms, and the values in it; `#on` stands for `on`, which is a reserved word.
     pub(super) fn update(&self) -> (String, Vec<(&'static str, AttributeValue)>) {
         let mut values = vec![
             (":u", text(self.user.to_string())),
@@ -150,7 +150,7 @@ impl Terms {
         (update, values)
     }
 
-    /// What only some have.
+    /// The attributes that only some terms have.
     fn further(&self) -> [(&'static str, Option<AttributeValue>); 8] {
         let actions: Vec<&str> = self.scopes.actions.iter().map(|action| action.as_str()).collect();
         [
@@ -165,7 +165,7 @@ impl Terms {
         ]
     }
 
-    /// Reads the item of a key or a session; nothing where it has no terms: then there is no such key.
+    /// Reads the item of a key or a session; nothing if it has no terms: then there is no such key.
     pub(super) fn read(item: &Item) -> Result<Option<Self>, StoreError> {
         if !item.contains_key("h") {
             return Ok(None);
@@ -198,19 +198,19 @@ impl Terms {
         }))
     }
 
-    /// Whether an item says the same. Of a key that does not work only that is asked, and whose it is: its plan is not kept up.
-    /// What claims to be newer than these is wrong, since later terms would not replace it.
+    /// Tells whether an item agrees with these terms. For a key that does not work only that and its owner are compared: its plan
+    /// is not kept up to date. An item that is newer than these terms is wrong, since later terms would not replace it.
     pub(super) fn are_in(&self, item: &Item) -> bool {
         let Ok(Some(kept)) = Self::read(item) else { return false };
         let is_theirs = (kept.user, kept.hash) == (self.user, self.hash);
         let is_as_new = kept.version <= self.version && kept.works == self.works;
-        // When a key was rotated an earlier version did not say.
+        // An earlier version did not write when a key was rotated.
         let is_same = |kept| Self { since: self.since, version: self.version, ..kept } == *self;
         is_theirs && is_as_new && (!self.works || is_same(kept))
     }
 }
 
-/// The key of a key's live row.
+/// The item key of a key's live row.
 pub(super) fn live_key(key: KeyId) -> Item {
     item::item([("k", text(key.as_str())), ("d", text(LIVE))])
 }

@@ -1,5 +1,5 @@
-//! Keys that two people were issued, as older versions let it happen: who had each first. The ledger has one place for a key, so
-//! that it says the other's name to one of the two: there such a key is noticed.
+//! Keys that two people were issued, as older versions allowed: finds the first owner of each. The ledger has one place for a key,
+//! so it names the other owner to one of the two: such keys are noticed there.
 
 use std::collections::{HashMap, hash_map::Entry};
 
@@ -13,13 +13,13 @@ use crate::{
     store::IssuedTwice,
 };
 
-/// The keys of a person's stream, as it is now, that the ledger has as another's, whose stream issued them as well.
+/// The keys in a person's stream that the ledger gives to another person, whose stream issued them as well.
 pub(super) async fn of_stream(dynamo: &Dynamo, stream: &StreamId, now: &Now) -> Result<Vec<IssuedTwice>, StoreError> {
     let (StreamId::User(user), State::User(Some(person))) = (stream, &now.state) else { return Ok(Vec::new()) };
     let keys = person.keys.keys().map(|key| live_key(*key)).collect();
     let (mut twice, mut others) = (Vec::new(), HashMap::new());
     for item in fetch::get_all(dynamo, &dynamo.table(LEDGER), keys).await? {
-        // A name that is none is wrong terms, which are replaced.
+        // A malformed owner means wrong terms, which are replaced.
         let Some(other) = find_text(&item, "u")?.and_then(|owner| UserId::parse(owner).ok()) else { continue };
         let Some(key) =
             person.keys.values().find(|key| find_text(&item, "k").is_ok_and(|k| k == Some(key.id.as_str())))

@@ -1,5 +1,5 @@
-//! The tables as a whole: whether they work, and whose secret they were written with. The marks of the server secret's versions
-//! are items of the kind `secret` in the table `state`, by version; the secret itself is elsewhere.
+//! The tables as a whole: their health, and the server secret that they were written with. The marks of the server secret's
+//! versions are items of the kind `secret` in the table `state`, by version; the secret itself is elsewhere.
 
 use std::collections::{HashMap, HashSet};
 
@@ -19,13 +19,13 @@ use crate::{secrets::SecretMark, store::Upkeep};
 
 /// The kind of the marks.
 const MARK: &str = "secret";
-/// The key of the item that a probe would write. Its condition never holds, so that there is none.
+/// The key of the item that a probe tries to write. The write's condition never holds, so that no such item exists.
 const PROBE: &str = "probe";
 
 #[async_trait]
 impl Upkeep for Dynamo {
-    /// One write of the ledger that is refused by its condition, which DynamoDB says only when the write could have been made; and
-    /// one read of the log and the views.
+    /// Tries one write of the ledger that its condition refuses, which DynamoDB reports only when the write could have been made;
+    /// and reads the log and the views once.
     async fn probe(&self) -> Result<(), StoreError> {
         let table = self.table(LEDGER);
         let update = || {
@@ -92,7 +92,7 @@ impl Upkeep for Dynamo {
                 continue;
             }
             let request = self.client().delete_item().table_name(&table).key("k", text(CLAIM)).key("r", text(&name));
-            // Somebody may have changed it meanwhile: then it is not the one that was read.
+            // If somebody has changed it meanwhile, it is not the one that was read.
             let delete = || {
                 let owned = request.clone().condition_expression("#o = :o").expression_attribute_names("#o", "owner");
                 owned.expression_attribute_values(":o", text(&owner)).send()
@@ -116,13 +116,13 @@ impl Upkeep for Dynamo {
         Ok(taken)
     }
 
-    /// Nothing is left to do: what was answered is in the tables.
+    /// Does nothing: all answered writes are in the tables.
     async fn close(&self) -> Result<(), StoreError> {
         Ok(())
     }
 }
 
-/// A part of a transaction: it is carried out only if the deployment remembers this of the server secret.
+/// A part of a transaction: it fails unless the deployment remembers this mark of the server secret.
 pub(super) fn remembers(dynamo: &Dynamo, mark: &SecretMark) -> Result<TransactWriteItem, StoreError> {
     let check = ConditionCheck::builder()
         .table_name(dynamo.table(STATE))
@@ -133,7 +133,7 @@ pub(super) fn remembers(dynamo: &Dynamo, mark: &SecretMark) -> Result<TransactWr
     Ok(TransactWriteItem::builder().condition_check(check.build().map_err(not_built)?).build())
 }
 
-/// Claims a name for its owner; whether nobody had it.
+/// Claims a name for its owner. Returns whether the name was free.
 async fn claim(dynamo: &Dynamo, table: &str, name: &str, owner: &str) -> Result<bool, StoreError> {
     let put = || {
         let claim = item::item([("k", text(CLAIM)), ("r", text(name)), ("owner", text(owner))]);

@@ -1,9 +1,8 @@
 //! The views.
 //!
-//! Guarantees: a row that is asked for by its id is read consistently, and so are a person's keys and a data set's imports:
-//! whoever was answered finds what was done. Lists and addresses are looked up in indexes, which a row reaches a moment after it
-//! was written, and what they show is read from the table: a list may lack what has only just come, but shows nobody as they
-//! were.
+//! Guarantees: rows that are looked up by id, a person's keys and a data set's imports are read consistently: a client finds what
+//! it was told is done. Lists and addresses are looked up in indexes, which show a row a moment after it was written, and the rows
+//! themselves are read from the table: a list may lack a very new row, but never shows an outdated one.
 
 use std::{
     borrow::Cow,
@@ -35,7 +34,7 @@ use crate::{
     store::{DueFilter, DueNotice, UserFilter, Views, view_rows::ViewRow},
 };
 
-/// Entries of a list that are read at once.
+/// Entries of a list per read.
 const PAGE_ENTRIES: usize = 200;
 
 #[async_trait]
@@ -138,10 +137,10 @@ async fn by_pointer<T: ViewRow>(dynamo: &Dynamo, kind: RowKind) -> Result<Option
     row(dynamo, row_key(&rows::read_pointer(&pointer)?, kind)).await?.as_ref().map(rows::read).transpose()
 }
 
-/// Each list's first ones: together they have the first ones of all.
+/// Reads the first notices of each list: together they contain the first notices of all.
 async fn due_notices(dynamo: &Dynamo, filter: DueFilter) -> Result<Vec<DueNotice>, StoreError> {
     let DueFilter { from, until, after, limit } = filter;
-    // Every id of that moment comes after none, and before a sign that comes after all that are in an id.
+    // The empty id sorts before every id of that moment, and `~` after every id.
     let first = after.map_or_else(|| rows::order(from, ""), |after| rows::order(after.at, after.key));
     let last = rows::order(until, "~");
     if first > last || limit == 0 {
@@ -183,13 +182,13 @@ async fn due_in(
 
 async fn row(dynamo: &Dynamo, key: Item) -> Result<Option<Item>, StoreError> {
     if get_text(&key, "k")?.len() > STREAM_BYTES_MAX {
-        // No stream has such a name, so none has rows.
+        // No stream has such a name, so no rows exist.
         return Ok(None);
     }
     fetch::get(dynamo, &dynamo.table(VIEWS), key).await
 }
 
-/// The rows of a stream whose names begin with this, read consistently.
+/// The rows of a stream whose names have this prefix, read consistently.
 async fn rows_beginning_with<T: ViewRow>(
     dynamo: &Dynamo,
     stream: &StreamId,
@@ -212,7 +211,7 @@ async fn rows_beginning_with<T: ViewRow>(
 
 async fn user_by_email(dynamo: &Dynamo, email: &str) -> Result<Option<UserRow>, StoreError> {
     if email.is_empty() || email.len() > EMAIL_BYTES_MAX {
-        // Nobody can have it, and no index can be asked for it.
+        // Nobody can have this address, and the index cannot be asked for it.
         return Ok(None);
     }
     let table = dynamo.table(VIEWS);
@@ -250,7 +249,7 @@ async fn users(dynamo: &Dynamo, filter: &UserFilter) -> Result<Vec<UserRow>, Sto
             && filter.plan.as_ref().is_none_or(has_plan)
             && filter.unreached.is_none_or(|now| user.is_unreached(now))
     };
-    // Where few of many are wanted, a page of them takes many entries.
+    // If few of many people match, a page takes many entries.
     let by_standing = filter.status.is_some() || filter.invitation.is_some() || filter.unreached.is_some();
     let picks = search.is_some() || by_standing || filter.plan.is_some();
     let page = if picks { PAGE_ENTRIES } else { PAGE_ENTRIES.min(filter.limit) };
@@ -262,15 +261,14 @@ async fn users(dynamo: &Dynamo, filter: &UserFilter) -> Result<Vec<UserRow>, Sto
 struct IndexList {
     name: &'static str,
     newest_first: bool,
-    /// Only what comes after this place.
+    /// Only entries after this place.
     before: Option<String>,
-    /// Entries that are read at once.
+    /// Entries per read.
     page: usize,
 }
 
 impl IndexList {
-    /// Rows of the list that are wanted, at most `limit`. What the index shows is only where to look: a row is taken as the
-    /// table has it.
+    /// Matching rows of the list, at most `limit`. The index only says where to look: rows are read from the table.
     async fn rows<T: ViewRow>(
         self,
         dynamo: &Dynamo,
@@ -314,7 +312,7 @@ impl IndexList {
     }
 }
 
-/// The rows that an index shows, as the table has them, in the same order; without those that are no more.
+/// The present rows of index entries, read from the table in the same order, without rows that were removed.
 async fn current(dynamo: &Dynamo, shown: Vec<Item>) -> Result<Vec<Item>, StoreError> {
     let place = |item: &Item| Ok((get_text(item, "k")?.to_owned(), get_text(item, "r")?.to_owned()));
     let places: Vec<(String, String)> = shown.iter().map(place).collect::<Result<_, StoreError>>()?;

@@ -1,4 +1,4 @@
-//! Conditional writes, and the patience with which they are tried again.
+//! Conditional writes, and their retries.
 
 use std::{future::Future, time::Duration};
 
@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
 use super::{StoreError, has_code, unavailable};
 
-/// Tries of a write that met somebody else's transaction or was throttled within one. The client's own retries come below.
+/// Tries of a write that met another transaction or was throttled within one. The client's own retries happen below these.
 pub(super) const TRIES_MAX: u32 = 8;
 /// Time before the second try; it doubles with each.
 const BACKOFF: Duration = Duration::from_millis(5);
@@ -16,7 +16,7 @@ pub(super) async fn back_off(tries: u32) {
     tokio::time::sleep(BACKOFF * 2u32.saturating_pow(tries)).await;
 }
 
-/// Whether a write failed only because a transaction had the item at the same time.
+/// Tells whether a write failed only because a transaction held the item at the same time.
 pub(super) fn met_a_transaction<E, R>(error: &SdkError<E, R>) -> bool
 where
     E: ProvideErrorMetadata,
@@ -24,7 +24,7 @@ where
     has_code(error, "TransactionConflictException")
 }
 
-/// Sends a conditional write, again while a transaction has the item. Returns whether the condition held.
+/// Sends a conditional write, repeatedly while a transaction holds the item. Returns whether the condition held.
 pub(super) async fn conditional<T, E, R, Sent>(table: &str, send: impl Fn() -> Sent) -> Result<bool, StoreError>
 where
     E: ProvideErrorMetadata,

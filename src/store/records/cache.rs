@@ -5,9 +5,9 @@ use quick_cache::{Equivalent, Weighter, sync::Cache};
 
 use crate::store::records::FoundRecords;
 
-/// What an entry costs besides its texts.
+/// The cost of an entry besides its texts.
 const ENTRY_BYTES: u64 = 160;
-/// What a typical entry weighs, to size the table of entries.
+/// The typical weight of an entry, for sizing the table of entries.
 const ENTRY_BYTES_TYPICAL: u64 = 1024;
 
 /// The question that an entry answers.
@@ -19,7 +19,7 @@ struct CacheKey {
     record_id: Option<Box<str>>,
 }
 
-/// The same without owning it.
+/// The same, borrowed.
 #[derive(Clone, Copy, Hash)]
 pub(in crate::store) struct CacheQuestion<'a> {
     pub(in crate::store) data_set: u64,

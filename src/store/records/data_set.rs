@@ -1,4 +1,4 @@
-//! A data set as it stands: its definition, its version, what is held of its past, and what was done to it last.
+//! A data set's state: its definition, its version, the held part of its past, and its last import.
 
 use std::sync::Arc;
 
@@ -11,12 +11,12 @@ use crate::{
     domain::lineage::RecordsIdentity,
 };
 
-/// A data set as it stands at one version.
+/// A data set's state at one version.
 #[derive(Debug, Clone)]
 pub struct DataSet {
-    /// The definition that its records were stored with. A changed definition file takes effect with the next import.
+    /// The definition by which its records were stored. A changed definition file takes effect with the next import.
     pub definition: Arc<Definition>,
-    /// The import that made it: tells it from one of the same name that is gone.
+    /// The import that created it: tells it from a removed data set of the same name.
     pub instance: Uuid,
     /// Rises by one with every import that changed a record or the published columns.
     pub version: u64,
@@ -24,40 +24,39 @@ pub struct DataSet {
     pub held_from: u64,
     /// The earliest version since which all changes are known.
     pub changes_from: u64,
-    /// Rises when the published columns change: a query that was made for another generation is refused.
+    /// Rises when the published columns change: a query for another generation is refused.
     pub generation: u64,
-    /// How many records there are.
+    /// The number of records.
     pub records: u64,
     /// The last committed import.
     pub last_import: LastImport,
-    /// What follows from what was done to it as a whole.
+    /// The data set's standing by the log.
     pub standing: DataSetStanding,
-    /// The figures of its columns, as they were kept with it. Read them by [`DataSet::present_figures`].
+    /// The stored figures of its columns. Read them by [`DataSet::present_figures`].
     pub figures: Option<Arc<TableFigures>>,
 }
 
 impl DataSet {
-    /// What its records say of themselves, to be compared with the log.
+    /// The identity of its records, to be compared with the log.
     pub fn identity(&self) -> RecordsIdentity {
         let Self { instance, version, last_import, .. } = self;
         RecordsIdentity { instance: *instance, version: *version, last_import: last_import.id }
     }
 
-    /// The figures of its columns at this version, as its definition lets them be shown. None where the import that made the version
-    /// made none, as those of older permitds did.
+    /// The figures of its columns at this version, as far as its definition shows them. None if the import that made the version
+    /// made none, as with older permitds.
     pub fn present_figures(&self) -> Option<TableFigures> {
         let figures = self.figures.as_ref().filter(|figures| figures.version == self.version)?;
         Some(figures.shown_with(&self.definition))
     }
 }
 
-/// How a data set stands, apart from its records: it follows from the log, and is kept with the records so that whoever serves them
-/// knows it.
+/// A data set's standing apart from its records. It follows from the log, and is stored with the records for those who serve them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct DataSetStanding {
-    /// Whether it is kept and served to nobody.
+    /// Whether the data set is withdrawn: kept, but served to nobody.
     pub withdrawn: bool,
-    /// The names that it had before, which lead to it.
+    /// Its former names, which lead to it.
     pub former_names: Vec<String>,
 }
 
@@ -66,27 +65,27 @@ pub struct DataSetStanding {
 pub struct LastImport {
     /// The import's id, as given to [`RecordImports::begin_import`](super::RecordImports::begin_import): tells whether a commit whose answer was lost took place.
     pub id: Uuid,
-    /// The day it was given.
+    /// The day passed to that import.
     pub day: Date,
-    /// What it changed.
+    /// The changes that it made.
     pub result: ImportResult,
 }
 
-/// How a data set is begun anew, whose records are gone or are not what they should be.
+/// How to begin a data set anew, when its records are gone or are not those of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Anew {
-    /// The highest version that it is known to have had: the new one is above it.
+    /// The highest version that it is known to have had: the new version is above it.
     pub above: u64,
-    /// The last import of what is there and is to be dropped, if anything is.
+    /// The last import of the stored records, which are to be dropped; none if there are none.
     pub instead_of: Option<Uuid>,
 }
 
-/// How long the past of a data set is kept. What is older, or more, is given up with the next import.
+/// How long the past of a data set is kept. The next import gives up what exceeds this.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
-    /// A version is held for so many days after it was followed by another.
+    /// Days for which a version is held after the next one.
     pub days: u32,
-    /// So many changes of records are kept; the latest import's are kept in any case.
+    /// The number of changes to keep; the latest import's are kept in any case.
     pub changes_max: u64,
 }
 
@@ -96,8 +95,8 @@ impl Default for Retention {
     }
 }
 
-/// Reads the figures of a data set's columns as a store keeps them. What is not understood is done without: the next import makes
-/// them anew, and the records are served all the same.
+/// Reads the stored figures of a data set's columns. Figures that cannot be understood are ignored: the next import makes them
+/// anew, and the records are served all the same.
 pub(in crate::store) fn read_figures(name: &str, document: &[u8]) -> Option<Arc<TableFigures>> {
     match serde_json::from_slice(document) {
         Ok(figures) => Some(Arc::new(figures)),

@@ -1,8 +1,8 @@
-//! What can go wrong with records, wherever they are kept.
+//! Errors of record stores.
 
 use std::path::PathBuf;
 
-/// What can go wrong. The messages say what to do.
+/// An error of a record store. Its message says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordStoreError {
     /// There is no such data set.
@@ -23,7 +23,7 @@ pub enum RecordStoreError {
         /// The name.
         name: String,
     },
-    /// The store gives no data set another name.
+    /// The store cannot rename data sets.
     #[error(
         "with backend = \"aws\" a data set keeps its name, which its tables have. Import its file under a definition of the other \
          name (`permitd aws setup` makes the tables first), then remove this one"
@@ -43,10 +43,10 @@ pub enum RecordStoreError {
     TimedOut {
         /// The time it had.
         limit_ms: u64,
-        /// What would make it faster.
+        /// Advice on how to make it faster.
         narrow: String,
     },
-    /// Whoever takes an export's parts is too slow.
+    /// The receiver of an export's parts is too slow.
     #[error("the export was given up: its parts were not taken in time")]
     Stalled,
     /// An answer would be too large.
@@ -54,10 +54,10 @@ pub enum RecordStoreError {
     TooLarge {
         /// The limit.
         bytes_max: usize,
-        /// What would make it smaller.
+        /// Advice on how to make it smaller.
         narrow: String,
     },
-    /// The records are being copied to this node, which answers questions on them when it has all of them.
+    /// The records are being copied to this node, which answers questions once it has all of them.
     #[error(
         "the records of {name:?} are being copied to this server, {percent} percent are there: records are read by their key \
          meanwhile; repeat this a little later"
@@ -65,15 +65,15 @@ pub enum RecordStoreError {
     Copying {
         /// The data set.
         name: String,
-        /// How much is done.
+        /// The finished part.
         percent: u8,
     },
-    /// A file is not what the server takes its files for.
+    /// A file holds a truth where the server expects replicas, or the other way round.
     #[error("the file {} is not used: {reason}", path.display())]
     WrongRole {
         /// The file.
         path: PathBuf,
-        /// What it is, and what to do.
+        /// What the file is, and what to do.
         reason: String,
     },
     /// A value is larger than the store can keep.
@@ -83,14 +83,14 @@ pub enum RecordStoreError {
     TooLong {
         /// The row's line.
         line: u64,
-        /// What is too long, such as `the value of description`.
+        /// The text that is too long, such as `the value of description`.
         what: String,
         /// Its size.
         bytes: usize,
         /// The limit.
         bytes_max: usize,
     },
-    /// The version that a question is about is not kept any more.
+    /// The version of a question is no longer kept.
     #[error(
         "version {version} of {name:?} is no longer held, only those from {held_from} on: read its pages from the first, \
          or all of it by an export, and ask for changes since the version that it has then"
@@ -100,20 +100,20 @@ pub enum RecordStoreError {
         name: String,
         /// The version asked for.
         version: u64,
-        /// The earliest that there is.
+        /// The earliest version that is held.
         held_from: u64,
     },
-    /// A version that has not come to be yet.
+    /// The version does not exist yet.
     #[error("{name:?} is at version {present}: there is no version {version} yet")]
     NoSuchVersion {
         /// The data set.
         name: String,
         /// The version asked for.
         version: u64,
-        /// The present one.
+        /// The present version.
         present: u64,
     },
-    /// The data set's columns changed between the making of a query and its running.
+    /// The data set's columns changed after the query was made.
     #[error("the columns of {name:?} have just changed, or it was begun anew: repeat the request")]
     DefinitionChanged {
         /// The data set.
@@ -128,18 +128,18 @@ pub enum RecordStoreError {
         /// The data set.
         name: String,
     },
-    /// A dry run was to become visible.
+    /// A dry run cannot be committed.
     #[error("a dry run of an import into {name:?} was to be committed: report this as a defect")]
     DryRun {
         /// The data set.
         name: String,
     },
-    /// An imported row does not have the shape its definition gives it.
+    /// An imported row does not fit its definition.
     #[error("line {line}: {reason}. The reader of the file and the definition disagree: report this as a defect")]
     BadRow {
         /// The row's line.
         line: u64,
-        /// What is wrong.
+        /// What is wrong with the row.
         reason: String,
     },
     /// The store cannot be read or written.
@@ -147,15 +147,15 @@ pub enum RecordStoreError {
     Unavailable {
         /// What was attempted.
         doing: String,
-        /// What the store said.
+        /// The store's error.
         reason: String,
     },
-    /// What is stored cannot be understood.
+    /// Stored data cannot be understood.
     #[error("the records of {name:?} are damaged or of a newer permitd: {reason}")]
     Corrupt {
         /// The data set.
         name: String,
-        /// What was found.
+        /// The damage that was found.
         reason: String,
     },
 }

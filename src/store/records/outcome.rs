@@ -1,4 +1,4 @@
-//! What an import was asked to do, and what it comes to: the same wherever records are kept.
+//! The orders for imports, and their outcome: the same for all record stores.
 
 use std::sync::Arc;
 
@@ -11,25 +11,25 @@ use super::{
 };
 use crate::dataset::{Definition, Record, Value};
 
-/// What an import is to do.
+/// The order for an import.
 #[derive(Debug, Clone)]
 pub struct ImportOrder {
     /// The data set's definition. The data set need not exist yet.
     pub definition: Arc<Definition>,
-    /// Nobody else's.
+    /// An id that nobody else uses.
     pub import_id: Uuid,
     /// The load date of every record that is inserted or changed.
     pub today: Date,
-    /// Whether records that the file does not hold are removed.
+    /// Whether records that the file lacks are removed.
     pub replace: bool,
-    /// Given where the data set is to hold what this import brings and nothing else, as if it were new: another instance, with a version
-    /// above all that there were.
+    /// Given if the data set is to hold only what this import brings, as if it were new: another instance, with a version above all
+    /// earlier ones.
     pub anew: Option<Anew>,
-    /// Whether nothing of it is ever to be seen: it can be settled, but not committed.
+    /// Whether this is a dry run: it can be settled, but not committed.
     pub is_dry: bool,
 }
 
-/// What becomes of the columns that a file does not have.
+/// The columns that a file lacks.
 #[derive(Debug, Default, Clone)]
 pub(in crate::store) struct Absent {
     columns: Vec<AbsentColumn>,
@@ -37,7 +37,7 @@ pub(in crate::store) struct Absent {
 }
 
 impl Absent {
-    /// Of these columns, those that `stored` records have, too. What identifies a record, and what the import fills, is none.
+    /// Takes those of the columns that `stored` records also have, except the identifying ones and the load date.
     pub(in crate::store) fn new(columns: &[usize], kept: bool, now: &Definition, stored: Option<&Definition>) -> Self {
         let Some(stored) = stored else { return Self::default() };
         let carried = rules::kept_columns(stored, now);
@@ -59,8 +59,8 @@ impl Absent {
         self.columns.iter().map(|absent| absent.column)
     }
 
-    /// Compares a record with the values that are stored of these columns, in their order; they are taken on where they are
-    /// kept.
+    /// Compares a record with the stored values of these columns, in their order; the record takes over the stored values if they
+    /// are kept.
     pub(in crate::store) fn compare(&mut self, record: &mut Record, stored: Vec<Value>) {
         for (absent, stored) in self.columns.iter_mut().zip(stored) {
             let Some(value) = record.values.get_mut(absent.column) else { continue };
@@ -72,16 +72,16 @@ impl Absent {
     }
 }
 
-/// What updates do to the values of records.
+/// The effects of updates on the values of records.
 #[derive(Debug, Default, Clone)]
 pub(in crate::store) struct Effects {
-    /// For each column, how many values are lost.
+    /// For each column, the number of lost values.
     lost: Vec<u64>,
     differences: Vec<ChangedValue>,
 }
 
 impl Effects {
-    /// Takes in that a record loses its values of these columns.
+    /// Counts that a record loses its values of these columns.
     pub(in crate::store) fn lose(&mut self, columns: impl IntoIterator<Item = usize>) {
         for column in columns {
             if self.lost.len() <= column {
@@ -93,12 +93,12 @@ impl Effects {
         }
     }
 
-    /// Whether there is room for more differences.
+    /// Tells whether there is room for more differences.
     pub(in crate::store) fn wants_differences(&self) -> bool {
         self.differences.len() < DIFFERENCES_MAX
     }
 
-    /// Takes in what differs between a stored record and what the file says of it.
+    /// Counts the differences between a stored record and the file's.
     pub(in crate::store) fn compare(&mut self, definition: &Definition, old: &Record, new: &Record) {
         let text = |place: usize| new.values.get(place).map(ToString::to_string).unwrap_or_default();
         let record_id = new.values.get(definition.record_id).cloned().unwrap_or(Value::Null);
@@ -115,7 +115,7 @@ impl Effects {
         self.lost.iter().enumerate().filter(|(_, lost)| **lost > 0).map(|(column, _)| column).collect()
     }
 
-    /// What there is to tell. `before` says of the columns that lose values how many there were, in that order.
+    /// The report. `before` holds the number of values in each column that loses some, in order.
     pub(in crate::store) fn told(&self, before: &[u64]) -> (Vec<NulledColumn>, Vec<ChangedValue>) {
         let losing = self.losing().into_iter().zip(before);
         let nulled = losing.map(|(column, before)| {
@@ -126,7 +126,7 @@ impl Effects {
     }
 }
 
-/// How many rows and records it was so far.
+/// The number of rows and records so far.
 #[derive(Debug, Default, Clone, Copy)]
 pub(in crate::store) struct Counts {
     pub(in crate::store) inserted: u64,
@@ -136,7 +136,7 @@ pub(in crate::store) struct Counts {
     pub(in crate::store) rejected: u64,
 }
 
-/// What a definition changes besides rows.
+/// The changes of columns by a definition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::store) enum Columns {
     /// There were no records, or none that can be compared with the file's.
@@ -148,36 +148,36 @@ pub(in crate::store) enum Columns {
 }
 
 impl Counts {
-    /// How many records were changed.
+    /// The number of changed records.
     pub(in crate::store) fn changes(&self) -> u64 {
         self.inserted + self.updated + self.removed
     }
 }
 
 impl ImportOrder {
-    /// A file is to be imported into what there is.
+    /// An order to import a file into the stored data set.
     pub fn new(definition: &Definition, import_id: Uuid, today: Date, replace: bool) -> Self {
         Self { definition: Arc::new(definition.clone()), import_id, today, replace, anew: None, is_dry: false }
     }
 
-    /// The same, as if there was nothing before.
+    /// The same, as if there had been no data set.
     #[must_use]
     pub fn beginning_anew(self, anew: Anew) -> Self {
         Self { replace: true, anew: Some(anew), ..self }
     }
 
-    /// The same, with nothing of it to be seen.
+    /// The same as a dry run.
     #[must_use]
     pub fn dry(self) -> Self {
         Self { is_dry: true, ..self }
     }
 
-    /// Checks that it may be committed.
+    /// Checks that it is no dry run.
     pub(in crate::store) fn check_real(&self) -> Result<(), RecordStoreError> {
         if self.is_dry { Err(RecordStoreError::DryRun { name: self.definition.name.clone() }) } else { Ok(()) }
     }
 
-    /// What committing comes to.
+    /// The outcome of committing.
     pub(in crate::store) fn outlook(
         &self,
         counts: Counts,
@@ -196,7 +196,7 @@ impl ImportOrder {
         }
     }
 
-    /// Checks that what is stored is what the data set is begun anew instead of.
+    /// Checks that the stored data set is the one to be replaced.
     pub(in crate::store) fn check_stored(&self, stored: Option<&DataSet>) -> Result<(), RecordStoreError> {
         let found = stored.map(|stored| stored.last_import.id);
         match self.anew {
@@ -213,8 +213,8 @@ impl ImportOrder {
         stored.max(above) + 1
     }
 
-    /// The data set as it stands when the import is committed. `before` is how it stood, if there was one; the version rises
-    /// with a record or the published columns, the generation with those columns alone.
+    /// The data set's state after the import. `before` is the state before, if there was one. A changed record or changed columns
+    /// raise the version; changed columns also raise the generation.
     pub(in crate::store) fn outcome(&self, counts: Counts, before: Option<&DataSet>, columns: Columns) -> DataSet {
         let (version, generation, records) =
             before.map_or((0, 0, 0), |before| (before.version, before.generation, before.records));
@@ -247,7 +247,7 @@ impl ImportOrder {
         }
     }
 
-    /// Whether the figures of the columns are to be made anew: they are of another version, or the definition has another say in what
+    /// Tells whether the figures of the columns have to be made anew: they are of another version, or the definition changes what
     /// they show.
     pub(in crate::store) fn needs_figures(&self, before: Option<&DataSet>, now: &DataSet) -> bool {
         let are_of = |before: &&DataSet| before.definition.columns == now.definition.columns;

@@ -1,5 +1,5 @@
-//! The parts of an export, from who makes them to who takes them. Who makes them waits, but not for ever; parts that simply end
-//! are the whole, and anything else is said.
+//! The channel for an export's parts. The sender waits for the receiver, but only for a bounded time. If the parts simply end, they
+//! are complete; otherwise an error ends them.
 
 use std::time::Duration;
 
@@ -12,40 +12,40 @@ use tokio::sync::{
 use super::{Export, RecordStoreError};
 use crate::clock::SharedClock;
 
-/// Bytes of a part, about.
+/// The size of a part, about, bytes.
 pub(in crate::store) const PART_BYTES: usize = 64 * 1024;
-/// Parts that are ready before they are asked for.
+/// Parts that are made ahead of the receiver.
 const PARTS_WAITING: usize = 4;
-/// How long a thread rests before it looks whether there is room for the next part.
+/// The pause of a thread between two checks for room for the next part.
 const REST_OF_THREAD: Duration = Duration::from_millis(2);
 
 type ExportPart = Result<Bytes, RecordStoreError>;
 
-/// Nobody takes the parts.
+/// The receiver is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::store) struct Gone;
 
-/// Where the parts go.
+/// The sending end.
 pub(in crate::store) struct Outlet {
     clock: SharedClock,
     stall_us: i64,
     begun: Option<oneshot::Sender<Result<u64, RecordStoreError>>>,
     parts: Sender<ExportPart>,
-    /// Whether whoever takes the parts has let the time run out.
+    /// Whether the receiver has let the time run out.
     stalled: bool,
-    /// Room for the word that not everything was sent. It is said in any case but a good end, also when a thread panics or a
+    /// Reserved room for the message that not all was sent. It is sent unless the export ends well, also when a thread panics or a
     /// task is ended from outside.
     unfinished: Option<OwnedPermit<ExportPart>>,
 }
 
-/// Where they come out.
+/// The receiving end.
 pub(in crate::store) struct Inlet {
     begun: oneshot::Receiver<Result<u64, RecordStoreError>>,
     parts: Receiver<ExportPart>,
 }
 
 impl Inlet {
-    /// The export, as soon as its first part is there, or its end; or why there is none.
+    /// The export, once its first part or its end is there; or why there is none.
     pub(in crate::store) async fn export(self) -> Result<Export, RecordStoreError> {
         let stopped = |_| RecordStoreError::Unavailable {
             doing: "begin an export".to_owned(),
@@ -57,7 +57,7 @@ impl Inlet {
 }
 
 impl Outlet {
-    /// An outlet that waits for each part to be taken as long as `stall_ms`.
+    /// An outlet that waits up to `stall_ms` for each part to be taken.
     pub(in crate::store) fn new(clock: SharedClock, stall_ms: u64) -> (Self, Inlet) {
         let (sender, parts) = mpsc::channel(PARTS_WAITING + 1);
         let (begin, begun) = oneshot::channel();
@@ -67,7 +67,7 @@ impl Outlet {
         (outlet, Inlet { begun, parts })
     }
 
-    /// Says that from now on it is parts that tell how it goes, all of them of this version.
+    /// Begins the parts, all of this version: from now on they carry the outcome.
     pub(in crate::store) fn begin(&mut self, version: u64) -> Result<(), Gone> {
         match self.begun.take().map(|begun| begun.send(Ok(version))) {
             Some(Err(_)) => Err(Gone),
@@ -106,7 +106,7 @@ impl Outlet {
         }
     }
 
-    /// Ends the parts, as the whole or with what went wrong.
+    /// Ends the parts: complete, or with an error.
     pub(in crate::store) fn finish(mut self, error: Option<RecordStoreError>) {
         match (error, self.begun.take()) {
             (None, _) => drop(self.unfinished.take()),

@@ -1,24 +1,24 @@
-//! What an import does, and what it would do: to its rows, to the data set as a whole, and to the values of records.
+//! The effects of an import, done or planned: on its rows, on the data set as a whole, and on the values of records.
 
 use crate::dataset::Value;
 
-/// What became of an imported row.
+/// The outcome of an imported row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RowOutcome {
-    /// There was no record of this key and id.
+    /// No record with this key and id was stored.
     Inserted,
     /// A value other than the load date differs.
     Updated,
-    /// The record is already stored like this. Nothing is written.
+    /// The stored record is the same. Nothing is written.
     Unchanged,
-    /// The same import already held a row of this key and record id. Nothing is written: the row is to be rejected.
+    /// The import already had a row with this key and record id. Nothing is written: the row is to be rejected.
     Duplicate {
-        /// The line of that row.
+        /// The line of the earlier row.
         first_line: u64,
     },
 }
 
-/// What an import did.
+/// The result of an import.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct ImportResult {
     /// The data set's version afterwards.
@@ -27,44 +27,44 @@ pub struct ImportResult {
     pub changed: bool,
     /// New records.
     pub inserted: u64,
-    /// Records of which a value changed.
+    /// Records with a changed value.
     pub updated: u64,
-    /// Records that were stored like this before.
+    /// Records that were stored in the same state before.
     pub unchanged: u64,
-    /// Records that the file no longer holds; only where records are replaced.
+    /// Records that the file lacks; only where records are replaced.
     pub removed: u64,
     /// Rows that could not become records.
     pub rejected: u64,
 }
 
-/// What an import comes to when it is committed.
+/// The expected outcome of committing an import.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outlook {
     /// The version before; 0 where there was none.
     pub version_before: u64,
-    /// How many records there were before.
+    /// The number of records before.
     pub records_before: u64,
-    /// What is changed.
+    /// The changes.
     pub result: ImportResult,
-    /// The columns of stored records that the file does not have.
+    /// The columns of stored records that the file lacks.
     pub absent: Vec<AbsentColumn>,
-    /// The columns of which updated records lose values.
+    /// The columns in which updated records lose values.
     pub nulled: Vec<NulledColumn>,
     /// The first values that updates change, at most [`DIFFERENCES_MAX`].
     pub differences: Vec<ChangedValue>,
 }
 
-/// Differences that an import tells at most.
+/// The most differences that an import reports.
 pub const DIFFERENCES_MAX: usize = 20;
 
-/// A column of which stored records lose values.
+/// A column in which stored records lose values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NulledColumn {
     /// Its place in the definition.
     pub column: usize,
-    /// Stored records that have a value there.
+    /// Stored records with a value there.
     pub before: u64,
-    /// Of these, the ones that have none afterwards, and are not removed.
+    /// Those of them that have no value afterwards, and are not removed.
     pub lost: u64,
 }
 
@@ -77,17 +77,17 @@ pub struct ChangedValue {
     pub record_id: Value,
     /// The column's place in the definition.
     pub column: usize,
-    /// What is stored.
+    /// The stored value.
     pub old: Value,
-    /// What the file says.
+    /// The file's value.
     pub new: Value,
 }
 
-/// A column of stored records that a file does not have.
+/// A column of stored records that a file lacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AbsentColumn {
     /// Its place in the definition.
     pub column: usize,
-    /// In how many records of the file's rows a value stands there that the rows do not have.
+    /// The number of records in the file's rows whose stored value there is missing in the rows.
     pub values: u64,
 }

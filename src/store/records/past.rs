@@ -1,11 +1,11 @@
-//! What is told of the past, as JSON: changes and states, in lists that go on. The same text wherever records are kept.
+//! The past as JSON: changes and states, in paged lists. The same text for all record stores.
 
 use jiff::Timestamp;
 
 use super::{Past, RecordStoreError, rules};
 use crate::dataset::{Document, Value, json, query::Position};
 
-/// What became of a record.
+/// The kind of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::store) enum ChangeKind {
     Inserted,
@@ -25,13 +25,13 @@ impl ChangeKind {
     }
 }
 
-/// A moment as it is published.
+/// A moment in its published form.
 pub(in crate::store) fn moment(at: Timestamp) -> String {
     format!("{at:.6}")
 }
 
-/// When a version comes to be that follows another of this moment: by the clock, or the smallest step after the one that it
-/// follows where the clock was set back. A state of a record thus never ends before it began.
+/// The moment of a version that follows one of the moment `before`: by the clock, or the smallest step after that moment if the
+/// clock was set back. So a record's state never ends before it began.
 pub(in crate::store) fn moment_after(now: Timestamp, before: Option<Timestamp>) -> Timestamp {
     let now_us = now.as_microsecond();
     match before.map(Timestamp::as_microsecond) {
@@ -42,7 +42,7 @@ pub(in crate::store) fn moment_after(now: Timestamp, before: Option<Timestamp>) 
     }
 }
 
-/// A change, without what the record was and became.
+/// A change, without the record before and after it.
 pub(in crate::store) struct RecordChange<'a> {
     pub(in crate::store) version: u64,
     pub(in crate::store) at: Option<&'a str>,
@@ -52,7 +52,7 @@ pub(in crate::store) struct RecordChange<'a> {
 }
 
 impl RecordChange<'_> {
-    /// Appends the change. `write` appends the record as it was before (`true`) and as it became.
+    /// Appends the change. `write` appends the record before (`true`) and after the change.
     pub(in crate::store) fn write<E>(
         &self,
         out: &mut Vec<u8>,
@@ -81,7 +81,7 @@ impl RecordChange<'_> {
     }
 }
 
-/// What a record was for a time, without the record.
+/// A past state of a record, without the record.
 pub(in crate::store) struct PastState<'a> {
     pub(in crate::store) id: &'a Value,
     pub(in crate::store) from: (u64, Option<&'a str>),
@@ -126,7 +126,7 @@ fn write_version(version: u64, at: Option<&str>, out: &mut Vec<u8>) {
     }
 }
 
-/// A page of a list of the past, in the making.
+/// An unfinished page of a list of the past.
 pub(in crate::store) struct Listing {
     document: Document,
     limit: u32,
@@ -139,7 +139,7 @@ impl Listing {
         Self { document: Document::list(), limit, last: None, more: false }
     }
 
-    /// Whether there is no room for one that follows. To be asked only where one does.
+    /// Tells whether there is no room for another entry. Call it only if an entry follows.
     pub(in crate::store) fn is_full(&mut self) -> bool {
         self.more = self.document.count() >= self.limit;
         self.more
@@ -149,7 +149,7 @@ impl Listing {
         self.document.count() == 0
     }
 
-    /// Adds one, which `write` appends, at its place.
+    /// Adds an entry at its place; `write` appends it.
     pub(in crate::store) fn add<E: From<RecordStoreError>>(
         &mut self,
         place: Position,
@@ -161,7 +161,7 @@ impl Listing {
         Ok(())
     }
 
-    /// The page, read at the present version.
+    /// The finished page, read at the present version.
     pub(in crate::store) fn finish(self, version: u64) -> Past {
         Past { version, document: self.document, next: self.last.filter(|_| self.more) }
     }

@@ -1,4 +1,4 @@
-//! How long the past of a data set is kept: one rule, wherever records are.
+//! The retention of a data set's past: one rule for all record stores.
 
 use jiff::Timestamp;
 
@@ -7,21 +7,21 @@ use super::Retention;
 /// Microseconds of a day.
 const DAY_US: i64 = 86_400_000_000;
 
-/// A version that is known.
+/// A known version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::store) struct KnownVersion {
     pub(in crate::store) version: u64,
-    /// When it came to be.
+    /// The moment of the version.
     pub(in crate::store) at: Timestamp,
-    /// How many changes of it are kept.
+    /// The number of its kept changes.
     pub(in crate::store) changes: u64,
 }
 
-/// The version up to which all changes are given up, if there is one: it is the earliest that can still be read. `versions`
-/// are those that are known, the one that is about to be the present one included, in order.
+/// The version up to which all changes are given up, if any: the earliest that can still be read. `versions` are all known versions
+/// in order, including the one about to become the present one.
 pub(in crate::store) fn floor(versions: &[KnownVersion], retention: Retention, now: Timestamp) -> Option<u64> {
     let horizon_us = now.as_microsecond().saturating_sub(i64::from(retention.days).saturating_mul(DAY_US));
-    // The version that was the present one then is still held; from the next one on, changes are.
+    // The version that was present at that time is still held; changes are held from the next one on.
     let by_age =
         versions.iter().filter(|known| known.at.as_microsecond() <= horizon_us).map(|known| known.version).max();
     let (present, before) = versions.split_last()?;

@@ -1,19 +1,19 @@
-//! What every record store does alike: how a row is checked, when two definitions describe the same records, how large an
-//! answer may be, and what is advised to somebody whose question is too large.
+//! The common rules of record stores: the checks of a row, when two definitions describe the same records, the size limits of
+//! answers, and advice for questions that are too large.
 
 use crate::{
     dataset::{Column, ColumnType, Definition, Record, RecordIdRule, Value},
     store::records::RecordStoreError,
 };
 
-/// What all records of one key may weigh, bytes. The excess is reached page by page through a query.
+/// The largest answer for the records of one key, bytes. A query reaches the rest page by page.
 const ANSWER_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// What a page may weigh, bytes.
+/// The largest page, bytes.
 const PAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Longer names make no sensible path segment.
 const NAME_BYTES_MAX: usize = 64;
 
-/// Checks that an answer to a read by key may have so many bytes.
+/// Checks the size of an answer to a read by key.
 pub(in crate::store) fn check_answer(bytes: usize) -> Result<(), RecordStoreError> {
     if bytes <= ANSWER_BYTES_MAX {
         return Ok(());
@@ -22,7 +22,7 @@ pub(in crate::store) fn check_answer(bytes: usize) -> Result<(), RecordStoreErro
     Err(RecordStoreError::TooLarge { bytes_max: ANSWER_BYTES_MAX, narrow })
 }
 
-/// Checks that a page may have so many bytes.
+/// Checks the size of a page.
 pub(in crate::store) fn check_page(bytes: usize) -> Result<(), RecordStoreError> {
     if bytes <= PAGE_BYTES_MAX {
         return Ok(());
@@ -31,7 +31,7 @@ pub(in crate::store) fn check_page(bytes: usize) -> Result<(), RecordStoreError>
     Err(RecordStoreError::TooLarge { bytes_max: PAGE_BYTES_MAX, narrow })
 }
 
-/// Checks that a data set of this name can be stored.
+/// Checks that a data set can have this name.
 pub(in crate::store) fn check_name(name: &str) -> Result<(), RecordStoreError> {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_' || byte == b'-';
     if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.bytes().all(plain) {
@@ -40,18 +40,18 @@ pub(in crate::store) fn check_name(name: &str) -> Result<(), RecordStoreError> {
     Ok(())
 }
 
-/// Advice to somebody whose query takes too long. `counts` says whether it asked for the exact count, too.
+/// Advice for a query that takes too long. `counts` tells whether it also asked for the exact count.
 pub(in crate::store) fn narrowing(definition: &Definition, counts: bool) -> String {
     let count = if counts { "leave out count=exact, " } else { "" };
     format!("{count}give one value for an indexed column ({}), or a narrower filter", indexed(definition).join(", "))
 }
 
-/// That a version is no longer held.
+/// The error for a version that is no longer held.
 pub(in crate::store) fn gone(definition: &Definition, version: u64, held_from: u64) -> RecordStoreError {
     RecordStoreError::VersionGone { name: definition.name.clone(), version, held_from }
 }
 
-/// The columns that records are found by.
+/// The key column, and the columns that lead an index.
 pub(in crate::store) fn indexed(definition: &Definition) -> Vec<&str> {
     let mut indexed: Vec<&str> = vec![definition.column_name(definition.key)];
     for index in &definition.indexes {
@@ -62,7 +62,7 @@ pub(in crate::store) fn indexed(definition: &Definition) -> Vec<&str> {
     indexed
 }
 
-/// Whether records of the two definitions have the same columns in the same places.
+/// Tells whether the two definitions have the same columns in the same places.
 pub(in crate::store) fn same_columns(left: &Definition, right: &Definition) -> bool {
     same_identity(left, right)
         && (left.key, left.record_id, left.load_date) == (right.key, right.record_id, right.load_date)
@@ -74,7 +74,7 @@ pub(in crate::store) fn same_columns(left: &Definition, right: &Definition) -> b
             .all(|(left, right)| (&left.name, left.kind) == (&right.name, right.kind))
 }
 
-/// Whether the two definitions identify a record in the same way.
+/// Tells whether the two definitions identify a record in the same way.
 pub(in crate::store) fn same_identity(left: &Definition, right: &Definition) -> bool {
     let identity = |definition: &Definition| {
         let named = |place: usize| definition.columns.get(place).map(|column| (column.name.clone(), column.kind));
@@ -83,7 +83,7 @@ pub(in crate::store) fn same_identity(left: &Definition, right: &Definition) -> 
     identity(left) == identity(right)
 }
 
-/// For each column of the new definition, the column of the old one whose values it keeps: that of the same name and type.
+/// For each column of the new definition, the old column of the same name and type, whose values it keeps.
 pub(in crate::store) fn kept_columns(old: &Definition, new: &Definition) -> Vec<Option<usize>> {
     let kept =
         |column: &Column| old.columns.iter().position(|kept| (&kept.name, kept.kind) == (&column.name, column.kind));
@@ -98,7 +98,7 @@ pub(in crate::store) fn ordinal_value(definition: &Definition, ordinal: i64) -> 
     }
 }
 
-/// The record id that a text writes, if it is written as it is published: `1` is a record's id where `01` and `+1` are none.
+/// The record id of a text, if it is written as published: `1` names a record, `01` and `+1` name none.
 pub(in crate::store) fn written_id(definition: &Definition, text: &str) -> Option<Value> {
     match definition.columns.get(definition.record_id)?.kind {
         ColumnType::Integer => text.parse().ok().filter(|id: &i64| id.to_string() == text).map(Value::Integer),
@@ -106,7 +106,7 @@ pub(in crate::store) fn written_id(definition: &Definition, text: &str) -> Optio
     }
 }
 
-/// Checks that a record has the shape that its definition gives it.
+/// Checks that a record fits its definition.
 pub(in crate::store) fn check_row(
     definition: &Definition,
     line: u64,
@@ -131,7 +131,7 @@ pub(in crate::store) fn check_row(
     Ok(())
 }
 
-/// Sets a record's value, where there is such a place.
+/// Sets a record's value, if there is such a place.
 pub(in crate::store) fn set(record: &mut Record, place: Option<usize>, value: Value) {
     if let Some(slot) = place.and_then(|place| record.values.get_mut(place)) {
         *slot = value;

@@ -26,7 +26,7 @@ pub(crate) fn definition() -> Definition {
     ];
     let columns: Vec<serde_json::Value> =
         columns.iter().map(|(name, kind)| serde_json::json!({ "name": name, "kind": kind })).collect();
-    // Read from JSON, so that what the definition gains later takes its default here.
+    // Read from JSON, so that later fields of definitions take their defaults here.
     serde_json::from_value(serde_json::json!({
         "name": "things",
         "title": "Things",
@@ -65,7 +65,7 @@ pub(crate) fn any_value(kind: ColumnType) -> BoxedStrategy<Value> {
     prop_oneof![1 => Just(Value::Null), 5 => value].boxed()
 }
 
-/// Any record of the definition, as an import hands it over.
+/// Any record of the definition, in the form of an import's row.
 pub(crate) fn any_record() -> impl Strategy<Value = Record> {
     let values: Vec<BoxedStrategy<Value>> = definition()
         .columns
@@ -118,7 +118,7 @@ pub(crate) fn any_query() -> impl Strategy<Value = Query> {
     let kinds: Vec<ColumnType> = columns.iter().map(|column| column.kind).collect();
     let term = (0..kinds.len())
         .prop_flat_map(move |column| any_test(kinds[column]).prop_map(move |test| Filter::Term(Term { column, test })));
-    // As an expression makes them, and as nothing simplifies them.
+    // As expressions make them, and without simplification.
     let filter = term.prop_recursive(3, 8, 3, |inner| {
         let several = proptest::collection::vec(inner.clone(), 2..4);
         prop_oneof![
@@ -148,7 +148,7 @@ pub(crate) fn any_query() -> impl Strategy<Value = Query> {
     })
 }
 
-/// The answer by definition: every record looked at, and sorted.
+/// The answer by definition: all records filtered and sorted.
 pub(crate) fn naive(definition: &Definition, records: &[Record], query: &Query) -> Vec<serde_json::Value> {
     let mut matching: Vec<&Record> = records.iter().filter(|record| query.filter.matches(record)).collect();
     matching.sort_by(|left, right| {
@@ -170,10 +170,10 @@ pub(crate) fn naive(definition: &Definition, records: &[Record], query: &Query) 
     matching.iter().map(shown).collect()
 }
 
-/// What a version held, by key and record id.
+/// The records of a version, by key and record id.
 pub(crate) type HeldVersion = BTreeMap<(String, i64), Record>;
 
-/// Its key and record id.
+/// A record's key and record id.
 pub(crate) fn identity(record: &Record) -> (String, i64) {
     let (Value::Text(key), Value::Integer(id)) = (&record.values[0], &record.values[1]) else {
         panic!("a record without key or ordinal")
@@ -195,7 +195,7 @@ fn identities<'v>(versions: impl IntoIterator<Item = &'v HeldVersion>) -> Vec<&'
     identities
 }
 
-/// The changes after a version, by definition. The first of the versions is empty; `moment` is when each came to be.
+/// The changes after a version, by definition. The first of the versions is empty; `moment` gives the time of each.
 pub(crate) fn expected_changes(
     versions: &[HeldVersion],
     since: usize,

@@ -1,4 +1,4 @@
-//! The state of a data set as stores keep it: one JSON document, wherever records are.
+//! A data set's state in its stored form: one JSON document for all record stores.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{DataSet, DataSetStanding, LastImport};
 use crate::dataset::{Definition, figures::TableFigures};
 
-/// All of a data set but its definition and the figures of its columns.
+/// A data set without its definition and the figures of its columns.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::store) struct DataSetState {
     pub(in crate::store) instance: Uuid,
@@ -48,7 +48,7 @@ impl DataSetState {
         }
     }
 
-    /// The data set that has this state.
+    /// The data set with this state.
     pub(in crate::store) fn with(self, definition: Arc<Definition>, figures: Option<Arc<TableFigures>>) -> DataSet {
         let Self { instance, version, held_from, changes_from, generation, records, last_import, standing } = self;
         DataSet {
@@ -71,7 +71,7 @@ pub(in crate::store) fn write_document(data_set: &DataSet) -> Result<String, ser
     serde_json::to_string(&DocumentWritten { state: DataSetState::of(data_set), definition: &data_set.definition })
 }
 
-/// Reads a document. `figures` are kept apart from it.
+/// Reads a document. `figures` are stored apart from it.
 pub(in crate::store) fn read_document(
     document: &str,
     figures: Option<Arc<TableFigures>>,

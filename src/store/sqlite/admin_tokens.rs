@@ -1,4 +1,4 @@
-//! When administrators' tokens were used last, and those that were made before they were events.
+//! When administrators' tokens were last used, and the tokens from before tokens were events.
 
 use async_trait::async_trait;
 use jiff::Timestamp;

@@ -1,4 +1,4 @@
-//! What clients' commands were answered: the commits that have a request hash, and the answers of those that have no commit.
+//! The answers to clients' commands: commits with a request hash, and the kept answers of commands without a commit.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -10,7 +10,7 @@ use crate::{
     store::{AnswerPlace, KeptAnswer, KeptAnswers, NewAnswer},
 };
 
-/// Expired answers that are removed when one is kept: more than come, so that none pile up.
+/// Expired answers that are removed whenever one is kept: more than one, so that none pile up.
 const SWEPT_WITH_ONE: usize = 16;
 
 #[async_trait]
@@ -38,7 +38,7 @@ impl KeptAnswers for Database {
         let worked = self.worked();
         self.write(move |connection| {
             let (now_us, tick_us) = (now.as_microsecond(), tick_us(connection, worked.as_deref())?);
-            // What an earlier version kept.
+            // Answers that an earlier version kept.
             let sql = "UPDATE answers SET ends_tick = ?1 + max(expires_at - ?2, 0) WHERE ends_tick IS NULL AND ?1 IS NOT NULL";
             connection.prepare_cached(sql)?.execute(params![tick_us, now_us])?;
             let (column, at) = tick_us.map_or(("expires_at", now_us), |tick_us| ("ends_tick", tick_us));
@@ -50,8 +50,8 @@ impl KeptAnswers for Database {
     }
 }
 
-/// The moment by which answers expire: in time that was worked, if that is kept. A repeated command must not happen later
-/// because a clock was set forward.
+/// The moment for the expiry of answers: in worked time, if that is kept. A repeated command must not be carried out again because
+/// a clock was set forward.
 fn tick_us(connection: &Connection, worked: Option<&Worked>) -> Result<Option<i64>, StoreError> {
     worked.map(|worked| Ok(worked.tick(connection)?.sure_us)).transpose()
 }
@@ -80,7 +80,7 @@ fn keep(connection: &Connection, worked: Option<&Worked>, answer: &NewAnswer) ->
     Ok(true)
 }
 
-/// The answer that was kept of a command, unless it has expired.
+/// The kept answer of a command, unless it has expired.
 pub(super) fn kept(
     connection: &Connection,
     worked: Option<&Worked>,
@@ -97,7 +97,7 @@ pub(super) fn kept(
     Ok(found.optional()?)
 }
 
-/// The commit of a client's command in any stream: that of this request before others, then the first.
+/// The commit of a client's command in any stream: preferably that of this request, else the first.
 pub(super) fn commit_of(
     connection: &Connection,
     command: &CommandId,

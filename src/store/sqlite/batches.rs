@@ -1,4 +1,4 @@
-//! Commits as they are stored, in the order of streams.
+//! Commits in their stored form, in the order of streams.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
@@ -36,7 +36,7 @@ pub(super) fn whole_stream(connection: &Connection, stream: &StreamId) -> Result
     Ok(chunk)
 }
 
-/// What all commits of a stream lead to.
+/// The state that follows from all commits of a stream.
 pub(super) fn folded(connection: &Connection, stream: &StreamId) -> Result<State, StoreError> {
     let mut state = State::empty(stream);
     for (commit, key) in whole_stream(connection, stream)?.iter() {
@@ -45,7 +45,7 @@ pub(super) fn folded(connection: &Connection, stream: &StreamId) -> Result<State
     Ok(state)
 }
 
-/// A stream with its stored name, and the key of the person whose it is.
+/// A stream with its stored name, and the personal key of its person.
 pub(super) struct StreamSource {
     name: String,
     id: StreamId,
@@ -86,7 +86,7 @@ pub(super) fn read(
     Ok(())
 }
 
-/// Where in the log reading goes on: after this version of this stream.
+/// The place where reading continues: after this version of this stream.
 #[derive(Default, Clone)]
 pub(super) struct LogPosition {
     pub(super) stream: String,

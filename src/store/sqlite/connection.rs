@@ -1,4 +1,4 @@
-//! Connections to the file.
+//! Connections to the database file.
 
 use std::{
     path::Path,
@@ -24,7 +24,7 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 /// # Errors
-/// When one of them was deleted or replaced: what is written would be lost.
+/// When a file was deleted or replaced: writes would be lost.
 pub(super) fn still_there(places: &[FilePlace]) -> Result<(), StoreError> {
     places.iter().find_map(FilePlace::trouble).map_or(Ok(()), |trouble| Err(StoreError::Unavailable(trouble)))
 }
@@ -37,7 +37,7 @@ pub(super) fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Store
         "PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
          PRAGMA cache_size = -{CACHE_KIB}; PRAGMA secure_delete = ON; PRAGMA trusted_schema = OFF;"
     ))?;
-    // Plans that do not depend on bound values: otherwise a statement that has an order is prepared anew every time it is run.
+    // Plans must not depend on bound values: otherwise a statement with an order is prepared anew for every run.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.set_prepared_statement_cache_capacity(64);
     functions::add_contains_folded(&connection)?;

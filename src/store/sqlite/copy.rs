@@ -1,10 +1,10 @@
-//! Copies of databases as they are at one moment, while others write to them.
+//! Copies of databases as of one moment, while others write to them.
 //!
-//! Guarantee: the log and the records of all data sets are of one moment: each data set's records are of a version, and by an
-//! import, that the log knows. Each copy is a file that is whole by itself.
+//! Guarantee: the log and the records of all data sets are of one moment: the log knows each data set's version and its import.
+//! Each copy is a complete file by itself.
 //!
-//! The copies are made by SQLite's backup interface, page by page from an open read transaction: `VACUUM INTO`, which writes a
-//! file anew, takes no transaction that is open already, so that several files could not be of one moment.
+//! SQLite's backup interface copies page by page from an open read transaction. `VACUUM INTO`, which writes a file anew, cannot use
+//! an open transaction, so that several files could not be of one moment.
 
 use std::{
     fs,
@@ -20,9 +20,9 @@ use rusqlite::{
 use super::{FILE_NAME, StoreError, connect, corrupt, records, views};
 use crate::{domain::lineage::Lineage, private, store::records::RecordStoreError};
 
-/// Pages that are copied between two reports.
+/// Pages copied between two reports.
 const PAGES_PER_STEP: i32 = 1024;
-/// Everything that a data directory holds in databases, at one moment.
+/// All databases of a data directory, at one moment.
 pub struct Moment {
     files: Vec<CopiedDatabase>,
     /// The data sets, by name: version and number of records.
@@ -31,15 +31,15 @@ pub struct Moment {
 
 /// A database in an open read transaction.
 pub(super) struct CopiedDatabase {
-    /// Below the data directory.
+    /// The path below the data directory.
     name: PathBuf,
     connection: Connection,
     bytes: u64,
 }
 
 impl Moment {
-    /// Takes hold of the present moment. Nobody is kept from writing; what they write is not seen. `None` where an import became
-    /// visible between the log and its records.
+    /// Fixes the present moment. Others may go on writing; the copy does not see it. `None` where an import became visible between
+    /// the reads of the log and of its records.
     ///
     /// # Errors
     /// When a file cannot be read.
@@ -54,7 +54,7 @@ impl Moment {
             let relative = folder.join(path.file_name().unwrap_or_default());
             let source = match CopiedDatabase::begin(data, relative) {
                 Ok(source) => source,
-                // A first import holds its file: there is nothing to copy yet.
+                // A first import holds the file: there is nothing to copy yet.
                 Err(StoreError::Unavailable(_)) if !lineages.contains_key(&name) => continue,
                 Err(error) => return Err(error),
             };
@@ -65,7 +65,7 @@ impl Moment {
             };
             let lineage = lineages.remove(&name).unwrap_or_else(|| Lineage::of(&name, []));
             let known = imports.iter().find(|import| import.id == data_set.last_import.id);
-            // Of an import that runs by the log the records are as they were before it, or as it left them.
+            // If the log has an import as running, the records are from before it or after it.
             let is_known =
                 known.is_some_and(|import| import.dataset_version.is_none_or(|version| version == data_set.version));
             if !is_known || lineage.judge(Some(&data_set.identity())).is_err() {
@@ -74,20 +74,19 @@ impl Moment {
             data_sets.push((name, data_set.version, data_set.records));
             files.push(source);
         }
-        // What the log knows and is not there came to be, or went, in between; or is lost, which a copy does not hide.
+        // A data set without records, by the log, was created or removed in between; or its records are lost, which a copy must not hide.
         if lineages.values().any(|lineage| lineage.judge(None).is_err()) {
             return Ok(None);
         }
         Ok(Some(Self { files, data_sets }))
     }
 
-    /// How many bytes a copy takes.
+    /// The size of the copy in bytes.
     pub fn bytes(&self) -> u64 {
         self.files.iter().map(|file| file.bytes).sum()
     }
 
-    /// Copies all of it into a folder, under the same names. `report` is told of the bytes that were written since it was
-    /// last told.
+    /// Copies all databases into a folder, under the same names. `report` gets the number of bytes written since its last call.
     ///
     /// # Errors
     /// When a file cannot be written.
@@ -101,7 +100,7 @@ impl CopiedDatabase {
         let connection = connect(&data.join(&name), OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         connection.busy_timeout(Duration::from_secs(2))?;
         connection.execute_batch("BEGIN")?;
-        // The first read takes hold of the moment.
+        // The first read fixes the moment.
         let pages: u64 = connection.query_row("SELECT page_count FROM pragma_page_count", [], |row| row.get(0))?;
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
         let page_bytes: u64 = connection.query_row("SELECT page_size FROM pragma_page_size", [], |row| row.get(0))?;
@@ -131,7 +130,7 @@ impl CopiedDatabase {
                 }
             }
         }
-        // The file says that it has a write-ahead log; whoever opens it next makes one anew.
+        // The file is marked as having a write-ahead log; the next connection makes a new log.
         copy.close().map_err(|(_, error)| error)?;
         Ok(())
     }
@@ -154,8 +153,8 @@ fn databases(records: &Path) -> Result<Vec<PathBuf>, StoreError> {
     Ok(found)
 }
 
-/// Takes people's keys out of a copy: what they seal in its log can never be read again. The views are to be rebuilt after it, and
-/// the file to be [made smaller](compact), so that nothing of it is left.
+/// Removes people's keys from a copy: the data sealed with them in its log can never be read again. Afterwards the views have to be
+/// rebuilt, and the file [made smaller](compact), so that nothing of it is left.
 ///
 /// # Errors
 /// When the file cannot be written.
@@ -164,7 +163,7 @@ pub fn forget_people(log: &Path) -> Result<(), StoreError> {
     Ok(connection.execute_batch("DELETE FROM personal_keys")?)
 }
 
-/// Writes a copy anew, without pages that are free and without a log beside it.
+/// Writes a copy anew, without free pages and without a write-ahead log.
 ///
 /// # Errors
 /// When the file cannot be written.
@@ -177,7 +176,7 @@ pub fn compact(log: &Path) -> Result<(), StoreError> {
     };
     let anew = beside("-anew");
     private::new_file(&anew).map_err(failed)?;
-    // Into another file: a connection of this process may be about to close, and keeps this one from being changed.
+    // Writes another file: a closing connection of this process could keep this one from being changed.
     let connection = connect(log, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     connection.execute("VACUUM INTO ?1", [anew.to_string_lossy()])?;
     connection.close().map_err(|(_, error)| error)?;

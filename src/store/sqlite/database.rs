@@ -41,7 +41,7 @@ impl Database {
         connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
     }
 
-    /// A connection of its own, for long work such as a rebuild.
+    /// Opens a connection of its own, for long work such as a rebuild.
     ///
     /// # Errors
     /// When the file cannot be opened.
@@ -54,26 +54,26 @@ impl Database {
         &self.shared.path
     }
 
-    /// Where the file and its write-ahead log are, to notice when one is taken away.
+    /// The places of the file and its write-ahead log, to notice when one is removed.
     pub fn places(&self) -> &[FilePlace] {
         &self.shared.places
     }
 
-    /// From now on deadlines in the file are reckoned in the time for which it is worked on, which this process adds to by its
-    /// monotonic clock. A process that only looks need not; for it the wall clock decides.
+    /// From now on deadlines in the file are reckoned in worked time, to which this process adds by its monotonic clock. A process
+    /// that only looks does not need this; it uses the wall clock.
     pub fn keep_time_by(&self, clock: SharedClock) -> Arc<Worked> {
         let worked = Arc::new(Worked::by(clock));
         *lock(&self.shared.worked) = Some(Arc::clone(&worked));
         worked
     }
 
-    /// Says that a server works on the file at the same time. The end of a rotated key's grace is then left to the server's first
+    /// Notes that a server works on the file at the same time. The end of a rotated key's grace is then left to the server's first
     /// look at the key: this process does not know the server's time.
     pub fn is_beside_server(&self) {
         self.shared.is_guest.store(true, Ordering::Release);
     }
 
-    /// What a commit of this process writes deadlines by.
+    /// The worked time by which commits of this process write deadlines.
     pub(super) fn worked_for_commits(&self) -> Option<Arc<Worked>> {
         self.worked().filter(|_| !self.shared.is_guest.load(Ordering::Acquire))
     }
@@ -82,13 +82,13 @@ impl Database {
         lock(&self.shared.worked).clone()
     }
 
-    /// Has the next search read everybody anew.
+    /// Makes the next search read all people anew.
     pub(super) fn forget_roll(&self) {
         lock(&self.shared.roll).forget();
     }
 
     /// # Errors
-    /// When the file was deleted or replaced: what is written now would be lost.
+    /// When the file was deleted or replaced: writes would be lost.
     pub(super) fn still_there(&self) -> Result<(), StoreError> {
         still_there(&self.shared.places)
     }
@@ -106,8 +106,8 @@ impl Database {
         }
     }
 
-    /// Runs `work` in a write transaction, together with other waiting writes; an error undoes this one alone. The answer
-    /// comes after the commit has reached the disk.
+    /// Runs `work` in a write transaction that it shares with other waiting writes; an error undoes only this work. Returns after
+    /// the commit has reached the disk.
     ///
     /// # Errors
     /// Those of `work`, and [`StoreError::Unavailable`] when the transaction cannot be committed.
@@ -119,13 +119,13 @@ impl Database {
         self.shared.writer.run(work).await
     }
 
-    /// To be set within a write that deletes what must not be found on the disk any more: the tables of what is personal are
-    /// then written anew in its transaction, and the write-ahead log is emptied after its commit.
+    /// A flag for a write that deletes data which must not stay on the disk: when set, the tables with personal data are written
+    /// anew in its transaction, and the write-ahead log is emptied after its commit.
     pub(super) fn purge_after_commit(&self) -> Arc<AtomicBool> {
         self.shared.writer.purge_after_commit()
     }
 
-    /// Runs `work` on a connection that only reads, on a thread for blocking work.
+    /// Runs `work` on a read-only connection, on a thread for blocking work.
     ///
     /// # Errors
     /// Those of `work`, and [`StoreError::Unavailable`] when no thread can be had.
@@ -150,7 +150,7 @@ impl Database {
                 lock(&shared.readers).push(connection);
                 result
             });
-            // The one who asked may have gone; then nobody needs the answer.
+            // The caller may have gone; then nobody needs the answer.
             drop(answer.send(result));
         });
         answered.await.map_err(|_| closed())?
@@ -163,14 +163,14 @@ pub(super) struct Shared {
     pub(super) writer: Writer,
     pub(super) readers: Mutex<Vec<Connection>>,
     pub(super) reading: Semaphore,
-    /// Who is searched, as far as it was read.
+    /// The roll of people to search, as far as it was read.
     pub(super) roll: Mutex<KeptRoll>,
     pub(super) worked: Mutex<Option<Arc<Worked>>>,
-    /// Whether a server works on the file at the same time: then its time is that of the deadlines.
+    /// Whether a server works on the file at the same time: then deadlines are by the server's time.
     pub(super) is_guest: AtomicBool,
 }
 
-/// Sees to it that the roll is forgotten when nobody searches.
+/// Forgets the roll once nobody searches.
 pub(super) fn watch_roll(shared: &Arc<Shared>) {
     let Some(mut searches) = lock(&shared.roll).begin_watch() else { return };
     let shared: Weak<Shared> = Arc::downgrade(shared);

@@ -1,7 +1,7 @@
-//! When rotated keys stop working, in time that was worked (see [`super::worked`]): a key's grace is so long, whatever the wall
-//! clock is set to meanwhile.
+//! The ends of rotated keys in worked time (see [`super::worked`]): setting the wall clock does not change the length of a key's
+//! grace.
 //!
-//! The commit that rotates a key writes it down. Of a key that an earlier version rotated, the first request does.
+//! The commit that rotates a key notes its end. For keys that an earlier version rotated, the first request does.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -12,13 +12,13 @@ use crate::domain::{key::KeyId, view::KeyRow};
 /// A rotated key.
 pub(super) struct Rotated {
     pub(super) key: KeyId,
-    /// When it stops working, as the event says.
+    /// The time at which it stops working, by the event.
     pub(super) valid_until: Timestamp,
-    /// When it was rotated, if that is known.
+    /// The time of the rotation, if known.
     pub(super) since: Option<Timestamp>,
 }
 
-/// Writes down how long the keys go on working that a commit rotates.
+/// Notes the ends of the keys that a commit rotates.
 pub(super) fn note(
     connection: &Connection,
     worked: &Worked,
@@ -30,7 +30,7 @@ pub(super) fn note(
         let Some(valid_until) = row.valid_until else { continue };
         let rotated = Rotated { key: row.id, valid_until, since: Some(recorded_at) };
         begin(connection, worked, &rotated, recorded_at.as_microsecond())?;
-        // The next process must not begin before this.
+        // The next process must not start from an earlier moment.
         worked.remember(connection)?;
     }
     Ok(())
@@ -51,13 +51,13 @@ pub(super) fn left_us(
         None => begin(connection, worked, rotated, now_us)?,
     };
     if ends_tick > tick_us {
-        // The next process goes on from here, whatever its clock says then.
+        // The next process continues from this moment, whatever its clock says then.
         worked.remember(connection)?;
     }
     Ok(ends_tick.saturating_sub(tick_us))
 }
 
-/// Writes down when a key ends that has so long to go by a wall clock that stands at `now_us`, and its grace at most.
+/// Notes the end of a key, whose time is reckoned from the wall clock `now_us`, and is its grace at most.
 fn begin(connection: &Connection, worked: &Worked, rotated: &Rotated, now_us: i64) -> Result<i64, StoreError> {
     let until_us = rotated.valid_until.as_microsecond();
     let grace_us = rotated.since.map_or(i64::MAX, |since| until_us.saturating_sub(since.as_microsecond()));

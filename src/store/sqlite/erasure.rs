@@ -1,19 +1,18 @@
-//! Leaving nothing of a person who is erased, where SQLite would. It overwrites what is deleted (`secure_delete`), but not the
-//! copies that stay behind in a page when its rows move to another one: that of somebody's key, from when others were
-//! invited, may outlive the row.
+//! Removes remains of an erased person that SQLite would leave. SQLite overwrites deleted rows (`secure_delete`), but not the
+//! copies that stay behind in a page when its rows move to another page: a copy of a person's key from then may outlive the row.
 //!
-//! So the tables that hold something personal in plain are written anew in the transaction of the erasure: their old pages
-//! become free as a whole, and those are overwritten.
+//! So the erasure's transaction writes the tables with personal data in plain anew: their old pages become free as a whole, and
+//! free pages are overwritten.
 
 use rusqlite::Connection;
 
-/// Those tables, and the order in which their rows lie.
+/// The tables with personal data in plain, and the order of their rows.
 const TABLES: [(&str, &str); 5] =
     [("personal_keys", "user"), ("claims", "name"), ("users", "id"), ("keys", "user, id"), ("sessions", "user, id")];
 
-/// Writes the tables anew. To be called within a transaction, on a connection with `secure_delete`. Takes longer for more
-/// people, and holds other writes up meanwhile: a tenth of a second for 5,000 of them, a second for 50,000, and what the disk takes
-/// for some 40 MB then. Erasures that wait for it together share one.
+/// Writes the tables anew. Call it in a transaction, on a connection with `secure_delete`. The time grows with the number of
+/// people, and other writes wait: a tenth of a second for 5,000 people, a second for 50,000, plus the disk's time for some 40 MB
+/// then. Erasures that wait for it together share one.
 pub(super) fn rewrite(connection: &Connection) -> rusqlite::Result<()> {
     for (table, order) in TABLES {
         connection.execute_batch(&format!(

@@ -1,15 +1,14 @@
-//! Functions that statements use beside SQLite's own.
+//! SQL functions beside SQLite's own.
 
 use rusqlite::{Connection, functions::FunctionFlags, types::ValueRef};
 
 use crate::dataset::text::contains_folded;
 
-/// What depends on its arguments alone, and does nothing else.
+/// The flags of a function without side effects that depends only on its arguments.
 pub(super) const PURE: FunctionFlags =
     FunctionFlags::SQLITE_UTF8.union(FunctionFlags::SQLITE_DETERMINISTIC).union(FunctionFlags::SQLITE_INNOCUOUS);
 
-/// Makes `contains_folded(text, needle)` known, which ignores case and composition: see [`contains_folded`]. A null holds
-/// nothing.
+/// Adds `contains_folded(text, needle)`, which ignores case and composition: see [`contains_folded`]. A null contains nothing.
 pub(super) fn add_contains_folded(connection: &Connection) -> rusqlite::Result<()> {
     connection.create_scalar_function("contains_folded", 2, PURE, |call| {
         let needle = call.get_raw(1).as_str()?;

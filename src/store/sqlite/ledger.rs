@@ -1,5 +1,4 @@
-//! The ledger: one row a person. A grant is a read and a write in the writer's transaction, which no other process can cut in
-//! two.
+//! The ledger: one row a person. A grant is a read and a write in the writer's transaction, which no other process can interrupt.
 
 use std::sync::Arc;
 
@@ -42,7 +41,7 @@ impl Ledger for Database {
         if let (Some(rotated), Some(worked)) = (rotated, self.worked()) {
             let now_us = now_ns / 1000;
             let left_us = self.write(move |connection| endings::left_us(connection, &worked, &rotated, now_us)).await?;
-            // Beyond all that a moment can be it is what the event says.
+            // If the end lies beyond all representable moments, the event's applies.
             let until = Timestamp::from_microsecond(now_us.saturating_add(left_us)).ok();
             terms.valid_until = until.or(terms.valid_until);
         }
@@ -127,7 +126,7 @@ impl Ledger for Database {
     }
 }
 
-/// Counts what a node has counted.
+/// Counts a node's tally.
 fn count(connection: &Connection, user: UserId, tally: &Tally) -> Result<(), StoreError> {
     let user_text = user.to_string();
     let sql = "INSERT INTO usage_counts (user, day, key, dataset, status, requests, counted) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
@@ -141,13 +140,13 @@ fn count(connection: &Connection, user: UserId, tally: &Tally) -> Result<(), Sto
     note_uses(connection, user, tally.uses())
 }
 
-/// Notes when keys were last used, and from where.
+/// Notes the last uses of keys, with their networks.
 fn note_uses(connection: &Connection, user: UserId, uses: &[KeyUse]) -> Result<(), StoreError> {
     if uses.is_empty() {
         return Ok(());
     }
     let user_text = user.to_string();
-    // An erased person's network is not kept, be it sealed.
+    // An erased person's network is not kept, even sealed.
     let Some(own) = log::personal_key(connection, user)? else { return Ok(()) };
     let sql = "INSERT INTO key_uses (user, key, at, network, network_at) VALUES (?1, ?2, ?3, ?4, ?5)
                ON CONFLICT (user, key) DO UPDATE SET at = max(at, excluded.at),
@@ -162,7 +161,7 @@ fn note_uses(connection: &Connection, user: UserId, uses: &[KeyUse]) -> Result<(
     Ok(())
 }
 
-/// What the views say of a key that was not revoked and whose owner may.
+/// The views' data of a key that was not revoked and whose owner is active.
 struct FoundTerms {
     terms: KeyTerms,
     rotated: Option<Rotated>,
@@ -201,7 +200,7 @@ fn find_terms(connection: &Connection, key: KeyId) -> Result<Result<FoundTerms, 
     Ok(Ok(FoundTerms { terms, rotated, expires_at: row.expires_at }))
 }
 
-/// The same of a session.
+/// The same for a session.
 fn find_session_terms(connection: &Connection, session: KeyId) -> Result<Result<FoundTerms, KeyRefusal>, StoreError> {
     let Some(row) = find_one::<SessionRow>(connection, session)? else { return Ok(Err(KeyRefusal::Unknown)) };
     let Some(owner) = find_one::<UserRow>(connection, row.user)? else { return Ok(Err(KeyRefusal::Unknown)) };
@@ -251,7 +250,7 @@ fn grant(connection: &Connection, request: &GrantRequest) -> Result<Granted, Sto
     let day = row.day_at(now_ns);
     let mut kept = 0;
     if day != row.day {
-        // What comes back of a grant of the day that ends belongs to that day's count, which is left behind.
+        // Requests that come back from the day that ends belong to that day's count, which stays behind.
         let mut ended = row;
         if let Some(returned) = &returned {
             ended.take_back(returned);
@@ -273,7 +272,7 @@ fn grant(connection: &Connection, request: &GrantRequest) -> Result<Granted, Sto
     Ok(Granted { grant: grant.held_by(holder), limits_age_ns: 0, datasets, tallied: true })
 }
 
-/// Takes back what a node's last grant holds, and forgets that grant: what comes again changes nothing.
+/// Takes back the unspent part of a node's last grant, and forgets that grant: a repetition changes nothing.
 fn take_back(connection: &Connection, user: UserId, returned: &Return) -> Result<(), StoreError> {
     let mut row = read_row(connection, user)?;
     row.take_back(returned);
@@ -310,7 +309,7 @@ fn write_row(connection: &Connection, user: UserId, row: &LedgerRow) -> Result<(
     write_day(connection, user, row)
 }
 
-/// What is owed of a deeper bucket. Few people ever owe anything.
+/// Writes what is owed of a deeper bucket. Few people ever owe anything.
 fn write_owed(connection: &Connection, user: UserId, row: &LedgerRow) -> Result<(), StoreError> {
     if row.owed_ns == 0 {
         connection.prepare_cached("DELETE FROM owed WHERE user = ?1")?.execute([user.to_string()])?;
@@ -321,7 +320,7 @@ fn write_owed(connection: &Connection, user: UserId, row: &LedgerRow) -> Result<
     Ok(())
 }
 
-/// What was counted of a day so far.
+/// The count of a day so far.
 fn read_day(connection: &Connection, user: UserId, day: i64) -> Result<u64, StoreError> {
     let mut statement = connection.prepare_cached("SELECT used FROM usage WHERE user = ?1 AND day = ?2")?;
     let used = statement.query_row(params![user.to_string(), day], |row| row.get(0)).optional()?;
@@ -329,7 +328,7 @@ fn read_day(connection: &Connection, user: UserId, day: i64) -> Result<u64, Stor
 }
 
 fn write_day(connection: &Connection, user: UserId, row: &LedgerRow) -> Result<(), StoreError> {
-    // Who never asked for anything has no day.
+    // A person without any request has no day.
     if *row == LedgerRow::default() {
         return Ok(());
     }
@@ -364,7 +363,7 @@ fn write_reservation(connection: &Connection, user: UserId, node: u64, kept: &Re
     Ok(())
 }
 
-/// Forgets what nodes reserved before a day: those that are still there have asked since, or get nothing back.
+/// Forgets nodes' reservations from before a day: live nodes have asked since, or get nothing back.
 fn forget_reservations(connection: &Connection, user: UserId, before_day: i64) -> Result<(), StoreError> {
     let sql = "DELETE FROM reservations WHERE user = ?1 AND day < ?2";
     connection.prepare_cached(sql)?.execute(params![user.to_string(), before_day])?;

@@ -18,8 +18,8 @@ use crate::{
     store::{Append, AppendError, ClaimChange, EventLog, PersonalChange, user_list},
 };
 
-/// Commits at a stream's beginning that are searched one by one for a command's: an index would cost every append a page of
-/// its own, and few streams become longer.
+/// Commits at a stream's beginning that are searched one by one for a command: an index would cost every append one more page, and
+/// few streams grow longer.
 pub(super) const UNINDEXED_COMMITS: u32 = 32;
 
 pub(super) const COLUMNS: &str =
@@ -96,7 +96,7 @@ impl EventLog for Database {
 
     async fn project(&self, rows: Rows) -> Result<(), StoreError> {
         let written = self.write(move |connection| views::put(connection, &rows)).await;
-        // No commit says that these rows are to be read again.
+        // No commit tells the roll to read these rows again.
         self.forget_roll();
         written
     }
@@ -180,8 +180,7 @@ fn insert(connection: &Connection, stream: &str, version: u64, append: &Append) 
     execute(connection, sql, values)
 }
 
-/// Looks for the command's commit in a stream whose version is `current`: at its beginning, where there is no index, and
-/// behind it, if there is more.
+/// Finds the command's commit in a stream at the version `current`: first at its beginning, which has no index, then in the rest.
 fn find_command(
     connection: &Connection,
     stream: &str,
@@ -199,8 +198,8 @@ fn find_command(
     if early.is_none() && current > u64::from(UNINDEXED_COMMITS) { find(">") } else { Ok(early) }
 }
 
-/// Writes down whose the new key is. One that was issued before, to whomever, is refused; so is one that the views know and that
-/// is not written down.
+/// Registers the owner of a new key. Refuses a key that was issued before, to any person, and one that is in the views without
+/// being registered.
 fn register_key(connection: &Connection, stream: &StreamId, key: KeyId) -> Result<(), AppendError> {
     let owner = match stream {
         StreamId::User(user) => user.to_string(),
@@ -263,7 +262,7 @@ pub(super) fn personal_key(connection: &Connection, user: UserId) -> Result<Opti
     Ok(bytes.map(PersonalKey::from_bytes))
 }
 
-/// A version or a position as SQLite knows numbers; nothing lies beyond the largest of these.
+/// A version or a position as an SQLite number; none lies beyond the largest of these.
 fn place(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }

@@ -47,26 +47,26 @@ use super::StoreError;
 use crate::private::{self, FilePlace};
 
 impl Database {
-    /// Opens `permitd.db` in a folder, making it when it is not there.
+    /// Opens `permitd.db` in a folder; creates it if it does not exist.
     ///
     /// # Errors
-    /// When the file cannot be opened, is no database, is a link or somebody else's, or was written by a newer permitd.
+    /// When the file cannot be opened, is no database, is a link or belongs to somebody else, or was written by a newer permitd.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
         let path = folder.join(FILE_NAME);
         private::file_or_new(&path).map_err(|error| StoreError::Unavailable(error.to_string()))?;
         for beside in ["-wal", "-shm"] {
-            // SQLite makes them with the mode of the database's file.
+            // SQLite makes these files with the mode of the database's file.
             let path = folder.join(format!("{FILE_NAME}{beside}"));
             private::file(&path).map_err(|error| StoreError::Unavailable(error.to_string()))?;
         }
         let mut connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
         schema::migrate(&mut connection)?;
         let readers: Vec<Connection> = (0..READERS).map(|_| Self::connect_reader(&path)).collect::<Result<_, _>>()?;
-        // The write-ahead log and its index are there as long as a connection is.
+        // The write-ahead log and its index exist as long as a connection does.
         let files = ["", "-wal", "-shm"].map(|beside| folder.join(format!("{FILE_NAME}{beside}")));
         let place = |path: &PathBuf| FilePlace::of(path).map_err(|error| unseen(path, &error));
         let mut places: Vec<FilePlace> = files.iter().map(place).collect::<Result<_, _>>()?;
-        // The database itself, which has its tables by now. The others are emptied by checkpoints.
+        // The database itself, which has its tables by now. Checkpoints empty the other files.
         if let Some(database) = places.first_mut() {
             *database = database.clone().never_empty();
         }
@@ -109,7 +109,7 @@ mod tests {
         }
     }
 
-    /// Something of a person that is told from everything else.
+    /// A row with unmistakable data of a person.
     fn row(user: UserId, version: u64, email: Option<String>) -> UserRow {
         UserRow {
             id: user,
@@ -128,7 +128,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let database = Database::open(folder.path()).unwrap();
         let log = database.stores().log;
-        // In no order, so that pages are split in their midst.
+        // In random order, so that pages are split in the middle.
         let user = |n: u128| {
             let digest = Sha256::digest(n.to_le_bytes());
             UserId(uuid::Uuid::from_bytes(digest[..16].try_into().unwrap()))
@@ -148,7 +148,7 @@ mod tests {
         let search = UserFilter { search: Some("secret-".to_owned()), limit: 1, ..UserFilter::default() };
         assert_eq!(database.stores().views.users(search).await.unwrap().len(), 1);
         assert!(!lock(&database.shared.roll).knows_nobody());
-        // One is left, so that what is looked for is there.
+        // One person is left, so that the search finds something.
         for n in 1..PEOPLE {
             let rows = Rows { users: vec![row(user(n), 2, None)], ..Rows::default() };
             log.append(Append { rows, ..append(user(n), 1, PersonalChange::Destroy(user(n))) }).await.unwrap();

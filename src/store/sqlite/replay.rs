@@ -1,4 +1,4 @@
-//! What a replay works on: a read transaction for the log, and the next generation of the views' tables.
+//! The input and output of a replay: a read transaction for the log, and the next generation of the views' tables.
 
 use rusqlite::{Connection, TransactionBehavior};
 
@@ -14,18 +14,18 @@ use crate::{
     store::{CommitBatch, IssuedTwice, Live, ReplayLog, ReplaySpace, ReplayViews, Replayable, Settled},
 };
 
-/// Page cache for the new views, KiB: what their indexes are made of is then still there.
+/// The page cache for the new views, KiB: their indexes are made from pages that are still in it.
 const CACHE_KIB: u32 = 64 * 1024;
 
-/// How much of the file is read where the system caches it, not copied from there, bytes: the log is read from end to end.
+/// The part of the file that is mapped instead of copied from the system's cache, bytes: the log is read from end to end.
 const MAPPED_BYTES_MAX: u64 = 1 << 40;
 
 impl Replayable for Database {
     fn replay_space(&self) -> Result<Box<dyn ReplaySpace>, StoreError> {
         let (log, views) = (self.connect()?, self.connect()?);
         log.execute_batch(&format!("PRAGMA mmap_size = {MAPPED_BYTES_MAX}; BEGIN"))?;
-        // While the log is read from its one moment, what is written cannot be moved out of the write-ahead log: trying it
-        // after every batch would only take time.
+        // While the log is read at its one moment, later writes cannot be moved out of the write-ahead log: checkpoints after every
+        // batch would only take time.
         views.execute_batch(&format!(
             "PRAGMA synchronous = NORMAL; PRAGMA cache_size = -{CACHE_KIB}; PRAGMA wal_autocheckpoint = 0"
         ))?;
@@ -68,19 +68,19 @@ impl ReplaySpace for SqliteSpace {
     }
 }
 
-/// Reads the log; its transaction holds one moment fast.
+/// Reads the log at the one moment of its transaction.
 struct SqliteLog {
     connection: Connection,
-    /// The last commit of the moment that is read.
+    /// The last commit of that moment.
     position: u64,
-    /// Where reading all streams goes on; none once they have all been read.
+    /// The place where reading all streams continues; none once they have all been read.
     at: Option<LogPosition>,
-    /// The streams that have grown and are still to be read.
+    /// The streams that have grown and still have to be read.
     grown: Vec<String>,
 }
 
 impl SqliteLog {
-    /// Takes a new moment; what has grown since the last one is to be read. Returns by how many commits.
+    /// Takes a new moment, and queues the streams that have grown since the last one. Returns the number of new commits.
     fn go_on(&mut self) -> Result<u64, StoreError> {
         self.connection.execute_batch("COMMIT; BEGIN")?;
         let position = last_position(&self.connection)?;
@@ -146,9 +146,9 @@ impl ReplayLog for SqliteLog {
 /// Writes the next generation of the views' tables.
 struct NewViews {
     connection: Connection,
-    /// The new tables' generation, once they are there.
+    /// The new tables' generation, once they exist.
     generation: Option<i64>,
-    /// Whether they have their indexes.
+    /// Whether the new tables have their indexes.
     indexed: bool,
     /// Whether the connection holds the write lock until the switch.
     locked: bool,
@@ -159,7 +159,7 @@ struct NewViews {
 impl ReplayViews for NewViews {
     fn put(&mut self, rows: &[Rows]) -> Result<(), StoreError> {
         let suffix = suffix(self.prepare_generation()?);
-        // At first every stream comes once; what comes later is a stream that has grown since.
+        // At first every stream comes once; streams that come later have grown since.
         let statements = Statements::new(&suffix, self.indexed);
         if self.locked {
             return statements.put(&self.connection, rows);
@@ -171,9 +171,9 @@ impl ReplayViews for NewViews {
 }
 
 impl NewViews {
-    /// Holds everybody else's writes until the switch.
+    /// Blocks all other writes until the switch.
     fn lock(&mut self) -> Result<(), StoreError> {
-        // Until here a crash costs only the new tables. This commit's sync covers all that was written before it.
+        // Until here a crash costs only the new tables. This commit's sync covers all earlier writes.
         self.connection.execute_batch("PRAGMA synchronous = FULL")?;
         self.connection.execute_batch("BEGIN IMMEDIATE")?;
         self.locked = true;
@@ -241,7 +241,7 @@ impl NewViews {
     }
 }
 
-/// Makes the views of a file whose tables are of an earlier form anew, from its log. Part of the transaction that brings the file on.
+/// Rebuilds the views of a file with an earlier form of tables from its log. Part of the migration's transaction.
 pub(super) fn remake_views(connection: &Connection) -> Result<(), StoreError> {
     for table in views::TABLES {
         connection.execute_batch(&format!("DROP TABLE IF EXISTS {table}"))?;
@@ -261,8 +261,8 @@ pub(super) fn remake_views(connection: &Connection) -> Result<(), StoreError> {
     Ok(connection.execute_batch(&views::indexes("", generation))?)
 }
 
-/// How thoroughly a table's old content is removed: people's addresses and names, what they call their keys and where they use them
-/// are overwritten, which writes every page once more; the other views hold nothing that the log does not keep for ever.
+/// How thoroughly a table's old content is removed: people's addresses and names, the labels of their keys and the networks of use
+/// are overwritten, which writes every page once more. The other views hold nothing that the log does not keep for ever.
 fn wiping(connection: &Connection, table: &str) -> Result<&'static str, StoreError> {
     let is_personal = match table {
         "users" => true,

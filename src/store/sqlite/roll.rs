@@ -1,10 +1,10 @@
-//! Everybody's address and name in memory, as they are searched: in one text, folded, in the order of lists. A search looks through
-//! it without asking the table, which has to be read whole to find what few people have.
+//! All people's addresses and names in memory, for searching: in one text, folded, in the order of lists. A search reads this text
+//! instead of the whole table, which it would need to find a rare text.
 //!
-//! It is made with the first search of a process, and brought up to date with each: what was committed since says whose rows are to
-//! be read again. Whoever finds somebody here reads their row, which decides.
+//! A process makes the roll with its first search, and updates it with each: the commits since name the rows to read again. Whoever
+//! finds a person here reads the person's row, which decides.
 //!
-//! It is forgotten when this process erases somebody, and when nobody has searched for a while: another process may have erased them.
+//! The roll is forgotten when this process erases a person, and after a while without searches: another process may have erased them.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -22,26 +22,26 @@ use crate::{
     domain::id::{StreamId, UserId},
 };
 
-/// Commits since the last search of which it is looked whose they are. After more of them, all is read anew.
+/// Commits since the last search up to which the roll is updated. After more of them, it is read anew.
 const COMMITS_MAX: u64 = 50_000;
-/// How often it is looked whether anybody has searched since. Then it is kept for twice as long at most.
+/// The interval of checks for searches. An unused roll is kept for twice as long at most.
 pub(super) const IDLE: Duration = Duration::from_secs(30);
-/// What stands between two texts: no address has it in it, and no name.
+/// The separator of two texts: no address and no name contains it.
 const END: char = '\n';
 
-/// A place in lists: when somebody was invited, and their id. The newest come first.
+/// A place in lists: the time of the invitation, and the id. The newest come first.
 type ListPlace = (i64, Uuid);
 
-/// The roll that was made last, and what it was read from.
+/// The latest roll, and the state of the database that it was read from.
 #[derive(Debug, Default)]
 pub(super) struct KeptRoll {
     seen: Option<ReadFrom>,
     roll: Arc<Roll>,
-    /// How often it was forgotten. What was begun to be read before is not kept.
+    /// The number of times that the roll was forgotten. A read that began before the last one is not kept.
     forgotten: u64,
-    /// How often it was asked for.
+    /// The number of searches.
     searches: u64,
-    /// Whether somebody looks that it does not lie idle.
+    /// Whether a task checks for an unused roll.
     is_watched: bool,
 }
 
@@ -56,12 +56,12 @@ impl KeptRoll {
         self.forgotten += 1;
     }
 
-    /// Says that somebody looks from now on that it does not lie idle, and how often it was asked for; none where somebody does already.
+    /// Notes that a task checks for an unused roll from now on. Returns the number of searches; none if such a task runs already.
     pub(super) fn begin_watch(&mut self) -> Option<u64> {
         (!std::mem::replace(&mut self.is_watched, true)).then_some(self.searches)
     }
 
-    /// Forgets it if it was not asked for since it was so many times; else how often by now.
+    /// Forgets the roll if there was no search since `searches` were counted; otherwise returns the present count.
     pub(super) fn forget_idle(&mut self, searches: u64) -> Option<u64> {
         if self.searches != searches {
             return Some(self.searches);
@@ -72,26 +72,26 @@ impl KeptRoll {
     }
 }
 
-/// Everybody, as they were at one moment.
+/// All people, as of one moment.
 #[derive(Debug, Default)]
 pub(super) struct Roll {
-    /// Who, in the order of lists.
+    /// The places of the people, in the order of lists.
     places: Vec<ListPlace>,
-    /// Where the texts of each end.
+    /// The end of each person's texts.
     ends: Vec<usize>,
     texts: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct ReadFrom {
-    /// Changes when a rebuild has put other tables in place.
+    /// Changes when a rebuild has replaced the tables.
     schema: i64,
     /// The last commit.
     position: u64,
 }
 
 impl ReadFrom {
-    /// Whether it is looked what was committed in between.
+    /// Whether the commits in between are few enough for an update.
     fn is_shortly_before(self, other: Self) -> bool {
         self.schema == other.schema
             && other.position.checked_sub(self.position).is_some_and(|commits| commits <= COMMITS_MAX)
@@ -99,14 +99,14 @@ impl ReadFrom {
 }
 
 impl Roll {
-    /// The roll as the database is now. `kept` is what was known of it before, and is what is known afterwards.
+    /// The roll for the present database. Starts from the roll in `kept`, and stores the new one there.
     pub(super) fn current(connection: &Connection, kept: &Mutex<KeptRoll>) -> Result<Arc<Self>, StoreError> {
         let (before, known, forgotten) = {
             let mut kept = lock(kept);
             kept.searches += 1;
             (kept.seen, Arc::clone(&kept.roll), kept.forgotten)
         };
-        // One moment for all that is read.
+        // All reads are of one moment.
         let transaction = connection.unchecked_transaction()?;
         let seen = ReadFrom {
             schema: transaction.query_row("PRAGMA schema_version", [], |row| row.get(0))?,
@@ -142,7 +142,7 @@ impl Roll {
         Ok(roll)
     }
 
-    /// The same with what was committed since, where that makes it another.
+    /// The roll updated with the commits since; none if it stays the same.
     fn changed(&self, connection: &Connection, position: u64) -> Result<Option<Self>, StoreError> {
         let mut statement = connection.prepare_cached("SELECT DISTINCT stream FROM commits WHERE position > ?1")?;
         let mut of_one = connection.prepare_cached("SELECT invited_at, email, name FROM users WHERE id = ?1")?;
@@ -181,7 +181,7 @@ impl Roll {
         Ok(Some(roll))
     }
 
-    /// Adds somebody behind all others, unless nothing is known of them.
+    /// Adds a person after all others, unless both texts are missing.
     fn push(&mut self, place: ListPlace, text: &str) {
         if !text.is_empty() {
             self.texts.push_str(text);
@@ -204,21 +204,21 @@ impl Roll {
         Some(self.nth_text(nth))
     }
 
-    /// Who may have what is looked for in their address or name, in the order of lists, behind a place. `needle` is folded.
+    /// The people who may have `needle` (folded) in their address or name, in the order of lists, after a place.
     pub(super) fn search(&self, needle: &str, after: Option<ListPlace>) -> impl Iterator<Item = UserId> {
         let first = after.map_or(0, |after| self.places.partition_point(|place| *place >= after));
         let (finder, mut from) = (Finder::new(needle).into_owned(), self.begin(first));
         std::iter::from_fn(move || {
             let at = from + finder.find(self.texts.as_bytes().get(from..)?)?;
             let nth = self.ends.partition_point(|end| *end <= at);
-            // One of them is enough.
+            // One match per person is enough.
             from = self.ends.get(nth).copied()?;
             self.places.get(nth).map(|(_, id)| UserId(*id))
         })
     }
 }
 
-/// What is searched of a person; nothing where nothing is known.
+/// The searched text of a person; empty if nothing is known.
 fn text(email: Option<&str>, name: Option<&str>) -> String {
     let mut text = String::new();
     for part in [email, name].into_iter().flatten() {
@@ -267,7 +267,7 @@ mod tests {
     }
 
     proptest! {
-        /// Small alphabets, so that texts hold one another, and places are shared.
+        /// Small alphabets, so that texts contain one another, and places coincide.
         #[test]
         fn a_search_finds_who_has_it_in_the_order_of_lists(
             people in btree_map((0..4_i64, 0..50_u128), "[aAbßé]{1,5}", 0..30),

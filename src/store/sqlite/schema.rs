@@ -1,4 +1,4 @@
-//! The tables, and how an older file becomes a newer one.
+//! The tables, and their migration from older versions.
 
 use rusqlite::{Connection, TransactionBehavior};
 
@@ -64,8 +64,8 @@ CREATE TABLE view_generation (one INTEGER PRIMARY KEY CHECK (one = 1), generatio
 INSERT INTO view_generation VALUES (1, 1);
 ";
 
-/// What version 2 adds: whose each key is that was ever issued, what commands without a commit were answered, and clients'
-/// commands by their id alone.
+/// Version 2 adds: the owner of every key ever issued, the answers to commands without a commit, and clients' commands by their id
+/// alone.
 const KEYS_AND_ANSWERS: &str = "
 CREATE TABLE issued_keys (id TEXT PRIMARY KEY, owner TEXT NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE answers (
@@ -78,7 +78,7 @@ CREATE INDEX answers_expire ON answers (expires_at);
 CREATE INDEX commits_asked ON commits (command) WHERE request_hash IS NOT NULL;
 ";
 
-/// What version 2 adds to the ledger: which bucket its moments are of, and the last grant of each node.
+/// Version 2 adds to the ledger: the bucket that its moments belong to, and the last grant of each node.
 const RESERVATIONS: &str = "
 ALTER TABLE ledger ADD COLUMN interval_ns INTEGER NOT NULL DEFAULT 0;
 CREATE TABLE reservations (
@@ -94,9 +94,9 @@ CREATE TABLE reservations (
 ) STRICT, WITHOUT ROWID;
 ";
 
-/// What version 3 does to the ledger: buckets and quotas belong to people and not to their keys. What a person's keys have used of a
-/// day is the person's together; of their buckets the emptiest counts. Of grants that crashed nodes took and did not give back
-/// nothing comes back any more. Beside it stands what requests were for, and when each key was used last.
+/// Version 3 changes the ledger: buckets and quotas belong to people instead of their keys. The uses of a person's keys on a day
+/// become the person's sum; of their buckets the emptiest counts. Grants that crashed nodes did not give back no longer come back.
+/// It adds what requests were for, and the last use of each key.
 const PEOPLE: &str = "
 CREATE TABLE IF NOT EXISTS owed (key TEXT PRIMARY KEY, owed_ns INTEGER NOT NULL, burst INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 ALTER TABLE ledger RENAME TO ledger_of_keys;
@@ -158,8 +158,8 @@ DROP TABLE usage_of_keys;
 DROP TABLE owed_of_keys;
 ";
 
-/// What version 4 changes: commits lie in the order of the log, behind an index of streams. In a tree by streams a search compared
-/// whole rows, of which each step read a page and those that the row went on in; an append changed a page somewhere in the middle.
+/// Version 4 stores commits in log order, behind an index of streams. In a tree by streams each step of a search compared whole
+/// rows, and read a page and the overflow pages of the row; an append changed a page somewhere in the middle.
 const BY_POSITION: &str = "
 ALTER TABLE commits RENAME TO commits_by_stream;
 CREATE TABLE commits (
@@ -180,9 +180,8 @@ CREATE INDEX commits_unpublished ON commits (recorded_at) WHERE unpublished IS N
 CREATE INDEX commits_asked ON commits (command) WHERE request_hash IS NOT NULL;
 ";
 
-/// Tables beside those: what is remembered of the server secret, how long the log has been worked on (see [`super::worked`]),
-/// when rotated keys end in that time, a row that is written to see whether writing works, the set of administrators, and when their
-/// tokens were used last.
+/// Further tables: the marks of the server secret, the worked time of the log (see [`super::worked`]), the ends of rotated keys in
+/// that time, a row that probes write to test writing, the set of administrators, and the last uses of their tokens.
 const ADDITIONS: &str = "
 CREATE TABLE IF NOT EXISTS secret_versions (version INTEGER PRIMARY KEY, fingerprint TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS worked (one INTEGER PRIMARY KEY CHECK (one = 1), tick_us INTEGER NOT NULL, wall_us INTEGER NOT NULL) STRICT;
@@ -193,7 +192,7 @@ CREATE TABLE IF NOT EXISTS administrators (one INTEGER PRIMARY KEY CHECK (one = 
 CREATE TABLE IF NOT EXISTS token_uses (token TEXT PRIMARY KEY, used_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 ";
 
-/// Brings a file to [`SCHEMA_VERSION`]. Two processes that do it at once do it once.
+/// Migrates a file to [`SCHEMA_VERSION`]. If two processes do it at once, it is done once.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
     if mode != "wal" {
@@ -225,7 +224,7 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
         ))?;
     }
     if found < 5 {
-        // Rows of views are documents since.
+        // Since this version rows of views are documents.
         replay::remake_views(&transaction)?;
     }
     if found < SCHEMA_VERSION {
@@ -236,8 +235,8 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Writes down whose the keys are that the log has issued. Of a key that was issued twice, which older versions let happen, the
-/// first owner: `events verify` names both.
+/// Registers the owners of the keys that the log has issued. A key that was issued twice, as older versions allowed, gets its first
+/// owner: `events verify` names both.
 fn register_keys(connection: &Connection) -> Result<(), StoreError> {
     let sql = "SELECT stream, events FROM commits WHERE instr(events, 'ApiKeyIssued') > 0 ORDER BY position";
     let mut statement = connection.prepare(sql)?;
@@ -254,7 +253,7 @@ fn register_keys(connection: &Connection) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// What was added to the tables of version 1 without changing the meaning of what was there: a file may lack it.
+/// Adds later additions to the tables of version 1 that did not change the meaning of existing data: a file may lack them.
 fn add(connection: &Connection) -> Result<(), StoreError> {
     connection.execute_batch(ADDITIONS)?;
     let columns = [
@@ -271,7 +270,7 @@ fn add(connection: &Connection) -> Result<(), StoreError> {
             connection.execute_batch(&format!("ALTER TABLE {table} ADD COLUMN {column} {kind}"))?;
         }
     }
-    // What was hidden by an older permitd is so for five minutes at most.
+    // Messages that an older permitd hid stay hidden for five minutes at most.
     connection.execute_batch("UPDATE messages SET hidden_since = visible_at - 300000000 WHERE hidden_since IS NULL")?;
     connection.execute_batch("CREATE INDEX IF NOT EXISTS messages_hidden ON messages (hidden_since)")?;
     connection.execute_batch("CREATE INDEX IF NOT EXISTS answers_end ON answers (ends_tick)")?;
@@ -362,7 +361,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let old = Connection::open(folder.path().join("permitd.db")).unwrap();
         old.execute_batch(TABLES).unwrap();
-        // Whatever the views were like, with their indexes.
+        // Whatever form the views had, with their indexes.
         old.execute_batch("CREATE TABLE keys (id TEXT PRIMARY KEY, user TEXT); CREATE INDEX keys_id_1 ON keys (user)")
             .unwrap();
         old.pragma_update(None, "user_version", 1).unwrap();
@@ -370,7 +369,7 @@ mod tests {
             let sql = "INSERT INTO commits VALUES (?1, 1, ?2, 'idem:1', ?3, 0, ?4, NULL)";
             old.execute(sql, rusqlite::params![stream.to_string(), position, hash, events]).unwrap();
         };
-        // One command in two streams, which issued the same key: the one with the later name did so first.
+        // One command in two streams, which issued the same key: the stream with the later name did so first.
         commit(stream(2), 1, "two", issued(7));
         commit(stream(1), 2, "one", issued(7));
         drop(old);

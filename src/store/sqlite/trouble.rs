@@ -1,4 +1,4 @@
-//! What SQLite says, and what can be done about it.
+//! SQLite's errors, with advice.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ pub(super) fn closed() -> StoreError {
     StoreError::Unavailable("the database is closed".to_owned())
 }
 
-/// The error with the file that it is about.
+/// The error with the path of its file.
 pub(super) fn named(path: &Path, error: &rusqlite::Error) -> StoreError {
     let text = format!("{}: {}", path.display(), words(error));
     match Trouble::of(error) {
@@ -22,7 +22,7 @@ pub(super) fn named(path: &Path, error: &rusqlite::Error) -> StoreError {
     }
 }
 
-/// What SQLite says, and what can be done where it does not say that.
+/// The text of SQLite's error, with advice that it lacks.
 pub(super) fn words(error: &rusqlite::Error) -> String {
     use rusqlite::ErrorCode::{CannotOpen, DatabaseCorrupt, NotADatabase, ReadOnly, SystemIoFailure};
     let what_to_do = match error.sqlite_error_code() {
@@ -53,10 +53,10 @@ impl From<rusqlite::Error> for StoreError {
     }
 }
 
-/// What kind of trouble an error of SQLite is: what to do about it differs.
+/// The kind of an SQLite error: each needs other action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::store) enum Trouble {
-    /// The file is not what SQLite wrote: a person must look.
+    /// The file's contents are not SQLite's: a person must look.
     Damage,
     /// The disk is full, or the file may not grow.
     NoRoom,
@@ -81,7 +81,7 @@ impl Trouble {
     }
 }
 
-/// What a stored text should have been.
+/// The error for a stored text of the wrong form.
 pub(super) fn corrupt(what: &str, error: impl std::fmt::Display) -> StoreError {
     StoreError::Corrupt(format!("a stored {what} cannot be read: {error}"))
 }

@@ -1,4 +1,4 @@
-//! Keys that two people were issued, as older versions let it happen: who had each first. Looked for only where a key turns out
+//! Keys that two people were issued, as older versions allowed: finds the first owner of each. Searches only where a key turns out
 //! to have two owners, so that a log without such keys costs nothing.
 
 use rusqlite::{Connection, params};
@@ -15,7 +15,7 @@ use crate::{
     store::IssuedTwice,
 };
 
-/// The keys of a person's stream that the views, or the list of issued keys, have as another's, whose stream issued them as well.
+/// The keys of a person's stream that the views or the list of issued keys give to another person, whose stream issued them as well.
 pub(super) fn of_stream(connection: &Connection, stream: &StreamId) -> Result<Vec<IssuedTwice>, StoreError> {
     let StreamId::User(user) = stream else { return Ok(Vec::new()) };
     let keys: Vec<KeyId> =
@@ -26,7 +26,7 @@ pub(super) fn of_stream(connection: &Connection, stream: &StreamId) -> Result<Ve
         let owners: Vec<String> =
             connection.prepare_cached(sql)?.query_map([key.as_str()], |row| row.get(0))?.collect::<Result<_, _>>()?;
         for owner in owners {
-            // What is no person's cannot have issued a key.
+            // An owner that is no person cannot have issued a key.
             let Ok(owner) = UserId::parse(&owner) else { continue };
             if owner != *user && issued_at(connection, owner, key)?.is_some() {
                 twice.extend(pairs(connection, key, &[*user, owner])?);
@@ -36,7 +36,7 @@ pub(super) fn of_stream(connection: &Connection, stream: &StreamId) -> Result<Ve
     Ok(twice)
 }
 
-/// Of the keys that have several rows in the table with this suffix, leaves those of the first owners.
+/// Keeps only the first owner's row of keys that have several rows in the table with this suffix.
 pub(super) fn leave_to_the_first(connection: &Connection, suffix: &str) -> Result<Vec<IssuedTwice>, StoreError> {
     let sql = format!("SELECT id FROM keys{suffix} GROUP BY id HAVING count(*) > 1 ORDER BY id");
     let ids: Vec<String> = connection.prepare(&sql)?.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
@@ -57,7 +57,7 @@ pub(super) fn leave_to_the_first(connection: &Connection, suffix: &str) -> Resul
     Ok(twice)
 }
 
-/// The first of a key's owners with each of the others.
+/// Pairs the first of a key's owners with each of the others.
 fn pairs(connection: &Connection, key: KeyId, owners: &[UserId]) -> Result<Vec<IssuedTwice>, StoreError> {
     let mut in_order = Vec::new();
     for owner in owners {
@@ -76,7 +76,7 @@ fn pairs(connection: &Connection, key: KeyId, owners: &[UserId]) -> Result<Vec<I
     others.iter().map(pair).collect()
 }
 
-/// The position in the log at which a person was issued a key, if they were.
+/// The log position at which a person was issued a key, if they were.
 fn issued_at(connection: &Connection, user: UserId, key: KeyId) -> Result<Option<i64>, StoreError> {
     let sql = "SELECT position, events FROM commits WHERE stream = ?1 AND instr(events, ?2) > 0 ORDER BY version";
     let mut statement = connection.prepare_cached(sql)?;
@@ -91,7 +91,7 @@ fn issued_at(connection: &Connection, user: UserId, key: KeyId) -> Result<Option
     Ok(None)
 }
 
-/// A person as their stream tells.
+/// A person by their stream.
 fn person(connection: &Connection, user: UserId) -> Result<Option<User>, StoreError> {
     Ok(match super::batches::folded(connection, &StreamId::User(user))? {
         State::User(person) => person,

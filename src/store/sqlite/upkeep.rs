@@ -1,4 +1,4 @@
-//! The file as a whole: whether it works, whose secret it was written with, and its end.
+//! The file as a whole: its health, the server secret that it was written with, and its shutdown.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use super::{Database, StoreError, closed, connect};
 use crate::{secrets::SecretMark, store::Upkeep};
 
-/// What a request or a command reads: the first and last entry of each. Where a page of them is damaged, they say so.
+/// Reads of the tables that a request or a command uses: the first and last entry of each. They fail if one of these pages is damaged.
 const ENDS: [&str; 8] = [
     "SELECT min(user), max(user) FROM ledger",
     "SELECT min(user), max(user) FROM usage",
@@ -19,7 +19,7 @@ const ENDS: [&str; 8] = [
     "SELECT min(id), max(id) FROM messages",
     "SELECT min(id), max(id) FROM admin_tokens",
 ];
-/// How long the end waits for whoever is reading.
+/// How long the shutdown waits for readers.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
 
 #[async_trait]
@@ -27,13 +27,13 @@ impl Upkeep for Database {
     async fn probe(&self) -> Result<(), StoreError> {
         let path = self.path().to_owned();
         let read = tokio::task::spawn_blocking(move || {
-            // A connection of its own has nothing in its cache: it reads what is on the disk.
+            // A new connection has an empty cache: it reads from the disk.
             let connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
             ENDS.iter().try_for_each(|sql| Ok(connection.query_row(sql, [], |_| Ok(()))?))
         });
         read.await.map_err(|_| closed())?.map_err(|error: StoreError| error)?;
         self.write(|connection| {
-            // A row that stays as it is would not be written at all.
+            // A row that does not change would not be written at all.
             connection.prepare_cached("UPDATE heartbeat SET beats = beats + 1")?.execute([])?;
             Ok(())
         })
@@ -117,7 +117,7 @@ fn insert_marks(connection: &Connection, marks: &[SecretMark]) -> Result<(), Sto
     Ok(())
 }
 
-/// Whether the deployment remembers this of the server secret.
+/// Tells whether the deployment remembers this mark of the server secret.
 pub(super) fn remembers(connection: &Connection, mark: &SecretMark) -> Result<bool, StoreError> {
     let sql = "SELECT fingerprint FROM secret_versions WHERE version = ?1";
     let known = connection.prepare_cached(sql)?.query_row([mark.version], |row| row.get::<_, String>(0)).optional()?;
@@ -133,7 +133,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let database = Database::open(folder.path()).unwrap();
         database.probe().await.unwrap();
-        // The file may grow to any size, or not at all: what a full disk is to SQLite.
+        // Lets the file grow to any size, or not at all, which SQLite treats as a full disk.
         let grows = |may: bool| {
             let sql = if may { "PRAGMA max_page_count = 1000000" } else { "PRAGMA max_page_count = 1" };
             database.write(move |connection| Ok::<_, StoreError>(connection.query_row(sql, [], |_| Ok(()))?))
@@ -148,7 +148,7 @@ mod tests {
         assert!(refused.to_string().starts_with("the disk is full"), "{refused}");
     }
 
-    /// As on a file system that became read-only under it: only the writer's connection is told so here.
+    /// Simulates a file system that became read-only: here only the writer's connection is set so.
     #[tokio::test]
     async fn a_database_that_cannot_be_written_is_noticed_by_the_probe() {
         let folder = tempfile::tempdir().unwrap();
@@ -169,7 +169,7 @@ mod tests {
         database.close().await.unwrap();
         let path = database.path().to_owned();
         let mut bytes = std::fs::read(&path).unwrap();
-        // All pages but the first, which says where the others are.
+        // All pages but the first, which locates the others.
         bytes.iter_mut().skip(4096).for_each(|byte| *byte = 0xa5);
         std::fs::write(&path, bytes).unwrap();
         let refused = database.probe().await.unwrap_err();

@@ -28,16 +28,16 @@ use crate::{
     store::{DueFilter, DueNotice, Live, UserFilter, Views, view_rows::ViewRow},
 };
 
-/// The views' tables, in the order in which they are made.
+/// The views' tables, in the order of their creation.
 pub(in crate::store) const TABLES: [&str; 6] =
     [UserRow::VIEW, KeyRow::VIEW, SessionRow::VIEW, PlanRow::VIEW, ImportRow::VIEW, TokenRow::VIEW];
 
-/// As [`UserRow::is_unreached`] says it.
+/// The condition of [`UserRow::is_unreached`].
 const UNREACHED: &str = " AND status != 'deleted' AND (failing OR invitation IN ('bounced', 'failed', 'expired') \
                          OR (invitation = 'mailed' AND invitation_ends <= ?))";
 
-/// The statements that make the tables with this suffix, without [`indexes`]. A person's keys lie together: they are written
-/// and read together, and a rebuild, which goes from person to person in the order of their ids, only ever appends.
+/// The statements that make the tables with this suffix, without [`indexes`]. A person's keys lie together: they are written and
+/// read together, and a rebuild, which goes through people in the order of their ids, only ever appends.
 pub(in crate::store) fn tables(suffix: &str) -> String {
     format!(
         "CREATE TABLE users{suffix} (
@@ -65,8 +65,8 @@ pub(in crate::store) fn tables(suffix: &str) -> String {
     )
 }
 
-/// The statements that make the indexes of the tables with this suffix: much faster for many rows at once than for one after
-/// the other. Index names are of the whole file, so they bear a generation.
+/// The statements that make the indexes of the tables with this suffix: much faster for many rows at once than row by row. Index
+/// names are unique within the file, so they contain a generation.
 pub(in crate::store) fn indexes(suffix: &str, generation: i64) -> String {
     format!(
         "CREATE INDEX users_email_{generation} ON users{suffix} (email) WHERE email IS NOT NULL;
@@ -95,12 +95,12 @@ fn select<T>(
     Ok(found)
 }
 
-/// The row whose document stands in this column.
+/// The row with the document in this column.
 fn read<T: ViewRow>(row: &Row<'_>, column: usize) -> Result<T, StoreError> {
     T::from_document(row.get_ref(column)?.as_str().map_err(|error| corrupt("document", error))?)
 }
 
-/// The rows of a view that this condition and order, such as `WHERE id = ?`, pick.
+/// The rows of a view that match this condition and order, such as `WHERE id = ?`.
 fn find<T: ViewRow>(connection: &Connection, which: &str, values: &[SqlValue]) -> Result<Vec<T>, StoreError> {
     select(connection, &format!("SELECT document FROM {} {which}", T::VIEW), values, |row| read(row, 0))
 }
@@ -127,7 +127,7 @@ fn tokens(connection: &Connection) -> Result<Vec<TokenRow>, StoreError> {
     find(connection, "ORDER BY id", &[])
 }
 
-/// All imports, as a connection sees them.
+/// All imports, as the connection sees them.
 pub(super) fn all_imports(connection: &Connection) -> Result<Vec<ImportRow>, StoreError> {
     find(connection, "", &[])
 }
@@ -194,7 +194,7 @@ fn users(connection: &Connection, roll: &Mutex<KeptRoll>, filter: &UserFilter) -
     select(connection, &sql, &values, |row| read(row, 0))
 }
 
-/// The rows of these people, as far as a query finds them: its last value is a person's id.
+/// The rows of these people, by a query whose last value is a person's id.
 fn each(
     connection: &Connection,
     sql: &str,
@@ -217,7 +217,7 @@ fn each(
     Ok(found)
 }
 
-/// What is live of a stream.
+/// The live rows of a stream.
 pub(in crate::store) fn live(connection: &Connection, stream: &StreamId) -> Result<Live, StoreError> {
     let (mut rows, mut wrong) = (Rows::default(), Vec::new());
     match stream {
@@ -233,7 +233,7 @@ pub(in crate::store) fn live(connection: &Connection, stream: &StreamId) -> Resu
     Ok(Live { rows, wrong })
 }
 
-/// The rows of a stream, which this column tells. Names those whose columns do not say what their documents do.
+/// The rows of a stream, by this column. Names those whose columns differ from their documents.
 fn checked<T: TableRow>(
     connection: &Connection,
     column: &str,
@@ -296,7 +296,7 @@ impl Views for Database {
     async fn due_notices(&self, filter: DueFilter) -> Result<Vec<DueNotice>, StoreError> {
         let sql = "SELECT notice_at, id, user FROM keys
                    WHERE notice_at IS NOT NULL AND (notice_at, id) > (?, ?) AND notice_at <= ? ORDER BY notice_at, id LIMIT ?";
-        // Nothing comes before an id that is empty: all of that moment is shown.
+        // The empty id sorts before all others: all keys of that moment are shown.
         let (at, id) = filter.after.map_or((filter.from, String::new()), |after| (after.at, after.key.to_string()));
         let moment = |at: Timestamp| SqlValue::Integer(at.as_microsecond());
         let values = [moment(at), SqlValue::Text(id), moment(filter.until), count(filter.limit)];

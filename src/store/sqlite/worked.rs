@@ -1,7 +1,7 @@
-//! How long the log has been worked on: time that no setting of a clock changes, for deadlines that outlive a process.
+//! The worked time of the log: it does not depend on settings of a clock, for deadlines that outlive a process.
 //!
-//! It is counted in microseconds by the monotonic clocks of the processes, one after the other; each begins with what the file
-//! remembers. Time in which nobody worked can only be told by the wall clock.
+//! Worked time is counted in microseconds by the monotonic clocks of the processes, one after the other; each process begins with
+//! the stored time. Only the wall clock can tell the time in which no process ran.
 
 use std::sync::OnceLock;
 
@@ -9,36 +9,35 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::{clock::SharedClock, store::StoreError};
 
-/// How much time in which nobody worked on the log counts at a start at most, where nothing may end too early: a clock may be
-/// wrong when a machine starts.
+/// The most idle time that a start counts where nothing may end too early: a clock may be wrong when a machine starts.
 const IDLE_US_MAX: i64 = 86_400_000_000;
 
-/// How long the log has been worked on, as one process knows it.
+/// The worked time of the log, as one process knows it.
 #[derive(Debug)]
 pub struct Worked {
     clock: SharedClock,
-    /// Where the process began, by its monotonic clock.
+    /// The process's start by its monotonic clock.
     started_us: i64,
-    /// Where it began, as the file said when it was first asked.
+    /// The worked time at that start, as stored in the file at the first request.
     base: OnceLock<Tick>,
 }
 
-/// A moment, in time that was worked.
+/// A moment in worked time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tick {
-    /// Microseconds, a day at most for the time between two starts: for what must not end too early.
+    /// Microseconds, counting at most a day between two starts: for deadlines that must not end too early.
     pub sure_us: i64,
-    /// Microseconds, with all of the time between starts, as the wall clock had it: for what must not last too long.
+    /// Microseconds, counting all time between starts by the wall clock: for deadlines that must not last too long.
     pub whole_us: i64,
 }
 
 impl Worked {
-    /// What this process adds, by this clock.
+    /// Worked time to which this process adds by this clock.
     pub(super) fn by(clock: SharedClock) -> Self {
         Self { started_us: clock.monotonic_us(), clock, base: OnceLock::new() }
     }
 
-    /// The moment of now.
+    /// The present moment.
     ///
     /// # Errors
     /// When the file cannot be read.
@@ -54,7 +53,7 @@ impl Worked {
         Ok(Tick { sure_us: sure_us.saturating_add(since_us), whole_us: whole_us.saturating_add(since_us) })
     }
 
-    /// What the file remembers, and the time from then to the start of this process, `since_us` ago, by the wall clock.
+    /// The stored time plus the wall-clock time from its storing to the start of this process, `since_us` ago.
     fn remembered(&self, connection: &Connection, since_us: i64) -> Result<Tick, StoreError> {
         let sql = "SELECT tick_us, wall_us, coalesce(cut_us, 0) FROM worked";
         let kept: Option<(i64, i64, i64)> = connection
@@ -68,7 +67,7 @@ impl Worked {
         Ok(Tick { sure_us, whole_us: tick_us.saturating_add(cut_us).saturating_add(idle_us) })
     }
 
-    /// Has the file remember the moment of now; within a write.
+    /// Stores the present moment; call it within a write.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -133,7 +132,7 @@ mod tests {
     async fn an_answer_that_an_earlier_version_kept_ends_when_it_was_to() {
         let folder = tempfile::tempdir().unwrap();
         let (database, clock) = (Database::open(folder.path()).unwrap(), ManualClock::at(Timestamp::UNIX_EPOCH));
-        // Nobody keeps time yet.
+        // No process keeps time yet.
         keep(&database, clock.now()).await;
         database.keep_time_by(clock.clone());
         assert!(is_kept(&database, clock.now()).await);

@@ -1,5 +1,5 @@
-//! The one writer thread. It takes all writes that wait, runs each inside a savepoint of one transaction, commits, and only
-//! then answers: as many writes as wait share one `fsync` (group commit).
+//! The one writer thread. It takes all waiting writes, runs each in a savepoint of one transaction, commits, and only then answers:
+//! the waiting writes share one `fsync` (group commit).
 
 use std::{
     sync::{
@@ -21,19 +21,19 @@ use crate::{failpoint::crash_point, private::FilePlace};
 const WAITING_MAX: usize = 4096;
 /// Writes that share one transaction.
 const BATCH_MAX: usize = 256;
-/// How often the others may run before a commit, where more writes are likely to come: of those who were answered together, the first
-/// that writes again would else be written and synced alone.
+/// How often other threads may run before a commit if more writes are likely to come: otherwise the first of the answered clients
+/// to write again would be written and synced alone.
 const YIELDS_MAX: usize = 3;
-/// Pages of the write-ahead log after which a commit moves them into the database: 32 MiB. Appends change pages all over
-/// their tables; the longer the log, the more often a page is changed before it is moved, once.
+/// Pages of the write-ahead log after which a commit moves them into the database: 32 MiB. Appends change pages all over their
+/// tables; the longer the log, the more often a page is changed before it is moved, once.
 const CHECKPOINT_PAGES: u32 = 8192;
-/// Page cache of the writer, KiB. It changes pages all over its tables, and would read most of them again.
+/// Page cache of the writer, KiB. It changes pages all over its tables, and would otherwise read most of them again.
 const CACHE_KIB: u32 = 32 * 1024;
-/// What remains of the write-ahead log's file once it has been moved, bytes: a rebuild lets it grow beyond that.
+/// The size to which the write-ahead log's file is cut after its content was moved, bytes: a rebuild lets it grow beyond that.
 const LOG_BYTES_MAX: u64 = 64 << 20;
 
 type WriteAnswer = Box<dyn FnOnce(Option<StoreError>) + Send>;
-/// Works in the transaction; where none could be begun, it is told why.
+/// Work in the transaction; if no transaction could be begun, it gets the error.
 type Job = Box<dyn FnOnce(Result<&Connection, StoreError>) -> WriteAnswer + Send>;
 
 pub(super) struct Writer {
@@ -42,14 +42,14 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread. `places` are where the connection's files are: when one is there no more, nothing is written.
+    /// Starts the thread. `places` are those of the connection's files: once one is gone, nothing is written.
     pub(super) fn start(connection: Connection, places: Arc<[FilePlace]>) -> Result<Self, StoreError> {
         connection.execute_batch(&format!(
             "PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}; PRAGMA journal_size_limit = {LOG_BYTES_MAX};
              PRAGMA cache_size = -{CACHE_KIB}"
         ))?;
-        // A process that died right after an erasure has left what was erased in the log. Where somebody reads from it now, the
-        // next erasure or start empties it.
+        // A process that died right after an erasure left erased data in the log. If somebody reads from it now, the next erasure
+        // or start empties it.
         if !empty_log(&connection) {
             tracing::debug!("the write-ahead log is in use and stays as it is");
         }
@@ -63,7 +63,7 @@ impl Writer {
         Ok(Self { jobs, purge })
     }
 
-    /// To be set within a write: the write-ahead log is then emptied after its commit.
+    /// A flag for a write: when set, the write-ahead log is emptied after its commit.
     pub(super) fn purge_after_commit(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.purge)
     }
@@ -80,12 +80,12 @@ impl Writer {
         let job: Job = Box::new(move |connection| {
             let result = connection.map_err(E::from).and_then(|connection| in_savepoint(connection, work));
             Box::new(move |failure| {
-                // Whose work failed is told why, also when that undid everybody else's.
+                // A caller whose work failed gets its error, also when that undid all other work.
                 let result = match failure {
                     Some(failure) => result.and(Err(E::from(failure))),
                     None => result,
                 };
-                // The one who asked may have gone; what was written stays written.
+                // The caller may have gone; the write stays.
                 drop(answer.send(result));
             })
         });
@@ -104,7 +104,7 @@ fn in_savepoint<T, E: From<StoreError>>(
     run(connection, "SAVEPOINT job").map_err(StoreError::from)?;
     let result = work(connection);
     if result.is_err() && connection.is_autocommit() {
-        // SQLite has undone the whole transaction by itself, as it does when the disk is full.
+        // SQLite has rolled back the whole transaction by itself, as on a full disk.
         return result;
     }
     if result.is_err() {
@@ -114,20 +114,20 @@ fn in_savepoint<T, E: From<StoreError>>(
     result
 }
 
-/// Runs one statement, of which there are few: they stay prepared.
+/// Runs one of a few statements: they stay prepared.
 fn run(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
     connection.prepare_cached(sql)?.execute([])?;
     Ok(())
 }
 
 fn write_all(connection: &Connection, places: &[FilePlace], waiting: &Receiver<Job>, purge: &AtomicBool) {
-    // Whether what was purged is still in the write-ahead log.
+    // Whether the write-ahead log still holds purged data.
     let mut log_to_empty = false;
     let mut together = 0;
     while let Ok(first) = waiting.recv() {
         let mut answers: Vec<WriteAnswer> = Vec::new();
         let begun = run(connection, "BEGIN IMMEDIATE").map_err(StoreError::from);
-        // Whoever waits is told why nothing can be written, such as on a file system that is read-only.
+        // The callers get the reason why nothing can be written, such as a read-only file system.
         answers.push(first(begun.clone().map(|()| connection)));
         let outcome = begun.and_then(|()| {
             let mut yields = 0;
@@ -150,17 +150,17 @@ fn write_all(connection: &Connection, places: &[FilePlace], waiting: &Receiver<J
                 super::erasure::rewrite(connection)?;
             }
             crash_point("sqlite-before-commit");
-            // Into a file that was taken away everything could be written, and nobody would ever find it.
+            // Writes into a removed file would succeed, and nobody would ever find them.
             still_there(places)?;
             run(connection, "COMMIT").map_err(StoreError::from)
         });
         let failure = outcome.err();
         if failure.is_some() && !connection.is_autocommit() {
-            // A rollback that fails leaves the transaction open; the next BEGIN then says so to whoever waits.
+            // A rollback that fails leaves the transaction open; the next BEGIN then reports it to the callers.
             run(connection, "ROLLBACK").ok();
         }
         if failure.is_none() && (purge.swap(false, Ordering::SeqCst) || log_to_empty) {
-            // Somebody may be reading: after the next commit, then.
+            // Somebody may be reading: then it is tried again after the next commit.
             log_to_empty = !empty_log(connection);
         }
         for answer in answers {
@@ -169,8 +169,8 @@ fn write_all(connection: &Connection, places: &[FilePlace], waiting: &Receiver<J
     }
 }
 
-/// Moves the write-ahead log into the database and empties it; `false` when somebody is reading from it. It does not wait
-/// for readers: a rebuild or a verification reads for long, and waits itself for the lock that is held meanwhile.
+/// Moves the write-ahead log into the database and empties it; `false` when somebody is reading from it. Does not wait for readers:
+/// a rebuild or a verification reads for long, and itself waits for the lock that is held meanwhile.
 fn empty_log(connection: &Connection) -> bool {
     let patience = |ms: u32| connection.busy_timeout(Duration::from_millis(ms.into())).is_ok();
     if !patience(0) {

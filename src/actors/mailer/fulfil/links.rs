@@ -1,4 +1,4 @@
-//! Links: those in the mail of an invitation, and the mail to who forgot their password.
+//! Links in the mail of an invitation, and the mail for a forgotten password.
 
 use jiff::SignedDuration;
 use uuid::Uuid;
@@ -22,7 +22,7 @@ use crate::{
 };
 
 impl MailerWork {
-    /// The links that the mail of an invitation is to carry and that were not issued yet.
+    /// The links for the mail of an invitation that are not issued yet.
     pub(super) fn missing_links(
         &self,
         user: Option<&User>,
@@ -44,7 +44,7 @@ impl MailerWork {
             .collect()
     }
 
-    /// Issues the links that are missing in the mail of an invitation whose key is there.
+    /// Issues the missing links of an invitation whose key exists.
     pub(super) async fn issue_links(
         &self,
         stream: &StreamId,
@@ -67,7 +67,7 @@ impl MailerWork {
         Ok(())
     }
 
-    /// The address of a link in the mail of an invitation; none when there is no such link.
+    /// The address of a link in the mail of an invitation; `None` without such a link.
     pub(super) fn address_of(
         &self,
         person: &User,
@@ -84,7 +84,7 @@ impl MailerWork {
         Ok(Some(format!("{public_url}/links/{}", token.reveal())))
     }
 
-    /// Sends the mail to who forgot their password, and writes that down.
+    /// Sends the mail for a forgotten password, and records that.
     pub(super) async fn send_link(
         &self,
         stream: &StreamId,
@@ -116,7 +116,7 @@ impl MailerWork {
     }
 }
 
-/// What the message ids of a link's mails begin with.
+/// The prefix of the message ids of a link's mails.
 pub(super) fn mail_prefix(mail: Uuid) -> String {
     format!("link-{mail}-")
 }

@@ -96,7 +96,7 @@ rejected_max = 50
 nulled_max = 100
 "##;
 
-/// The definition is the same when it is written and read again. What was written.
+/// Checks that the definition survives writing and reading. Returns the text.
 fn written(definition: &Definition) -> String {
     let text = definition.to_toml();
     let again = Definition::from_toml(&text, "x").unwrap_or_else(|error| panic!("{error}\n{text}"));
@@ -149,7 +149,7 @@ fn long_texts_are_broken_between_words_and_lists_are_not() {
     assert_eq!(quoted("a\u{202e}b\r\n\"'"), "\"a\\u202Eb\\r\\n\\\"'\"");
 }
 
-/// A broken line ends in a mark.
+/// A broken line ends in a backslash.
 const WIDTH_SEEN: usize = super::WIDTH + 1;
 
 #[test]
@@ -194,7 +194,7 @@ fn drafts_stay_the_same() {
 
 #[test]
 fn the_column_whose_blanks_are_filled_is_called_so_that_it_is_found() {
-    // The first column bears the name of the second as its header.
+    // The first column has the second's name as its header.
     let text = ALL.replace("headers = [\"Tag\"]", "headers = [\"Tag\", \"street\"]");
     let text = text.replace("fill_down = [\"street\"]", "fill_down = [\"str\"]");
     let definition = Definition::from_toml(&text, "x").unwrap();
@@ -202,7 +202,7 @@ fn the_column_whose_blanks_are_filled_is_called_so_that_it_is_found() {
     assert!(written(&definition).contains("fill_down = [\"STR.\"]"));
 }
 
-/// Texts with everything that could end or change a text of TOML.
+/// Texts with all characters that could end or change a TOML text.
 fn hostile() -> BoxedStrategy<String> {
     prop_oneof![
         "[\"'\\\\\n\r\t #=\\[\\]{},a]{0,12}",
@@ -281,7 +281,7 @@ fn extra(name: String, kind: &'static str) -> BoxedStrategy<Table> {
         let name = name.clone();
         vec(hostile(), 0..3).prop_map(move |more| {
             let mut table = table.clone();
-            // Each column has a header that no other one has; what is blank is no header.
+            // Each column has a header of its own; a blank one is no header.
             let mut headers = vec![format!("header of {name}")];
             headers.extend(more.into_iter().map(|text| format!("{name} {text}")));
             table.insert("headers".to_owned(), list(headers));
@@ -347,7 +347,7 @@ fn about() -> BoxedStrategy<Option<Value>> {
     option::of(about.prop_map(Value::Table)).boxed()
 }
 
-/// A definition with whatever the language has.
+/// A definition with any entries of the language.
 fn any_definition() -> impl Strategy<Value = (String, Definition)> {
     let fold = || one_of(&["none", "lower", "upper"]);
     let key = table(vec![
@@ -437,7 +437,7 @@ proptest! {
         for written in [quoted(&text), super::lines(&text)] {
             let table: Table = format!("a = {written}\n").parse().unwrap();
             prop_assert_eq!(table["a"].as_str().unwrap(), text.as_str(), "{}", written);
-            // As a browser sends it.
+            // The text as a browser sends it.
             let sent = format!("a = {written}\n").replace('\n', "\r\n").replace("\r\n", "\n");
             let table: Table = sent.parse().unwrap();
             prop_assert_eq!(table["a"].as_str().unwrap(), text.as_str());

@@ -1,4 +1,4 @@
-//! The encoding of a text file: what says it, and what is guessed where nothing does.
+//! The encoding of a text file: declared, or guessed if it is not.
 
 use std::io::Read;
 
@@ -12,14 +12,14 @@ use crate::dataset::{
     reader::{Note, ReadError, RowSink},
 };
 
-/// How many bytes that are no UTF-8 are shown to the guesser of encodings.
+/// The most bytes outside UTF-8 that the encoding detector gets.
 const GUESSED_BYTES_MAX: usize = 64 * 1024;
 const UTF_8_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// A source of which the beginning was read already.
+/// A source whose beginning was read already.
 pub(super) type BegunSource<R> = std::io::Chain<std::io::Cursor<Vec<u8>>, R>;
 
-/// A file as UTF-8; or as its bytes, where nothing says that it is anything else.
+/// A file as UTF-8, or as raw bytes if nothing declares another encoding.
 pub(super) enum DecodedText<R: Read> {
     Plain(R),
     Decoded(Box<DecodeReaderBytes<R, Vec<u8>>>),
@@ -58,10 +58,10 @@ impl<R: Read> Read for DecodedText<R> {
     }
 }
 
-/// Bytes that are looked at for an encoding.
+/// The most bytes examined for an encoding.
 const SAMPLE_BYTES: u64 = 64 * 1024;
 
-/// The encoding that a file's beginning is read in.
+/// The encoding in which a file's beginning is read.
 pub(in crate::dataset::reader) fn encoding_of(
     source: &mut (impl Read + std::io::Seek),
     dialect: &Dialect,
@@ -73,7 +73,7 @@ pub(in crate::dataset::reader) fn encoding_of(
     let marked = Encoding::for_bom(&sample).map(|(encoding, _)| encoding);
     let is_utf_8 = match std::str::from_utf8(&sample) {
         Ok(_) => true,
-        // A letter may be cut at the end of what is looked at.
+        // The sample may end within a letter.
         Err(error) => error.error_len().is_none(),
     };
     let told = if is_utf_8 { UTF_8 } else { WINDOWS_1252 };
@@ -81,14 +81,14 @@ pub(in crate::dataset::reader) fn encoding_of(
     Ok(Some(encoding.name().to_ascii_lowercase()))
 }
 
-/// The records that are no UTF-8.
+/// The records that are not UTF-8.
 #[derive(Default)]
 pub(super) struct NotUtf8 {
     first_line: u64,
     records: u64,
-    /// Records with other letters than ASCII that are UTF-8.
+    /// UTF-8 records with letters beyond ASCII.
     pub(super) utf_8: u64,
-    /// Some of them.
+    /// Bytes of some of the records.
     bytes: Vec<u8>,
 }
 
@@ -111,7 +111,7 @@ impl NotUtf8 {
         }
         let mut detector = EncodingDetector::new(Iso2022JpDetection::Deny);
         detector.feed(&self.bytes, true);
-        // Whatever ends its lines so old a way was written on such a machine.
+        // A file with such old line ends was written on such a machine.
         let looks_like = match ending {
             LineEnding::CarriageReturn => encoding_rs::MACINTOSH,
             LineEnding::LineFeed => detector.guess(None, Utf8Detection::Deny),

@@ -1,4 +1,4 @@
-//! What a text file's records are told by.
+//! The layout by which a text file is split into records.
 
 use csv_core::{Reader, ReaderBuilder, Terminator};
 use memchr::memchr;
@@ -7,29 +7,29 @@ pub(super) const DELIMITERS: [u8; 4] = [b',', b'\t', b';', b'|'];
 
 pub(super) const BUFFER_BYTES: usize = 64 * 1024;
 
-/// What a text file's records are told by.
+/// The layout by which a text file is split into records.
 #[derive(Debug, Clone)]
 pub(super) struct TextLayout {
     pub(super) delimiter: u8,
-    /// What encloses cells, if anything does.
+    /// The quote character, if cells are quoted.
     pub(super) quote: Option<u8>,
-    /// Whether it was said so, and not told from the file.
+    /// Whether the quote character was set instead of detected.
     pub(super) quote_is_said: bool,
     pub(super) ending: LineEnding,
     /// Whether the first line only names the delimiter.
     pub(super) names_delimiter: bool,
-    /// The first line with a mark that encloses nothing, where such marks are taken as texts.
+    /// The first line with a mark that encloses nothing, if such marks are read as ordinary characters.
     pub(super) literal_quotes_from: Option<u64>,
 }
 
 impl TextLayout {
-    /// A reader of such records.
+    /// A reader for this layout.
     pub(super) fn reader(&self) -> Reader {
         ReaderBuilder::new()
             .delimiter(self.delimiter)
             .quoting(self.quote.is_some())
             .quote(self.quote.unwrap_or(b'"'))
-            // The reader's own mode takes a carriage return within a line for the end of one.
+            // The reader's default mode takes a carriage return within a line for its end.
             .terminator(Terminator::Any(self.ending.byte()))
             .build()
     }
@@ -40,13 +40,13 @@ impl TextLayout {
 pub(super) enum LineEnding {
     /// `\n`, perhaps after `\r`.
     LineFeed,
-    /// `\r` alone, as on a Mac before 2001.
+    /// `\r` alone, as on Macs before 2001.
     CarriageReturn,
 }
 
 impl LineEnding {
     pub(super) fn of(sample: &[u8], is_cut: bool) -> Self {
-        // What follows a carriage return at a cut is not known.
+        // After a carriage return at the cut, the next byte is unknown.
         let known = if is_cut { sample.strip_suffix(b"\r").unwrap_or(sample) } else { sample };
         let is_old = memchr(b'\n', sample).is_none() && memchr(b'\r', known).is_some();
         if is_old { Self::CarriageReturn } else { Self::LineFeed }

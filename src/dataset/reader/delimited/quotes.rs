@@ -1,39 +1,39 @@
-//! Whether the quotation marks of a record enclose what they should, by the bytes that the record was made of (RFC 4180).
+//! Checks whether a record's quotation marks enclose what they should, by the record's raw bytes (RFC 4180).
 
 use memchr::memchr;
 
-/// The marks of a text file.
+/// The quote, delimiter and line end of a text file.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Quotes {
     pub(super) quote: u8,
     pub(super) delimiter: u8,
-    /// What ends a line.
+    /// The byte that ends a line.
     pub(super) ending: u8,
 }
 
-/// What a record's quotation marks are.
+/// The verdict on a record's quotation marks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum QuoteVerdict {
-    /// Each encloses a cell, or stands within a text.
+    /// Each mark encloses a cell, or stands within a text.
     Sound,
-    /// One is never closed; it stands so many lines below the record's first.
+    /// A mark is never closed; it is `opens` lines below the record's first.
     Open { opens: u64 },
-    /// Something stands between a closing mark and the next delimiter.
+    /// Text stands between a closing mark and the next delimiter.
     BehindClosing { cell: usize, opens: u64, is_over_lines: bool },
     /// Without the marks, each line of the record would be a row.
     LooksLikeRows { lines: u64 },
 }
 
 impl Quotes {
-    /// Judges a record with such marks. `width` is how many cells a row has, where a record that looks like several rows is not
-    /// to be trusted.
+    /// Judges a record with such marks. `width` is the number of cells of a row, if a record that looks like several rows must not be
+    /// trusted.
     pub(super) fn judge(self, raw: &[u8], width: Option<usize>) -> QuoteVerdict {
         let (mut at, mut cell, mut line) = (0, 0_usize, 0_u64);
         let mut is_over_lines = false;
         loop {
             let rest = raw.get(at..).unwrap_or_default();
             if rest.first() != Some(&self.quote) {
-                // Marks within such a cell are texts, and it ends at the next delimiter.
+                // Marks within such a cell are ordinary characters; it ends at the next delimiter.
                 let Some(length) = memchr(self.delimiter, rest) else { break };
                 (at, cell) = (at + length + 1, cell + 1);
                 continue;
@@ -61,7 +61,7 @@ impl Quotes {
         }
     }
 
-    /// The place of the mark that closes what the first byte opens.
+    /// The place of the mark that closes the one in the first byte.
     fn closing(self, text: &[u8]) -> Option<usize> {
         let mut at = 1;
         loop {
@@ -73,8 +73,8 @@ impl Quotes {
         }
     }
 
-    /// How many rows the record would be if its marks were texts, where every one of them would be as wide as a row is. Lines of
-    /// prose with a comma or two come to that by chance, so narrow rows have to be more.
+    /// The number of rows that the record would be without quoting, if each were as wide as a row. Lines of prose with a comma or two reach
+    /// a small width by chance, so narrow rows have to be more.
     fn rows_without(self, raw: &[u8], width: usize) -> Option<u64> {
         let lines: Vec<&[u8]> =
             raw.split(|byte| *byte == self.ending).filter(|line| !line.trim_ascii().is_empty()).collect();
@@ -84,7 +84,7 @@ impl Quotes {
             (b',' | b';', 3) => 3,
             _ => 2,
         };
-        // A row says what it is of in its first cell.
+        // A row has a value in its first cell.
         let begins = |line: &&[u8]| {
             !line.split(|byte| *byte == self.delimiter).next().unwrap_or_default().trim_ascii().is_empty()
         };

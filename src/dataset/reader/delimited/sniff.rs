@@ -1,20 +1,20 @@
-//! What separates the cells of a text file.
+//! Detects the delimiter of a text file.
 
 use csv_core::ReadRecordResult;
 
 use super::layout::{BUFFER_BYTES, DELIMITERS, TextLayout};
 use crate::dataset::reader::{Cell, ReadLimits, RowCells, RowSink};
 
-/// How many records are looked at.
+/// The most records examined.
 const RECORDS_MAX: usize = 200;
-/// Stands for nothing in texts: the separator of units in ASCII.
+/// A character that texts do not contain: the unit separator of ASCII.
 const NO_DELIMITER: u8 = 0x1f;
-/// Of a thousand records, so many have to have as many cells.
+/// The fewest records, in a thousand, that must have equally many cells.
 const SHARE_MIN: usize = 500;
-/// The most cells of a record that are looked at.
+/// The most cells of a record that are examined.
 const CELLS_MAX: usize = 2_000;
 
-/// The delimiter that a first line such as `sep=;` names, and what follows that line.
+/// The delimiter named by a first line such as `sep=;`, and the text after that line.
 pub(super) fn named(sample: &[u8]) -> (Option<u8>, &[u8]) {
     let line_end = sample.iter().position(|byte| matches!(byte, b'\r' | b'\n')).unwrap_or(sample.len());
     let line = sample.get(..line_end).unwrap_or_default();
@@ -27,15 +27,15 @@ pub(super) fn named(sample: &[u8]) -> (Option<u8>, &[u8]) {
     }
 }
 
-/// The delimiter under which a row names the most columns of what is sought; or else the one that gives the most records as
-/// many cells, and of those more of them. The second part says whether a row named any.
+/// The delimiter under which a row names the most wanted columns; otherwise the one that gives the most records equally many cells, then
+/// the most cells. The second part says whether a row named any column.
 pub(super) fn delimiter(sample: &[u8], layout: &TextLayout, limits: &ReadLimits, sink: &impl RowSink) -> (u8, bool) {
     let candidates =
         DELIMITERS.map(|delimiter| (delimiter, records(sample, &TextLayout { delimiter, ..layout.clone() })));
     let recognised = |records: &Vec<SampleRow>| {
         records.iter().take(limits.header_rows_max).map(|row| sink.recognised(row)).max().unwrap_or(0)
     };
-    // The first of equals wins.
+    // The first of equal candidates wins.
     let scored = candidates
         .iter()
         .rev()
@@ -44,7 +44,7 @@ pub(super) fn delimiter(sample: &[u8], layout: &TextLayout, limits: &ReadLimits,
         Some(((recognised, ((share, ..), _)), delimiter)) if recognised > 1 || share > 0 => {
             (*delimiter, recognised > 0)
         }
-        // A file of one column is read by what stands nowhere in it, so that its texts are not cut.
+        // A file of one column gets a delimiter that it does not contain, so that its texts are not cut.
         best => (
             DELIMITERS.into_iter().find(|delimiter| !sample.contains(delimiter)).unwrap_or(NO_DELIMITER),
             best.is_some_and(|((recognised, _), _)| recognised > 0),
@@ -52,10 +52,10 @@ pub(super) fn delimiter(sample: &[u8], layout: &TextLayout, limits: &ReadLimits,
     }
 }
 
-/// How well a delimiter cuts records, the more the better; nothing where it cuts few of them, or only their texts: the share of
-/// records with the most common number of cells, whether it stands without a space behind it, and that number.
+/// How well a delimiter cuts the records, higher is better: the share of records with the most common number of cells, whether no space
+/// follows the delimiter, and that number. All zero if it cuts few records, or only their texts.
 fn shape(records: &[SampleRow]) -> (usize, bool, usize) {
-    // A cell that holds another delimiter and half of a pair of marks behind it was cut where that one separates.
+    // A cell with another delimiter before an unpaired mark was cut within quotes of that delimiter.
     let is_cut_cell = |cell: &String| {
         let begins = DELIMITERS.iter().any(|delimiter| cell.contains(&format!("{}\"", char::from(*delimiter))));
         begins && cell.bytes().filter(|byte| *byte == b'"').count() % 2 == 1
@@ -71,7 +71,7 @@ fn shape(records: &[SampleRow]) -> (usize, bool, usize) {
         records.iter().flat_map(|row| row.0.iter().skip(1)).filter(|cell| !cell.is_empty()).collect();
     let spaced = behind.iter().filter(|cell| cell.starts_with(' ')).count();
     let is_spaced = spaced * 2 > behind.len();
-    // Below a header of one cell, commas with spaces behind them are those of texts.
+    // Below a header of one cell, commas followed by spaces belong to texts.
     if is_spaced && records.first().is_some_and(|first| first.width() == 1) {
         return (0, false, 0);
     }
@@ -94,7 +94,7 @@ impl RowCells for SampleRow {
     }
 }
 
-/// The first records of a sample that are not blank, as far as they are whole.
+/// The first complete records of a sample that are not blank.
 fn records(sample: &[u8], layout: &TextLayout) -> Vec<SampleRow> {
     let mut reader = layout.reader();
     let mut records = Vec::new();
@@ -104,7 +104,7 @@ fn records(sample: &[u8], layout: &TextLayout) -> Vec<SampleRow> {
         let (result, read, written, ended) = reader.read_record(rest, &mut cells, &mut ends);
         rest = rest.get(read..).unwrap_or_default();
         let is_whole = result == ReadRecordResult::Record;
-        // The last record of a short file may have no line end.
+        // The last record of a short file may lack a line end.
         if !is_whole && (written == 0 && ended == 0) {
             break;
         }

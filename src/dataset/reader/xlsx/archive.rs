@@ -1,4 +1,4 @@
-//! The archive of an .xlsx. Every part has a budget, and so have all of them together.
+//! The archive of an .xlsx. Each part has a budget, and all parts together have one, too.
 
 use std::{
     cell::Cell,
@@ -11,14 +11,14 @@ use zip::{ZipArchive, result::ZipError};
 use super::part::{Allowance, XmlPart};
 use crate::dataset::reader::{ReadError, ReadLimits, limits::to_u64};
 
-/// The end of an archive: its list of parts, a comment of at most so many bytes.
+/// The most bytes of an archive's end record, with its comment.
 const END_BYTES_MAX: u64 = 22 + 65_535;
 const END: &[u8] = b"PK\x05\x06";
 const END_64: &[u8] = b"PK\x06\x06";
 const LOCATOR_64: &[u8] = b"PK\x06\x07";
 const LOCATOR_64_BYTES: usize = 20;
 
-/// What a part is, which decides how large it may be.
+/// The kind of a part, which decides its size limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PartKind {
     Sheet,
@@ -29,7 +29,7 @@ pub(super) enum PartKind {
 pub(super) struct Archive<R> {
     zip: ZipArchive<R>,
     limits: ReadLimits,
-    /// Inflated bytes that all parts together may still have.
+    /// Inflated bytes that all parts together may still produce.
     left: Rc<Cell<u64>>,
 }
 
@@ -38,7 +38,7 @@ impl<R: Read + Seek> Archive<R> {
         let length = source.seek(SeekFrom::End(0))?;
         let parts = declared_parts(&mut source, length)?;
         let max = to_u64(limits.parts_max);
-        // The list would be read into memory as a whole.
+        // The list is read into memory as a whole.
         if parts > max {
             return Err(ReadError::TooMany { what: "parts in its archive", max });
         }
@@ -77,12 +77,12 @@ impl<R: Read + Seek> Archive<R> {
         self.part_of(path, PartKind::Sheet)
     }
 
-    /// The limits that hold for what is read.
+    /// The limits on reading.
     pub(super) fn limits(&self) -> &ReadLimits {
         &self.limits
     }
 
-    /// The place of a part: names are the same in any case, and some writers use the other slash.
+    /// The place of a part: names ignore case, and some writers use backslashes.
     fn place(&self, path: &str) -> Option<usize> {
         let exact = self.zip.index_for_name(path);
         exact.or_else(|| {
@@ -98,7 +98,7 @@ impl<R: Read + Seek> Archive<R> {
     }
 }
 
-/// How many parts the archive's end declares, whichever of the two forms it has.
+/// The number of parts that the archive's end declares, in either of its two forms.
 fn declared_parts(source: &mut (impl Read + Seek), length: u64) -> Result<u64, ReadError> {
     let tail_bytes = length.min(END_BYTES_MAX + to_u64(LOCATOR_64_BYTES));
     source.seek(SeekFrom::Start(length - tail_bytes))?;

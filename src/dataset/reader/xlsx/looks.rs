@@ -1,8 +1,8 @@
-//! What a sheet looks like.
+//! Properties of a sheet that are noted for a person: what is hidden, merged or without a value.
 
 use crate::dataset::reader::Note;
 
-/// Notes about what a sheet looks like.
+/// What is hidden, merged or without a value in a sheet.
 #[derive(Debug, Default)]
 pub(super) struct SheetLooks {
     pub(super) hidden_rows: u64,

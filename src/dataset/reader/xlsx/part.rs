@@ -1,4 +1,4 @@
-//! One part of the archive as XML, within its budget.
+//! One part of the archive as XML, read within its budget.
 
 use std::{
     cell::Cell,
@@ -14,22 +14,22 @@ use quick_xml::{
 use crate::dataset::reader::{ReadError, limits::to_u64};
 
 const CHUNK_BYTES: usize = 64 * 1024;
-/// Below this size no ratio is suspicious.
+/// Below this size any ratio is allowed.
 pub(super) const RATIO_FREE_BYTES: u64 = 8 << 20;
-/// A tag may be so much longer than the longest text.
+/// How much longer than the longest text a tag may be.
 const MARKUP_BYTES: u64 = 4_096;
 
-/// What may be read of a part.
+/// The limits on reading a part.
 pub(super) struct Allowance {
     pub(super) name: String,
     pub(super) bytes_max: u64,
-    /// What sets `bytes_max`, if something does.
+    /// The setting that determines `bytes_max`, if any.
     pub(super) setting: &'static str,
     pub(super) compressed: u64,
     pub(super) inflation_max: u64,
     /// The longest tag, text or comment.
     pub(super) event_bytes_max: u64,
-    /// What may still be read of all parts.
+    /// Inflated bytes that all parts together may still produce.
     pub(super) all: Rc<Cell<u64>>,
 }
 
@@ -50,7 +50,7 @@ impl Allowance {
     }
 }
 
-/// Inflated bytes, counted.
+/// A source that counts inflated bytes.
 struct Metered<R> {
     source: R,
     allowance: Allowance,
@@ -58,9 +58,9 @@ struct Metered<R> {
     at: usize,
     end: usize,
     total: u64,
-    /// Bytes since the event at hand began.
+    /// Bytes since the current event began.
     event: u64,
-    /// Why reading ended, which an `io::Error` cannot say.
+    /// Why reading ended, which an `io::Error` cannot hold.
     failure: Option<ReadError>,
 }
 
@@ -144,7 +144,7 @@ impl<R: Read> XmlPart<R> {
         self.buffer.clear();
         self.reader.get_mut().event = 0;
         let Self { reader, buffer } = self;
-        // Asked for in this order because an event borrows the buffer.
+        // In this order, because an event borrows the buffer.
         match reader.read_event_into(buffer) {
             Ok(event) => Ok(event),
             Err(error) => {
@@ -155,7 +155,7 @@ impl<R: Read> XmlPart<R> {
         }
     }
 
-    /// Reads up to the end of the element at hand; what `take` does with its texts decides what they are for.
+    /// Appends the texts up to the end of the current element.
     pub(super) fn text_into(&mut self, out: &mut String, bytes_max: usize) -> Result<(), ReadError> {
         let mut depth = 0_usize;
         loop {
@@ -193,7 +193,7 @@ impl<R: Read> XmlPart<R> {
     }
 }
 
-/// Appends a text; false where it would be too long. A line may end in whatever way, and is told to end in one (XML 1.0, 2.11).
+/// Appends a text; false if it would be too long. All forms of line ends become one (XML 1.0, 2.11).
 fn push(out: &mut String, text: &str, bytes_max: usize) -> bool {
     if memchr::memchr(b'\r', text.as_bytes()).is_some() {
         out.push_str(&text.replace("\r\n", "\n").replace('\r', "\n"));
@@ -213,7 +213,7 @@ fn push_reference(out: &mut String, reference: &BytesRef<'_>, bytes_max: usize) 
             "gt" => out.push('>'),
             "quot" => out.push('"'),
             "apos" => out.push('\''),
-            // A workbook declares no others.
+            // A workbook declares no other entities.
             other => {
                 out.push('&');
                 out.push_str(other);
@@ -225,7 +225,7 @@ fn push_reference(out: &mut String, reference: &BytesRef<'_>, bytes_max: usize) 
 }
 
 fn not_xml(part: &str, error: &quick_xml::Error) -> ReadError {
-    // What is wrong may be quoted, and nobody has said that it is published.
+    // The parser's message may quote data that nobody has published.
     let what = match error {
         quick_xml::Error::Encoding(_) => "text that is not UTF-8: save the file again from a spreadsheet program",
         _ => "no well-formed XML",
@@ -233,11 +233,11 @@ fn not_xml(part: &str, error: &quick_xml::Error) -> ReadError {
     ReadError::Malformed { detail: format!("its part {part:?} holds {what}") }
 }
 
-/// The attributes of a tag, by their names without a prefix, as they are written. None stand behind one that is not well-formed.
+/// The attributes of a tag as written, by their names without prefix. Attributes behind a malformed one are ignored.
 pub(super) fn attributes<'a>(tag: &'a BytesStart<'_>) -> impl Iterator<Item = (&'a str, &'a str)> {
     let mut rest = tag.attributes_raw();
     std::iter::from_fn(move || {
-        // Byte by byte: names and values are a few letters.
+        // Byte by byte, because names and values are short.
         let equals = rest.bytes().position(|byte| byte == b'=')?;
         let name = rest.get(..equals)?.trim_ascii();
         let behind = rest.get(equals + 1..)?.trim_ascii_start();
@@ -255,7 +255,7 @@ pub(super) fn unescaped(value: &str) -> String {
     quick_xml::escape::unescape(value).map_or_else(|_| value.to_owned(), std::borrow::Cow::into_owned)
 }
 
-/// Whether an attribute says yes.
+/// Tells whether an attribute's value is true.
 pub(super) fn is_true(value: &str) -> bool {
     matches!(value, "1" | "true" | "on")
 }

@@ -1,4 +1,4 @@
-//! The rows of a worksheet, streamed.
+//! Reads the rows of a worksheet as a stream.
 
 use std::{io::Read, ops::Range};
 
@@ -18,11 +18,11 @@ use crate::dataset::reader::{
 
 /// The most rows of a sheet.
 const ROWS_MAX: u64 = 1_048_576;
-/// The most columns.
+/// The most columns of a sheet.
 const COLUMNS_MAX: usize = 16_384;
-/// How many merged ranges are named.
+/// The most merged ranges named in a note.
 const RANGES_NAMED: usize = 8;
-/// So many bytes of texts that cells share are handed on in any case; more only as the sheet grows.
+/// Bytes of shared texts that a sheet may always hand on; more are allowed only as the sheet grows.
 const SHARED_FREE_BYTES: u64 = 64 << 20;
 const NO_VALUE: &str = "a formula without a value: open the file in a spreadsheet program and save it";
 
@@ -35,7 +35,7 @@ pub(super) struct Sheet<'a, R> {
     looks: SheetLooks,
 }
 
-/// A cell of the row at hand.
+/// A cell of the current row.
 #[derive(Debug, Clone)]
 enum CellSlot {
     Blank,
@@ -69,7 +69,7 @@ impl<R: Read> Sheet<'_, R> {
         Sheet { part, strings, styles, epoch_1904, limits, looks: SheetLooks::default() }
     }
 
-    /// Hands the rows on.
+    /// Hands the rows to the sink.
     pub(super) fn rows(&mut self, sink: &mut impl RowSink) -> Result<Flow, ReadError> {
         let mut row = SheetRow {
             slots: Vec::new(),
@@ -118,13 +118,13 @@ impl<R: Read> Sheet<'_, R> {
         }
     }
 
-    /// Reads what stands behind the rows, to the part's end, which is where its checksum is compared.
+    /// Reads the data behind the rows, up to the part's end, where its checksum is compared.
     pub(super) fn notes(&mut self) -> Result<Vec<Note>, ReadError> {
         loop {
             match self.part.next()? {
                 Event::Start(tag) | Event::Empty(tag) if tag.local_name().as_ref() == "mergeCell" => {
                     let range = attributes(&tag).find(|(key, _)| *key == "ref").map_or("", |(_, range)| range);
-                    // Titles are merged above a table; below its header a merged cell leaves rows without a value.
+                    // Merged titles stand above a table; below its header, merged cells leave rows without a value.
                     if spans_rows(range) {
                         self.looks.merged_count += 1;
                         if self.looks.merged.len() < RANGES_NAMED {
@@ -185,7 +185,7 @@ impl<R: Read> Sheet<'_, R> {
                 Other,
             }
             let what = match self.part.next()? {
-                // What is extended is no part of the value.
+                // Extensions are no part of the value.
                 Event::Start(_) if depth > 0 => What::Other,
                 Event::Start(tag) => match tag.local_name().as_ref() {
                     "v" => What::Value,
@@ -225,7 +225,7 @@ impl<R: Read> Sheet<'_, R> {
         let text = row.text.get(range.clone()).unwrap_or_default();
         let is_text = matches!(head.kind, CellType::Text | CellType::Inline);
         if text.is_empty() {
-            // A formula whose value is an empty text has a value.
+            // A formula whose value is an empty text does have a value.
             if is_formula && !(is_text && has_value) {
                 self.looks.no_values += 1;
                 return Ok(CellSlot::Unusable(NO_VALUE));
@@ -292,7 +292,7 @@ enum CellType {
     Unknown,
 }
 
-/// What a cell's tag says.
+/// The contents of a cell's tag.
 struct CellHead {
     column: usize,
     style: usize,
@@ -328,7 +328,7 @@ impl CellHead {
     }
 }
 
-/// The place of a column, from a cell's reference such as `AB12`, whose row is that of the row it stands in.
+/// The place of a column, from a cell's reference such as `AB12`; its row has to be the row that contains it.
 fn column_of(reference: &str, line: u64) -> Result<usize, ReadError> {
     let letters = reference.bytes().take_while(u8::is_ascii_alphabetic).count();
     let (letters, digits) = reference.split_at(letters);
@@ -343,7 +343,7 @@ fn column_of(reference: &str, line: u64) -> Result<usize, ReadError> {
     Ok(column - 1)
 }
 
-/// The number of a row and whether it is hidden. Without a number it follows on the last one.
+/// The number of a row and whether it is hidden. A row without a number follows the last one.
 fn row_of(tag: &BytesStart<'_>, last: u64) -> Result<(u64, bool), ReadError> {
     let (mut line, mut hidden) = (last + 1, false);
     for (key, value) in attributes(tag) {
@@ -366,7 +366,7 @@ fn row_of(tag: &BytesStart<'_>, last: u64) -> Result<(u64, bool), ReadError> {
     Ok((line, hidden))
 }
 
-/// Whether a range such as `B5:B6` is of more than one row.
+/// Tells whether a range such as `B5:B6` covers several rows.
 fn spans_rows(range: &str) -> bool {
     let row = |reference: &str| reference.trim_start_matches(|letter: char| letter.is_ascii_alphabetic()).to_owned();
     range.split_once(':').is_some_and(|(first, last)| row(first) != row(last))
@@ -401,7 +401,7 @@ impl SheetLooks {
                 _ => {}
             }
         }
-        // Beyond a table's end, all columns to the last one are hidden.
+        // A range up to the last column hides what is beyond a table's end.
         if hidden && first > 0 && last < COLUMNS_MAX && self.hidden_columns.len() < COLUMNS_MAX {
             let begin = letters_of(first - 1);
             self.hidden_columns.push(if last > first { format!("{begin}:{}", letters_of(last - 1)) } else { begin });
@@ -447,7 +447,7 @@ impl RowCells for SheetRow<'_> {
     }
 }
 
-/// An error as the sheet shows it; anything else may be a text that nobody has said is published.
+/// An error as the sheet shows it; any other text may be unpublished data.
 fn error_of(text: &str) -> &str {
     let is_error = text.starts_with('#')
         && text.len() <= 24

@@ -1,4 +1,4 @@
-//! The texts that cells share. They are kept in memory, one behind the other.
+//! The shared texts of cells, kept in memory one after another.
 
 use std::io::{Read, Seek};
 
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::dataset::reader::{ReadError, limits::to_u64};
 
-/// What a string takes beside its bytes.
+/// Memory of a string besides its bytes.
 const STRING_BYTES: u64 = 16;
 
 #[derive(Debug, Default)]
@@ -53,7 +53,7 @@ pub(super) fn read<R: Read + Seek>(archive: &mut Archive<R>, path: &str) -> Resu
     }
 }
 
-/// Appends the texts of an element up to its end: those of its runs, and not how they are pronounced.
+/// Appends the texts of an element's runs up to its end, without phonetic texts.
 pub(super) fn rich_text<R: Read>(part: &mut XmlPart<R>, out: &mut String, bytes_max: usize) -> Result<(), ReadError> {
     let begin = out.len();
     let (mut depth, mut phonetic) = (0_usize, None);
@@ -90,7 +90,7 @@ pub(super) fn rich_text<R: Read>(part: &mut XmlPart<R>, out: &mut String, bytes_
     }
 }
 
-/// `_x000D_` is how the format writes a letter that XML cannot hold (ECMA-376-1, 22.9.2.19, ST_Xstring).
+/// Decodes `_x000D_`, the format's notation for characters that XML cannot hold (ECMA-376-1, 22.9.2.19, ST_Xstring).
 fn unescape_controls(text: &mut String, begin: usize) {
     let written = text.get(begin..).unwrap_or_default();
     if memchr::memmem::find(written.as_bytes(), b"_x").is_none() {

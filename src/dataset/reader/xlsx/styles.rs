@@ -1,4 +1,4 @@
-//! How the cells of a workbook show numbers, by the number of their style.
+//! How the cells of a workbook show numbers, by style number.
 
 use std::{
     collections::HashMap,
@@ -13,13 +13,13 @@ use super::{
 };
 use crate::dataset::reader::{NumberFormat, ReadError, limits::to_u64};
 
-/// What the format allows.
+/// The format's limit.
 const STYLES_MAX: usize = 65_490;
 
 #[derive(Debug, Default)]
 pub(super) struct Styles {
     formats: Vec<NumberFormat>,
-    /// For each style, its format.
+    /// The format of each style.
     of_styles: Vec<usize>,
 }
 

@@ -1,4 +1,4 @@
-//! The parts that say where the others are: relationships, and the list of sheets.
+//! The parts that name the other parts: relationships, and the list of sheets.
 
 use std::io::{Read, Seek};
 
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::dataset::reader::{ReadError, SheetName, limits::to_u64};
 
-/// Longer names of sheets, relationships and parts are not read: the format allows 31 letters of a sheet's name.
+/// Longer names of sheets, relationships and parts are ignored: the format allows 31 letters for a sheet's name.
 const NAME_BYTES_MAX: usize = 1_024;
 
 pub(super) struct Workbook {
@@ -62,7 +62,7 @@ struct ListedSheet {
     id: String,
 }
 
-/// The sheets that the workbook lists, and from when on it counts days.
+/// The sheets that the workbook lists, and the epoch of its days.
 fn list<R: Read + Seek>(archive: &mut Archive<R>, path: &str) -> Result<(Vec<ListedSheet>, bool), ReadError> {
     let parts_max = archive.limits().parts_max;
     let mut part = archive.part_of(path, PartKind::Other)?.ok_or_else(|| missing(path))?;
@@ -96,7 +96,7 @@ fn list<R: Read + Seek>(archive: &mut Archive<R>, path: &str) -> Result<(Vec<Lis
     }
 }
 
-/// What a relationship leads to.
+/// The target of a relationship.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Target {
     Workbook,
@@ -111,7 +111,7 @@ struct Relation {
     path: String,
 }
 
-/// The relationships of a part, as far as they matter. A part without any has no such list.
+/// The relevant relationships of a part. A part may have no list of them.
 fn relations<R: Read + Seek>(archive: &mut Archive<R>, path: &str, folder: &str) -> Result<Vec<Relation>, ReadError> {
     let parts_max = archive.limits().parts_max;
     let Some(mut part) = archive.part_of(path, PartKind::Other)? else { return Ok(Vec::new()) };
@@ -141,7 +141,7 @@ fn relations<R: Read + Seek>(archive: &mut Archive<R>, path: &str, folder: &str)
     }
 }
 
-/// The kind of a relationship, by the last word of its type: the words before it are two namespaces, of one meaning.
+/// The kind of a relationship, from the last word of its type: the words before it are two equivalent namespaces.
 fn target_of(kind: &str) -> Option<Target> {
     match kind.rsplit('/').next()? {
         "officeDocument" => Some(Target::Workbook),
@@ -152,7 +152,7 @@ fn target_of(kind: &str) -> Option<Target> {
     }
 }
 
-/// The name of a part, from a path that is relative to a folder unless it begins with a slash.
+/// The name of a part, from a path relative to a folder, or an absolute one with a leading slash.
 fn resolved(folder: &str, target: &str) -> String {
     let target = target.replace('\\', "/");
     let mut steps: Vec<&str> = if target.starts_with('/') { Vec::new() } else { folder.split('/').collect() };

@@ -1,4 +1,4 @@
-//! A ledger in memory as the stores keep one, and nodes whose clocks lie and whose answers get lost.
+//! A ledger in memory as the stores keep it, and nodes with wrong clocks and lost answers.
 
 use std::collections::HashMap;
 
@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// What a store keeps of a key: its row, the counts of other days, and each node's last grant.
+/// A store's record of a key: its row, the counts of other days, and each node's last grant.
 #[derive(Default)]
 struct Book {
     row: LedgerRow,
@@ -33,7 +33,7 @@ impl Book {
     }
 }
 
-/// A node as the gate is one.
+/// A node that behaves like the gate.
 struct SimulatedGate {
     node: u64,
     serial: u64,
@@ -43,13 +43,13 @@ struct SimulatedGate {
     unanswered_from: Option<u64>,
 }
 
-/// What becomes of the ledger's next answer.
+/// The fate of the ledger's next answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum CallOutcome {
     Answered,
-    /// It was carried out, and nobody hears of it.
+    /// The request is carried out, but its answer is lost.
     Lost,
-    /// It was not carried out.
+    /// The request is not carried out.
     Failed,
 }
 
@@ -62,7 +62,7 @@ impl SimulatedGate {
         true_ns + self.skew_ns
     }
 
-    /// Whether a request passes, and the day that it was counted to.
+    /// Whether a request is admitted, and the day to which it was counted.
     fn ask(
         &mut self,
         book: &mut Book,
@@ -118,8 +118,8 @@ fn fate(number: u8) -> CallOutcome {
 }
 
 proptest! {
-    /// Answers that are lost and requests that fail withhold nothing from a single node: until the quota is used up exactly
-    /// what a plain counter would let pass does.
+    /// Lost answers and failed requests withhold nothing from a single node: until the quota is used up, it admits exactly what a plain
+    /// counter would.
     #[test]
     fn errors_of_the_ledger_withhold_no_quota(
         quota in 1u64..400, fates in prop::collection::vec(0u8..6, 1..600),
@@ -137,9 +137,9 @@ proptest! {
         prop_assert_eq!(passed, quota);
     }
 
-    /// Over nodes whose clocks disagree, whose answers are lost, and of which some die: no day is counted more than its quota,
-    /// however wrong the clocks are. And if they are apart by seconds, no day of the true time has more than its quota, as long
-    /// as nobody asks while they disagree about the day.
+    /// For nodes with disagreeing clocks, lost answers and crashes: no day counts more than its quota, however wrong the clocks are. If the
+    /// clocks differ by seconds, no day of the true time exceeds its quota, as long as no request comes while the clocks disagree about the
+    /// day.
     #[test]
     fn no_day_has_more_than_its_quota_under_lying_clocks(
         quota in 1u64..100,
@@ -179,8 +179,8 @@ proptest! {
         prop_assert!(!small || by_true_day.values().all(|count| *count <= quota), "{by_true_day:?}");
     }
 
-    /// Under other plans that come and go in a moment, no more pass than the new bucket holds beyond all that was consumed, also
-    /// of deeper ones before.
+    /// When plans change every moment, no more requests pass than the new bucket holds beyond all that was consumed, deeper buckets before
+    /// included.
     #[test]
     fn a_change_of_plan_gives_no_second_burst(
         rates in prop::collection::vec((prop_oneof![Just(0.001), Just(0.1), 1.0f64..100.0], 1u32..30), 2..8),
@@ -193,17 +193,17 @@ proptest! {
             while node.ask(&mut row, bucket, now_ns) == Verdict::Admit {
                 passed += 1;
             }
-            // What was consumed and has not flowed back yet.
+            // Requests consumed and not refilled yet.
             prop_assert!(consumed + passed <= u64::from(burst).max(consumed), "{consumed} and {passed} of {burst}");
             consumed += passed;
-            // The grant of the old plan ends before anything flows back that would count.
+            // The old plan's grant ends before any refill that would count.
             row.take_back(&node.grant.take().unwrap().0.into_return());
             now_ns += 1;
         }
     }
 }
 
-/// A bucket of 10 that was used up, made shallow and deep again, holds nothing; what is owed runs out while it is full.
+/// A bucket of 10 that was used up, made shallow and deep again, holds nothing; the debt runs out while the bucket is full.
 #[test]
 fn a_bucket_that_is_made_shallow_and_deep_again_gives_no_second_burst() {
     let [deep, shallow, other] = [(0.001, 10), (0.001, 1), (0.01, 5)].map(|(rate, burst)| limits(rate, burst, 1000));
@@ -218,7 +218,7 @@ fn a_bucket_that_is_made_shallow_and_deep_again_gives_no_second_burst() {
     for (round, bucket) in [shallow, deep, other, deep, shallow, other, shallow, deep].into_iter().enumerate() {
         assert_eq!(all(bucket, START_NS + i64::try_from(round).unwrap() * SECOND_NS), 0, "{bucket:?}");
     }
-    // The shallow one fills up in 1,000 s, and after 3,000 more three are owed less.
+    // The shallow bucket fills up in 1,000 s; 3,000 s later the debt is three requests smaller.
     assert_eq!(all(shallow, START_NS + 10 * SECOND_NS), 0);
     assert_eq!(all(shallow, START_NS + 4_100 * SECOND_NS), 1);
     let passed = all(deep, START_NS + 4_101 * SECOND_NS);
@@ -226,7 +226,7 @@ fn a_bucket_that_is_made_shallow_and_deep_again_gives_no_second_burst() {
     assert_eq!(all(deep, START_NS + 30_000 * SECOND_NS), 10, "full again");
 }
 
-/// 5/s and a burst of 10 that was used up, then 1/s and 20: ten are left of those, and three that flow in.
+/// A bucket of 5/s and burst 10 is used up, then the plan becomes 1/s and burst 20: ten requests are left, and three that flow in.
 #[test]
 fn a_level_is_carried_over_to_another_plan() {
     let (mut row, mut node, fast, slow) =
@@ -245,7 +245,7 @@ fn a_level_is_carried_over_to_another_plan() {
     assert_eq!(passed, 13);
 }
 
-/// A slow plan that was used up holds nobody up under a fast one.
+/// A slow plan that was used up does not delay a fast plan.
 #[test]
 fn a_faster_plan_is_in_force_at_once() {
     let (mut row, mut node) = (LedgerRow::default(), SpendingNode::new());
@@ -258,7 +258,7 @@ fn a_faster_plan_is_in_force_at_once() {
     assert_eq!(node.ask(&mut row, fast, later_ns + retry_after_ns), Verdict::Admit);
 }
 
-/// A quota that was used up under a clock in 2030 is not missing today, and today's is not given twice by going there and back.
+/// A quota used up under a clock in 2030 is not missing today, and going there and back does not give today's quota twice.
 #[test]
 fn a_wrong_year_locks_nobody_out() {
     let bucket = limits(1_000_000.0, 1000, 100);
@@ -274,7 +274,7 @@ fn a_wrong_year_locks_nobody_out() {
     assert_eq!(all(&mut gate, &mut book, far_ns), 100);
     gate = SimulatedGate::new(2, 0);
     assert_eq!(gate.ask(&mut book, bucket, START_NS, 1, CallOutcome::Answered), Ok(day_of(START_NS)), "at once");
-    // The first grant of that day held more than was spent when it ended, as a crash leaves it.
+    // The first grant of that day held more than was spent when it ended, as after a crash.
     let rest = all(&mut gate, &mut book, START_NS + SECOND_NS);
     assert!((1..=59).contains(&rest), "{rest}");
     assert_eq!(all(&mut gate, &mut book, START_NS + 2 * SECOND_NS), 0);
@@ -285,7 +285,7 @@ fn a_wrong_year_locks_nobody_out() {
     assert_eq!(all(&mut gate, &mut book, tomorrow_ns + SECOND_NS), 99, "the next day is whole");
 }
 
-/// Who is refused under a clock that is a day behind the ledger is told when the ledger's day ends.
+/// A request refused under a clock that is a day behind the ledger learns when the ledger's day ends.
 #[test]
 fn a_refusal_names_the_end_of_the_day_that_counts() {
     const RETRY_NS: i64 = 2 * DAY_NS;
@@ -298,8 +298,8 @@ fn a_refusal_names_the_end_of_the_day_that_counts() {
 }
 
 proptest! {
-    /// Requests of several costs, some of which are taken back: one node admits exactly what a plain bucket does, and what it
-    /// says when one is refused is true.
+    /// For requests of several costs, some of which are taken back: one node admits exactly what a plain bucket does, and a refusal's wait
+    /// is true.
     #[test]
     fn costs_are_admitted_whole_or_not_at_all(
         rate in prop_oneof![0.02f64..1.0, 1.0f64..50.0], burst in 1u32..20, quota in 1u64..200,
@@ -337,8 +337,7 @@ proptest! {
         }
     }
 
-    /// What is given back to the quota is had again at once, the last request of it, too: one node admits exactly what a plain
-    /// bucket and a plain count do.
+    /// Refunded quota is available at once, including the last request: one node admits exactly what a plain bucket and a plain count do.
     #[test]
     fn what_is_given_back_to_the_quota_is_had_again(
         rate in prop_oneof![1u32..50, Just(1000)], burst in 1u32..20, quota in 1u64..8,
@@ -370,8 +369,8 @@ proptest! {
         }
     }
 
-    /// What was taken back is as if it had not been: never does more pass than the burst and what flows in, and what is taken
-    /// back at once leaves everything as it was.
+    /// A request taken back is as if it had not been made: never do more pass than the burst and the inflow, and an immediate take-back
+    /// leaves everything unchanged.
     #[test]
     fn what_is_taken_back_gives_no_more_than_there_was(
         rate in 1u32..50, burst in 1u32..20,
@@ -394,7 +393,7 @@ proptest! {
                     let after = grant.standing(now_ns);
                     prop_assert_eq!((after.burst_left, after.quota_left), (before.burst_left, before.quota_left));
                 }
-                // It is taken back later.
+                // The admission is taken back later.
                 1 => waiting.push((slot, cost)),
                 _ => passed.push((now_ns, cost)),
             }
@@ -413,7 +412,7 @@ proptest! {
     }
 }
 
-/// Two that fail one after the other give back the place of one when the clock is behind the first: the second had moved up.
+/// Two requests that fail one after the other free one place if the clock is behind the first: the second had moved up.
 #[test]
 fn no_place_is_freed_twice() {
     let bucket = limits(1.0, 3, 1000);
@@ -421,7 +420,7 @@ fn no_place_is_freed_twice() {
     let take = |grant: &mut Grant, now_ns| (grant.admit(now_ns) == Verdict::Admit).then(|| grant.last_slot(1));
     let slots: Vec<Slot> = (0..3).map(|_| take(&mut grant, START_NS).unwrap()).collect();
     grant.undo(slots[0], 0, 1, START_NS);
-    // The second one is where the first was, and its place is over.
+    // The second request is where the first was, and its place is over.
     let later_ns = START_NS + SECOND_NS;
     grant.undo(slots[1], 0, 1, later_ns);
     assert_eq!(grant.standing(later_ns).burst_left, 2, "the third one, and no more, is still to come");

@@ -1,4 +1,4 @@
-//! How what SES says of mails reaches the queue that the mailers listen to: SES publishes to a topic, which the queue is subscribed to.
+//! Connects SES's reports on mails with the mailers' queue: SES publishes to a topic, and the queue is subscribed to it.
 
 use aws_sdk_sesv2::types::{EventDestinationDefinition, EventType, SnsDestination};
 use aws_sdk_sns::{
@@ -11,11 +11,11 @@ use serde_json::{Value, json};
 use super::{MissingSetup, SesError, client};
 use crate::aws::{self, Access, CheckedResource, FeedbackPlace, ResourceState};
 
-/// The name of what SES publishes bounces and complaints by.
+/// The name of the event destination for bounces and complaints.
 const DESTINATION: &str = "permitd-feedback";
 const EVENTS: [EventType; 2] = [EventType::Bounce, EventType::Complaint];
 
-/// Makes the topic, the queue's subscription to it, and has a configuration set publish to it; says how each was found.
+/// Makes the topic and the queue's subscription, and lets a configuration set publish to the topic; reports how each was found.
 ///
 /// # Errors
 /// When SNS or SES cannot be reached or refuses.
@@ -27,7 +27,7 @@ pub async fn setup_feedback(
     look(access, place, configuration_set, MissingSetup::Make).await
 }
 
-/// Says how they stand, and changes nothing.
+/// Reports the state of the topic, the subscription and the destination, and changes nothing.
 ///
 /// # Errors
 /// When SNS or SES cannot be reached or refuses.
@@ -64,7 +64,7 @@ async fn look(
     ])
 }
 
-/// Who may publish: SES, for this configuration set.
+/// The topic's policy: only SES may publish, for this configuration set.
 fn policy(place: &FeedbackPlace, configuration_set: &str) -> Value {
     let (partition, region, account) = place.parts();
     json!({
@@ -141,7 +141,7 @@ async fn destination(
     let ses = client(access);
     let found = match ses.get_configuration_set_event_destinations().configuration_set_name(set).send().await {
         Ok(found) => found,
-        // The set itself is told of by itself.
+        // The check of the configuration set reports its absence.
         Err(error) if super::is_not_found(&error) => return Ok(ResourceState::Missing),
         Err(error) => return Err(error.into()),
     };

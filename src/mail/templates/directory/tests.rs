@@ -109,7 +109,7 @@ fn a_link_leads_to_another_file_of_the_folder_and_nowhere_else() {
     let said = Templates::load(Some(folder.path())).unwrap_err().to_string();
     assert!(said.contains("leads out of the directory") && !said.contains("secret:"), "{said}");
     fs::remove_file(&part).unwrap();
-    // As a cluster mounts what it keeps for a program.
+    // Kubernetes mounts volumes like this.
     fs::create_dir(folder.path().join("invitation/..data")).unwrap();
     fs::write(folder.path().join("invitation/..data/body.txt"), "by a link").unwrap();
     symlink("..data/body.txt", &part).unwrap();

@@ -1,4 +1,4 @@
-//! A grant that is about to be written: which changes of the item under which conditions. Pure.
+//! A grant that is about to be written: its changes of the item and their conditions. Pure.
 
 use std::collections::BTreeMap;
 
@@ -16,24 +16,24 @@ use crate::{
 pub(super) struct Attempt {
     holder: GrantHolder,
     asked: Asked,
-    /// The row that it is made for: the one last seen, or what it has probably become.
+    /// The row that the grant is based on: the one last seen, or its probable successor.
     before: LedgerRow,
     after: LedgerRow,
     grant: Grant,
     pub(super) step: TatStep,
-    /// What was counted and is not in the item yet.
+    /// Counts that are not in the item yet.
     counting: TallyWrite,
 }
 
 impl Attempt {
-    /// What to write for a row that was seen, just now if `fresh`.
+    /// Plans the write for a row that was seen; `fresh` if just now.
     pub(super) fn plan(seen: &Known, asked: Asked, holder: GrantHolder, fresh: bool, mut counting: TallyWrite) -> Self {
         let mut before = seen.row;
-        // Of a bucket of another plan it has to be known where it stands, and of one that something is owed of.
+        // The place of a bucket of another plan has to be known exactly, and so has that of a bucket with something owed.
         let is_same_rate = before.interval_ns == asked.bucket.interval_ns && before.owed_ns == 0;
         if seen.shared && !fresh && is_same_rate && before.day_at(asked.now_ns) == before.day {
-            // Others have probably taken stretches since, which last for a grant's life each: on average half of one lies ahead
-            // of the clock. Who supposes less takes a longer stretch than lasts a life, and leaves the others less.
+            // Others have probably taken stretches since. These last for a grant's life each: on average half of one lies ahead of
+            // the clock. A smaller guess takes a stretch longer than a life, and leaves less to the others.
             let probable_ns = asked.now_ns.saturating_add(asked.life_ns / 2).max(asked.now_ns.saturating_add(1));
             before.tat_ns = before.tat_ns.saturating_add(asked.bucket.interval_ns).max(probable_ns);
         }
@@ -43,13 +43,13 @@ impl Attempt {
         Self { holder, asked, before, after, grant: grant.held_by(holder), step, counting }
     }
 
-    /// The same grant as one that is not written down: it holds nothing.
+    /// The same grant without a write: it holds nothing.
     pub(super) fn unwritten(self) -> Self {
         let holder = GrantHolder { serial: 0, ..self.holder };
         Self { holder, grant: self.grant.held_by(holder), ..self }
     }
 
-    /// The last uses that it tells.
+    /// The last uses that it writes.
     pub(super) fn uses(&self) -> &[SealedUse] {
         &self.counting.uses
     }
@@ -58,10 +58,10 @@ impl Attempt {
         self.grant.reservation(self.holder.serial)
     }
 
-    /// Whether it changes nothing: there is no request to be had, and none is given back.
+    /// Tells whether it changes nothing: no request can be granted, and none comes back.
     pub(super) fn needs_no_write(&self) -> bool {
         let brings_back = self.asked.returned.is_some_and(|back| back.unspent > 0);
-        // Refusals alone can wait.
+        // A tally of refusals alone can wait.
         let has_answers = !self.counting.uses.is_empty() || self.counting.lines.iter().any(|line| line.counted != 0);
         self.grant.left() == 0 && self.step == TatStep::Kept && !brings_back && !has_answers
     }
@@ -70,8 +70,7 @@ impl Attempt {
         seen.unused || self.after.day != seen.row.day
     }
 
-    /// The day that the grant ends, if there is something to be kept of it: with what comes back of it, and the counts of its
-    /// requests.
+    /// The day that the grant ends, if anything of it is to be kept: its row with the returned requests, and its counts.
     pub(super) fn ended_day(&self, seen: &Known) -> Option<(LedgerRow, BTreeMap<String, i64>)> {
         let mut ended = seen.row;
         if let Some(returned) = &self.asked.returned {
@@ -81,12 +80,12 @@ impl Attempt {
         (self.begins_a_day(seen) && !seen.unused && (ended.used > 0 || !counts.is_empty())).then_some((ended, counts))
     }
 
-    /// The day that the grant ends, where there was one.
+    /// The day that the grant ends, if there was one.
     fn day_that_ends(seen: &Known) -> Option<i64> {
         (!seen.unused).then_some(seen.row.day)
     }
 
-    /// The item after a write that begins a day, whose condition is that it was what was seen.
+    /// The item after a write that begins a day. The condition of that write is that the item is as seen.
     pub(super) fn known_after(&self, seen: &Known) -> Known {
         let (counts, tallies) = (self.counting.begun(Self::day_that_ends(seen)), seen.tallies.saturating_add(1));
         let far_day = self.far_day(seen);
@@ -102,20 +101,20 @@ impl Attempt {
         after
     }
 
-    /// The last day that is left for an earlier one, this time included.
+    /// The latest day that was left for an earlier one, this time included.
     fn far_day(&self, seen: &Known) -> Option<i64> {
         let left = Some(seen.row.day).filter(|day| !seen.unused && *day > self.after.day);
         left.max(seen.far_day)
     }
 
-    /// Nodes that have not asked since before the day that ends: they get nothing back any more.
+    /// Nodes that last asked before the day that ends: nothing comes back to them any more.
     fn long_gone(&self, seen: &Known) -> Vec<u64> {
         let since = seen.row.day.min(self.after.day);
         let others = seen.reservations.iter().filter(|(node, kept)| **node != self.holder.node && kept.day < since);
         others.map(|(node, _)| *node).collect()
     }
 
-    /// What to write.
+    /// The write as a change of the item.
     pub(super) fn change(&self, seen: &Known) -> Change {
         let mut change = Change::default();
         change.name("#day", "day");
@@ -123,7 +122,7 @@ impl Attempt {
         change.set("#me = :out, iv = :iv");
         change.value(":out", reservation_value(&self.reservation()));
         change.value(":iv", number(self.after.interval_ns));
-        // Whatever this node asked for before is known to be carried out or not: if it is carried out late, it fails here.
+        // It is known whether this node's earlier request was carried out: if it arrives late, it fails on this condition.
         match seen.reservations.get(&self.holder.node) {
             Some(kept) => {
                 change.only_if("#me.s = :mine");
@@ -140,7 +139,7 @@ impl Attempt {
         let LedgerRow { owed_ns, owed_burst, .. } = self.after;
         let stored = if seen.unused { (0, 0) } else { (seen.row.owed_ns, seen.row.owed_burst) };
         if (owed_ns, owed_burst) != stored {
-            // Each write that changes what is owed says exactly of which TAT.
+            // Each write that changes what is owed has an exact condition on the TAT.
             change.set("ow = :owed, ob = :depth");
             change.value(":owed", number(owed_ns));
             change.value(":depth", number(owed_burst));
@@ -186,7 +185,7 @@ impl Attempt {
         change.value(":from", number(seen.row.tat_ns));
     }
 
-    /// The day's count, by how much it changes: what others have counted meanwhile stays.
+    /// Changes the day's count by a difference: what others have counted meanwhile stays.
     fn count(&self, change: &mut Change) {
         change.only_if("#day = :day");
         change.value(":day", number(self.after.day));
@@ -196,7 +195,7 @@ impl Attempt {
             change.set("used = used + :more");
             change.only_if("used <= :room");
             change.value(":more", number(more));
-            // At the quota, a grant that is no larger than what comes back is one all the same.
+            // At the quota, a grant that is no larger than the returned requests is allowed all the same.
             let room = self.asked.bucket.quota.max(self.before.used).saturating_sub(more);
             change.value(":room", number(room));
         } else {
@@ -210,7 +209,7 @@ impl Attempt {
         if back.day == self.before.day { back.unspent.min(self.before.used) } else { 0 }
     }
 
-    /// The bucket's TAT.
+    /// Moves the bucket's TAT.
     fn advance(&self, change: &mut Change) {
         let Asked { bucket, now_ns, life_ns, returned, .. } = self.asked;
         match self.step {
@@ -247,13 +246,13 @@ impl Attempt {
         self.after.tat_ns.saturating_sub(self.before.tat_ns)
     }
 
-    /// The grant, in the row as it is after the write.
+    /// The grant, placed in the row after the write.
     pub(super) fn granted(&self, after: &LedgerRow) -> Grant {
         let limit_ns = if self.step == TatStep::Advanced { after.tat_ns } else { self.grant.limit_ns() };
         self.grant.placed(limit_ns, after.used)
     }
 
-    /// Whether others take grants of the person, as far as the row after the write tells.
+    /// Tells whether others take grants of the person, judging by the row after the write.
     pub(super) fn shared_after(&self, seen: &Known, after: &LedgerRow) -> bool {
         let Some(returned) = self.asked.returned else { return seen.shared };
         match self.step {

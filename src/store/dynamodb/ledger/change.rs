@@ -52,7 +52,7 @@ impl Change {
         (update, self.conditions.join(" AND "))
     }
 
-    /// As a write by itself.
+    /// Turns the change into a write by itself.
     pub(super) fn of(self, update: UpdateItemFluentBuilder) -> UpdateItemFluentBuilder {
         let (sets, conditions) = self.expressions();
         update
@@ -62,7 +62,7 @@ impl Change {
             .set_expression_attribute_values((!self.values.is_empty()).then_some(self.values))
     }
 
-    /// As a part of a transaction.
+    /// Turns the change into a part of a transaction.
     pub(super) fn of_transaction(self, update: UpdateBuilder) -> UpdateBuilder {
         let (sets, conditions) = self.expressions();
         update

@@ -1,4 +1,4 @@
-//! What a tally changes in a person's item.
+//! The changes that a tally makes in a person's item.
 
 use std::{borrow::Cow, collections::BTreeMap};
 
@@ -13,16 +13,16 @@ use crate::{
     store::dynamodb::item::{number, text},
 };
 
-/// Attributes that count a day's requests. What is beyond them is counted in one line that names neither key nor data set: an update
+/// Attributes that count a day's requests. Further requests are counted in one line that names neither key nor data set: an update
 /// has 4 KB for its expression.
 const COUNTS_MAX: usize = 120;
-/// Attributes of a day's counts that are moved at once when a day begins, for the same reason. What is left, where many nodes have
-/// added to them at once, is counted with the next day.
+/// Attributes of a day's counts that the write that begins a day moves, for the same reason. The rest, where many nodes have added
+/// to them at once, is counted with the next day.
 const MOVED_MAX: usize = 160;
 
-/// Last uses that are kept when a day begins, the newest: each new session has one, and the item must stay small.
+/// Last uses that are kept when a day begins, the newest: each new session adds one, and the item must stay small.
 const USES_KEPT: usize = 32;
-/// Older ones that are removed at once.
+/// Older uses that one write removes.
 const USES_REMOVED_MAX: usize = 40;
 
 /// A key's last use, sealed.
@@ -30,28 +30,28 @@ const USES_REMOVED_MAX: usize = 40;
 pub(super) struct SealedUse {
     pub(super) key: KeyId,
     pub(super) at_us: i64,
-    /// The network, where it is another than the one that was written last.
+    /// The network, if it differs from the last written one.
     pub(super) network: Option<SealedNetwork>,
 }
 
-/// A network as it is, and sealed.
+/// A network in plain and sealed.
 #[derive(Debug, Clone)]
 pub(super) struct SealedNetwork {
     pub(super) network: String,
     pub(super) sealed: String,
 }
 
-/// A tally as it is written.
+/// A tally in the form that is written.
 #[derive(Debug, Clone, Default)]
 pub(super) struct TallyWrite {
     pub(super) lines: Vec<UsageCount>,
     pub(super) uses: Vec<SealedUse>,
-    /// The use that asks for a grant: see [`Self::note_asking`].
+    /// The use of the asking key: see [`Self::note_asking`].
     pub(super) asking: Option<SealedUse>,
 }
 
 impl TallyWrite {
-    /// Makes the use that asks one of the others, if what it asks for is to be had.
+    /// Adds the asking use to the others, if requests were granted.
     pub(super) fn note_asking(&mut self, is_granted: bool) {
         if let Some(asking) = self.asking.take().filter(|_| is_granted) {
             self.uses.retain(|known| known.key != asking.key);
@@ -64,7 +64,7 @@ impl TallyWrite {
         self.lines.is_empty() && self.uses.is_empty()
     }
 
-    /// What is added to the counts of a day, by the names of the attributes; `seen` are those that are there.
+    /// The sums to add to the counts of a day, by attribute name; `seen` are the present attributes.
     fn sums<'l>(lines: impl Iterator<Item = &'l UsageCount>, seen: &BTreeMap<String, i64>) -> BTreeMap<String, i64> {
         let mut sums = BTreeMap::new();
         for line in lines {
@@ -83,12 +83,12 @@ impl TallyWrite {
         sums
     }
 
-    /// The names of the counts that the item is rid of when a day begins, but for those that begin anew.
+    /// The names of the counts that are removed from the item when a day begins, except those that begin anew.
     fn moved<'s>(seen: &'s Known, begun: &BTreeMap<String, i64>) -> impl Iterator<Item = &'s String> {
         seen.counts.keys().filter(|name| !begun.contains_key(*name)).take(MOVED_MAX)
     }
 
-    /// The counts of a day that ends: those that were seen, and what is told of it only now.
+    /// The counts of a day that ends: the seen ones, and late ones of this tally.
     pub(super) fn ended(&self, day: i64, seen: &Known) -> BTreeMap<String, i64> {
         let begun = self.begun(Some(day));
         let names = Self::moved(seen, &begun).chain(seen.counts.keys().filter(|name| begun.contains_key(*name)));
@@ -100,12 +100,12 @@ impl TallyWrite {
         counts
     }
 
-    /// The counts of a day that begins after `ended`. What is told of days before is counted with it.
+    /// The counts of a day that begins after `ended`. Late counts of earlier days are counted with it.
     pub(super) fn begun(&self, ended: Option<i64>) -> BTreeMap<String, i64> {
         Self::sums(self.lines.iter().filter(|line| Some(line.day) != ended), &BTreeMap::new())
     }
 
-    /// The last uses that the item is rid of when a day begins: the oldest, but for those that are told now.
+    /// The last uses that are removed from the item when a day begins: the oldest, except those of this tally.
     pub(super) fn forgotten(&self, seen: &Known) -> Vec<KeyId> {
         let is_told = |key: &KeyId| self.uses.iter().any(|used| used.key == *key);
         let mut known: Vec<(i64, KeyId)> = seen.uses.iter().map(|(key, at_us)| (*at_us, *key)).collect();
@@ -114,7 +114,7 @@ impl TallyWrite {
         known.into_iter().take(over).map(|(_, key)| key).filter(|key| !is_told(key)).collect()
     }
 
-    /// Adds to the counts of the item.
+    /// Adds the tally to the counts of the item.
     pub(super) fn add_to(&self, seen: &BTreeMap<String, i64>, change: &mut Change) {
         for (place, (name, value)) in Self::sums(self.lines.iter(), seen).into_iter().enumerate() {
             let (place, placed) = (format!("#c{place}"), format!(":c{place}"));
@@ -129,7 +129,7 @@ impl TallyWrite {
         }
     }
 
-    /// Begins the counts of a day, in the place of those that were seen.
+    /// Replaces the seen counts by those of a new day.
     pub(super) fn begin(&self, ended: Option<i64>, seen: &Known, change: &mut Change) {
         let begun = self.begun(ended);
         for (place, (name, value)) in begun.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! A person's item, and a key's, read.
+//! Reads a person's item, and a key's.
 
 use std::collections::BTreeMap;
 
@@ -21,31 +21,31 @@ pub(super) struct Known {
     pub(super) row: LedgerRow,
     /// Whether the person never asked for anything: there is no item yet.
     pub(super) unused: bool,
-    /// Whether others were seen to take grants of the person, too.
+    /// Whether others were seen to take grants of the person.
     pub(super) shared: bool,
-    /// The last day that was left for an earlier one, with its count kept apart: only up to that can a day that begins have a
-    /// count already.
+    /// The latest day that was left for an earlier one, with its count kept apart: a day that begins can have a count already only
+    /// up to this one.
     pub(super) far_day: Option<i64>,
-    /// The last grant of each node that has not come back. An attribute for each, named by [`reservation_name`].
+    /// The last grant of each node that has not come back, each in an attribute named by [`reservation_name`].
     pub(super) reservations: BTreeMap<u64, Reservation>,
-    /// What was counted of the day's requests, by the names of its attributes ([`count_names`]).
+    /// The counts of the day's requests, by attribute name ([`count_names`]).
     pub(super) counts: BTreeMap<String, i64>,
-    /// How often something was counted: it tells whether `counts` are those of the item.
+    /// The number of countings: it tells whether `counts` are those of the item.
     pub(super) tallies: u64,
-    /// The keys and sessions whose last use is told, with when.
+    /// The keys and sessions with a known last use, and its time.
     pub(super) uses: BTreeMap<KeyId, i64>,
 }
 
-/// What the names of counts begin with: requests, and by how much what they counted as against the quota differs.
+/// The prefixes of the names of counts: requests, and the difference between these and their cost against the quota.
 const COUNTS: [&str; 2] = ["u|", "c|"];
 
-/// The attributes that count the requests of a line: key, status and data set in their names.
+/// The attributes that count the requests of a line: their names hold key, status and data set.
 pub(super) fn count_names(line: &UsageCount) -> [String; 2] {
     let key = line.key.as_ref().map_or("", KeyId::as_str);
     COUNTS.map(|kind| format!("{kind}{key}|{}|{}", line.status, line.dataset))
 }
 
-/// What a line adds to its attributes.
+/// The values that a line adds to its attributes.
 pub(super) fn count_values(line: &UsageCount) -> [i64; 2] {
     [line.requests, line.counted - line.requests]
 }
@@ -74,18 +74,18 @@ pub(super) fn lines(day: i64, counts: &BTreeMap<String, i64>) -> Vec<UsageCount>
     counts.iter().filter_map(line).collect()
 }
 
-/// What the attributes of last uses begin with: when, and the sealed network with when it was sealed.
+/// The prefixes of the attributes of last uses: the time, and the sealed network with the time of its sealing.
 const USES: [&str; 2] = ["l|", "w|"];
 
-/// The attributes that tell a key's last use.
+/// The attributes of a key's last use.
 pub(super) fn use_names(key: KeyId) -> [String; 2] {
     USES.map(|kind| format!("{kind}{key}"))
 }
 
-/// A sealed network, and when it was sealed.
+/// The time of sealing, and the sealed network.
 type SealedAt = (i64, String);
 
-/// The keys of an item whose last use is told, with when, and the sealed network with when it was sealed.
+/// The keys of an item with a known last use: its time, and the sealed network with the time of its sealing.
 pub(super) fn uses(item: &Item) -> Result<Vec<(KeyId, i64, Option<SealedAt>)>, StoreError> {
     let keys = item.keys().filter_map(|name| KeyId::parse(name.strip_prefix(USES[0])?).ok());
     keys.map(|key| {
@@ -97,15 +97,15 @@ pub(super) fn uses(item: &Item) -> Result<Vec<(KeyId, i64, Option<SealedAt>)>, S
     .collect()
 }
 
-/// What the attributes of reservations begin with.
+/// The prefix of the attributes of reservations.
 const RESERVATION: &str = "n_";
 
-/// The attribute that holds what a node reserved last.
+/// The attribute of a node's last reservation.
 pub(super) fn reservation_name(node: u64) -> String {
     format!("{RESERVATION}{node:x}")
 }
 
-/// What it holds.
+/// The value of that attribute.
 pub(super) fn reservation_value(kept: &Reservation) -> AttributeValue {
     AttributeValue::M(item::item([
         ("s", number(kept.serial)),
@@ -135,7 +135,7 @@ fn reservations(item: &Item) -> Result<BTreeMap<u64, Reservation>, StoreError> {
     named.map(read).collect()
 }
 
-/// What a person, or in an earlier version a key, has consumed.
+/// The consumption of a person, or in an earlier version of a key.
 pub(super) fn consumption(item: &Item) -> Result<LedgerRow, StoreError> {
     Ok(LedgerRow {
         tat_ns: find_number(item, "tat")?.unwrap_or_default(),

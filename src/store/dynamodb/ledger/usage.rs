@@ -1,4 +1,4 @@
-//! What people have used, read: by day, and by what their requests were; and when their keys were used last.
+//! Reads what people have used, by day and by kind of request, and when their keys were last used.
 
 use std::collections::BTreeMap;
 
@@ -27,7 +27,7 @@ impl DynamoLedger {
         let keys = self.keys_of(user).await?;
         let reads = stream::iter(keys.into_iter().map(|key| self.usage_of(key.to_string(), from_day)));
         let of_keys: Vec<Vec<DayUsage>> = reads.buffered(PARALLEL).try_collect().await?;
-        // Of the days that an earlier version counted, by key. The last of them is in the person's count.
+        // Days that an earlier version counted by key. The last of them is in the person's count.
         let first = days.iter().map(|told| told.day).min().unwrap_or(i64::MAX);
         let mut before: BTreeMap<i64, u64> = BTreeMap::new();
         for DayUsage { day, used } in of_keys.into_iter().flatten().filter(|told| told.day < first) {
@@ -41,7 +41,7 @@ impl DynamoLedger {
 
     pub(super) async fn counts_by_day(&self, user: UserId, from_day: i64) -> Result<Vec<UsageCount>, StoreError> {
         let mut told = self.counts_of(partition(user), from_day).await?;
-        // What an earlier version counted, by key.
+        // Counts of an earlier version, by key.
         for key in self.keys_of(user).await? {
             for DayUsage { day, used } in self.usage_of(key.to_string(), from_day).await? {
                 let requests = i64::try_from(used).unwrap_or(i64::MAX);
@@ -71,13 +71,13 @@ impl DynamoLedger {
         Ok(told)
     }
 
-    /// The lines of the days from one on, the live one first.
+    /// The lines of the days from one on, those of the live day first.
     async fn counts_of(&self, partition: String, from_day: i64) -> Result<Vec<UsageCount>, StoreError> {
         let mut told: Vec<UsageCount> = Vec::new();
         for item in self.days_of(partition).await? {
             let Some(day) = day_of_item(&item)?.filter(|day| *day >= from_day) else { continue };
             for line in lines(day, &counts(&item)?) {
-                // A day that was left and come back to has items of both times.
+                // A day that was left and resumed has items of both times.
                 match told.iter_mut().find(|known| known.is_like(&line)) {
                     Some(known) => {
                         known.requests += line.requests;
@@ -125,7 +125,7 @@ impl DynamoLedger {
     async fn usage_of(&self, partition: String, from_day: i64) -> Result<Vec<DayUsage>, StoreError> {
         let mut days = Vec::new();
         for item in self.days_of(partition).await? {
-            // The live item comes first. A day that was left and come back to has an item of its own beside it, from before.
+            // The live item comes first. A day that was left and resumed also has an older item of its own.
             let is_told = |day: &i64| days.iter().any(|told: &DayUsage| told.day == *day);
             if let Some(day) = day_of_item(&item)?.filter(|day| *day >= from_day && !is_told(day)) {
                 days.push(DayUsage { day, used: get_number(&item, "used")? });
@@ -135,7 +135,7 @@ impl DynamoLedger {
     }
 }
 
-/// The day that an item counts; none of a live one that counts nothing yet.
+/// The day that an item counts; none for a live item without counts.
 fn day_of_item(item: &Item) -> Result<Option<i64>, StoreError> {
     Ok(match get_text(item, "d")? {
         LIVE => find_number(item, "day")?,

@@ -1,7 +1,7 @@
-//! Clearing away what nobody needs any more: what imports that died wrote, and what versions held that are given up.
+//! Clears away data that nobody needs any more: writes of imports that died, and rows of versions that are given up.
 //!
-//! Guarantees: what is cleared away is found by lists, without a look at the table of records. Of a record that was removed, what it
-//! was goes before what says that it is gone: whoever is interrupted leaves nothing that would be seen again.
+//! Guarantees: rows to clear away are found by lists, without a scan of the table of records. The earlier rows of a removed record
+//! go before its tombstone: an interruption leaves nothing that would be seen again.
 
 use super::{
     import::DynamoImport,
@@ -10,22 +10,22 @@ use super::{
 };
 use crate::store::records::{RecordStoreError, past::ChangeKind};
 
-/// Epochs whose lists an import clears away at most.
+/// The most epochs whose lists one import clears away.
 const EPOCHS_CLEARED_MAX: usize = 32;
-/// Changes that an import clears away at most, about.
+/// The most changes that one import clears away, about.
 const CHANGES_CLEARED_MAX: usize = 200_000;
 
-/// What an import has cleared away of the past.
+/// How far an import has cleared away the past.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cleared {
-    /// Nobody needs what was given up by this epoch.
+    /// The data that was given up by this epoch is no longer needed.
     pub(super) floor: u64,
-    /// The lists of epochs up to this one are gone.
+    /// The lists of epochs up to this one are cleared away.
     pub(super) lists: u64,
 }
 
 impl DynamoImport {
-    /// Takes away what imports wrote that died.
+    /// Clears away the writes of imports that died.
     pub(super) fn clear_dead(&mut self) -> Result<(), RecordStoreError> {
         let visible = self.stored.as_ref().map_or(0, |stored| stored.epochs.visible());
         let dead: Vec<u64> = self.lease.dead().iter().copied().filter(|epoch| *epoch != visible).collect();
@@ -45,13 +45,13 @@ impl DynamoImport {
         }
     }
 
-    /// What is cleared away already.
+    /// How far the past was cleared away before.
     pub(super) fn cleared(&self) -> Cleared {
         let lists = self.stored.as_ref().map_or(0, |stored| stored.cleared);
         Cleared { floor: lists, lists }
     }
 
-    /// Clears away what states gave up that everybody has heard of.
+    /// Clears away what was given up long enough ago for all nodes to have heard of it.
     pub(super) fn clear_past(&self) -> Result<Cleared, RecordStoreError> {
         let mut cleared = self.cleared();
         let Some(stored) = &self.stored else { return Ok(cleared) };
@@ -79,7 +79,7 @@ impl DynamoImport {
         Ok(cleared)
     }
 
-    /// Clears away what an epoch replaced and removed, and its list. How many changes there were.
+    /// Clears away the rows that an epoch replaced and removed, and its list. Returns the number of changes.
     fn clear_epoch(&self, epoch: u64) -> Result<usize, RecordStoreError> {
         let (mut list, mut count) = (ChangeList::of(self.name(), epoch), 0);
         while let Some(ListParts { listed, keys }) = self.read(&mut list)? {

@@ -1,4 +1,4 @@
-//! The end of an import: what differs is listed and written, and one write makes it visible.
+//! The end of an import: differences are listed and written, and one write makes them visible.
 
 use std::{sync::Arc, time::Duration};
 
@@ -32,21 +32,21 @@ use crate::{
     },
 };
 
-/// Records that a part of a list names.
+/// Records in a part of a list.
 const LISTED_AT_A_TIME: usize = 4_000;
-/// A part of a list, bytes of keys and ids at most: packed it fits into an item in any case.
+/// Bytes of keys and ids in a part of a list, at most: packed, the part fits into an item in any case.
 const LISTED_BYTES_MAX: usize = 200 * 1024;
-/// How often the last write is tried again that conflicts with another one.
+/// Tries of the last write when it conflicts with another one.
 const COMMIT_TRIES_MAX: u32 = 8;
-/// The pause before that.
+/// The pause before another try.
 const COMMIT_PAUSE: Duration = Duration::from_millis(50);
 
-/// How the last write went.
+/// The outcome of the last write.
 enum CommitOutcome {
     Yes,
-    /// The lock or the state is not as it was.
+    /// The lock or the state has changed.
     Overtaken,
-    /// Somebody else is at the same items: try again.
+    /// Another write holds the same items: try again.
     Conflict,
 }
 
@@ -60,14 +60,14 @@ impl DynamoImport {
         let cleared = if is_version { self.clear_past()? } else { self.cleared() };
         let next = self.next(&local, data_set, cleared)?;
         let writes = self.writes(&next, local.moment(), local.columns())?;
-        // Whoever took the lock over has cleared away what this import wrote.
+        // A process that took the lock over has cleared away the writes of this import.
         if !self.lease.renew().map_err(|error| self.failed(error))? {
             return Err(self.overtaken());
         }
         crash_point("import-uploaded");
         self.commit_as(writes)?;
         crash_point("import-committed");
-        // The import has happened. What the replica cannot take in now it hears of like those of other nodes.
+        // The import is committed. A failing replica takes it in later, like the imports of other nodes.
         if let Err(error) = local.commit() {
             let error = error.to_string();
             tracing::warn!(
@@ -80,7 +80,7 @@ impl DynamoImport {
         let result = next.data_set.last_import.result.clone();
         self.show(next);
         crash_point("import-before-erasing");
-        // What could not be taken away now is by the next import.
+        // The next import clears away what could not be cleared now.
         if let Some(epoch) = owed
             && let Err(error) = self.sweep(epoch)
         {
@@ -94,7 +94,7 @@ impl DynamoImport {
         Ok(result)
     }
 
-    /// Lists what differs, then writes it, part by part.
+    /// Lists the differences, then writes them, part by part.
     fn upload(&self, local: &ReplicaImport, next: &DataSet) -> Result<(), RecordStoreError> {
         if !self.lease.begin_to_write().map_err(|error| self.failed(error))? {
             return Err(self.overtaken());
@@ -143,7 +143,7 @@ impl DynamoImport {
         records.finish().map_err(|error| self.failed(error))
     }
 
-    /// The data set as it will be seen from now on.
+    /// The data set as it will be visible.
     fn next(
         &self,
         local: &ReplicaImport,
@@ -153,7 +153,7 @@ impl DynamoImport {
         let (epoch, now) = (self.lease.epoch(), self.node.shared.clock.now());
         let before = self.stored.as_ref();
         let epochs = before.map_or_else(Epochs::default, |stored| stored.epochs.clone());
-        // What came before the changes that are kept is given up.
+        // States from before the kept changes are given up.
         let floor = local.work().epoch(data_set.changes_from).map_err(|error| RecordStoreError::Corrupt {
             name: self.name().to_owned(),
             reason: format!("the epoch of its version {}: {error}", data_set.changes_from),
@@ -187,7 +187,7 @@ impl DynamoImport {
         })
     }
 
-    /// What makes it visible: the data set's state first.
+    /// The writes that make the import visible, beginning with the data set's state.
     fn writes(
         &self,
         next: &DataSetManifest,
@@ -221,7 +221,7 @@ impl DynamoImport {
         Ok(writes)
     }
 
-    /// Shows what became visible, as far as the replica has it.
+    /// Shows the new version, as far as the replica has it.
     fn show(&self, next: DataSetManifest) {
         let (shared, name) = (Arc::clone(&self.node.shared), self.name().to_owned());
         let shown = self.node.follower.run(async move {
@@ -233,7 +233,7 @@ impl DynamoImport {
         }
     }
 
-    /// Writes the new state and what belongs to it, if this import still has the lock, and gives that back.
+    /// Writes the new state and its other items, if this import still has the lock, and gives the lock back.
     fn commit_as(&mut self, writes: Vec<Item>) -> Result<(), RecordStoreError> {
         if self.lease.is_lost() {
             return Err(self.overtaken());
@@ -261,7 +261,7 @@ impl DynamoImport {
             if matches!(outcome, Ok(CommitOutcome::Yes)) {
                 return Ok(true);
             }
-            // An earlier try may have succeeded without its answer arriving.
+            // An earlier try may have succeeded although its answer was lost.
             let stored = manifest::of(&dynamo, &name).await;
             let is_ours =
                 |stored: &DataSetManifest| stored.epochs.visible() == epoch && stored.data_set.last_import.id == import;

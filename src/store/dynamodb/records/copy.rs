@@ -1,9 +1,9 @@
-//! Making a replica: a parallel scan of the table, whose rows tell what each record is and what it was.
+//! Makes a replica by a parallel scan of the table, whose rows hold the present and past states of each record.
 //!
-//! The rows of a record lie beside each other, the latest last: so each segment of the scan tells whole records, one after the
-//! other, and nothing of a record is kept in memory but the row before. A scan takes a while, and imports go on meanwhile: what
-//! is read is what was visible when it began. Rows that nobody can read any more may be cleared away under it; a record that is
-//! missing or counted twice by that is told by the number of records, and the copy is made again.
+//! The rows of a record lie beside each other, the latest last: so each segment of the scan gives whole records one after the
+//! other, and only one row of a record is kept in memory. Imports continue during a scan: the copy holds what was visible when the
+//! scan began. Rows that nobody can read any more may be cleared away meanwhile. The number of records shows if one is missing or
+//! counted twice by that: then the copy is made again.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -31,14 +31,14 @@ use crate::{
     },
 };
 
-/// Segments that are read at the same time, at most: each has a page of up to a megabyte in memory.
+/// Segments that are read at the same time: each has a page of up to a megabyte in memory.
 const SEGMENTS_MAX: usize = 4;
-/// Parts of records that wait to be written.
+/// Batches of records that may wait to be written.
 const WAITING_MAX: usize = 4;
-/// How often a copy is begun again under which the table was changed.
+/// Tries of a copy whose table was changed meanwhile.
 const TRIES_MAX: u32 = 5;
 
-/// Makes a replica. Counts on `copied`.
+/// Makes a replica. Counts its progress in `copied`.
 pub(super) async fn make(
     shared: &Arc<RecordsShared>,
     name: &str,
@@ -59,7 +59,7 @@ pub(super) async fn make(
 async fn make_once(shared: &Arc<RecordsShared>, name: &str, copied: &Arc<Copied>) -> Result<(), RecordStoreError> {
     let doing = |error: StoreError| failed("copy", name, error);
     let head = manifest::of(&shared.dynamo, name).await.map_err(doing)?;
-    // It was removed meanwhile.
+    // The data set was removed meanwhile.
     let Some(head) = head else { return Ok(()) };
     shared.nodes.hear(table(shared, name), head.clone(), shared.clock.monotonic_us());
     copied.records.store(0, Ordering::Relaxed);
@@ -75,24 +75,24 @@ async fn make_once(shared: &Arc<RecordsShared>, name: &str, copied: &Arc<Copied>
     written
 }
 
-/// What is copied, and by what columns it is read.
+/// The state to copy, and the layouts to read it by.
 struct CopyPlan {
     head: DataSetManifest,
-    /// How records lay in generations that ended.
+    /// The layouts of ended generations.
     layouts: HashMap<u64, Arc<Layout>>,
 }
 
-/// What is written of a record.
+/// A message to the writer of the copy.
 enum Unfolded {
     /// Everything was read.
     End,
-    /// What it is, and the version since which it is like that.
+    /// A record's present state, and the version since which it has it.
     Is(u64, Record),
-    /// It was new at a version.
+    /// A record was inserted at a version.
     Inserted { version: u64, key: String, id: Value },
-    /// It was something until a version.
+    /// A past state of a record, up to a version.
     Was { version: u64, was: u64, generation: u64, record: Record, remains: bool },
-    /// A version was written under an epoch.
+    /// The epoch of a version.
     Epoch(u64, u64),
 }
 
@@ -105,7 +105,7 @@ impl CopyPlan {
         epoch >= self.head.born && self.head.epochs.is_committed(epoch)
     }
 
-    /// How records lay in the table when an epoch was written.
+    /// The layout of a generation.
     fn layout(&self, generation: u64) -> Result<&Layout, StoreError> {
         if generation == self.head.data_set.generation {
             return Ok(&self.head.layout);
@@ -114,8 +114,8 @@ impl CopyPlan {
         found.ok_or_else(|| StoreError::Corrupt(format!("the columns of generation {generation} are missing")))
     }
 
-    /// What a record was, with the columns of the generation that replaced or removed it. Values of columns that were withdrawn
-    /// since are not known any more, also where a column of that name is published again.
+    /// A past record, with the columns of the generation that replaced or removed it. Values of columns that were withdrawn since
+    /// are left out, even if a column of that name is published again.
     fn record_of(&self, generation: u64, open: &OpenRow) -> Result<Record, StoreError> {
         let layout = self.layout(generation)?;
         let mut record = layout.record(&open.item)?;
@@ -130,13 +130,13 @@ impl CopyPlan {
         Ok(record)
     }
 
-    /// Whether the changes of a version are kept.
+    /// Tells whether the changes of a version are kept.
     fn keeps(&self, version: u64) -> bool {
         version > self.head.data_set.changes_from
     }
 }
 
-/// Reads all segments, and tells what their rows say.
+/// Reads all segments, and sends the contents of their rows.
 async fn scan(
     shared: &RecordsShared,
     name: &str,
@@ -170,7 +170,7 @@ async fn scan_segment(
         }
         crash_point("replica-copying");
         if told.send(std::mem::take(&mut unfolding.told)).await.is_err() {
-            // Who writes has stopped, and says why.
+            // The writer has stopped, and reports the reason.
             return Ok(());
         }
     }
@@ -179,22 +179,22 @@ async fn scan_segment(
     Ok(())
 }
 
-/// The row of a record that was read last.
+/// The last row that was read of a record.
 struct OpenRow {
     id: String,
     row: RowHeader,
     item: Item,
-    /// The beginning of the sort keys of its rows, and of those that may lie among them.
+    /// The prefix of the sort keys of the record's rows, and of rows that may lie among them.
     prefix: String,
 }
 
-/// Makes records of the rows of a segment. Rows of one key come in the order of their sort keys. Between the rows of a record come
-/// only those of records whose ids begin with its id and a `#`: so what is open is a stack.
+/// Makes records of the rows of a segment. Rows of one key come in the order of their sort keys. Between the rows of a record there
+/// can be only rows of records whose ids begin with its id and a `#`: so open records form a stack.
 struct Unfolding<'p> {
     plan: &'p CopyPlan,
     key: String,
     open: Vec<OpenRow>,
-    /// Those whose epoch was told.
+    /// The versions whose epoch was sent.
     versions: HashSet<u64>,
     told: Vec<Unfolded>,
 }
@@ -242,7 +242,7 @@ impl Unfolding<'_> {
         self.plan.head.layout.id_of(written)
     }
 
-    /// Tells that a record is new, as far as that is kept.
+    /// Sends the insertion of a record, if it is kept.
     fn begins(&mut self, id: &str, row: &RowHeader) -> Result<(), StoreError> {
         if self.plan.keeps(row.version) && !row.is_gone {
             let (version, key, id) = (row.version, self.key.clone(), self.id(id)?);
@@ -251,7 +251,7 @@ impl Unfolding<'_> {
         Ok(())
     }
 
-    /// Tells what a record was before its next row, as far as that is kept.
+    /// Sends the state of a record before its next row, if it is kept.
     fn follows(&mut self, before: &OpenRow, next: &OpenRow) -> Result<(), StoreError> {
         let version = next.row.version;
         if !self.plan.keeps(version) {
@@ -267,7 +267,7 @@ impl Unfolding<'_> {
         Ok(())
     }
 
-    /// Tells what a record is, unless it is gone.
+    /// Sends a record's present state, unless the record is removed.
     fn close(&mut self, last: &OpenRow) -> Result<(), StoreError> {
         if !last.row.is_gone {
             self.told.push(Unfolded::Is(last.row.version, self.plan.head.layout.record(&last.item)?));
@@ -283,7 +283,7 @@ impl Unfolding<'_> {
     }
 }
 
-/// Writes what is told, to the end, and puts the replica in its place.
+/// Writes all messages, and puts the replica in its place.
 fn write(
     shared: &RecordsShared,
     plan: &CopyPlan,

@@ -1,15 +1,15 @@
-//! Which of the versions of a record that lie beside each other a reader sees.
+//! Which row of a record a reader sees, of those that lie beside each other.
 //!
-//! Every import writes under an epoch of its own, a number that rises with each one that begins. A row carries the epoch it was
-//! written in and never changes; of the rows of a record, the one of the last epoch that counts is seen. An epoch counts from the
-//! moment in which its import is committed, which is one write of the data set's state. Epochs between two that were committed one
-//! after the other belong to imports that died or came to nothing: they never count.
+//! Every import writes under an epoch of its own, a number that rises with each import that begins. A row carries the epoch that it
+//! was written in and never changes; of the rows of a record, the one of the last epoch that counts is seen. An epoch counts from
+//! the moment its import is committed, by one write of the data set's state. Epochs between two that were committed one after the
+//! other belong to imports that died or failed: they never count.
 
 use std::fmt::Write;
 
-/// Gaps that are remembered, and what was given up. What an import that died left is cleared away by the next one.
+/// The most gaps, and entries of given-up epochs, to remember. The next import clears away what a dead import left.
 const KEPT_MAX: usize = 100;
-/// How long what nobody holds any more stays in place: readers elsewhere may not have heard of the last import, or are at work.
+/// How long data that nobody holds any more stays in place: other readers may not have heard of the last import, or are at work.
 const UNSEEN_KEPT_US: i64 = 60_000_000;
 
 /// The epochs of a data set as one state of it knows them.
@@ -18,44 +18,44 @@ pub(super) struct Epochs {
     visible: u64,
     /// Epochs of imports that died, from the first to the last, both included; the oldest first.
     gaps: Vec<(u64, u64)>,
-    /// What states gave up, the earliest first: an epoch, and when (microseconds since 1970) it was given up what had been
-    /// replaced or removed by then.
+    /// What states gave up, the earliest first: an epoch, and the time (microseconds since 1970) when data that had been replaced
+    /// or removed by then was given up.
     given_up: Vec<(u64, i64)>,
 }
 
-/// A text that is not the state of epochs.
+/// The error for a text that is no state of epochs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("its epochs cannot be read")]
 pub(super) struct Unreadable;
 
 impl Epochs {
-    /// The last one that was committed; 0 before the first.
+    /// The last committed epoch; 0 before the first.
     pub(super) fn visible(&self) -> u64 {
         self.visible
     }
 
-    /// Whether the import of that epoch was committed by then.
+    /// Tells whether the import of that epoch was committed by then.
     pub(super) fn is_committed(&self, epoch: u64) -> bool {
         epoch <= self.visible && !self.gaps.iter().any(|(first, last)| (*first..=*last).contains(&epoch))
     }
 
-    /// The same as they were when an earlier epoch had become visible.
+    /// The state of when an earlier epoch had become visible.
     pub(super) fn at(&self, epoch: u64) -> Self {
         Self { visible: epoch, ..self.clone() }
     }
 
-    /// The epoch up to which this state knows nothing of what was replaced or removed.
+    /// The epoch up to which this state has given up replaced and removed data.
     pub(super) fn floor(&self) -> u64 {
         self.given_up.last().map_or(0, |(floor, _)| *floor)
     }
 
-    /// The same of all states that somebody may still read by.
+    /// The floor of all states that somebody may still read by.
     pub(super) fn floor_of_all(&self, now_us: i64) -> u64 {
         let known_everywhere = |(_, moment): &&(u64, i64)| now_us.saturating_sub(*moment) > UNSEEN_KEPT_US;
         self.given_up.iter().rev().find(known_everywhere).map_or(0, |(floor, _)| *floor)
     }
 
-    /// The same after a later epoch was committed, by a state that gives up what was replaced or removed up to `floor`.
+    /// The state after a later epoch is committed, and data that was replaced or removed up to `floor` is given up.
     pub(super) fn committed(&self, epoch: u64, floor: u64, now_us: i64) -> Self {
         let mut next = self.clone();
         if epoch > self.visible + 1 {
@@ -65,7 +65,7 @@ impl Epochs {
         if floor > self.floor() {
             next.given_up.push((floor, now_us));
         }
-        // Of those that are known everywhere the last one says all.
+        // Of the entries that are known everywhere the last one suffices.
         let floor_of_all = next.floor_of_all(now_us);
         next.given_up.retain(|(floor, _)| *floor >= floor_of_all);
         let excess = |kept: usize| kept.saturating_sub(KEPT_MAX);
@@ -74,12 +74,12 @@ impl Epochs {
         next
     }
 
-    /// As it is stored: the visible one, the gaps, what was given up.
+    /// The stored form: the visible epoch, the gaps, the given-up epochs.
     pub(super) fn to_texts(&self) -> (u64, String, String) {
         (self.visible, pairs(&self.gaps), pairs(&self.given_up))
     }
 
-    /// Reads what was stored.
+    /// Reads the stored form.
     pub(super) fn from_texts(visible: u64, gaps: &str, given_up: &str) -> Result<Self, Unreadable> {
         Ok(Self { visible, gaps: read_pairs(gaps)?, given_up: read_pairs(given_up)? })
     }
@@ -88,7 +88,7 @@ impl Epochs {
 pub(super) fn pairs<T: std::fmt::Display>(pairs: &[(u64, T)]) -> String {
     pairs.iter().fold(String::new(), |mut text, (first, second)| {
         let between = if text.is_empty() { "" } else { "," };
-        // Writing to memory has no way to fail.
+        // Writing to memory cannot fail.
         write!(text, "{between}{first}:{second}").ok();
         text
     })

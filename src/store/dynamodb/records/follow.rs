@@ -1,4 +1,4 @@
-//! Bringing replicas from version to version. It runs on the thread that follows.
+//! Brings replicas from version to version, on the follower's thread.
 
 use std::{
     collections::HashMap,
@@ -24,15 +24,15 @@ use crate::{
     },
 };
 
-/// How long is waited at most before it is looked again whether a copy has come to its end.
+/// The longest wait before checking again whether a copy has ended.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Versions that are read at a time.
 const VERSIONS_AT_A_TIME: u64 = 100;
-/// Changes that are read at a time: what follows them is not in memory yet.
+/// Changes that are read at a time, without the later ones in memory.
 const CHANGES_AT_A_TIME: usize = BATCH_READS_MAX * 8;
 
-/// Hears of all data sets, and brings each replica to what was heard. One that cannot follow does not keep the others from it:
-/// the first trouble is told in the end.
+/// Reads the states of all data sets, and brings each replica up to date. A replica that cannot follow does not hold up the others:
+/// the first trouble is returned at the end.
 pub(super) async fn refresh(shared: &Arc<RecordsShared>) -> Result<(), RecordStoreError> {
     let asked_us = shared.clock.monotonic_us();
     let all = manifest::all(&shared.dynamo).await.map_err(|error| failed("read", "the list of data sets", error))?;
@@ -46,7 +46,7 @@ pub(super) async fn refresh(shared: &Arc<RecordsShared>) -> Result<(), RecordSto
         present.push(name);
     }
     for name in shared.nodes.names().into_iter().filter(|name| !present.contains(name)) {
-        // One that came to be since the list was read is not forgotten.
+        // A data set that was created since the list was read is kept.
         match manifest::of(&shared.dynamo, &name).await {
             Ok(None) => troubles.extend(forget(shared, &name).await.err()),
             Ok(Some(_)) => {}
@@ -67,14 +67,14 @@ pub(super) async fn refresh(shared: &Arc<RecordsShared>) -> Result<(), RecordSto
     troubles.into_iter().next().map_or(Ok(()), Err)
 }
 
-/// Forgets a data set that is there no more, and takes its replica away.
+/// Forgets a removed data set, and removes its replica.
 pub(super) async fn forget(shared: &Arc<RecordsShared>, name: &str) -> Result<(), RecordStoreError> {
     shared.nodes.forget(name);
     let (shared, name) = (Arc::clone(shared), name.to_owned());
     blocking(move || shared.engine.drop_replica(&name)).await
 }
 
-/// Brings a replica to what was heard of its data set, or begins to make it.
+/// Brings a replica to the known state of its data set, or begins to make it.
 pub(super) async fn follow(shared: &Arc<RecordsShared>, name: &str) -> Result<(), RecordStoreError> {
     let turn = shared.nodes.turn(name);
     let _turn = turn.lock().await;
@@ -88,7 +88,7 @@ pub(super) async fn follow(shared: &Arc<RecordsShared>, name: &str) -> Result<()
             shared.nodes.refuse(name);
             return Err(error);
         }
-        // An import of this machine holds it: what that leaves is looked at then.
+        // An import on this machine holds the replica: its end is noticed later.
         Err(RecordStoreError::ImportRunning { .. }) => return Ok(()),
         Err(error @ RecordStoreError::Corrupt { .. }) => {
             shared.nodes.distrust(name, &error.to_string());
@@ -97,7 +97,7 @@ pub(super) async fn follow(shared: &Arc<RecordsShared>, name: &str) -> Result<()
         Err(error) => return Err(error),
     };
     if position.as_ref().is_some_and(|position| position.epoch > head.epochs.visible()) {
-        // It may be this node that has not heard of the latest import.
+        // Perhaps this node has not heard of the latest import.
         let read = manifest::of(&shared.dynamo, name).await.map_err(|error| failed("read", name, error))?;
         let Some(read) = read else { return Ok(()) };
         shared.nodes.hear(table(shared, name), read.clone(), shared.clock.monotonic_us());
@@ -163,7 +163,7 @@ async fn position(shared: &Arc<RecordsShared>, name: &str) -> Result<Option<Repl
     blocking(move || shared.engine.position(&name)).await
 }
 
-/// Whether a replica can be brought to a state by the changes that are kept.
+/// Tells whether the kept changes lead a replica to a state.
 fn goes_on(found: &ReplicaPosition, head: &DataSetManifest) -> bool {
     let (here, there) = (&found.data_set, &head.data_set);
     here.instance == there.instance
@@ -172,14 +172,14 @@ fn goes_on(found: &ReplicaPosition, head: &DataSetManifest) -> bool {
         && found.epoch <= head.epochs.visible()
 }
 
-/// Whether a replica is at a state.
+/// Tells whether a replica is at a state.
 fn is_at(found: &ReplicaPosition, head: &DataSetManifest) -> bool {
     found.epoch == head.epochs.visible()
         && found.data_set.last_import == head.data_set.last_import
         && found.data_set.standing == head.data_set.standing
 }
 
-/// Brings a replica one version further, or several, or to what is new of the version that it is at.
+/// Brings a replica one or several versions further, or to a new state of its version.
 async fn advance(
     shared: &Arc<RecordsShared>,
     found: &ReplicaPosition,
@@ -211,7 +211,7 @@ async fn advance(
             return Err(torn(format!("version {expected} is missing among the changes")));
         };
         let layout = layout_of(version, head, &generations)?;
-        // An import that changed nothing may have followed: that is a state of its own, of the same version.
+        // An import that changed nothing may have followed: its state has the same version.
         let (epoch, is_head) = (version.epoch, version.epoch == head.epochs.visible());
         let data_set = match is_head {
             true => (*head.data_set).clone(),
@@ -231,7 +231,7 @@ async fn advance(
     Ok(())
 }
 
-/// How records lay in the table at a version.
+/// The layout of records at a version.
 fn layout_of(
     version: &VersionItem,
     head: &DataSetManifest,
@@ -248,8 +248,8 @@ fn layout_of(
     })
 }
 
-/// Brings a replica to a state: with the changes of a version, if it is a new one. Whether it was where it was found: another
-/// process of this machine may have brought it further.
+/// Brings a replica to a state, with the changes of its version if it is new. Returns whether the replica was still where it was
+/// found: another process of this machine may have brought it further.
 async fn apply(
     shared: &Arc<RecordsShared>,
     found: &ReplicaPosition,
@@ -275,7 +275,7 @@ async fn apply(
     blocking(move || follow.commit()).await.map(|()| true)
 }
 
-/// The changes with the records that they left.
+/// The changes, with the records after them.
 async fn read(
     shared: &RecordsShared,
     name: &str,
@@ -320,7 +320,7 @@ fn take_in(
     Ok(follow)
 }
 
-/// Waits until questions are answered at what was heard of a data set, or tells why they cannot be.
+/// Waits until the known state of a data set can be queried, or returns why it cannot be.
 pub(super) async fn caught_up(shared: &Arc<RecordsShared>, name: &str) -> Result<(), RecordStoreError> {
     loop {
         let changed = shared.nodes.changed.notified();
@@ -328,7 +328,7 @@ pub(super) async fn caught_up(shared: &Arc<RecordsShared>, name: &str) -> Result
         changed.as_mut().enable();
         follow(shared, name).await?;
         match shared.nodes.ready(name) {
-            // What nobody tells of is looked at all the same.
+            // Looks again after a while even without a notification.
             Some(Err(RecordStoreError::Copying { .. })) => {
                 tokio::time::timeout(LOOK_EVERY, changed).await.ok();
             }

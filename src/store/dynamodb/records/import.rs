@@ -1,10 +1,10 @@
-//! Imports: the file's rows are compared with the replica of this machine, in a transaction that nobody sees yet. What differs is
-//! written to DynamoDB, under an epoch that nobody sees until it is committed by one write; then the replica commits, too.
+//! Imports: the file's rows are compared with the replica of this machine, in a transaction that nobody else sees yet. The
+//! differences are written to DynamoDB under a new epoch, which one write makes visible; then the replica commits, too.
 //!
-//! An import holds the data set's lock, and brings the replica to the latest version before it begins: so what it compares with
-//! is what there is. It reads nothing of the table of records. What differs is first listed, then written: an import that died is
-//! cleared away by its list. The last write is a transaction that fails if another import has taken the lock over: it replaces the
-//! data set's state, adds the version, and gives the lock back.
+//! An import holds the data set's lock, and first brings the replica to the latest version: so it compares with the present
+//! records. It does not read the table of records. Differences are listed before they are written: the list is used to clear away
+//! an import that died. The last write is a transaction that fails if another import has taken the lock over: it replaces the data
+//! set's state, adds the version, and gives the lock back.
 
 use std::sync::Arc;
 
@@ -35,14 +35,14 @@ pub(super) struct DynamoImport {
     pub(super) order: ImportOrder,
     pub(super) dynamo: Dynamo,
     pub(super) stored: Option<DataSetManifest>,
-    /// How the records will lie in the table.
+    /// The layout of the new records in the table.
     pub(super) layout: Arc<Layout>,
     local: Option<ReplicaImport>,
     pub(super) lease: Lease,
     pub(super) bridge: Arc<Bridge>,
 }
 
-/// Whether an import into the data set is under way anywhere.
+/// Tells whether an import into the data set is under way anywhere.
 pub(super) fn is_running(shared: &RecordsShared, name: &str) -> Result<bool, RecordStoreError> {
     rules::check_name(name)?;
     let (dynamo, now, asked) = (shared.dynamo.with_own_connections(), shared.clock.now(), name.to_owned());
@@ -68,7 +68,7 @@ impl DynamoImport {
         let lease = Lease::take(lock, Arc::clone(&shared.watch), Arc::clone(&bridge));
         let lease = lease.map_err(|error| failed("import into", &name, error))?;
         let lease = lease.ok_or_else(|| RecordStoreError::ImportRunning { name: name.clone() })?;
-        // From here on the lease is given back however this ends.
+        // From here on the lease is given back in every case.
         let stored = read_manifest(&bridge, &dynamo, &name)?;
         order.check_stored(stored.as_ref().map(|stored| &*stored.data_set))?;
         let before = stored.as_ref().map_or(0, |stored| stored.epochs.visible());
@@ -136,7 +136,7 @@ impl DynamoImport {
         BatchWriter::new(Arc::clone(&self.bridge), self.dynamo.clone(), target, parallel_requests)
     }
 
-    /// Brings the replica to what is stored; takes away one of a data set that is not there.
+    /// Brings the replica to the stored state; removes a replica whose data set does not exist.
     fn catch_up(&self) -> Result<(), RecordStoreError> {
         let (shared, name) = (Arc::clone(&self.node.shared), self.name().to_owned());
         let stored = self.stored.clone();
@@ -152,7 +152,7 @@ impl DynamoImport {
         caught_up.map_err(|error| no_bridge(self.name(), &error))?
     }
 
-    /// Checks that the table of records is there and has the right keys.
+    /// Checks that the table of records exists and has the right keys.
     fn check_table(&self) -> Result<(), RecordStoreError> {
         let (dynamo, table) = (self.dynamo.clone(), table(&self.node.shared, self.name()));
         let asked = table.clone();
@@ -215,13 +215,13 @@ impl ImportSession for DynamoImport {
 
     fn commit(mut self: Box<Self>) -> Result<ImportResult, RecordStoreError> {
         self.order.check_real()?;
-        // Nothing of it is left open when it fails.
+        // On failure nothing of the replica stays open.
         let Some(local) = self.local.take() else { return Err(self.overtaken()) };
         self.commit_with(local)
     }
 }
 
-/// How the records will lie in the table.
+/// The layout of the new records in the table.
 fn layout(stored: Option<&DataSetManifest>, order: &ImportOrder, epoch: u64) -> Layout {
     let definition = &order.definition;
     match stored.filter(|_| order.anew.is_none()) {

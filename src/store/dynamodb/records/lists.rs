@@ -1,4 +1,4 @@
-//! The table `changes`: what each import wrote, when versions came to be, and what columns they had.
+//! The table `changes`: the writes of each import, the times of versions, and the columns that they had.
 //!
 //! | partition key | sort key | item |
 //! |---|---|---|
@@ -6,8 +6,8 @@
 //! | `<data set>#versions` | the version | its epoch, its moment, how many changes it has, the data set's state |
 //! | `<data set>#generations` | the generation | the definition that it began with, and since when its columns are published |
 //!
-//! A part of a list is written before what it names: whatever an import that died has left is found by its list. Lists count
-//! when their epoch does.
+//! A part of a list is written before the rows that it names: the rows of an import that died are found by its list. A list counts
+//! when its epoch does.
 
 use std::sync::Arc;
 
@@ -33,28 +33,28 @@ const SORT: &str = "r";
 /// Digits of a number in a sort key.
 const DIGITS: usize = 20;
 const PACKING_LEVEL: i32 = 3;
-/// Parts of a list that are in memory at the same time.
+/// Parts of a list in memory at the same time.
 const PARTS_AT_A_TIME: i32 = 4;
-/// A part of a list unpacked, bytes at most.
+/// The largest unpacked part of a list, bytes.
 const PART_BYTES_MAX: usize = 16 << 20;
 
-/// The table, for whoever writes it.
+/// The table, as a target of writes.
 pub(super) fn target(dynamo: &Dynamo) -> WriteTarget {
     WriteTarget { table: dynamo.table(schema::CHANGES), key: PARTITION.to_owned(), id: SORT.to_owned() }
 }
 
-/// What an import wrote of a record.
+/// A write of an import for one record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct ListedChange {
-    /// A letter of its kind.
+    /// The kind of the change, as a letter.
     #[serde(rename = "c", with = "letter")]
     pub(super) kind: ChangeKind,
     #[serde(rename = "k")]
     pub(super) key: String,
-    /// The record id, as it is written.
+    /// The record id in its written form.
     #[serde(rename = "i")]
     pub(super) id: String,
-    /// The epoch of the row that is replaced or removed.
+    /// The epoch of the replaced or removed row.
     #[serde(rename = "w", default, skip_serializing_if = "Option::is_none")]
     pub(super) was: Option<u64>,
 }
@@ -99,10 +99,10 @@ pub(super) fn part(data_set: &str, epoch: u64, number: u64, listed: &[ListedChan
     ]))
 }
 
-/// The list of what the import of an epoch wrote, which is read some parts at a time.
+/// The list of the writes of an epoch's import, read some parts at a time.
 pub(super) struct ChangeList {
     partition: String,
-    /// After which item to go on; none at the end.
+    /// The item to continue after; none at the end.
     next: Option<Option<Item>>,
 }
 
@@ -155,14 +155,14 @@ pub(super) fn generation_key(data_set: &str, generation: u64) -> (String, String
     (generations_partition(data_set), digits(generation))
 }
 
-/// A version that came to be.
+/// A version of a data set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct VersionItem {
     pub(super) epoch: u64,
     pub(super) at: Timestamp,
-    /// How many changes of it are kept.
+    /// The number of its kept changes.
     pub(super) changes: u64,
-    /// The data set as it was then.
+    /// The data set's state at that version.
     pub(super) state: DataSetState,
 }
 
@@ -202,12 +202,12 @@ fn digits(number: u64) -> String {
     format!("{number:0DIGITS$}")
 }
 
-/// All versions that are known, in order.
+/// All known versions, in order.
 pub(super) async fn versions(dynamo: &Dynamo, data_set: &str) -> Result<Vec<VersionItem>, StoreError> {
     all_items(dynamo, versions_partition(data_set)).await?.iter().map(VersionItem::read).collect()
 }
 
-/// The versions from one on up to another, in order.
+/// The versions in a range, in order.
 pub(super) async fn versions_between(
     dynamo: &Dynamo,
     data_set: &str,
@@ -223,7 +223,7 @@ pub(super) async fn versions_between(
     items.iter().map(VersionItem::read).collect()
 }
 
-/// The generations of columns that are known, in order.
+/// The known generations of columns, in order.
 pub(super) async fn generations(dynamo: &Dynamo, data_set: &str) -> Result<Vec<(u64, Arc<Layout>)>, StoreError> {
     let read = |item: &Item| {
         let generation = get_text(item, SORT)?.parse().map_err(|error| damaged(SORT, error))?;

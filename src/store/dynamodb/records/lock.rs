@@ -1,9 +1,9 @@
-//! One import at a time, over all servers: a lease in the table `state`, with the epoch that its holder writes under.
+//! One import at a time, over all servers: a lease in the table `state`, with the epoch of its holder.
 //!
-//! Who holds it renews it; it can be taken over once it has run out. Where the clocks of two machines do not agree on that, the
-//! renewals tell: a lock that is renewed is alive, one that is silent for long is not ([`SilentLocks`]). So no clock that is
-//! wrong lets an import that lives be taken for one that died, or one that died keep others away. A holder that was overtaken
-//! all the same cannot commit: the commit is conditional on the lease.
+//! The holder renews its lease; others can take it over once it has run out. If the clocks of two machines disagree, the renewals
+//! decide: a renewed lock is alive, one that stays silent for long is not ([`SilentLocks`]). So a wrong clock can neither make a
+//! live import look dead nor let a dead one keep others away. A holder that was overtaken all the same cannot commit: the commit is
+//! conditional on the lease.
 
 use std::{
     collections::HashMap,
@@ -37,24 +37,24 @@ use crate::{
 
 /// The kind of these items: their partition key in the table `state`.
 pub(super) const KIND: &str = "import";
-/// The attribute of who holds it: the import's id.
+/// The attribute for the holder: the import's id.
 pub(super) const HOLDER: &str = "holder";
-/// The attribute of the last epoch that was given out.
+/// The attribute for the last epoch that was given out.
 pub(super) const EPOCH: &str = "epoch";
 const UNTIL: &str = "until";
-/// The attribute of the epochs that have begun to write and are neither committed nor cleared away.
+/// The attribute for epochs that have begun to write and are neither committed nor cleared away.
 const WROTE: &str = "wrote";
 
-/// How long a lease lasts that is not renewed.
+/// The length of a lease without renewal.
 const LEASE_US: i64 = 60_000_000;
 /// Time between renewals.
 const RENEWAL_INTERVAL: Duration = Duration::from_secs(10);
-/// How long giving it back may take when an import is given up: others need not wait longer than for the lease.
+/// The longest time for giving the lease back when an import is given up: others wait no longer than for the lease.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The end of a lease that was ended by hand.
 const ENDED: i64 = 0;
-/// How long a doubtful lock has to be silent before it is taken for one that died: three renewals.
+/// How long a doubtful lock has to be silent to count as dead: three renewals.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A data set's lock.
@@ -66,7 +66,7 @@ pub(super) struct Lock {
     holder: String,
 }
 
-/// What is known when the lock is taken.
+/// The facts known when the lock is taken.
 struct TakenLock {
     epoch: u64,
     dead: Vec<u64>,
@@ -98,7 +98,7 @@ impl Lock {
         Self { dynamo, clock, name: name.to_owned(), holder: import.to_string() }
     }
 
-    /// The key of its item.
+    /// The key of the lock's item.
     pub(super) fn key(&self) -> Item {
         [("k".to_owned(), text(KIND)), ("r".to_owned(), text(&self.name))].into()
     }
@@ -115,9 +115,9 @@ impl Lock {
         self.dynamo.table(schema::STATE)
     }
 
-    /// Takes it, with a new epoch; none if somebody else has it. Waits where it cannot be told at once whether who has it lives.
+    /// Takes the lock, with a new epoch; none if somebody else has it. Waits if it is unclear whether the holder is alive.
     async fn take(&self, watch: &SilentLocks) -> Result<Option<TakenLock>, StoreError> {
-        // An earlier try of this one may have been answered too late.
+        // An earlier try may have succeeded although its answer came too late.
         let free = self.taking("attribute_not_exists(#h) OR #h = :h", HashMap::new());
         let found = match self.taken(free).await? {
             Ok(taken) => return Ok(Some(taken)),
@@ -138,7 +138,7 @@ impl Lock {
                 found
             }
         };
-        // Only as it was seen: one that is renewed, or somebody else's by now, is not taken.
+        // Takes the lock only in the state that was seen, without a renewal or a new holder since.
         let unchanged = "(#h = :seen AND #e = :epoch AND #u = :until) OR #h = :h";
         let values = HashMap::from([
             (":seen".to_owned(), text(&mark.holder)),
@@ -166,7 +166,7 @@ impl Lock {
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
     }
 
-    /// The new epoch, or who has it.
+    /// The new epoch, or the present holder.
     async fn taken(&self, request: UpdateItemFluentBuilder) -> Result<Result<TakenLock, LockMark>, StoreError> {
         let error = match request.send().await {
             Ok(taken) => return TakenLock::read(taken.attributes().unwrap_or(&Item::new())).map(Ok),
@@ -180,7 +180,7 @@ impl Lock {
         }
     }
 
-    /// A change that is refused unless it is still this one's.
+    /// An update that DynamoDB refuses unless this import still holds the lock.
     fn as_holder(&self, epoch: u64, update: &str) -> UpdateItemFluentBuilder {
         let request = self.dynamo.client().update_item().table_name(self.table()).set_key(Some(self.key()));
         request
@@ -192,14 +192,14 @@ impl Lock {
             .expression_attribute_values(":e", number(epoch))
     }
 
-    /// Renews it; false if it is somebody else's by now.
+    /// Renews the lock; false if somebody else has it by now.
     async fn renew(&self, epoch: u64) -> Result<bool, StoreError> {
         let until = self.now_us().saturating_add(LEASE_US);
         let request = self.as_holder(epoch, "SET #u = :u").expression_attribute_names("#u", UNTIL);
         self.held(request.expression_attribute_values(":u", number(until))).await
     }
 
-    /// Sends what is refused if the lock is somebody else's by now: false.
+    /// Sends an update of the holder; false if somebody else has the lock by now.
     async fn held(&self, request: UpdateItemFluentBuilder) -> Result<bool, StoreError> {
         match request.send().await {
             Ok(_) => Ok(true),
@@ -208,14 +208,14 @@ impl Lock {
         }
     }
 
-    /// Gives it back, if it is still this one's.
+    /// Gives the lock back, if this import still has it.
     async fn release(&self, epoch: u64) -> Result<(), StoreError> {
         let request = self.as_holder(epoch, "REMOVE #h, #u").expression_attribute_names("#u", UNTIL);
         self.held(request).await.map(drop)
     }
 }
 
-/// The update that gives the lock back, as a part of a transaction that fails without the lock.
+/// The update that gives the lock back, for a transaction: it fails without the lock.
 pub(super) fn release_within(
     lease: &Lease,
 ) -> Result<aws_sdk_dynamodb::types::Update, aws_sdk_dynamodb::error::BuildError> {
@@ -233,7 +233,7 @@ pub(super) fn release_within(
         .build()
 }
 
-/// Whether somebody holds the lock of a data set, as far as can be told.
+/// Tells whether somebody holds the lock of a data set, as far as can be known.
 pub(super) async fn is_held(
     dynamo: &Dynamo,
     name: &str,
@@ -260,7 +260,7 @@ pub(super) async fn is_held(
     })
 }
 
-/// Who has a lock, and until when by the holder's clock. It changes with every renewal.
+/// The holder of a lock, and its end by the holder's clock. It changes with every renewal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct LockMark {
     holder: String,
@@ -268,14 +268,14 @@ struct LockMark {
     until_us: i64,
 }
 
-/// What the clocks of the holder and of whoever looks say of a lock.
+/// The state of a lock by the clocks of the holder and of the reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum LockState {
     /// Nobody has it, or it was ended by hand.
     Free,
     /// Somebody has it.
     Held,
-    /// Nobody renewed it in time, or it lasts for longer than a lease can: its holder has died, or one of the clocks is wrong.
+    /// The lock was not renewed in time, or lasts longer than a lease can: its holder has died, or one of the clocks is wrong.
     Doubtful,
 }
 
@@ -295,8 +295,8 @@ impl LockMark {
     }
 }
 
-/// Remembers since when doubtful locks are silent, by this process's monotonic clock: who lives renews, whatever the clocks of
-/// the machines say.
+/// Remembers since when doubtful locks have been silent, by this process's monotonic clock: a live holder renews, whatever the
+/// machines' clocks say.
 #[derive(Debug)]
 pub(super) struct SilentLocks {
     clock: SharedClock,
@@ -309,12 +309,12 @@ impl SilentLocks {
         Self { clock, patience: PATIENCE, seen: Mutex::default() }
     }
 
-    /// The same with another patience.
+    /// Sets another patience.
     pub(super) fn patient_for(self, patience: Duration) -> Self {
         Self { patience, ..self }
     }
 
-    /// Whether the lock has been seen unchanged for long enough. The first look begins the time.
+    /// Tells whether the lock was unchanged for long enough. The first look starts the time.
     fn is_silent(&self, name: &str, mark: &LockMark) -> bool {
         let now_us = self.clock.monotonic_us();
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -342,7 +342,7 @@ impl Lease {
         Ok(Some(Self { lock, bridge, epoch, dead, lost, renewing, ended: false }))
     }
 
-    /// The epoch that its holder writes under.
+    /// The epoch of the holder.
     pub(super) fn epoch(&self) -> u64 {
         self.epoch
     }
@@ -352,12 +352,12 @@ impl Lease {
         &self.dead
     }
 
-    /// Notes that its holder begins to write; false if somebody else has it by now.
+    /// Notes that the holder begins to write; false if somebody else has the lock by now.
     pub(super) fn begin_to_write(&self) -> Result<bool, StoreError> {
         self.note(format!("ADD {WROTE} :w"), vec![self.epoch])
     }
 
-    /// Notes that nothing is left of imports that died.
+    /// Notes that imports that died are cleared away.
     pub(super) fn dead_are_cleared(&mut self) -> Result<bool, StoreError> {
         let dead = std::mem::take(&mut self.dead);
         self.note(format!("DELETE {WROTE} :w"), dead)
@@ -373,12 +373,12 @@ impl Lease {
         noted.map_err(|error| StoreError::Unavailable(error.to_string()))?
     }
 
-    /// Whether somebody else is known to have it by now.
+    /// Tells whether somebody else is known to have the lock.
     pub(super) fn is_lost(&self) -> bool {
         self.lost.load(Ordering::Acquire)
     }
 
-    /// Renews it at once; false if somebody else has it by now.
+    /// Renews the lock at once; false if somebody else has it by now.
     pub(super) fn renew(&self) -> Result<bool, StoreError> {
         let (lock, epoch) = (self.lock.clone(), self.epoch);
         let renewed = self.bridge.run(async move { lock.renew(epoch).await });
@@ -389,12 +389,12 @@ impl Lease {
         Ok(is_held)
     }
 
-    /// Does not renew it any more: it is about to be given back.
+    /// Stops renewing: the lock is about to be given back.
     pub(super) fn stop_renewing(&self) {
         self.renewing.abort();
     }
 
-    /// Notes that it was given back.
+    /// Notes that the lock was given back.
     pub(super) fn ended(&mut self) {
         self.ended = true;
     }
@@ -414,7 +414,7 @@ impl Drop for Lease {
             Ok(Err(_)) => "DynamoDB did not answer in time".to_owned(),
             Err(error) => error.to_string(),
         };
-        // It heals itself.
+        // The lock frees itself later.
         tracing::warn!(data_set = self.lock.name, error = failed, "an import's lock is held until its lease runs out");
     }
 }
@@ -428,7 +428,7 @@ async fn renew(lock: Lock, epoch: u64, lost: Arc<AtomicBool>) {
                 lost.store(true, Ordering::Release);
                 return;
             }
-            // The lease lasts for several tries; who commits without it is refused.
+            // The lease lasts for several tries; a commit without it is refused.
             Err(error) => tracing::warn!(data_set = lock.name, %error, "an import's lock was not renewed"),
         }
     }

@@ -1,4 +1,4 @@
-//! What is kept of a data set beside its records: one item of the table `state`, written once by each import that succeeds.
+//! A data set's state beside its records: one item of the table `state`, written once by each import that succeeds.
 
 use std::sync::Arc;
 
@@ -23,34 +23,34 @@ use crate::{
 
 /// The kind of these items: their partition key in the table `state`.
 pub(super) const KIND: &str = "dataset";
-/// The attribute of the visible epoch, which every write is conditional on.
+/// The attribute for the visible epoch. Every write is conditional on it.
 pub(super) const EPOCH: &str = "epoch";
-/// The attribute of the epoch since which the table of records is to be swept.
+/// The attribute for the epoch since which the table of records has to be swept.
 pub(super) const OWED: &str = "owed";
 /// The attribute with the figures of the columns: JSON, packed by zstd.
 const FIGURES: &str = "figures";
-/// Figures unpacked, bytes at most: more than a thousand columns with long names take.
+/// The largest unpacked figures, bytes: more than a thousand columns with long names take.
 const FIGURES_BYTES_MAX: usize = 1 << 20;
 const PACKING_LEVEL: i32 = 3;
-/// The layout that this code reads and writes.
+/// The format that this code reads and writes.
 const FORMAT: u32 = 3;
 
 /// A data set's state.
 #[derive(Debug, Clone)]
 pub(super) struct DataSetManifest {
-    /// What is published of it.
+    /// Its published state.
     pub(super) data_set: Arc<DataSet>,
-    /// Which rows are seen.
+    /// The epochs, which say which rows are seen.
     pub(super) epochs: Epochs,
-    /// The epoch that its records begin with: what is older belongs to records that were dropped as a whole.
+    /// The epoch that its records begin with: older rows belong to records that were dropped as a whole.
     pub(super) born: u64,
     /// The generations of columns that ended: each with the epoch of the import that ended it, the first one first.
     pub(super) generations: Vec<(u64, u64)>,
-    /// The lists of epochs up to this one are cleared away.
+    /// The last epoch whose list was cleared away, as were all earlier lists.
     pub(super) cleared: u64,
-    /// The epoch since which rows hold what is not to be kept, until these were looked through.
+    /// The epoch since which rows hold values that must not be kept, until a sweep has removed these.
     pub(super) owed: Option<u64>,
-    /// How its records lie in the table.
+    /// The layout of its records in the table.
     pub(super) layout: Arc<Layout>,
 }
 
@@ -117,14 +117,14 @@ pub(super) async fn of(dynamo: &Dynamo, name: &str) -> Result<Option<DataSetMani
     found.map(|item| DataSetManifest::read(&item)).transpose()
 }
 
-/// The states of all data sets by name; of each what is wrong with it, if anything is.
+/// The states of all data sets by name, or the error of a state that cannot be read.
 pub(super) async fn all(dynamo: &Dynamo) -> Result<Vec<(String, Result<DataSetManifest, StoreError>)>, StoreError> {
     let items = fetch::of_kind(dynamo, KIND).await?;
     items.iter().map(|item| Ok((get_text(item, "r")?.to_owned(), DataSetManifest::read(item)))).collect()
 }
 
-/// Adds the figures of the columns, packed: the state is read again and again. Where they do not fit in beside a long definition it
-/// goes without them.
+/// Adds the figures of the columns, packed, since the state is read again and again. Leaves them out if they do not fit beside a
+/// long definition.
 fn put_figures(item: &mut Item, figures: &TableFigures) -> Result<(), serde_json::Error> {
     let packed = zstd::bulk::compress(&serde_json::to_vec(figures)?, PACKING_LEVEL).map_err(serde_json::Error::io)?;
     let bytes = FIGURES.len() + packed.len() + item::bytes(item);
@@ -141,12 +141,12 @@ fn put_figures(item: &mut Item, figures: &TableFigures) -> Result<(), serde_json
 
 fn read_figures(name: &str, item: &Item) -> Option<Arc<TableFigures>> {
     let Some(AttributeValue::B(packed)) = item.get(FIGURES) else { return None };
-    // What cannot be unpacked is not understood: it is said there.
+    // If they cannot be unpacked, `read_figures` reports it.
     let document = zstd::bulk::decompress(packed.as_ref(), FIGURES_BYTES_MAX).unwrap_or_default();
     records::read_figures(name, &document)
 }
 
-/// What to do about a data set of another layout.
+/// The message for a data set of another format, with what to do.
 fn other_format(format: u32) -> String {
     let advice = if format > FORMAT {
         "use the newer permitd that wrote it".to_owned()

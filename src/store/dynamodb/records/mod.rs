@@ -1,11 +1,10 @@
-//! Records whose truth is in DynamoDB: one table per data set, an item for each state of a record, and one item in the table
-//! `state` that says which of them are seen. Records are read from it by their key. All other questions are answered from a
-//! replica, a SQLite file that each node keeps and brings from version to version.
+//! Records whose truth is in DynamoDB: one table per data set with an item for each state of a record, and one item in the table
+//! `state` that says which of them are seen. Reads by key use this table. All other questions are answered from a replica, a SQLite
+//! file that each node keeps and brings from version to version.
 //!
-//! Guarantees: an import is seen as a whole from the moment of one write on, or not at all; a read by key is one request; a
-//! question is none; what a node answers is of one version, reads by key included: the one that its replica is at; while there is
-//! no replica yet, reads by key are of the latest version that was heard of. A replica may be taken away at any time: it is copied
-//! anew.
+//! Guarantees: an import is visible as a whole from the moment of one write on, or not at all. A read by key is one request; a
+//! question is none. A node answers at one version, that of its replica, also for reads by key; while it has no replica, reads by
+//! key are at the latest version that it has heard of. A replica may be removed at any time: it is copied anew.
 
 mod clear;
 mod commit;
@@ -57,7 +56,7 @@ use crate::{
     },
 };
 
-/// The key of a record that is looked for to see whether records can be read; whether there is one says nothing.
+/// The key that a probe looks up to see whether records can be read; the record need not exist.
 const PROBE: &str = "probe";
 
 /// The record store that any number of servers share.
@@ -66,18 +65,18 @@ pub struct DynamoRecordStore {
 }
 
 impl DynamoRecordStore {
-    /// Reads which data sets there are, and begins to follow them. Those that are not here yet are copied in the background.
+    /// Reads the list of data sets, and begins to follow them. Missing replicas are copied in the background.
     ///
     /// # Errors
-    /// When the table `state` cannot be read, a data set in it is not of this permitd's form, or the directory of the replicas
-    /// holds anything but replicas. A replica that cannot be read is no error: it is copied anew.
+    /// When the table `state` cannot be read, a data set in it has another format, or the directory of the replicas holds other
+    /// files. A replica that cannot be read is no error: it is copied anew.
     pub async fn open(dynamo: Dynamo, settings: RecordSettings, clock: SharedClock) -> Result<Self, RecordStoreError> {
         let watch = SilentLocks::new(Arc::clone(&clock));
         Self::open_with(dynamo, settings, clock, watch).await
     }
 
-    /// The same with another time for which the lock of an import has to be silent before it is taken for one that died, where
-    /// clocks do not agree on that: 30 s as a rule.
+    /// As [`Self::open`], with another time for which an import's lock has to be silent to count as dead when clocks disagree: by
+    /// default 30 s.
     ///
     /// # Errors
     /// As [`Self::open`].
@@ -97,7 +96,7 @@ impl DynamoRecordStore {
         clock: SharedClock,
         watch: SilentLocks,
     ) -> Result<Self, RecordStoreError> {
-        // Reads by key are answered from DynamoDB and kept ready here.
+        // Reads by key are answered from DynamoDB and cached here.
         let replica = SqliteRecordSettings { role: FileRole::Replica, cache_bytes: 0, ..settings.replica.clone() };
         let engine = SqliteRecordStore::open(replica, Arc::clone(&clock))?;
         if settings.is_server {
@@ -139,7 +138,7 @@ impl RecordCatalog for DynamoRecordStore {
     async fn probe(&self) -> Result<(), RecordStoreError> {
         let asked_us = self.node.shared.clock.monotonic_us();
         match self.refresh().await {
-            // A copy that cannot follow shows what it has, and says so itself.
+            // A replica that cannot follow shows its present version, and reports the trouble itself.
             Err(error) if self.node.shared.nodes.heard_us() < asked_us => return Err(error),
             _ => {}
         }

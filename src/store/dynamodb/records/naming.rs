@@ -1,5 +1,5 @@
-//! Removing a data set: its state first, so that nobody sees it any more, then its rows and its past. The tables stay, for
-//! whatever is imported under the name again. Other names have other tables, which `aws setup` makes: nothing is renamed.
+//! Removes a data set: first its state, so that nobody sees it any more, then its rows and its past. The tables stay for later
+//! imports under the name. Data sets are not renamed: another name has other tables, which `aws setup` makes.
 
 use std::{sync::Arc, time::Duration};
 
@@ -28,7 +28,7 @@ use crate::{
     },
 };
 
-/// A data set whose lock is held, as an import holds it.
+/// A data set whose lock is held, as by an import.
 pub(super) struct HeldDataSet {
     node: Arc<RecordsNode>,
     name: String,
@@ -59,7 +59,7 @@ impl HeldDataSet {
         done.map_err(|error| failed("remove", &self.name, error))
     }
 
-    /// Takes away what says that the data set is there, as it was seen.
+    /// Removes the data set's state, if it is still as it was seen.
     fn remove_state(&self, stored: &DataSetManifest) -> Result<(), RecordStoreError> {
         let (dynamo, name, epoch) = (self.dynamo.clone(), self.name.clone(), stored.epochs.visible());
         self.run(async move {
@@ -148,10 +148,10 @@ impl HeldDataSet {
 
 impl Held for HeldDataSet {
     fn remove(self: Box<Self>) -> Result<(), RecordStoreError> {
-        // Of an interrupted one the rows that are left are seen by nobody, and go with the next import under the name.
+        // Rows that an interrupted removal left are visible to nobody, and go with the next import under the name.
         let Some(stored) = &self.stored else { return Ok(()) };
         self.remove_state(stored)?;
-        // Servers that have not heard of it read on for a moment.
+        // Servers that have not heard of the removal go on reading for a moment.
         let heard = Duration::from_millis(self.node.shared.settings.hearing_ms);
         self.run(async move {
             tokio::time::sleep(heard).await;

@@ -1,4 +1,4 @@
-//! Reads by key: from the cache of ready answers, else by one request, over connections of the reader's own.
+//! Reads by key: from the cache of ready answers, else by one request, over the reader's own connections.
 
 use std::{cell::OnceCell, collections::HashMap, sync::Arc};
 
@@ -25,22 +25,22 @@ use crate::{
     },
 };
 
-/// Epochs in the sort key come after this, and not after that.
+/// The bounds of epochs in sort keys: all are above the first and at most the last.
 const FIRST_EPOCH: u64 = 0;
 const LAST_EPOCH: u64 = 9_999_999_999;
 
 pub(super) struct DynamoReader {
     node: Arc<RecordsNode>,
-    /// Made where it is used: a connection is driven by the runtime that made it.
+    /// Made on first use: a connection is driven by the runtime that made it.
     dynamo: OnceCell<Dynamo>,
     engine: Box<dyn RecordReader>,
 }
 
-/// What is asked for, as far as it can be known without a request.
+/// The part of the answer that needs no request.
 enum KnownAnswer {
-    /// It is in the cache, or cannot be there.
+    /// The cached answer, or none where no record can exist.
     Answer(Option<Found>),
-    /// It has to be looked up; with this id only, if there is one.
+    /// A request is needed; only for this id, if there is one.
     Asked(Arc<RecordView>, Option<Value>),
 }
 
@@ -67,7 +67,7 @@ impl DynamoReader {
         }
     }
 
-    /// Makes sure that nobody can have cleared away anything of what is shown: who clears waits for longer than this is old.
+    /// Makes sure that nothing that is shown can have been cleared away: clearing waits for longer than this node's knowledge may be old.
     async fn hear(&self) -> Result<bool, RecordStoreError> {
         let shared = &self.node.shared;
         let good_for_us = i64::try_from(shared.settings.hearing_ms.saturating_mul(1_000)).unwrap_or(i64::MAX);
@@ -76,7 +76,7 @@ impl DynamoReader {
             return Ok(false);
         }
         match self.node.refresh().await {
-            // A copy that cannot follow shows what it has.
+            // A replica that cannot follow shows its present version.
             Err(error) if !is_good() => Err(error),
             _ => Ok(true),
         }
@@ -118,7 +118,7 @@ impl DynamoReader {
         answer(&view.data_set, records, id.is_some())
     }
 
-    /// The rows of a key, or of one record id of it and, perhaps, others that begin like it.
+    /// The rows of a key, or of one record id of it, perhaps with others that begin like it.
     async fn rows(&self, view: &RecordView, key: &str, id: Option<&Value>) -> Result<Vec<Item>, StoreError> {
         let dynamo = self.dynamo.get_or_init(|| self.node.shared.dynamo.with_own_connections());
         let request = dynamo.client().query().table_name(&view.table).consistent_read(true);
@@ -145,7 +145,7 @@ impl DynamoReader {
     }
 }
 
-/// The answer of these records, each an id and a text.
+/// The answer with these records, each an id and a text.
 fn answer(
     data_set: &DataSet,
     mut records: Vec<(Value, Vec<u8>)>,
@@ -179,7 +179,7 @@ impl RecordReader for DynamoReader {
                 KnownAnswer::Asked(view, id) => (view, id),
             };
             match self.look_up(&view, key, id.as_ref()).await {
-                // Something was taken from it by an import that is not shown here yet.
+                // An import that is not shown here yet has erased values of the row.
                 Err(RecordStoreError::DefinitionChanged { .. }) if !has_heard => {
                     self.node.refresh().await?;
                     has_heard = true;
@@ -211,7 +211,7 @@ impl RecordReader for DynamoReader {
         if let Err(error) = shared.check_ready(name) {
             return Some(Err(error));
         }
-        // One that is not shown here yet is waited for.
+        // A version that is not shown here yet has to be waited for.
         let is_shown = |version| shared.view(name).is_ok_and(|view| view.data_set.version >= version);
         if !query.version().is_none_or(is_shown) {
             return None;

@@ -1,8 +1,8 @@
-//! A record as an item: one attribute of its own type for each value, and the version that it has been like this since.
+//! A record as an item: one attribute of its own type for each value, and the version since which the record is in this state.
 //!
-//! A null is an attribute that is not there. The record id's attribute is the table's sort key: the id, `#` and the epoch in
-//! ten digits, so that the rows of a record lie beside each other, the latest last. An item never changes, but for values of
-//! columns that are withdrawn: these are taken out of it.
+//! A null is an absent attribute. The record id's attribute is the table's sort key: the id, `#` and the epoch in ten digits, so
+//! that the rows of a record lie beside each other, the latest last. An item never changes, except that values of withdrawn columns
+//! are erased.
 
 use std::sync::Arc;
 
@@ -20,56 +20,56 @@ use crate::{
     },
 };
 
-/// The version that the record has been like this since.
+/// The attribute for the version since which the record is in this state.
 pub(super) const VERSION: &str = "$version";
-/// Only where the record is removed as of that version.
+/// The attribute that marks a record as removed as of that version.
 const GONE: &str = "$gone";
-/// The epoch in which values were taken from it that are not published any more.
+/// The attribute for the epoch in which values of withdrawn columns were erased.
 pub(super) const ERASED: &str = "$erased";
 
 /// Digits of an epoch in the sort key.
 const EPOCH_DIGITS: usize = 10;
-/// What an item has beside its values, bytes.
+/// An item's size beside its values, bytes.
 const OWN_BYTES: usize = 128;
-/// Powers of ten between which a number is certainly kept exactly. Beyond them it is kept as text.
+/// The range of numbers that are certainly kept exactly. Others are kept as text.
 const EXACT_NUMBERS: std::ops::Range<f64> = 1e-120..1e120;
 
 /// Since when a column has been published.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct ColumnSince {
-    /// The epoch since which there is a column of this name and type. Earlier rows have null there.
+    /// The epoch since which a column of this name and type exists. Earlier rows have null there.
     pub(super) typed: u64,
-    /// The epoch since which there is a column of this name. What earlier rows have under it was withdrawn.
+    /// The epoch since which a column of this name exists. Earlier values under it were withdrawn.
     pub(super) named: u64,
 }
 
-/// How the records of a data set lie in its table.
+/// The layout of a data set's records in its table.
 #[derive(Debug)]
 pub(super) struct Layout {
     definition: Arc<Definition>,
-    /// One for each column.
+    /// One entry for each column.
     since: Vec<ColumnSince>,
 }
 
-/// What a row says.
+/// The contents of a row beside its values.
 #[derive(Debug, PartialEq)]
 pub(super) struct RowHeader {
     /// The epoch that it was written in.
     pub(super) epoch: u64,
-    /// The version that the record has been like this since.
+    /// The version since which the record is in this state.
     pub(super) version: u64,
     /// Whether the record is removed.
     pub(super) is_gone: bool,
 }
 
 impl Layout {
-    /// Of a data set that begins with these columns.
+    /// The layout of a data set that begins with these columns.
     pub(super) fn new(definition: Arc<Definition>) -> Self {
         let since = vec![ColumnSince::default(); definition.columns.len()];
         Self { definition, since }
     }
 
-    /// The same with other columns, as of an epoch.
+    /// The layout after other columns are published, as of an epoch.
     pub(super) fn followed_by(&self, definition: &Arc<Definition>, epoch: u64) -> Self {
         let kept = rules::kept_columns(&self.definition, definition);
         let since = definition.columns.iter().zip(kept).map(|(column, kept)| {
@@ -83,13 +83,13 @@ impl Layout {
         Self { since: since.collect(), definition: Arc::clone(definition) }
     }
 
-    /// As it is stored beside its definition.
+    /// The stored form beside the definition.
     pub(super) fn since_text(&self) -> String {
         let pairs = self.since.iter().map(|since| format!("{}:{}", since.typed, since.named));
         pairs.collect::<Vec<_>>().join(",")
     }
 
-    /// Reads what was stored.
+    /// Reads the stored form.
     pub(super) fn read(definition: Arc<Definition>, since: &str) -> Result<Self, StoreError> {
         let read = |pair: &str| {
             let (typed, named) = pair.split_once(':')?;
@@ -145,7 +145,7 @@ impl Layout {
             let of_value = match value {
                 Value::Null => continue,
                 Value::Text(text) => text.len(),
-                // No other value takes more.
+                // All other values take at most this.
                 _ => 40,
             };
             bytes += column.name.len() + of_value;
@@ -158,7 +158,7 @@ impl Layout {
         Ok(())
     }
 
-    /// The record as the item that an import writes in its epoch. It is like this as of `version`.
+    /// The record as an item that an import writes in its epoch; it is in this state as of `version`.
     pub(super) fn item(&self, record: &Record, epoch: u64, version: u64) -> Item {
         let definition = &self.definition;
         let mut item = Item::with_capacity(definition.columns.len() + 1);
@@ -175,7 +175,7 @@ impl Layout {
         item
     }
 
-    /// The item that says that a record is removed as of `version`.
+    /// The tombstone of a record that is removed as of `version`.
     pub(super) fn tombstone(&self, key: &str, id: &Value, epoch: u64, version: u64) -> Item {
         let mut item = self.key_of(key, &id.to_string(), epoch);
         item.insert(VERSION.to_owned(), number(version));
@@ -196,19 +196,19 @@ impl Layout {
         Ok(Record { values: values.collect::<Result<_, _>>()? })
     }
 
-    /// The record id of an item, as it is written, and the epoch of the item.
+    /// The record id of an item in its written form, and the item's epoch.
     pub(super) fn place<'i>(&self, item: &'i Item) -> Result<(&'i str, u64), StoreError> {
         let name = self.id_attribute();
         split_sort_key(get_text(item, name)?).ok_or_else(|| damaged(name, "it has no epoch"))
     }
 
-    /// The record id that is written like this.
+    /// Reads a record id from its written form.
     pub(super) fn id_of(&self, written: &str) -> Result<Value, StoreError> {
         rules::written_id(&self.definition, written)
             .ok_or_else(|| damaged(self.id_attribute(), "it is not of the type of record ids"))
     }
 
-    /// The attributes that hold what is not published any more.
+    /// The attributes of columns that are no longer published.
     pub(super) fn withdrawn_from(&self, item: &Item) -> Result<Vec<String>, StoreError> {
         let (_, epoch) = self.place(item)?;
         let lasts = |name: &str| {
@@ -220,12 +220,12 @@ impl Layout {
     }
 }
 
-/// What a row says, whatever its columns.
+/// Reads a row's contents beside its values.
 pub(super) fn row(item: &Item, epoch: u64) -> Result<RowHeader, StoreError> {
     Ok(RowHeader { epoch, version: get_number(item, VERSION)?, is_gone: item.contains_key(GONE) })
 }
 
-/// Whether something was taken from a row by an import that is not visible here yet.
+/// Tells whether an import that is not visible here yet has erased values of a row.
 pub(super) fn is_news(item: &Item, visible: u64) -> Result<bool, StoreError> {
     Ok(find_number(item, ERASED)?.is_some_and(|erased: u64| erased > visible))
 }
@@ -235,13 +235,13 @@ pub(super) fn sort_key(id: &str, epoch: u64) -> String {
     format!("{id}#{epoch:0EPOCH_DIGITS$}")
 }
 
-/// The record id and the epoch that a sort key is made of.
+/// Splits a sort key into the record id and the epoch.
 fn split_sort_key(sort_key: &str) -> Option<(&str, u64)> {
     let (id, epoch) = sort_key.rsplit_once('#')?;
     Some((id, epoch.parse().ok()?))
 }
 
-/// A record's value; null where there is no such column.
+/// A record's value; null if there is no such column.
 pub(super) fn value(record: &Record, column: usize) -> &Value {
     record.values.get(column).unwrap_or(&Value::Null)
 }
@@ -252,7 +252,7 @@ fn attribute(value: &Value) -> Option<AttributeValue> {
         Value::Null => return None,
         Value::Integer(_) | Value::Money(_) => number(value),
         Value::Number(float) => match *float {
-            // DynamoDB knows no negative zero, and a smaller range.
+            // DynamoDB has no negative zero, and a smaller range.
             zero if zero == 0.0 && zero.is_sign_positive() => number(0),
             float if EXACT_NUMBERS.contains(&float.abs()) => number(format!("{float:e}")),
             _ => text(value.to_string()),

@@ -1,4 +1,4 @@
-//! What the record store, its readers and its imports have in common.
+//! The common parts of the record store, its readers and its imports.
 
 use std::sync::Arc;
 
@@ -19,23 +19,23 @@ use crate::{
 /// Sizes and limits of the store.
 #[derive(Debug, Clone)]
 pub struct RecordSettings {
-    /// Requests of an import, of a copy or of following that are under way at the same time.
+    /// Requests of an import, of a copy or of following that run at the same time.
     pub parallel_requests: usize,
-    /// How old what was heard of a data set may be for records to be read by it; and how long an import waits before it takes
-    /// away what others may still read. 0 where nobody waits for anybody.
+    /// The greatest age of a node's knowledge of a data set by which it may read records; also how long an import waits before it
+    /// clears away data that others may still read. 0 turns waiting off.
     pub hearing_ms: u64,
-    /// Whether this process is a server: it removes what copies have left that did not come to their end.
+    /// Whether this process is a server: a server removes unfinished copies.
     pub is_server: bool,
-    /// The replicas.
+    /// The settings of the replicas.
     pub replica: SqliteRecordSettings,
 }
 
-/// What the store, its readers and its imports have in common.
+/// The common parts of the record store, its readers and its imports.
 pub(super) struct RecordsShared {
     pub(super) dynamo: Dynamo,
     pub(super) settings: RecordSettings,
     pub(super) clock: SharedClock,
-    /// What is known of the locks of imports that may have died.
+    /// The silence of locks whose imports may have died.
     pub(super) watch: Arc<SilentLocks>,
     pub(super) nodes: NodeStandings,
     pub(super) engine: SqliteRecordStore,
@@ -43,7 +43,7 @@ pub(super) struct RecordsShared {
 }
 
 impl RecordsShared {
-    /// What reads by key see of a data set.
+    /// The state of a data set for reads by key.
     pub(super) fn view(&self, name: &str) -> Result<Arc<RecordView>, RecordStoreError> {
         self.nodes.view(name).ok_or_else(|| RecordStoreError::UnknownDataSet { name: name.to_owned() })
     }
@@ -53,7 +53,7 @@ impl RecordsShared {
         self.nodes.ready(name).unwrap_or_else(|| Err(RecordStoreError::UnknownDataSet { name: name.to_owned() }))
     }
 
-    /// The answer to a question. A replica that turns out to be damaged is made anew.
+    /// Checks the answer to a question. A replica that turns out to be damaged is made anew.
     pub(super) fn answered<T>(&self, of: &DataSet, answer: Result<T, RecordStoreError>) -> Result<T, RecordStoreError> {
         let name = &of.definition.name;
         match answer {
@@ -61,7 +61,7 @@ impl RecordsShared {
                 self.nodes.distrust(name, &reason);
                 Err(RecordStoreError::Copying { name: name.clone(), percent: 0 })
             }
-            // The data set is there: it is the replica that somebody has taken away.
+            // The data set exists: its replica was removed.
             Err(RecordStoreError::UnknownDataSet { .. }) => {
                 Err(RecordStoreError::Copying { name: name.clone(), percent: 0 })
             }
@@ -70,7 +70,7 @@ impl RecordsShared {
     }
 }
 
-/// Does what blocks beside the thread that follows.
+/// Runs blocking work off the follower's thread.
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, RecordStoreError> + Send + 'static,
 ) -> Result<T, RecordStoreError> {
@@ -84,7 +84,7 @@ pub(super) fn table(shared: &RecordsShared, name: &str) -> String {
     shared.dynamo.table(&schema::records_table(name))
 }
 
-/// An error of the store, said of records. `of` is what could not be read or written.
+/// Turns an error of the store into one of records. `of` names what could not be read or written.
 pub(super) fn failed(doing: &str, of: &str, error: StoreError) -> RecordStoreError {
     match error {
         StoreError::Unavailable(reason) | StoreError::Full(reason) | StoreError::Limit(reason) => {

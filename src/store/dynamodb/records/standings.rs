@@ -1,4 +1,4 @@
-//! How a node stands to each data set: what it has heard of it, what it shows of it, and how far its replica is.
+//! A node's standing for each data set: the latest known state, the version that it shows, and the progress of its replica.
 
 use std::{
     collections::BTreeMap,
@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use super::{epochs::Epochs, manifest::DataSetManifest, row::Layout};
 use crate::store::records::{CopyProgress, DataSet, RecordStoreError};
 
-/// What reads by key see of a data set: one version.
+/// The state of a data set for reads by key: one version.
 #[derive(Debug)]
 pub(super) struct RecordView {
     /// Unlike the name, never used again for another data set.
@@ -27,7 +27,7 @@ pub(super) struct RecordView {
     pub(super) layout: Arc<Layout>,
 }
 
-/// How far a copy is, as who makes it counts.
+/// The progress of a copy, as counted by its maker.
 #[derive(Debug, Default)]
 pub(super) struct Copied {
     pub(super) records: AtomicU64,
@@ -37,12 +37,12 @@ pub(super) struct Copied {
 impl Copied {
     fn share(&self) -> f64 {
         let (records, wanted) = (self.records.load(Ordering::Relaxed), self.wanted.load(Ordering::Relaxed));
-        // Not whole before it says so.
+        // A copy is whole only when its maker says so.
         if wanted == 0 { 0.0 } else { (records as f64 / wanted as f64).min(0.99) }
     }
 }
 
-/// How a node stands to a data set.
+/// A node's standing for one data set.
 #[derive(Debug)]
 struct NodeStanding {
     head: DataSetManifest,
@@ -51,11 +51,11 @@ struct NodeStanding {
     is_ready: bool,
     copied: Arc<Copied>,
     is_copying: bool,
-    /// Whether the replica is to be made anew, whatever it says of itself.
+    /// Whether the replica has to be made anew, whatever it says of itself.
     is_distrusted: bool,
-    /// Why it does not go on.
+    /// Why the replica is stuck.
     trouble: Option<String>,
-    /// When it may be tried again, and how often it was in vain.
+    /// The time of the next try, and the number of failed ones.
     retry: (i64, u32),
     behind_since_us: Option<i64>,
 }
@@ -65,15 +65,15 @@ struct NodeStanding {
 pub(super) struct NodeStandings {
     standings: RwLock<BTreeMap<String, NodeStanding>>,
     next_id: AtomicU64,
-    /// When all data sets were last heard of, microseconds of the clock that is never set.
+    /// When the states of all data sets were last read, microseconds of the monotonic clock.
     heard_us: AtomicI64,
-    /// One at a time brings a replica further.
+    /// Lets one task at a time bring a replica further.
     following: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
-    /// Told when a copy has come to its end, or a version is shown.
+    /// Notified when a copy has ended, or a version is shown.
     pub(super) changed: Notify,
 }
 
-/// The first pause after a copy that did not succeed, microseconds; each one is twice as long as the one before.
+/// The first pause after a failed copy, microseconds; each further pause is twice as long.
 const RETRY_US: i64 = 1_000_000;
 const RETRIES_MAX: u32 = 6;
 
@@ -111,7 +111,7 @@ impl NodeStandings {
         self.read(name, |standing| standing.head.clone())
     }
 
-    /// Whether questions are answered; why not.
+    /// Tells whether questions are answered, or why not.
     pub(super) fn ready(&self, name: &str) -> Option<Result<(), RecordStoreError>> {
         self.read(name, |standing| match (standing.is_ready, &standing.trouble) {
             (true, _) => Ok(()),
@@ -127,7 +127,7 @@ impl NodeStandings {
         })
     }
 
-    /// Takes in what was heard of a data set. What is older than what is known already changes nothing.
+    /// Takes in a state that was read. An older state than the known one changes nothing.
     pub(super) fn hear(&self, table: String, head: DataSetManifest, now_us: i64) {
         let name = head.data_set.definition.name.clone();
         let mut standings = self.standings.write().unwrap_or_else(PoisonError::into_inner);
@@ -163,7 +163,7 @@ impl NodeStandings {
         }
     }
 
-    /// Forgets a data set that is there no more.
+    /// Forgets a removed data set.
     pub(super) fn forget(&self, name: &str) {
         self.standings.write().unwrap_or_else(PoisonError::into_inner).remove(name);
         self.changed.notify_waiters();
@@ -177,11 +177,11 @@ impl NodeStandings {
         self.heard_us.load(Ordering::Acquire)
     }
 
-    /// Shows the version that the replica is at. `epochs` and `layout` are those of that version.
+    /// Shows the replica's version. `epochs` and `layout` are those of that version.
     pub(super) fn show(&self, data_set: &Arc<DataSet>, epochs: Epochs, layout: Arc<Layout>) {
         let name = &data_set.definition.name;
         self.change(name, |standing| {
-            // A copy is of a version that may be older than what reads by key are of by now.
+            // The version of a new copy may be older than the present one of reads by key.
             if !standing.is_ready && data_set.version < standing.view.data_set.version {
                 return;
             }
@@ -198,7 +198,7 @@ impl NodeStandings {
         self.changed.notify_waiters();
     }
 
-    /// Answers no question by the replica any more: it is to be made anew.
+    /// Stops answering questions from the replica: it has to be made anew.
     pub(super) fn distrust(&self, name: &str, reason: &str) {
         tracing::error!(data_set = name, reason, "this node's copy of the records is damaged: it is copied anew");
         self.change(name, |standing| {
@@ -207,17 +207,17 @@ impl NodeStandings {
         });
     }
 
-    /// Answers no question by the replica any more: there is none, and none can be made.
+    /// Stops answering questions from the replica: there is none, and none can be made.
     pub(super) fn refuse(&self, name: &str) {
         self.change(name, NodeStanding::fall_back);
     }
 
-    /// Whether the replica is to be made anew.
+    /// Tells whether the replica has to be made anew.
     pub(super) fn is_distrusted(&self, name: &str) -> bool {
         self.read(name, |standing| standing.is_distrusted).unwrap_or_default()
     }
 
-    /// Begins to make a replica, unless that is under way or was in vain a moment ago. Counts on what is given back.
+    /// Begins to make a replica, unless a copy is under way or failed a moment ago. Returns the counter of its progress.
     pub(super) fn begin_copy(&self, name: &str, now_us: i64) -> Option<Arc<Copied>> {
         self.change(name, |standing| {
             standing.fall_back();
@@ -231,7 +231,7 @@ impl NodeStandings {
         .flatten()
     }
 
-    /// Notes that a copy ended, well or with a reason.
+    /// Notes that a copy ended: well, or with a reason.
     pub(super) fn end_copy(&self, name: &str, trouble: Option<String>, now_us: i64) {
         self.change(name, |standing| {
             standing.is_copying = false;
@@ -245,17 +245,17 @@ impl NodeStandings {
         self.changed.notify_waiters();
     }
 
-    /// Notes why a replica cannot be brought further, or that it can.
+    /// Notes why a replica is stuck, or that it is not.
     pub(super) fn note_trouble(&self, name: &str, trouble: Option<String>) {
         self.change(name, |standing| standing.trouble = trouble);
     }
 
-    /// Why a data set's replica does not go on.
+    /// Why a data set's replica is stuck.
     pub(super) fn trouble(&self, name: &str) -> Option<String> {
         self.read(name, |standing| standing.trouble.clone().filter(|_| !standing.is_copying)).flatten()
     }
 
-    /// What is to be held by whoever brings a replica further.
+    /// The lock for bringing a replica further.
     pub(super) fn turn(&self, name: &str) -> Arc<tokio::sync::Mutex<()>> {
         let mut following: MutexGuard<'_, _> = self.following.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(following.entry(name.to_owned()).or_default())
@@ -280,7 +280,7 @@ impl NodeStandings {
 }
 
 impl NodeStanding {
-    /// Goes on with reads by key alone, of the latest version.
+    /// Continues with reads by key alone, at the latest version.
     fn fall_back(&mut self) {
         self.is_ready = false;
         let RecordView { id, table, .. } = &*self.view;
@@ -300,7 +300,7 @@ impl RecordView {
         }
     }
 
-    /// Whether what was written in an epoch is seen.
+    /// Tells whether rows of an epoch are seen.
     pub(super) fn sees(&self, epoch: u64) -> bool {
         epoch >= self.born && self.epochs.is_committed(epoch)
     }

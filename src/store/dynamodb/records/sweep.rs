@@ -1,8 +1,8 @@
-//! Taking out of the table of records what is not to be kept: values of columns that were withdrawn, and records that were dropped
-//! as a whole. Both are rare, and what an import has left that died in between is found, too: so the whole table is looked through.
+//! Removes data that must not be kept from the table of records: values of withdrawn columns, and records that were dropped as a
+//! whole. Both are rare, and rows of imports that died in between have to be found, too: so the whole table is scanned.
 //!
-//! Guarantees: a row from which something was taken says in which epoch, so that a node that has not heard of that import does not
-//! take what is missing for null. Until everything was looked through the data set's state says that it is owed.
+//! Guarantees: a row from which values were erased carries the epoch of that, so that a node that has not heard of that import does
+//! not take them for null. The data set's state notes a sweep as owed until the whole table was scanned.
 
 use std::time::Duration;
 
@@ -17,9 +17,9 @@ use crate::store::{
 };
 
 impl DynamoImport {
-    /// Waits until other nodes have heard of what is visible: they read what is to be taken away until then.
+    /// Waits until other nodes have heard of the visible state: until then they may read the data to be removed.
     fn let_others_hear(&self) -> Result<(), RecordStoreError> {
-        // Who reads by what it heard longer ago looks again first.
+        // A node with older knowledge refreshes it before reading.
         let heard = Duration::from_millis(self.node.shared.settings.hearing_ms.saturating_mul(3) / 2);
         self.run(async move {
             tokio::time::sleep(heard).await;
@@ -27,7 +27,7 @@ impl DynamoImport {
         })
     }
 
-    /// Takes away what an earlier import has left, if it died before it could.
+    /// Does the sweep that an earlier import left owed, if that import died before it.
     pub(super) fn pay_debt(&mut self) -> Result<(), RecordStoreError> {
         match self.stored.as_ref().and_then(|stored| stored.owed) {
             Some(owed) => self.sweep(owed),
@@ -35,7 +35,7 @@ impl DynamoImport {
         }
     }
 
-    /// Looks through the table of records, and takes out of it what the state does not know any more.
+    /// Scans the table of records, and removes data that the state no longer has.
     pub(super) fn sweep(&self, owed: u64) -> Result<(), RecordStoreError> {
         self.let_others_hear()?;
         let (dynamo, name) = (self.dynamo.clone(), self.name().to_owned());
@@ -47,7 +47,7 @@ impl DynamoImport {
             let (items, next) = self.page(start.take())?;
             for item in &items {
                 let (id, epoch) = head.layout.place(item).map_err(|error| self.failed(error))?;
-                // What an import is writing is its own.
+                // Rows of a running import are left alone.
                 if epoch > visible {
                     continue;
                 }
@@ -81,7 +81,7 @@ impl DynamoImport {
         })
     }
 
-    /// Notes that nothing is owed any more, unless another import was committed meanwhile: it looks for itself.
+    /// Notes that no sweep is owed any more, unless another import was committed meanwhile: that one sweeps by itself.
     fn settle_debt(&self, visible: u64, owed: u64) -> Result<(), RecordStoreError> {
         let (dynamo, name) = (self.dynamo.clone(), self.name().to_owned());
         self.run(async move {

@@ -1,4 +1,4 @@
-//! Writing for an import: in batches, several requests at a time, with bounded memory and bounded patience.
+//! Writes for an import: in batches, several requests at a time, with bounded memory and a bounded number of tries.
 
 use std::{
     collections::HashMap,
@@ -22,19 +22,19 @@ use crate::{
     },
 };
 
-/// A batch that would be larger is sent before it is full, bytes. DynamoDB takes 16 MB.
+/// The size at which a batch is sent before it is full, bytes. DynamoDB takes 16 MB.
 const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// How often what DynamoDB left undone of a batch is sent again.
+/// Tries of the part of a batch that DynamoDB left undone.
 const TRIES_MAX: u32 = 12;
-/// The first pause before that; each one is twice as long as the one before.
+/// The first pause before another try; each further pause is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// The longest pause.
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 
-/// Attributes that one update takes away at most: DynamoDB reads so long an expression, and no much longer one.
+/// Attributes that one update removes, at most: DynamoDB's limit on expressions allows few more.
 const REMOVED_AT_A_TIME: usize = 100;
 
-/// The names of the table that is written to.
+/// The names of a table to write to.
 #[derive(Debug, Clone)]
 pub(super) struct WriteTarget {
     /// Its whole name.
@@ -58,7 +58,7 @@ impl WriteTarget {
     }
 }
 
-/// Takes what is to be written from a thread that blocks, and writes it on a bridge.
+/// Takes writes from a blocking thread, and sends them on a bridge.
 pub(super) struct BatchWriter {
     bridge: Arc<Bridge>,
     dynamo: Dynamo,
@@ -102,7 +102,7 @@ impl BatchWriter {
         self.add(WriteRequest::builder().delete_request(delete).build(), 0)
     }
 
-    /// Takes attributes from an item, and says of it in which epoch that was. One that was cleared away meanwhile stays away.
+    /// Removes attributes from an item, and notes the epoch in it. An item that was cleared away meanwhile stays away.
     pub(super) fn erase(&self, key: Item, attributes: &[String], epoch: u64) -> Result<(), StoreError> {
         for some in attributes.chunks(REMOVED_AT_A_TIME) {
             let places: Vec<String> = (0..some.len()).map(|place| format!("#n{place}")).collect();
@@ -155,7 +155,7 @@ impl BatchWriter {
         self.spawn(async move { write_batch(&dynamo, &table, batch, FIRST_PAUSE).await })
     }
 
-    /// Starts to write as soon as there is room for one more request.
+    /// Starts a write as soon as there is room for one more request.
     fn spawn(&self, work: impl Future<Output = Result<(), StoreError>> + Send + 'static) -> Result<(), StoreError> {
         self.check()?;
         let (permits, failure) = (Arc::clone(&self.permits), Arc::clone(&self.failure));
@@ -182,7 +182,7 @@ impl BatchWriter {
     pub(super) fn finish(&mut self) -> Result<(), StoreError> {
         self.send_batch()?;
         let (permits, parallel) = (Arc::clone(&self.permits), self.parallel);
-        // With all permits in one hand nothing is under way.
+        // Holding all permits means that nothing is under way.
         let waited = self.bridge.run(async move { permits.acquire_many(parallel).await.map(drop) });
         match waited {
             Ok(Ok(())) => self.check(),
@@ -196,7 +196,7 @@ fn built(error: aws_sdk_dynamodb::error::BuildError) -> StoreError {
     StoreError::Unavailable(error.to_string())
 }
 
-/// Writes a batch, and what was left undone of it, again and again with growing pauses.
+/// Writes a batch, and repeats its undone part with growing pauses.
 async fn write_batch(
     dynamo: &Dynamo,
     table: &str,
@@ -242,7 +242,7 @@ mod tests {
         store::dynamodb::item::text,
     };
 
-    /// Answers each request with the next of its answers, the last one again and again, and keeps what was sent.
+    /// Answers requests with its answers in order, the last one repeatedly, and keeps the requests.
     #[derive(Debug, Clone)]
     struct Scripted {
         answers: Arc<Mutex<VecDeque<(u16, String)>>>,

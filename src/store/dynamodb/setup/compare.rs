@@ -1,4 +1,4 @@
-//! What is different between a table as it should be and as DynamoDB describes it. Pure.
+//! The differences between a table's specification and DynamoDB's description of it. Pure.
 
 use std::fmt;
 
@@ -9,28 +9,28 @@ use aws_sdk_dynamodb::types::{
 
 use crate::store::dynamodb::schema::{IndexSpec, KeyAttribute, KeyType, Projected, TableSpec};
 
-/// What is wrong with a table, its indexes and its recovery apart.
+/// A flaw of a table. Indexes and recovery are checked elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Flaw {
-    /// It has other keys: it is another table.
+    /// The keys differ: it is another table.
     Keys { expected: String, found: String },
     /// Its capacity is provisioned.
     Billing,
-    /// It is not encrypted by a key of the account.
+    /// It is not encrypted with a key of the account.
     Encryption,
-    /// It can be deleted by one call.
+    /// One call can delete it.
     Deletable,
-    /// The service knows no deletion protection.
+    /// The service has no deletion protection.
     ProtectionUnknown,
 }
 
 impl Flaw {
-    /// Whether a deployment should not go on like this.
+    /// Whether a deployment should not continue with this flaw.
     pub(super) fn is_wrong(&self) -> bool {
         *self != Self::ProtectionUnknown
     }
 
-    /// Whether it is about what protects the data, and everything works without.
+    /// Whether the flaw concerns the protection of data: everything works without it.
     pub(super) fn is_of_protection(&self) -> bool {
         matches!(self, Self::Encryption | Self::Deletable)
     }
@@ -54,18 +54,18 @@ impl fmt::Display for Flaw {
     }
 }
 
-/// How an index stands.
+/// The state of an index.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum IndexState {
     Right,
     Missing,
     /// It cannot be read yet.
     Building(String),
-    /// It indexes or holds something else.
+    /// It indexes or holds other attributes.
     Different(String),
 }
 
-/// What is wrong with a table itself.
+/// The flaws of the table itself.
 pub(super) fn table(spec: &TableSpec, found: &TableDescription) -> Vec<Flaw> {
     let expected = expected_keys(&spec.partition, spec.sort.as_ref());
     let keys = found_keys(found.key_schema(), found);
@@ -73,7 +73,7 @@ pub(super) fn table(spec: &TableSpec, found: &TableDescription) -> Vec<Flaw> {
         return vec![Flaw::Keys { expected, found: keys }];
     }
     let mut flaws = Vec::new();
-    // A table that never was on demand has no summary.
+    // A table that never was on demand has no billing summary.
     let billing = found.billing_mode_summary().and_then(|summary| summary.billing_mode());
     if billing != Some(&BillingMode::PayPerRequest) {
         flaws.push(Flaw::Billing);
@@ -90,7 +90,7 @@ pub(super) fn table(spec: &TableSpec, found: &TableDescription) -> Vec<Flaw> {
     flaws
 }
 
-/// How an index of the table stands.
+/// The state of an index of the table.
 pub(super) fn index(spec: &IndexSpec, table: &TableDescription) -> IndexState {
     let Some(found) = table.global_secondary_indexes().iter().find(|index| index.index_name() == Some(&spec.name))
     else {
@@ -117,7 +117,7 @@ pub(super) fn unknown_indexes(spec: &TableSpec, found: &TableDescription) -> Vec
     names.filter(|name| !is_known(name)).map(ToOwned::to_owned).collect()
 }
 
-/// What of a table or its indexes is still being made or changed, if anything is.
+/// The part of a table or its indexes that is still being made or changed, if any.
 pub(super) fn unsettled(table: &TableDescription) -> Option<String> {
     let index = |index: &GlobalSecondaryIndexDescription| {
         unsettled_index(index).map(|still| format!("index {}: {still}", index.index_name().unwrap_or_default()))
@@ -125,7 +125,7 @@ pub(super) fn unsettled(table: &TableDescription) -> Option<String> {
     unsettled_table(table).or_else(|| table.global_secondary_indexes().iter().find_map(index))
 }
 
-/// The same of the table alone.
+/// The same for the table alone.
 pub(super) fn unsettled_table(table: &TableDescription) -> Option<String> {
     let encryption = table.sse_description().and_then(|encryption| encryption.status());
     match (table.table_status(), encryption) {
@@ -140,7 +140,7 @@ pub(super) fn unsettled_table(table: &TableDescription) -> Option<String> {
 fn unsettled_index(index: &GlobalSecondaryIndexDescription) -> Option<String> {
     match index.index_status() {
         Some(IndexStatus::Active) if index.backfilling() == Some(true) => Some("it is being filled".to_owned()),
-        // An index that is not mentioned otherwise is as ready as its table.
+        // An index without a status is as ready as its table.
         Some(IndexStatus::Active) | None => None,
         Some(IndexStatus::Creating) => Some("it is being made".to_owned()),
         Some(status) => Some(format!("it is {}", status.as_str())),
@@ -163,7 +163,7 @@ pub(super) fn scalar(kind: KeyType) -> ScalarAttributeType {
     }
 }
 
-/// Keys as text, such as `s (S), v (N)`: to be compared and shown.
+/// Keys as text, such as `s (S), v (N)`: for comparison and display.
 fn expected_keys(partition: &KeyAttribute, sort: Option<&KeyAttribute>) -> String {
     let one = |key: &KeyAttribute| format!("{} ({})", key.name, scalar(key.kind).as_str());
     let keys: Vec<String> = std::iter::once(partition).chain(sort).map(one).collect();

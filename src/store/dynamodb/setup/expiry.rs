@@ -1,5 +1,5 @@
-//! Time to live: DynamoDB removes items whose moment, in one attribute, has passed. What has expired is not looked at in any
-//! case; that it is removed keeps the table small.
+//! Time to live: DynamoDB removes items when the moment in one attribute has passed. Readers ignore expired items anyway; their
+//! removal keeps the table small.
 
 use aws_sdk_dynamodb::types::{TimeToLiveDescription, TimeToLiveSpecification, TimeToLiveStatus};
 
@@ -15,23 +15,23 @@ use crate::{
     },
 };
 
-/// How it stands.
+/// The state of expiry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Expiry {
     /// Items expire by this attribute, now or soon.
     By(String),
     Off,
-    /// The service has none, as some emulators.
+    /// The service has no expiry, as some emulators.
     Unknown,
 }
 
-/// Asks, where the table is to have it.
+/// Asks the service, if the table needs expiry.
 pub(super) async fn look(dynamo: &Dynamo, name: &str) -> Result<Expiry, StoreError> {
     let described = wait::if_known(name, dynamo.client().describe_time_to_live().table_name(name).send().await)?;
     Ok(described.map_or(Expiry::Unknown, |described| standing(described.time_to_live_description())))
 }
 
-/// Says how it stands; nothing for a table that needs none.
+/// Reports the state; nothing for a table that needs no expiry.
 pub(super) async fn check(
     dynamo: &Dynamo,
     name: &str,
@@ -41,7 +41,7 @@ pub(super) async fn check(
     Ok(Some(row(name, attribute, &look(dynamo, name).await?)))
 }
 
-/// Turns it on where that is needed, and says how it then stands; nothing for a table that needs none.
+/// Turns expiry on where needed, and reports the resulting state; nothing for a table that needs none.
 pub(super) async fn ensure(
     dynamo: &Dynamo,
     name: &str,
@@ -58,7 +58,7 @@ pub(super) async fn ensure(
     let request = dynamo.client().update_time_to_live().table_name(name).time_to_live_specification(wanted);
     let busy = [BusyReason::TooMany, BusyReason::InUse];
     let sent = wait::patiently(&Backoff::FOR_A_TURN, &busy, || request.clone().send()).await;
-    // Somebody else may have been faster.
+    // Another process may have been faster.
     if let Err(error) = sent
         && look(dynamo, name).await? != Expiry::By(attribute.to_owned())
     {

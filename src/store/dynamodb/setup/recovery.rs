@@ -16,26 +16,26 @@ use crate::{
     },
 };
 
-/// The days where none are named.
+/// The days if the service names none.
 const DAYS_DEFAULT: u32 = 35;
 
-/// How recovery stands.
+/// The state of recovery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Recovery {
-    /// It is on, over so many days if the service says.
+    /// It is on, over so many days if the service tells.
     On(Option<u32>),
     Off,
-    /// The service has none, as some emulators.
+    /// The service has no recovery, as some emulators.
     Unknown,
 }
 
-/// Asks.
+/// Asks the service.
 pub(super) async fn look(dynamo: &Dynamo, name: &str) -> Result<Recovery, StoreError> {
     let described = wait::if_known(name, dynamo.client().describe_continuous_backups().table_name(name).send().await)?;
     Ok(described.map_or(Recovery::Unknown, |described| standing(described.continuous_backups_description())))
 }
 
-/// Turns it on, or sets its days, where that is needed, and says how it then stands.
+/// Turns recovery on, or sets its days, where needed, and reports the resulting state.
 pub(super) async fn ensure(
     dynamo: &Dynamo,
     name: &str,
@@ -68,7 +68,7 @@ pub(super) async fn ensure(
     Ok(row)
 }
 
-/// How it stands, for people.
+/// The state, for people.
 pub(super) fn row(name: &str, table: &TableSpec, standing: &Recovery) -> CheckedResource {
     let wanted = table.recovery_days;
     let found = match *standing {

@@ -52,7 +52,7 @@ pub(super) fn add_index(client: &Client, name: &str, spec: &IndexSpec) -> Result
         .global_secondary_index_updates(GlobalSecondaryIndexUpdate::builder().create(action).build()))
 }
 
-/// Puts a flaw right, when that can be done in place, with what is then said about it. DynamoDB takes one change at a time.
+/// The request that repairs a flaw in place, if there is one, and the words that report it. DynamoDB takes one change at a time.
 pub(super) fn mend(client: &Client, name: &str, flaw: &Flaw) -> Option<(UpdateTableFluentBuilder, &'static str)> {
     let request = client.update_table().table_name(name);
     match flaw {
@@ -65,7 +65,7 @@ pub(super) fn mend(client: &Client, name: &str, flaw: &Flaw) -> Option<(UpdateTa
     }
 }
 
-/// With the account's key for DynamoDB: the one of KMS that needs no name.
+/// Encryption with the account's key for DynamoDB: the KMS key that needs no name.
 fn encryption() -> SseSpecification {
     SseSpecification::builder().enabled(true).sse_type(SseType::Kms).build()
 }
@@ -89,7 +89,7 @@ fn key_schema(partition: &KeyAttribute, sort: Option<&KeyAttribute>) -> Result<V
     std::iter::once(element(partition, Role::Hash)).chain(sort).collect()
 }
 
-/// Each key once: DynamoDB refuses a second definition of an attribute.
+/// Defines each key once: DynamoDB refuses a second definition of an attribute.
 fn definitions(mut keys: Vec<&KeyAttribute>) -> Result<Vec<AttributeDefinition>, BuildError> {
     keys.sort_by(|a, b| a.name.cmp(&b.name));
     keys.dedup();

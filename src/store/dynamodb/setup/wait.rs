@@ -1,4 +1,4 @@
-//! Waiting for what AWS is doing, within bounds.
+//! Bounded waits for AWS.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::store::{
     dynamodb::{has_code, unavailable},
 };
 
-/// How often, and with what pauses, something is looked at or tried again.
+/// The number of tries, and the pauses between them.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Backoff {
     /// The first pause; each following one is twice as long as the one before.
@@ -21,10 +21,10 @@ pub(super) struct Backoff {
 }
 
 impl Backoff {
-    /// For a table or an index to become ready: about half an hour. An index over much data takes longer.
+    /// Waiting for a table or an index to become ready: about half an hour. An index over much data takes longer.
     pub(super) const FOR_A_TABLE: Self =
         Self { pause_first: Duration::from_millis(100), pause_max: Duration::from_secs(5), tries_max: 366 };
-    /// For AWS to take a request that has to wait for others to end: about five minutes.
+    /// Waiting until AWS accepts a request that has to wait for others: about five minutes.
     pub(super) const FOR_A_TURN: Self =
         Self { pause_first: Duration::from_millis(500), pause_max: Duration::from_secs(5), tries_max: 64 };
 
@@ -59,7 +59,7 @@ impl BusyReason {
     }
 }
 
-/// Sends a request, again while it is refused for one of these reasons. The last refusal is given back.
+/// Sends a request, repeatedly while it is refused for one of these reasons. Returns the last refusal.
 pub(super) async fn patiently<T, E, R, F>(
     backoff: &Backoff,
     busy: &[BusyReason],
@@ -80,7 +80,7 @@ where
     }
 }
 
-/// What the service says of a table; nothing where it does not know the operation, as some emulators.
+/// The service's answer about a table; nothing if it does not know the operation, as some emulators.
 pub(super) fn if_known<T, E: ProvideErrorMetadata, R>(
     table: &str,
     answer: Result<T, SdkError<E, R>>,
@@ -92,7 +92,7 @@ pub(super) fn if_known<T, E: ProvideErrorMetadata, R>(
     }
 }
 
-/// Looks until `look` gives what is waited for. If it does not in time: what it said last.
+/// Repeats `look` until it gives a result. If none comes in time: the last reason.
 pub(super) async fn until<T>(
     backoff: &Backoff,
     mut look: impl AsyncFnMut() -> Result<Result<T, String>, StoreError>,

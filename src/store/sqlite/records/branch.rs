@@ -1,4 +1,4 @@
-//! A filter, taken apart into what can be looked up: conditions of which each has to hold, and alternatives.
+//! A filter, split into parts that can be looked up: conditions that all have to hold, and alternatives.
 
 use std::borrow::Cow;
 
@@ -7,10 +7,10 @@ use crate::dataset::{
     query::{Filter, Term, Test, after_prefix},
 };
 
-/// Streams that are merged at most, at one version.
+/// The most streams to merge, at one version.
 const STREAMS_MAX: usize = 32;
 
-/// Conditions of which each has to hold.
+/// Conditions that all have to hold.
 #[derive(Debug, Clone)]
 pub(super) struct Branch<'a> {
     pub(super) terms: Vec<Cow<'a, Term>>,
@@ -34,7 +34,7 @@ impl<'a> Branch<'a> {
         Self { terms, others }
     }
 
-    /// The one value that it lets a column have.
+    /// The only value that it allows for a column.
     pub(super) fn bound(&self, column: usize) -> Option<&Value> {
         self.terms.iter().filter(|term| term.column == column).find_map(|term| match &term.test {
             Test::Equal(value) => Some(value),
@@ -48,7 +48,7 @@ impl<'a> Branch<'a> {
     }
 }
 
-/// The ways to take a filter apart: as it is, by the values of a list, and by alternatives.
+/// The ways to split a filter: as it is, by the values of a list, and by alternatives.
 pub(super) fn splits<'a>(whole: &Branch<'a>) -> Vec<Vec<Branch<'a>>> {
     let mut splits = vec![vec![whole.clone()]];
     for (nth, term) in whole.terms.iter().enumerate() {
@@ -83,7 +83,7 @@ pub(super) fn splits<'a>(whole: &Branch<'a>) -> Vec<Vec<Branch<'a>>> {
     splits
 }
 
-/// The columns that a filter names.
+/// The columns in a filter.
 pub(super) fn add_columns(filter: &Filter, columns: &mut Vec<usize>) {
     match filter {
         Filter::All(filters) | Filter::Any(filters) => filters.iter().for_each(|filter| add_columns(filter, columns)),
@@ -92,7 +92,7 @@ pub(super) fn add_columns(filter: &Filter, columns: &mut Vec<usize>) {
     }
 }
 
-/// Whether a test limits its column to a part of an index.
+/// Tells whether a test limits its column to a part of an index.
 pub(super) fn limits(test: &Test) -> bool {
     !matches!(
         test,
@@ -100,7 +100,7 @@ pub(super) fn limits(test: &Test) -> bool {
     )
 }
 
-/// What remains of a test behind a position that satisfied it, in the direction of reading.
+/// The rest of a test after a position that satisfied it, in the direction of reading.
 pub(super) fn far_end(test: &Test, descending: bool) -> Option<Test> {
     match (test, descending) {
         (Test::Greater(_) | Test::GreaterOrEqual(_), false) | (Test::Less(_) | Test::LessOrEqual(_), true) => None,

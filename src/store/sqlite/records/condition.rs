@@ -1,4 +1,4 @@
-//! Filters as SQL, with the meaning that they have here: true or false, never unknown.
+//! Filters as SQL, in two-valued logic: true or false, never unknown.
 
 use std::borrow::Cow;
 
@@ -7,13 +7,13 @@ use rusqlite::types::Value as Sql;
 use super::{lane::Shape, schema::owned};
 use crate::dataset::query::{Filter, Test, after_prefix};
 
-/// So many parameters.
+/// A list of so many parameters.
 pub(super) fn marks(count: usize) -> String {
     vec!["?"; count].join(", ")
 }
 
-/// The conditions that a test of a column is. Where it is not `sought`, no index is searched for it. For null they may be
-/// unknown, which counts as false.
+/// The SQL conditions of a test of a column. If not `sought`, no index is searched for it. For null they may be unknown, which
+/// counts as false.
 pub(super) fn of_test(column: &str, test: &Test, sought: bool) -> Vec<(String, Vec<Sql>)> {
     let name = if sought { Cow::Borrowed(column) } else { Cow::Owned(format!("+{column}")) };
     let one = |condition: String, params: Vec<Sql>| vec![(condition, params)];
@@ -41,14 +41,14 @@ pub(super) fn of_test(column: &str, test: &Test, sought: bool) -> Vec<(String, V
     }
 }
 
-/// A filter as one condition that no index is searched for.
+/// A filter as one SQL condition that no index is searched for.
 pub(super) fn of_filter(shape: &Shape, filter: &Filter) -> (String, Vec<Sql>) {
     match filter {
         Filter::All(filters) => joined(shape, filters, " AND ", "1"),
         Filter::Any(filters) => joined(shape, filters, " OR ", "0"),
         Filter::Not(filter) => {
             let (condition, params) = of_filter(shape, filter);
-            // The opposite of what is unknown would be unknown.
+            // The negation of unknown would be unknown.
             (format!("NOT ifnull({condition}, 0)"), params)
         }
         Filter::Term(term) => {

@@ -1,9 +1,9 @@
-//! Erasing what a data set does not publish any more. A column that was withdrawn leaves its values in what is kept of the past, in
-//! pages that are free now, within pages that are not full, and in the write-ahead log.
+//! Erases data that a data set no longer publishes. A withdrawn column leaves its values in the kept past, in free pages, in free
+//! space within pages, and in the write-ahead log.
 //!
-//! Guarantees: the import that withdraws a column takes its values out of the past in its own transaction, and marks the file.
-//! Whoever finds the mark writes the file anew without what is free in it, and empties its log: the import itself, or, if it
-//! died before or somebody was reading, the next import or the next start of a server. What remains is in no file of ours.
+//! Guarantees: the import that withdraws a column removes its values from the past in its own transaction, and marks the file. A
+//! process that finds the mark writes the file anew without free space, and empties its log: the import itself, or, if it died
+//! before or somebody was reading, the next import or the next start of a server. No file of ours keeps the values then.
 
 use std::collections::HashMap;
 
@@ -12,15 +12,15 @@ use rusqlite::{Connection, functions::FunctionFlags};
 use super::render;
 use crate::dataset::Definition;
 
-/// What `user_version` says of a file: nothing is left to do.
+/// The file's `user_version`: nothing is left to do.
 const CLEAN: i64 = 0;
-/// It has to be written anew.
+/// The file has to be written anew.
 const TO_REWRITE: i64 = 1;
-/// Its log has to be emptied.
+/// The file's log has to be emptied.
 const TO_EMPTY_LOG: i64 = 2;
 
-/// Takes the values of columns that `now` does not have out of the past, and marks the file if there are any. To be called
-/// within the transaction that withdraws them.
+/// Removes the values of columns that `now` lacks from the past, and marks the file if there are such columns. Call it in the
+/// transaction that withdraws them.
 pub(super) fn withdraw(connection: &Connection, now: &Definition) -> rusqlite::Result<()> {
     let mut withdrawn: HashMap<i64, Vec<usize>> = HashMap::new();
     let mut statement = connection.prepare("SELECT generation, definition FROM generations")?;
@@ -49,12 +49,12 @@ pub(super) fn withdraw(connection: &Connection, now: &Definition) -> rusqlite::R
     mark(connection)
 }
 
-/// Marks a file that has to be written anew. To be called within the transaction that makes it so.
+/// Marks a file to be written anew. Call it in the transaction that makes this necessary.
 pub(super) fn mark(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "user_version", TO_REWRITE)
 }
 
-/// Does what is left to do, outside any transaction. Where somebody is in the way, the mark stays.
+/// Does the remaining work, outside any transaction. If another connection is in the way, the mark stays.
 pub(super) fn finish(connection: &Connection) -> rusqlite::Result<()> {
     if found(connection)? == TO_REWRITE {
         connection.execute_batch("VACUUM")?;
@@ -73,7 +73,7 @@ pub(super) fn empty_log(connection: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Whether a file's log is still to be emptied.
+/// Tells whether a file's log still has to be emptied.
 pub(super) fn is_log_to_empty(connection: &Connection) -> rusqlite::Result<bool> {
     Ok(found(connection)? == TO_EMPTY_LOG)
 }

@@ -1,4 +1,4 @@
-//! The aggregate `exact_sum` of statements.
+//! The SQL aggregate `exact_sum`.
 
 use rusqlite::{
     functions::{Aggregate, Context},
@@ -7,7 +7,7 @@ use rusqlite::{
 
 use crate::dataset::summary::ExactSum;
 
-/// The aggregate `exact_sum`: of numbers with a fraction, whatever their order.
+/// The aggregate `exact_sum`: sums fractional numbers exactly, in any order.
 pub(super) struct ExactSumOf;
 
 impl Aggregate<Option<ExactSum>, Option<f64>> for ExactSumOf {

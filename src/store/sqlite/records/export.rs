@@ -1,5 +1,5 @@
-//! Exports: everything that a query asks for, in one snapshot and constant memory. Each has a thread of its own, of a bounded
-//! number, which waits for whoever receives the parts, but not for ever: while it reads, the write-ahead log cannot be cut.
+//! Exports: all records that match a query, in one snapshot and constant memory. Each export has a thread of a bounded number,
+//! which waits for the receiver of the parts for a bounded time: while it reads, the write-ahead log cannot be cut.
 
 use std::sync::{Arc, PoisonError, atomic::Ordering};
 
@@ -21,7 +21,7 @@ use crate::{
     },
 };
 
-/// Gives an export's place back.
+/// Frees an export's place when dropped.
 struct ExportPlace(Arc<SharedRecords>);
 
 impl ExportPlace {
@@ -67,7 +67,7 @@ pub(super) async fn begin(
         if let Some(RecordStoreError::Corrupt { name, .. }) = &error {
             place.0.damaged.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone());
         }
-        // Who sees the end may begin another one at once.
+        // A receiver that sees the end may begin another export at once.
         drop(place);
         outlet.finish(error);
     };

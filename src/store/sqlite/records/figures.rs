@@ -1,5 +1,5 @@
-//! The figures of a data set's columns: counted by the import that makes a version, within its transaction, and kept in the file
-//! beside the state. No version is ever published without them, and none of a version that is not there are kept.
+//! The figures of a data set's columns: the import that makes a version counts them in its transaction, and keeps them in the file
+//! beside the state. Every version is published with its figures, and only existing versions have some.
 
 use rusqlite::{Connection, OptionalExtension, types::ValueRef};
 
@@ -9,7 +9,7 @@ use crate::dataset::{
     figures::{TableFigures, TableTally},
 };
 
-/// Counts the records that the table holds, but for those that were counted as they came.
+/// Counts the records in the table that were not counted as they came.
 pub(super) fn count_others(
     connection: &Connection,
     definition: &Definition,
@@ -37,7 +37,7 @@ pub(super) fn count_others(
     Ok(())
 }
 
-/// Writes them down in place of those that were there. The table is there once there were any.
+/// Writes the figures in place of earlier ones. Creates their table at the first time.
 pub(super) fn write(connection: &Connection, figures: &TableFigures) -> rusqlite::Result<()> {
     let document =
         serde_json::to_string(figures).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
@@ -47,7 +47,7 @@ pub(super) fn write(connection: &Connection, figures: &TableFigures) -> rusqlite
     connection.execute("INSERT OR REPLACE INTO figures VALUES (1, ?1)", [document]).map(drop)
 }
 
-/// The document that a file holds, if there is any: an import of an older permitd made none.
+/// The stored document, if any: an import of an older permitd made none.
 pub(super) fn read(connection: &Connection) -> rusqlite::Result<Option<String>> {
     let made = connection.query_row("SELECT count(*) FROM sqlite_schema WHERE name = 'figures'", [], |row| row.get(0));
     if made == Ok(0_i64) {

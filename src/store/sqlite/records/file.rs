@@ -1,4 +1,4 @@
-//! A data set's file: how it is opened, what it says that it holds, and what its errors mean.
+//! A data set's file: how it is opened, what it holds, and what its errors mean.
 
 use std::{
     fs, io,
@@ -17,17 +17,17 @@ use crate::{
     },
 };
 
-/// How long a reader waits for a lock, which is held for moments only.
+/// How long a reader waits for a lock, which is held only for moments.
 pub(super) const LOCK_WAIT: Duration = Duration::from_secs(2);
 /// Statements kept prepared by each connection.
 const STATEMENTS_KEPT: usize = 64;
-/// The page cache of one reading connection; the operating system's cache stands behind it.
+/// The page cache of one reading connection, beside that of the operating system.
 const READER_CACHE_KIB: i64 = 2 * 1024;
 
 pub(super) fn open(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
     let access = access | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
     let connection = Connection::open_with_flags(private::by_real_directory(path), access)?;
-    // SQLite would otherwise plan a statement anew whenever other values are bound to it, which costs more than to run it.
+    // Otherwise SQLite would plan a statement anew for other bound values, which costs more than running it.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.busy_timeout(LOCK_WAIT)?;
     connection.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;
@@ -42,7 +42,7 @@ pub(super) fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.query_row("PRAGMA data_version", [], |row| row.get(0))
 }
 
-/// What a file says it holds; nothing if no import into it was ever committed.
+/// The data set in a file; none if no import into it was ever committed.
 pub(in crate::store::sqlite) fn load(connection: &Connection, name: &str) -> Result<Option<DataSet>, RecordStoreError> {
     let corrupt = |reason: String| RecordStoreError::Corrupt { name: name.to_owned(), reason };
     let read = |connection: &Connection| {
@@ -77,7 +77,7 @@ pub(in crate::store::sqlite) fn load(connection: &Connection, name: &str) -> Res
     state::read_document(&document, figures).map(Some).map_err(|error| corrupt(format!("its state: {error}")))
 }
 
-/// Writes down how the data set stands, but for the figures of its columns.
+/// Writes the data set's state, without the figures of its columns.
 pub(super) fn write_state(connection: &Connection, data_set: &DataSet) -> rusqlite::Result<()> {
     let document = state::write_document(data_set).map_err(unwritable)?;
     let number = u64::cast_signed;
@@ -98,7 +98,7 @@ pub(super) fn write_state(connection: &Connection, data_set: &DataSet) -> rusqli
     Ok(())
 }
 
-/// That something could not be written as JSON.
+/// The error for a value that cannot be written as JSON.
 pub(super) fn unwritable(error: serde_json::Error) -> rusqlite::Error {
     rusqlite::Error::ToSqlConversionFailure(error.into())
 }
@@ -107,11 +107,11 @@ pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
 
-/// An error of SQLite, said of a file: damage is damage, a full disk is one, and anything else may pass.
+/// An error of SQLite about a file: damage, a full disk, or anything else that may pass.
 pub(super) fn unavailable(doing: &str, path: &Path, error: &rusqlite::Error) -> RecordStoreError {
     let doing = format!("{doing} {}", path.display());
     let name = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default().to_owned();
-    // An import has just made the file one of other indexes.
+    // An import has just changed the file's indexes.
     if error.to_string().contains("no such index") {
         return RecordStoreError::DefinitionChanged { name };
     }
@@ -130,19 +130,19 @@ pub(super) fn unavailable(doing: &str, path: &Path, error: &rusqlite::Error) -> 
     }
 }
 
-/// A file or directory that is not its owner's alone.
+/// The error for a file or directory that others can access.
 pub(super) fn not_private(path: &Path, error: &PrivacyError) -> RecordStoreError {
     RecordStoreError::Unavailable { doing: format!("use {}", path.display()), reason: error.to_string() }
 }
 
-/// The path of what SQLite keeps beside a file: its write-ahead log is `-wal`, that log's index `-shm`.
+/// The path of SQLite's files beside a file: the write-ahead log is `-wal`, that log's index `-shm`.
 pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
 }
 
-/// Removes a file, or what is kept beside it, where it is there.
+/// Removes a file, or the files beside it, if they exist.
 pub(super) fn remove(path: &Path, suffixes: &[&str]) -> Result<(), RecordStoreError> {
     for path in suffixes.iter().map(|suffix| beside(path, suffix)) {
         match fs::remove_file(&path) {
@@ -153,7 +153,7 @@ pub(super) fn remove(path: &Path, suffixes: &[&str]) -> Result<(), RecordStoreEr
     Ok(())
 }
 
-/// An error of the operating system, said of a file.
+/// An error of the operating system about a file.
 pub(super) fn at(path: &Path, doing: &str, error: &io::Error) -> RecordStoreError {
     RecordStoreError::Unavailable { doing: format!("{doing} {}", path.display()), reason: error.to_string() }
 }

@@ -1,5 +1,5 @@
-//! Pages of queries. A query that an index serves in its order is tried on the thread that asks, within a small budget of
-//! steps; any other, and one that was not done, goes to the pool.
+//! Pages of queries. A query that an index serves in its order is tried on the calling thread, within a small budget of steps; any
+//! other, and one that exceeds the budget, goes to the pool.
 
 use std::{borrow::Cow, path::Path};
 
@@ -21,25 +21,25 @@ use crate::{
     store::records::{DataSet, Explained, Page, RecordStoreError, rules},
 };
 
-/// What a query may spend on the thread that asks, in looks at its watch: some tenths of a millisecond.
+/// The budget of a query on the calling thread, in looks at its watch: some tenths of a millisecond.
 const SOON_LOOKS: u32 = 4;
-/// What each of two searches may spend in its turns, in looks: from a fraction of a millisecond to some hundred of them.
+/// The budgets of each of two searches in its turns, in looks: from a fraction of a millisecond to some hundred of them.
 const BUDGETS_LOOKS: [u32; 4] = [4, 32, 256, 2048];
-/// What a walk through an index may spend in its first turn, and by how much that grows from one turn to the next.
+/// The budget of a walk through an index in its first turn, and the factor by which it grows from turn to turn.
 const WALK_LOOKS: u64 = 4;
 const WALK_GROWTH: u64 = 8;
-/// What a scan spends on each record, in steps, about.
+/// The cost of each record in a scan, in steps, about.
 const SCAN_STEPS: u64 = 6;
-/// How much longer a step takes in a walk, which fetches each record from another place, than in a scan: measured.
+/// How much longer a step takes in a walk, which fetches each record from another place, than in a scan (measured).
 const WALK_WEIGHT: u64 = 6;
-/// The part of a scan's time that a walk may take to find out whether it is worth while.
+/// The part of a scan's time that a walk may take to find out whether it pays.
 const EXPLORE_PART: u64 = 4;
-/// What room is made for at most before a page is known to need it.
+/// The most room to reserve before a page is known to need it.
 const PAGE_BYTES_EXPECTED: usize = 256 * 1024;
-/// Bytes of the end of an answer, for which room is kept.
+/// Room reserved for the end of an answer, bytes.
 const END_BYTES: usize = 1024;
 
-/// A page of the records that a query asks for.
+/// A page of the records that match a query.
 pub(super) fn page(reading: &RecordReading<'_>, query: &Query) -> Result<Page, QuestionFailure> {
     let at = reading.pinned(query.version())?;
     let query = &*placed(reading, query, at)?;
@@ -56,7 +56,7 @@ pub(super) fn page(reading: &RecordReading<'_>, query: &Query) -> Result<Page, Q
     Ok(page)
 }
 
-/// The query with the values of the record that it goes on behind, where its cursor did not take them along.
+/// The query with the values of the record to continue after, where its cursor leaves them out.
 fn placed<'q>(
     reading: &RecordReading<'_>,
     query: &'q Query,
@@ -80,8 +80,8 @@ fn placed<'q>(
     Ok(Cow::Owned(Query { after: Some(found.ok_or_else(gone)?), anchor: None, ..query.clone() }))
 }
 
-/// By an index that has the order, or by a scan and a sort. The scan takes as long as there are records; how long the walk
-/// takes depends on how many match, which is seen once it has begun.
+/// Answers by an index that has the order, or by a scan and a sort. The time of a scan depends on the number of records; the time
+/// of a walk depends on how many match, which shows once it has begun.
 fn walk_or_scan(reading: &RecordReading<'_>, query: &Query, walk: &Way, scan: &Way) -> Result<Page, QuestionFailure> {
     let scan_looks = reading.records.saturating_mul(SCAN_STEPS) / u64::from(STEPS_PER_LOOK.unsigned_abs());
     let wanted = u64::from(query.limit) + 1;
@@ -95,7 +95,7 @@ fn walk_or_scan(reading: &RecordReading<'_>, query: &Query, walk: &Way, scan: &W
         let more = budget.saturating_mul(WALK_GROWTH);
         let whole = (budget * wanted).checked_div(u64::from(found));
         budget = match whole.filter(|whole| whole.saturating_mul(WALK_WEIGHT) < scan_looks) {
-            // Twice what it seems to take: records are not spread evenly.
+            // Twice the estimate: records are not spread evenly.
             Some(whole) => more.max(whole * 2),
             None if more * WALK_WEIGHT * EXPLORE_PART <= scan_looks => more,
             None => break,
@@ -104,7 +104,7 @@ fn walk_or_scan(reading: &RecordReading<'_>, query: &Query, walk: &Way, scan: &W
     run(reading, query, scan, &mut 0)
 }
 
-/// By one of two searches, of which nobody knows which is the faster: in turn, with budgets that grow, until one is done.
+/// Answers by one of two searches, when it is unknown which is faster: in turn, with growing budgets, until one is done.
 fn in_turns(reading: &RecordReading<'_>, query: &Query, ways: [&Way; 2]) -> Result<Page, QuestionFailure> {
     for (budget, way) in BUDGETS_LOOKS.iter().flat_map(|budget| ways.map(|way| (budget, way))) {
         if let Some(page) = turn(reading, query, way, u64::from(*budget), &mut 0)? {
@@ -114,7 +114,7 @@ fn in_turns(reading: &RecordReading<'_>, query: &Query, ways: [&Way; 2]) -> Resu
     run(reading, query, ways[0], &mut 0)
 }
 
-/// One way within a budget; `None` when that is spent. `found` is how many records of the page it had by then.
+/// Runs one way within a budget; `None` when that is spent. `found` gets the number of the page's records found by then.
 fn turn(
     reading: &RecordReading<'_>,
     query: &Query,
@@ -131,8 +131,8 @@ fn turn(
     outcome
 }
 
-/// The answer to a query that is done within a small budget, on a connection of the thread that asks; `None` where that
-/// cannot be expected, or was not so.
+/// The answer to a query that fits a small budget, on the calling thread's connection; `None` if it is not expected to fit, or did
+/// not.
 pub(super) fn page_soon(
     lane: &mut Lane,
     path: &Path,
@@ -168,7 +168,7 @@ pub(super) fn page_soon(
     }
 }
 
-/// One way to its end. `found` is how many records of the page it has, also when it fails.
+/// Runs one way to its end. `found` gets the number of the page's records found, also on failure.
 fn run(reading: &RecordReading<'_>, query: &Query, way: &Way, found: &mut u32) -> Result<Page, QuestionFailure> {
     let definition = &reading.data_set.definition;
     let selected = query.select.as_deref().map(|select| Rendering::new(definition, Some(select)));
@@ -182,7 +182,7 @@ fn run(reading: &RecordReading<'_>, query: &Query, way: &Way, found: &mut u32) -
     Ok(gathered.page(way))
 }
 
-/// A page in the making. It is asked for one record more than it holds, to know whether another page follows.
+/// An unfinished page. It asks for one record more than it holds, to see whether another page follows.
 struct Gathered<'a> {
     definition: &'a Definition,
     query: &'a Query,
@@ -206,7 +206,7 @@ impl<'a> Gathered<'a> {
             return Ok(RecordsWanted::Enough);
         }
         if self.document.count() == 0 {
-            // Records of one data set are much alike: room for them all, within reason, instead of growing by and by.
+            // Records of a data set are much alike: reserve room for all of them, within reason, instead of growing.
             let page = self.rendering.bytes_max(record.values).saturating_mul(self.query.limit as usize);
             self.document.reserve((page + page / 4).min(PAGE_BYTES_EXPECTED) + END_BYTES);
         }

@@ -1,6 +1,6 @@
-//! Imports: one transaction per file. Rows are compared with what is stored and written only where they differ.
+//! Imports: one transaction per file. Rows are compared with stored records and written only where they differ.
 //!
-//! What the import has to remember about the file is bounded in memory, see [`Seen`], but for one bit for each stored row.
+//! An import's memory of the file is bounded, see [`Seen`], except for one bit per stored row.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -34,10 +34,10 @@ use crate::{
     },
 };
 
-/// The page cache while indexes are made, less than before: a sorter takes as much for each of its runs, and up to three runs
-/// are in memory. Longer runs make it no faster.
+/// The page cache while indexes are made, smaller than before: a sorter takes as much for each of its runs, and up to three runs
+/// are in memory. Longer runs are no faster.
 const SORT_CACHE_KIB: i64 = 4 * 1024;
-/// Rows removed by one statement.
+/// Rows that one statement removes.
 const REMOVED_PER_STEP: usize = 500;
 
 /// An import into a data set's file, under way.
@@ -48,7 +48,7 @@ pub(super) struct FileImport {
     order: ImportOrder,
     stored: Option<DataSet>,
     columns: Columns,
-    /// Whether the table was empty when the import began: there is nothing to compare with.
+    /// Whether the table was empty when the import began: then nothing is compared.
     empty: bool,
     /// The version that this import makes if it changes anything.
     version: i64,
@@ -60,23 +60,23 @@ pub(super) struct FileImport {
     counts: Counts,
     absent: Absent,
     effects: Effects,
-    /// Whether the rows bring their ids where they would be counted.
+    /// Whether rows bring record ids that would otherwise be counted.
     brings_ids: bool,
-    /// Whether what the file does not hold is removed by now.
+    /// Whether records that the file lacks were removed already.
     is_settled: bool,
     statements: RowStatements,
-    /// Used for one record after the other.
+    /// A buffer for one record after the other.
     values: Vec<u8>,
-    /// The epoch that is to be noted with the version, where the file is a replica.
+    /// The epoch to note with the version, if the file is a replica.
     epoch: Option<u64>,
-    /// When the version came to be that was prepared.
+    /// The moment of the prepared version.
     at: Option<Timestamp>,
 }
 
 const KEEP_KEY: &str = "INSERT INTO temp.keys_kept (key) VALUES (?1) ON CONFLICT DO NOTHING";
 
 impl FileImport {
-    /// Begins an import. `epoch` is given where the file is a replica: the one that the truth is written under.
+    /// Begins an import. `epoch` is given if the file is a replica: the epoch under which the truth is written.
     pub(super) fn begin(
         shared: Arc<SharedRecords>,
         order: ImportOrder,
@@ -97,7 +97,7 @@ impl FileImport {
         })?;
         let connection = open_for_import(&path).map_err(failed)?;
         if place.trouble().is_some() {
-            // The data set was removed or renamed while this one waited for it.
+            // The data set was removed or renamed while this import waited for it.
             return Err(RecordStoreError::ImportRunning { name });
         }
         let seen = Seen::new(&connection).map_err(failed)?;
@@ -136,7 +136,7 @@ impl FileImport {
         unavailable("import into", &self.path, error)
     }
 
-    /// Brings the table into the shape of the definition.
+    /// Brings the table into the definition's shape.
     fn prepare_table(&mut self) -> Result<(), RecordStoreError> {
         let definition = &self.order.definition;
         self.version = self.order.next_version(self.stored.as_ref()).cast_signed();
@@ -146,7 +146,7 @@ impl FileImport {
                 .execute_batch(schema::CREATE)
                 .and_then(|()| table::create(&self.connection, definition))
                 .map(|()| Columns::New),
-            // Nothing that is stored is to be known any more.
+            // Nothing stored is kept.
             Some(_) if self.order.anew.is_some() => table::forget(&self.connection)
                 .and_then(|()| self.connection.execute_batch("DELETE FROM generations"))
                 .and_then(|()| table::create(&self.connection, definition))
@@ -158,7 +158,7 @@ impl FileImport {
                     .map(|()| Columns::Other)
             }
             Some(stored) if self.order.replace => {
-                // Nothing stored can be recognised in the file: all of it goes.
+                // Stored records cannot be matched with the file's: all of them go.
                 self.counts.removed = stored.records;
                 table::forget(&self.connection)
                     .and_then(|()| erasure::mark(&self.connection))
@@ -179,7 +179,7 @@ impl FileImport {
         Ok(())
     }
 
-    /// Whether record ids are the places of rows among those of their key.
+    /// Tells whether record ids are the places of rows among those of their key.
     fn counts_rows(&self) -> bool {
         self.order.definition.record_id_rule == RecordIdRule::Ordinal && !self.brings_ids
     }
@@ -207,7 +207,7 @@ impl FileImport {
             None => (self.write(&mut record, None)?, RowOutcome::Inserted),
         };
         self.rows_seen.insert(row);
-        // As it is stored: with its load date, and with what the file does not say of it.
+        // The record is now in its stored form: with the load date, and with values that the file lacks.
         self.rows_counted.insert(row);
         self.tally.add_all(&record);
         match outcome {
@@ -218,14 +218,14 @@ impl FileImport {
         Ok(outcome)
     }
 
-    /// The stored row of this key and id, and whether it is the same but for the load date.
+    /// The stored row of this key and id, and whether it is the same except for the load date.
     fn stored_like(&mut self, key: &str, record: &mut Record) -> rusqlite::Result<Option<(i64, bool)>> {
         let definition = &self.order.definition;
         let id = record.values.get(definition.record_id).unwrap_or(&Value::Null);
         let mut statement = self.connection.prepare_cached(&self.statements.look_up)?;
         let mut rows = statement.query((key, Stored(id)))?;
         let Some(row) = rows.next()? else { return Ok(None) };
-        // With the stored load date in the new record, the same record is the same text.
+        // With the stored load date in the new record, equal records have equal texts.
         let loaded = schema::value(ColumnType::Date, row.get_ref(2)?)?;
         set(record, definition.load_date, loaded);
         let published = row.get_ref(1)?.as_bytes()?;
@@ -240,7 +240,7 @@ impl FileImport {
         Ok(Some((row.get(0)?, published == self.values.as_slice())))
     }
 
-    /// Notes what an update does to the values of a stored record.
+    /// Notes the effects of an update on a stored record's values.
     fn note_effects(&mut self, row: i64, record: &Record) -> rusqlite::Result<()> {
         let is_blank = |(place, value): (usize, &Value)| value.is_null().then_some(place);
         let blank: Vec<usize> = record.values.iter().enumerate().filter_map(is_blank).collect();
@@ -256,7 +256,7 @@ impl FileImport {
         Ok(())
     }
 
-    /// How many stored records have values of the columns that lose some, as others still see them.
+    /// The number of stored values in each column that loses some, before the import.
     fn values_before(&self) -> rusqlite::Result<Vec<u64>> {
         let losing = self.effects.losing();
         let Some(stored) = self.stored.as_ref().filter(|_| !losing.is_empty()) else { return Ok(Vec::new()) };
@@ -282,17 +282,17 @@ impl FileImport {
             return Ok(row);
         }
         let row = self.connection.last_insert_rowid();
-        // All that a new data set begins with is no change of it.
+        // The records that a new data set begins with are no changes.
         if self.columns != Columns::New {
             past::note_insertion(&self.connection, self.version, row)?;
         }
         Ok(row)
     }
 
-    /// Keeps what a stored record was before it is replaced or removed.
+    /// Keeps a stored record's state before it is replaced or removed.
     fn retire(&self, row: i64, remains: bool) -> rusqlite::Result<()> {
         let (version, generation) = (self.version, self.generation().cast_signed());
-        // A version of other columns is not served: only its changes are.
+        // A version with other columns is not served: only its changes are.
         let is_held = self.columns == Columns::Same;
         past::retire(&self.connection, &self.statements, Retiring { version, generation, is_held, remains }, row)
     }
@@ -324,7 +324,7 @@ impl FileImport {
         Ok(())
     }
 
-    /// Removes the stored rows that the file did not hold.
+    /// Removes the stored rows that the file lacks.
     fn remove_unseen(&mut self) -> rusqlite::Result<()> {
         let mut next = i64::MIN;
         loop {
@@ -368,7 +368,7 @@ impl FileImport {
         Ok(())
     }
 
-    /// Does all but to commit. The data set as it will be.
+    /// Does everything but the commit. Returns the data set as it will be.
     pub(super) fn prepare(&mut self) -> Result<DataSet, RecordStoreError> {
         self.order.check_real()?;
         self.prepared().map_err(|error| self.failed(&error))
@@ -407,7 +407,7 @@ impl FileImport {
         Ok(data_set)
     }
 
-    /// Makes the figures of the columns: what came was counted as it came, and what stays besides is counted now.
+    /// Makes the figures of the columns: new rows were counted as they came, and remaining records are counted now.
     fn write_figures(&mut self, data_set: &DataSet) -> rusqlite::Result<TableFigures> {
         let definition = &self.order.definition;
         let mut tally = std::mem::replace(&mut self.tally, TableTally::new(definition));
@@ -422,7 +422,7 @@ impl FileImport {
     /// Commits what was prepared.
     pub(super) fn commit_prepared(self) -> Result<(), RecordStoreError> {
         self.connection.execute_batch("COMMIT").map_err(|error| self.failed(&error))?;
-        // The import has happened. What somebody is in the way of now is done by the next import or refresh.
+        // The import is committed. If something blocks the cleanup now, the next import or refresh does it.
         let tidied = table::use_log(&self.connection)
             .and_then(|()| erasure::finish(&self.connection))
             .and_then(|()| self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())));
@@ -432,24 +432,24 @@ impl FileImport {
         self.shared.imported(&self.order.definition.name, &self.path)
     }
 
-    /// What is done but not committed.
+    /// The uncommitted work.
     pub(super) fn work(&self) -> Work<'_> {
         let is_new = self.columns == Columns::New;
         let (connection, definition) = (&self.connection, self.order.definition.as_ref());
         Work { connection, definition, version: self.version, is_new, read: &self.statements.read }
     }
 
-    /// What the import does to the columns of the data set.
+    /// The change of the data set's columns.
     pub(super) fn columns(&self) -> Columns {
         self.columns
     }
 
-    /// The import that was committed last into what it compares with, if there was one.
+    /// The last committed import into the compared records, if there was one.
     pub(super) fn begun_after(&self) -> Option<Uuid> {
         self.stored.as_ref().map(|stored| stored.last_import.id)
     }
 
-    /// When the version came to be that was prepared, if it is a new one.
+    /// The moment of the prepared version, if it is a new one.
     pub(super) fn moment(&self) -> Option<Timestamp> {
         self.at
     }

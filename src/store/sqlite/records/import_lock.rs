@@ -1,4 +1,4 @@
-//! The write lock of a data set's file, which an import holds from its beginning to its end, and the connection that holds it.
+//! The write lock of a data set's file, which an import holds throughout, and the connection that holds it.
 
 use std::{path::Path, time::Duration};
 
@@ -11,8 +11,8 @@ use super::{
 };
 use crate::store::records::RecordStoreError;
 
-/// How long an import waits for the lock before it says that another one is running: longer than somebody who only looks
-/// whether one is, shorter than anybody minds.
+/// How long an import waits for the lock before it reports another import: longer than a mere check for one takes, and too short to
+/// annoy anybody.
 const BEGIN_WAIT: Duration = Duration::from_millis(200);
 /// Bytes of a page. Records are about a kilobyte: pages of 4 KiB would waste a fifth of the file.
 const PAGE_BYTES: i64 = 8192;
@@ -23,7 +23,7 @@ const SCRATCH_CACHE_KIB: i64 = 16 * 1024;
 /// Threads that help to sort the entries of a new index.
 const SORT_THREADS: i64 = 2;
 
-/// Whether somebody holds the write lock of the data set's file, as an import does from its beginning to its end.
+/// Tells whether somebody holds the write lock of the data set's file, as an import does throughout.
 pub(super) fn is_running(shared: &SharedRecords, name: &str) -> Result<bool, RecordStoreError> {
     let path = shared.path(name)?;
     let failed = |error: rusqlite::Error| unavailable("look for an import into", &path, &error);
@@ -39,10 +39,10 @@ pub(super) fn is_running(shared: &SharedRecords, name: &str) -> Result<bool, Rec
     }
 }
 
-/// A connection that holds the file's write lock: only one import at a time gets it, in whatever process.
+/// A connection that holds the file's write lock: only one import at a time gets it, over all processes.
 ///
-/// A file that is still empty is written without a write-ahead log: nobody can read it yet, nothing of it needs saving,
-/// and every page is written once instead of twice. A crash leaves it empty.
+/// An empty file is written without a write-ahead log: nobody can read it yet, nothing in it needs saving, and every page is
+/// written once instead of twice. A crash leaves it empty.
 pub(super) fn open_for_import(path: &Path) -> rusqlite::Result<Connection> {
     let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
     connection.busy_timeout(BEGIN_WAIT)?;
@@ -63,7 +63,7 @@ pub(super) fn open_for_import(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Gives a file that is still empty the size of its pages.
+/// Sets the page size of an empty file.
 pub(super) fn begin_empty(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "page_size", PAGE_BYTES)
 }

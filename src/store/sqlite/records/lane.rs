@@ -1,4 +1,4 @@
-//! A thread's own way to a data set: a connection, and what follows from the columns that its questions are about.
+//! A thread's access to a data set: a connection, and the derived shape of its columns.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -15,20 +15,20 @@ use super::{
 };
 use crate::{dataset::Definition, store::records::DataSet};
 
-/// A thread's own way to a data set.
+/// A thread's access to a data set.
 pub(super) struct Lane {
     pub(super) connection: Connection,
     pub(super) shape: Shape,
 }
 
-/// What follows from the columns and indexes of a data set, made once for each definition of them.
+/// What follows from the columns and indexes of a data set, computed once for each definition.
 pub(super) struct Shape {
-    /// What it follows from. Other indexes may be declared without other columns.
+    /// The definition behind it. Other indexes may be declared without other columns.
     pub(super) definition: Arc<Definition>,
     pub(super) generation: u64,
     pub(super) rendering: Rendering,
     pub(super) indexes: Vec<IndexShape>,
-    /// The columns' names as SQL has them.
+    /// The columns' names in SQL.
     pub(super) names: Vec<String>,
 }
 
@@ -44,12 +44,12 @@ impl Shape {
     }
 
     pub(super) fn name(&self, column: usize) -> &str {
-        // Queries are checked against the definition that the names are from.
+        // Queries are checked against the definition of these names.
         self.names.get(column).map_or("NULL", String::as_str)
     }
 }
 
-/// A thread's lane to a data set with those columns. Its connection is opened at its first use.
+/// A thread's lane to a data set with those columns. Its connection is opened on first use.
 pub(super) fn lane<'l>(
     lanes: &'l mut HashMap<u64, Lane>,
     served: &Served,
@@ -62,7 +62,7 @@ pub(super) fn lane<'l>(
             entry.insert(Lane { connection, shape: Shape::of(&data_set.definition, data_set.generation) })
         }
     };
-    // Of the same columns other indexes may have come to be declared since the question was checked.
+    // Other indexes may have been declared for the same columns since the question was checked.
     let current = served.current();
     let known = if current.generation == data_set.generation { &current.definition } else { &data_set.definition };
     if !Arc::ptr_eq(&lane.shape.definition, known) || lane.shape.generation != data_set.generation {

@@ -1,5 +1,5 @@
-//! Records in SQLite: one database file per data set, so that a long import blocks neither the event log nor another
-//! data set. Files are in WAL mode: readers see the last commit while an import writes.
+//! Records in SQLite: one database file per data set, so that a long import blocks neither the event log nor another data set.
+//! Files are in WAL mode: readers see the last commit while an import writes.
 
 mod branch;
 mod condition;
@@ -60,10 +60,10 @@ pub struct SqliteRecordStore {
 }
 
 impl SqliteRecordStore {
-    /// Opens the data sets in the directory. Replicas are served as soon as whoever keeps the truth has looked at them.
+    /// Opens the data sets in the directory. A replica is served once the keeper of its truth has checked it.
     ///
     /// # Errors
-    /// Where the directory cannot be made, or a file in it cannot be read or is not one of ours.
+    /// Where the directory cannot be made, or a file in it cannot be read or is not a record file.
     pub fn open(settings: SqliteRecordSettings, clock: SharedClock) -> Result<Self, RecordStoreError> {
         let shared = Arc::new(SharedRecords::open(settings, clock)?);
         let pool = pool::Pool::start(&shared)?;

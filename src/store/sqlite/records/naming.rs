@@ -1,4 +1,4 @@
-//! Removing a data set's file, and giving it another name.
+//! Removes and renames a data set's file.
 
 use std::{
     fs::{self, File},
@@ -21,12 +21,12 @@ use crate::{
     },
 };
 
-/// A data set's file whose write lock is held, as an import holds it.
+/// A data set's file whose write lock is held, as by an import.
 pub(super) struct HeldFile {
     shared: Arc<SharedRecords>,
     name: String,
     path: PathBuf,
-    /// None where the file is gone already.
+    /// None if the file is gone already.
     lock: Option<Connection>,
 }
 
@@ -49,7 +49,7 @@ impl HeldFile {
     }
 }
 
-/// Takes the file of a data set away. Who has it open reads on until the next refresh; its content is nobody's then.
+/// Removes a data set's file. Open connections read on until the next refresh; after it nobody can reach its content.
 pub(super) fn remove_file(shared: &SharedRecords, name: &str, path: &Path) -> Result<(), RecordStoreError> {
     let failed = |error: io::Error| at(path, "remove", &error);
     remove(path, &["", "-wal", "-shm"])?;
@@ -61,7 +61,7 @@ pub(super) fn remove_file(shared: &SharedRecords, name: &str, path: &Path) -> Re
 impl Held for HeldFile {
     fn remove(self: Box<Self>) -> Result<(), RecordStoreError> {
         remove_file(&self.shared, &self.name, &self.path)?;
-        // Only now may somebody begin an import, which finds no file.
+        // Only from here on can an import begin, which finds no file.
         drop(self.lock);
         Ok(())
     }
@@ -78,8 +78,8 @@ impl Held for HeldFile {
         self.shared.imported(&self.name, &self.path)
     }
 
-    /// Makes a copy of that name and removes the file: somebody may have it open, and would take what is written into it under the
-    /// other name for their own.
+    /// Copies the file under the new name and removes the original: a process that has the original open would otherwise see later
+    /// writes under the new name as its own.
     fn rename(self: Box<Self>, Renaming { definition, import }: Renaming) -> Result<(), RecordStoreError> {
         let to = self.shared.path(&definition.name)?;
         let unfinished = beside(&to, "-unfinished");
@@ -101,11 +101,11 @@ impl Held for HeldFile {
         copied.definition = Arc::new(definition);
         copied.last_import.id = import;
         write_state(&copy, &copied).map_err(failed)?;
-        // What was written is moved into the file: it gets another name than its log.
+        // Moves all writes into the file, which gets another name than its log.
         copy.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(failed)?;
         copy.close().map_err(|(_, error)| failed(error))?;
         for suffix in ["-wal", "-shm"] {
-            // They go with the last connection; what is left of them is empty.
+            // SQLite removes them with the last connection; any remains are empty.
             fs::remove_file(beside(&unfinished, suffix)).ok();
         }
         let named =

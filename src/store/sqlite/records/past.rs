@@ -1,4 +1,4 @@
-//! What a data set was: its versions, and what each changed.
+//! The past of a data set: its versions, and the changes of each.
 
 use std::{
     borrow::Cow,
@@ -31,12 +31,12 @@ use crate::{
     },
 };
 
-/// Writes down that a version has come to be, and the definition that its values are of.
+/// Adds a version, and the definition of its values.
 pub(super) fn add_version(connection: &Connection, data_set: &DataSet, at: Timestamp) -> rusqlite::Result<()> {
     let result = &data_set.last_import.result;
     let version = data_set.version.cast_signed();
     let changes = (result.inserted + result.updated + result.removed).cast_signed();
-    // What a data set begins with is not kept as changes.
+    // The records that a data set begins with are not kept as changes.
     let kept = if data_set.changes_from == data_set.version { 0 } else { changes };
     connection.execute(
         "INSERT INTO versions (version, at, changes) VALUES (?1, ?2, ?3)",
@@ -45,7 +45,7 @@ pub(super) fn add_version(connection: &Connection, data_set: &DataSet, at: Times
     add_generation(connection, data_set.generation, &data_set.definition)
 }
 
-/// Writes down the definition that the values of a generation of columns are of.
+/// Adds the definition of a generation's values.
 pub(super) fn add_generation(
     connection: &Connection,
     generation: u64,
@@ -59,7 +59,7 @@ pub(super) fn add_generation(
     Ok(())
 }
 
-/// When the version comes to be that is about to be added.
+/// The moment of the version that is about to be added.
 pub(super) fn next_moment(connection: &Connection, now: Timestamp) -> rusqlite::Result<Timestamp> {
     let mut statement = connection.prepare("SELECT at FROM versions ORDER BY version DESC LIMIT 1")?;
     let before = statement.query_row([], |row| row.get::<_, String>(0)).optional()?;
@@ -67,27 +67,27 @@ pub(super) fn next_moment(connection: &Connection, now: Timestamp) -> rusqlite::
     Ok(past::moment_after(now, before))
 }
 
-/// Keeps what a record was.
+/// Keeps a record's earlier state.
 const RECORD_CHANGE: &str = "INSERT INTO changes (version, \"$key\", \"$id\", was, generation, before, remains)
     SELECT ?1, \"$key\", \"$id\", \"$from\", ?2, \"$values\", ?3 FROM records WHERE \"$row\" = ?4";
-/// Keeps that a record is new.
+/// Keeps that a record was inserted.
 const RECORD_INSERTION: &str = "INSERT INTO changes (version, \"$key\", \"$id\", remains)
     SELECT ?1, \"$key\", \"$id\", 1 FROM records WHERE \"$row\" = ?2";
 
-/// How a record is retired.
+/// The circumstances of a record's retirement.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Retiring {
-    /// The version that the record is not like this any more at.
+    /// The version at which the record is no longer in this state.
     pub(super) version: i64,
-    /// The generation of columns that its values are of.
+    /// The generation of columns of its values.
     pub(super) generation: i64,
-    /// Whether versions are held that it belongs to.
+    /// Whether versions with this state are held.
     pub(super) is_held: bool,
-    /// Whether the record goes on with other values.
+    /// Whether the record continues with other values.
     pub(super) remains: bool,
 }
 
-/// Keeps what a stored record was before it is replaced or removed.
+/// Keeps a stored record's state before it is replaced or removed.
 pub(super) fn retire(
     connection: &Connection,
     statements: &RowStatements,
@@ -103,19 +103,19 @@ pub(super) fn retire(
     Ok(())
 }
 
-/// Keeps that a record is new since a version.
+/// Keeps that a record was inserted at a version.
 pub(super) fn note_insertion(connection: &Connection, version: i64, row: i64) -> rusqlite::Result<()> {
     connection.prepare_cached(RECORD_INSERTION)?.execute((version, row)).map(drop)
 }
 
-/// Drops what was up to a version, which becomes the earliest that can be read.
+/// Drops the past up to a version, which becomes the earliest that can be read.
 pub(super) fn drop_before(connection: &Connection, floor: i64) -> rusqlite::Result<()> {
     connection.execute("DELETE FROM old WHERE \"$to\" <= ?1", [floor])?;
     connection.execute("DELETE FROM changes WHERE version <= ?1", [floor])?;
     connection.execute("DELETE FROM versions WHERE version < ?1", [floor]).map(drop)
 }
 
-/// Gives up what is kept for longer than it is to be, or is more.
+/// Gives up the part of the past that exceeds the retention.
 pub(super) fn give_up(
     connection: &Connection,
     data_set: &mut DataSet,
@@ -136,16 +136,16 @@ pub(super) fn give_up(
     Ok(())
 }
 
-/// What has changed since then.
+/// The changes since a place.
 const CHANGES: &str = "SELECT c.version, v.at, c.\"$key\", c.\"$id\", c.generation, c.before, c.remains
     FROM changes AS c INDEXED BY changes_feed LEFT JOIN versions AS v ON v.version = c.version";
-/// What a change left, if the record has changed again.
+/// The record after a change, if it has changed again.
 const NEXT_BEFORE: &str = "SELECT before, generation FROM changes INDEXED BY changes_of
     WHERE \"$key\" = ?1 AND \"$id\" = ?2 AND version > ?3 ORDER BY version LIMIT 1";
-/// What a change left, if not.
+/// The record after a change, if it has not.
 const PRESENT: &str = "SELECT \"$values\" FROM records INDEXED BY by_key WHERE \"$key\" = ?1 AND \"$id\" = ?2";
 
-/// Changes since a version or a change: at most so many.
+/// Changes since a version or a change, at most `limit`.
 pub(super) fn changes(reading: &RecordReading<'_>, since: &Since, limit: u32) -> Result<Past, QuestionFailure> {
     let definition = &reading.data_set.definition;
     let version = since.whole_version();
@@ -216,7 +216,7 @@ pub(super) fn changes(reading: &RecordReading<'_>, since: &Since, limit: u32) ->
 const FROM_KEY: &str = "SELECT \"$key\", \"$id\" FROM changes INDEXED BY changes_feed
     WHERE version = ?1 AND \"$key\" >= ?2 ORDER BY \"$key\", \"$id\"";
 
-/// The change to go on after, found again where its cursor did not take its key and record id along.
+/// The change to continue after, looked up again if its cursor left out its key and record id.
 fn placed<'s>(reading: &RecordReading<'_>, since: &'s Since) -> Result<Option<Cow<'s, Position>>, QuestionFailure> {
     let anchor = match since {
         Since::Version(_) => return Ok(None),
@@ -239,13 +239,13 @@ fn placed<'s>(reading: &RecordReading<'_>, since: &'s Since) -> Result<Option<Co
     Err(rules::gone(&reading.data_set.definition, anchor.version, reading.changes_from).into())
 }
 
-/// What the records of a key were, and are.
+/// The past and present states of a key's records.
 const STATES: &str =
     "SELECT \"$id\" AS id, was AS since, version, before, generation FROM changes INDEXED BY changes_of
     WHERE \"$key\" = ?1 AND before IS NOT NULL
     UNION ALL SELECT \"$id\", \"$from\", NULL, \"$values\", NULL FROM records INDEXED BY by_key WHERE \"$key\" = ?1";
 
-/// The states of the records that bear a key, or of one of them: at most so many.
+/// The states of the records that bear a key, or of one of them, at most `limit`.
 pub(super) fn history(
     reading: &RecordReading<'_>,
     key: &str,
@@ -292,7 +292,7 @@ pub(super) fn history(
     Ok(Some(listing.finish(reading.version)))
 }
 
-/// The state to go on after, found again where its cursor did not take its record id along.
+/// The state to continue after, looked up again if its cursor left out its record id.
 fn placed_state<'p>(
     reading: &RecordReading<'_>,
     key: &str,
@@ -315,7 +315,7 @@ fn placed_state<'p>(
     Err(rules::gone(&reading.data_set.definition, anchor.version, reading.changes_from).into())
 }
 
-/// Shows records of the past with the columns of the present.
+/// Shows past records with the present columns.
 struct ShownPast<'a> {
     reading: &'a RecordReading<'a>,
     adapted: HashMap<i64, Rendering>,
@@ -333,7 +333,7 @@ impl<'a> ShownPast<'a> {
         Ok(schema::value(kind.unwrap_or(ColumnType::Text), stored)?)
     }
 
-    /// Appends the record that has these values, which were written for that generation of columns.
+    /// Appends the record with these values, which were written for that generation of columns.
     fn record(&mut self, values: &[u8], generation: i64, out: &mut Vec<u8>) -> Result<(), QuestionFailure> {
         let data_set = self.reading.data_set;
         if generation == data_set.generation.cast_signed() {

@@ -1,5 +1,4 @@
-//! Threads that answer what takes a while: a fixed number, with a bounded number of questions waiting and a limit on the time
-//! of each.
+//! Threads that answer long questions: a fixed number, with a bounded number of waiting questions and a time limit for each.
 
 use std::{
     collections::HashMap,
@@ -26,14 +25,14 @@ use crate::{
     store::records::{DataSet, RecordStoreError, rules},
 };
 
-/// Steps of SQLite's machine between two looks at the clock.
+/// Steps of SQLite's machine between two looks at the watch.
 pub(super) const STEPS_PER_LOOK: i32 = 1_000;
 
-/// How far behind threads of requests these stand: at 15, each of them gets a thirtieth of what one of those gets that wants
-/// all it can have, and whatever those leave (docs/BENCHMARKS.md, "Twenty questions").
+/// The niceness of these threads against those of requests: at 15, each gets a thirtieth of the time of a request thread that uses
+/// all it can get, and whatever those leave unused (docs/BENCHMARKS.md, "Twenty questions").
 const NICENESS: i32 = 15;
 
-/// The threads.
+/// The pool of threads.
 pub(super) struct Pool {
     clock: SharedClock,
     timeout_ms: u64,
@@ -53,8 +52,8 @@ enum Spent {
     Time = 2,
 }
 
-/// Says when a question has to stop: when its time is up, when a turn's budget is spent, or when nobody waits for its answer
-/// any more.
+/// Tells when a question has to stop: when its time is up, when a turn's budget is spent, or when nobody waits for its answer any
+/// more.
 #[derive(Clone)]
 pub(super) struct Watch(Arc<Watched>);
 
@@ -65,7 +64,7 @@ struct Watched {
     looks: AtomicU32,
     budget_looks: AtomicU32,
     spent: AtomicU8,
-    /// Whether nothing may be interrupted now.
+    /// Whether interruptions are suspended.
     rests: AtomicBool,
 }
 
@@ -84,29 +83,29 @@ impl Watch {
         }))
     }
 
-    /// Whether the time is up or nobody waits.
+    /// Tells whether the time is up or nobody waits.
     pub(super) fn is_over(&self) -> bool {
         self.0.abandoned.load(Ordering::Relaxed) || self.0.clock.monotonic_us() >= self.0.deadline_us
     }
 
-    /// Nobody waits any more.
+    /// Notes that nobody waits any more.
     pub(super) fn abandon(&self) {
         self.0.abandoned.store(true, Ordering::Relaxed);
     }
 
-    /// Begins a turn that may take so many looks at the watch; none has no limit but the time.
+    /// Begins a turn of so many looks at the watch; with none, only the time limits it.
     pub(super) fn turn(&self, budget_looks: Option<u32>) {
         self.0.looks.store(0, Ordering::Relaxed);
         self.0.budget_looks.store(budget_looks.unwrap_or(u32::MAX), Ordering::Relaxed);
         self.0.spent.store(Spent::Nothing as u8, Ordering::Relaxed);
     }
 
-    /// Whether the turn that was interrupted had spent its budget, and not the whole time.
+    /// Tells whether the interrupted turn had spent its budget, and not the whole time.
     pub(super) fn ran_out_of_budget(&self) -> bool {
         self.0.spent.load(Ordering::Relaxed) == Spent::Budget as u8
     }
 
-    /// Lets a statement go to its end whatever the time.
+    /// Lets a statement run to its end, whatever the time.
     fn resting<T>(&self, statement: impl FnOnce() -> T) -> T {
         self.0.rests.store(true, Ordering::Relaxed);
         let outcome = statement();
@@ -114,7 +113,7 @@ impl Watch {
         outcome
     }
 
-    /// Whether to stop.
+    /// Tells whether to stop.
     fn look(&self) -> bool {
         if self.0.rests.load(Ordering::Relaxed) {
             return false;
@@ -131,14 +130,14 @@ impl Watch {
         true
     }
 
-    /// Watches what the connection does from now on.
+    /// Watches the connection's work from now on.
     pub(super) fn over(&self, connection: &mut Connection) -> rusqlite::Result<()> {
         let watch = self.clone();
         connection.progress_handler(STEPS_PER_LOOK, Some(move || watch.look()))
     }
 }
 
-/// Tells the watch that the one who waited has gone.
+/// Abandons the watch when dropped: the caller has gone.
 struct Waiting(Watch);
 
 impl Drop for Waiting {
@@ -147,7 +146,7 @@ impl Drop for Waiting {
     }
 }
 
-/// What can go wrong while a question is answered.
+/// An error while answering a question.
 pub(super) enum QuestionFailure {
     Sqlite(rusqlite::Error),
     Other(RecordStoreError),
@@ -168,14 +167,14 @@ impl From<RecordStoreError> for QuestionFailure {
 }
 
 impl QuestionFailure {
-    /// Whether a statement was interrupted, by the watch.
+    /// Tells whether the watch interrupted a statement.
     pub(super) fn is_interrupted(&self) -> bool {
         matches!(self, Self::Sqlite(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted))
     }
 }
 
-/// A read transaction, so that every statement in it sees one version. Its statements are kept prepared, which those of
-/// `rusqlite::Transaction` are not. They are not interrupted: a transaction that was not ended would fail the next one.
+/// A read transaction: all its statements see one version. They stay prepared, unlike those of `rusqlite::Transaction`. Its own
+/// begin and end are not interrupted: an open transaction would make the next one fail.
 struct ReadSnapshot<'c> {
     connection: &'c Connection,
     watch: &'c Watch,
@@ -197,19 +196,19 @@ impl Drop for ReadSnapshot<'_> {
     fn drop(&mut self) {
         let commit = || self.connection.prepare_cached("COMMIT")?.execute([]);
         if let Err(error) = self.watch.resting(commit) {
-            // The connection's next snapshot begins by trying again.
+            // The connection's next snapshot tries again first.
             tracing::error!(%error, "a snapshot could not be ended");
         }
     }
 }
 
-/// One version of a data set, being read.
+/// One version of a data set, during a read.
 pub(super) struct RecordReading<'a> {
     snapshot: ReadSnapshot<'a>,
     pub(super) shape: &'a Shape,
     pub(super) data_set: &'a DataSet,
     pub(super) watch: &'a Watch,
-    /// The version that is read.
+    /// The version being read.
     pub(super) version: u64,
     /// The earliest version that can be read instead.
     pub(super) held_from: u64,
@@ -233,7 +232,7 @@ impl<'a> RecordReading<'a> {
             let [a, b, c, d, e] = [0, 1, 2, 3, 4].map(|place| schema::count(row, place));
             Ok(([a?, b?, c?, d?, e?], schema::uuid(row, 5)? == data_set.instance))
         })?;
-        // A connection may have been opened to a file that somebody has just put in the place of the one that is served.
+        // The connection may be to a file that has just replaced the served one.
         if !is_same || version < data_set.version || generation != data_set.generation {
             let name = data_set.definition.name.clone();
             return Err(RecordStoreError::DefinitionChanged { name }.into());
@@ -245,7 +244,7 @@ impl<'a> RecordReading<'a> {
         self.snapshot.connection
     }
 
-    /// What to read for a question that goes on at this version: nothing but the records as they are, or what they were.
+    /// The version to read the past at, for a question that continues at this version; none if that is the present one.
     pub(super) fn pinned(&self, version: Option<u64>) -> Result<Option<u64>, RecordStoreError> {
         let Some(version) = version else { return Ok(None) };
         if version < self.held_from || version > self.version {
@@ -279,7 +278,7 @@ impl Pool {
         Ok(pool)
     }
 
-    /// Answers a question on one of the threads, in one snapshot of the data set. `narrow` is what would make it faster.
+    /// Answers a question on one of the threads, in one snapshot of the data set. `narrow` is advice for a faster question.
     pub(super) async fn answer<T: Send + 'static>(
         &self,
         served: Arc<Served>,
@@ -334,7 +333,7 @@ pub(super) fn read<T>(
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        // Without a sender the threads end after the question they are at.
+        // Without a sender the threads end after their present question.
         self.jobs = None;
         for thread in self.threads.drain(..) {
             if thread.join().is_err() {
@@ -344,7 +343,7 @@ impl Drop for Pool {
     }
 }
 
-/// Lets threads that answer quickly go before this one, where both want a core: what is long may wait a little longer.
+/// Lowers the thread's priority below that of threads that answer quickly: long work may wait a little longer.
 pub(super) fn step_back() {
     if let Err(error) = rustix::process::nice(NICENESS) {
         tracing::debug!(%error, "a thread that reads for long could not step back");

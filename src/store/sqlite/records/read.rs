@@ -1,5 +1,4 @@
-//! Point reads, on the thread that asks: from the cache of ready answers, else by one statement on a connection of the
-//! thread's own.
+//! Point reads on the calling thread: from the cache of ready answers, else by one statement on the thread's own connection.
 
 use std::{
     cell::RefCell,
@@ -24,13 +23,13 @@ use crate::{
     store::records::{DataSet, FoundRecords, Page, RecordReader, RecordStoreError, cache::CacheQuestion, rules},
 };
 
-// One statement each, hence one snapshot: version and generation are those of the records. That the state is one row is
-// unknown to SQLite, which would sort if it did not lead the order.
+// One statement, hence one snapshot: version and generation are those of the records. SQLite does not know that `state` has one
+// row, and would sort if `state` did not lead the order.
 pub(super) const GET: &str = "SELECT state.version, state.generation, \"$values\" FROM state
     CROSS JOIN records INDEXED BY by_key WHERE \"$key\" = ?1 ORDER BY state.one, \"$id\"";
 pub(super) const GET_ONE: &str = "SELECT state.version, state.generation, \"$values\" FROM state
     CROSS JOIN records INDEXED BY by_key WHERE \"$key\" = ?1 AND \"$id\" = ?2";
-/// How often a read is repeated because the columns have just changed.
+/// Reads that are tried again because the columns have just changed.
 const ATTEMPTS_MAX: usize = 3;
 
 pub(super) struct SqliteRecordReader {
@@ -59,7 +58,7 @@ impl SqliteRecordReader {
             match self.look_up(&served, key, record_id)? {
                 LookUp::Nothing => return Ok(None),
                 LookUp::Found(found) => {
-                    // Another process may have imported since the last refresh: from here on its version is asked for.
+                    // Another process may have imported since the last refresh: later reads use its version.
                     served.version.fetch_max(found.version, Ordering::Release);
                     self.shared.cache.insert(&CacheQuestion { version: found.version, ..question }, found.clone());
                     return Ok(Some(found));
@@ -86,15 +85,15 @@ impl SqliteRecordReader {
     }
 }
 
-/// What was read.
+/// The result of a read.
 enum LookUp {
     Nothing,
     Found(FoundRecords),
-    /// The stored records have other columns than those known.
+    /// The stored records have other columns than the known ones.
     OtherColumns,
 }
 
-/// The outer error is SQLite's; the inner one says that the answer is too large.
+/// The outer error is SQLite's; the inner one means that the answer is too large.
 fn fetch(
     Lane { connection, shape }: &Lane,
     key: &str,
@@ -121,7 +120,7 @@ fn fetch(
     if count == 0 {
         return Ok(Ok(LookUp::Nothing));
     }
-    // The cache weighs what an answer holds, not the room its making took.
+    // The cache weighs the answer alone, without the spare room from building it.
     let document = Bytes::from(document.finish(&[], data_set, version).into_boxed_slice());
     Ok(Ok(LookUp::Found(FoundRecords { version, document, count })))
 }

@@ -1,4 +1,4 @@
-//! Records as they are published, from the values that are kept beside their columns.
+//! Renders records in their published form from the values stored beside their columns.
 
 use rusqlite::types::FromSqlError;
 
@@ -7,13 +7,13 @@ use crate::{
     store::records::rules,
 };
 
-/// Stands for a length that takes four bytes more.
+/// Marks a length that takes four more bytes.
 const LONG: u8 = u8::MAX;
-/// Most names and values are shorter. Copying so many bytes, whatever the length, costs less than to copy by length.
+/// Most names and values are shorter. Copying a fixed number of bytes is cheaper than copying by length.
 const CHUNK: usize = 32;
 
-/// Writes the JSON of each value, its length before it: a byte, or [`LONG`] and four bytes, the least significant first. The
-/// columns' names are left out, being two thirds of a record's text.
+/// Writes the JSON of each value after its length: a byte, or [`LONG`] and four bytes, the least significant first. The columns'
+/// names, two thirds of a record's text, are left out.
 pub(super) fn write_values(record: &Record, out: &mut Vec<u8>) {
     for value in &record.values {
         write_value(out, |out| json::write_value(value, out));
@@ -27,14 +27,14 @@ fn write_value(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     let length = out.len() - at - 1;
     match (u8::try_from(length), out.get_mut(at)) {
         (Ok(short), Some(place)) if short != LONG => *place = short,
-        // No record is as long as four bytes can say.
+        // Every record's length fits into four bytes.
         _ => {
             drop(out.splice(at..=at, [LONG].into_iter().chain(u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes())))
         }
     }
 }
 
-/// The same values with null at these places.
+/// The values with null at these places.
 pub(super) fn without(stored: &[u8], places: &[usize]) -> Vec<u8> {
     let mut out = Vec::with_capacity(stored.len());
     for (place, value) in values(stored).enumerate() {
@@ -44,7 +44,7 @@ pub(super) fn without(stored: &[u8], places: &[usize]) -> Vec<u8> {
     out
 }
 
-/// The value of the column at a place as the record's text has it: a column keeps no sign of zero.
+/// The value of a column with the sign that the record's text has: a column keeps no sign of zero.
 pub(super) fn as_published(value: Value, stored: &[u8], place: usize) -> Value {
     match value {
         Value::Number(0.0) if values(stored).nth(place).is_some_and(|text| text.starts_with(b"-")) => {
@@ -54,18 +54,18 @@ pub(super) fn as_published(value: Value, stored: &[u8], place: usize) -> Value {
     }
 }
 
-/// Writes the first `length` bytes of a text at the beginning of `room`, and gives back the room behind them; nothing where
-/// they do not fit.
+/// Writes the first `length` bytes of a text at the beginning of `room`, and returns the room after them; nothing if they do not
+/// fit.
 fn put<'r>(text: &[u8], length: usize, room: &'r mut [u8]) -> Option<&'r mut [u8]> {
     match (text.first_chunk::<CHUNK>(), room.first_chunk_mut::<CHUNK>()) {
-        // What is copied beyond the length is written over by what follows.
+        // Bytes copied beyond the length are overwritten by the next text.
         (Some(text), Some(room)) if length <= CHUNK => *room = *text,
         _ => room.get_mut(..length)?.copy_from_slice(text.get(..length)?),
     }
     room.get_mut(length..)
 }
 
-/// A text with at least a chunk of room.
+/// A text padded to at least a chunk.
 #[derive(Debug)]
 struct Padded {
     text: Vec<u8>,
@@ -87,17 +87,17 @@ struct Torn {
     columns: usize,
 }
 
-/// What a record's text has before each value, and which values these are.
+/// The text before each value of a record, and the selected values.
 pub(super) struct Rendering {
     columns: usize,
-    /// In the order of the columns, where all are published.
+    /// Whether all columns are published, in their order.
     all: bool,
     published: Vec<(usize, Padded)>,
     names_bytes: usize,
 }
 
 impl Rendering {
-    /// With the columns at these places in the definition; with all where none are given.
+    /// Publishes the columns at these places in the definition; all columns where none are given.
     pub(super) fn new(definition: &Definition, select: Option<&[usize]>) -> Self {
         let columns = definition.columns.len();
         let places: Vec<usize> = select.map_or_else(|| (0..columns).collect(), <[usize]>::to_vec);
@@ -113,28 +113,28 @@ impl Rendering {
         Self { columns, all: select.is_none(), published, names_bytes }
     }
 
-    /// With the columns of `now`, of values that were written for `then`.
+    /// Publishes the columns of `now`, from values that were written for `then`.
     pub(super) fn adapted(then: &Definition, now: &Definition) -> Self {
         let mut rendering = Self::new(now, None);
         rendering.columns = then.columns.len();
         rendering.all = false;
         for ((place, _), source) in rendering.published.iter_mut().zip(rules::kept_columns(then, now)) {
-            // A column that there was not yet has no part.
+            // A column that did not exist then has no part.
             *place = source.unwrap_or(usize::MAX);
         }
         rendering
     }
 
-    /// How long the record that has these values is at most.
+    /// The greatest length of the record with these values.
     pub(super) fn bytes_max(&self, values: &[u8]) -> usize {
         let unstored = self.published.len() * b"null".len();
         values.len() + self.names_bytes + unstored + b"{}".len()
     }
 
-    /// Appends the record that has these values.
+    /// Appends the record with these values.
     pub(super) fn write(&self, values: &[u8], out: &mut Vec<u8>) -> Result<(), FromSqlError> {
         let start = out.len();
-        // What is copied in chunks needs room for one more.
+        // Copying in chunks needs room for one more chunk.
         out.resize(start + self.bytes_max(values) + CHUNK, 0);
         let left = match self.fill(values, out.get_mut(start..).unwrap_or_default()) {
             Ok(left) => left,
@@ -147,7 +147,7 @@ impl Rendering {
         Ok(())
     }
 
-    /// Writes the record, and gives back how much room is left.
+    /// Writes the record, and returns the size of the remaining room.
     fn fill(&self, values: &[u8], mut room: &mut [u8]) -> Result<usize, Torn> {
         let torn = |values| Torn { values, columns: self.columns };
         let mut parts = StoredValues(values);
@@ -182,7 +182,7 @@ pub(super) fn values(stored: &[u8]) -> impl Iterator<Item = &[u8]> {
     StoredValues(stored).map(|(text, length)| text.get(..length).unwrap_or_default())
 }
 
-/// The values in their order: what begins with one, and its length. Ends before one that is cut off.
+/// Iterates over the stored values, each with its length before it. Ends before a truncated value.
 struct StoredValues<'a>(&'a [u8]);
 
 impl<'a> Iterator for StoredValues<'a> {

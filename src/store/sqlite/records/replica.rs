@@ -1,8 +1,8 @@
-//! A file that is a copy of a data set whose truth is elsewhere. It is what the file of an embedded server is, and says in two
-//! tables of its own what it is a copy of (`epochs.rs`).
+//! A copy of a data set whose truth is elsewhere. The file is like that of an embedded server, with two more tables that name the
+//! state it is a copy of (`epochs.rs`).
 //!
-//! Guarantees: it goes from one version to the next in one transaction; a copy under way is in a file of another name and takes
-//! the place of this one as a whole; a file that holds a truth of its own is never taken for a copy, nor a copy for the truth.
+//! Guarantees: a replica goes from one version to the next in one transaction; an unfinished copy has a file of another name, which
+//! replaces this one as a whole; a file with a truth of its own is never taken for a copy, nor a copy for the truth.
 
 use std::{
     fs, io,
@@ -41,32 +41,31 @@ use crate::{
 
 /// The page cache while a copy is made, KiB.
 const COPYING_CACHE_KIB: i64 = 16 * 1024;
-/// What the name of a copy under way has in it.
+/// The part of a file's name that marks an unfinished copy.
 const COPYING: &str = ".db-copying-";
 
-/// The next state of a data set, as the truth tells it.
+/// The next state of a data set, by the truth.
 #[derive(Debug, Clone)]
 pub(in crate::store) struct NextState {
-    /// The data set as it is then.
+    /// The data set in that state.
     pub(in crate::store) data_set: DataSet,
-    /// The epoch that it was written under: of a new version, that of its rows.
+    /// The epoch of the state; for a new version, that of its rows.
     pub(in crate::store) epoch: u64,
-    /// When its version came to be; none where it is the version that there is already.
+    /// The moment of its version; none if the replica has that version already.
     pub(in crate::store) at: Option<Timestamp>,
 }
 
-/// Where a replica is.
+/// The position of a replica.
 #[derive(Debug, Clone)]
 pub(in crate::store) struct ReplicaPosition {
     pub(in crate::store) data_set: Arc<DataSet>,
     pub(in crate::store) epoch: u64,
-    /// The import that made the version: another one has made another version of that number, in what was there before a backup
-    /// was restored.
+    /// The import that made the version: after a backup was restored, another import may have made another version of that number.
     pub(in crate::store) made_by: Uuid,
 }
 
 impl SqliteRecordStore {
-    /// Looks at a replica again, which another process may have brought further. Nothing where there is none.
+    /// Reads a replica's position again, as another process may have brought it further. None if there is no replica.
     pub(in crate::store) fn position(&self, name: &str) -> Result<Option<ReplicaPosition>, RecordStoreError> {
         let path = self.shared.path(name)?;
         if !path.exists() {
@@ -81,19 +80,19 @@ impl SqliteRecordStore {
         Ok(present.map(|(epoch, made_by)| ReplicaPosition { data_set, epoch, made_by }))
     }
 
-    /// Whether a replica has turned out to be damaged since this was asked last.
+    /// Tells whether a replica turned out to be damaged since the last call.
     pub(in crate::store) fn was_damaged(&self, name: &str) -> bool {
         self.shared.damaged.lock().unwrap_or_else(PoisonError::into_inner).remove(name)
     }
 
-    /// Bytes that a replica takes on the disk.
+    /// The size of a replica on the disk, bytes.
     pub(in crate::store) fn file_bytes(&self, name: &str) -> u64 {
         let Ok(path) = self.shared.path(name) else { return 0 };
         let bytes = |suffix| fs::metadata(beside(&path, suffix)).map_or(0, |file| file.len());
         bytes("") + bytes("-wal")
     }
 
-    /// Takes a replica away. Nothing is lost with it.
+    /// Removes a replica. Nothing is lost with it.
     pub(in crate::store) fn drop_replica(&self, name: &str) -> Result<(), RecordStoreError> {
         let path = self.shared.path(name)?;
         self.shared.forget_replaced(name)?;
@@ -101,7 +100,7 @@ impl SqliteRecordStore {
         naming::remove_file(&self.shared, name, &path)
     }
 
-    /// Removes what copies left that did not come to their end.
+    /// Removes unfinished copies.
     pub(in crate::store) fn remove_unfinished_copies(&self) -> Result<(), RecordStoreError> {
         let directory = &self.shared.settings.directory;
         let failed = |error: io::Error| at(directory, "tidy", &error);
@@ -114,8 +113,7 @@ impl SqliteRecordStore {
         Ok(())
     }
 
-    /// Begins to bring a replica from where it is to its next state. Nothing where it is not there any more: another process has
-    /// brought it further.
+    /// Begins to bring a replica from its position to its next state. None if another process has brought it further.
     pub(in crate::store) fn follow(
         &self,
         from: &ReplicaPosition,
@@ -129,7 +127,7 @@ impl SqliteRecordStore {
         Copying::begin(Arc::clone(&self.shared), definition)
     }
 
-    /// Begins an import that compares with a replica, and becomes visible in it when the truth has it.
+    /// Begins an import that compares with a replica, and becomes visible there once it is in the truth.
     pub(in crate::store) fn import_into_replica(
         &self,
         order: ImportOrder,
@@ -147,22 +145,22 @@ impl ReplicaImport {
         self.0.columns()
     }
 
-    /// The import that was committed last into what it compares with, if there was one.
+    /// The last committed import into the compared records, if there was one.
     pub(in crate::store) fn begun_after(&self) -> Option<Uuid> {
         self.0.begun_after()
     }
 
-    /// When the version came to be that was prepared, if it is a new one.
+    /// The moment of the prepared version, if it is a new one.
     pub(in crate::store) fn moment(&self) -> Option<Timestamp> {
         self.0.moment()
     }
 
-    /// Does all but to commit. The data set as it will be.
+    /// Does everything but the commit. Returns the data set as it will be.
     pub(in crate::store) fn prepare(&mut self) -> Result<DataSet, RecordStoreError> {
         self.0.prepare()
     }
 
-    /// What is done but not committed.
+    /// The uncommitted work.
     pub(in crate::store) fn work(&self) -> Work<'_> {
         self.0.work()
     }
@@ -172,7 +170,7 @@ impl ReplicaImport {
         self.0.commit_prepared()
     }
 
-    /// What rows are handed to.
+    /// The session that takes rows.
     pub(in crate::store) fn session(&mut self) -> &mut dyn ImportSession {
         &mut self.0
     }
@@ -205,7 +203,7 @@ impl Follow {
         };
         let connection = open(&path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
         let begun = table::use_log(&connection)
-            // What a failing machine takes back is brought forth again.
+            // Writes that a machine's crash undoes are made again.
             .and_then(|()| connection.pragma_update(None, "synchronous", "NORMAL"))
             .and_then(|()| connection.execute_batch("BEGIN IMMEDIATE"));
         begun.map_err(failed)?;
@@ -254,7 +252,7 @@ impl Follow {
         torn(&self.next.data_set.definition.name, reason)
     }
 
-    /// Takes in what became of a record: its new values, unless it is removed.
+    /// Takes in a change of a record: its new values, unless it is removed.
     pub(in crate::store) fn change(
         &mut self,
         kind: ChangeKind,
@@ -341,41 +339,41 @@ impl Follow {
     }
 }
 
-/// That a replica is not what it should be: it is to be made anew.
+/// The error for an inconsistent replica, which has to be made anew.
 fn torn(name: &str, reason: &str) -> RecordStoreError {
     RecordStoreError::Corrupt { name: name.to_owned(), reason: format!("this node's copy cannot go on: {reason}") }
 }
 
-/// What a record was.
+/// An earlier state of a record.
 #[derive(Debug)]
 pub(in crate::store) struct Retired<'r> {
-    /// The version that it is not like this any more at.
+    /// The version at which the record is no longer in this state.
     pub(in crate::store) version: u64,
-    /// The version since which it was like this.
+    /// The version since which the record was in this state.
     pub(in crate::store) was: u64,
-    /// The generation of columns that its values are of.
+    /// The generation of columns of its values.
     pub(in crate::store) generation: u64,
     pub(in crate::store) record: &'r Record,
-    /// Whether the record goes on with other values.
+    /// Whether the record continues with other values.
     pub(in crate::store) remains: bool,
-    /// Whether versions are held that it belongs to: its columns are those of the present.
+    /// Whether versions with this state are held: those have the present columns.
     pub(in crate::store) is_held: bool,
 }
 
-/// How a version came to be.
+/// The origin of a version.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::store) struct CopiedVersion {
     pub(in crate::store) version: u64,
     pub(in crate::store) at: Timestamp,
-    /// How many changes of it are kept.
+    /// The number of its kept changes.
     pub(in crate::store) changes: u64,
-    /// The epoch that it was written under.
+    /// The epoch of the version.
     pub(in crate::store) epoch: u64,
     /// The import.
     pub(in crate::store) made_by: Uuid,
 }
 
-/// A replica in the making.
+/// An unfinished replica.
 pub(in crate::store) struct Copying {
     shared: Arc<SharedRecords>,
     name: String,
@@ -395,7 +393,7 @@ impl Copying {
         private::file_or_new(&path).map_err(|error| not_private(&path, &error))?;
         let failed = |error: rusqlite::Error| unavailable("copy records into", &path, &error);
         let connection = open(&path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
-        // Nobody reads it before it is whole; one that a crash has left is not gone on with.
+        // Nobody reads the copy before it is whole; one that a crash left is not continued.
         let begun = begin_empty(&connection)
             .and_then(|()| connection.pragma_update(None, "cache_size", -COPYING_CACHE_KIB))
             .and_then(|()| connection.pragma_update(None, "synchronous", "OFF"))
@@ -423,7 +421,7 @@ impl Copying {
         unavailable("copy records into", &self.path, error)
     }
 
-    /// Takes in a record, which has been like this since a version.
+    /// Takes in a record, which has been in this state since a version.
     pub(in crate::store) fn record(&mut self, since: u64, record: &Record) -> Result<(), RecordStoreError> {
         self.values.clear();
         render::write_values(record, &mut self.values);
@@ -432,7 +430,7 @@ impl Copying {
             .map_err(|error| self.failed(&error))
     }
 
-    /// Takes in that a record was new at a version.
+    /// Takes in that a record was inserted at a version.
     pub(in crate::store) fn inserted(&mut self, version: u64, key: &str, id: &Value) -> Result<(), RecordStoreError> {
         let insert = "INSERT INTO changes (version, \"$key\", \"$id\", remains) VALUES (?1, ?2, ?3, 1)";
         let inserted = self
@@ -442,7 +440,7 @@ impl Copying {
         inserted.map(drop).map_err(|error| self.failed(&error))
     }
 
-    /// Takes in what a record was.
+    /// Takes in an earlier state of a record.
     pub(in crate::store) fn retired(
         &mut self,
         key: &str,
@@ -475,7 +473,7 @@ impl Copying {
         Ok(())
     }
 
-    /// Takes in how a version came to be, the last one last. Of its changes only those that are kept are counted.
+    /// Takes in the origin of a version; the last one comes last. Only its kept changes are counted.
     pub(in crate::store) fn version(&mut self, made: &CopiedVersion) -> Result<(), RecordStoreError> {
         let CopiedVersion { version, at, changes, epoch, made_by } = *made;
         let row = (version.cast_signed(), moment(at), changes.cast_signed());
@@ -494,12 +492,12 @@ impl Copying {
         past::add_generation(&self.connection, generation, definition).map_err(|error| self.failed(&error))
     }
 
-    /// Takes in the epoch that a version was written under.
+    /// Takes in the epoch of a version.
     pub(in crate::store) fn epoch(&mut self, version: u64, epoch: u64) -> Result<(), RecordStoreError> {
         epochs::note(&self.connection, version, epoch).map_err(|error| self.failed(&error))
     }
 
-    /// Puts the copy in its place. Refuses one that does not have the records that the data set has.
+    /// Puts the copy in its place. Refuses a copy whose number of records differs from the data set's.
     pub(in crate::store) fn finish(mut self, next: &NextState) -> Result<(), RecordStoreError> {
         let data_set = &next.data_set;
         if self.records != data_set.records {
@@ -517,7 +515,7 @@ impl Copying {
         self.shared.imported(&self.name, &path)
     }
 
-    /// Writes what is left to be written, and closes the file: its log goes with the last connection.
+    /// Writes the rest, and closes the file: its log goes with the last connection.
     fn write(&mut self, next: &NextState) -> rusqlite::Result<()> {
         let connection = std::mem::replace(&mut self.connection, Connection::open_in_memory()?);
         table::fit_indexes(&connection, &self.definition)?;
@@ -536,7 +534,7 @@ impl Copying {
 impl Drop for Copying {
     fn drop(&mut self) {
         for suffix in ["", "-wal", "-shm", "-journal"] {
-            // Where it has come to its end it has another name.
+            // A finished copy has another name.
             fs::remove_file(beside(&self.path, suffix)).ok();
         }
     }

@@ -1,4 +1,4 @@
-//! What the files of a store are: records themselves, or copies of them. One is never taken for the other.
+//! The role of a store's files: records themselves, or copies of them. One is never taken for the other.
 
 use std::path::Path;
 
@@ -10,17 +10,17 @@ use super::{
 };
 use crate::store::records::RecordStoreError;
 
-/// What the files of a store are.
+/// The role of a store's files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum FileRole {
     /// The records themselves.
     #[default]
     Truth,
-    /// Copies of records that are kept elsewhere.
+    /// Copies of records whose truth is elsewhere.
     Replica,
 }
 
-/// Checks that a file that holds a data set is what the store's files are.
+/// Checks that a file with a data set has the store's role.
 pub(super) fn check_role(connection: &Connection, path: &Path, role: FileRole) -> Result<(), RecordStoreError> {
     let found = epochs::present(connection).map_err(|error| unavailable("read", path, &error))?;
     match (role, found) {
@@ -34,9 +34,9 @@ pub(super) fn check_role(connection: &Connection, path: &Path, role: FileRole) -
     }
 }
 
-/// Refuses to touch a file that holds a truth of its own. One that cannot be read at all is none that anybody could serve.
+/// Refuses to touch a file with a truth of its own. A file that cannot be read at all could be served by nobody.
 pub(super) fn refuse_truth(path: &Path) -> Result<(), RecordStoreError> {
-    // The names alone: a damaged replica is one, too.
+    // Looks at names alone: a damaged replica is a replica, too.
     let tables = "SELECT count(*) FILTER (WHERE name = 'state') > count(*) FILTER (WHERE name = 'replica')
         FROM sqlite_schema";
     let is_truth = |connection: Connection| connection.query_row(tables, [], |row| row.get::<_, bool>(0));

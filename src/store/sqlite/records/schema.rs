@@ -1,4 +1,4 @@
-//! How a data set lies in its file:
+//! The layout of a data set's file:
 //!
 //! - `records`: the records as they are. It has one typed column for each published one, and the JSON of all values, ready for
 //!   answers. `$from` is the version that wrote the row.
@@ -7,7 +7,7 @@
 //! - `old`: the typed columns of replaced and removed records, with the indexes of `records`. A row has the number of its change.
 //!   An earlier version consists of the rows of `records` that were written by then, and the rows of `old` that were written by
 //!   then and replaced later.
-//! - `versions`: when each version came to be; `generations`: the definitions that stored values are of.
+//! - `versions`: the moment of each version; `generations`: the definitions of stored values.
 //! - `state`: one row that says what the table is: a JSON document, and beside it what statements about records need.
 //! - `replica` and `epochs`: only in a copy of a data set whose truth is elsewhere (`epochs.rs`).
 
@@ -60,9 +60,9 @@ CREATE INDEX changes_of ON changes (\"$key\", \"$id\", version)";
 /// A table that holds records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RecordTable {
-    /// As they are.
+    /// Their present state.
     Records,
-    /// As they were before they were replaced or removed.
+    /// Their state before they were replaced or removed.
     Old,
 }
 
@@ -74,7 +74,7 @@ impl RecordTable {
         }
     }
 
-    /// The name of an index of it.
+    /// The name of one of its indexes.
     pub(super) fn index(self, name: &str) -> String {
         match self {
             Self::Records => name.to_owned(),
@@ -82,7 +82,7 @@ impl RecordTable {
         }
     }
 
-    /// A record's values as they are kept for answers, as an expression.
+    /// The SQL expression of a record's values in the form of answers.
     pub(super) fn values(self) -> &'static str {
         match self {
             Self::Records => "\"$values\"",
@@ -91,19 +91,19 @@ impl RecordTable {
     }
 }
 
-/// The unique index by which a record is found.
+/// The unique index that finds a record.
 pub(super) const BY_KEY: &str = "by_key";
 
 /// An index of the table of records.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct IndexShape {
     pub(super) name: String,
-    /// Places in the definition's columns. The last ones are always the key and the record id, so that the index gives
-    /// a total order and a page can continue in its midst.
+    /// Places in the definition's columns. The last ones are always the key and the record id, so that the index gives a total
+    /// order and a page can continue in the middle.
     pub(super) columns: Vec<usize>,
 }
 
-/// The indexes of a data set: the unique one, and those that its definition declares, each ending in key and record id.
+/// The indexes of a data set: the unique one, and the declared ones, each ending in key and record id.
 pub(super) fn indexes(definition: &Definition) -> Vec<IndexShape> {
     let identity = [definition.key, definition.record_id];
     let mut indexes = vec![IndexShape { name: BY_KEY.to_owned(), columns: identity.to_vec() }];
@@ -125,8 +125,8 @@ pub(super) fn indexes(definition: &Definition) -> Vec<IndexShape> {
     indexes
 }
 
-/// The statement that makes a table of records. The key and the record id have names of their own, so that statements
-/// about them are the same for every data set.
+/// The statement that makes a table of records. The key and the record id have fixed names, so that statements about them are the
+/// same for every data set.
 pub(super) fn create_table(definition: &Definition, table: RecordTable) -> String {
     let columns = definition.columns.iter().enumerate().map(|(place, column)| {
         let required = if place == definition.key || place == definition.record_id { " NOT NULL" } else { "" };
@@ -174,7 +174,7 @@ fn storage(kind: ColumnType) -> &'static str {
     }
 }
 
-/// What no value of the type comes before: the start of an index behind its nulls.
+/// The smallest value of the type: the start of an index after its nulls.
 pub(super) fn smallest(kind: ColumnType) -> Sql {
     match kind {
         ColumnType::Text | ColumnType::Timestamp => Sql::Text(String::new()),
@@ -183,7 +183,7 @@ pub(super) fn smallest(kind: ColumnType) -> Sql {
     }
 }
 
-/// A value on its way into SQL, borrowed where possible.
+/// A value to be bound in SQL, borrowed where possible.
 pub(super) struct Stored<'a>(pub(super) &'a Value);
 
 impl ToSql for Stored<'_> {
@@ -195,8 +195,8 @@ impl ToSql for Stored<'_> {
     }
 }
 
-/// A value as SQL keeps it. Timestamps have nine decimals each, so that their texts sort as the moments do; dates are the
-/// numbers that their digits write, which are shorter and quicker to compare than text.
+/// A value in its SQL form. Timestamps have nine decimals each, so that their texts sort as the moments do; dates are the numbers
+/// of their digits, which are shorter and quicker to compare than text.
 pub(super) fn owned(value: &Value) -> Sql {
     match value {
         Value::Null => Sql::Null,
@@ -223,7 +223,7 @@ pub(super) fn value(kind: ColumnType, stored: ValueRef<'_>) -> FromSqlResult<Val
     })
 }
 
-/// 20161201 for 2016-12-01; in the years before 0 still a number that is the greater the later the day.
+/// 20161201 for 2016-12-01; before the year 0, too, a later day has a greater number.
 fn number_of_date(date: Date) -> i64 {
     i64::from(date.year()) * 10_000 + i64::from(date.month()) * 100 + i64::from(date.day())
 }
@@ -249,7 +249,7 @@ pub(super) fn uuid(row: &rusqlite::Row<'_>, place: usize) -> rusqlite::Result<Uu
     Uuid::try_parse(written).map_err(|error| rusqlite::Error::FromSqlConversionFailure(place, Type::Text, error.into()))
 }
 
-/// Makes the functions known that statements about records use.
+/// Adds the SQL functions for statements about records.
 pub(super) fn add_functions(connection: &Connection) -> rusqlite::Result<()> {
     connection.create_aggregate_function("exact_sum", 1, functions::PURE, ExactSumOf)?;
     functions::add_contains_folded(connection)

@@ -1,5 +1,5 @@
-//! What an import has to remember about the rows before: how many bore a key, or which line held a record id. Up to a
-//! bound in memory, beyond it in a table that SQLite keeps on disk.
+//! An import's memory of earlier rows: how many bore a key, or which line held a record id. Up to a bound it is in memory, beyond
+//! that in a table that SQLite keeps on disk.
 
 use std::collections::HashMap;
 
@@ -16,8 +16,8 @@ const COUNT: &str = "INSERT INTO noted (digest, number) VALUES (?1, 1)
 const NOTE: &str = "INSERT INTO noted (digest, number) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
 const NOTED: &str = "SELECT number FROM noted WHERE digest = ?1";
 
-/// 96 bits of a hash without known collisions stand for a text of any length: of a hundred million texts, two are one with a
-/// probability below 10⁻¹³.
+/// 96 bits of a hash without known collisions stand for a text of any length: the probability that two of a hundred million texts
+/// collide is below 10⁻¹³.
 type RowMark = [u8; 12];
 
 pub(super) struct Seen {
@@ -26,7 +26,7 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    /// Makes the table, which ends with the connection.
+    /// Makes the table, which is dropped with the connection.
     pub(super) fn new(connection: &Connection) -> rusqlite::Result<Self> {
         Self::with_bound(connection, IN_MEMORY_MAX)
     }
@@ -35,16 +35,16 @@ impl Seen {
         connection.execute_batch(
             "CREATE TEMP TABLE noted (digest BLOB PRIMARY KEY, number INTEGER NOT NULL) STRICT, WITHOUT ROWID",
         )?;
-        // All of it at once: growing takes half as much again for a while, and time.
+        // Reserves all of it at once: growing takes half as much again for a while, and time.
         Ok(Self { in_memory: HashMap::with_capacity(in_memory_max), in_memory_max })
     }
 
-    /// Gives the memory back, after the last row.
+    /// Frees the memory, after the last row.
     pub(super) fn forget(&mut self) {
         self.in_memory = HashMap::new();
     }
 
-    /// How many rows have borne the key, this one included.
+    /// The number of rows so far with the key, including this one.
     pub(super) fn count(&mut self, connection: &Connection, key: &str) -> rusqlite::Result<i64> {
         let mark = mark(key, None);
         if let Some(count) = self.in_memory.get_mut(&mark) {
@@ -59,7 +59,7 @@ impl Seen {
         connection.prepare_cached(COUNT)?.query_row((mark,), |row| row.get(0))
     }
 
-    /// Notes the line of a record id; the line of the first row that had it, if there was one.
+    /// Notes the line of a record id. Returns the line of the first row that had it, if there was one.
     pub(super) fn note(
         &mut self,
         connection: &Connection,
@@ -88,7 +88,7 @@ impl Seen {
 fn mark(key: &str, id: Option<&Value>) -> RowMark {
     let mut hash = Sha256::new_with_prefix(key.as_bytes());
     if let Some(id) = id {
-        // A byte that no text holds parts the two.
+        // A byte that occurs in no text separates the two.
         hash.update([0xff]);
         match id {
             Value::Text(text) => hash.update(text.as_bytes()),

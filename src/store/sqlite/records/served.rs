@@ -1,4 +1,4 @@
-//! A data set that is being served: its file, what is known of it, and how its write-ahead log is kept short.
+//! A data set that is being served: its file, its known state, and the upkeep of its write-ahead log.
 
 use std::{
     fs,
@@ -22,7 +22,7 @@ use crate::{
     store::records::{DataSet, RecordStoreError},
 };
 
-/// A write-ahead log beyond this is moved into its database and cut at the next refresh.
+/// The size beyond which the next refresh moves a write-ahead log into its database and cuts it.
 const WAL_BYTES_KEPT: u64 = 16 * 1024 * 1024;
 
 /// A data set that is being served.
@@ -30,9 +30,9 @@ pub(super) struct Served {
     /// Unlike the name, never used again for another file.
     pub(super) id: u64,
     pub(super) path: PathBuf,
-    /// Which file that was when it was opened.
+    /// The file's place when it was opened.
     pub(super) place: FilePlace,
-    /// Its write-ahead log, as it was then.
+    /// The place of its write-ahead log at that time.
     pub(super) log: Option<FilePlace>,
     pub(super) current: RwLock<Arc<DataSet>>,
     /// The newest version seen, which a reader may notice before `current` is loaded again.
@@ -44,9 +44,9 @@ pub(super) struct Control {
     pub(super) connection: Connection,
     /// SQLite's own counter of commits by others.
     pub(super) data_version: i64,
-    /// The file as it was when it was last seen to hold what is served.
+    /// The state of the file when it was last seen to hold the served data set.
     pub(super) file: Option<FileState>,
-    /// Whether the log holds what was erased: somebody was reading then.
+    /// Whether the log still holds erased data, because somebody was reading.
     pub(super) log_to_empty: bool,
 }
 
@@ -75,13 +75,13 @@ impl Served {
         self.shorten_log(&control.connection)
     }
 
-    /// Notices what other processes have done to the file. Whether somebody has put something else there: another file, or another
-    /// data set or an older version into the file. That is looked at where it was written to.
+    /// Notices other processes' writes. Tells whether the served file was replaced: by another file, or in place by another data
+    /// set or an older version. Compares contents only after the file was written to.
     pub(super) fn look(&self, name: &str) -> Result<bool, RecordStoreError> {
         if self.place.trouble().is_some() {
             return Ok(true);
         }
-        // Gone since: the next look says so.
+        // The file is gone since: the next look reports it.
         let Ok(file) = FileState::of(&self.path) else { return Ok(true) };
         self.refresh(name)?;
         let control = || self.control.lock().unwrap_or_else(PoisonError::into_inner);
@@ -89,7 +89,7 @@ impl Served {
             return Ok(false);
         }
         let current = self.current();
-        // The connections that are there may have what was there before in their caches.
+        // A new connection is used: the open ones may have the earlier contents in their caches.
         let found = open(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY).and_then(|connection| {
             connection.query_row("SELECT instance, version FROM state", [], |row| {
                 Ok((schema::uuid(row, 0)?, schema::count(row, 1)?))
@@ -100,15 +100,15 @@ impl Served {
         Ok(instance != current.instance || version < current.version)
     }
 
-    /// Takes away the log that the file before has left beside the file that is in its place now, which is not to be read with it.
-    /// Only what holds no truth is so dropped.
+    /// Removes the log that a replaced file left beside the new one, which must not be read with it. Only for files that hold no
+    /// truth.
     pub(super) fn drop_left_log(&self) -> Result<(), RecordStoreError> {
         let is_left = |log: &FilePlace| self.place.trouble().is_some() && log.trouble().is_none();
         if !self.log.as_ref().is_some_and(is_left) {
             return Ok(());
         }
         let control = self.control.lock().unwrap_or_else(PoisonError::into_inner);
-        // The last connection to a file would otherwise take its log away, by the name, which is that of another log by then.
+        // The last connection to a file would otherwise remove the log of that name, which may be another file's by then.
         let kept = control.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
         kept.map_err(|error| unavailable("close", &self.path, &error))?;
         remove(&self.path, &["-wal", "-shm"])
@@ -124,7 +124,7 @@ impl Served {
         Ok(())
     }
 
-    /// Moves the write-ahead log into the file, unless the file was taken away.
+    /// Moves the write-ahead log into the file, unless the file was removed.
     pub(super) fn close(&self) -> Result<(), RecordStoreError> {
         if self.place.trouble().is_some() {
             return Ok(());
@@ -141,7 +141,7 @@ impl Served {
         }
     }
 
-    /// Empties the log of a file from which something was erased while somebody was reading; not waiting for anybody.
+    /// Empties the log of a file whose data was erased while somebody was reading. Does not wait for anybody.
     fn empty_log(&self, control: &mut Control) -> Result<(), RecordStoreError> {
         let failed = |error: rusqlite::Error| unavailable("empty the log of", &self.path, &error);
         control.connection.busy_timeout(Duration::ZERO).map_err(failed)?;
@@ -157,7 +157,7 @@ impl Served {
 
     fn shorten_log(&self, connection: &Connection) -> Result<(), RecordStoreError> {
         if fs::metadata(beside(&self.path, "-wal")).is_ok_and(|log| log.len() > WAL_BYTES_KEPT) {
-            // Not waiting for anybody: where a reader or an import is in the way, the next refresh tries again.
+            // Does not wait: if a reader or an import is in the way, the next refresh tries again.
             let checkpoint = |connection: &Connection| {
                 connection.busy_timeout(Duration::ZERO)?;
                 let outcome = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));

@@ -1,4 +1,4 @@
-//! What the store, its readers and its imports have in common: the settings, the files that are served, and the cache.
+//! The common parts of the store, its readers and its imports: the settings, the served files, and the cache.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -27,9 +27,9 @@ use crate::{
 /// Sizes and limits of the store.
 #[derive(Debug, Clone)]
 pub struct SqliteRecordSettings {
-    /// What the files are.
+    /// The role of the files.
     pub role: FileRole,
-    /// Where the files are. Made when absent.
+    /// The directory of the files. Created if absent.
     pub directory: PathBuf,
     /// Memory for ready answers of point reads, in bytes, over all readers.
     pub cache_bytes: u64,
@@ -41,15 +41,15 @@ pub struct SqliteRecordSettings {
     pub find_timeout_ms: u64,
     /// How long the past is kept.
     pub retention: Retention,
-    /// Exports at the same time; one more is answered with [`RecordStoreError::Busy`].
+    /// Exports that may run at the same time; one more is answered with [`RecordStoreError::Busy`].
     pub exports_max: usize,
     /// How long an export may take.
     pub export_timeout_ms: u64,
-    /// How long an export waits for the next part to be taken.
+    /// How long an export waits for the receiver to take the next part.
     pub export_stall_ms: u64,
 }
 
-/// What the store, its readers and its imports have in common.
+/// The common parts of the store, its readers and its imports.
 pub(super) struct SharedRecords {
     pub(super) settings: SqliteRecordSettings,
     pub(super) clock: SharedClock,
@@ -58,7 +58,7 @@ pub(super) struct SharedRecords {
     pub(super) cache: cache::Answers,
     /// Exports under way.
     pub(super) exporting: AtomicUsize,
-    /// Data sets whose files turned out to be damaged while they were exported.
+    /// Data sets whose files turned out to be damaged during an export.
     pub(super) damaged: Mutex<BTreeSet<String>>,
 }
 
@@ -87,7 +87,7 @@ impl SharedRecords {
         served.get(name).cloned().ok_or_else(|| RecordStoreError::UnknownDataSet { name: name.to_owned() })
     }
 
-    /// The data set that a question was made for, if it was not begun anew since.
+    /// The data set of a question, unless it was begun anew since.
     pub(super) fn same(&self, data_set: &DataSet) -> Result<Arc<Served>, RecordStoreError> {
         let name = &data_set.definition.name;
         let served = self.find(name)?;
@@ -111,7 +111,7 @@ impl SharedRecords {
         let present = self.files()?;
         let mut troubles = Vec::new();
         let known = self.served.read().unwrap_or_else(PoisonError::into_inner).clone();
-        // What is wrong with one data set is said when the others were looked at.
+        // Reports the trouble of one data set after all others were refreshed.
         for (name, served) in &known {
             let is_gone = match present.contains_key(name) {
                 true => served.look(name),
@@ -119,7 +119,7 @@ impl SharedRecords {
             };
             match is_gone {
                 Ok(false) => {}
-                // What was open is not what is there, or is damaged: what is there is looked at below, and told.
+                // The open file was replaced or is damaged: the present file is opened below, which reports its trouble.
                 Ok(true) | Err(RecordStoreError::Corrupt { .. } | RecordStoreError::WrongRole { .. }) => {
                     troubles.extend(self.forget(name, served).err());
                 }
@@ -134,7 +134,7 @@ impl SharedRecords {
         troubles.into_iter().next().map_or(Ok(()), Err)
     }
 
-    /// Serves a file no more that is not what it was when it was opened.
+    /// Stops serving a file that differs from the opened one.
     fn forget(&self, name: &str, gone: &Arc<Served>) -> Result<(), RecordStoreError> {
         if self.settings.role == FileRole::Replica {
             gone.drop_left_log()?;
@@ -146,7 +146,7 @@ impl SharedRecords {
         Ok(())
     }
 
-    /// Forgets a file in whose place another one is, so that what is there can be looked at by itself.
+    /// Stops serving a file that was replaced on disk.
     pub(super) fn forget_replaced(&self, name: &str) -> Result<(), RecordStoreError> {
         match self.find(name) {
             Ok(served) if served.place.trouble().is_some() => self.forget(name, &served),
@@ -162,7 +162,7 @@ impl SharedRecords {
         let mut files = BTreeMap::new();
         for entry in std::fs::read_dir(&self.settings.directory).map_err(failed)? {
             let entry = entry.map_err(failed)?;
-            // A link, a pipe or a folder is nobody's records.
+            // A link, a pipe or a folder holds no records.
             if !entry.file_type().is_ok_and(|kind| kind.is_file()) {
                 continue;
             }
@@ -180,7 +180,7 @@ impl SharedRecords {
         let Ok(place) = FilePlace::of(&path).map(FilePlace::never_empty) else { return Ok(()) };
         let connection =
             open(&path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|error| unavailable("open", &path, &error))?;
-        // A first import holds its file's lock: until it is done there is nothing to serve.
+        // A first import holds its file's lock: there is nothing to serve until it is done.
         connection.busy_timeout(Duration::ZERO).map_err(|error| unavailable("open", &path, &error))?;
         let data_version = match data_version(&connection) {
             Err(error) if is_busy(&error) => return Ok(()),
@@ -192,7 +192,7 @@ impl SharedRecords {
             Err(error) => return Err(error),
         };
         check_role(&connection, &path, self.settings.role)?;
-        // What an import that died has left is not waited for: a command beside it may be at it.
+        // Does not wait to clean up after an import that died: another command may be doing it.
         match erasure::finish(&connection) {
             Err(error) if !is_busy(&error) => return Err(unavailable("write anew", &path, &error)),
             _ => {}

@@ -1,4 +1,4 @@
-//! Statements that read records: one in the making, and one that is made.
+//! Statements that read records: unfinished and finished ones.
 
 use rusqlite::types::Value as Sql;
 
@@ -11,7 +11,7 @@ pub(super) struct Segment {
     pub(super) params: Vec<Sql>,
 }
 
-/// A statement in the making.
+/// An unfinished statement.
 #[derive(Debug, Default)]
 pub(super) struct StatementText {
     pub(super) sql: String,
@@ -33,7 +33,7 @@ impl StatementText {
         self.conditions = 0;
     }
 
-    /// Appends the table, and the index that it is to be read by, or none.
+    /// Appends the table, and the index to read it by, if any.
     pub(super) fn from(&mut self, table: RecordTable, index: Option<&str>) {
         self.sql.push_str(" FROM ");
         self.sql.push_str(table.name());
@@ -58,7 +58,7 @@ impl StatementText {
         }
     }
 
-    /// The statement with a limit, its last parameter.
+    /// The finished statement with a limit as its last parameter.
     pub(super) fn limited(mut self) -> Segment {
         self.sql.push_str(" LIMIT ?");
         Segment { sql: self.sql, params: self.params }

@@ -1,4 +1,4 @@
-//! Counts, facets and figures of the records that a filter means.
+//! Counts, facets and figures of the records that match a filter.
 
 use rusqlite::{params_from_iter, types::Value as Sql};
 
@@ -16,7 +16,7 @@ use crate::{
     store::records::RecordsSummary,
 };
 
-/// How many records a filter means, now or at an earlier version.
+/// The number of records that match a filter, now or at an earlier version.
 pub(super) fn count(reading: &RecordReading<'_>, filter: &Filter, at: Option<u64>) -> Result<u64, QuestionFailure> {
     if at.is_none() && filter.parts().is_empty() {
         return Ok(reading.records);
@@ -36,7 +36,7 @@ pub(super) fn count(reading: &RecordReading<'_>, filter: &Filter, at: Option<u64
 pub(super) fn facets(reading: &RecordReading<'_>, asked: &Facets) -> Result<RecordsSummary<Facet>, QuestionFailure> {
     let definition = &reading.data_set.definition;
     let mut columns = Vec::with_capacity(asked.columns.len());
-    // Every record has a value of each column, if only null.
+    // Every record has a value in each column, perhaps null.
     let mut records = 0;
     for column in &asked.columns {
         let (name, kind) = (reading.shape.name(*column), definition.column_kind(*column));
@@ -47,14 +47,14 @@ pub(super) fn facets(reading: &RecordReading<'_>, asked: &Facets) -> Result<Reco
             matching.sql
         );
         let mut statement = reading.connection().prepare_cached(&sql)?;
-        // One more than is wanted tells whether there are more.
+        // One more than requested shows whether there are more.
         let limit = Sql::Integer(i64::from(asked.limit) + 1);
         let mut rows = statement.query(params_from_iter(matching.params.iter().chain([&limit])))?;
         let mut values = Vec::new();
         while let Some(row) = rows.next()? {
             let mut value = schema::value(kind, row.get_ref(0)?).map_err(rusqlite::Error::from)?;
             if let Value::Number(number) = &mut value {
-                // A negative zero is zero.
+                // Turns a negative zero into zero.
                 *number += 0.0;
             }
             values.push((value, schema::count(row, 1)?));

@@ -1,4 +1,4 @@
-//! The table of records in the shape of a definition, and the statements that write its rows.
+//! The table of records in a definition's shape, and the statements that write its rows.
 
 use rusqlite::Connection;
 
@@ -11,13 +11,13 @@ use crate::{
     store::records::rules,
 };
 
-/// Rows that `ANALYZE` looks at in each index.
+/// Rows that `ANALYZE` reads in each index.
 const ANALYSIS_ROWS: i64 = 1_000;
 /// Finds a record's row.
 pub(super) const ROW_OF_ID: &str =
     "SELECT \"$row\" FROM records INDEXED BY by_key WHERE \"$key\" = ?1 AND \"$id\" = ?2";
 
-/// The texts of the statements that are run for each row.
+/// The texts of the statements for each row.
 pub(super) struct RowStatements {
     pub(super) look_up: String,
     pub(super) insert: String,
@@ -34,7 +34,7 @@ impl RowStatements {
     pub(super) fn new(definition: &Definition) -> Self {
         let names: Vec<String> = (0..definition.columns.len()).map(|place| column_name(definition, place)).collect();
         let assignments: Vec<String> = names.iter().map(|name| format!("{name} = ?")).collect();
-        // Without the columns' names: the text is looked up for every row among the prepared statements.
+        // Columns are not named: the text is the key under which every row finds its prepared statement.
         let insert = |row: &str| {
             let marks = (1..=names.len() + 2).map(|place| format!(",?{place}"));
             format!("INSERT INTO records VALUES ({row}{})", String::from_iter(marks))
@@ -56,7 +56,7 @@ impl RowStatements {
     }
 }
 
-/// The statement that finds a record: its row, its values as they are published, the load date, and these columns.
+/// The statement that finds a record: its row, its published values, the load date, and these columns.
 pub(super) fn look_up(definition: &Definition, columns: impl IntoIterator<Item = usize>) -> String {
     let name = |place| column_name(definition, place);
     let read: Vec<String> = [definition.load_date.map_or("NULL".to_owned(), name)]
@@ -86,8 +86,8 @@ pub(super) fn read_record(
     })
 }
 
-/// Runs a statement whose parameters are the version that writes a record, the record's columns, its values as they are
-/// published and, where given, its row.
+/// Runs a statement with these parameters: the version that writes a record, the record's columns, its published values and, if
+/// given, its row.
 pub(super) fn run(
     connection: &Connection,
     sql: &str,
@@ -110,7 +110,7 @@ pub(super) fn run(
     Ok(())
 }
 
-/// The statement that keeps the typed values of what a record was: the number of its change, since and until which version.
+/// The statement that keeps the typed values of a record's earlier state: the number of its change, and the range of its versions.
 pub(super) fn insert_old(definition: &Definition) -> String {
     let marks = (1..=definition.columns.len() + 3).map(|place| format!("?{place}"));
     format!("INSERT INTO old VALUES ({})", marks.collect::<Vec<_>>().join(","))
@@ -139,14 +139,14 @@ pub(super) fn create(connection: &Connection, definition: &Definition) -> rusqli
     connection.execute_batch(&schema::create_table(definition, RecordTable::Old))
 }
 
-/// Drops the tables of records and all that is known of their past.
+/// Drops the tables of records and their past.
 pub(super) fn forget(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch("DROP TABLE records; DROP TABLE old; DELETE FROM changes; DELETE FROM versions")
 }
 
-/// Copies every record into a table of the new columns. A column of the same name and type keeps its values, any
-/// other begins as null and is filled by the file's rows; records that the file does not hold keep those nulls. What was
-/// replaced is not carried over: versions of other columns are not served.
+/// Copies every record into a table of the new columns. A column of the same name and type keeps its values, any other begins as
+/// null and is filled by the file's rows; records that the file lacks keep those nulls. Earlier states are not carried over:
+/// versions with other columns are not served.
 pub(super) fn rewrite(connection: &Connection, old: &Definition, new: &Definition) -> rusqlite::Result<()> {
     let statements = RowStatements::new(new);
     drop_indexes(connection, RecordTable::Records, &[])?;
@@ -196,7 +196,7 @@ pub(super) fn fit_indexes(connection: &Connection, definition: &Definition) -> r
     Ok(())
 }
 
-/// Drops the indexes of a table but those named; the names of the ones that remain.
+/// Drops all indexes of a table except the named ones. Returns the names of the remaining ones.
 fn drop_indexes(connection: &Connection, table: RecordTable, keep: &[String]) -> rusqlite::Result<Vec<String>> {
     let present: Vec<String> = connection
         .prepare("SELECT name FROM sqlite_schema WHERE type = 'index' AND tbl_name = ?1")?
@@ -209,13 +209,13 @@ fn drop_indexes(connection: &Connection, table: RecordTable, keep: &[String]) ->
     Ok(kept)
 }
 
-/// Lets SQLite look at the indexes anew, of which it then knows which one leads to fewer rows.
+/// Makes SQLite analyze the indexes, so that it knows which one leads to fewer rows.
 pub(super) fn analyze(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "analysis_limit", ANALYSIS_ROWS)?;
     connection.execute_batch("ANALYZE")
 }
 
-/// Turns the write-ahead log on, for good: it is a property of the file.
+/// Turns the write-ahead log on, permanently: it is a property of the file.
 pub(super) fn use_log(connection: &Connection) -> rusqlite::Result<()> {
     connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))
 }

@@ -1,4 +1,4 @@
-//! Carries a way out: the records it yields, in their order, one after the other.
+//! Executes a way: yields its records in order, one after the other.
 
 use std::cmp::Ordering;
 
@@ -20,9 +20,9 @@ use crate::dataset::{
     query::{Position, SortTerm},
 };
 
-/// A record on its way into an answer.
+/// A record that is about to be added to an answer.
 pub(super) struct Yielded<'r> {
-    /// Its values as they are kept for answers.
+    /// Its values in the form of answers.
     pub(super) values: &'r [u8],
     row: &'r Row<'r>,
 }
@@ -45,14 +45,14 @@ impl Yielded<'_> {
     }
 }
 
-/// Whether more is wanted.
+/// Whether more records are wanted.
 pub(super) enum RecordsWanted {
     More,
     Enough,
 }
 
-/// Hands the records of a way to `take`, in order and each once, until it has enough. No stream is asked for more than
-/// `limit` records; a negative one is none.
+/// Hands the records of a way to `take`, in order and each once, until it has enough. No stream is asked for more than `limit`
+/// records; a negative limit is none.
 pub(super) fn each(
     snapshot: &Connection,
     shape: &Shape,
@@ -76,7 +76,7 @@ pub(super) fn each(
                         }
                     }
                 } else {
-                    // Sorted by numbers first: a sorter that carried whole records would be many times the work.
+                    // Sorts by row numbers first: a sort of whole records would be many times the work.
                     let mut fetch = fetches.whole(stream.table)?;
                     while let Some(row) = rows.next()? {
                         let number: i64 = row.get(0)?;
@@ -114,7 +114,7 @@ pub(super) fn each(
     }
 }
 
-/// The record that a stream yields next.
+/// The next record of a stream.
 struct StreamHead<'s> {
     table: RecordTable,
     segments: Vec<Rows<'s>>,
@@ -126,7 +126,7 @@ impl<'s> StreamHead<'s> {
         self.segments.get(self.at)?.get()
     }
 
-    /// Goes on to the next record, or to the first one.
+    /// Goes on to the next record, or to the first.
     fn advance(&mut self) -> rusqlite::Result<()> {
         while let Some(rows) = self.segments.get_mut(self.at) {
             rows.advance()?;
@@ -178,7 +178,7 @@ fn merge(
         if let RecordsWanted::Enough = wanted {
             return Ok(());
         }
-        // The order is total: what is at the same place is the same record, found once more.
+        // The order is total: streams at the same place have the same record.
         let mut same = vec![nth];
         for (other, head) in heads.iter().enumerate().filter(|(other, _)| *other != nth) {
             if let (Some(row), Some(taken)) = (head.row(), heads.get(nth).and_then(StreamHead::row))
@@ -195,7 +195,7 @@ fn merge(
     }
 }
 
-/// How two rows follow one another; their first column is none of the order.
+/// Compares two rows by the order; their first column is not part of it.
 fn compared(order: &[SortTerm], left: &Row<'_>, right: &Row<'_>) -> rusqlite::Result<Ordering> {
     for (nth, term) in order.iter().enumerate() {
         let (left, right) = (left.get_ref(1 + nth)?, right.get_ref(1 + nth)?);
@@ -216,7 +216,7 @@ fn compared(order: &[SortTerm], left: &Row<'_>, right: &Row<'_>) -> rusqlite::Re
     Ok(Ordering::Equal)
 }
 
-/// How records are fetched by their number.
+/// Fetches records by their row numbers.
 struct Fetches<'a> {
     snapshot: &'a Connection,
     shape: &'a Shape,
@@ -224,13 +224,13 @@ struct Fetches<'a> {
 }
 
 impl<'a> Fetches<'a> {
-    /// With the columns of the order.
+    /// Fetches with the columns of the order.
     fn whole(&mut self, table: RecordTable) -> rusqlite::Result<CachedStatement<'a>> {
         let columns = way::results(self.shape, self.order, table);
         self.snapshot.prepare_cached(&format!("SELECT {columns} FROM {} WHERE \"$row\" = ?", table.name()))
     }
 
-    /// The values alone.
+    /// Fetches the values alone.
     fn values(&mut self, table: RecordTable) -> rusqlite::Result<CachedStatement<'a>> {
         self.snapshot.prepare_cached(match table {
             RecordTable::Records => "SELECT \"$values\" FROM records WHERE \"$row\" = ?",

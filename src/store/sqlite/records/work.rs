@@ -1,4 +1,4 @@
-//! What an import has done that is not committed yet, in parts of bounded size: so that it can be written elsewhere first.
+//! The uncommitted work of an import, in parts of bounded size: so that it can be written elsewhere first.
 
 use rusqlite::{Connection, params_from_iter, types::Value as Sql};
 
@@ -12,13 +12,13 @@ use crate::{
     store::records::past::ChangeKind,
 };
 
-/// What an import does to a record.
+/// A change of an import to a record.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::store) struct WorkDone {
     pub(in crate::store) kind: ChangeKind,
     pub(in crate::store) key: String,
     pub(in crate::store) id: Value,
-    /// The version since which the record was what it is not any more.
+    /// The version since which the record was in its earlier state.
     pub(in crate::store) was: Option<u64>,
 }
 
@@ -27,13 +27,13 @@ pub(in crate::store) struct Work<'s> {
     pub(super) connection: &'s Connection,
     pub(super) definition: &'s Definition,
     pub(super) version: i64,
-    /// Whether the data set begins with this import: then all its records are new, and none of that is kept as a change.
+    /// Whether the data set begins with this import: then all its records are new, and none is kept as a change.
     pub(super) is_new: bool,
     pub(super) read: &'s str,
 }
 
 impl Work<'_> {
-    /// What is done to the records that follow another one: at most so many, in the order of keys and record ids.
+    /// The changes to the records after another one, at most `max`, ordered by key and record id.
     pub(in crate::store) fn after(&self, last: Option<&WorkDone>, max: usize) -> rusqlite::Result<Vec<WorkDone>> {
         let (place, mut params) = match last {
             None => ("", Vec::new()),
@@ -71,13 +71,13 @@ impl Work<'_> {
         rows.collect()
     }
 
-    /// The record as it will be.
+    /// The record after the import.
     pub(in crate::store) fn record(&self, key: &str, id: &Value) -> rusqlite::Result<Record> {
         let row = self.connection.prepare_cached(ROW_OF_ID)?.query_row((key, Stored(id)), |row| row.get(0))?;
         table::read_record(self.connection, self.read, self.definition, row)
     }
 
-    /// The epoch that a version was written under, as the replica knows it.
+    /// The epoch of a version, as the replica knows it.
     pub(in crate::store) fn epoch(&self, version: u64) -> rusqlite::Result<u64> {
         epochs::of_version(self.connection, version)
     }

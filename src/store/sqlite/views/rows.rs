@@ -1,4 +1,4 @@
-//! How rows are written: the columns that are searched or ordered by, which follow from a row, before its document.
+//! Writes rows: first the columns to search or order by, which follow from the row, then its document.
 
 use std::sync::LazyLock;
 
@@ -18,13 +18,13 @@ pub(super) trait TableRow: ViewRow {
     /// The columns before the document.
     const COLUMNS: &'static [&'static str];
 
-    /// Columns that tell whether a row is there already.
+    /// The columns that identify an existing row.
     const UNIQUE: &'static str;
 
-    /// What stands in the columns.
+    /// The values of the columns.
     fn columns(&self) -> Vec<ToSqlOutput<'_>>;
 
-    /// Whether that stands in the first columns of a stored row.
+    /// Tells whether the first columns of a stored row have these values.
     fn is_beside(&self, stored: &Row<'_>) -> Result<bool, StoreError> {
         for (place, value) in self.columns().iter().enumerate() {
             let value = match value {
@@ -103,13 +103,13 @@ fn moment(at: impl Into<Option<Timestamp>>) -> ToSqlOutput<'static> {
     ToSqlOutput::Borrowed(at.into().map_or(ValueRef::Null, |at| ValueRef::Integer(at.as_microsecond())))
 }
 
-/// Never so large that it would not fit.
+/// A version always fits into SQLite's number.
 fn version(row: &impl ViewRow) -> ToSqlOutput<'static> {
     i64::try_from(row.version()).unwrap_or(i64::MAX).into()
 }
 
-/// The statements that write rows into the tables with one suffix. Their texts are made once: a replay runs them for every
-/// row of every view.
+/// The statements that write rows into the tables with one suffix. Their texts are made once: a replay runs them for every row of
+/// every view.
 pub(in crate::store) struct Statements {
     users: String,
     keys: String,
@@ -119,17 +119,17 @@ pub(in crate::store) struct Statements {
     tokens: String,
 }
 
-/// Those that write into the live tables.
+/// The statements for the live tables.
 static LIVE: LazyLock<Statements> = LazyLock::new(|| Statements::new("", true));
 
-/// Writes rows into the live tables where the stored ones are older.
+/// Writes rows into the live tables, replacing only older ones.
 pub(in crate::store) fn put(connection: &Connection, rows: &Rows) -> Result<(), StoreError> {
     LIVE.put(connection, std::slice::from_ref(rows))
 }
 
 impl Statements {
-    /// Statements that change a stored row where it is older, which need the tables' indexes; or, without `replaces`, for
-    /// tables that hold none of the rows yet.
+    /// Statements that replace older stored rows, which needs the tables' indexes; or, without `replaces`, statements for tables
+    /// that hold none of the rows yet.
     pub(in crate::store) fn new(suffix: &str, replaces: bool) -> Self {
         Self {
             users: statement::<UserRow>(suffix, replaces),
@@ -170,7 +170,7 @@ fn put_each<'a, T: TableRow + 'a>(
     Ok(())
 }
 
-/// An insert; with `replaces` one that, where there is such a row, changes it if its version is older.
+/// An insert; with `replaces` it changes an existing row if its version is older.
 fn statement<T: TableRow>(suffix: &str, replaces: bool) -> String {
     let columns: Vec<&str> = T::COLUMNS.iter().copied().chain(["document"]).collect();
     let places = vec!["?"; columns.len()].join(", ");
@@ -179,7 +179,7 @@ fn statement<T: TableRow>(suffix: &str, replaces: bool) -> String {
         return insert;
     }
     let changes: Vec<String> = columns.iter().skip(1).map(|column| format!("{column} = excluded.{column}")).collect();
-    // A key that was issued twice stays its first owner's.
+    // A key that was issued twice stays with its first owner.
     let whose = if T::VIEW == KeyRow::VIEW { " AND excluded.user = user" } else { "" };
     format!(
         "{insert} ON CONFLICT ({}) DO UPDATE SET {} WHERE excluded.version > version{whose}",

@@ -23,7 +23,7 @@ fn described_index(spec: &IndexSpec) -> GlobalSecondaryIndexDescription {
         .build()
 }
 
-/// The table as AWS describes it when all is right.
+/// AWS's description of a table without flaws.
 fn described(spec: &TableSpec) -> TableDescription {
     let all = std::iter::once(&spec.partition).chain(&spec.sort);
     let all = all.chain(spec.indexes.iter().flat_map(|index| [&index.partition, &index.sort]));

@@ -1,7 +1,7 @@
-//! A process that dies during an import: what it leaves is served as if the import had never begun, or as it ended.
+//! A process dies during an import: the files serve the data set as before the import, or as after it.
 //!
-//! Two ways to die: the files as they are at some step, copied and opened elsewhere, which is what the end of a process at
-//! that step leaves; and a real process that is killed somewhere in its commit.
+//! Two ways to die: the files at some step, copied and opened elsewhere, which equals a process that ends at that step; and a real
+//! process that is killed somewhere in its commit.
 
 use std::{
     io::{BufRead, BufReader},
@@ -12,12 +12,12 @@ use std::{
 
 use super::*;
 
-/// Together longer than an import's page cache: part of them is in the files before the commit.
+/// Together larger than an import's page cache: some of them are in the files before the commit.
 const RECORDS: usize = 2_500;
 const STATUS_BYTES: usize = 10_000;
-/// Moments of a commit at which it is killed.
+/// The moments of a commit at which the process is killed.
 const KILLS: u32 = 4;
-/// Where the killed process imports.
+/// The environment variable with the folder of the killed process.
 const FOLDER: &str = "PERMITD_TEST_IMPORT_INTO";
 const ENDED_AFTER: Duration = Duration::from_secs(120);
 
@@ -29,13 +29,13 @@ fn long_records(letter: &str) -> Vec<Record> {
     (0..RECORDS).map(|number| long_record(number, letter)).collect()
 }
 
-/// A store over the files as they are now, as another machine would find them after the end of this process.
+/// A store over the files in their present state, as another machine would find them after this process died.
 pub(super) fn after_a_crash(store: &Store) -> Store {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("records")).unwrap();
     for entry in std::fs::read_dir(store.folder.path().join("records")).unwrap() {
         let path = entry.unwrap().path();
-        // The shared memory is gone with the processes that shared it.
+        // The shared memory dies with the processes that shared it.
         if !path.to_str().unwrap().ends_with("-shm") {
             std::fs::copy(&path, folder.path().join("records").join(path.file_name().unwrap())).unwrap();
         }
@@ -115,7 +115,7 @@ fn an_import_that_died_with_new_columns_leaves_the_old_ones() {
     assert!(first_record(&store).get("height").is_some());
 }
 
-/// Not a test by itself: the process that is killed.
+/// Not a test by itself: the code of the process that is killed.
 #[test]
 fn imports_into_the_folder_of_the_environment() {
     let Some(folder) = std::env::var_os(FOLDER) else { return };
@@ -132,8 +132,8 @@ fn imports_into_the_folder_of_the_environment() {
     println!("\nthe import is done");
 }
 
-/// Starts an import in another process and kills it this long after it began to commit; how long the commit took, if it
-/// came to its end.
+/// Starts an import in another process and kills it this long after its commit began. Returns the duration of the commit, if it
+/// ended.
 fn killed_after(store: &Store, delay: Duration) -> Option<Duration> {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "store::sqlite::records::tests::crash::imports_into_the_folder_of_the_environment"])

@@ -1,8 +1,8 @@
-//! Values of a column that is not published any more are in no file.
+//! No file holds values of a withdrawn column.
 
 use super::*;
 
-/// A store whose records, and whose past, hold values that begin with `secret-`.
+/// A store whose present and past records hold values that begin with `secret-`.
 fn with_secrets() -> Store {
     let store = Store::new();
     let records = |what: &str| {
@@ -10,7 +10,7 @@ fn with_secrets() -> Store {
     };
     store.import(&definition(), &records("old"));
     store.import(&definition(), &records("new")[..700]);
-    // Some of the past is given up, and so are pages.
+    // Gives up some of the past, and so frees pages.
     let mut session = store.begin(&definition(), true);
     put_all(&mut *session, &records("new")[..1000]);
     session.commit().unwrap();
@@ -18,7 +18,7 @@ fn with_secrets() -> Store {
     store
 }
 
-/// How often a secret value is in any file of the store.
+/// The number of secret values in the files of the store.
 fn secrets(store: &Store) -> usize {
     let files = std::fs::read_dir(store.folder.path().join("records")).unwrap();
     let found = |bytes: Vec<u8>| bytes.windows(7).filter(|window| *window == b"secret-").count();
@@ -45,7 +45,7 @@ fn what_is_withdrawn_is_in_no_file() {
     let store = with_secrets();
     store.import(&withdrawn(), &[without_status("k0001", 7)]);
     assert_eq!(secrets(&store), 0);
-    // What was not withdrawn is all there, also of the past.
+    // All other data is there, also of the past.
     assert_eq!(store.all().len(), 1000);
     let changes = wait(store.store.changes(&store.data_set(), &crate::store::records::Since::Version(1), 1)).unwrap();
     let change = &data(&changes.document.finish(&[], "things", 1))[0];
@@ -73,7 +73,7 @@ fn somebody_who_is_reading_delays_it_and_no_more() {
     store.import(&withdrawn(), &[without_status("k0001", 7)]);
     assert!(secrets(&store) > 0, "the reader still sees them");
     drop(reader);
-    // Another process's server notices, and so does this one.
+    // Another process's server notices, and this one does, too.
     let another = store.another();
     wait(another.refresh()).unwrap();
     wait(store.store.refresh()).unwrap();
@@ -85,7 +85,7 @@ fn an_import_that_died_before_it_is_made_good_by_the_next_start() {
     let store = with_secrets();
     let path = store.folder.path().join("records/things.db");
     store.import(&withdrawn(), &[without_status("k0001", 7)]);
-    // As a crash right after the commit leaves it: marked, with a free page that holds something.
+    // The state after a crash right after the commit: marked, with data in a free page.
     let connection = rusqlite::Connection::open(&path).unwrap();
     connection.execute_batch("CREATE TABLE scratch (a TEXT)").unwrap();
     connection.execute("INSERT INTO scratch VALUES (?1)", ["secret-again".repeat(2000)]).unwrap();

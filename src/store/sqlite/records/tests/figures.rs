@@ -1,4 +1,4 @@
-//! Figures of columns are made with a version, and kept with it.
+//! Figures of columns are made and kept with a version.
 
 use super::*;
 
@@ -6,7 +6,7 @@ fn records(status: &str) -> Vec<Record> {
     (0..40).map(|n| record(&format!("k{n:02}"), status, n)).collect()
 }
 
-/// The most frequent value of the status, of figures that are of the present version.
+/// The most frequent value of the status, if the figures are of the present version.
 fn status(store: &SqliteRecordStore) -> Option<String> {
     let figures = store.data_set("things").unwrap().present_figures()?;
     Some(figures.columns[2].values[0].value.text())
@@ -31,7 +31,7 @@ fn an_import_that_died_leaves_the_figures_of_the_version_that_is_there() {
     let mut session = store.begin(&definition(), true);
     put_all(&mut *session, &records("issued"));
     session.commit().unwrap();
-    // Whoever finds the version finds its figures.
+    // A process that finds the version finds its figures.
     let after = crash::after_a_crash(&store);
     assert_eq!((after.data_set().version, status(&after.store).as_deref()), (2, Some("issued")));
 }
@@ -52,7 +52,7 @@ fn a_file_of_an_older_permitd_has_figures_from_the_next_import_on() {
 fn figures_of_another_version_and_damaged_ones_are_not_shown() {
     let store = Store::new();
     store.import(&definition(), &records("filed"));
-    // As after an import by an older permitd, which knows of none.
+    // The state after an import by an older permitd, which knows no figures.
     run(&store, "UPDATE state SET version = 2, document = json_set(document, '$.state.version', 2)");
     let other = store.another();
     assert!(other.data_set("things").unwrap().figures.is_some());

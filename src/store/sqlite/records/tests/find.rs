@@ -1,4 +1,4 @@
-//! Queries: the store answers what the filter's own meaning says, in the order asked for, page by page.
+//! Queries: the store's answers agree with the filter's meaning, in the requested order, page by page.
 
 use super::*;
 use crate::store::records::samples::{any_query, naive};
@@ -27,7 +27,7 @@ proptest! {
                 gathered.extend(page);
                 prop_assert!(gathered.len() <= expected.len(), "{:?}", query);
                 let Some(next) = next else { break };
-                // As a caller would continue: through a sealed cursor.
+                // Continues as a caller would: through a sealed cursor.
                 let key = CursorKey::new([7; 32]);
                 let sealed = crate::dataset::cursor::seal(&key, &definition, &query, &next).unwrap();
                 query.after = None;
@@ -49,7 +49,7 @@ proptest! {
     ) {
         let store = Store::new();
         let definition = definition();
-        // What each query has seen of the version that it began with.
+        // The records that each query has seen of the version that it began with.
         let mut walks: Vec<(Query, Vec<serde_json::Value>, Vec<serde_json::Value>)> = Vec::new();
         let mut stored_now: Vec<Record> = Vec::new();
         for (nth, (records, replace)) in imports.iter().enumerate() {
@@ -60,7 +60,7 @@ proptest! {
             let same = |left: &Record, right: &Record| left.values[..2] == right.values[..2];
             stored_now.retain(|old| !*replace && !records.iter().any(|new| same(old, new)));
             stored_now.extend(records);
-            // Each walk goes on by a page, and a few begin.
+            // Each walk continues by a page, and a few walks begin.
             for (query, seen, _) in walks.iter_mut().filter(|(query, ..)| query.after.is_some()) {
                 let (page, next) = store.find_query(query).unwrap();
                 seen.extend(page);
@@ -97,8 +97,8 @@ fn a_query_that_takes_too_long_is_given_up() {
     assert_eq!(wait(hurried.find(&data_set, &quick)).unwrap().document.count(), 1);
 }
 
-/// SQLite looks at the watch after so many steps of a prepared statement, whichever question runs it: now and then that is
-/// when a question which was given up ends its snapshot.
+/// SQLite looks at the watch after a number of steps of a prepared statement, whichever question runs it: sometimes that is when an
+/// abandoned question ends its snapshot.
 #[test]
 fn what_is_given_up_leaves_its_connection_as_it_was() {
     let store = Store::of(5_000);
@@ -155,7 +155,7 @@ fn a_full_queue_is_said_to_be_full() {
     let other = store.another_with(SystemClock::shared(), |settings| settings.find_waiting_max = 0);
     let data_set = other.data_set("things").unwrap();
     let query = parsed(&data_set.definition, "");
-    // With no room to wait, of two queries at once at least one finds no thread: the second is sent before the first is done.
+    // There is no room to wait, so of two concurrent queries at least one finds no thread: the second is sent before the first is done.
     let outcomes = wait(async {
         let mut outcomes = Vec::new();
         for _ in 0..50 {
@@ -177,9 +177,9 @@ fn only_what_an_index_serves_at_once_is_answered_on_the_thread_that_asks() {
     };
     assert_eq!(at_once("number=k000007"), Some(1));
     assert_eq!(at_once("limit=100"), Some(100));
-    // No index has this order; and this condition is looked for in every record of the index that has the order.
+    // No index has this order; and this condition is checked in every record of the index that has the order.
     assert_eq!(at_once("sort=latitude"), None);
     assert_eq!(at_once("status=filed&number__contains=nothing"), None);
-    // After one that was given up, the thread's connection is as before.
+    // After a query was given up, the thread's connection works as before.
     assert_eq!(at_once("limit=10"), Some(10));
 }

@@ -1,4 +1,4 @@
-//! Imports: what is written, what is kept, and that nothing is visible before the commit.
+//! Imports: what is written and kept, and that nothing is visible before the commit.
 
 use super::*;
 
@@ -62,7 +62,7 @@ fn a_dropped_import_leaves_everything_as_it_was() {
     assert_eq!(again.data_set("things").unwrap().version, 1);
     assert_eq!(store.all().len(), 1);
     assert_eq!(store.all()[0]["status"], "filed");
-    // And the next import is not in its way.
+    // The next import is not blocked.
     store.import(&definition(), &[record("1", "issued", 1)]);
     assert_eq!(store.all()[0]["status"], "issued");
 }
@@ -140,7 +140,7 @@ fn other_columns_take_effect_with_the_next_import() {
     let asked = store.data_set();
     let query = parsed(&asked.definition, "");
 
-    // `units` goes, `zip` comes, `latitude` becomes a text.
+    // `units` is removed, `zip` is added, `latitude` becomes a text.
     let mut changed = definition();
     changed.columns.remove(3);
     changed.columns[4].kind = ColumnType::Text;

@@ -74,7 +74,7 @@ impl Store {
         Self { store: SqliteRecordStore::open(settings, clock).unwrap(), folder }
     }
 
-    /// One with so many records, `k000000` and on.
+    /// A store with so many records, `k000000` and on.
     fn of(records: i64) -> Self {
         let store = Self::new();
         let records: Vec<Record> = (0..records).map(|n| record(&format!("k{n:06}"), "filed", n)).collect();
@@ -82,7 +82,7 @@ impl Store {
         store
     }
 
-    /// A store as another process has it: the same files, nothing else in common.
+    /// The store of another process: the same files, nothing else in common.
     fn another(&self) -> SqliteRecordStore {
         self.another_with(SystemClock::shared(), |_| {})
     }
@@ -94,7 +94,7 @@ impl Store {
         SqliteRecordStore::open(settings, clock).unwrap()
     }
 
-    /// The same under a clock that moves on by 10 ms whenever it is looked at, and with 60 ms for a question.
+    /// The same with a clock that advances by 10 ms at every look, and with 60 ms for a question.
     fn hurried(&self) -> SqliteRecordStore {
         let clock = ManualClock::at(jiff::Timestamp::UNIX_EPOCH);
         clock.hurry_us(10_000);
@@ -136,7 +136,7 @@ impl Store {
         let soon = self.store.reader().find_now(&data_set, query);
         let page = wait(self.store.find(&data_set, query))?;
         if let Some(soon) = soon {
-            // Whichever thread answers, the answer is the same.
+            // The answer does not depend on the thread.
             let soon = soon?;
             assert_eq!((soon.version, &soon.next), (page.version, &page.next));
             let [soon, page] = [&soon, &page].map(|page| page.document.clone().finish(&[], "things", 1));
@@ -160,7 +160,7 @@ fn parsed(definition: &Definition, raw_query: &str) -> Query {
     query::parse(definition, raw_query, &QueryLimits::default(), &CursorKey::new([7; 32])).unwrap()
 }
 
-/// The records of an answer: a list, or one by itself.
+/// The records of an answer: a list, or a single one.
 fn data(document: &[u8]) -> Vec<serde_json::Value> {
     let document: serde_json::Value = serde_json::from_slice(document).unwrap();
     document["data"].as_array().cloned().unwrap_or_else(|| vec![document["data"].clone()])
@@ -170,7 +170,7 @@ fn wait<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
 }
 
-/// A record of which only the key, the status and the cost matter.
+/// A record in which only the key, the status and the cost matter.
 fn record(key: &str, status: &str, cents: i64) -> Record {
     let mut values = vec![Value::Null; definition().columns.len()];
     values[0] = Value::Text(key.into());
@@ -179,7 +179,7 @@ fn record(key: &str, status: &str, cents: i64) -> Record {
     Record { values }
 }
 
-/// The records as a store keeps them: with ordinals and the load date.
+/// The records in their stored form: with ordinals and the load date.
 fn stored(records: &[Record]) -> Vec<Record> {
     let mut counts = std::collections::BTreeMap::new();
     let mut stored = records.to_vec();

@@ -1,4 +1,4 @@
-//! What is known of the past, compared with a plain list of what each version held.
+//! The known past, compared with a plain list of each version's records.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// Imports one file after the other, and says what each version holds.
+/// Imports one file after the other, and returns the records of each version.
 fn imported(store: &Store, imports: &[(Vec<Record>, bool)]) -> Vec<HeldVersion> {
     let mut versions = vec![BTreeMap::new()];
     for (nth, (records, replace)) in imports.iter().enumerate() {
@@ -183,7 +183,7 @@ fn what_is_older_than_it_is_to_be_kept_is_given_up() {
     assert_eq!(listed(&since(1).unwrap()).len(), 2);
     assert!(matches!(since(0), Err(RecordStoreError::VersionGone { version: 0, held_from: 1, .. })));
     assert!(matches!(since(3), Err(RecordStoreError::NoSuchVersion { version: 3, present: 2, .. })));
-    // By number: of six changes, those of the oldest version go.
+    // By number: of six changes, those of the oldest version are given up.
     import("three");
     import("four");
     assert!(matches!(since(1), Err(RecordStoreError::VersionGone { version: 1, held_from: 2, .. })));
@@ -198,7 +198,7 @@ fn what_is_older_than_it_is_to_be_kept_is_given_up() {
     let states = all_states(&store, "k1", None, 10).unwrap();
     let statuses: Vec<&str> = states.iter().map(|state| state["record"]["status"].as_str().unwrap()).collect();
     assert_eq!(statuses, ["four", "five"]);
-    // No version remembers more than it must.
+    // No version keeps more than it must.
     let connection = rusqlite::Connection::open(store.folder.path().join("records/things.db")).unwrap();
     let rows = |table: &str| -> i64 {
         connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
@@ -245,7 +245,7 @@ fn an_export_that_nobody_takes_is_given_up_and_says_so() {
         let begin = async || store.store.export(&data_set, &query).await;
         let (mut first, second) = (begin().await.unwrap(), begin().await.unwrap());
         assert!(matches!(begin().await, Err(RecordStoreError::Busy)), "no more than two at the same time");
-        // One that is dropped makes room for the next.
+        // A dropped export makes room for the next.
         drop(second);
         while begin().await.is_err() {
             std::thread::yield_now();

@@ -1,5 +1,4 @@
-//! What SQLite makes of the statements: the index that was named, searched on the columns that were meant, and no sort
-//! where the index has the order.
+//! SQLite's plans for the statements: the named index, searched on the intended columns, and no sort if the index has the order.
 
 use rusqlite::{Connection, params_from_iter, types::Value as Sql};
 
@@ -39,7 +38,7 @@ fn explained_way(connection: &Connection, way: &Way) -> Vec<String> {
     way.streams.iter().map(stream).collect()
 }
 
-/// The plans of each way's statements.
+/// The plans of the statements of each way.
 fn plans(connection: &Connection, raw_query: &str, after: bool) -> Vec<String> {
     let definition = definition();
     let mut query = parsed(&definition, raw_query);
@@ -71,7 +70,7 @@ fn each_kind_of_query_has_its_plan() {
         ("number=k1", &["SEARCH records USING INDEX by_key ($key=?)"]),
         ("number=k1&record_id=1", &["SEARCH records USING INDEX by_key ($key=? AND $id=?)"]),
         ("number__startswith=k", &["SEARCH records USING INDEX by_key ($key>? AND $key<?)"]),
-        // The order of the key is not that of the index on the status and the filing date.
+        // The key's order is not that of the index on the status and the filing date.
         (
             "status=filed",
             &[
@@ -110,7 +109,7 @@ fn each_kind_of_query_has_its_plan() {
             "status__in=filed,issued&sort=latitude",
             &["SEARCH records USING INDEX by:status:filed:number:record_id (status=?); sort"],
         ),
-        // A list is looked up value by value where that gives the order.
+        // A list is looked up value by value if that gives the order.
         (
             "status__in=filed,issued&sort=-filed",
             &["SEARCH records USING INDEX by:status:filed:number:record_id (status=?) & \
@@ -120,7 +119,7 @@ fn each_kind_of_query_has_its_plan() {
             "number__in=k1,k2",
             &["SEARCH records USING INDEX by_key ($key=?) & SEARCH records USING INDEX by_key ($key=?)"],
         ),
-        // So are alternatives that have an index each.
+        // So are alternatives with an index each.
         (
             "filter=number+%3D+k1+OR+cost+%3D+5",
             &[
@@ -194,7 +193,7 @@ fn an_earlier_version_is_read_by_the_same_indexes() {
         let ways = way::ways(&definition, &shape, &parsed(&definition, raw_query), Some(1));
         let plan = explained_way(&connection, &ways[0]).join(" & ");
         let plan = plan.replace("USE TEMP B-TREE FOR ORDER BY", "sort").replace("COVERING ", "");
-        // The values of what was replaced are with the change.
+        // The values of a replaced record are in its change.
         let plan =
             plan.replace("; CORRELATED SCALAR SUBQUERY 1; SEARCH changes USING INTEGER PRIMARY KEY (rowid=?)", "");
         assert_eq!(plan, *expected, "{raw_query}");

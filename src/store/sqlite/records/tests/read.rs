@@ -1,4 +1,4 @@
-//! Point reads: what is found, what the cache holds, and what another process did.
+//! Point reads: the found records, the contents of the cache, and other processes' imports.
 
 use super::*;
 

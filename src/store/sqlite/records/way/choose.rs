@@ -17,8 +17,8 @@ use crate::{
     },
 };
 
-/// The one or two ways to answer a query from the records as they are, or as they were at version `at`. The first one is to
-/// be run to its end when none is done within a budget.
+/// The one or two ways to answer a query, from the present records or from those of version `at`. If none ends within a budget, the
+/// first one is run to its end.
 pub(in crate::store::sqlite::records) fn ways(
     definition: &Definition,
     shape: &Shape,

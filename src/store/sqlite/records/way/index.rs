@@ -1,4 +1,4 @@
-//! Which index each branch of a filter is looked up in.
+//! Chooses the index for each branch of a filter.
 
 use super::sought::WaySought;
 use crate::{
@@ -9,27 +9,27 @@ use crate::{
     },
 };
 
-/// An index, seen by a branch.
+/// An index as a candidate for a branch.
 pub(super) struct IndexCandidate<'a> {
     pub(super) index: &'a IndexShape,
-    /// How many of its leading columns the branch binds.
+    /// The number of its leading columns that the branch binds.
     pub(super) bound: usize,
-    /// Whether the next one may have a few values only.
+    /// Whether a list limits the next column.
     listed: bool,
-    /// The order that remains to be served by the columns after those, if they serve it.
+    /// The rest of the order that the following columns serve; none if they do not.
     pub(super) serves: Option<Vec<SortTerm>>,
-    /// Whether the branch limits the next column.
+    /// Whether the branch limits the next column to a range.
     range: bool,
 }
 
 impl IndexCandidate<'_> {
-    /// How well the conditions are looked up.
+    /// How well the index serves the conditions.
     fn rank(&self) -> (usize, bool) {
         (self.bound + usize::from(self.listed), self.range)
     }
 }
 
-/// The branches of a filter, each with the index that it is looked up in.
+/// The branches of a filter, each with its index.
 pub(super) struct IndexedBranches<'a, 'i> {
     pub(super) searches: Vec<(Branch<'a>, IndexCandidate<'i>)>,
 }
@@ -52,21 +52,21 @@ impl IndexedBranches<'_, '_> {
     }
 }
 
-/// The branches, each by the best index that gives the order.
+/// The branches, each with the best index that gives the order.
 pub(super) fn walk<'a, 'b>(sought: &WaySought<'a>, branches: &[Branch<'b>]) -> Option<IndexedBranches<'b, 'a>> {
     let search = |branch: &Branch<'b>| {
         let candidates = candidates(sought, branch).filter(|candidate| candidate.serves.is_some());
-        // An index of which a list binds a column has no order: the list is split for that.
+        // An index whose column is bound by a list has no order: lists are split for that.
         let candidates = candidates.map(|candidate| IndexCandidate { listed: false, ..candidate });
         first_of_best(candidates).map(|candidate| (branch.clone(), candidate))
     };
     let searches = branches.iter().map(search).collect::<Option<Vec<_>>>()?;
     let split = IndexedBranches { searches };
-    // To read an index in its order several times is worth it only where each time reads a part of it.
+    // Reading an index in its order several times pays only if each time reads a part of it.
     (branches.len() == 1 || split.rank() > (0, false)).then_some(split)
 }
 
-/// The branches, each by the index that its conditions are best looked up in.
+/// The branches, each with the best index for its conditions.
 pub(super) fn seek<'a, 'b>(sought: &WaySought<'a>, branches: &[Branch<'b>]) -> Option<IndexedBranches<'b, 'a>> {
     let search = |branch: &Branch<'b>| {
         let candidates = candidates(sought, branch).filter(|candidate| candidate.rank() > (0, false));
@@ -90,18 +90,18 @@ fn candidate<'a>(sought: &WaySought<'a>, branch: &Branch<'_>, index: &'a IndexSh
     IndexCandidate { index, bound, listed, serves: served(sought, branch, index, bound), range }
 }
 
-/// What is left of the order when its bound columns are left out, if the rest of the index gives it.
+/// The order without the bound columns, if the rest of the index gives it.
 fn served(sought: &WaySought<'_>, branch: &Branch<'_>, index: &IndexShape, bound: usize) -> Option<Vec<SortTerm>> {
     let order: Vec<SortTerm> = sought.order.iter().copied().filter(|term| !branch.is_bound(term.column)).collect();
     let rest = index.columns.iter().skip(bound);
     let same_columns = order.len() <= rest.len() && order.iter().zip(rest).all(|(term, column)| term.column == *column);
     let one_direction = order.iter().zip(order.iter().skip(1)).all(|(a, b)| a.descending == b.descending);
-    // Nulls lie at the wrong end of an ascending index: that can be mended for its first column alone.
+    // Nulls are at the wrong end of an ascending index: only for its first column can that be corrected.
     let nulls_first_only = order.iter().skip(1).all(|term| !sought.may_be_null(branch, term.column));
     (same_columns && one_direction && nulls_first_only).then_some(order)
 }
 
-/// The first of the best.
+/// The first of the best candidates.
 fn first_of_best<'c>(candidates: impl Iterator<Item = IndexCandidate<'c>>) -> Option<IndexCandidate<'c>> {
     candidates.reduce(|best, next| if next.rank() > best.rank() { next } else { best })
 }
@@ -110,7 +110,7 @@ pub(super) fn best<'b, 'c>(splits: impl Iterator<Item = IndexedBranches<'b, 'c>>
     splits.reduce(|best, next| if next.rank() > best.rank() { next } else { best })
 }
 
-/// Whether the candidate's index is to be searched for this condition.
+/// Tells whether the candidate's index is searched for this condition.
 pub(super) fn seeks(candidate: &IndexCandidate<'_>, column: usize, test: &Test) -> bool {
     let Some(place) = candidate.index.columns.iter().position(|indexed| *indexed == column) else { return false };
     match test {

@@ -1,4 +1,4 @@
-//! How a page goes on after a place: where each branch begins, and the conditions that this makes.
+//! Continues a page after a place: the beginning of each branch, and its conditions.
 
 use std::cmp::Ordering;
 
@@ -13,18 +13,18 @@ use crate::{
     store::sqlite::records::{branch::Branch, condition, schema::owned, statement::StatementText},
 };
 
-/// Where a branch begins.
+/// The beginning of a branch.
 pub(super) enum Beginning {
     /// At its first record.
     First,
-    /// After the place, as far as so many of its columns decide it; or also at it.
+    /// After the place, as far as so many of the branch's free columns decide it; `inclusive` also at it.
     After { terms: usize, inclusive: bool },
-    /// All that it has comes before the place.
+    /// All its records come before the place.
     Nowhere,
 }
 
-/// Where a branch has to begin to go on after the place: of the columns of the order that it leaves free, those that
-/// decide. A column that it binds to another value than that of the place decides all by itself.
+/// The beginning of a branch after the place: decided by the columns of the order that the branch leaves free, until it binds a
+/// column to another value than the place's, which decides the rest.
 pub(super) fn beginning(sought: &WaySought<'_>, branch: &Branch<'_>) -> Beginning {
     let Some(after) = sought.after else { return Beginning::First };
     let mut terms = 0;
@@ -47,7 +47,7 @@ pub(super) fn beginning(sought: &WaySought<'_>, branch: &Branch<'_>) -> Beginnin
     Beginning::After { terms, inclusive: false }
 }
 
-/// "After the position" or also at it, for an order of one direction without nulls.
+/// The condition "after the position", or also at it, for an order of one direction without nulls.
 pub(super) fn push_after(sought: &WaySought<'_>, order: &[SortTerm], inclusive: bool, sql: &mut StatementText) {
     let columns: Vec<&str> = order.iter().map(|term| sought.name(term.column)).collect();
     let values: Vec<Sql> = order.iter().filter_map(|term| sought.position(term.column)).map(owned).collect();
@@ -66,7 +66,7 @@ pub(super) fn push_after(sought: &WaySought<'_>, order: &[SortTerm], inclusive: 
     sql.condition(&condition, values);
 }
 
-/// "After the position", for any order, as a condition that no index is searched for.
+/// The condition "after the position", for any order, without an index search.
 pub(super) fn beyond(sought: &WaySought<'_>, branch: &Branch<'_>, values: &[Value]) -> (String, Vec<Sql>) {
     let mut condition = String::from("0");
     let mut params: Vec<Sql> = Vec::new();

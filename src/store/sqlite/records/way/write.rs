@@ -22,7 +22,7 @@ use crate::{
     },
 };
 
-/// What a record of the answer is made of, followed by the columns of its position.
+/// The result columns: a record's values, followed by the columns of its position.
 pub(in crate::store::sqlite::records) fn results(shape: &Shape, order: &[SortTerm], table: RecordTable) -> String {
     let mut results = table.values().to_owned();
     for term in order {
@@ -82,7 +82,7 @@ fn segments(
         segment(sought, table, (branch, candidate), (order, after.is_some()), add)
     };
     let Some((first, rest)) = order.split_first() else {
-        // The filter asks for one record: there is none after it.
+        // The filter asks for one record: nothing follows it.
         let asked = sought.after.is_none() || after.as_ref().is_none_or(|(_, inclusive)| *inclusive);
         return if asked { vec![segment(order, &|_| {})] } else { Vec::new() };
     };
@@ -126,8 +126,8 @@ fn segment(
     let position = |column: usize| sought.position(column).filter(|_| is_after);
     let continues = next.filter(|next| position(*next).is_some_and(|value| !value.is_null()));
     for term in &branch.terms {
-        // Where the position is inside the range, the range's near end says nothing any more, and SQLite must not choose it
-        // as the place to start from. Of a filter with alternatives the position may be one of another alternative's.
+        // If the position is inside the range, the range's near end means nothing any more, and SQLite must not start from it. In a
+        // filter with alternatives the position may be that of another alternative.
         let is_inside = |column: usize| position(column).is_some_and(|value| term.test.accepts(value));
         let test = match continues {
             Some(column)
@@ -158,7 +158,7 @@ fn sorted_segment(
     merged: bool,
 ) -> Segment {
     let mut columns = String::from("\"$row\"");
-    // What is merged has to be compared.
+    // Merging compares the columns of the order.
     for term in sought.order.iter().filter(|_| merged) {
         columns.push_str(", ");
         columns.push_str(sought.name(term.column));
@@ -176,8 +176,8 @@ fn sorted_segment(
     sql.limited()
 }
 
-/// The records that a filter means, as the end of a `SELECT` from one table: `FROM … WHERE …`. `columns` are read besides
-/// those that the filter names.
+/// The records that match a filter, as the end of a `SELECT` from one table: `FROM … WHERE …`. `columns` are read besides those in
+/// the filter.
 pub(in crate::store::sqlite::records) fn matching(
     definition: &Definition,
     shape: &Shape,
@@ -191,7 +191,7 @@ pub(in crate::store::sqlite::records) fn matching(
     let mut sql = StatementText::default();
     match seek.as_ref().map(|split| split.searches.as_slice()) {
         None => {
-            // An index that has every column is narrower than the table.
+            // An index with every needed column is narrower than the table.
             let mut needed = columns.to_vec();
             add_columns(filter, &mut needed);
             let has_all = |index: &&IndexShape| needed.iter().all(|column| index.columns.contains(column));
@@ -204,7 +204,7 @@ pub(in crate::store::sqlite::records) fn matching(
             push_branch(sought, table, branch, Some(candidate), &mut sql);
         }
         Some(searches) => {
-            // A record may match several of them, and counts once.
+            // A record may match several branches, and counts once.
             sql.from(table, None);
             let mut rows = StatementText::default();
             for (nth, (branch, candidate)) in searches.iter().enumerate() {
@@ -232,7 +232,7 @@ fn push_branch(
     push_rest(sought, table, branch, sql);
 }
 
-/// The conditions that are no conditions on one column, and the version.
+/// Appends the conditions on more than one column, and the version.
 fn push_rest(sought: &WaySought<'_>, table: RecordTable, branch: &Branch<'_>, sql: &mut StatementText) {
     for filter in &branch.others {
         let (condition, params) = condition::of_filter(sought.shape, filter);
@@ -260,7 +260,7 @@ fn push_test(sought: &WaySought<'_>, column: usize, test: &Test, is_looked_up: b
 
 fn push_not_null(sought: &WaySought<'_>, column: usize, sql: &mut StatementText) {
     let Some(kind) = sought.definition.columns.get(column).map(|column| column.kind) else { return };
-    // `IS NOT NULL` would not always be looked up in an index.
+    // SQLite would not always look up `IS NOT NULL` in an index.
     sql.condition(&format!("{} >= ?", sought.name(column)), [smallest(kind)]);
 }
 
