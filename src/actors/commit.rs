@@ -207,7 +207,7 @@ impl Committer {
     }
 
     /// Carries out a command: appends the events that `decide` returns for the stream's state in one commit. `decide` is called again after
-    /// a lost race, and not at all when the same command was answered before: see [`super::answers`].
+    /// a lost race, and not at all when the same command was answered before: see `answers.rs`.
     ///
     /// # Errors
     /// The errors of `decide`, and those of [`CommandError`].

@@ -8,7 +8,7 @@ const RESERVED: u64 = 256;
 /// The limit to ask for where the system names no maximum: Linux allows no more unless `fs.nr_open` is raised.
 const UNLIMITED: u64 = 1 << 20;
 
-/// Raises the limit to the most that the system allows this process. [`connections_max`] logs the resulting limit.
+/// Raises the limit to the most that the system allows this process. `connections_max` logs the resulting limit.
 pub fn raise_limit() {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let wanted = maximum.unwrap_or(UNLIMITED);

@@ -1,6 +1,6 @@
 //! The command line: one file per subcommand.
 //!
-//! A command returns its [`CommandAnswer`]; this file prints it as text or as one JSON document, and turns failures into a line on standard
+//! A command returns its `CommandAnswer`; this file prints it as text or as one JSON document, and turns failures into a line on standard
 //! error and an exit code.
 
 use std::{

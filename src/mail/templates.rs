@@ -1,7 +1,7 @@
 //! The templates of all mails. Each mail has a folder under `templates/` with its subject, text and HTML; the parts in a directory of the
 //! operator replace these one by one.
 //!
-//! Guarantees: a template sees its mail's values and the frame [`LAYOUT`], but no file and no other template; an unknown variable is an
+//! Guarantees: a template sees its mail's values and the frame `LAYOUT`, but no file and no other template; an unknown variable is an
 //! error, never a gap; HTML escapes all values; a subject is one line of bounded length, whatever its values; a template's steps and output
 //! are bounded. No error holds a value.
 

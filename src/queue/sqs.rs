@@ -232,7 +232,7 @@ impl Queue for SqsQueue {
         self.send_anew(delivery, &delivery.body, delay_s).await.map(drop)
     }
 
-    /// Reads at most [`dead::LETTERS_MAX`] letters; they are hidden from others meanwhile, up to a minute after a crash.
+    /// Reads at most `dead::LETTERS_MAX` letters; they are hidden from others meanwhile, up to a minute after a crash.
     async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, QueueError> {
         self.list_dead_letters(limit).await
     }

@@ -19,7 +19,7 @@ const FIELDS_MAX: usize = 96;
 /// Digits of a length: more than any body has, and no overflow.
 const LENGTH_DIGITS_MAX: usize = 18;
 
-/// Fields of which a request has one at most. The place in the list is a bit in [`Head::seen`].
+/// Fields of which a request has one at most. The place in the list is a bit in `HeadScan::seen`.
 const SINGLE: [&str; 10] = [
     "host",
     "content-length",
