@@ -1,4 +1,4 @@
-//! Trying what requests need.
+//! Probes the parts that requests need.
 
 use std::time::Duration;
 
@@ -7,11 +7,11 @@ use tokio::time::timeout;
 use super::Checkup;
 use crate::http::state::Service;
 
-/// How long each thing that is tried may take.
+/// How long each probe may take.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 impl Checkup {
-    /// What is in the way of requests, each with its reason; nothing when they can be answered.
+    /// The troubles that prevent answers to requests, each with its reason; empty when requests can be answered.
     pub async fn troubles(&self, service: &Service) -> Vec<String> {
         self.kept_or(service.committer.clock.monotonic_us(), look(service)).await
     }
@@ -36,7 +36,7 @@ async fn look(service: &Service) -> Vec<String> {
     troubles.into_iter().flatten().chain(copying(service)).collect()
 }
 
-/// The copies of records that are not there yet: questions about them are not answered.
+/// The copies of records that are not ready yet: queries on them are not answered.
 fn copying(service: &Service) -> Vec<String> {
     if service.settings.records.ready_while_copying {
         return Vec::new();
@@ -49,7 +49,7 @@ fn copying(service: &Service) -> Vec<String> {
     told.collect()
 }
 
-/// What is wrong with a thing that was tried.
+/// The trouble that a probe found.
 fn trouble<E: std::fmt::Display>(
     what: &str,
     tried: Result<Result<(), E>, tokio::time::error::Elapsed>,

@@ -1,4 +1,4 @@
-//! Signing in, and what people see and change of themselves.
+//! Operations of signing in, and of people on their own accounts.
 
 use actix_web::http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -29,7 +29,7 @@ use crate::{
     store::last_use::UsedKey,
 };
 
-/// Adds all of them.
+/// Adds the operations.
 pub(super) fn add_to(paths: &mut Paths, types: &mut Types) {
     signing_in(paths, types);
     oneself(paths, types);
@@ -39,7 +39,7 @@ pub(super) fn add_to(paths: &mut Paths, types: &mut Types) {
     of_others(paths);
 }
 
-/// What anybody may call.
+/// An operation that anybody may call.
 pub(super) fn open(id: &str, summary: &str) -> Operation {
     let fails = [InvalidParameters, TooManyFromAddress, Overloaded, Unavailable];
     Operation::new(Caller::Anybody, id, "signing in", summary).fails(&fails)
@@ -62,7 +62,7 @@ fn methods() -> Value {
     one_of(&SignInMethod::ALL.map(SignInMethod::as_str))
 }
 
-/// What is shown of a session that began.
+/// The schema of a new session.
 pub(super) fn session_started() -> Value {
     whole(
         "A session that began.",
@@ -257,7 +257,7 @@ fn second_factor(paths: &mut Paths, types: &mut Types) {
     paths.add(&Method::DELETE, "/me/second-factor", remove);
 }
 
-/// What administrators see and change of how people sign in.
+/// The administrators' operations on how people sign in.
 fn of_others(paths: &mut Paths) {
     let sessions = of_user("list_sessions", "List a person's sessions that work", false).answers(versioned(
         StatusCode::OK,
@@ -285,7 +285,7 @@ fn of_others(paths: &mut Paths) {
     paths.add(&Method::GET, "/users/{id}/export", export);
 }
 
-/// The schemas of answers that are no types.
+/// The schemas of answers that have no Rust type.
 pub(super) fn schemas() -> Vec<(&'static str, Value)> {
     let reasons = one_of(&SessionEnd::ALL.map(SessionEnd::as_str));
     let members = || {

@@ -36,7 +36,7 @@ use crate::{
     store::last_use::UsedKey,
 };
 
-/// The headings, and what stands under them.
+/// The headings, with their descriptions.
 pub(super) fn tags() -> Vec<Value> {
     let tags = [
         ("people", "Who is invited, and what they may do."),
@@ -54,7 +54,7 @@ pub(super) fn tags() -> Vec<Value> {
     tags.map(|(name, description)| json!({ "name": name, "description": description })).into()
 }
 
-/// Adds all of them.
+/// Adds the operations.
 pub(super) fn add_to(paths: &mut Paths, types: &mut Types) {
     people(paths, types);
     of_keys(paths, types);

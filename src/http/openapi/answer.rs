@@ -1,4 +1,4 @@
-//! What operations answer: documents with their header fields, and problems.
+//! The answers of operations: documents with their header fields, and problems.
 
 use actix_web::http::StatusCode;
 use serde_json::{Map, Value, json};
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::http::{ProblemCode, problem};
 
-/// An answer in the making.
+/// Builds the description of an answer.
 #[derive(Debug)]
 pub(super) struct AnswerDoc {
     pub(super) status: StatusCode,
@@ -29,19 +29,19 @@ impl AnswerDoc {
         Self::new(status, description).content("application/json", schema)
     }
 
-    /// The same in this form too.
+    /// Adds a form of the answer.
     pub(super) fn content(mut self, media_type: &'static str, schema: Value) -> Self {
         self.content.push((media_type, schema));
         self
     }
 
-    /// The same with a header field that is always there.
+    /// Adds a header field that is always present.
     pub(super) fn header(mut self, header: HeaderDoc) -> Self {
         self.headers.push((header, true));
         self
     }
 
-    /// The same with a header field that may be there.
+    /// Adds a header field that may be absent.
     pub(super) fn may_have(mut self, header: HeaderDoc) -> Self {
         self.headers.push((header, false));
         self
@@ -141,7 +141,7 @@ impl Problems {
         self
     }
 
-    /// One answer for each status, with the name that all operations with the same problems know it by.
+    /// One answer for each status, with the name that all operations with the same problems share.
     pub(super) fn responses(&self, caller: Caller, explained_below: &str) -> Vec<(StatusCode, String, Value)> {
         let mut responses: Vec<(StatusCode, String, Value)> = Vec::new();
         for code in ProblemCode::ALL.iter().filter(|code| self.0.contains(code)) {
@@ -159,17 +159,17 @@ impl Problems {
     }
 }
 
-/// Whether the answer says what is left of the caller's limits: always, or where it came to looking at them.
+/// Whether the answer has the caller's limits: always (`true`), or only if they were checked (`false`).
 fn counted(status: StatusCode, caller: Caller) -> Option<bool> {
     match (caller, status.as_u16()) {
         (Caller::Reader, 404 | 410) => Some(true),
-        // What the connection refuses, and a wrong key, comes before the limits are looked at.
+        // The connection's refusals and wrong keys are answered before the limits are checked.
         (Caller::Reader | Caller::Welcome, 400 | 429 | 500 | 503) => Some(false),
         _ => None,
     }
 }
 
-/// The answer that says one of these problems, which have one status.
+/// The answer for these problems, which share one status.
 fn response(codes: &[ProblemCode], counted: Option<bool>, explained_below: &str) -> Value {
     let explain =
         |code: &ProblemCode| format!("[{}]({}). {}", code.title(), code.address(explained_below), code.explanation());
@@ -256,7 +256,7 @@ pub(super) fn schemas(explained_below: &str) -> Vec<(&'static str, Value)> {
     vec![("InvalidParam", param), ("Problem", problem)]
 }
 
-/// Where a list goes on: a reference relative to the server, or nothing.
+/// The schema of the next page's address: a reference relative to the server, or null.
 pub(super) fn next_page() -> Value {
     nullable(json!({ "type": "string", "format": "uri-reference", "description": "Where the next page is." }))
 }

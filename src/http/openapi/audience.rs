@@ -1,16 +1,16 @@
 //! Whom a document is for.
 
-/// Whom a document is for. Each operation stands in one of them.
+/// The readers of a document. Each operation is in one document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Audience {
-    /// Whoever reads data, and whoever is invited to.
+    /// People who read data, or are invited to.
     Consumers,
     /// Administrators.
     Administrators,
 }
 
 impl Audience {
-    /// Where a server shows the document.
+    /// The path of the document.
     pub fn path(self) -> &'static str {
         match self {
             Self::Consumers => "/openapi.json",
@@ -25,7 +25,7 @@ impl Audience {
         }
     }
 
-    /// What is said of the whole.
+    /// The description of the whole document.
     pub(in crate::http) fn description(self) -> &'static str {
         match self {
             Self::Consumers => {

@@ -14,9 +14,9 @@ use crate::{
 pub(super) enum Caller {
     /// Anybody.
     Anybody,
-    /// Anybody; whoever says who they are is shown more.
+    /// Anybody; a caller with a credential is shown more.
     Welcome,
-    /// Whoever has an API key or a session, at data.
+    /// Whoever has an API key or a session, for data.
     Reader,
     /// Whoever has a session.
     Person,
@@ -45,7 +45,7 @@ impl Caller {
         }
     }
 
-    /// What can go wrong whatever is called: who is not let in learns nothing else.
+    /// The problems of every operation for this caller. A caller who is not admitted learns nothing else.
     pub(super) fn problems(self) -> &'static [ProblemCode] {
         use ProblemCode::{
             CrossOrigin, DataSetWithdrawn, HeadTooLarge, Internal, InvalidKey, InvalidRequest, InvalidToken,

@@ -1,4 +1,4 @@
-//! What operations of the administration have in common.
+//! Parts that administration operations share.
 
 use actix_web::http::StatusCode;
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
@@ -26,13 +26,13 @@ use crate::{
     },
 };
 
-/// What a command without a body can fail with.
+/// The problems of a command without a body.
 pub(super) const COMMAND: [ProblemCode; 4] = [InvalidRequest, InvalidBody, PreconditionFailed, IdempotencyKeyReused];
 
-/// What a body can make it fail with besides.
+/// The further problems of a command with a body.
 pub(super) const BODY: [ProblemCode; 3] = [RequestTimeout, BodyTooLarge, UnsupportedMediaType];
 
-/// Schemas of the types that bodies are read into and answers are made of.
+/// The schemas of the Rust types of bodies and answers.
 pub(super) struct Types {
     read: SchemaGenerator,
     written: SchemaGenerator,
@@ -70,7 +70,7 @@ impl Types {
     }
 }
 
-/// Makes a choice of documented constants one `enum`, which more generators of clients understand.
+/// Turns a choice of documented constants into one `enum`, which more client generators understand.
 pub(super) fn enumerate(schema: &mut Value) {
     let Value::Object(fields) = schema else { return };
     let Some(Value::Array(choices)) = fields.get("oneOf") else { return };
@@ -106,7 +106,7 @@ impl WithBody for Operation {
     }
 }
 
-/// Nobody keeps an administrator's answers.
+/// An administrator's answer, which no cache keeps.
 pub(super) fn ok(description: &'static str, schema: Value) -> AnswerDoc {
     AnswerDoc::json(StatusCode::OK, description, schema).header(HeaderDoc::CacheControl)
 }
@@ -119,7 +119,7 @@ pub(super) fn created(description: &'static str, schema: Value) -> AnswerDoc {
     versioned(StatusCode::CREATED, description, schema).header(HeaderDoc::Location)
 }
 
-/// A list that is answered as a whole.
+/// The schema of a list without pages.
 pub(super) fn all(items: Value) -> Value {
     whole("", [("data", list(items))])
 }
@@ -143,7 +143,7 @@ pub(super) fn key_pattern() -> Value {
     json!({ "type": "string", "pattern": pattern })
 }
 
-/// What an operation takes and answers that shows a person's usage.
+/// Adds the parameters and answers of a person's usage to an operation.
 pub(super) fn reads_usage(operation: Operation) -> Operation {
     let most = u64::from(DAYS_MAX);
     let days = json!({ "type": "integer", "minimum": 1, "maximum": most, "default": DAYS_DEFAULT });
@@ -174,7 +174,7 @@ pub(super) fn reads_usage(operation: Operation) -> Operation {
         ))
 }
 
-/// Something of one person: read, or commanded.
+/// An operation on one person: a read or a command.
 pub(super) fn of_user(id: &str, summary: &str, is_command: bool) -> Operation {
     let operation = match is_command {
         true => command::<OfPeople>(id, "people", summary).fails(&[Conflict]),
@@ -187,7 +187,7 @@ pub(super) fn effective_at() -> Value {
     described(moment(), "From then on it holds on every server.")
 }
 
-/// A key that was revoked.
+/// The schema of a revoked key.
 pub(super) fn revoked() -> Value {
     whole(
         "A key that was revoked.",

@@ -1,4 +1,4 @@
-//! The components of a document: of all that could be named, those that it names.
+//! The components of a document: only those that the document names.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 /// Kind and name of a component.
 type Named = (String, String);
 
-/// Leaves the components and tags that the paths of a document lead to, straight or over others.
+/// Keeps the components and tags that a document's paths name, directly or through other components, and drops the others.
 pub(super) fn keep_used(document: &mut Value) {
     let mut used = BTreeSet::new();
     let mut tags = BTreeSet::new();

@@ -1,4 +1,4 @@
-//! The data sets: their paths, parameters and records, as their definitions have them.
+//! The paths, parameters and records of the data sets, from their definitions.
 
 use actix_web::http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
@@ -25,7 +25,7 @@ pub(super) struct DataSetInDocument<'a> {
 }
 
 impl<'a> DataSetInDocument<'a> {
-    /// The data set that is defined so.
+    /// The data set of this definition.
     pub(super) fn new(definition: &'a Definition) -> Self {
         Self { definition }
     }
@@ -34,8 +34,8 @@ impl<'a> DataSetInDocument<'a> {
         &self.definition.name
     }
 
-    /// What one of its operations or components is called. No `what` may end in `_` and another one: data sets of which one is called as
-    /// the other with a word more would have something in common.
+    /// The name of an operation or component. No `what` may end in `_` and another `what`: otherwise names would clash between two data
+    /// sets of which one has the other's name plus a word.
     fn named(&self, what: &str) -> String {
         format!("{}_{what}", self.definition.name)
     }
@@ -44,7 +44,7 @@ impl<'a> DataSetInDocument<'a> {
         self.definition.columns.get(place)
     }
 
-    /// The heading under which its operations stand.
+    /// The heading of its operations.
     pub(super) fn tag(&self) -> Value {
         json!({ "name": self.name(), "description": self.definition.title })
     }
@@ -69,7 +69,7 @@ impl<'a> DataSetInDocument<'a> {
                 DataRoute::Stats => self.stats(),
                 DataRoute::Changes => self.changes(),
                 DataRoute::History => {
-                    // One route for both.
+                    // One route serves both histories.
                     let of_record = DataRoute::Record.pattern().replacen("{dataset}", self.name(), 1);
                     add(&format!("{of_record}/history"), self.history_of_record());
                     self.history()
@@ -80,7 +80,7 @@ impl<'a> DataSetInDocument<'a> {
         }
     }
 
-    /// An operation that answers to who has not got its answer already.
+    /// An operation that answers 304 to a client that has its answer already.
     fn new_operation(&self, what: &str, summary: &str, answer: AnswerDoc) -> Operation {
         let known =
             AnswerDoc::new(StatusCode::NOT_MODIFIED, "It is up to date. It counts against the rate, not the quota.");
@@ -190,7 +190,7 @@ impl<'a> DataSetInDocument<'a> {
         in_path("record_id", description, self.id())
     }
 
-    /// What a record's id looks like.
+    /// The schema of a record id.
     fn id(&self) -> Value {
         let kind = self.column(self.definition.record_id).map(|column| column.kind);
         match (&self.definition.record_id_rule, kind) {
@@ -290,7 +290,7 @@ impl<'a> DataSetInDocument<'a> {
         )
     }
 
-    /// A list of what there is to say of columns.
+    /// The schema of a summary of columns.
     fn summary_of(&self, member: &str, component: &str, further: &[(&str, Value)]) -> Value {
         let records = described(integer(0, None), "How many records meet the conditions.");
         let columns = list(reference(&self.named(component)));
@@ -338,36 +338,36 @@ impl<'a> DataSetInDocument<'a> {
 
     fn property(&self, place: usize, column: &Column) -> (String, Value) {
         let value = parameter::value(column.kind);
-        // Without them a record could not be addressed.
+        // Never null: without its key and record id a record could not be addressed.
         let always = place == self.definition.key || place == self.definition.record_id;
         let value = if always { value } else { nullable(value) };
         (column.name.clone(), described(value, &column.description))
     }
 }
 
-/// An answer to a request that was counted, which the client may keep and ask about.
+/// Adds the header fields of an answer that was counted, and that the client may keep and revalidate.
 fn kept(answer: AnswerDoc) -> AnswerDoc {
     [HeaderDoc::ETag, HeaderDoc::CacheControl, HeaderDoc::Vary, HeaderDoc::RateLimit, HeaderDoc::RateLimitPolicy]
         .into_iter()
         .fold(answer, AnswerDoc::header)
 }
 
-/// Whether the values of a column have an order that means something.
+/// Whether the values of a column have a meaningful order.
 fn is_summed_up(kind: ColumnType) -> bool {
     kind != ColumnType::Text
 }
 
-/// A value of whichever column.
+/// A value of any column.
 fn any_value() -> Value {
     json!({ "type": ["string", "number", "null"] })
 }
 
-/// When an import was.
+/// The time of an import.
 fn at() -> Value {
     described(nullable(moment()), "When the import was; null where that is not kept any more.")
 }
 
-/// The schemas that are alike for all data sets.
+/// The schemas that all data sets share.
 pub(super) fn schemas() -> Vec<(&'static str, Value)> {
     let version = whole(
         "The data set and the version that the answer is of; it rises with every import that changes something.",
@@ -415,7 +415,7 @@ mod tests {
     use super::*;
     use crate::http::openapi::{Audience, document};
 
-    /// Of two data sets, one may be called as the other with a word more.
+    /// One data set may have another's name plus a word.
     #[test]
     fn no_two_operations_have_one_id() {
         let named = |name: &str| {

@@ -3,14 +3,14 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-/// A heading of a document, and what stands under it.
+/// A heading of a document, with its operations.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(in crate::http) struct Heading {
     /// Its name: that of a data set, or a few words.
     pub(in crate::http) name: String,
-    /// Its place on a page: no two headings of a document have the same.
+    /// Its anchor on a page, unique in the document.
     pub(in crate::http) anchor: String,
-    /// What stands under it, in Markdown.
+    /// Its description, in Markdown.
     pub(in crate::http) description: String,
     /// Its operations, in the order of the document.
     pub(in crate::http) operations: Vec<ListedOperation>,
@@ -59,7 +59,7 @@ fn text<'v>(value: &'v Value, name: &str) -> &'v str {
     value.get(name).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// A name as a part of an address. Names of data sets have no hyphens, and stay as they are.
+/// Turns a name into a part of an address. Names of data sets have no hyphens, and stay as they are.
 fn anchor(name: &str) -> String {
     let words = name.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty());
     words.collect::<Vec<_>>().join("-")

@@ -1,4 +1,4 @@
-//! One operation of the document, and the paths that they make up.
+//! Builds the operations of the document, and its paths.
 
 use actix_web::http::Method;
 use serde_json::{Map, Value, json};
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::http::ProblemCode;
 
-/// An operation in the making.
+/// Builds an operation.
 #[derive(Debug)]
 pub(super) struct Operation {
     caller: Caller,
@@ -27,7 +27,7 @@ pub(super) struct Operation {
 }
 
 impl Operation {
-    /// One that `caller` may call. The id is unique in the document.
+    /// An operation that `caller` may call. The id is unique in the document.
     pub(super) fn new(caller: Caller, id: impl Into<String>, tag: &str, summary: impl Into<String>) -> Self {
         Self {
             caller,
@@ -44,24 +44,24 @@ impl Operation {
         }
     }
 
-    /// The same with more said about it, in Markdown.
+    /// Sets the description, in Markdown.
     pub(super) fn says(self, description: impl Into<String>) -> Self {
         Self { description: description.into(), ..self }
     }
 
-    /// The same with these parameters too.
+    /// Adds parameters.
     pub(super) fn takes(mut self, parameters: impl IntoIterator<Item = Value>) -> Self {
         self.parameters.extend(parameters);
         self
     }
 
-    /// The same with a body of this media type.
+    /// Sets the body and its media type.
     pub(super) fn body(mut self, media_type: &str, schema: Value, required: bool) -> Self {
         self.body = Some(json!({ "required": required, "content": { media_type: { "schema": schema } } }));
         self
     }
 
-    /// The same where the body may be of this media type, too.
+    /// Adds a media type that the body may have.
     pub(super) fn or_body(mut self, media_type: &str, schema: Value) -> Self {
         if let Some(Value::Object(content)) = self.body.as_mut().and_then(|body| body.get_mut("content")) {
             content.insert(media_type.to_owned(), json!({ "schema": schema }));
@@ -69,23 +69,23 @@ impl Operation {
         self
     }
 
-    /// The same for whoever has an API key or a session, too.
+    /// Also allows callers with an API key or a session.
     pub(super) fn also_for_readers(self) -> Self {
         Self { also_for_readers: true, audience: Audience::Consumers, ..self }.fails(Caller::Reader.problems())
     }
 
-    /// The same where it is for administrators, whoever may call it.
+    /// Puts the operation into the administrators' document, whoever may call it.
     pub(super) fn for_administrators(self) -> Self {
         Self { audience: Audience::Administrators, ..self }
     }
 
-    /// The same with this answer too.
+    /// Adds an answer.
     pub(super) fn answers(mut self, answer: AnswerDoc) -> Self {
         self.answers.push(answer);
         self
     }
 
-    /// The same with these problems too.
+    /// Adds problems.
     pub(super) fn fails(mut self, codes: &[ProblemCode]) -> Self {
         self.problems = self.problems.and(codes);
         self
@@ -96,14 +96,14 @@ impl Operation {
 #[derive(Debug)]
 pub(super) struct Paths {
     audience: Audience,
-    /// What precedes the paths of problems' pages.
+    /// The address before the paths of the problems' pages.
     explained_below: String,
     paths: Map<String, Value>,
     responses: Map<String, Value>,
 }
 
 impl Paths {
-    /// None yet, of the document for these readers, by a server whose problems are explained below this address.
+    /// No paths yet, for this audience's document by a server that explains problems below this address.
     pub(super) fn of(audience: Audience, explained_below: &str) -> Self {
         Self { audience, explained_below: explained_below.to_owned(), paths: Map::new(), responses: Map::new() }
     }

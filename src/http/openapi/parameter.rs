@@ -1,4 +1,4 @@
-//! Parameters: of a path, of a query, in the head of a request.
+//! Parameters of paths, queries and request heads.
 
 use serde_json::{Value, json};
 
@@ -11,12 +11,12 @@ use crate::{
     http::routes::params::{LIMIT_DEFAULT, LIMIT_MAX},
 };
 
-/// What a value of a column looks like, in answers and in parameters alike.
+/// The schema of a column's values, in answers and in parameters alike.
 pub(super) fn value(kind: ColumnType) -> Value {
     match kind {
         ColumnType::Text => text(),
         ColumnType::Integer => json!({ "type": "integer", "format": "int64" }),
-        // No `multipleOf`: of every nine amounts, validators that divide in floating point take one for no multiple of 0.01.
+        // No `multipleOf`: validators that divide in floating point take one of every nine amounts for no multiple of 0.01.
         ColumnType::Money => json!({ "type": "number", "format": "decimal" }),
         ColumnType::Number => json!({ "type": "number", "format": "double" }),
         ColumnType::Date => schema::date(),
@@ -34,7 +34,7 @@ pub(super) fn in_query(name: &str, description: &str, schema: Value) -> Value {
     json!({ "name": name, "in": "query", "description": description, "schema": schema })
 }
 
-/// A list of the query, separated by commas.
+/// A parameter of the query that is a list separated by commas.
 fn listed(name: &str, description: &str, schema: Value) -> Value {
     json!({
         "name": name, "in": "query", "description": description,
@@ -42,12 +42,12 @@ fn listed(name: &str, description: &str, schema: Value) -> Value {
     })
 }
 
-/// The component of that name.
+/// A reference to the parameter of that name.
 pub(super) fn shared(name: &str) -> Value {
     json!({ "$ref": format!("#/components/parameters/{name}") })
 }
 
-/// How a column is asked with an operator.
+/// The name of the parameter for a column and an operator.
 fn condition_name(column: &str, operator: Operator) -> String {
     match operator {
         Operator::Equal if !RESERVED.contains(&column) => column.to_owned(),
@@ -55,7 +55,7 @@ fn condition_name(column: &str, operator: Operator) -> String {
     }
 }
 
-/// What a record is like that an operator lets through, after the name of a column.
+/// What an operator requires of a column's value, as the words after the column's name.
 fn meaning(operator: Operator) -> &'static str {
     match operator {
         Operator::Equal => "is this value",
@@ -80,7 +80,7 @@ fn condition(column: &Column, operator: Operator, limits: &QueryLimits) -> Value
         description.push_str(" Where one holds a comma, they are a JSON array.");
     }
     let value = match column.kind {
-        // A day is the moment at which it begins.
+        // A day stands for the moment at which it begins.
         ColumnType::Timestamp => {
             json!({ "anyOf": [schema::moment(), schema::date()] })
         }
@@ -98,14 +98,13 @@ fn condition(column: &Column, operator: Operator, limits: &QueryLimits) -> Value
         _ => in_query(&name, &description, value),
     };
     if let Value::Object(fields) = &mut parameter {
-        // For pages that group them.
+        // For pages that group parameters by column.
         fields.insert("x-column".to_owned(), column.name.as_str().into());
     }
     parameter
 }
 
-/// A condition for every column of a data set and every operator that suits it: what it is called among the components, and
-/// the parameter.
+/// The conditions of a data set, for every column and every operator that suits it: component name and parameter.
 pub(super) fn conditions(definition: &Definition) -> Vec<(String, Value)> {
     let limits = QueryLimits::default();
     let of_column = |column: &Column| -> Vec<(String, Value)> {
@@ -116,8 +115,7 @@ pub(super) fn conditions(definition: &Definition) -> Vec<(String, Value)> {
     definition.columns.iter().flat_map(of_column).collect()
 }
 
-/// The parameters of a page of a data set that are no conditions: what they are called among the components, and the
-/// parameters.
+/// The parameters of a data set's page that are no conditions: component name and parameter.
 pub(super) fn of_page(definition: &Definition) -> Vec<(String, Value)> {
     let limits = QueryLimits::default();
     let columns: Vec<&str> = definition.columns.iter().map(|column| column.name.as_str()).collect();
@@ -145,7 +143,7 @@ pub(super) fn of_page(definition: &Definition) -> Vec<(String, Value)> {
     ]
 }
 
-/// The parameter for the columns that are summarised: all that `is_meant`.
+/// The parameter that names the columns to summarise, out of those that `is_meant` accepts.
 pub(super) fn columns(definition: &Definition, is_meant: impl Fn(ColumnType) -> bool) -> Value {
     let meant = definition.columns.iter().filter(|column| is_meant(column.kind));
     let columns: Vec<&str> = meant.map(|column| column.name.as_str()).collect();
@@ -161,7 +159,7 @@ pub(super) fn columns(definition: &Definition, is_meant: impl Fn(ColumnType) -> 
     parameter
 }
 
-/// The parameter for an expression, with one about the columns that there are.
+/// The parameter for an expression, with an example from the data set's columns.
 fn filter(definition: &Definition) -> Value {
     let others = || definition.columns.iter().enumerate().filter(|(place, _)| *place != definition.key);
     let of_kind = |kind: ColumnType| others().map(|(_, column)| column).find(move |column| column.kind == kind);
@@ -179,12 +177,12 @@ fn filter(definition: &Definition) -> Value {
          mix without parentheses. It holds beside the other conditions."
     );
     let most = QueryLimits::default().value_bytes_max;
-    // An `example` of the parameter itself would be sent by pages on which a request is tried.
+    // No `example` of the parameter itself: pages that try requests would send it.
     let schema = json!({ "type": "string", "minLength": 1, "maxLength": most, "examples": [example] });
     in_query("filter", &description, schema)
 }
 
-/// The parameters that are alike for all data sets and lists: name among the components, and parameter.
+/// The parameters that all data sets and lists share: component name and parameter.
 pub(super) fn common() -> Vec<(&'static str, Value)> {
     let limits = QueryLimits::default();
     let bounded = |default: u64, most: u64| {
@@ -248,12 +246,12 @@ pub(super) fn common() -> Vec<(&'static str, Value)> {
     ]
 }
 
-/// What a writing request may bring along.
+/// The header fields that a writing request may have.
 pub(super) fn conditions_of_writing() -> [Value; 2] {
     [shared("idempotency-key"), shared("if-match")]
 }
 
-/// The list of what a list may be asked.
+/// A parameter of the query that takes one of a few words.
 pub(super) fn one_word(name: &str, description: &str, words: &[&str]) -> Value {
     in_query(name, description, one_of(words))
 }

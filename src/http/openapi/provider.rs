@@ -22,7 +22,7 @@ use crate::{
     },
 };
 
-/// Adds all of them.
+/// Adds the operations.
 pub(super) fn add_to(paths: &mut Paths, types: &mut Types) {
     let path = json!({ "type": "string", "pattern": "^/", "maxLength": PATH_BYTES_MAX, "default": "/home" });
     let begin = open("begin_sign_in_at_provider", "Sign in at the provider of identities")

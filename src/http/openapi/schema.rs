@@ -1,4 +1,4 @@
-//! Schemas in the making (JSON Schema 2020-12, as OpenAPI 3.1 has it).
+//! Builds schemas (JSON Schema 2020-12, as in OpenAPI 3.1).
 
 use serde_json::{Map, Value, json};
 
@@ -47,7 +47,7 @@ pub(super) fn one_of<T: AsRef<str>>(words: &[T]) -> Value {
     json!({ "type": "string", "enum": words })
 }
 
-/// One of a few words, with the names that generated clients are to call them by.
+/// One of a few words, with their names in generated clients.
 pub(super) fn one_named<T: AsRef<str>>(words: &[(T, String)]) -> Value {
     let names: Vec<&str> = words.iter().map(|(_, name)| name.as_str()).collect();
     let words: Vec<&str> = words.iter().map(|(word, _)| word.as_ref()).collect();
@@ -59,17 +59,17 @@ pub(super) fn list(items: Value) -> Value {
     json!({ "type": "array", "items": items })
 }
 
-/// The component of that name.
+/// A reference to the schema of that name.
 pub(super) fn reference(name: &str) -> Value {
     json!({ "$ref": format!("#/components/schemas/{name}") })
 }
 
-/// The same, or null.
+/// Allows null, too.
 pub(super) fn nullable(mut schema: Value) -> Value {
     match schema.get_mut("type") {
         Some(kind @ Value::String(_)) => {
             *kind = json!([kind.take(), "null"]);
-            // Null has to be one of the words, too.
+            // Null must be among the words, too.
             if let Some(Value::Array(words)) = schema.get_mut("enum") {
                 words.push(Value::Null);
             }
@@ -79,7 +79,7 @@ pub(super) fn nullable(mut schema: Value) -> Value {
     }
 }
 
-/// The same with words for people.
+/// Adds a description for people.
 pub(super) fn described(mut schema: Value, description: &str) -> Value {
     if let (false, Value::Object(fields)) = (description.is_empty(), &mut schema) {
         fields.insert("description".to_owned(), description.into());
@@ -110,7 +110,7 @@ pub(super) fn whole<'n>(description: &str, members: impl IntoIterator<Item = (&'
     closed(description, &required, members)
 }
 
-/// A path as this description has them: behind a path prefix it is no reference that resolves by itself.
+/// A path without the server's path prefix: behind such a prefix it does not resolve as a reference.
 pub(super) fn path() -> Value {
     described(text(), "A path below the address of the server, as in this description.")
 }

@@ -1,5 +1,5 @@
-//! `/{dataset}/about`: what a data set says about itself. Anybody may see it where its definition says so, otherwise whoever may read
-//! the data: its figures have values from it.
+//! `/{dataset}/about`: the page that describes a data set. It is for everybody where the definition says so, otherwise for those who may
+//! read the data, since the figures show values from it.
 
 use std::sync::Arc;
 
@@ -32,17 +32,17 @@ use crate::{
 };
 
 const TEMPLATE: &str = "about/page.html";
-/// Characters of a description that search engines are told.
+/// Characters of a description that search engines get.
 const SUMMARY_CHARS_MAX: usize = 300;
 
-/// The page of a data set, or where it is if it has another name now.
+/// Shows the page of a data set, or leads to it under the data set's present name.
 pub(super) async fn show(request: &HttpRequest, data: &DataSets) -> Shown {
     let visit = Visit::<Anyone>::open(request).await?;
     let name = first_segment(request.uri().path()).unwrap_or_default();
     let data_set = visit.service.records.data_set(name);
     let renamed = if data_set.is_none() { data.renamed(name) } else { None };
     let is_public = |set: &Arc<DataSet>| set.definition.about.public && !set.standing.withdrawn;
-    // Whoever may not look is not told whether there is such a data set, nor what it is called now.
+    // Strangers learn neither whether a data set that is not public exists, nor its present name.
     if visit.known().is_none() && !data_set.as_ref().or(renamed.as_ref()).is_some_and(is_public) {
         return Err(PageRefusal::SignIn);
     }
@@ -60,16 +60,16 @@ pub(super) async fn show(request: &HttpRequest, data: &DataSets) -> Shown {
 
 /// The data sets that a visitor may read, or administers.
 pub(super) enum Readable {
-    /// All of them.
+    /// All data sets.
     All,
-    /// Those that a plan names; all where it names none.
+    /// The data sets that the plan names; all when it names none.
     OfPlan(Option<Vec<String>>),
-    /// None: the visitor is not known, or administers something else.
+    /// No data set: the visitor is unknown, or administers other things.
     None,
 }
 
 impl Readable {
-    /// What this visitor may read.
+    /// Finds the data sets that this visitor may read.
     ///
     /// # Errors
     /// When the store does not answer.
@@ -83,7 +83,7 @@ impl Readable {
         }
     }
 
-    /// What somebody may read who is signed in.
+    /// Finds the data sets that a signed-in person may read.
     ///
     /// # Errors
     /// When the store does not answer.
@@ -95,19 +95,19 @@ impl Readable {
         Ok(plan.map_or(Self::None, |plan| Self::OfPlan(plan.rules.datasets)))
     }
 
-    /// What is served, as far as the visitor may see what it says about itself.
+    /// The served data sets whose descriptions of themselves the visitor may see.
     pub(super) fn served(&self, service: &Service) -> Vec<Arc<DataSet>> {
         let mut data_sets = super::served::served(service);
         data_sets.retain(|set| self.shows(&set.definition));
         data_sets
     }
 
-    /// Whether the visitor may see what a data set says about itself.
+    /// Whether the visitor may see a data set's description of itself.
     pub(super) fn shows(&self, definition: &Definition) -> bool {
         definition.about.public || self.has(&definition.name)
     }
 
-    /// Whether the data set of that name is among them.
+    /// Whether the visitor may read the data set of that name.
     pub(super) fn has(&self, name: &str) -> bool {
         match self {
             Self::All => true,
@@ -148,7 +148,7 @@ fn context(about: &About, service: &Service, language: Language, held_from: u64)
     })
 }
 
-/// How often records come: a usual word in the reader's language, other words as they are.
+/// How often records come: a usual word in the reader's language, any other text unchanged.
 fn frequency(said: &str, language: Language) -> String {
     const USUAL: [&str; 6] = ["hourly", "daily", "weekly", "monthly", "quarterly", "yearly"];
     let usual = USUAL.iter().find(|word| said.trim().eq_ignore_ascii_case(word));
@@ -156,7 +156,7 @@ fn frequency(said: &str, language: Language) -> String {
     told.unwrap_or_else(|| said.to_owned())
 }
 
-/// The parts of a text between blank lines.
+/// The paragraphs of a text: its parts between blank lines.
 pub(super) fn paragraphs(text: &str) -> Vec<&str> {
     text.split("\n\n").map(str::trim).filter(|part| !part.is_empty()).collect()
 }
@@ -181,7 +181,7 @@ fn shown_column(column: &AboutColumn, records: u64, language: Language) -> Value
     })
 }
 
-/// A share of all records in percent. What is there is never told as nothing, and what is not all never as all.
+/// A share of all records in percent. Only no records show as 0 %, and only all records as 100 %.
 fn share(part: u64, all: u64, language: Language) -> String {
     let space = if language == Language::German { "\u{a0}" } else { "" };
     let percent = if all == 0 { 0.0 } else { part as f64 * 100.0 / all as f64 };
@@ -194,7 +194,7 @@ fn share(part: u64, all: u64, language: Language) -> String {
     format!("{sign}{}{space}%", wording::number(shown, language))
 }
 
-/// What the data set is, in a sentence or two.
+/// The description of the data set, cut to [`SUMMARY_CHARS_MAX`], or its title.
 fn summary(about: &About) -> String {
     let text = about.about.description.as_deref().unwrap_or(&about.title);
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -205,8 +205,7 @@ fn summary(about: &About) -> String {
     format!("{}…", cut.rsplit_once(' ').map_or(cut.as_str(), |(whole, _)| whole))
 }
 
-/// The data set as search engines for data understand it: <https://schema.org/Dataset>. It stands in a `script` element, so nothing in
-/// it may end that.
+/// The data set for search engines (<https://schema.org/Dataset>), as JSON that cannot end the `script` element around it.
 fn json_ld(about: &About, public_url: &str) -> String {
     let SelfDescription {
         description,
@@ -270,7 +269,7 @@ fn contact_point(contact: &str) -> Value {
     }
 }
 
-/// JSON that can stand in a `script` element: what could end it, or begin a comment, is written as an escape.
+/// JSON for a `script` element: characters that could end the element, or begin a comment, are escaped.
 fn in_script(json: &str) -> String {
     json.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
 }

@@ -1,4 +1,4 @@
-//! A form that cannot be believed any more, since whoever sent it was signed out or in meanwhile: it is shown again, with what was typed.
+//! Shows a form again, with the typed values, when it is refused because its sender signed in or out meanwhile.
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -13,13 +13,13 @@ use super::{
 };
 use crate::http::{ProblemCode, cookie::Cookie, signed_in::is_same_origin, state::Service};
 
-/// The longest form that is kept for somebody who is signed out, bytes.
+/// The longest form kept for a signed-out visitor, bytes.
 const SIGNED_OUT_BYTES_MAX: usize = 64 << 10;
 
-/// What becomes of a form whose visitor has to sign in first. It is shown again where a session has ended, and as long as it has no secret.
+/// Handles a form whose visitor has to sign in: shows it again if a session has ended and the form has no secret.
 ///
 /// # Errors
-/// That they have to sign in, where it is not shown again.
+/// Sign-in required, where the form is not shown again.
 pub(super) async fn signed_out<W: Visitor>(request: &HttpRequest, payload: Payload, service: &Service) -> Shown {
     let had_session = Cookie::SESSION.read(request.headers(), &service.public_url).is_some();
     if !had_session || !is_same_origin(request, &service.public_url) {
@@ -30,11 +30,11 @@ pub(super) async fn signed_out<W: Visitor>(request: &HttpRequest, payload: Paylo
     shown(request, &form, true).await?.ok_or(PageRefusal::SignIn)
 }
 
-/// A form of a page that another session was shown, shown again for this one. None where another site may have sent it, or where it has a
+/// Shows a form from the page of another session again for this session. None where another site may have sent the form, or where it has a
 /// secret, which no page shows again.
 ///
 /// # Errors
-/// As of a page.
+/// Those of a page.
 pub(super) async fn over(
     request: &HttpRequest,
     service: &Service,

@@ -1,4 +1,4 @@
-//! The one style and the one script of all pages: part of the program, under an address that changes with them.
+//! The style and the script of all pages: part of the program, under an address that changes with their content.
 
 use std::sync::LazyLock;
 
@@ -8,7 +8,7 @@ use super::{content::SCRIPT, packed_file::PackedFile};
 use crate::http::{Problem, ProblemCode, state::Service};
 
 static PACKED_SCRIPT: LazyLock<PackedFile> = LazyLock::new(|| PackedFile::new(SCRIPT));
-/// A name that changes with what it names need not be asked for again.
+/// A file under an address that changes with its content need not be asked for again.
 const FOR_EVER: &str = "public, max-age=31536000, immutable";
 
 /// `GET /-/{folder}/{file}`
@@ -23,7 +23,7 @@ pub(super) async fn show(
         "script.js" => ("text/javascript; charset=utf-8", &*PACKED_SCRIPT),
         _ => return Problem::new(ProblemCode::NotFound, "the pages have no such file").respond(&request),
     };
-    // The page may come from a server of another version than its files.
+    // The page may come from a server of another version.
     let caching = if folder == service.look.folder { FOR_EVER } else { "no-cache" };
     let response = HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, media_type))

@@ -1,4 +1,4 @@
-//! The one style and the one script of all pages, as they are in the program.
+//! The source of the style and the script of all pages.
 
 /// The style of all servers.
 pub(super) const STYLE: &str = include_str!("assets/style.css");

@@ -1,4 +1,4 @@
-//! What the actors have counted, for administrators.
+//! The actors' counters, for administrators.
 
 use actix_web::{http::StatusCode, web};
 use serde_json::json;

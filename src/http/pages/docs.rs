@@ -1,5 +1,5 @@
-//! The documentation: `/docs` is a guide for whoever asks for data, with examples of a data set that they may see; below it are the
-//! pages of the reference, and the language of definitions. The guide's text is `docs/DATA.md`.
+//! The documentation: `/docs` is a guide for readers of data (`docs/DATA.md`), with examples of a data set that they may see; below it are
+//! the pages of the reference, and the language of definitions.
 
 pub(super) mod document;
 mod example;
@@ -34,7 +34,7 @@ async fn page(request: &HttpRequest) -> Shown {
     let data_sets = readable.served(&visit.service);
     let wanted = form_urlencoded::parse(request.query_string().as_bytes());
     let wanted = wanted.into_owned().find(|(name, _)| name == "dataset").map(|(_, name)| name);
-    // Whoever names one that they may not see is told what they are told of one that is not there.
+    // A data set that the reader may not see is treated like a missing one.
     let chosen = data_sets.iter().find(|set| Some(&set.definition.name) == wanted.as_ref()).or(data_sets.first());
     let public_url = &visit.service.public_url;
     let subject = chosen.map_or_else(|| Subject::made_up(public_url), |set| Subject::of(public_url, set));
@@ -67,7 +67,7 @@ async fn language(request: &HttpRequest) -> Shown {
     visit.page(DEFINITIONS, &json!({ "sections": sections }))
 }
 
-/// What a data set says about how to get access to it.
+/// How to get access to a data set, by its definition.
 fn access(set: &DataSet) -> Value {
     let about = &set.definition.about;
     json!({

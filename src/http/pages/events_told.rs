@@ -1,4 +1,4 @@
-//! What happened, in sentences: each event of the log as a person would tell it. Ids stand in them only where there is no other name.
+//! Tells the events of the log in sentences, as a person would. Ids appear only where there is no other name.
 
 use std::collections::HashMap;
 
@@ -23,10 +23,10 @@ use crate::{
     http::{Problem, state::Service, store_problem::store_problem},
 };
 
-/// Characters of a name or a reason that a sentence repeats.
+/// Longest name or reason in a sentence, characters.
 const TEXT_CHARS_MAX: usize = 200;
 
-/// What those who are in the events are called.
+/// The names of the people, keys and tokens in events.
 #[derive(Debug, Default)]
 struct KnownNames {
     /// The last four characters of keys.
@@ -38,7 +38,7 @@ struct KnownNames {
 }
 
 impl KnownNames {
-    /// The names of those who are in these events. Without `with_people` nobody is named.
+    /// Finds the names for these events. Without `with_people` nobody is named.
     ///
     /// # Errors
     /// When the store does not answer.
@@ -80,8 +80,7 @@ impl KnownNames {
     }
 }
 
-/// What happened in these commits, in their order, as a page shows it; of the types that are wanted. An event of a permitd that is newer
-/// than this one is told as such.
+/// Tells the events of the wanted types in these commits, in their order. An event from a newer permitd is told as such.
 ///
 /// # Errors
 /// When the store does not answer, or an event is damaged.
@@ -140,7 +139,7 @@ fn not_known(commit: &StoredCommit, language: Language) -> Result<Value, Problem
     Ok(json!({ "sentence": sentence, "at": commit.recorded_at, "person": null, "ids": ids }))
 }
 
-/// The message that tells events of a type: `ApiKeyIssued` by `event-api-key-issued`.
+/// The message for events of a type: `event-api-key-issued` for `ApiKeyIssued`.
 pub(super) fn message_of(type_name: &str) -> String {
     let mut id = "event".to_owned();
     for c in type_name.chars() {
@@ -152,7 +151,7 @@ pub(super) fn message_of(type_name: &str) -> String {
     id
 }
 
-/// An event as a sentence.
+/// Tells an event in a sentence.
 ///
 /// # Errors
 /// A fault of ours: a message that is missing.
@@ -204,7 +203,7 @@ fn count(arguments: &mut Arguments, name: &'static str, number: impl TryInto<u32
 }
 
 impl Teller<'_> {
-    /// What the sentence is filled in with.
+    /// The values for the sentence.
     fn arguments(&self) -> Result<Arguments, Problem> {
         let mut arguments = FluentArgs::new();
         set(&mut arguments, "by", self.word(&format!("events-by-{}", self.doer()))?);
@@ -226,7 +225,7 @@ impl Teller<'_> {
             .ok_or_else(|| Problem::internal(format!("there is no message {id}")))
     }
 
-    /// Who did it.
+    /// The kind of the event's actor.
     fn doer(&self) -> &'static str {
         let Who(who) = &self.recorded.origin.who;
         let themselves = match self.recorded.stream {
@@ -309,7 +308,7 @@ impl Teller<'_> {
             Event::PlanDefined { limits, .. } => {
                 arguments.set("rate", FluentValue::from(limits.rate_per_s));
                 count(arguments, "burst", limits.burst);
-                // A quota may be more than a message's number holds exactly.
+                // A message's number cannot hold every quota exactly.
                 set(arguments, "quota", wording::decimal(&limits.quota_per_day.to_string(), self.language));
             }
             Event::AdminTokenIssued { name, permissions, .. } => {
@@ -353,7 +352,7 @@ impl Teller<'_> {
                 set(arguments, "from", from);
                 count(arguments, "records", *records);
             }
-            // What has nothing to fill in but who, and whom.
+            // These events name only the actor and the person or thing.
             _ => {}
         }
     }
@@ -403,7 +402,7 @@ mod tests {
     use super::*;
     use crate::domain::id::CommandId;
 
-    /// Every event that was ever released, as the golden files have it, is told in a sentence of its own in every language.
+    /// Every released event, taken from the golden files, has a sentence of its own in every language.
     #[test]
     fn every_event_has_a_sentence() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas/events/golden");

@@ -1,5 +1,5 @@
-//! `/{dataset}/explore` and the pages of its records: data for people. A page spends the same quota as the API, one request for each
-//! question that it asks, and says so.
+//! `/{dataset}/explore` and the pages of its records: data for people. A page spends the same quota as the API, one request per question,
+//! and says so.
 
 mod address;
 mod chart;
@@ -36,10 +36,10 @@ use crate::{
 };
 
 const METHODS: &str = "GET, HEAD";
-/// The segment of the page that says what a data set is.
+/// The path segment of the page that describes a data set.
 const ABOUT: &str = "about";
 
-/// The pages of data sets. They come before the data sets' other routes, and take only what is a page.
+/// The pages of data sets. They come before the data sets' other routes, and take only the paths of pages.
 pub struct DataPages {
     data: DataSets,
 }
@@ -123,7 +123,7 @@ impl DataPages {
         }
     }
 
-    /// Who reads which data set; or the page that is shown instead.
+    /// Finds the reader and the data set; or makes the page that is shown instead.
     async fn reader(&self, request: &HttpRequest) -> Result<Result<DataReader<'_>, HttpResponse>, PageRefusal> {
         let visit = Visit::<Anyone>::open(request).await?;
         let service = self.data.service();

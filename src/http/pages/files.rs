@@ -1,4 +1,4 @@
-//! The files that pages are made of: of each page one template and its messages, and the parts that they share.
+//! The files that pages are made of: one template and its messages for each page, and the shared parts.
 
 use super::language::Language;
 
@@ -60,7 +60,7 @@ static PAGES: &[Folder] = &folders![
     "sign_in/forgotten",
 ];
 
-/// What several pages use.
+/// Parts that several pages use.
 #[rustfmt::skip]
 static PARTS: &[(&str, &str)] = &[
     ("parts/admin.html", include_str!("parts/admin.html")),

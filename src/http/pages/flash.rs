@@ -1,4 +1,4 @@
-//! What the next page tells of something that was done: a message and what it is filled in with, sealed in a cookie, shown once.
+//! A message for the next page about the last action, with its values: sealed in a cookie, shown once.
 
 use std::collections::BTreeMap;
 
@@ -9,22 +9,21 @@ use serde_json::Value;
 
 use crate::http::{Problem, cookie::Cookie, state::Service};
 
-/// What the seal is for.
+/// The purpose of the seal.
 const LABEL: &str = "permitd/flash/v1";
-/// Seconds that it waits for the page that shows it.
+/// Seconds that the message waits for the next page.
 const LIFE_S: i64 = 120;
-/// Characters of one value that are told.
+/// Longest value of a message, characters.
 const VALUE_CHARS_MAX: usize = 200;
 
 /// A message for the next page.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Flash {
-    /// The message's id.
     id: String,
-    /// What it is filled in with.
+    /// The values that fill it in.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     with: BTreeMap<String, Value>,
-    /// Whether it says that something went wrong.
+    /// Whether it reports a failure.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     is_wrong: bool,
 }
@@ -40,7 +39,7 @@ impl Flash {
         Self { is_wrong: true, ..Self::done(id) }
     }
 
-    /// The same with a value to fill in.
+    /// The same message with a value to fill in.
     #[must_use]
     pub(super) fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         let value = match value.into() {
@@ -51,17 +50,17 @@ impl Flash {
         self
     }
 
-    /// The one that a request brings.
+    /// The message that a request brings.
     pub(super) fn read(request: &HttpRequest, service: &Service) -> Option<Self> {
         let sealed = Cookie::FLASH.read(request.headers(), &service.public_url)?;
         let (_, text) = service.committer.secrets.open_sealed(LABEL, sealed)?;
         serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).ok()?).ok()
     }
 
-    /// The cookie that brings it to the next page.
+    /// The cookie that brings the message to the next page.
     ///
     /// # Errors
-    /// Never: what it holds can be written.
+    /// Never: a message can always be written.
     pub(super) fn cookie(&self, service: &Service) -> Result<HeaderValue, Problem> {
         let text = URL_SAFE_NO_PAD.encode(serde_json::to_vec(self).map_err(Problem::internal)?);
         let sealed = service.committer.secrets.seal(LABEL, &text);

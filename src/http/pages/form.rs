@@ -1,4 +1,4 @@
-//! Forms: read within bounds, believed only from this server's own pages, and shown again with what was typed where something is wrong.
+//! Forms: read within limits, accepted only from this server's own pages, and shown again with the typed values where something is wrong.
 
 use actix_web::{HttpRequest, dev::Payload, http::header};
 use serde_json::{Map, Value, json};
@@ -28,14 +28,14 @@ const FIELDS_MAX: usize = 2_000;
 /// Fields that are never shown again.
 const SECRETS: [&str; 8] = ["csrf", "once", "password", "current", "new", "repeated", "code", "token"];
 
-/// What somebody has sent with a form.
+/// The fields of a form that was sent.
 pub(in crate::http) struct Form(Vec<(String, Zeroizing<String>)>);
 
 impl Form {
     /// Reads a form of one of this server's pages.
     ///
     /// # Errors
-    /// 403 when it comes from elsewhere, or from a page that another session was shown; those of a body.
+    /// 403 when the form comes from elsewhere, or from a page of another session; those of a body.
     async fn read<W: Visitor>(request: &HttpRequest, payload: Payload, service: &Service) -> Result<Self, Problem> {
         let form = Self::received(request, payload, W::FORM_BYTES_MAX).await?;
         form.check_source(request, service)?;
@@ -56,7 +56,7 @@ impl Form {
         Ok(Self(fields.map(|(name, value)| (name.into_owned(), Zeroizing::new(value.into_owned()))).collect()))
     }
 
-    /// As the function of that name, by the token in the form.
+    /// Checks the source of the form by the form token in it, as the function `check_source`.
     ///
     /// # Errors
     /// 403.
@@ -64,7 +64,7 @@ impl Form {
         check_source(request, service, self.raw("csrf").unwrap_or_default())
     }
 
-    /// What was typed and pressed, for a page that sends it again. None where a secret is among it.
+    /// The typed and pressed fields, for a page that sends them again. None where one of them is a secret.
     pub(super) fn open_fields(&self) -> Option<Vec<(&str, &str)>> {
         const OF_THE_PAGE: [&str; 2] = ["csrf", "once"];
         let fields = self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()));
@@ -72,7 +72,7 @@ impl Form {
         typed.iter().all(|(name, _)| !SECRETS.contains(name)).then_some(typed)
     }
 
-    /// Reads a form that whoever comes may send.
+    /// Reads a form that anybody may send.
     ///
     /// # Errors
     /// As [`Self::read`].
@@ -84,7 +84,7 @@ impl Form {
         Self::read::<Anyone>(request, payload, service).await
     }
 
-    /// The fields of a form that was read otherwise.
+    /// A form of fields that were read otherwise.
     pub(super) fn of(fields: Vec<(String, Zeroizing<String>)>) -> Self {
         Self(fields)
     }
@@ -114,7 +114,7 @@ impl Form {
         self.raw(name).is_some()
     }
 
-    /// The form again, with what was typed and what was wrong: what the macros of `parts/form.html` take.
+    /// The form to show again, with the typed values and the mistake, for the macros of `parts/form.html`.
     pub(super) fn again(&self, problem: &Problem) -> Value {
         let mut values = Map::new();
         for (name, value) in self.0.iter().filter(|(name, _)| !SECRETS.contains(&name.as_str())) {
@@ -133,8 +133,8 @@ impl Form {
         again
     }
 
-    /// The same form sent again does the same thing once. A page may have several forms, and be filled in anew after a step back: each
-    /// of what they say is a command of its own.
+    /// A form that is sent again acts once. Several forms of a page, and a form that is changed after a step back, are commands of their
+    /// own.
     fn conditions(&self, request: &HttpRequest, says: &[u8]) -> Conditions {
         let version = self.text("version").and_then(|version| version.parse().ok());
         let once = self.text("once").map(|once| {
@@ -145,7 +145,7 @@ impl Form {
     }
 }
 
-/// What is wrong, by the field that it is about, as far as the problem names one.
+/// The mistake, at the field that the problem names, if it names one.
 pub(super) fn wrong(problem: &Problem) -> Value {
     let detail = problem.detail();
     let of_field = detail.strip_prefix("at `").and_then(|rest| rest.split_once("`: "));
@@ -165,7 +165,7 @@ pub(super) fn sentence(reason: &str) -> String {
     sentence
 }
 
-/// Whether what is sent comes from a page that this server has shown to the same browser.
+/// Checks that a form comes from a page that this server has shown to the same browser.
 ///
 /// # Errors
 /// 403.
@@ -190,7 +190,7 @@ pub(super) fn check_source(request: &HttpRequest, service: &Service, token: &str
     Err(Problem::new(ProblemCode::FormOver, detail))
 }
 
-/// Whether a form comes from a page at the very address that it is sent to.
+/// Whether `Origin` and `Host` agree: the page was opened at another address than `public_url`.
 fn is_at_another_name(request: &HttpRequest) -> bool {
     let said = |name| request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let origin = said(header::ORIGIN);
@@ -198,7 +198,7 @@ fn is_at_another_name(request: &HttpRequest) -> bool {
 }
 
 impl<N: Needs + Clone> Visit<Staff<N>> {
-    /// A command of the administration, as the form gives it.
+    /// A command of the administration, from a form.
     ///
     /// # Errors
     /// 400 for what the body of the command would be refused for.
@@ -208,8 +208,8 @@ impl<N: Needs + Clone> Visit<Staff<N>> {
         CommandRequest::of_form(admin.clone(), body, &conditions, &self.request, &self.service)
     }
 
-    /// A command that comes to the same however often it is given, such as to disable somebody. It holds whatever has become of the
-    /// page that it was given on.
+    /// A command with the same result however often it is given, such as disabling a person. It holds for any version, whatever the page
+    /// showed.
     ///
     /// # Errors
     /// As of [`Self::command`].
@@ -219,7 +219,7 @@ impl<N: Needs + Clone> Visit<Staff<N>> {
         CommandRequest::of_form(admin.clone(), body, &conditions, &self.request, &self.service)
     }
 
-    /// The envelope of a command that the form gives in other words than a body's.
+    /// The envelope of a command whose form has other fields than a body.
     ///
     /// # Errors
     /// When no identifier can be made.
@@ -229,11 +229,11 @@ impl<N: Needs + Clone> Visit<Staff<N>> {
     }
 }
 
-/// Somebody who gives commands about themselves on a page.
+/// A visitor who gives commands about themselves.
 pub(super) trait OnesOwn: Visitor {
-    /// As what they give them.
+    /// The kind of person that they act as.
     type As: ActingPerson;
-    /// Who it is.
+    /// The person and their session.
     fn holder(&self) -> &crate::actors::sign_in::SignedInAs;
 }
 
@@ -254,7 +254,7 @@ impl OnesOwn for WithSession {
 }
 
 impl<P: OnesOwn> Visit<P> {
-    /// A command of somebody about themselves, as the form gives it.
+    /// A command of a person about themselves, from a form.
     ///
     /// # Errors
     /// 400 for what the body of the command would be refused for.

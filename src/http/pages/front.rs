@@ -1,4 +1,4 @@
-//! `GET /`: what this server publishes, for whoever opens its address, as far as they may see it.
+//! `GET /`: the published data sets, as far as the visitor may see them.
 
 use actix_web::{HttpRequest, HttpResponse, http::header, web};
 use serde_json::{Value, json};

@@ -1,5 +1,5 @@
-//! What a browser is shown until somebody says that they have it: a new key or token, or the secret of a second factor that is being set
-//! up. The browser keeps its sealed name for some minutes, bound to the session; the secret itself is derived, or read, anew each time.
+//! A secret that a browser is shown until its owner confirms having it: a new key or token, or a second factor being set up. The browser
+//! keeps its sealed name for some minutes, bound to the session; the server derives, or reads, the secret anew each time.
 
 use std::fmt;
 
@@ -19,19 +19,19 @@ use crate::{
 };
 
 const LABEL: &str = "permitd/handed/v1";
-/// How long it is shown at the most.
+/// How long a secret is shown at most.
 const LIFE: SignedDuration = SignedDuration::from_mins(10);
 
-/// What is shown. It has no form for logs, nor one of errors: codes are secrets.
+/// The secret that is shown. It has no `Debug`, so that recovery codes reach neither logs nor errors.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) enum Handed {
     /// A person's key.
     Key(UserId, KeyId),
     /// An administrator's token.
     Token(KeyId),
-    /// The secret of a person's second factor that is not confirmed yet.
+    /// The secret of a person's unconfirmed second factor.
     Factor(UserId),
-    /// A person's recovery codes. Only their hashes are stored: the browser keeps them itself, sealed.
+    /// A person's recovery codes, kept sealed by the browser itself: the server stores only their hashes.
     Codes(UserId, Vec<String>),
 }
 
@@ -60,18 +60,18 @@ impl Handed {
         }
     }
 
-    /// The key of this person that a command has made, as the API answers it.
+    /// A person's new key, from the answer of the command that made it.
     ///
     /// # Errors
-    /// When it has no id: a fault of ours.
+    /// When the answer has no id: a fault of ours.
     pub(super) fn key(user: UserId, made: &Value) -> Result<Self, Problem> {
         Ok(Self::Key(user, id_of(made)?))
     }
 
-    /// The token that a command has made, as the API answers it.
+    /// A new token, from the answer of the command that made it.
     ///
     /// # Errors
-    /// When it has no id: a fault of ours.
+    /// When the answer has no id: a fault of ours.
     pub(super) fn token(made: &Value) -> Result<Self, Problem> {
         Ok(Self::Token(id_of(made)?))
     }
@@ -81,12 +81,12 @@ fn id_of(made: &Value) -> Result<KeyId, Problem> {
     KeyId::parse(made["id"].as_str().unwrap_or_default()).map_err(Problem::internal)
 }
 
-/// The label of a seal that holds for one browser's session alone.
+/// The label of the seal, which holds for one browser's session alone.
 fn label<W: Visitor>(visit: &Visit<W>) -> Option<String> {
     bound_to(&visit.request, &visit.service).map(|bound| format!("{LABEL} {bound}"))
 }
 
-/// Has the next pages show it.
+/// Makes the next pages show the secret.
 ///
 /// # Errors
 /// A fault of ours.
@@ -98,7 +98,7 @@ pub(super) fn begin<W: Visitor>(visit: &Visit<W>, led: Shown, what: &Handed) -> 
     with(led, Cookie::HANDED.set(&sealed, LIFE.as_secs(), &visit.service.public_url)?)
 }
 
-/// Has no further page show it.
+/// Makes further pages not show the secret.
 ///
 /// # Errors
 /// A fault of ours.
@@ -112,7 +112,7 @@ fn with(led: Shown, cookie: HeaderValue) -> Shown {
     Ok(led)
 }
 
-/// What the visitor is being shown.
+/// The secret that the visitor is being shown.
 pub(super) fn present<W: Visitor>(visit: &Visit<W>) -> Option<Handed> {
     let sealed = Cookie::HANDED.read(visit.request.headers(), &visit.service.public_url)?;
     let committer = &visit.service.committer;
@@ -126,7 +126,7 @@ fn read(text: &str, now: Timestamp) -> Option<Handed> {
     Handed::parse(what).filter(|_| now.as_second() < until)
 }
 
-/// The key or token that the visitor is being shown, if it is one that is asked for and works: its `id` and its `secret`.
+/// The key or token that the visitor is being shown, if it is asked for and works: its `id` and its `secret`.
 ///
 /// # Errors
 /// When the store does not answer.
@@ -148,7 +148,7 @@ pub(super) async fn secret<W: Visitor>(
     }
 }
 
-// Under another server secret they would be others: then nothing is shown.
+// Another server secret derives other keys and tokens: then nothing is shown.
 
 fn key_of<W: Visitor>(visit: &Visit<W>, user: &User, id: KeyId) -> Option<Value> {
     let committer = &visit.service.committer;

@@ -1,4 +1,4 @@
-//! `/home`: what somebody has here, and what is left of it today. Below it: their keys, their use, examples, and how they sign in.
+//! `/home`: a person's plan, keys, and what is left of the day. Below it: their keys, their use, examples, and how they sign in.
 
 mod examples;
 mod facts;

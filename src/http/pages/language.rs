@@ -1,14 +1,14 @@
-//! The languages that pages are written in, and which of them a reader wants.
+//! The languages of pages, and the choice for a reader.
 
 use actix_web::http::header::{self, HeaderMap};
 
-/// Choices of a reader that are looked at.
+/// Choices of a reader that are read at most.
 const CHOICES_MAX: usize = 20;
 
 /// A language that pages are written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(in crate::http) enum Language {
-    /// English, for whoever wants neither.
+    /// English, for readers who want neither.
     #[default]
     English,
     /// German.
@@ -16,7 +16,7 @@ pub(in crate::http) enum Language {
 }
 
 impl Language {
-    /// All of them.
+    /// All languages.
     pub(super) const ALL: [Self; 2] = [Self::English, Self::German];
 
     /// Its tag (RFC 5646).
@@ -27,7 +27,7 @@ impl Language {
         }
     }
 
-    /// The one that a reader likes best of those there are (`Accept-Language`, RFC 9110, section 12.5.4).
+    /// The available language that a reader likes best (`Accept-Language`, RFC 9110, section 12.5.4).
     pub(in crate::http) fn wanted(headers: &HeaderMap) -> Self {
         let lines = headers.get_all(header::ACCEPT_LANGUAGE).filter_map(|line| line.to_str().ok());
         let choices = lines.flat_map(|line| line.split(',')).take(CHOICES_MAX).filter_map(choice);
@@ -41,7 +41,7 @@ impl Language {
     }
 }
 
-/// One choice and its weight; `None` for a language that there is not, and for one that is not wanted.
+/// One choice and its weight; `None` for a language that is not available or not wanted.
 fn choice(text: &str) -> Option<(Language, f32)> {
     let mut parts = text.split(';').map(str::trim);
     let tag = parts.next()?.split('-').next()?.to_ascii_lowercase();

@@ -1,5 +1,5 @@
-//! The links of mails as people meet them: `/links/{token}`. Looking spends nothing; the form does what the link is for, and a password that
-//! is set signs its person in.
+//! The links of mails as people open them: `/links/{token}`. Looking spends nothing; the form does what the link is for, and setting a
+//! password signs its person in.
 
 use actix_web::{HttpRequest, HttpResponse, dev::Payload, http::StatusCode};
 use serde_json::{Value, json};
@@ -42,7 +42,7 @@ pub(in crate::http) async fn show(request: &HttpRequest) -> HttpResponse {
 
 async fn shown(request: &HttpRequest) -> Shown {
     let visit = Visit::<Anyone>::open(request).await?;
-    // A key that its owner has not kept yet: the link itself is over.
+    // The owner has not kept the key yet: it is shown, though the link itself is over.
     let owner = owner(visit.part("token"));
     let is_theirs = |what: &Handed| matches!(what, Handed::Key(user, _) if owner == Some(*user));
     if let Some(key) = handed::secret(&visit, is_theirs).await? {
@@ -56,7 +56,7 @@ async fn shown(request: &HttpRequest) -> Shown {
     }
 }
 
-/// What the link asks for.
+/// The page for the link's purpose.
 async fn asked(visit: &Visit<Anyone>, link: PresentedLink, behind: Behind, status: StatusCode, form: &Value) -> Shown {
     let user = visit.service.committer.load_user(link.place.user).await.map_err(command_problem)?;
     let state = match behind.purpose {
@@ -67,7 +67,7 @@ async fn asked(visit: &Visit<Anyone>, link: PresentedLink, behind: Behind, statu
     visit.page_as(status, TEMPLATE, &context(visit, state, Some((user.as_ref(), behind)), form, &Value::Null))
 }
 
-/// A data set that a key's owner may read, to try it with.
+/// A data set that the key's owner may read, to try the key with.
 async fn example_of(visit: &Visit<Anyone>, owner: Option<UserId>) -> Result<Value, Problem> {
     let Some(owner) = owner else { return Ok(Value::Null) };
     let Some(user) = visit.service.committer.load_user(owner).await.map_err(command_problem)? else {
@@ -99,7 +99,7 @@ fn context(
     })
 }
 
-/// A link that is over has a page of its own, which says how to get another.
+/// The answer to a link that does not open. A link that is over has a page of its own, which says how to get another.
 fn not_open(visit: &Visit<Anyone>, problem: Problem) -> Shown {
     if problem.code() != ProblemCode::LinkOver {
         return Err(worded(visit, problem).into());
@@ -107,7 +107,7 @@ fn not_open(visit: &Visit<Anyone>, problem: Problem) -> Shown {
     visit.page_as(problem.code().status(), TEMPLATE, &context(visit, "over", None, &Value::Null, &Value::Null))
 }
 
-/// A form of the page of a link.
+/// Handles a form of a link's page.
 pub(in crate::http) async fn send(request: &HttpRequest, payload: Payload) -> HttpResponse {
     answered(request, sent(request, payload).await)
 }
@@ -128,7 +128,7 @@ async fn sent(request: &HttpRequest, payload: Payload) -> Shown {
         Ok(Redeemed::Key(key)) => {
             handed::begin(&visit, visit.led(visit.request.path(), None), &Handed::Key(link.place.user, key.id()))
         }
-        // The link still works: the form again, with what was wrong.
+        // The link still works: its form is shown again with the mistake.
         Err(problem) if problem.code() == ProblemCode::InvalidBody => {
             let problem = about_password(&visit, password.unwrap_or_default(), problem);
             asked(&visit, link, behind, problem.code().status(), &form.again(&problem)).await
@@ -137,7 +137,7 @@ async fn sent(request: &HttpRequest, payload: Payload) -> Shown {
     }
 }
 
-/// What is wrong with a new password, in the reader's language.
+/// A mistake in a new password, in the reader's language.
 pub(super) fn about_password<W: super::visit::Visitor>(visit: &Visit<W>, password: &str, problem: Problem) -> Problem {
     let min = visit.service.settings.accounts.password_chars_min;
     let said = match () {
@@ -151,7 +151,7 @@ pub(super) fn about_password<W: super::visit::Visitor>(visit: &Visit<W>, passwor
     }
 }
 
-/// Signs somebody in who has just set their password. Whoever has a second factor gives a code of it first.
+/// Signs in a person who has just set their password. With a second factor, its code comes first.
 async fn signed_in(visit: &Visit<Anyone>, link: PresentedLink, password: &str) -> Shown {
     let user = visit.service.committer.load_user(link.place.user).await.map_err(command_problem)?;
     let email = user.as_ref().and_then(|user| user.email.known()).unwrap_or_default();
@@ -160,14 +160,14 @@ async fn signed_in(visit: &Visit<Anyone>, link: PresentedLink, password: &str) -
     match sessions::offered(&visit.service) {
         Ok(()) => match entered(visit, given, None, told.each_ref().map(Some)).await {
             Ok(led) => Ok(led),
-            // The password is set, whatever keeps them out now.
+            // The password is set, whatever prevents signing in.
             Err(_) => visit.led("/sign-in", Some(&Flash::done("links-set-sign-in"))),
         },
         Err(_) => visit.led("/", Some(&Flash::done("links-set-sign-in"))),
     }
 }
 
-/// They have the key.
+/// The owner has kept the key: it is shown no more.
 fn kept(visit: &Visit<Anyone>) -> Shown {
     let place = if visit.known().is_some() { "/home" } else { "/" };
     handed::end(visit, visit.led(place, Some(&Flash::done("links-kept"))))

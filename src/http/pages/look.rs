@@ -1,4 +1,4 @@
-//! How the pages of a server look: its color and its logo, in front of the style that all servers have.
+//! The look of a server's pages: its color and its logo, written before the style that all servers have.
 
 use std::{fs::File, io::Read, path::Path, sync::Arc};
 
@@ -11,22 +11,21 @@ use super::{
 };
 use crate::{config::pages::Pages, domain::id::hex};
 
-/// The largest logo, bytes: it is a part of the style.
+/// The largest logo, bytes: it becomes a part of the style.
 const LOGO_BYTES_MAX: u64 = 24 * 1024;
-/// The least contrast of text with what is behind it (WCAG 2.2, 1.4.3).
+/// The least contrast of a text with its background (WCAG 2.2, 1.4.3).
 const CONTRAST_MIN: f64 = 4.5;
-/// What is behind text on a light page, and on a dark one: as in `style.css`.
+/// The backgrounds of text on a light and on a dark page, as in `style.css`.
 const LIGHT: [u8; 3] = [0xf6, 0xf7, 0xf9];
 const DARK: [u8; 3] = [0x1d, 0x21, 0x27];
 
 /// The look of a server's pages.
 #[derive(Debug, Clone)]
 pub struct Look {
-    /// The folder of the files' addresses: another as soon as one of them is another.
+    /// The folder in the files' addresses, which changes with the content of the files.
     pub(super) folder: String,
-    /// Whether there is a logo in the style.
+    /// Whether the style holds a logo.
     pub(super) has_logo: bool,
-    /// The style.
     pub(super) style: Arc<PackedFile>,
 }
 
@@ -34,7 +33,7 @@ impl Look {
     /// Reads the logo, if there is one.
     ///
     /// # Errors
-    /// A sentence: when the logo cannot be read or is too large.
+    /// A sentence: when the logo cannot be read, is too large, or is neither PNG nor SVG.
     pub fn open(settings: &Pages) -> Result<Self, String> {
         let color = settings.brand_color().unwrap_or_default();
         let logo = settings.logo().map(logo).transpose()?;
@@ -49,7 +48,7 @@ impl Look {
     }
 }
 
-/// A logo as an address that holds it.
+/// A logo as a `data:` address.
 fn logo(path: &Path) -> Result<String, String> {
     let failed = |reason: String| format!("the logo {} (pages.logo) cannot be used: {reason}", path.display());
     let file = File::open(path).map_err(|error| failed(error.to_string()))?;
@@ -65,11 +64,11 @@ fn logo(path: &Path) -> Result<String, String> {
         (false, true) => "image/svg+xml",
         (false, false) => return Err(failed("it is neither PNG nor SVG".to_owned())),
     };
-    // What a picture in a style holds is drawn, and no script in it runs.
+    // Browsers draw a picture in a style, and run no script in it.
     Ok(format!("data:{media_type};base64,{}", BASE64_STANDARD.encode(bytes)))
 }
 
-/// The color, and what follows from it: text on it, and the same as a text on a light and on a dark page.
+/// The style's colors: the brand's, that of text on it, and that of links on a light and on a dark page.
 fn colors(color: [u8; 3]) -> String {
     let on = if contrast(color, [255; 3]) >= contrast(color, [0; 3]) { "#fff" } else { "#000" };
     let (light, dark) = (readable(color, LIGHT, 0), readable(color, DARK, 255));
@@ -85,7 +84,7 @@ fn written([red, green, blue]: [u8; 3]) -> String {
     format!("#{red:02x}{green:02x}{blue:02x}")
 }
 
-/// The color, moved towards black or white until it can be read on what is behind it.
+/// The color, moved towards black or white until it is readable on its background.
 fn readable(color: [u8; 3], behind: [u8; 3], towards: u8) -> [u8; 3] {
     let moved = |step: u16| {
         color.map(|channel| {
@@ -102,7 +101,7 @@ fn contrast(one: [u8; 3], other: [u8; 3]) -> f64 {
     (one.max(other) + 0.05) / (one.min(other) + 0.05)
 }
 
-/// WCAG 2.2, "relative luminance".
+/// The relative luminance of a color (WCAG 2.2, "relative luminance").
 fn luminance(color: [u8; 3]) -> f64 {
     let [red, green, blue] = color.map(|channel| {
         let part = f64::from(channel) / 255.0;

@@ -1,4 +1,4 @@
-//! What pages say, in each language: messages of Project Fluent, one file for each page and language.
+//! The texts of pages in each language: messages of Project Fluent, one file for each page and language.
 
 use std::sync::LazyLock;
 
@@ -12,11 +12,11 @@ type Bundle = FluentBundle<FluentResource>;
 static ENGLISH: LazyLock<Bundle> = LazyLock::new(|| bundle(Language::English));
 static GERMAN: LazyLock<Bundle> = LazyLock::new(|| bundle(Language::German));
 
-/// The messages of a language. A mistake in a file shows as a message that is missing: the tests look at all files.
+/// The messages of a language. A mistake in a file shows as a missing message: the tests check all files.
 fn bundle(language: Language) -> Bundle {
     let tag: LanguageIdentifier = language.tag().parse().unwrap_or_default();
     let mut bundle = FluentBundle::new_concurrent(vec![tag]);
-    // Marks around what is filled in would be copied with it.
+    // Marks around filled-in values would be copied with them.
     bundle.set_use_isolating(false);
     bundle.set_formatter(Some(match language {
         Language::English => |value, _| number(value, Language::English),
@@ -40,7 +40,7 @@ fn number(value: &FluentValue<'_>, language: Language) -> Option<String> {
     }
 }
 
-/// A message with what is filled in; `None` when there is no such message, or something in it is missing.
+/// A message, filled in; `None` when there is no such message, or one of its values is missing.
 pub(super) fn say(language: Language, id: &str, args: &FluentArgs<'_>) -> Option<String> {
     let bundle = match language {
         Language::English => &*ENGLISH,
@@ -65,7 +65,7 @@ mod tests {
 
     use super::*;
 
-    /// The ids of a language's messages, with the names of what each is filled in with.
+    /// The ids of a language's messages, with the names of the values that each takes.
     fn known(language: Language) -> BTreeMap<String, BTreeSet<String>> {
         let mut known = BTreeMap::new();
         for text in files::messages(language) {
@@ -97,11 +97,11 @@ mod tests {
         let known = known(Language::English);
         let mut missing = BTreeSet::new();
         for (name, text) in files::templates() {
-            // With what stands before, so that other calls that end in the same letter are none.
+            // With the character before the name: calls of other functions that end in the same letter do not count.
             for call in [" t(\"", " h(\"", "=t(\"", "(t(\"", "\"t(\""] {
                 for rest in text.split(call).skip(1) {
                     let id = rest.split('"').next().unwrap().split('.').next().unwrap();
-                    // Of an id that is put together, the beginning is there.
+                    // Of an id that is put together, only the beginning is known.
                     let is_known = known.contains_key(id)
                         || (id.ends_with('-') && known.keys().any(|other| other.starts_with(id)));
                     if !is_known {

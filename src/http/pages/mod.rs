@@ -1,5 +1,5 @@
-//! The pages for people. They load nothing from elsewhere, and their policy says so. Each is made by the server from what the handlers
-//! of the API answer, works without JavaScript, and does what a form says by the API's own commands.
+//! The pages for people. They load nothing from elsewhere, and their policy says so. The server makes them from the answers of the API's
+//! handlers; they work without JavaScript, and their forms give the API's own commands.
 
 mod about;
 mod admin;

@@ -1,4 +1,4 @@
-//! Files that are part of the program, and pages, as browsers get them: compressed.
+//! Files of the program and pages, compressed for browsers.
 
 use super::packed_file::with_body;
 
@@ -16,11 +16,11 @@ use crate::http::{
     state::Service,
 };
 
-/// A page's answer depends on who asks, and how.
+/// The request headers that a page's answer depends on.
 const VARY_OF_PAGE: HeaderValue = HeaderValue::from_static("Accept, Accept-Encoding, Accept-Language, Cookie");
 
-/// A page that was asked for, as its reader's browser likes it best. One that may show a secret is sent as it is: how much a page
-/// shrinks tells something of what is on it to whoever sees its length and chooses a part of its address.
+/// A page in the coding that the browser prefers. A page that may show a secret stays uncompressed: its compressed length tells something
+/// of its content to those who see the length and choose a part of the address.
 ///
 /// # Errors
 /// A fault of ours: when it cannot be compressed.
@@ -36,7 +36,7 @@ pub(super) async fn page(request: &HttpRequest, response: HttpResponse) -> Resul
     Ok(with_body(head.set_body(BoxBody::new(())), bytes, coding, VARY_OF_PAGE))
 }
 
-/// Whether something was made for this browser that its pages show until somebody says that they have it.
+/// Whether this browser's pages show a secret until its owner confirms having it.
 fn may_show_secret(request: &HttpRequest) -> bool {
     let Some(service) = request.app_data::<web::Data<Service>>() else { return true };
     Cookie::HANDED.read(request.headers(), &service.public_url).is_some()

@@ -1,4 +1,4 @@
-//! A file that is part of the program, as browsers get it: compressed.
+//! A file of the program, compressed for browsers.
 
 use std::sync::OnceLock;
 
@@ -14,10 +14,10 @@ use crate::http::{
     coding::{self, Coding},
 };
 
-/// A file's answer depends on nothing else.
+/// The only request header that a file's answer depends on.
 pub(super) const VARY_OF_FILE: HeaderValue = HeaderValue::from_static("Accept-Encoding");
 
-/// A file that stays as it is for as long as the program runs: compressed once in each coding, when a browser asks for it first.
+/// A file that does not change while the program runs: compressed once in each coding, at the first request for that coding.
 #[derive(Debug)]
 pub(super) struct PackedFile {
     plain: Bytes,
@@ -30,13 +30,13 @@ impl PackedFile {
         Self { plain: content.into(), packed }
     }
 
-    /// The file itself.
+    /// The uncompressed file.
     #[cfg(test)]
     pub(super) fn plain(&self) -> &Bytes {
         &self.plain
     }
 
-    /// Puts it into an answer, in the coding that the browser likes best.
+    /// Puts the file into an answer, in the coding that the browser prefers.
     ///
     /// # Errors
     /// A fault of ours: when it cannot be compressed.
@@ -52,7 +52,7 @@ impl PackedFile {
                 Some(bytes) => (bytes.clone(), Some(*coding)),
                 None => {
                     let (bytes, coding) = coding::encoded(self.plain.clone(), wanted).await?;
-                    // Of two who ask at once each makes it, and one is kept.
+                    // Simultaneous first requests compress the file each; one result is kept.
                     let kept = if coding.is_some() { packed.get_or_init(|| bytes).clone() } else { bytes };
                     (kept, coding)
                 }

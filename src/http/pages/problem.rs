@@ -1,4 +1,4 @@
-//! Problems as people read them: the pages that a problem's `type` leads to, and what a browser shows whose request failed.
+//! Problems as pages: those that a problem's `type` leads to, and the page for a browser whose request failed.
 
 pub(in crate::http) mod answer;
 mod german;

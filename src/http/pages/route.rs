@@ -1,4 +1,4 @@
-//! The routes of pages: who looks is found out first, a form is believed only then, and what is refused becomes a page.
+//! The routes of pages: they find the visitor first, then check the form, and turn refusals into pages.
 
 use actix_web::{
     HttpRequest, HttpResponse, Route,
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::http::{ProblemCode, cookie::Cookie, method, state::Service};
 
-/// Longest address that somebody is led back to after they have signed in, bytes.
+/// Longest address to lead a visitor back to after signing in, bytes.
 const RETURN_BYTES_MAX: usize = 1024;
 /// A route for looking at a page.
 pub(super) fn get<W, F, Fut>(handler: F) -> Route
@@ -68,12 +68,12 @@ where
     })
 }
 
-/// The answer to a look at a page, compressed as its reader's browser likes it.
+/// The answer to a request for a page, compressed as the browser prefers.
 pub(super) async fn sent(request: &HttpRequest, shown: Shown) -> HttpResponse {
     packed::page(request, answered(request, shown)).await.unwrap_or_else(|problem| problem.respond(request))
 }
 
-/// A page, or what is shown instead.
+/// The page, or the answer to a refusal.
 pub(super) fn answered(request: &HttpRequest, shown: Shown) -> HttpResponse {
     let refusal = match shown {
         Ok(response) => return response,
@@ -93,7 +93,7 @@ pub(super) fn answered(request: &HttpRequest, shown: Shown) -> HttpResponse {
     }
 }
 
-/// Tells whoever brings a session that does not work any more that it is over.
+/// Tells a visitor whose session no longer works that the session is over.
 fn session_over(request: &HttpRequest, mut led: HttpResponse) -> HttpResponse {
     let Some(service) = request.app_data::<web::Data<Service>>() else { return led };
     if Cookie::SESSION.read(request.headers(), &service.public_url).is_some() {
@@ -105,7 +105,7 @@ fn session_over(request: &HttpRequest, mut led: HttpResponse) -> HttpResponse {
     led
 }
 
-/// Where to sign in, and to come back to this page from.
+/// The path to sign in at, with this page to come back to.
 fn sign_in_path(request: &HttpRequest) -> String {
     let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
     match request.method().is_safe() && target.len() <= RETURN_BYTES_MAX {

@@ -1,5 +1,5 @@
-//! Signing in and out: `/sign-in` and below. A password and the code of a second factor are asked for one after the other; between them
-//! the browser keeps a sealed proof that the password was right, and no page holds the password.
+//! Signing in and out: `/sign-in` and below. The password and the code of a second factor are asked for one after the other; between them
+//! the browser keeps a sealed proof of the password, and no page holds the password.
 
 pub(in crate::http) mod code;
 pub(super) mod entered;
@@ -44,7 +44,7 @@ pub(super) fn configure(app: &mut web::ServiceConfig) {
 async fn show(visit: Visit<Anyone>) -> Shown {
     let return_to = query_of(&visit, "return_to");
     let is_wanted = match visit.known() {
-        // Whoever has shown a token is nobody in person: pages of one's own lead here, and would again.
+        // A token stands for no person: a person's own pages lead its holder here, and would again.
         Some(KnownVisitor::Token(_)) => return_to.as_deref().is_some_and(is_of_oneself),
         Some(KnownVisitor::Person(_)) => false,
         None => true,
@@ -55,7 +55,7 @@ async fn show(visit: Visit<Anyone>) -> Shown {
     visit.page(TEMPLATE, &context(&visit, return_to.as_deref(), &Value::Null))
 }
 
-/// Whether a page shows somebody what is theirs.
+/// Whether a page is a person's own.
 fn is_of_oneself(path: &str) -> bool {
     path.strip_prefix("/home").is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?', '#']))
 }
@@ -79,7 +79,7 @@ async fn sign_in(visit: Visit<Anyone>, form: Form) -> Shown {
     }
 }
 
-/// The form again, with what was wrong.
+/// The form again, with the mistake.
 fn again(visit: &Visit<Anyone>, form: &Form, problem: &Problem) -> Shown {
     let context = context(visit, form.text("return_to"), &form.again(problem));
     let mut page = visit.page_as(problem.code().status(), TEMPLATE, &context)?;
@@ -87,7 +87,7 @@ fn again(visit: &Visit<Anyone>, form: &Form, problem: &Problem) -> Shown {
     Ok(page)
 }
 
-/// The page to sign in with why somebody whom a provider sent back is not let in.
+/// The sign-in page with the reason why a person whom a provider sent back is not let in.
 pub(in crate::http) async fn not_let_in(request: &HttpRequest, problem: Problem) -> HttpResponse {
     let shown = async {
         let visit = Visit::<Anyone>::open(request).await?;
@@ -124,7 +124,7 @@ async fn sign_out(visit: Visit<Anyone>, _: Form) -> Shown {
         ended.await.map_err(command_problem)?;
     }
     let mut led = visit.led("/sign-in", Some(&Flash::done("sign-in-signed-out")))?;
-    // What was shown last, recovery codes among others, is not for whoever sits here next.
+    // Secrets that were shown last, such as recovery codes, must not reach the browser's next user.
     for cookie in [Cookie::SESSION, Cookie::TOKEN, Cookie::HANDED, Cookie::PROOF] {
         led.headers_mut().append(header::SET_COOKIE, cookie.remove(&visit.service.public_url)?);
     }

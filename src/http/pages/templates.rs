@@ -1,5 +1,5 @@
-//! Filling templates in. Everything that is filled in is escaped; what a template names that is not there is an error. Messages
-//! are functions: `t("id", name=…)` gives text, `h("id", name=…)` a message of ours with markup in it, what is filled in escaped.
+//! Fills in templates. All values are escaped; a name without a value is an error. Messages are functions: `t("id", name=…)` gives text,
+//! `h("id", name=…)` a message of ours with markup in it and its values escaped.
 
 use std::{borrow::Cow, fmt::Write as _, io, sync::LazyLock};
 
@@ -15,9 +15,9 @@ use serde::Serialize;
 use super::{files, language::Language, messages, wording};
 use crate::http::Problem;
 
-/// The largest page, bytes: a whole form fits that is shown again, also where each of its bytes is written as six.
+/// The largest page, bytes: it holds a whole form that is shown again, even with each byte written as six.
 const PAGE_BYTES_MAX: usize = 8 << 20;
-/// Steps that a page may take: thousands of rows.
+/// Steps that a page may take: enough for thousands of rows.
 const FUEL: u64 = 20_000_000;
 
 static ENGLISH: LazyLock<Environment<'static>> = LazyLock::new(|| environment(Language::English));
@@ -27,12 +27,12 @@ fn environment(language: Language) -> Environment<'static> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
     environment.set_fuel(Some(FUEL));
-    // Lines of blocks leave nothing behind.
+    // Lines of block tags leave no empty lines.
     if let Ok(syntax) = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build() {
         environment.set_syntax(syntax);
     }
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
-    // The usual one writes each slash of an address as five characters.
+    // The default formatter writes each slash of an address as five characters.
     environment.set_formatter(|out, state, value| match value.as_str() {
         Some(text) if !value.is_safe() => out.write_str(&escaped(text)).map_err(Error::from),
         _ => escape_formatter(out, state, value),
@@ -48,7 +48,7 @@ fn environment(language: Language) -> Environment<'static> {
     environment.add_function("reason", move |form: Value| {
         let (code, reason) = (form.get_attr("code")?, form.get_attr("reason")?);
         let id = format!("wrong-{}", code.as_str().unwrap_or_default());
-        // What a problem says of one request is in English, as the interface is. Kinds that say the same each time are translated.
+        // A problem's detail is in English, as the interface is. Only kinds with a fixed text are translated.
         let said = messages::say(language, &id, &FluentArgs::new());
         Ok(said.unwrap_or_else(|| reason.as_str().unwrap_or_default().to_owned()))
     });
@@ -89,11 +89,11 @@ fn arguments(given: &Kwargs, text: impl Fn(String) -> String) -> Result<FluentAr
     Ok(arguments)
 }
 
-/// A value as messages take it.
+/// A value for a message.
 fn filled(value: &Value, text: impl Fn(String) -> String) -> FluentValue<'static> {
     match f64::try_from(value.clone()) {
         Ok(number) if value.kind() == ValueKind::Number => FluentValue::from(number),
-        // What is safe already, such as a moment, is markup of ours.
+        // Safe values, such as a moment, are markup of ours.
         _ if value.is_safe() => FluentValue::from(value.to_string()),
         _ => FluentValue::from(text(value.to_string())),
     }
@@ -110,7 +110,7 @@ fn written(value: &Value, language: Language) -> String {
     }
 }
 
-/// A day, which is written `2026-11-29`.
+/// A day, given as `2026-11-29`.
 fn day(text: &str, language: Language) -> Value {
     match text.parse::<Date>() {
         Ok(date) => time(text, &wording::day(date, language), ""),
@@ -118,7 +118,7 @@ fn day(text: &str, language: Language) -> Value {
     }
 }
 
-/// A moment, which is an RFC 3339 text. The script shows it in the reader's own time.
+/// A moment, given as RFC 3339 text. The script shows it in the reader's own time.
 fn moment(value: &Value, language: Language) -> Value {
     match value.as_str().map(str::parse::<Timestamp>) {
         Some(Ok(at)) => {
@@ -134,7 +134,7 @@ fn time(exact: &str, shown: &str, more: &str) -> Value {
     Value::from_safe_string(format!("<time datetime=\"{}\"{more}>{}</time>", escaped(exact), escaped(shown)))
 }
 
-/// Text as HTML has it, also within quotes.
+/// Text escaped for HTML, also within quotes.
 pub(in crate::http) fn escaped(text: &str) -> Cow<'_, str> {
     if !text.contains(['&', '<', '>', '"', '\'']) {
         return Cow::Borrowed(text);
@@ -153,10 +153,10 @@ pub(in crate::http) fn escaped(text: &str) -> Cow<'_, str> {
     Cow::Owned(markup)
 }
 
-/// A page.
+/// Renders a page.
 ///
 /// # Errors
-/// A fault of ours: a template with a mistake. It names the template and the line, and nothing that was filled in.
+/// A fault of ours: a template with a mistake. The error names the template and the line, and no value.
 pub(super) fn render<C: Serialize>(language: Language, name: &str, context: &C) -> Result<String, Problem> {
     let environment = match language {
         Language::English => &*ENGLISH,
@@ -186,12 +186,12 @@ fn cause(name: &str, error: &Error) -> String {
 /// The functions that templates call.
 const FUNCTIONS: [&str; 4] = ["t", "h", "reason", "said"];
 
-/// The function that a page could not call any more, because something that it is given has its name.
+/// The template function that a page could not call any more, because a value of the page has its name.
 pub(super) fn hidden_by(given: &serde_json::Value) -> Option<&'static str> {
     FUNCTIONS.into_iter().find(|name| given.get(name).is_some())
 }
 
-/// What a template makes, up to [`PAGE_BYTES_MAX`].
+/// The output of a template, up to [`PAGE_BYTES_MAX`].
 struct BoundedPage(Vec<u8>);
 
 impl io::Write for BoundedPage {

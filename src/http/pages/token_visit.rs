@@ -1,5 +1,5 @@
-//! Pages with an administrator's token: whoever has shown one gets a cookie that names it, sealed, for some hours. The cookie is not
-//! the token: it opens pages alone, and the token's own end ends it.
+//! Pages with an administrator's token: a browser that has shown one gets a sealed cookie that names it, for some hours. The cookie is not
+//! the token: it only opens pages, and ends with the token.
 
 use actix_web::{HttpRequest, http::header::HeaderValue};
 use jiff::{SignedDuration, Timestamp};
@@ -16,10 +16,10 @@ use crate::{
 };
 
 const LABEL: &str = "permitd/token-visit/v1";
-/// How long it lasts.
+/// How long the cookie lasts.
 const LIFE: SignedDuration = SignedDuration::from_hours(12);
 
-/// The cookie for whoever has shown this token; `None` when the token does not work.
+/// The cookie for a browser that has shown this token; `None` when the token does not work.
 ///
 /// # Errors
 /// When the store does not answer.
@@ -30,7 +30,7 @@ pub(super) async fn begin(service: &Service, token: &str) -> Result<Option<Heade
     Cookie::TOKEN.set(&sealed, LIFE.as_secs(), &service.public_url).map(Some)
 }
 
-/// Whose token the request's cookie names, if it still works.
+/// The holder of the token that the request's cookie names, if the token still works.
 ///
 /// # Errors
 /// When the store does not answer.
@@ -53,7 +53,7 @@ pub(super) async fn caller(request: &HttpRequest, service: &Service) -> Result<O
     Ok(Some(KnownCaller { who, permissions: row.permissions(), until: row.expires_at }))
 }
 
-/// The token's id, if the visit is not over.
+/// The token's id, if the cookie's time is not over.
 fn read(text: &str, now: Timestamp) -> Option<KeyId> {
     let (id, until) = text.split_once('.')?;
     let until: i64 = until.parse().ok()?;

@@ -1,4 +1,4 @@
-//! Charts of what somebody has used: bars of each day, with the table behind them.
+//! Charts of a person's use: stacked bars for each day, with the table behind them.
 
 use std::collections::BTreeMap;
 
@@ -14,15 +14,15 @@ use crate::{
     http::{Problem, routes::usage, state::Service},
 };
 
-/// Parts that have a color of their own; the rest is one more.
+/// Parts that have a color of their own; the others share one more.
 const SERIES_MAX: usize = 4;
-/// The name of that one: no data set is called so.
+/// The name of the shared part, which no data set has.
 const OTHERS: &str = "…";
 /// The height of a chart's bars, and the width of a day, in units of the drawing.
 const HEIGHT: u64 = 160;
 const DAY_WIDTH: usize = 20;
 
-/// What somebody has used in the last days, by data set and by how it was answered: what `parts/usage.html` draws.
+/// A person's use in the last days, by data set and by outcome, for `parts/usage.html`.
 ///
 /// # Errors
 /// When the store does not answer.
@@ -36,7 +36,7 @@ pub(super) async fn charts(service: &Service, user: UserId, language: Language) 
     Ok(json!({ "days": DAYS_DEFAULT, "by_dataset": by_dataset, "by_status": by_status }))
 }
 
-/// Requests by day and part, of the rows of a report.
+/// Requests by day and part, from the rows of a report.
 type CountedRequests = BTreeMap<String, BTreeMap<String, u64>>;
 
 fn counted(report: &Value, part: impl Fn(&Value) -> String) -> CountedRequests {
@@ -87,7 +87,7 @@ fn by_status_chart(report: &Value, language: Language) -> Value {
     chart(report, &counted, &series.map(|(name, color)| (name.to_owned(), color)), language)
 }
 
-/// Bars of each day, one part upon the other, and the table behind them. Parts that were not used are left out.
+/// A stacked bar for each day, and the table behind the bars. Unused parts are left out.
 fn chart(report: &Value, counted: &CountedRequests, series: &[(String, &str)], language: Language) -> Value {
     let used: Vec<&(String, &str)> = series
         .iter()
@@ -118,12 +118,12 @@ fn chart(report: &Value, counted: &CountedRequests, series: &[(String, &str)], l
     })
 }
 
-/// How high so many requests stand.
+/// The height of this many requests in the drawing.
 fn height(requests: u64, top: u64) -> u64 {
     requests.saturating_mul(HEIGHT).checked_div(top).unwrap_or(0)
 }
 
-/// A round number that is no less, for the axis.
+/// The least round number that is not below `max`, for the axis.
 fn round_up(max: u64) -> u64 {
     let mut unit = 1_u64;
     while unit.saturating_mul(10) < max {

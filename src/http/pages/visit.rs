@@ -1,5 +1,5 @@
-//! A request for a page: who looks, in which language, and what a page is answered with. What a visitor may do is part of a handler's
-//! arguments: [`Anyone`], [`SignedInPerson`] or [`Staff`].
+//! A request for a page: the visitor, their language, and the answer. A handler's arguments say what the visitor may do: [`Anyone`],
+//! [`SignedInPerson`] or [`Staff`].
 
 use actix_web::{
     FromRequest, HttpRequest, HttpResponse,
@@ -32,22 +32,22 @@ use crate::{
     mail::settings::MailTransport,
 };
 
-/// Pages load nothing but this server's own style and script, and are shown in no other page.
+/// Pages load only this server's own style and script, and no other page may frame them.
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'; base-uri 'none'; form-action 'self'; \
      frame-ancestors 'none'",
 );
 const REFERRER_POLICY: HeaderName = HeaderName::from_static("referrer-policy");
-/// Random bytes that the forms of somebody without a session are bound to.
+/// Random bytes that bind the forms of a visitor without a session.
 const FORM_COOKIE_BYTES: usize = 16;
 
-/// What is answered instead of the page that was asked for.
+/// The answer instead of the page that was asked for.
 pub(super) enum PageRefusal {
-    /// It is explained on a page of its own.
+    /// A problem, explained on a page of its own.
     Problem(Problem),
-    /// They are to sign in first.
+    /// The visitor has to sign in first.
     SignIn,
-    /// They are to set up a second factor first.
+    /// The visitor has to set up a second factor first.
     SecondFactor,
 }
 
@@ -57,33 +57,33 @@ impl From<Problem> for PageRefusal {
     }
 }
 
-/// What a page's handler gives.
+/// The result of a page's handler.
 pub(super) type Shown = Result<HttpResponse, PageRefusal>;
 
-/// Somebody whom this server knows.
+/// A visitor whom this server knows.
 #[derive(Debug, Clone)]
 pub(super) enum KnownVisitor {
     /// A person with a session.
     Person(Box<SignedInAs>),
-    /// Whoever has shown an administrator's token.
+    /// The holder of an administrator's token.
     Token(KnownCaller),
 }
 
-/// Who may look at a page.
+/// A kind of visitor who may see a page.
 pub(super) trait Visitor: Sized + 'static {
-    /// The longest form that they can send, bytes: of an administrator, a list of some thousand people to invite.
+    /// The longest form that they can send, bytes: it holds an administrator's list of some thousand people to invite.
     const FORM_BYTES_MAX: usize = 1 << 20;
 
-    /// The visitor, if they are one.
+    /// Takes the known visitor for one of this kind, or refuses them.
     fn of(known: Option<&KnownVisitor>, request: &HttpRequest, service: &Service) -> Result<Self, PageRefusal>;
 }
 
-/// Whoever comes.
+/// Any visitor.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Anyone;
 
 impl Visitor for Anyone {
-    /// What a stranger types is an address or a password.
+    /// Strangers type only an address or a password.
     const FORM_BYTES_MAX: usize = 16 << 10;
 
     fn of(_: Option<&KnownVisitor>, _: &HttpRequest, _: &Service) -> Result<Self, PageRefusal> {
@@ -91,7 +91,7 @@ impl Visitor for Anyone {
     }
 }
 
-/// Somebody with a session, who may still have to set up a second factor.
+/// A person with a session, who may still have to set up a second factor.
 #[derive(Debug, Clone)]
 pub(super) struct WithSession(pub(super) SignedInAs);
 
@@ -104,7 +104,7 @@ impl Visitor for WithSession {
     }
 }
 
-/// Somebody with a session, who has all that is demanded of them.
+/// A person with a session, who has the second factor if one is demanded of them.
 #[derive(Debug, Clone)]
 pub(super) struct SignedInPerson(pub(super) SignedInAs);
 
@@ -118,7 +118,7 @@ impl Visitor for SignedInPerson {
     }
 }
 
-/// Somebody who may what `N` says, by their role or by an administrator's token.
+/// A visitor with the permission that `N` names, by their role or by an administrator's token.
 #[derive(Debug, Clone)]
 pub(super) struct Staff<N>(pub(super) Admin<N>);
 
@@ -142,22 +142,20 @@ fn caller_of(holder: &SignedInAs) -> KnownCaller {
 
 /// One request for a page.
 pub(super) struct Visit<W = Anyone> {
-    /// The request.
     pub(super) request: HttpRequest,
-    /// What the server has at hand.
+    /// The server's shared state.
     pub(super) service: web::Data<Service>,
-    /// The reader's language.
     pub(super) language: Language,
-    /// Who looks.
+    /// The visitor.
     pub(super) who: W,
     known: Option<KnownVisitor>,
 }
 
 impl<W: Visitor> Visit<W> {
-    /// Finds out who looks.
+    /// Finds the visitor of a request.
     ///
     /// # Errors
-    /// Where they may not; when the store does not answer.
+    /// When the visitor may not see the page; when the store does not answer.
     pub(super) async fn open(request: &HttpRequest) -> Result<Self, PageRefusal> {
         let service = request.app_data::<web::Data<Service>>().cloned();
         let service = service.ok_or_else(|| Problem::internal("the service is not configured"))?;
@@ -171,7 +169,7 @@ impl<W: Visitor> Visit<W> {
         self.request.match_info().get(name).unwrap_or_default()
     }
 
-    /// Who is signed in, if somebody is.
+    /// The known visitor, if this one is known.
     pub(super) fn known(&self) -> Option<&KnownVisitor> {
         self.known.as_ref()
     }
@@ -198,7 +196,7 @@ impl<W: Visitor> Visit<W> {
     /// # Errors
     /// As [`Self::page`].
     pub(super) fn page_as(&self, status: StatusCode, template: &str, context: &Value) -> Shown {
-        // It would be noticed on the day alone on which the page calls it.
+        // Otherwise the mistake would show only once the page calls the function.
         if let Some(name) = templates::hidden_by(context) {
             return Err(
                 Problem::internal(format!("the page {template} is given something that is named {name}")).into()
@@ -258,7 +256,7 @@ impl<W: Visitor> Visit<W> {
         frame
     }
 
-    /// A message in the reader's language.
+    /// A message in the visitor's language.
     pub(super) fn say(&self, id: &str, with: &[(&str, String)]) -> Option<String> {
         let mut given = FluentArgs::new();
         with.iter().for_each(|(name, value)| given.set(*name, value.clone()));
@@ -277,7 +275,7 @@ impl<W: Visitor> Visit<W> {
         messages::say(self.language, &format!("sign-in-{unit}"), &given).unwrap_or_default()
     }
 
-    /// Leads on after something was done (303), and tells it there. `path` is one of this server.
+    /// Leads on after an action (303), and reports the action there. `path` is a path of this server.
     ///
     /// # Errors
     /// A fault of ours: when the path is no address.
@@ -285,7 +283,7 @@ impl<W: Visitor> Visit<W> {
         Ok(self.led_on(path, flash)?)
     }
 
-    /// The same for what is no page's whole answer.
+    /// As [`Self::led`], with a [`Problem`] as the error.
     ///
     /// # Errors
     /// As [`Self::led`].
@@ -297,39 +295,39 @@ impl<W: Visitor> Visit<W> {
         Ok(response)
     }
 
-    /// What a handler of the API answers, as a document.
+    /// The document that a handler of the API answers.
     ///
     /// # Errors
-    /// Its problem.
+    /// The handler's problem.
     pub(super) async fn asked(&self, answer: impl Future<Output = Answer>) -> Result<Value, Problem> {
         document(answer.await?)
     }
 }
 
-/// Seconds that the cookie of forms is kept for.
+/// Seconds for which the form cookie is kept.
 const FORM_COOKIE_AGE_S: i64 = 86_400;
 
-/// A document of the API, from its answer.
+/// The document in an answer of the API.
 pub(super) fn document(answer: HttpResponse) -> Result<Value, Problem> {
     use actix_web::body::MessageBody;
     let bytes = answer.into_body().try_into_bytes().map_err(|_| Problem::internal("an answer is no document"))?;
     serde_json::from_slice(&bytes).map_err(Problem::internal)
 }
 
-/// A part of a document, by its JSON pointer; null where there is none.
+/// A part of a document, by its JSON pointer; null where the document has none.
 pub(super) fn at<'d>(document: &'d Value, pointer: &str) -> &'d Value {
     static NOTHING: Value = Value::Null;
     document.pointer(pointer).unwrap_or(&NOTHING)
 }
 
-/// Writes a part of a document that a page is given. A document that is no object stays as it is.
+/// Sets a member of a page's document. A document that is no object stays as it is.
 pub(super) fn put(document: &mut Value, name: &str, value: impl Into<Value>) {
     if let Some(fields) = document.as_object_mut() {
         fields.insert(name.to_owned(), value.into());
     }
 }
 
-/// What every page is told of the server.
+/// What every page knows of the server.
 pub(super) fn basics(service: &Service, language: Language) -> [(String, Value); 8] {
     let prefix = address::prefix(&service.public_url);
     let look = &service.look;
@@ -346,7 +344,7 @@ pub(super) fn basics(service: &Service, language: Language) -> [(String, Value);
     .map(|(name, value)| (name.to_owned(), value))
 }
 
-/// What a template is given.
+/// The context of a template.
 #[derive(Serialize)]
 pub(super) struct Whole<'c> {
     pub(super) frame: Value,
@@ -354,12 +352,12 @@ pub(super) struct Whole<'c> {
     pub(super) own: &'c Value,
 }
 
-/// A page as it is sent.
+/// The response that sends a page.
 pub(super) fn respond(status: StatusCode, html: String) -> HttpResponse {
     HttpResponse::build(status)
         .insert_header((header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")))
         .insert_header((header::CONTENT_SECURITY_POLICY, POLICY))
-        // Another site learns nothing of the address. Without one, browsers would not say where a form comes from.
+        // Other sites learn no address. Without any referrer, browsers would not say where a form comes from.
         .insert_header((REFERRER_POLICY, HeaderValue::from_static("same-origin")))
         .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
         .insert_header((header::VARY, HeaderValue::from_static("Accept, Accept-Language, Cookie")))
@@ -382,19 +380,19 @@ fn random<const N: usize>(service: &Service) -> Result<[u8; N], Problem> {
     Ok(bytes)
 }
 
-/// What the forms of this browser are bound to: its session, its token, or a cookie of their own.
+/// What binds the forms of this browser: its session, its token, or a cookie of their own.
 pub(super) fn bound_to(request: &HttpRequest, service: &Service) -> Option<String> {
     let cookies = [Cookie::SESSION, Cookie::TOKEN, Cookie::FORM];
     cookies.into_iter().find_map(|cookie| cookie.read(request.headers(), &service.public_url)).map(ToOwned::to_owned)
 }
 
-/// Whom the request's cookies make known. A session that has ended makes nobody known.
+/// The visitor whom the request's cookies name. A session that has ended names nobody.
 async fn known(request: &HttpRequest, service: &Service) -> Result<Option<KnownVisitor>, Problem> {
     if Cookie::SESSION.read(request.headers(), &service.public_url).is_some() {
         match SessionHolder::extract(request).await {
             Ok(SessionHolder(holder)) => return Ok(Some(KnownVisitor::Person(Box::new(holder)))),
             Err(problem) if problem.code() == ProblemCode::SignInRequired => {}
-            // A form that hides where it comes from is of a page that is for everybody.
+            // A form that hides its source counts as one of a page for everybody.
             Err(problem) if problem.code() == ProblemCode::CrossOrigin && hides_source(request) => {}
             Err(problem) => return Err(problem),
         }

@@ -4,7 +4,7 @@ use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
 use super::language::Language;
 
-/// Digits behind the point that are shown of a number.
+/// Decimals that a number shows at most.
 const DECIMALS: usize = 2;
 const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
@@ -15,7 +15,7 @@ pub(super) fn number(value: f64, language: Language) -> String {
     decimal(if text == "-0" { "0" } else { text }, language)
 }
 
-/// A number that is written out with a point, such as `-1234.50`, as the language writes it. No digit is lost.
+/// A number written with a point, such as `-1234.50`, as the language writes it. No digit is lost.
 pub(super) fn decimal(text: &str, language: Language) -> String {
     let (group, point) = match language {
         Language::English => (',', '.'),
@@ -63,7 +63,7 @@ pub(super) fn day(date: Date, language: Language) -> String {
     }
 }
 
-/// A moment, to the minute. The server does not know where the reader is: it is in UTC, and says so.
+/// A moment, to the minute. It is in UTC and says so, since the server does not know the reader's time zone.
 pub(super) fn moment(at: Timestamp, language: Language) -> String {
     let at = at.to_zoned(TimeZone::UTC);
     format!("{}, {:02}:{:02} UTC", day(at.date(), language), at.hour(), at.minute())

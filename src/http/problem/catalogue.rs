@@ -1,4 +1,4 @@
-//! The kinds of problems there are. A kind's slug is part of the interface: it never changes its meaning.
+//! The kinds of problems. A kind's slug is part of the interface: its meaning never changes.
 
 use actix_web::http::StatusCode;
 
@@ -19,7 +19,7 @@ macro_rules! catalogue {
                 match self { $(Self::$name => $slug),+ }
             }
 
-            /// The path of the page that explains it: the `type` URI, or its end where the server's address is set.
+            /// The path of the page that explains the problem: the `type` URI, or its end if the server's address is set.
             pub fn path(self) -> &'static str {
                 match self { $(Self::$name => concat!("/problems/", $slug)),+ }
             }
@@ -34,7 +34,7 @@ macro_rules! catalogue {
                 match self { $(Self::$name => $title),+ }
             }
 
-            /// What it means and what to do, for the page.
+            /// What the problem means and what to do, for its page.
             pub fn explanation(self) -> &'static str {
                 match self { $(Self::$name => $explanation),+ }
             }
@@ -65,12 +65,12 @@ catalogue! {
     /// 401: the administrator's token.
     InvalidToken = "invalid-token", UNAUTHORIZED, "The administrator's token is required",
         "Send the token in the header Authorization: Bearer. A token that is missing or wrong gets this same answer.";
-    /// 403: a key, and where it is used from.
+    /// 403: the key may not be used from this address.
     KeyNotAllowedHere = "key-not-allowed-here", FORBIDDEN, "The key may not be used from this address",
         "The key works, but only from some networks, and the request came from another. From which ones it works is not told. \
          Nothing was counted. Send the request from where the key is meant for, or ask whoever gave you the key to let it work from \
          here.";
-    /// 403: a key, and what it is used for.
+    /// 403: the key may not be used for this purpose.
     Scope = "scope", FORBIDDEN, "The key may not be used for this",
         "The key works, but it or your plan does not allow this. needed says what is missing: read or export, that the key is for \
          this data set, or that your plan has it. Nothing was counted. Use a key that has it, or ask for it.";
@@ -89,11 +89,11 @@ catalogue! {
     CrossOrigin = "cross-origin", FORBIDDEN, "The request comes from another site",
         "A cookie counts in a writing request only where it comes from a page of this server. Scripts send the session's token in the \
          header Authorization: Bearer instead.";
-    /// 403: a form of a page.
+    /// 403: a page's form has expired.
     FormOver = "form-over", FORBIDDEN, "The form does not hold any more",
         "A form counts for the browser and the sign-in that it was shown to. Load the page again and send it from there. The browser must \
          take cookies of this server.";
-    /// 403: whoever comes from a provider.
+    /// 403: the provider's answer admits nobody.
     NotAdmitted = "not-admitted", FORBIDDEN, "The provider's answer lets nobody in here",
         "The provider must have verified the address, and it must be one that was invited here and may come in. Which of these is not so is not told. \
          Whoever runs this server finds the reason in its log.";
@@ -101,7 +101,7 @@ catalogue! {
     SecondFactorRequired = "second-factor-required", FORBIDDEN, "Set up a second factor first",
         "Here administrators need a second factor. POST /me/second-factor begins one, PUT /me/second-factor confirms it; until then \
          the session is good for nothing else.";
-    /// 403: who it is, is known; they may not.
+    /// 403: the caller is known and lacks a permission.
     MissingPermission = "missing-permission", FORBIDDEN, "This needs another permission",
         "The token, or the person who is signed in, is known but may not do this. The detail says which permission is needed and \
          which there are. An administrator gives another role, or makes a token that has the scope.";
@@ -128,7 +128,7 @@ catalogue! {
     LinkOver = "link-over", GONE, "This link does not work any more",
         "It was used, has expired, or a newer one was sent. POST /password-resets mails a new link to set a password; whoever invited \
          you can send the invitation again.";
-    /// 410: a data set that is kept and not served.
+    /// 410: a withdrawn data set.
     DataSetWithdrawn = "data-set-withdrawn", GONE, "The data set is not served at the moment",
         "It was withdrawn by an administrator. Its records are kept, and may be served again. Ask the operator when.";
     /// 412.
@@ -151,20 +151,20 @@ catalogue! {
     QuotaExceeded = "quota-exceeded", TOO_MANY_REQUESTS, "The plan's limit is used up",
         "violated-policies names the limit: burst refills within seconds, daily with the next UTC day. Wait for Retry-After \
          seconds. The RateLimit header of every answer says what is left, so that a client need not run into this.";
-    /// 429: a person's part of what takes long.
+    /// 429: the person's share of slow requests is in use.
     OwnShare = "own-share", TOO_MANY_REQUESTS, "Your share of the server is in use",
         "Questions that take long, and exports, are shared between people. So many of yours are being answered, or wait \
          already, as are one person's share. Wait for one of them, then send the request again, not before Retry-After \
          seconds. It does not count against any limit.";
-    /// 429: mails.
+    /// 429: too many mails.
     InvitationLimit = "invitation-limit", TOO_MANY_REQUESTS, "Enough invitations were mailed in this hour",
         "One person is mailed a few invitations an hour at most, and all people together a number that the operator sets. \
          Nothing was done. Wait for Retry-After seconds, then send the request again.";
-    /// 429: one account.
+    /// 429: too many attempts on one account.
     TooManyAttempts = "too-many-attempts", TOO_MANY_REQUESTS, "Too many tries for one account",
         "Too many wrong passwords or codes were given for this account, or too many sessions started. Each further wrong one makes \
          the wait longer. Wait for Retry-After seconds. Sessions and keys that are there work on.";
-    /// 429: one address.
+    /// 429: too much from one address.
     TooManyFromAddress = "too-many-from-address", TOO_MANY_REQUESTS, "Too much from one address",
         "This address has sent too many wrong keys or tokens, or has as many connections or requests at the same time as an \
          address may have. The detail says which. A right key passes all the same; wait for Retry-After seconds with others: the wait doubles with \
@@ -179,7 +179,7 @@ catalogue! {
     Overloaded = "overloaded", SERVICE_UNAVAILABLE, "Too much to do",
         "The server has more work waiting than it can finish in time, or stopped a question that took too long. Wait for \
          Retry-After seconds, then send the request again.";
-    /// 503: something the server needs is away.
+    /// 503: something that the server needs is unavailable.
     Unavailable = "unavailable", SERVICE_UNAVAILABLE, "Not available at the moment",
         "A part that the server needs to decide about the request is out of reach, and it refuses rather than guess. Wait for \
          Retry-After seconds, then send the request again. It does not count against any limit.";
@@ -194,7 +194,7 @@ impl ProblemCode {
         Self::ALL.iter().copied().find(|code| code.slug() == slug)
     }
 
-    /// The `type` URI at a server whose problems are explained below this address.
+    /// The `type` URI at a server that explains problems below this address.
     pub(in crate::http) fn address(self, explained_below: &str) -> String {
         format!("{explained_below}{}", self.path())
     }

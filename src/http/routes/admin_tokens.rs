@@ -92,7 +92,7 @@ async fn uses(service: &Service) -> Result<HashMap<KeyId, Timestamp>, Problem> {
     Ok(service.committer.stores.admin_tokens.uses().await.map_err(store_problem)?.into_iter().collect())
 }
 
-/// The last made first.
+/// Lists the tokens, newest first.
 pub(in crate::http) async fn list(_: Admin<OfAll>, request: HttpRequest, service: web::Data<Service>) -> Answer {
     let params = Params::read(request.query_string(), &["status", "limit", "after"])?;
     let (limit, status) = (params.limit()?, params.one_of("status", &STATUSES)?);

@@ -1,4 +1,4 @@
-//! The administrator's answers: JSON that nobody keeps, tagged with the version that `If-Match` takes.
+//! The administrator's answers: JSON that no cache keeps, tagged with the version that `If-Match` takes.
 
 use actix_web::{
     HttpRequest, HttpResponse, HttpResponseBuilder,
@@ -13,7 +13,7 @@ use serde_json::json;
 use super::params;
 use crate::http::{Problem, address, wants::wants_html};
 
-/// What a handler gives.
+/// The result of a handler.
 pub(in crate::http) type Answer = Result<HttpResponse, Problem>;
 
 fn begin(status: StatusCode) -> HttpResponseBuilder {
@@ -23,7 +23,7 @@ fn begin(status: StatusCode) -> HttpResponseBuilder {
     response
 }
 
-/// The same, with a problem as a page for whoever has a browser.
+/// Turns a problem into a page if the client is a browser.
 pub(super) fn for_browser(answer: Answer, request: &HttpRequest) -> Answer {
     answer.or_else(|problem| if wants_html(request.headers()) { Ok(problem.respond(request)) } else { Err(problem) })
 }
@@ -38,7 +38,7 @@ pub(super) fn versioned(status: StatusCode, version: u64, body: &impl Serialize)
     begin(status).insert_header((header::ETAG, etag(version))).json(body)
 }
 
-/// A document of a stream that is new.
+/// A document of a new stream.
 pub(super) fn created(location: &str, version: u64, body: &impl Serialize) -> HttpResponse {
     begin(StatusCode::CREATED)
         .insert_header((header::LOCATION, location))
@@ -46,7 +46,7 @@ pub(super) fn created(location: &str, version: u64, body: &impl Serialize) -> Ht
         .json(body)
 }
 
-/// What is only begun, and where it is seen how it goes on.
+/// The answer to work that has only begun, with the address of its progress.
 pub(super) fn accepted(location: &str, body: &impl Serialize) -> HttpResponse {
     begin(StatusCode::ACCEPTED).insert_header((header::LOCATION, location)).json(body)
 }
@@ -60,7 +60,7 @@ pub(super) fn list(items: &impl Serialize) -> HttpResponse {
     document(StatusCode::OK, &json!({ "data": items }))
 }
 
-/// A page of a list; `last` is where the next one begins, if there may be one.
+/// A page of a list. The next page begins after `last`, if there may be one.
 pub(super) fn page(request: &HttpRequest, items: &impl Serialize, limit: usize, last: Option<String>) -> HttpResponse {
     let next = last.map(|last| params::next_target(request.path(), request.query_string(), &last));
     let mut response = begin(StatusCode::OK);

@@ -1,4 +1,4 @@
-//! What an administrator's writing request is made of: who gives the command, under which conditions, and its body.
+//! The parts of an administrator's writing request: the caller, the conditions and the body.
 
 use std::{future::Future, marker::PhantomData, pin::Pin};
 
@@ -23,18 +23,18 @@ use crate::{
     },
 };
 
-/// Unknown fields that an answer lists at most.
+/// Most unknown fields that an answer lists.
 const UNKNOWN_FIELDS_MAX: usize = 20;
 
 /// A body: an object whose fields are all known. Its `Deserialize` must refuse unknown fields.
 pub(in crate::http) trait BodyFields: DeserializeOwned + 'static {
     /// The names of its fields.
     const NAMES: &'static [&'static str];
-    /// Whether a request may leave the body out, which then counts as `{}`.
+    /// Whether a request may leave out the body. It then counts as `{}`.
     const OPTIONAL: bool = false;
 }
 
-/// The body of a command that says all in its path.
+/// The body of a command whose path says everything.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct Nothing {}
@@ -44,17 +44,17 @@ impl BodyFields for Nothing {
     const OPTIONAL: bool = true;
 }
 
-/// A command of somebody who may what `N` says. Who may not learns nothing else about the request.
+/// A command of a caller with the permissions of `N`. A caller without them learns nothing else about the request.
 ///
 /// # Errors
-/// As an extractor: those of [`Admin`] first; then 400 for conditions that cannot be read and for parameters, of which a command has none; then
-/// those of [`JsonBody`], with `invalid_params` for unknown fields.
+/// As an extractor: those of [`Admin`] first; then 400 for conditions that cannot be read and for any parameter; then those of
+/// [`JsonBody`], with `invalid_params` for unknown fields.
 pub(in crate::http) struct CommandRequest<T, N> {
-    /// What the body says.
+    /// The body that was read.
     pub(in crate::http) body: T,
-    /// What the command brings along.
+    /// The envelope of the command.
     pub(in crate::http) envelope: Envelope,
-    /// Who gives it.
+    /// The caller who gives the command.
     pub(in crate::http) caller: KnownCaller,
     needs: PhantomData<N>,
 }
@@ -77,7 +77,7 @@ impl<T: BodyFields, N: Needs> FromRequest for CommandRequest<T, N> {
 }
 
 impl<T: BodyFields, N: Needs> CommandRequest<T, N> {
-    /// What an administrator says, with the bytes that they sent.
+    /// The command of an administrator, from a body and its bytes.
     fn of(
         Admin { caller, .. }: Admin<N>,
         (body, bytes): (T, Bytes),
@@ -89,10 +89,10 @@ impl<T: BodyFields, N: Needs> CommandRequest<T, N> {
         Ok(Self { body, envelope, caller, needs: PhantomData })
     }
 
-    /// The same of a page's form, which says what a body would.
+    /// The command from a page's form, which stands in for a body.
     ///
     /// # Errors
-    /// As of the extractor.
+    /// The same as for the extractor.
     pub(in crate::http) fn of_form(
         admin: Admin<N>,
         body: &Value,
@@ -104,13 +104,13 @@ impl<T: BodyFields, N: Needs> CommandRequest<T, N> {
     }
 }
 
-/// What a page's form says, as a body and its bytes.
+/// Reads a page's form as a body, and returns the body with its bytes.
 pub(super) fn of_form<T: BodyFields>(body: &Value) -> Result<(T, Bytes), Problem> {
     let bytes = Bytes::from(serde_json::to_vec(body).map_err(Problem::internal)?);
     Ok((read(&bytes)?, bytes))
 }
 
-/// What the body says, and its bytes. A command has no parameters.
+/// Reads the body, and returns it with its bytes. Refuses parameters: a command has none.
 pub(super) async fn said<T: BodyFields>(request: &HttpRequest, payload: &mut Payload) -> Result<(T, Bytes), Problem> {
     Params::read(request.query_string(), &[])?;
     let bytes = match T::OPTIONAL && is_absent(request) {
@@ -120,7 +120,7 @@ pub(super) async fn said<T: BodyFields>(request: &HttpRequest, payload: &mut Pay
     Ok((read(&bytes)?, bytes))
 }
 
-/// Whether the request has no body, as its head says.
+/// Whether the request has no body, according to its head.
 fn is_absent(request: &HttpRequest) -> bool {
     let headers = request.headers();
     let length = headers.get(header::CONTENT_LENGTH).map_or(Some("0"), |length| length.to_str().ok());
@@ -128,7 +128,7 @@ fn is_absent(request: &HttpRequest) -> bool {
 }
 
 fn read<T: BodyFields>(bytes: &[u8]) -> Result<T, Problem> {
-    // A list would be taken for the values of the fields in their order.
+    // A JSON array would be taken for the values of the fields in their order.
     if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
         return Err(Problem::new(
             ProblemCode::InvalidBody,

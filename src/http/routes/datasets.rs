@@ -1,4 +1,4 @@
-//! Data sets as a whole: `/datasets`, `/datasets/{name}` and what can be done to them.
+//! Data sets as a whole: `/datasets`, `/datasets/{name}` and the commands on them.
 
 pub(super) mod described;
 
@@ -30,7 +30,7 @@ use crate::{
     store::records::RecordStoreError,
 };
 
-/// Adds the routes. All of them are the administrator's; sessions and keys get their list among the routes of data.
+/// Adds the routes, all of them the administrator's. Sessions and keys get their list from the routes of data.
 pub(super) fn configure(app: &mut web::ServiceConfig) {
     app.service(method::readable("/datasets", list))
         .service(
@@ -47,7 +47,7 @@ async fn list(_: Admin<OfData>, request: HttpRequest, service: web::Data<Service
     list_all(&request, &service)
 }
 
-/// All data sets, also those that are withdrawn.
+/// All data sets, also withdrawn ones.
 pub(super) fn list_all(request: &HttpRequest, service: &Service) -> Answer {
     Params::read(request.query_string(), &[])?;
     let listed: Vec<Value> = service.records.data_sets().iter().map(|data_set| shown(data_set)).collect();
@@ -63,7 +63,7 @@ pub(in crate::http) async fn show(
     show_one(&request, &name, &service).await
 }
 
-/// One data set in full, also where it is withdrawn.
+/// One data set in full, also if it is withdrawn.
 pub(super) async fn show_one(request: &HttpRequest, name: &str, service: &Service) -> Answer {
     Params::read(request.query_string(), &[])?;
     let data_set = service.records.data_set(name).ok_or_else(|| no_data_set(name))?;
@@ -127,7 +127,7 @@ pub(in crate::http) async fn rename(
     }
     match service.imports.rename(&name, &to, command.envelope.origin).await {
         Ok(_) => {}
-        // A repeated request, or one that another try has made: it has the name, and had the other.
+        // An earlier request has renamed it already: the data set `to` had the name `name` before.
         Err(ImportError::Records(RecordStoreError::UnknownDataSet { .. })) if had_name(&service, &to, &name) => {}
         Err(error) => return Err(import_problem(error)),
     }

@@ -38,7 +38,7 @@ async fn list(_: Admin<OfServer>, request: HttpRequest, service: web::Data<Servi
 
 fn shown(letter: &DeadLetter) -> Value {
     let DeadLetter { id, body, receives, reason, sent_at, died_at } = letter;
-    // A message that is not JSON is shown as the text that it is.
+    // A message that is not JSON is shown as text.
     let message = serde_json::from_str(body).unwrap_or_else(|_| Value::String(body.clone()));
     json!({
         "id": id, "message": message, "receives": receives, "reason": reason, "sent_at": sent_at, "died_at": died_at,
@@ -55,7 +55,7 @@ pub(in crate::http) async fn redrive_all(
     Ok(answer::document(StatusCode::ACCEPTED, &json!({ "redriven": redriven })))
 }
 
-/// The log shows what comes of it.
+/// Puts a dead letter back on the queue. The log shows the outcome.
 pub(in crate::http) async fn redrive(
     command: CommandRequest<Nothing, OfServer>,
     id: web::Path<String>,

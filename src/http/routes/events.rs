@@ -57,7 +57,7 @@ async fn all(_: Admin<OfEvents>, request: HttpRequest, service: web::Data<Servic
     Ok(answer::page(&request, &events, limit, page.next.map(|next| next.to_string())))
 }
 
-/// What is wanted of the log.
+/// The filter of the log that the parameters ask for.
 pub(in crate::http) fn sieve(params: &Params<'_>) -> Result<Sieve, Problem> {
     let type_name = params.text("type").map(ToOwned::to_owned);
     if let Some(name) = &type_name

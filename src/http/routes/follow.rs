@@ -1,7 +1,7 @@
-//! The log line by line (NDJSON): all that is wanted of it, and what comes later as it comes.
+//! The log line by line (NDJSON): all matching events, and later ones as they come.
 //!
-//! Guarantees: a follower gets every event that is wanted, in the order of the log, each with the position after which it may begin
-//! again. It ends when its credentials do, and when the server stops.
+//! Guarantees: a follower gets every matching event, in the order of the log, each with the position after which the follower may
+//! resume. The answer ends when the follower's credentials end, and when the server stops.
 
 use std::{sync::Arc, time::Duration};
 
@@ -27,35 +27,35 @@ use crate::{
     },
 };
 
-/// Time between two looks for what has come.
+/// Time between two looks for new commits.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
-/// Looks without anything new after which an empty line is sent, and credentials are checked again.
+/// Looks without a new commit after which an empty line is sent, and credentials are checked again.
 const QUIET_LOOKS_MAX: u32 = 20;
 /// Commits that are read at once.
 const PAGE_COMMITS: usize = 256;
-/// How long a commit rests before a follower is told of it, where several servers write by clocks of their own: what a clock that is
-/// behind by as much writes late is told in its place.
+/// How long a commit rests before a follower gets it, where several servers write by clocks of their own: a commit that a server writes
+/// late, because its clock is behind by at most this, still gets its place.
 const SETTLING: SignedDuration = SignedDuration::from_secs(30);
 const NDJSON: &str = "application/x-ndjson";
 
-/// What of the log is told.
+/// The part of the log that is sent.
 pub(super) struct Extent {
-    /// Where it begins.
+    /// The position after which it begins.
     pub(super) after: Option<u64>,
-    /// Commits at most.
+    /// Most commits that are sent.
     pub(super) limit: Option<usize>,
-    /// Whether it goes on.
+    /// Whether later commits follow.
     pub(super) follows: bool,
 }
 
-/// Whether the request would rather have lines than a page.
+/// Whether the request prefers lines to a page.
 pub(super) fn is_accepted(request: &HttpRequest) -> bool {
     let accepted = request.headers().get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     let first = accepted.split(',').next().and_then(|first| first.split(';').next()).unwrap_or_default();
     [NDJSON, "application/ndjson", "application/jsonl"].contains(&first.trim().to_ascii_lowercase().as_str())
 }
 
-/// Somebody who is being told of the log.
+/// A client that gets the log line by line.
 struct Follower {
     request: HttpRequest,
     service: Service,
@@ -114,13 +114,13 @@ impl Follower {
         Ok(None)
     }
 
-    /// The commits that may be told of, and whether there are no more for now. Notes how far this is.
+    /// The commits that may be sent, and whether there are no more for now. Notes the position that is reached.
     fn settled(&mut self, page: LogPage) -> (Vec<crate::domain::persisted::StoredCommit>, bool) {
         let LogPage { mut commits, next, seen, seen_at } = page;
         let settling = self.extent.follows && self.service.settings.backend == Backend::Aws;
         let is_young = |at| settling && self.service.committer.clock.now().duration_since(at) < SETTLING;
         if seen_at.is_some_and(is_young) {
-            // Something of the page is too young; what comes before that is told, and the page read again later.
+            // A commit of the page is too young: those before it are sent, and the page is read again later.
             if let Some(young) = commits.iter().position(|commit| is_young(commit.recorded_at)) {
                 commits.truncate(young);
             }
@@ -131,7 +131,7 @@ impl Follower {
         (commits, next.is_none())
     }
 
-    /// Waits a moment. Now and then gives an empty line, which shows both sides that the connection holds.
+    /// Waits a moment. Now and then returns an empty line, which shows both sides that the connection holds.
     async fn wait(&mut self) -> Result<Option<Bytes>, Problem> {
         if !self.service.readiness.get() {
             self.is_over = true;

@@ -1,4 +1,4 @@
-//! Imports: `/imports`, `/imports/{id}` and what lies below it.
+//! Imports: `/imports`, `/imports/{id}` and the paths below it.
 
 mod found;
 mod rejects;

@@ -30,7 +30,7 @@ use crate::{
     },
 };
 
-/// Wrong rows that a refusal lists at most.
+/// Most wrong rows that a refusal lists.
 const WRONG_ROWS_MAX: usize = 100;
 const MODES: [(&str, RosterMode); 2] = [("all", RosterMode::All), ("good", RosterMode::Good)];
 const FLAGS: [(&str, bool); 2] = [("true", true), ("false", false)];
@@ -117,7 +117,7 @@ pub(in crate::http) struct ShownRoster {
 }
 
 impl ShownRoster {
-    /// How a list is told.
+    /// The answer that shows the outcome of a list.
     pub(in crate::http) fn of(outcome: RosterOutcome, dry_run: bool) -> Self {
         let data: Vec<ShownRow> = outcome.rows.into_iter().map(ShownRow::from).collect();
         let mut counts = RowCounts::default();
@@ -151,7 +151,7 @@ async fn invite_all(
     }
     let bytes = body::bytes_of(&request, payload.into_inner(), ROSTER_BYTES_MAX).await?;
     let rows = rows_of(&bytes, &admin.caller, &service)?;
-    // Another mode is another request.
+    // The query belongs to the request: another mode is another request.
     let asked = [request.query_string().as_bytes(), b"\n", &bytes].concat();
     let envelope = conditions.administering(&service, &admin.caller, &request, &asked)?;
     let order = RosterOrder { rows, mode, dry_run };

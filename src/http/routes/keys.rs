@@ -76,7 +76,7 @@ pub(in crate::http) async fn list_of(service: &Service, user: UserId) -> Answer 
     Ok(answer::versioned(StatusCode::OK, user.version, &json!({ "data": keys })))
 }
 
-/// The stores, once the ledger knows what this node has counted of a person's requests.
+/// The stores, once the ledger has this node's tally of a person's requests.
 ///
 /// # Errors
 /// When the ledger cannot be reached.
@@ -85,10 +85,10 @@ pub(super) async fn used(service: &Service, user: UserId) -> Result<&Stores, Pro
     Ok(&service.committer.stores)
 }
 
-/// Whose keys a request is about, and the path that it knows them by.
+/// The owner of the keys that a request is about, and the path of those keys.
 pub(super) struct Owner {
     pub(super) user: UserId,
-    /// What precedes a key's id.
+    /// The path before a key's id.
     pub(super) path: String,
 }
 
@@ -165,7 +165,7 @@ struct ScopesBody {
     actions: Option<Vec<DataAction>>,
 }
 
-/// A field that was sent, be it null.
+/// A field that was sent, also if it is null.
 fn sent<'de, D: Deserializer<'de>, T: Deserialize<'de>>(field: D) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(field).map(Some)
 }
@@ -283,7 +283,7 @@ pub(super) async fn rotate_for(
     issued(service, owner, &done, Some(json!({ "id": key, "valid_until": old.valid_until })))
 }
 
-/// The answer that holds the key itself; of a command that is repeated late, or whose key has ended, why it does not.
+/// The answer with the key itself, or with the reason why it is withheld: the command is repeated late, or its key has ended.
 fn issued(service: &Service, owner: &Owner, done: &Done, replaces: Option<Value>) -> Result<HttpResponse, Problem> {
     let (id, name, value) = match (&done.key, done.withheld) {
         (Some(key), _) => (key.id(), "key", key.reveal().to_owned()),
@@ -331,7 +331,7 @@ pub(super) async fn revoke_for(envelope: Envelope, user: UserId, key: KeyId, ser
     let done = service.accounts.perform(user, AccountCommand::RevokeApiKey { key }, envelope).await;
     let done = done.map_err(command_problem)?;
     let revoked_at = row(&done, key)?.revoked_at;
-    // Of a key that had been revoked before as of the first time.
+    // A key that was revoked before keeps the time of its first revocation.
     let effective_at = revoked_at.and_then(|at| at.checked_add(done.delay).ok());
     let body = json!({ "id": key, "user": user, "revoked_at": revoked_at, "effective_at": effective_at });
     Ok(answer::versioned(StatusCode::OK, done.committed.version, &body))

@@ -1,4 +1,4 @@
-//! `POST /leaks`: whoever finds a key where it should not be reports it, and learns nothing of it.
+//! `POST /leaks`: takes reports of leaked keys. The sender learns nothing about the keys.
 
 use actix_web::{
     HttpMessage, HttpRequest,

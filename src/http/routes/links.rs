@@ -1,6 +1,6 @@
-//! Links of mails: `/links/{token}`. Looking at one spends nothing, since scanners of mail follow links; posting does what it is for.
+//! Links of mails: `/links/{token}`. A GET does not spend the link, since mail scanners follow links; a POST uses it.
 //!
-//! The token stands in the path: the log has the route's pattern in its place, no page tells it to another site, and no answer is kept.
+//! The token is in the path: log lines have the route's pattern instead, no page tells it to another site, and no answer is kept.
 
 pub(in crate::http) mod opened;
 
@@ -66,7 +66,7 @@ async fn show(request: HttpRequest, token: web::Path<String>, service: web::Data
     )))
 }
 
-/// What posting to a link takes, for programs.
+/// What a POST to a link takes and does, for programs.
 fn does(purpose: LinkPurpose) -> &'static str {
     match purpose {
         LinkPurpose::Invitation | LinkPurpose::PasswordReset => {

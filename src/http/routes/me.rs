@@ -1,4 +1,4 @@
-//! What people see and change of themselves: `/me` and below.
+//! People's own accounts: `/me` and the paths below it.
 
 mod export;
 pub(in crate::http) mod second_factor;

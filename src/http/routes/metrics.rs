@@ -23,12 +23,12 @@ use crate::{
     store::records::CopyProgress,
 };
 
-/// The media type of what [`Snapshot::text`] gives.
+/// The media type of [`Snapshot::text`].
 pub(super) const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 const SECOND_US: f64 = 1_000_000.0;
 
-/// All that is shown, as it was at one moment.
+/// All metrics, as they were at one moment.
 #[derive(Debug)]
 pub(super) struct Snapshot {
     requests: Vec<MeterReading>,
@@ -43,7 +43,7 @@ pub(super) struct Snapshot {
     /// Name, records, version.
     data_sets: Vec<(String, u64, u64)>,
     copies: Vec<CopyProgress>,
-    /// Data sets whose records are not those that the log knows.
+    /// Data sets whose records are not those of the log.
     not_served: Vec<String>,
     aws: Calls,
     ready: bool,
@@ -89,7 +89,7 @@ impl Snapshot {
         Ok(text)
     }
 
-    /// Counters of the actors and of what they share: name, help, value.
+    /// Counters of the actors and of their shared state: name, help, value.
     fn counters(&self) -> [(&'static str, &'static str, u64); 38] {
         let Self { grants, commits, mailers, notices, leaks, relay, importer, .. } = self;
         [
@@ -206,10 +206,10 @@ impl Snapshot {
         self.encode_copies(encoder)
     }
 
-    /// How far the copies are that questions are answered from, where records are kept elsewhere.
+    /// The progress of this node's copies of records that are kept elsewhere.
     fn encode_copies(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         type Shown = (&'static str, &'static str, fn(&CopyProgress) -> f64);
-        // Whole numbers below 2^53 are kept as they are.
+        // An `f64` holds whole numbers below 2^53 exactly.
         let shown: [Shown; 5] = [
             ("permitd_copy_ready", "1 while questions are answered from this node's copy of the records", |copy| {
                 f64::from(u8::from(copy.is_ready))

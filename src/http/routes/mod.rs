@@ -31,7 +31,7 @@ use actix_web::web;
 
 pub use super::store_problem::{RETRY_AFTER_S, store_problem};
 
-/// The administrator's resources, and where anybody reports leaks.
+/// The administrator's resources, and the leak reports that anybody may send.
 pub fn administration(app: &mut web::ServiceConfig) {
     app.configure(users::configure)
         .configure(usage::configure)
@@ -47,7 +47,7 @@ pub fn administration(app: &mut web::ServiceConfig) {
         .configure(admin_tokens::configure);
 }
 
-/// Signing in, and what people see of themselves.
+/// Signing in, and people's own accounts.
 pub fn accounts(app: &mut web::ServiceConfig) {
     app.configure(sessions::configure)
         .configure(passwords::configure)

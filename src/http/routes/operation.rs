@@ -30,12 +30,12 @@ async fn not_found(request: HttpRequest) -> HttpResponse {
     Problem::new(ProblemCode::UnknownPath, detail).respond(&request)
 }
 
-/// Whether the process works at all; one that does not answer is to be started anew.
+/// Whether the process works at all: a process that does not answer must be restarted.
 async fn live() -> HttpResponse {
     answer::document(StatusCode::OK, &json!({ "status": "live" }))
 }
 
-/// Whether requests should be sent here: they are wanted, and what they need works. Otherwise the body says what does not.
+/// Whether requests should be sent here: the server takes them, and everything they need works. Otherwise the body says what does not.
 async fn ready(service: web::Data<Service>) -> Answer {
     let unavailable = |detail: String| Problem::new(ProblemCode::Unavailable, detail).retry_after(RETRY_AFTER_S);
     if let Some(why) = service.readiness.closed() {
@@ -53,7 +53,7 @@ async fn ready(service: web::Data<Service>) -> Answer {
         .iter()
         .map(|loss| json!({ "dataset": loss.data_set(), "reason": loss.to_string(), "remedy": loss.remedy() }))
         .collect();
-    // The other data sets are served: requests are to be sent here all the same.
+    // The server is ready all the same: it serves the other data sets.
     let document = match lost.is_empty() {
         true => json!({ "status": "ready" }),
         false => json!({ "status": "ready", "not_served": lost }),

@@ -1,4 +1,4 @@
-//! What a writing request of somebody who is signed in is made of: who they are, what they say, and under which conditions.
+//! The parts of a signed-in person's writing request: the person, the body and the conditions.
 
 use std::{future::Future, pin::Pin};
 
@@ -18,9 +18,9 @@ use crate::{
     },
 };
 
-/// Who gives a command about themselves. It says whether they must have all that is demanded of them.
+/// A person who gives a command about themselves. The type says whether they must have set up a demanded second factor.
 pub(in crate::http) trait ActingPerson: FromRequest<Error = Problem> + 'static {
-    /// Who it is.
+    /// The person.
     fn person(self) -> SignedInAs;
 }
 
@@ -41,13 +41,13 @@ impl ActingPerson for SessionHolder {
 /// # Errors
 /// As an extractor: 401 first, then as a [`CommandRequest`](super::command::CommandRequest).
 pub(in crate::http) struct Own<T, P = SignedIn> {
-    /// Who.
+    /// The person who gives the command.
     pub(in crate::http) who: SignedInAs,
-    /// What they say.
+    /// The body that was read.
     pub(in crate::http) body: T,
-    /// What the command brings along.
+    /// The envelope of the command.
     pub(in crate::http) envelope: Envelope,
-    /// By what they are known.
+    /// The extractor of the person.
     by: std::marker::PhantomData<P>,
 }
 
@@ -80,10 +80,10 @@ impl<T: BodyFields, P: ActingPerson> Own<T, P> {
         Ok(Self { who, body, envelope, by: std::marker::PhantomData })
     }
 
-    /// The same of a page's form, which says what a body would.
+    /// The command from a page's form, which stands in for a body.
     ///
     /// # Errors
-    /// As of the extractor.
+    /// The same as for the extractor.
     pub(in crate::http) fn of_form(
         who: SignedInAs,
         body: &Value,

@@ -1,4 +1,4 @@
-//! The parameters of the administrator's lists: all known, each at most once, each of its type.
+//! The parameters of the administrator's lists. Each must be known, of its type, and given at most once.
 
 use std::{borrow::Cow, str::FromStr};
 
@@ -7,9 +7,9 @@ use crate::{
     http::{InvalidParam, Problem},
 };
 
-/// Items of a page when the request does not say.
+/// Items of a page if the request has no limit.
 pub(in crate::http) const LIMIT_DEFAULT: usize = 100;
-/// Most items of a page. A larger limit is taken for this one, and the answer says so.
+/// Most items of a page. A larger limit is lowered to this one, and the answer says so.
 pub(in crate::http) const LIMIT_MAX: usize = 1000;
 
 /// Parameters that are repeated in an answer at most, and characters of each.
@@ -28,7 +28,7 @@ impl<'a> Params<'a> {
         Self::read_with(query, known, &[])
     }
 
-    /// The same where some may be repeated.
+    /// As [`Params::read`], but the parameters among `repeated` may be repeated.
     ///
     /// # Errors
     /// As [`Params::read`].
@@ -55,7 +55,7 @@ impl<'a> Params<'a> {
         if wrong.is_empty() { Ok(Self(params)) } else { Err(Problem::invalid_params(&wrong)) }
     }
 
-    /// All of them, with their texts.
+    /// All parameters, with their texts.
     pub(in crate::http) fn all(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, text)| (&**name, &**text))
     }
@@ -102,7 +102,7 @@ impl<'a> Params<'a> {
         if !is_number {
             return Err(refuse("limit", format!("expected a whole number from 1 to {LIMIT_MAX}"), None));
         }
-        // Digits that do not fit are a number larger than the maximum.
+        // A number that does not fit the type is larger than the maximum.
         Ok(text.parse().unwrap_or(LIMIT_MAX).min(LIMIT_MAX))
     }
 }
@@ -112,7 +112,7 @@ pub(in crate::http) fn refuse(name: &str, reason: String, did_you_mean: Option<&
     Problem::invalid_params(&[InvalidParam::new(name, reason, did_you_mean)])
 }
 
-/// Where the next page is: the same query after `last`, as a path below the server's address.
+/// The path of the next page, below the server's address: the same query after `last`.
 pub(in crate::http) fn next_target(path: &str, query: &str, last: &str) -> String {
     let start = format!("{path}?");
     let query_begins = start.len();

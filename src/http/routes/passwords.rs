@@ -1,4 +1,4 @@
-//! Passwords that were forgotten: `/password-resets`, and an administrator's `/users/{id}/password-resets`.
+//! Forgotten passwords: `/password-resets`, and an administrator's `/users/{id}/password-resets`.
 
 use actix_web::{
     HttpRequest,
@@ -51,12 +51,12 @@ async fn ask(request: HttpRequest, payload: web::Payload, service: web::Data<Ser
     Ok(answer::document(StatusCode::ACCEPTED, &json!({ "detail": detail })))
 }
 
-/// Has a link mailed to whoever has this address.
+/// Mails a link to the person who has this address.
 ///
 /// # Errors
-/// When too much was asked for from where the request comes from, or at once.
+/// When the client's address has asked for too much, or too much was asked for at once.
 pub(in crate::http) async fn asked_for(request: &HttpRequest, service: &Service, email: &str) -> Result<(), Problem> {
-    // Whatever address it names, it counts for the one that it comes from.
+    // The request counts for the client's address, whatever mail address it names.
     let counted = wire::guessed(request, Problem::internal("it was not refused")).await;
     if counted.code() == ProblemCode::TooManyFromAddress {
         return Err(counted);

@@ -80,7 +80,7 @@ pub(in crate::http) struct ListedPlan {
     people: Option<u64>,
 }
 
-/// Who has the plan, those left out who were deleted.
+/// Lists the people who have the plan, without deleted ones.
 pub(in crate::http) async fn people(
     _: Admin<OfPeople>,
     request: HttpRequest,

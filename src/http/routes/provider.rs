@@ -1,6 +1,6 @@
-//! Signing in at a provider of identities: `/sign-in/provider`, and where the provider sends browsers back to.
+//! Signing in at a provider of identities: `/sign-in/provider`, and the address to which the provider sends browsers back.
 //!
-//! What comes back stands in the query: the log has the route's pattern alone, and no page tells the address to another site.
+//! The provider's answer is in the query: log lines have the route's pattern alone, and no page tells the address to another site.
 
 use actix_web::{
     HttpMessage, HttpRequest, HttpResponse,
@@ -46,7 +46,7 @@ use crate::{
     identity::ProviderAnswer,
 };
 
-/// Characters of a code of the second factor that are read.
+/// Most characters that are read of a code of the second factor.
 const CODE_CHARS_MAX: usize = 64;
 
 /// Adds the routes.
@@ -108,7 +108,7 @@ async fn finished(request: &HttpRequest, service: &Service) -> Answer {
 
 async fn give_code(request: HttpRequest, payload: web::Payload, service: web::Data<Service>) -> Answer {
     match code_given(&request, payload.into_inner(), &service).await {
-        // The visit goes on: the form again.
+        // The visit goes on: the form is shown again.
         Err(problem) if is_about_code(&problem) && wants_html(request.headers()) => {
             Ok(private(provider_code(&request, Some(problem)).await))
         }
@@ -116,7 +116,7 @@ async fn give_code(request: HttpRequest, payload: web::Payload, service: web::Da
     }
 }
 
-/// Whether another code can be given.
+/// Whether the person can give another code.
 fn is_about_code(problem: &Problem) -> bool {
     matches!(
         problem.code(),
@@ -124,7 +124,7 @@ fn is_about_code(problem: &Problem) -> bool {
     )
 }
 
-/// The same, with a problem of somebody who signs in as a page that says what to do next.
+/// Turns the problem of a person who signs in into a page that says what to do next.
 async fn for_person(answer: Answer, request: &HttpRequest) -> Answer {
     match answer {
         Err(problem) if wants_html(request.headers()) && is_of_person(&problem) => {
@@ -163,8 +163,8 @@ async fn code_given(request: &HttpRequest, mut payload: Payload, service: &Servi
     entered_as(entered, request, service).await
 }
 
-/// What the browser brings back. Providers add parameters of their own, which are not looked at (RFC 6749, section 4.1.2); of one that
-/// is there twice nobody knows which is meant.
+/// The parameters that the browser brings back. Ignores a provider's own ones (RFC 6749, section 4.1.2), and any that is there twice,
+/// since nobody knows which is meant.
 fn brought_back(request: &HttpRequest, service: &Service) -> BroughtBack {
     let query: Vec<_> = form_urlencoded::parse(request.query_string().as_bytes()).collect();
     let one = |wanted: &str| {
@@ -180,7 +180,7 @@ fn brought_back(request: &HttpRequest, service: &Service) -> BroughtBack {
     }
 }
 
-/// The answer to what came of it: where the browser goes, or the session for whoever asks for JSON.
+/// The answer to a sign-in: where the browser goes next, or the session for a client that asks for JSON.
 async fn entered_as(entered: Result<Entered, ProviderSignInError>, request: &HttpRequest, service: &Service) -> Answer {
     let is_page = wants_html(request.headers());
     match done(entered, request).await? {
@@ -214,7 +214,7 @@ fn accepts_json(request: &HttpRequest) -> bool {
     accepted.flat_map(|line| line.split(',')).any(|one| one.trim().starts_with("application/json"))
 }
 
-/// Leads a browser elsewhere, whatever it asked with.
+/// Redirects a browser, whatever the method of its request.
 fn led_to(place: &str) -> Answer {
     let place = HeaderValue::try_from(place).map_err(Problem::internal)?;
     let mut response = HttpResponse::SeeOther();
@@ -232,7 +232,7 @@ fn visit_cookie(visit: &str, service: &Service) -> Result<HeaderValue, Problem> 
     Cookie::VISIT.set(visit, VISIT_LIFE.as_secs(), &service.public_url)
 }
 
-/// What was done, or its problem. What was guessed wrong counts for the address that it came from.
+/// The result, or its problem. A wrong guess counts for the client's address.
 async fn done<T>(done: Result<T, ProviderSignInError>, request: &HttpRequest) -> Result<T, Problem> {
     let error = match done {
         Ok(done) => return Ok(done),

@@ -1,4 +1,4 @@
-//! Why a command was not carried out, as HTTP says it: the one place where that is decided.
+//! The one place that maps the errors of commands to problems.
 
 use actix_web::{
     HttpRequest,
@@ -23,11 +23,11 @@ use crate::{
     store::records::RecordStoreError,
 };
 
-/// Seconds after which what is bound by the hour goes on, at the latest.
+/// Seconds after which an hourly limit has room again, at the latest.
 const HOUR_S: u64 = 3600;
 pub(super) const BEARER: HeaderValue = HeaderValue::from_static("Bearer realm=\"permitd\"");
 
-/// The problem that a failed command is answered with.
+/// The problem of a failed command.
 pub(in crate::http) fn command_problem(error: CommandError) -> Problem {
     let text = error.to_string();
     match error {
@@ -104,7 +104,7 @@ fn sign_in_refused(refusal: SignInRefusal, text: String) -> Problem {
     if code.status() == StatusCode::UNAUTHORIZED { problem.header(header::WWW_AUTHENTICATE, BEARER) } else { problem }
 }
 
-/// The problem that something about signing in is answered with. What was guessed wrong counts for the address that it came from.
+/// The problem of a failed sign-in, or of a related command. A wrong guess counts for the client's address.
 pub(super) async fn sign_in_problem(error: SignInError, request: &HttpRequest) -> Problem {
     let is_guess = error.is_wrong_guess();
     let problem = match error {
@@ -117,7 +117,7 @@ pub(super) async fn sign_in_problem(error: SignInError, request: &HttpRequest) -
     if is_guess { wire::guessed(request, problem).await } else { problem }
 }
 
-/// What was done about signing in, or its problem.
+/// The result of a sign-in or a related command, or its problem.
 pub(in crate::http) async fn sign_in_done<T>(
     done: Result<T, SignInError>,
     request: &HttpRequest,
@@ -138,12 +138,12 @@ fn token_code(refusal: &TokenRefusal) -> ProblemCode {
     }
 }
 
-/// An actor that did not answer.
+/// The problem of an actor that did not answer.
 pub(super) fn busy_problem(busy: Busy) -> Problem {
     Problem::new(ProblemCode::Overloaded, busy.to_string()).retry_after(RETRY_AFTER_S)
 }
 
-/// A queue that did not answer.
+/// The problem of a failed queue.
 pub(in crate::http) fn queue_problem(error: QueueError) -> Problem {
     match error {
         QueueError::Unavailable(cause) => {
@@ -156,7 +156,7 @@ pub(in crate::http) fn queue_problem(error: QueueError) -> Problem {
     }
 }
 
-/// A dead letter that was not sent again.
+/// The problem of a dead letter that was not sent again.
 pub(in crate::http) fn redrive_problem(error: RedriveError) -> Problem {
     match error {
         RedriveError::Queue(error) => queue_problem(error),
@@ -164,7 +164,7 @@ pub(in crate::http) fn redrive_problem(error: RedriveError) -> Problem {
     }
 }
 
-/// An import, or something about a data set, that was not done.
+/// The problem of a failed import, or of a failed command on a data set.
 pub(in crate::http) fn import_problem(error: ImportError) -> Problem {
     let text = error.to_string();
     match error {

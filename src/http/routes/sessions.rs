@@ -98,7 +98,7 @@ async fn start(request: HttpRequest, payload: web::Payload, service: web::Data<S
     begun(&request, &service, given(&request, &email, password, code)).await
 }
 
-/// What somebody signs in with, and the network that they come from.
+/// The credentials of a sign-in, with the client's network.
 pub(in crate::http) fn given(
     request: &HttpRequest,
     email: &str,
@@ -118,7 +118,7 @@ pub(in crate::http) async fn begun(request: &HttpRequest, service: &Service, giv
     let started = sign_in_done(started, request).await?;
     let (body, age_s) = started_body(service, &started)?;
     let mut response = answer::document(StatusCode::CREATED, &body);
-    // A page of another site gets no cookie into the browser.
+    // A page of another site must not put a cookie into the browser.
     if !is_cross_origin(request, &service.public_url) {
         let token = started.token.reveal();
         response.headers_mut().insert(header::SET_COOKIE, Cookie::SESSION.set(token, age_s, &service.public_url)?);
@@ -126,21 +126,21 @@ pub(in crate::http) async fn begun(request: &HttpRequest, service: &Service, giv
     Ok(response)
 }
 
-/// The cookie of a session that began.
+/// The cookie of a new session.
 ///
 /// # Errors
-/// A fault of ours.
+/// On an internal error only.
 pub(in crate::http) fn session_cookie(service: &Service, started: &Started) -> Result<HeaderValue, Problem> {
     let (_, age_s) = started_body(service, started)?;
     Cookie::SESSION.set(started.token.reveal(), age_s, &service.public_url)
 }
 
-/// The network that a request comes from; empty where that is not known.
+/// The network that a request comes from; empty if it is unknown.
 pub(in crate::http) fn network_from(request: &HttpRequest) -> String {
     wire::client_of(request).map(network_of).unwrap_or_default()
 }
 
-/// What is shown of a session that began, and for how many seconds it lasts at the longest.
+/// The document of a new session, and the most seconds that the session lasts.
 pub(super) fn started_body(service: &Service, started: &Started) -> Result<(serde_json::Value, i64), Problem> {
     let Started { user, token, committed } = started;
     let row = committed.state.rows().sessions.into_iter().find(|row| row.id == token.id());
@@ -159,7 +159,7 @@ pub(super) fn started_body(service: &Service, started: &Started) -> Result<(serd
     Ok((body, age_s))
 }
 
-/// Whether the session is good for setting up a second factor alone.
+/// Whether the session may only set up a second factor.
 fn must_set_up_second_factor(service: &Service, state: &crate::domain::view::State, session: KeyId) -> bool {
     use crate::{config::accounts::SecondFactorDemand, domain::event::Role};
     let user = crate::actors::person::user_in(state);
@@ -178,7 +178,7 @@ async fn sign_out(own: Own<Nothing, SessionHolder>, service: web::Data<Service>)
     Ok(response)
 }
 
-/// A person's sessions that work, as they are shown: the newest first. `current` is the one that asks.
+/// A person's working sessions, newest first. `current` is the session of the request.
 pub(in crate::http) async fn live(service: &Service, user: UserId, current: Option<KeyId>) -> Answer {
     let user = existing(service, user).await?;
     let now = service.committer.clock.now();

@@ -48,7 +48,7 @@ async fn of_person(
     asked.answer(&service, user.id).await
 }
 
-/// What is asked of a person's usage.
+/// The parameters of a request for a person's usage.
 pub(super) struct UsageQuery {
     days: u16,
     by: Option<UsageDivision>,
@@ -59,7 +59,7 @@ impl UsageQuery {
     /// Reads the parameters.
     ///
     /// # Errors
-    /// 400 for what is none.
+    /// 400 for a wrong parameter.
     pub(super) fn read(request: &HttpRequest) -> Result<Self, Problem> {
         let params = Params::read(request.query_string(), &["days", "by", "format"])?;
         let days = params.number::<u16>("days")?.unwrap_or(DAYS_DEFAULT);
@@ -98,7 +98,7 @@ pub(in crate::http) async fn report(
     by: Option<UsageDivision>,
 ) -> Result<UsageReport, Problem> {
     let ledger = &service.committer.stores.ledger;
-    // What this node has counted and not told yet belongs to it. If it cannot be told, the ledger cannot be asked either.
+    // This node's tally belongs to the report. If the ledger cannot take the tally, it cannot be asked either.
     service.book.settle(user).await.map_err(store_problem)?;
     let today = day_number(service.committer.clock.now());
     let from_day = today - i64::from(days) + 1;

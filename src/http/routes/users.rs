@@ -155,13 +155,13 @@ pub(in crate::http) async fn list(_: Admin<OfPeople>, request: HttpRequest, serv
     page(&request, &service, &params, UserFilter { plan, ..UserFilter::default() }).await
 }
 
-/// A page of people, as the parameters say and the filter besides.
+/// A page of the people who match the parameters and the filter.
 pub(super) async fn page(request: &HttpRequest, service: &Service, params: &Params<'_>, filter: UserFilter) -> Answer {
     let limit = params.limit()?;
     let search: Option<String> = params.text("search").map(|text| text.chars().take(SEARCH_CHARS_MAX).collect());
     let after = params.text("after").map(UserId::parse).transpose();
     let after = after.map_err(|error| params::refuse("after", error.to_string(), None))?;
-    // One more than the page holds tells whether another follows.
+    // One person more than the page holds tells whether another page follows.
     let (status, invitation) = (params.one_of("status", &STATUSES)?, params.one_of("invitation", &INVITATIONS)?);
     let now = service.committer.clock.now();
     let invitation = invitation.map(|state| (state, now));

@@ -1,18 +1,18 @@
-//! Addresses: which belong together.
+//! Groups client addresses into networks.
 
 use std::net::IpAddr;
 
 use ipnet::Ipv6Net;
 
-/// Bits of an IPv6 address that name a site: whoever has one address of it has all.
+/// Bits of the IPv6 prefix that names a site: a client with one address of a site has all of them.
 const SITE_BITS: u8 = 64;
 
-/// What counts as one address: an IPv4 address, or the /64 of an IPv6 address.
+/// A network that counts as one address: an IPv4 address, or the /64 of an IPv6 address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Network(IpAddr);
 
 impl Network {
-    /// The one that an address belongs to.
+    /// The network of an address.
     pub fn of(address: IpAddr) -> Self {
         Self(match address.to_canonical() {
             IpAddr::V4(address) => IpAddr::V4(address),
@@ -21,7 +21,7 @@ impl Network {
     }
 }
 
-/// As people write it.
+/// Writes an IPv4 address, or an IPv6 network with its prefix length.
 impl std::fmt::Display for Network {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.0 {

@@ -7,19 +7,19 @@ const SIZE_DIGITS_MAX: u32 = 12;
 /// Bytes of a chunk's extension, and of all trailer fields.
 const LINE_BYTES_MAX: u32 = 4096;
 
-/// What is left of a body.
+/// The rest of a body that is still to come.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Body {
     /// Nothing.
     #[default]
     None,
-    /// So many bytes.
+    /// This many bytes.
     Length(u64),
     /// Chunks.
     Chunked(Chunk),
 }
 
-/// Where in the chunks it is.
+/// The position in a chunked body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Chunk {
     /// In the digits of a size.
@@ -27,7 +27,7 @@ pub(super) enum Chunk {
         size: u64,
         digits: u32,
     },
-    /// Behind the digits.
+    /// After the digits.
     Extension {
         size: u64,
         bytes: u32,
@@ -38,18 +38,18 @@ pub(super) enum Chunk {
     },
     /// In the data.
     Data(u64),
-    /// Before the end of the data's line.
+    /// Before the carriage return after the data.
     DataCr,
     DataLf,
-    /// At the beginning of a line behind the last chunk.
+    /// At the beginning of a trailer line, after the last chunk.
     Trailer {
         bytes: u32,
     },
-    /// Within the name of a field there.
+    /// Within the name of a trailer field.
     TrailerName {
         bytes: u32,
     },
-    /// Behind its colon.
+    /// After the colon of a trailer field.
     TrailerLine {
         bytes: u32,
     },
@@ -59,7 +59,7 @@ pub(super) enum Chunk {
     EndLf,
 }
 
-/// What is wrong with a body, and where.
+/// A fault of a body, and its position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct BodyFault {
     pub(super) at: usize,
@@ -113,7 +113,7 @@ impl Body {
 }
 
 impl Chunk {
-    /// What follows this byte; nothing when it was the last one.
+    /// The position after this byte; `None` after the last byte of the body.
     fn next(self, byte: u8) -> Result<Option<Self>, &'static str> {
         Ok(Some(match (self, byte) {
             (Self::Size { size, digits }, _) if byte.is_ascii_hexdigit() => {

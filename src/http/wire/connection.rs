@@ -1,4 +1,4 @@
-//! What the two ends of a connection tell each other: the stream that feeds the parser, and the edge that answers.
+//! The state of a connection that its stream, which feeds the parser, and the edge, which answers, share.
 
 use std::{
     cell::{Cell, RefCell},
@@ -17,11 +17,11 @@ pub struct Connection {
     wire: Arc<Wire>,
     peer: IpAddr,
     is_proxy: bool,
-    /// A request has passed whose answer is not written yet.
+    /// A request has passed, and its answer is not written yet.
     is_busy: Cell<bool>,
-    /// More than that request has arrived.
+    /// Bytes after that request have arrived.
     has_more: Cell<bool>,
-    /// The answer at hand is the last.
+    /// The current answer is the connection's last.
     is_last: Cell<bool>,
     refusal: RefCell<Option<Refusal>>,
 }
@@ -40,13 +40,13 @@ impl Connection {
         }
     }
 
-    /// The port that it belongs to.
+    /// The connection's port.
     pub(super) fn wire(&self) -> &Arc<Wire> {
         &self.wire
     }
 
-    /// Whose request this is: the address of the connection, or, where that is a trusted proxy's, what the proxies say. Where they say
-    /// different things it is nobody's.
+    /// The client's address: the peer's, or, if the peer is a trusted proxy, the address that the proxies name. `forwarded::NOBODY` when
+    /// their fields contradict each other.
     pub(super) fn client(&self, headers: &HeaderMap) -> IpAddr {
         if !self.is_proxy {
             return self.peer;
@@ -59,12 +59,12 @@ impl Connection {
         })
     }
 
-    /// A request passes to the parser.
+    /// Notes that a request passes to the parser.
     pub(super) fn begin(&self) {
         self.is_busy.set(true);
     }
 
-    /// Whether a request is at work.
+    /// Whether a request is being answered.
     pub(super) fn is_busy(&self) -> bool {
         self.is_busy.get()
     }
@@ -77,27 +77,27 @@ impl Connection {
         self.is_last.get()
     }
 
-    /// What stands in for a request was let pass: it is to be answered with this.
+    /// Sets the refusal that answers the current request, or its stand-in.
     pub(super) fn refuse(&self, refusal: Refusal) {
         *self.refusal.borrow_mut() = Some(refusal);
     }
 
-    /// Why the request at hand, or the rest of its body, is refused.
+    /// Why the current request, or the rest of its body, is refused.
     pub(in crate::http) fn refusal(&self) -> Option<Refusal> {
         self.refusal.borrow().clone()
     }
 
-    /// Whether there is a refusal: cheaper than to look at it.
+    /// Whether there is a refusal: cheaper than [`Self::refusal`].
     pub(in crate::http) fn is_refused(&self) -> bool {
         self.refusal.borrow().is_some()
     }
 
-    /// Makes the answer at hand the last.
+    /// Makes the current answer the connection's last.
     pub(super) fn end_with_this_answer(&self) {
         self.is_last.set(true);
     }
 
-    /// Whether the answer at hand ends the connection, be it because the server stops. If so, nothing further is read.
+    /// Whether the current answer ends the connection, also because the server stops. If so, nothing further is read.
     pub(in crate::http) fn ends_with_this_answer(&self) -> bool {
         let ends = self.is_last.get() || self.wire.is_draining() && !self.has_more.get();
         if ends {
@@ -106,7 +106,7 @@ impl Connection {
         ends
     }
 
-    /// A place for a request, where the connection is a proxy's. The error says that its client has as many as it may.
+    /// Takes a place for a request if the connection is a trusted proxy's. Fails when the request's client has its maximum of places.
     pub(in crate::http) fn place(&self, headers: &HeaderMap) -> Result<Option<Place>, ()> {
         if !self.is_proxy {
             return Ok(None);
@@ -115,7 +115,7 @@ impl Connection {
     }
 }
 
-/// A request at work, until its answer is written or given up.
+/// A request that is being answered, until its answer is written or given up.
 #[derive(Debug)]
 pub(in crate::http) struct Answering {
     connection: Rc<Connection>,

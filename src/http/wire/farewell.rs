@@ -1,9 +1,9 @@
 //! The end of a connection whose client may still be sending.
 //!
-//! When a socket is closed before all that has arrived was read, or when something arrives behind its end, the system resets the
-//! connection. The client then loses what it had not read yet: the very answer that says why the connection ends. So the server
-//! says that nothing further comes from it, throws away what still comes from the client, and closes when the client does
-//! (RFC 9112, section 9.6). A time bounds it, not a number of bytes: who uploads fast is to see the answer as well.
+//! The system resets a connection that is closed with unread bytes, or that receives bytes after its close. The client then loses
+//! what it had not read yet: the very answer that says why the connection ends. So the server ends its own side, discards what the
+//! client still sends, and closes when the client does (RFC 9112, section 9.6). A time bounds this, not a number of bytes: a client
+//! that uploads fast must see the answer as well.
 
 use std::{
     io,
@@ -17,36 +17,36 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::alarm::Alarm;
 
-/// Bytes that are thrown away at once.
+/// Bytes that are discarded at a time.
 const PIECE_BYTES: usize = 8 * 1024;
 
-/// How long a client is given to go by itself.
+/// How long the server waits for the client to close the connection.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Leave {
-    /// While nothing comes from it.
+    /// While the client sends nothing.
     pub(super) silent: Duration,
     /// In all.
     pub(super) whole: Duration,
 }
 
 impl Leave {
-    /// None: nothing was said that it could lose.
+    /// No wait: the client was sent nothing that it could lose.
     pub(super) const NONE: Self = Self { silent: Duration::ZERO, whole: Duration::ZERO };
-    /// What every client is given that was told something.
+    /// For a client that was sent something.
     pub(super) const USUAL: Self = Self { silent: Duration::from_secs(2), whole: Duration::from_secs(10) };
     /// While the port stops.
     pub(super) const SHORT: Self = Self { silent: Duration::from_secs(1), whole: Duration::from_secs(1) };
 }
 
-/// How far the end of a connection is.
+/// The progress of ending a connection.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Farewell {
-    /// Since when it is said that nothing further comes, and when something came last.
+    /// When the server ended its side, and when the client last sent something.
     said: Option<(Instant, Instant)>,
 }
 
 impl Farewell {
-    /// Says that nothing further comes. Ready when the client has gone, or has had its time to.
+    /// Ends the server's side. Ready when the client has closed the connection, or its time is over.
     ///
     /// # Errors
     /// When the system cannot end the connection, because it has ended.
@@ -80,7 +80,7 @@ impl Farewell {
                     let deadline = (began + leave.whole).min(heard + leave.silent);
                     return if alarm.is_over(context, deadline) { Poll::Ready(Ok(())) } else { Poll::Pending };
                 }
-                // It has gone, one way or the other.
+                // The client has closed the connection, or it broke.
                 Poll::Ready(_) => return Poll::Ready(Ok(())),
             }
         }

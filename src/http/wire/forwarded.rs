@@ -1,5 +1,5 @@
-//! What proxies say of whom a request is from: `Forwarded` (RFC 7239) and `X-Forwarded-For`. Each proxy adds an entry at the end, so
-//! that what stands before the entries of one's own can be anybody's invention.
+//! The client's address from `Forwarded` (RFC 7239) and `X-Forwarded-For`. Each proxy appends an entry, so anybody can forge the entries
+//! before those of the operator's own proxies.
 
 use std::{
     collections::VecDeque,
@@ -11,25 +11,25 @@ use actix_web::http::header::{self, HeaderMap, HeaderName};
 use crate::config::ProxyHeader;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-/// Proxies of one's own that stand behind each other at most.
+/// Most of the operator's own proxies in a row.
 const PROXIES_MAX: usize = 32;
 
-/// Stands for a client of whom the proxies say different things: no key's networks contain it, and all such share what one address
-/// may have.
+/// Stands for a client whose address the fields contradict or garble: no key's networks contain it, and all such clients share the
+/// limits of one address.
 pub(super) const NOBODY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
-/// One entry: whom a proxy had its request from.
+/// One entry: the sender of the request that a proxy received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ForwardedEntry {
     Address(IpAddr),
-    /// The proxy does not tell.
+    /// The proxy does not name the sender.
     Hidden,
-    /// The line has no meaning, so that nobody knows whose entry is the last.
+    /// The line is malformed, so its last entry is unknown.
     Broken,
 }
 
-/// Whose request this is that came from the proxy at `peer`: the last address that is no trusted proxy's. `None` when the two fields
-/// name different clients, as they do when a client has sent the one that the proxies do not write.
+/// The client of a request from the proxy at `peer`: the last address that is no trusted proxy's. `None` when the two fields name
+/// different clients, as they do when the client has sent the field that the proxies do not write.
 pub(super) fn client(
     peer: IpAddr,
     headers: &HeaderMap,
@@ -50,7 +50,7 @@ pub(super) fn client(
         }
         client
     };
-    // What a client puts before the proxies' entries may be no text at all.
+    // The client's part before the proxies' entries may not be UTF-8.
     let lines = |name: HeaderName| {
         let lines = headers.get_all(name).map(|line| String::from_utf8_lossy(line.as_bytes()));
         lines.collect::<Vec<_>>().into_iter().rev()
@@ -87,7 +87,7 @@ fn listed_entry(text: &str) -> ForwardedEntry {
     address(text.trim()).map_or(ForwardedEntry::Hidden, ForwardedEntry::Address)
 }
 
-/// The last elements of a line of `Forwarded`; one that is broken where the line is not what the grammar says.
+/// The last elements of a line of `Forwarded`; a single `Broken` entry if the line violates the grammar.
 fn elements(line: &str) -> VecDeque<ForwardedEntry> {
     let mut rest = line;
     let mut entries = VecDeque::new();
@@ -108,7 +108,7 @@ fn elements(line: &str) -> VecDeque<ForwardedEntry> {
     }
 }
 
-/// Reads an element up to the comma behind it, or to the end. `None` where there is none; `Some(None)` for an empty one.
+/// Reads an element up to the next comma, or to the end. `None` if it is malformed; `Some(None)` if it is empty.
 fn element(rest: &mut &str) -> Option<Option<ForwardedEntry>> {
     let (mut is_empty, mut client) = (true, None);
     loop {
@@ -137,7 +137,7 @@ fn token<'a>(rest: &mut &'a str) -> Option<&'a str> {
     taken(rest, is_part)
 }
 
-/// A value without quotes. Some proxies write ports and addresses of IPv6 so, which the grammar wants quoted.
+/// A value without quotes, also for ports and IPv6 addresses: the grammar requires quotes there, and some proxies omit them.
 fn unquoted<'a>(rest: &mut &'a str) -> Option<&'a str> {
     let is_part = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~:[]".contains(c);
     taken(rest, is_part)
@@ -206,12 +206,12 @@ mod tests {
             ("for=\"[2001:db8::1]\" , for=10.0.0.7", "2001:db8::1"),
             ("for=198.51.100.9, for=192.0.2.1;by=\"a,b;c\", ,for=\"1\\0.0.0.2\"", "192.0.2.1"),
             ("for=198.51.100.9,for=192.0.2.1", "192.0.2.1"),
-            // A proxy that does not tell: what is known is the proxy.
+            // The last proxy does not name its sender, so that proxy counts as the client.
             ("for=198.51.100.9, for=unknown", "10.0.0.1"),
             ("for=198.51.100.9, for=_hidden, for=10.0.0.3", "10.0.0.3"),
             ("for=198.51.100.9, proto=https", "10.0.0.1"),
             ("", "10.0.0.1"),
-            // No meaning: nobody's address.
+            // Malformed lines: nobody's address.
             ("for=192.0.2.1, for=\"", "0.0.0.0"),
             ("for=192.0.2.1 x", "0.0.0.0"),
             ("for=192.0.2.1;for=192.0.2.2", "0.0.0.0"),
@@ -241,7 +241,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever a client sends along, it is who the proxies say, or nobody.
+        /// Whatever a client sends, its address is the one that the proxies name, or nobody's.
         #[test]
         fn nobody_chooses_an_address(
             sent in "[ -~]{0,60}|(for=[0-9.]{1,9}|for=\"[^\"\\p{Cc}]{0,9}|x=\"|[;, ]){1,6}",
@@ -254,7 +254,7 @@ mod tests {
             let standard: Vec<String> = listed.iter().map(|address| format!("for={address};by=\"[::1]\"")).collect();
             let (listed, standard) = (listed.join(", "), standard.join(", "));
             let (listed_after, standard_after) = (format!("{sent}, {listed}"), format!("{sent}, {standard}"));
-            // The proxies write one of the fields, to what the client has sent of it; it sends the other one, or not.
+            // The proxies append to what the client sent in one of the fields. The client sends the other field, or not.
             let lines = match before {
                 0 => vec![("x-forwarded-for", sent.as_str()), ("x-forwarded-for", listed.as_str())],
                 1 => vec![("x-forwarded-for", listed_after.as_str())],

@@ -1,8 +1,8 @@
-//! Wrong keys and tokens, by address: whoever guesses is told to wait, longer each time, and gets that answer later each time. A
-//! right key passes all the same, since many people may share an address.
+//! Wrong keys and tokens, by address: a guessing client is told to wait, longer each time, and each answer is delayed longer. A right
+//! key still passes, since many people may share an address.
 //!
-//! All refusals share a pace, whatever their addresses: what goes beyond it is put off. So a flood of them, however many addresses
-//! it comes from, takes no more of the processor than that pace does, and leaves the rest to good keys.
+//! All refusals share one pace, whatever their addresses, and those beyond the pace are delayed. So a flood of refusals, from however
+//! many addresses, takes no more of the processor than the pace does, and leaves the rest to right keys.
 
 use std::{
     sync::{
@@ -21,39 +21,39 @@ use crate::{
     domain::attempts::{Attempts, Pace, Slowing, doubled},
 };
 
-/// Addresses that are remembered: some megabytes.
+/// Most addresses that are remembered: some megabytes.
 pub(super) const ADDRESSES_MAX: usize = 16_384;
 const SECOND_US: i64 = 1_000_000;
-/// What an address is told to wait after the first wrong key beyond those that it may send.
+/// The wait that an address is told after its first wrong key beyond the allowed number.
 const FIRST_WAIT_US: i64 = SECOND_US;
-/// How long the answer to that one is put off.
+/// The delay of the answer to that first wrong key.
 const FIRST_DELAY_US: i64 = 10_000;
-/// Refusals that come at once after a pause are answered at once: as many as belong to this time.
+/// After a pause, as many refusals as the pace allows in this time are answered without delay.
 const AT_ONCE_US: i64 = 250_000;
 
-/// What addresses have tried.
+/// Wrong keys and tokens, by address.
 #[derive(Debug)]
 pub(super) struct Guesses {
     attempts: Attempts<Network>,
     pace: Pace,
     delay_max_us: i64,
-    /// Refusals that are being put off.
+    /// Refusals that are being delayed.
     delayed: AtomicUsize,
     delayed_max: usize,
     clock: SharedClock,
 }
 
-/// What a refusal has earned.
+/// The wait and the delay of a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct GuessVerdict {
-    /// What the address is told to wait, seconds, when it has sent too many wrong ones.
+    /// The wait that the address is told, seconds, when it has sent too many wrong keys.
     pub(super) wait_s: Option<u64>,
-    /// How long the answer is put off. `None` when it cannot be: then it is the connection's last.
+    /// The delay of the answer. `None` when it cannot be delayed: then the answer is the connection's last.
     pub(super) delay: Option<Duration>,
 }
 
 impl Guesses {
-    /// As the settings want it.
+    /// Reads the limits from the settings.
     pub(super) fn new(settings: &HttpSection, clock: SharedClock) -> Self {
         Self {
             attempts: Attempts::new(slowing(settings, settings.wrong_keys_max), ADDRESSES_MAX),
@@ -65,7 +65,7 @@ impl Guesses {
         }
     }
 
-    /// Counts a wrong one.
+    /// Counts a wrong key or token.
     pub(super) fn wrong(&self, network: Network) -> GuessVerdict {
         let now_us = self.clock.monotonic_us();
         let slowed = self.attempts.wrong(&network, now_us);
@@ -74,7 +74,7 @@ impl Guesses {
         GuessVerdict { wait_s, delay: self.delay(now_us, own_us) }
     }
 
-    /// How long a refusal is put off that is nobody's guess.
+    /// The delay of a refusal that is no guess.
     pub(super) fn refused(&self) -> Option<Duration> {
         self.delay(self.clock.monotonic_us(), 0)
     }
@@ -88,14 +88,14 @@ impl Guesses {
     }
 }
 
-/// How an address is slowed that may do something so often within the window.
+/// How an address is slowed after `free` attempts within the window.
 pub(super) fn slowing(settings: &HttpSection, free: u32) -> Slowing {
     let us = |seconds: u64| i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(SECOND_US);
     let (window_us, wait_max_us) = (us(settings.wrong_keys_window_s), us(settings.wrong_keys_wait_max_s));
     Slowing { free, window_us, first_wait_us: FIRST_WAIT_US, wait_max_us }
 }
 
-/// The place of a refusal among those that are put off, given back when it is dropped.
+/// A refusal's place among the delayed ones, given back on drop.
 struct Delayed(Arc<Guesses>);
 
 impl Delayed {
@@ -113,7 +113,7 @@ impl Drop for Delayed {
     }
 }
 
-/// Waits for as long as an answer is put off, or until the port stops, which `draining` says. `false` when it cannot wait: too many do.
+/// Waits for the delay, or until `draining` says that the port stops. `false`, without waiting, if `delay` is `None` or too many wait.
 pub(super) async fn put_off(
     guesses: &Arc<Guesses>,
     mut draining: watch::Receiver<bool>,
@@ -162,7 +162,7 @@ mod tests {
         assert_eq!(guesses.wrong(network(1)), at_once, "32 s and a window later");
     }
 
-    /// Each from an address of its own, so that none has earned a wait.
+    /// Each refusal comes from an address of its own, so no address is told to wait.
     #[test]
     fn all_refusals_keep_a_pace_together() {
         let (guesses, clock) = guesses(&[("http.refusals_per_s", "100"), ("http.refusal_delay_max_ms", "500")]);

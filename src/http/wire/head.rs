@@ -1,9 +1,9 @@
-//! Which bytes of a client may reach the HTTP parser: one whole request at a time, and only one that has a single meaning
+//! Decides which bytes of a client may reach the HTTP parser: one whole request at a time, and only if it has a single meaning
 //! (RFC 9112). Pure: no I/O and no clock.
 //!
-//! The parser behind it is more lenient in places (bare line feeds, repeated fields), answers what it refuses without a
-//! document, and takes what it remembers of a request from the last one that it has read, so that two requests in its buffer
-//! would be mixed up. So everything that this scanner lets pass is a strict subset of what the parser takes.
+//! The parser is more lenient in places (bare line feeds, repeated fields), answers refused requests without a problem document, and
+//! remembers only the last request that it has read, so it mixes up two requests in its buffer. So this scanner passes a strict subset
+//! of what the parser accepts.
 
 use super::{
     body::{Body, BodyFault},
@@ -12,14 +12,14 @@ use super::{
 };
 use crate::http::ProblemCode;
 
-/// Empty lines that may precede a request (RFC 9112, section 2.2, wants one at least to be ignored).
+/// Most empty lines before a request (RFC 9112, section 2.2, asks to ignore at least one).
 const EMPTY_LINES_MAX: usize = 4;
-/// Fields of a head: the parser takes no more.
+/// Most fields of a head: the parser accepts no more.
 const FIELDS_MAX: usize = 96;
-/// Digits of a length: more than any body has, and no overflow.
+/// Most digits of a length: enough for every body, and no overflow.
 const LENGTH_DIGITS_MAX: usize = 18;
 
-/// Fields of which a request has one at most. The place in the list is a bit in `HeadScan::seen`.
+/// Fields that a request may have once at most. The index of a field is its bit in [`HeadScan::seen`].
 const SINGLE: [&str; 10] = [
     "host",
     "content-length",
@@ -36,16 +36,16 @@ const HOST: u16 = 1;
 const CONTENT_LENGTH: u16 = 1 << 1;
 const TRANSFER_ENCODING: u16 = 1 << 2;
 
-/// What the next bytes are.
+/// The verdict on the next bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum HeadStep {
-    /// So many bytes belong to the request at hand and may pass.
+    /// This many bytes belong to the current request and may pass.
     Pass(usize),
-    /// A head that is not complete yet: none of the bytes may pass.
+    /// The head is not complete yet: none of the bytes may pass.
     More,
-    /// The head is refused: none of the bytes may pass, and nothing behind them has a meaning.
+    /// The head is refused: none of the bytes may pass, and nothing after them is read.
     Refuse(Refusal),
-    /// So many bytes may pass; the body goes wrong behind them, and nothing there has a meaning.
+    /// This many bytes may pass; the body is malformed after them, and nothing further is read.
     Broken(usize, Refusal),
 }
 
@@ -59,7 +59,7 @@ pub(super) struct Scanner {
 }
 
 impl Scanner {
-    /// For a connection that has sent nothing. `head_bytes_max` is the longest head.
+    /// A scanner for a new connection. `head_bytes_max` is the longest head.
     pub(super) fn new(head_bytes_max: usize) -> Self {
         Self { head_bytes_max, head: HeadScan::default(), body: Body::None, ended: false }
     }
@@ -69,18 +69,17 @@ impl Scanner {
         !matches!(self.body, Body::None)
     }
 
-    /// Whether no further request of this connection is read: the last one said so, or something was refused.
+    /// Whether no further request of this connection is read: the last request ended it, or something was refused.
     pub(super) fn is_ended(&self) -> bool {
         self.ended
     }
 
-    /// Nothing further has a meaning.
+    /// Ends the reading of requests.
     pub(super) fn end(&mut self) {
         self.ended = true;
     }
 
-    /// Looks at what has arrived and not passed: the whole of it, each time from the first byte that has not passed. What is
-    /// behind the end of a request is not looked at.
+    /// Scans all bytes that have arrived and not passed, each time from the first of them. Ignores bytes after the end of a request.
     pub(super) fn scan(&mut self, bytes: &[u8]) -> HeadStep {
         if self.is_in_body() {
             return match self.body.take(bytes) {
@@ -106,7 +105,7 @@ impl Scanner {
         }
     }
 
-    /// A head is complete: its body begins. One that goes wrong in the same bytes is refused as a whole.
+    /// Begins the body after a complete head. Refuses the whole request if the body is malformed within the same bytes.
     fn behind_head(&mut self, bytes: &[u8], head_bytes: usize) -> HeadStep {
         let head = std::mem::take(&mut self.head);
         self.ended = head.is_last;
@@ -124,12 +123,12 @@ impl Scanner {
     }
 }
 
-/// A head in the reading.
+/// A head that is being read.
 #[derive(Debug, Default)]
 struct HeadScan {
     /// Bytes that were searched for the end of a line.
     searched: usize,
-    /// Where the line at hand begins.
+    /// Where the current line begins.
     line: usize,
     lines: usize,
     empty_lines: usize,
@@ -138,7 +137,7 @@ struct HeadScan {
     is_post: bool,
     wants_close: bool,
     wants_to_stay: bool,
-    /// No further request is read behind this one.
+    /// No further request is read after this one.
     is_last: bool,
     has_upgrade: bool,
     is_connect: bool,
@@ -147,7 +146,7 @@ struct HeadScan {
 }
 
 impl HeadScan {
-    /// Reads the lines that are complete. Gives the length of the head when it is.
+    /// Reads the complete lines. Returns the length of the head when the head is complete.
     fn read(&mut self, bytes: &[u8]) -> Result<Option<usize>, Refusal> {
         while let Some(found) = memchr::memchr(b'\n', bytes.get(self.searched..).unwrap_or_default()) {
             let end = self.searched + found;
@@ -202,7 +201,7 @@ impl HeadScan {
                 "a field's name in the head has a character that no name has, such as a space before the colon";
             return Err(Refusal::malformed(detail));
         }
-        // Written so that it becomes a comparison of many bytes at once.
+        // Written so that the compiler compares many bytes at once.
         let controls =
             value.iter().fold(false, |any, byte| any | ((*byte < b' ') & (*byte != b'\t')) | (*byte == 0x7f));
         if controls {
@@ -211,7 +210,7 @@ impl HeadScan {
         self.known_field(name, value.trim_ascii())
     }
 
-    /// Fields that decide where a request ends, or that it has once at most.
+    /// Checks the fields that decide where a request ends, or that may occur once at most.
     fn known_field(&mut self, name: &[u8], value: &[u8]) -> Result<(), Refusal> {
         match name.len() {
             // The lengths of the names below and of `SINGLE`: other fields cost no comparison.
@@ -255,7 +254,7 @@ impl HeadScan {
         }
     }
 
-    /// The head has ended: says what body follows, and whether another request may.
+    /// Ends the head: decides which body follows, and whether another request may follow.
     fn complete(&mut self) -> Result<(), Refusal> {
         let has = |bit| self.seen & bit != 0;
         if !self.is_http_1_0 && !has(HOST) {
@@ -271,7 +270,7 @@ impl HeadScan {
             return Err(Refusal::malformed("a POST of HTTP/1.0 needs the header content-length"));
         }
         if self.is_connect || (self.has_upgrade && !has(TRANSFER_ENCODING)) {
-            // The parser may take all that follows for a body, which nobody reads.
+            // The parser may take all further bytes for a body that nobody reads.
             self.is_last = true;
         }
         self.is_last |= self.wants_close || (self.is_http_1_0 && !self.wants_to_stay);

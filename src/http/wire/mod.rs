@@ -1,10 +1,10 @@
-//! What stands between a socket and the HTTP parser, on the public port and on the operation port: one request at a time,
-//! each with a single meaning; a time for each thing that a client may be slow at; a bound on what one address may hold; and
-//! an end in order.
+//! The layer between a socket and the HTTP parser, on the public port and on the operation port. It passes one request at a time, each
+//! with a single meaning; limits the time of each thing that a client may be slow at; bounds what one address may hold; and ends
+//! connections in order.
 //!
-//! `actix-http` limits the time of the first head of a connection alone, answers what it cannot read without a document, and
-//! mixes up requests that it has read ahead. All of it is mended at its input, so that its own parser and encoder, which are
-//! fast and well tested, stay what reads requests and writes answers.
+//! `actix-http` limits only the time of a connection's first head, answers unreadable requests without a problem document, and mixes up
+//! requests that it has read ahead. This layer prevents all three at the input of `actix-http`, whose fast and well tested parser and
+//! encoder still read requests and write answers.
 
 mod address;
 mod alarm;
@@ -36,14 +36,14 @@ pub use stream::Stream;
 
 const GUESSED: &str = "this address has sent too many wrong keys, tokens, passwords or links, or asked for too many mails: a right key passes, others are to wait";
 
-/// The address of the client, where the connection or a trusted proxy says it.
+/// The client's address, if the connection or a trusted proxy tells it.
 pub(in crate::http) fn client_of(request: &HttpRequest) -> Option<IpAddr> {
     let connection = request.conn_data::<Rc<Connection>>()?;
     Some(connection.client(request.headers())).filter(|address| *address != forwarded::NOBODY)
 }
 
-/// The answer to a request with a wrong key or token: `refusal`, or, when its address has sent too many, a time to wait. It is put off
-/// as long as the address, or all refusals together, have earned.
+/// The answer to a request with a wrong key or token: `refusal`, or, when its address has sent too many, a time to wait. The answer is
+/// delayed for the address's wait or the pace of all refusals, whichever is longer.
 pub(in crate::http) async fn guessed(request: &HttpRequest, refusal: Problem) -> Problem {
     let Some(connection) = request.conn_data::<Rc<Connection>>().cloned() else { return refusal };
     let verdict = connection.wire().guesses.wrong(Network::of(connection.client(request.headers())));
@@ -54,7 +54,7 @@ pub(in crate::http) async fn guessed(request: &HttpRequest, refusal: Problem) ->
     }
 }
 
-/// Puts the answer to a request off that is refused for want of a key: it keeps the pace of all refusals, and is no guess.
+/// Delays the answer to a request without a key to the pace of all refusals. Such a request is no guess.
 pub(in crate::http) async fn refused(request: &HttpRequest) {
     let Some(connection) = request.conn_data::<Rc<Connection>>().cloned() else { return };
     let delay = connection.wire().guesses.refused();
@@ -68,7 +68,7 @@ async fn put_off(connection: &Connection, delay: Option<Duration>) {
     }
 }
 
-/// Counts a report of a leak. `Some` when its address has sent too many: seconds to wait.
+/// Counts a leak report. `Some` with the seconds to wait when its address has sent too many.
 pub(in crate::http) fn reported(request: &HttpRequest) -> Option<u64> {
     let connection = request.conn_data::<Rc<Connection>>()?;
     let wire = connection.wire();

@@ -1,4 +1,4 @@
-//! How many places each address takes, so that none takes all.
+//! Counts the places that each address takes, so that no address takes all.
 
 use std::{
     collections::{HashMap, hash_map::RandomState},
@@ -16,7 +16,7 @@ use super::address::Network;
 /// Locks over which the addresses are spread.
 const SHARDS: usize = 16;
 
-/// Places that are taken, by address. An address without one is not remembered: there are never more than places.
+/// The taken places, by address. An address without a place is not stored, so there are never more addresses than places.
 #[derive(Debug, Default)]
 pub(super) struct Places {
     shards: [Mutex<HashMap<Network, u32>>; SHARDS],

@@ -1,4 +1,4 @@
-//! A port, and what all its connections share.
+//! A port, and the state that all its connections share.
 
 use std::{
     net::IpAddr,
@@ -24,28 +24,28 @@ use crate::{
     domain::{attempts::Attempts, network::AddressRange},
 };
 
-/// What a head may be longer than the longest path and query, bytes.
+/// Bytes that a head may have beyond the longest path and query.
 pub(super) const FIELDS_BYTES_MAX: usize = 32 * 1024;
 
-/// How long a stop waits at least for the next request of a connection that has none: who has just had an answer may have sent
-/// the next request already, and it is answered.
+/// The least time that a stop waits for the next request of an idle connection: a client that has just had an answer may have sent its
+/// next request already, and that request is answered.
 pub(super) const LAST_REQUEST_PATIENCE_MIN: Duration = Duration::from_millis(250);
 
-/// The part of the whole time of a stop that it waits for that, where this is more.
+/// The whole time of a stop divided by this is the wait, if it is longer than [`LAST_REQUEST_PATIENCE_MIN`].
 pub(super) const LAST_REQUEST_PART: u32 = 80;
 
 /// How long a client may take for each thing.
 #[derive(Debug, Clone, Copy)]
 pub struct Patience {
-    /// For a head, from its first byte (for the first of a connection: from its beginning) to its last.
+    /// For a head, from its first byte to its last (for a connection's first head: from the beginning of the connection).
     pub head: Duration,
-    /// Between two pieces of a body; and for the rest of a body that nobody wants any more.
+    /// Between two pieces of a body, and for the rest of an unwanted body.
     pub body: Duration,
-    /// To take something of an answer.
+    /// To take a part of an answer.
     pub write: Duration,
     /// Between an answer and the next request.
     pub idle: Duration,
-    /// The same while the port stops.
+    /// Between an answer and the next request while the port stops.
     pub last_request: Duration,
 }
 
@@ -55,18 +55,18 @@ pub struct Wire {
     pub(super) patience: Patience,
     pub(super) head_bytes_max: usize,
     per_address_max: u32,
-    /// What a connection is told whose address has as many as it may.
+    /// The answer to a connection whose address has its maximum of connections.
     pub(super) crowded: Bytes,
     trusted_proxies: Vec<AddressRange>,
     pub(super) proxy_header: ProxyHeader,
-    /// Whether it was said that proxies contradict each other.
+    /// Whether contradicting proxy fields were already logged.
     has_warned: AtomicBool,
     /// Connections by the address that made them.
     connections: Arc<Places>,
-    /// Requests at work by the client whom a trusted proxy names.
+    /// Requests that are being answered, by the client that a trusted proxy names.
     requests: Arc<Places>,
     pub(super) guesses: Arc<Guesses>,
-    /// Reports of leaks, by the address that they come from.
+    /// Leak reports, by the sender's address.
     pub(super) reports: Attempts<Network>,
     pub(super) clock: SharedClock,
     is_draining: AtomicBool,
@@ -74,7 +74,7 @@ pub struct Wire {
 }
 
 impl Wire {
-    /// As the settings want it.
+    /// A port with the limits of the settings.
     pub fn new(settings: &Settings, clock: SharedClock) -> Self {
         let crowded = turned_away::answer(&settings.public_url);
         let settings = &settings.http;
@@ -105,29 +105,29 @@ impl Wire {
         }
     }
 
-    /// The same with room for any number of connections of one address: for the port that operators keep to themselves.
+    /// Allows any number of connections of one address: for the operators' own port.
     #[must_use]
     pub fn without_places(self) -> Self {
         Self { per_address_max: u32::MAX, ..self }
     }
 
-    /// A place for a connection from this address, unless the address has as many as it may.
+    /// Takes a place for a connection from this address, unless the address has its maximum.
     pub(in crate::http) fn place_for(&self, peer: IpAddr) -> Option<Place> {
         let max = if self.is_proxy(peer) { u32::MAX } else { self.per_address_max };
         self.connections.take(Network::of(peer), max)
     }
 
-    /// A place for a request of a client behind a trusted proxy.
+    /// Takes a place for a request of a client behind a trusted proxy.
     pub(super) fn place_for_request(&self, client: IpAddr) -> Option<Place> {
         self.requests.take(Network::of(client), self.per_address_max)
     }
 
-    /// Whether what this address says of its clients is believed.
+    /// Whether the address is a trusted proxy's.
     pub(super) fn is_proxy(&self, address: IpAddr) -> bool {
         self.trusted_proxies.iter().any(|range| range.contains(address))
     }
 
-    /// Says once that requests have come of which `Forwarded` and `X-Forwarded-For` name different clients.
+    /// Warns once that `Forwarded` and `X-Forwarded-For` of a request name different clients.
     pub(super) fn warn_of_contradiction(&self) {
         if !self.has_warned.swap(true, Ordering::Relaxed) {
             tracing::warn!(
@@ -142,17 +142,17 @@ impl Wire {
         self.is_draining.load(Ordering::Relaxed)
     }
 
-    /// How long the port's end waits for the next request of a connection that has none.
+    /// How long a stop waits for the next request of an idle connection.
     pub fn last_request_patience(&self) -> Duration {
         self.patience.last_request
     }
 
-    /// Ends the connections in order: what has arrived is answered, the last answer of each connection says that it is the
-    /// last, and those without a request are closed. Returns when all are closed, or after `patience`; how many are left.
+    /// Ends the connections in order: answers the requests that have arrived, marks the last answer of each connection as the last, and
+    /// closes idle connections. Returns how many connections are left, when all are closed or after `patience`.
     pub async fn drain(&self, patience: Duration) -> usize {
         self.is_draining.store(true, Ordering::SeqCst);
         self.draining.send_replace(true);
-        // That some are left is what the number says.
+        // The returned number says whether connections are left.
         tokio::time::timeout(patience, self.connections.emptied()).await.ok();
         self.connections.taken()
     }

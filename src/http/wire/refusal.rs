@@ -20,7 +20,7 @@ impl Refusal {
         Self::new(ProblemCode::InvalidRequest, detail)
     }
 
-    /// As its sender is told.
+    /// The problem that the client is answered with.
     pub fn problem(&self) -> Problem {
         Problem::new(self.code, self.detail.clone())
     }

@@ -7,10 +7,10 @@ use crate::http::ProblemCode;
 
 /// Longest method, bytes.
 const METHOD_BYTES_MAX: usize = 32;
-/// Longest request target, bytes: the parser's addresses hold no longer one.
+/// Longest request target, bytes: the parser's URIs hold no longer one.
 const TARGET_BYTES_MAX: usize = 65_534;
 
-/// What the first line says.
+/// The parts of the first line.
 pub(super) struct RequestLine<'a> {
     pub(super) method: &'a [u8],
     pub(super) is_http_1_0: bool,
@@ -19,10 +19,10 @@ pub(super) struct RequestLine<'a> {
 /// Reads the first line, without its end.
 ///
 /// # Errors
-/// When it has no single meaning, or the parser would not take it.
+/// When the line has no single meaning, or the parser would refuse it.
 pub(super) fn read(line: &[u8]) -> Result<RequestLine<'_>, Refusal> {
     let (method, rest) = split(line).ok_or_else(malformed)?;
-    // The parser's own judgement: it takes fewer characters than a method may have.
+    // The parser's own check: it accepts fewer characters than a method may have.
     if method.len() > METHOD_BYTES_MAX || Method::from_bytes(method).is_err() {
         return Err(malformed());
     }
@@ -49,7 +49,7 @@ fn split(line: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((line.get(..at)?, line.get(at + 1..)?))
 }
 
-/// Every byte must be one that an address may have as it is, and each `%` begin the code of a byte: the first other one is named.
+/// Checks that every byte may stand in a URI unencoded, and that each `%` begins the code of a byte. Names the first wrong one.
 fn check_target(target: &[u8]) -> Result<(), Refusal> {
     if target.len() > TARGET_BYTES_MAX {
         let detail = format!("path and query have {} bytes, at most {TARGET_BYTES_MAX} are read", target.len());
@@ -68,14 +68,14 @@ fn check_target(target: &[u8]) -> Result<(), Refusal> {
     if let Some(at) = memchr::memchr_iter(b'%', target).find(|at| !is_code(*at)) {
         return Err(wrong_character(target, at));
     }
-    // Another form than a path: an address with a host, `*`, or what CONNECT has.
+    // The target is no path: an address with a host, `*`, or the authority of a CONNECT.
     if target.first() != Some(&b'/') && Uri::try_from(target).is_err() {
         return Err(Refusal::malformed("the address in the first line is not a path"));
     }
     Ok(())
 }
 
-/// As the parser's addresses have it, but for `#`, behind which they would drop the rest.
+/// Whether the parser's URIs allow the byte in a path. Without `#`, after which they would drop the rest.
 fn in_path(byte: u8) -> bool {
     matches!(byte, 0x21 | 0x22 | 0x24..=0x3b | 0x3d | 0x40..=0x5f | 0x61..=0x7e)
 }
@@ -106,10 +106,10 @@ fn wrong_character(target: &[u8], at: usize) -> Refusal {
     ))
 }
 
-/// The host must be one: what could be read as a list, a path or a user is refused.
+/// Checks that the host is a single one: refuses anything that could be read as a list, a path or a user.
 ///
 /// # Errors
-/// When it has a character that no host has.
+/// When the host has a character that no host may have.
 pub(super) fn check_host(host: &[u8]) -> Result<(), Refusal> {
     let is_wrong = |byte: &u8| !byte.is_ascii_graphic() || matches!(byte, b',' | b'/' | b'?' | b'#' | b'@' | b'\\');
     match host.iter().any(is_wrong) {

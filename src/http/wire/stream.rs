@@ -1,7 +1,7 @@
-//! A socket as the HTTP parser reads and writes it: one request at a time, and with a time for each thing.
+//! A socket as the HTTP parser reads and writes it: one request at a time, with a time limit for each step.
 //!
-//! What it costs where all goes well: a look at the head's bytes, where they lie, and one reading of the clock a request. A
-//! connection has one timer, which is set anew only when it fires too early.
+//! A good request costs one scan of the head's bytes, in place, and one reading of the clock. A connection has one timer, reset for a
+//! later deadline only when it fires too early.
 
 use std::{
     io,
@@ -26,11 +26,11 @@ use super::{
 };
 use crate::http::ProblemCode;
 
-/// What the parser gets in place of a request that is refused: the edge answers it with the refusal.
+/// The stand-in that the parser gets in place of a refused request. The edge answers it with the refusal.
 const STAND_IN: &[u8] = b"GET /-/refused HTTP/1.1\r\nhost: -\r\nconnection: close\r\n\r\n";
-/// Bytes that are read at once where they cannot be read to where they belong.
+/// Bytes that are read at a time when they cannot be read straight into the parser's buffer.
 const PIECE_BYTES: usize = 4096;
-/// What a client must have taken of an answer each time that its patience ends, bytes.
+/// Bytes of an answer that a client must have taken each time that the write patience ends.
 const TAKEN_BYTES_MIN: usize = 16 * 1024;
 
 /// A connection's socket.
@@ -38,22 +38,22 @@ pub struct Stream {
     io: TcpStream,
     connection: Rc<Connection>,
     scanner: Scanner,
-    /// What has arrived and not passed.
+    /// The bytes that have arrived and not passed.
     held: BytesMut,
-    /// How much of it may pass.
+    /// How many of the held bytes may pass.
     cleared: usize,
     /// The client sends nothing further.
     has_ended: bool,
-    /// A body went wrong: the parser is told that nothing further comes.
+    /// A body is malformed or incomplete: the parser is told that nothing further comes.
     is_cut: bool,
     has_asked: bool,
-    /// Since when a head is waited for of which some has arrived.
+    /// Since when the stream waits for the rest of a head.
     head_since: Option<Instant>,
-    /// Since when the next request is waited for, or the rest of a body that nobody wants.
+    /// Since when the stream waits for the next request, or for the rest of an unwanted body.
     idle_since: Option<Instant>,
-    /// Since when the client takes too little, and what it has taken since.
+    /// Since when the client takes too little of an answer, and how many bytes it has taken since.
     stalled: Option<(Instant, usize)>,
-    /// The client owed nothing and is told nothing: it loses nothing by the end.
+    /// The client owes nothing and is sent nothing, so it loses nothing when the connection ends.
     is_parting_in_silence: bool,
     farewell: Farewell,
     alarm: Alarm,
@@ -61,9 +61,9 @@ pub struct Stream {
     _place: Place,
 }
 
-/// The stop of the port, as a connection learns of it.
+/// How a connection learns that the port stops.
 struct Draining {
-    /// Kept for the waker in it.
+    /// Kept because it holds the task's waker.
     begins: Pin<Box<dyn Future<Output = ()>>>,
     is_awaited: bool,
     is_known: bool,
@@ -73,31 +73,31 @@ impl Draining {
     fn of(wire: &Wire) -> Self {
         let mut draining = wire.draining.subscribe();
         let begins = Box::pin(async move {
-            // An end of the sender is an end of the port, which ends its connections by itself.
+            // A dropped sender means that the port has ended, which ends its connections by itself.
             draining.wait_for(|draining| *draining).await.ok();
         });
         Self { begins, is_awaited: false, is_known: false }
     }
 }
 
-/// What came of a reading.
+/// The result of a read.
 enum Read {
-    /// Something that may pass.
+    /// Bytes that may pass.
     Passed,
-    /// Something that may not, or not yet.
+    /// Bytes that may not pass, or not yet.
     Held,
     /// The client sends nothing further.
     End,
 }
 
 impl Stream {
-    /// The stream of a connection that was just accepted, and whose it is.
+    /// The stream of a newly accepted connection, and the peer's address.
     ///
     /// # Errors
-    /// When its address has as many connections as it may, or it is gone already.
+    /// When the peer's address has its maximum of connections, or the peer has gone already.
     pub fn accept(io: TcpStream, wire: &Arc<Wire>) -> io::Result<(Self, Option<SocketAddr>)> {
         let peer = io.peer_addr()?;
-        // The end of an answer does not wait until the client has acknowledged what came before it (RFC 896): that takes 40 ms.
+        // The end of an answer must not wait for the client's acknowledgement of the part before it (RFC 896): that takes 40 ms.
         io.set_nodelay(true)?;
         let Some(place) = wire.place_for(peer.ip()) else {
             turn_away(io, wire.crowded.clone());
@@ -124,12 +124,12 @@ impl Stream {
         Ok((stream, Some(peer)))
     }
 
-    /// What the edge is to know of it.
+    /// The connection's state, for the edge.
     pub fn connection(&self) -> Rc<Connection> {
         Rc::clone(&self.connection)
     }
 
-    /// Lets what is cleared pass, as far as there is room.
+    /// Passes the cleared bytes, as far as the buffer has room.
     fn deliver(&mut self, buffer: &mut ReadBuf<'_>) -> bool {
         let bytes = self.cleared.min(buffer.remaining());
         let Some(passing) = self.held.get(..bytes).filter(|passing| !passing.is_empty()) else { return false };
@@ -137,19 +137,19 @@ impl Stream {
         self.held.advance(bytes);
         self.cleared -= bytes;
         if self.held.is_empty() {
-            // An idle connection holds no memory for what it sent once.
+            // An idle connection holds no memory for earlier requests.
             self.held = BytesMut::new();
         }
         self.connection.set_more(!self.held.is_empty());
         true
     }
 
-    /// Whether what has arrived may be looked at: it belongs to a body, or the last answer is written.
+    /// Whether the bytes that have arrived may be scanned: they belong to a body, or the last answer is written.
     fn may_examine(&self) -> bool {
         self.scanner.is_in_body() || !self.connection.is_busy()
     }
 
-    /// Looks at what has arrived: how much of it may pass, at once.
+    /// Scans the bytes that have arrived. Returns how many may pass now.
     fn examine(&mut self, bytes: &[u8]) -> usize {
         let was_in_body = self.scanner.is_in_body();
         match self.scanner.scan(bytes) {
@@ -182,7 +182,7 @@ impl Stream {
         }
     }
 
-    /// Nothing that has arrived or arrives has a meaning any more: the refusal is the last answer.
+    /// Discards the bytes that have arrived, reads no further ones, and makes the refusal the last answer.
     fn stand_in(&mut self, refusal: Refusal) {
         self.scanner.end();
         self.held.clear();
@@ -193,11 +193,11 @@ impl Stream {
         (self.head_since, self.idle_since) = (None, None);
     }
 
-    /// Looks at what is held.
+    /// Scans the held bytes.
     fn examine_held(&mut self) {
         let mut held = std::mem::take(&mut self.held);
         let passed = self.examine(&held);
-        // A refusal has put there what stands in.
+        // Not empty when a refusal has put its stand-in there.
         if self.held.is_empty() {
             if self.is_cut {
                 held.truncate(passed);
@@ -208,7 +208,7 @@ impl Stream {
         self.connection.set_more(self.held.len() > self.cleared);
     }
 
-    /// Reads to where the parser wants it, and takes back what may not pass.
+    /// Reads into the parser's buffer, and takes back the bytes that may not pass.
     fn read_through(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<Read>> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.io).poll_read(context, buffer))?;
@@ -217,7 +217,7 @@ impl Stream {
             return Poll::Ready(Ok(Read::End));
         }
         let passed = if self.may_examine() { self.examine(arrived) } else { 0 };
-        // What is behind a refusal has no meaning.
+        // Bytes after a refusal are dropped.
         if passed < arrived.len() && !self.is_cut && self.cleared == 0 {
             self.held.extend_from_slice(arrived.get(passed..).unwrap_or_default());
         }
@@ -226,7 +226,7 @@ impl Stream {
         Poll::Ready(Ok(if passed > 0 { Read::Passed } else { Read::Held }))
     }
 
-    /// Reads behind what is held.
+    /// Reads further bytes, and appends them to the held ones.
     fn read_behind(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Read>> {
         let mut piece = [0; PIECE_BYTES];
         let mut buffer = ReadBuf::new(&mut piece);
@@ -239,7 +239,7 @@ impl Stream {
         Poll::Ready(Ok(Read::Held))
     }
 
-    /// When what is waited for must be there; `None` while the client owes nothing.
+    /// The deadline of the current wait; `None` while the client owes nothing.
     fn deadline(&self) -> Option<Instant> {
         let (wire, patience) = (self.connection.wire(), self.connection.wire().patience);
         if let Some(since) = self.head_since {
@@ -255,12 +255,12 @@ impl Stream {
         Some(since + if wire.is_draining() { patience.min(last_request) } else { patience })
     }
 
-    /// Whether the stop of the port is news.
+    /// Whether the connection learns only now that the port stops.
     fn learns_of_stop(&mut self, context: &mut Context<'_>) -> bool {
-        // Once is enough: a connection is one task for as long as it lasts, and its waker stays the same.
+        // One poll is enough: a connection is one task for as long as it lasts, and its waker stays the same.
         if !self.draining.is_awaited {
             self.draining.is_awaited = true;
-            // The wire itself is asked below.
+            // The poll only registers the waker: the wire itself is asked below.
             let _asked = self.draining.begins.as_mut().poll(context);
         }
         let is_news = self.connection.wire().is_draining() && !self.draining.is_known;
@@ -271,7 +271,7 @@ impl Stream {
     /// Nothing has arrived: waits, or gives up.
     fn wait(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.learns_of_stop(context) && self.idle_since.is_some() {
-            // Who has just been answered has this long for another request, which may be on its way.
+            // The client's next request may be on its way: its time begins anew.
             self.idle_since = Some(Instant::now());
         }
         let Some(deadline) = self.deadline() else { return Poll::Pending };
@@ -285,14 +285,14 @@ impl Stream {
             self.deliver(buffer);
         } else {
             self.scanner.end();
-            // The rest of a body that did not come: the parser is not to wait for it either.
+            // The rest of a body did not come: the parser must not wait for it either.
             self.is_cut = self.scanner.is_in_body();
             self.is_parting_in_silence = !self.is_cut;
         }
         Poll::Ready(Ok(()))
     }
 
-    /// Nothing further is read, because of what was read or because the port stops.
+    /// Whether nothing further is read, because of the bytes read so far or because the port stops.
     fn is_over(&self) -> bool {
         self.connection.is_last() || (self.scanner.is_ended() && !self.scanner.is_in_body())
     }
@@ -304,7 +304,7 @@ impl AsyncRead for Stream {
         if this.deliver(buffer) || this.is_cut {
             return Poll::Ready(Ok(()));
         }
-        // Who does not take an answer is not read from; room to write wakes the task.
+        // A client that does not take its answer is not read from; room to write wakes the task.
         if this.stalled.is_some() {
             return Poll::Pending;
         }
@@ -319,7 +319,7 @@ impl AsyncRead for Stream {
                     return Poll::Ready(Ok(()));
                 }
             }
-            // What is held back is looked at when the answer is written.
+            // Bytes that are held back are scanned when the answer is written.
             if is_held_back {
                 return Poll::Pending;
             }
@@ -350,7 +350,7 @@ impl AsyncWrite for Stream {
             let count = *written.as_ref().unwrap_or(&0);
             if let Some((since, taken)) = this.stalled {
                 this.stalled = (count < bytes.len()).then_some((since, taken + count));
-                // Nothing was read meanwhile, so that nothing that has arrived would wake the task.
+                // Nothing was read meanwhile, so bytes that have arrived would not wake the task.
                 context.waker().wake_by_ref();
             }
             return Poll::Ready(written);
@@ -361,7 +361,7 @@ impl AsyncWrite for Stream {
             return Poll::Pending;
         }
         if taken < TAKEN_BYTES_MIN {
-            // What the system still holds of the answer is dropped as well.
+            // The system also drops the part of the answer that it still holds.
             this.io.set_zero_linger()?;
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
@@ -379,7 +379,7 @@ impl AsyncWrite for Stream {
         if this.connection.is_busy() {
             return Poll::Ready(Ok(()));
         }
-        // The answer is written: the next request, or its own time, begins.
+        // The answer is written: the next request begins, or the wait for it.
         if this.head_since.is_none() && !this.held.is_empty() {
             context.waker().wake_by_ref();
         } else if this.idle_since.is_none() && this.head_since.is_none() {
@@ -393,7 +393,7 @@ impl AsyncWrite for Stream {
         Poll::Ready(Ok(()))
     }
 
-    /// Says that nothing further comes, and waits for the client to go, so that it gets to see what it was told last.
+    /// Ends the server's side, and waits for the client to close, so that the client sees the last answer.
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let leave = match () {
@@ -415,7 +415,7 @@ mod tests {
         config::{LoadFrom, Settings},
     };
 
-    /// An answer larger than one segment would otherwise take 40 ms more, on every connection but its first request.
+    /// An answer larger than one segment would otherwise take 40 ms more, on each request of a connection but its first.
     #[actix_web::test]
     async fn an_answers_end_does_not_wait_for_acknowledgements() {
         let settings = Settings::load(LoadFrom { config_file: None, env: std::iter::empty(), overrides: &[] }).unwrap();

@@ -1,4 +1,4 @@
-//! What a connection gets whose address has as many as it may: an answer, as far as that costs little.
+//! Answers a connection whose address has its maximum of connections, as far as that costs little.
 
 use std::{cell::Cell, future::poll_fn, time::Duration};
 
@@ -11,14 +11,14 @@ use super::{
 };
 use crate::http::{Problem, ProblemCode};
 
-/// Connections that are told at the same time, on each worker. Further ones are closed without a word.
+/// Most connections that are answered at the same time, on each worker. Further ones are closed without an answer.
 const TOLD_MAX: usize = 32;
-/// How long one may take to take the answer.
+/// How long a client may take to read the answer.
 const PATIENCE: Duration = Duration::from_secs(1);
 const RETRY_AFTER_S: u64 = 1;
 const DETAIL: &str = "this address has as many connections as it may have at the same time: close one, or use it again";
 
-/// The answer, at a server whose problems are explained below this address. Who gets it has no request yet, and no id.
+/// The answer of a server that explains problems below this address. It has no request id, since there is no request yet.
 pub(super) fn answer(explained_below: &str) -> Bytes {
     let code = ProblemCode::TooManyFromAddress;
     let document = Problem::new(code, DETAIL).document(None, explained_below);
@@ -35,14 +35,14 @@ thread_local! {
     static TOLD: Cell<usize> = const { Cell::new(0) };
 }
 
-/// Tells a connection that its address has too many.
+/// Answers a connection that its address has too many, in the background.
 pub(super) fn turn_away(mut io: TcpStream, answer: Bytes) {
     if TOLD.get() >= TOLD_MAX {
         return;
     }
     TOLD.set(TOLD.get() + 1);
     rt::spawn(async move {
-        // A client that does not listen has lost nothing.
+        // A client that does not read loses nothing.
         if let Ok(Ok(())) = timeout(PATIENCE, tell(&mut io, &answer)).await {
             let (mut farewell, mut alarm) = (Farewell::default(), Alarm::default());
             poll_fn(|context| farewell.poll(&mut io, context, &mut alarm, Leave::SHORT)).await.ok();

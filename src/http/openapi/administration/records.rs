@@ -1,4 +1,4 @@
-//! Imports, and the data sets that they are made into.
+//! Imports, and the data sets that they change.
 
 use actix_web::http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -171,7 +171,7 @@ pub(super) fn data_set() -> Value {
     whole("A data set.", data_set_members())
 }
 
-/// What is told to whoever may read it.
+/// The members that every reader of the data set sees.
 fn told_members() -> Vec<(&'static str, Value)> {
     let last_change = whole(
         "What the last import changed.",

@@ -1,4 +1,4 @@
-//! What several operations speak of, by name.
+//! Named schemas that several operations share.
 
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{domain::persisted, http::openapi::schema::path};
 
-/// The schemas of answers that are no types.
+/// The schemas of answers that have no Rust type.
 pub(in crate::http::openapi) fn schemas() -> Vec<(&'static str, Value)> {
     let list_page = whole(
         "Where the page is among others.",
@@ -31,7 +31,7 @@ pub(in crate::http::openapi) fn schemas() -> Vec<(&'static str, Value)> {
     ]
 }
 
-/// A key with what is shown of it this once.
+/// The schema of an issued key, with the parts that are shown only once.
 pub(in crate::http::openapi) fn issued_key(key: &Value) -> Value {
     let mut issued = key.clone();
     let replaces = closed(
@@ -49,7 +49,7 @@ pub(in crate::http::openapi) fn issued_key(key: &Value) -> Value {
     described(issued, "A key with what is shown of it this once.")
 }
 
-/// A token with what is shown of it this once.
+/// The schema of an issued token, with the parts that are shown only once.
 pub(in crate::http::openapi) fn issued_token(token: &Value) -> Value {
     let mut issued = token.clone();
     if let Some(Value::Object(members)) = issued.get_mut("properties") {

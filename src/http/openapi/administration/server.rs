@@ -1,4 +1,4 @@
-//! What the server says about itself: its documents, pages for programs and people, and how it says no.
+//! Operations that describe the server: its documents, its pages for programs and people, and its kinds of problems.
 
 use actix_web::http::{Method, StatusCode};
 use serde_json::json;

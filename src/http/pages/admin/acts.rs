@@ -1,5 +1,5 @@
-//! What is done to a person on their page. Each act is decided on how they stand now, whatever the page showed: what is so already is
-//! told kindly, and what cannot be any more is told plainly.
+//! The acts on a person from their page. Each is decided on the person's present state, whatever the page showed: an act that was done
+//! already counts as done, and one that is no longer possible is refused with the reason.
 
 use actix_web::web;
 use serde_json::{Value, json};
@@ -34,7 +34,7 @@ use crate::{
     },
 };
 
-/// Something that is done to a person.
+/// An act on a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Act {
     Resend,
@@ -78,7 +78,7 @@ pub(super) async fn act(visit: Visit<Staff<OfPeople>>, form: Form) -> Shown {
     let act = act.ok_or_else(|| Problem::new(ProblemCode::UnknownPath, "there is nothing of this name to do"))?;
     let id = users::user_id(visit.part("id"))?;
     let before = users::existing(&visit.service, id).await?;
-    // Who was deleted meanwhile has no name any more but the one on the page.
+    // A person deleted meanwhile has no stored name: the one from the page is used.
     let name = person::called(&before).or(form.text("called")).unwrap_or_default().to_owned();
     let flash = match is_so_already(act, &before, &form) {
         Some(message) => Flash::done(message),
@@ -91,7 +91,7 @@ pub(super) async fn act(visit: Visit<Staff<OfPeople>>, form: Form) -> Shown {
     visit.led(&path_of(id), Some(&flash.with("name", name)))
 }
 
-/// What is told when there is nothing to do.
+/// The message for an act that was done already.
 fn is_so_already(act: Act, before: &UserRow, form: &Form) -> Option<&'static str> {
     let status = before.status;
     match act {
@@ -168,7 +168,7 @@ async fn perform(visit: &Visit<Staff<OfPeople>>, act: Act, id: UserId, form: &Fo
     })
 }
 
-/// What is told of a refusal: by how the person stands now, where that says why.
+/// The message for a refusal: by the person's present state where that explains it.
 async fn refused(
     visit: &Visit<Staff<OfPeople>>,
     act: Act,

@@ -1,4 +1,4 @@
-//! `/admin/data/{name}`: a data set as a whole, and what can be done to it.
+//! `/admin/data/{name}`: a data set as a whole, and the acts on it.
 
 use std::sync::Arc;
 
@@ -97,7 +97,7 @@ async fn page(visit: &DataSetVisit, data_set: &DataSet, status: StatusCode, form
     visit.page_as(status, TEMPLATE, &context)
 }
 
-/// The plans whose people may read a data set, and how many these are.
+/// The plans whose people may read a data set, with the number of these people.
 async fn readers(visit: &DataSetVisit, name: &str) -> Result<Vec<Value>, Problem> {
     let views = &visit.service.committer.stores.views;
     let plans = views.plans().await.map_err(store_problem)?;
@@ -121,7 +121,7 @@ async fn serve(visit: DataSetVisit, form: Form, withdrawn: bool) -> Shown {
     let (place, id) = (format!("/admin/data/{name}"), web::Path::from(name.clone()));
     let done = if withdrawn { "data-set-withdrawn" } else { "data-set-restored" };
     let flash = Flash::done(done).with("name", name);
-    // What is so already is only told.
+    // A data set that is in the wanted state already is only reported.
     if data_set.standing.withdrawn != withdrawn {
         let command = visit.command::<Nothing>(&form, &json!({}))?;
         match withdrawn {

@@ -1,4 +1,4 @@
-//! `/admin/events`: the whole log, the newest first, in sentences.
+//! `/admin/events`: the whole log in sentences, newest first.
 
 use std::borrow::Cow;
 
@@ -26,7 +26,7 @@ use crate::{
 };
 
 const TEMPLATE: &str = "admin/events/page.html";
-/// Commits of a page.
+/// Commits on a page.
 const COMMITS_SHOWN: usize = 50;
 
 /// Adds the routes.
@@ -78,7 +78,7 @@ async fn show(visit: EventsVisit) -> Shown {
     visit.page_as(status, TEMPLATE, &context)
 }
 
-/// What is wanted of the log; or which field cannot be read.
+/// The filter of the log that the address asks for; or the field that cannot be read.
 fn sieve<'q>(
     visit: &EventsVisit,
     given: impl Fn(&str) -> Option<Cow<'q, str>>,

@@ -1,4 +1,4 @@
-//! `/admin/health`: what this server needs and how it stands, in words, with what to do.
+//! `/admin/health`: the state of everything that this server needs, in words, with what to do.
 
 use actix_web::web;
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use crate::{
 };
 
 const TEMPLATE: &str = "admin/health/page.html";
-/// Messages that may wait before it is said that the server does not keep up.
+/// Waiting messages above which the page warns that the server does not keep up.
 const WAITING_MANY: u64 = 1000;
 
 /// Adds the routes.
@@ -42,7 +42,7 @@ async fn show(visit: Visit<Staff<OfServer>>) -> Shown {
     visit.page(TEMPLATE, &context)
 }
 
-/// How something stands: its name, how it is judged (good, warn or bad), which message tells it, and what that is filled in with.
+/// The state of one part: its name, the verdict (good, warn or bad), the message that tells it, and the message's values.
 fn check(name: &str, verdict: &str, outcome: &str, with: &Value) -> Value {
     json!({ "name": name, "verdict": verdict, "outcome": outcome, "with": with })
 }

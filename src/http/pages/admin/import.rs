@@ -1,4 +1,4 @@
-//! `/admin/imports/{id}`: how an import is going, what it would change or has changed, and what can be decided about it.
+//! `/admin/imports/{id}`: an import's progress, what it would change or has changed, and the decisions about it.
 
 use std::{fs::File, path::Path};
 
@@ -87,7 +87,7 @@ async fn rejects(visit: ImportVisit) -> Shown {
     Ok(imports::rejected_rows(admin, visit.request.clone(), id, visit.service.clone()).await?)
 }
 
-/// The file that an import was made of, while it waits.
+/// The file that an import was made of, while the file waits.
 async fn sent_file(visit: &ImportVisit, import: &ImportStatus) -> Result<Value, Problem> {
     let query = form_urlencoded::parse(visit.request.query_string().as_bytes());
     let id = query.into_iter().find(|(name, _)| name == "file").and_then(|(_, id)| Uuid::parse_str(&id).ok());
@@ -97,7 +97,7 @@ async fn sent_file(visit: &ImportVisit, import: &ImportStatus) -> Result<Value, 
     Ok(sent.map_or(Value::Null, |sent| json!({ "id": sent.id })))
 }
 
-/// The first of the cells that could not be values: line, column, text, reason.
+/// The first rejected cells: line, column, text, reason.
 fn first_rejects(path: &Path) -> Result<Vec<Vec<String>>, Problem> {
     let file: File = private::open_to_read(path).map_err(Problem::internal)?;
     let mut reader = csv::Reader::from_reader(file);
@@ -112,7 +112,7 @@ fn cut(text: &str) -> String {
     }
 }
 
-/// Leads back to the import, with the file that it was made of.
+/// Leads back to the import, keeping the file that it was made of in the address.
 fn led(visit: &ImportVisit, form: &Form, flash: &Flash) -> Shown {
     let id = visit.part("id");
     let id = Uuid::parse_str(id).map_err(|_| Problem::new(ProblemCode::NotFound, "there is no such import"))?;
@@ -121,7 +121,7 @@ fn led(visit: &ImportVisit, form: &Form, flash: &Flash) -> Shown {
     visit.led(&format!("/admin/imports/{id}{query}"), Some(flash))
 }
 
-/// What is told of a decision: that it was made, that it was made before, or why it was not.
+/// Reports a decision: made now, made before, or refused with the reason.
 async fn decided(visit: &ImportVisit, form: &Form, done: Result<Value, Problem>, wanted: &str, id: &str) -> Shown {
     let flash = match done {
         Ok(_) => Flash::done(id),

@@ -1,4 +1,4 @@
-//! Who began an import: the log knows it.
+//! Who began an import, by the log.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -18,12 +18,12 @@ use crate::{
     },
 };
 
-/// Commits of a data set's log that are looked through for who began its imports.
+/// Commits of a data set's log that are searched for the beginnings of its imports.
 const COMMITS_MAX: usize = 500;
-/// Commits between the beginning of an import and the last word of it, about.
+/// Commits between an import's first and last event, about.
 const COMMITS_BEFORE: u64 = 10;
 
-/// Who began each of these imports, in words, as far as the log is looked through.
+/// Finds who began each of these imports, in words, within the searched part of the log.
 ///
 /// # Errors
 /// When the store does not answer.
@@ -65,7 +65,7 @@ pub(super) async fn of<W: Visitor>(visit: &Visit<W>, imports: &[ImportRow]) -> R
     Ok(all)
 }
 
-/// Who it is: `kind` is one of `you`, `person`, `token`, `server`, `command`; of a person whom the visitor may see there is the name.
+/// Describes an actor: `kind` is one of `you`, `person`, `token`, `server`, `command`; `name` is set for a person whom the visitor may see.
 ///
 /// # Errors
 /// When the store does not answer.

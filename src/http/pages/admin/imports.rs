@@ -1,4 +1,4 @@
-//! `/admin/imports`: sending a file, the files that wait, what is held, and earlier imports.
+//! `/admin/imports`: sending a file, waiting files, held imports, and earlier imports.
 
 use std::time::Duration;
 
@@ -32,11 +32,11 @@ use crate::{
 const TEMPLATE: &str = "admin/imports/page.html";
 /// Imports that are listed.
 const LISTED_MAX: usize = 50;
-/// Longest field of the form beside the file, bytes.
+/// Longest form field other than the file, bytes.
 const FIELD_BYTES_MAX: usize = 4 * 1024;
-/// Fields of the form beside the file.
+/// Form fields other than the file, at most.
 const FIELDS_MAX: usize = 20;
-/// Bytes of the form beside the file.
+/// Bytes of the form without the file.
 const FORM_BYTES: u64 = 64 * 1024;
 
 /// Adds the routes.
@@ -67,7 +67,7 @@ async fn context(visit: &Visit<Staff<OfData>>, form: &Value) -> Result<Value, Pr
     }
     let mut waiting = Vec::new();
     for sent in service.imports.sent_files().await.map_err(import_problem)? {
-        // One that was imported is done with, unless nothing came of that.
+        // A file that was imported is done with, unless its import failed, or was cancelled or discarded.
         let status = match sent.import {
             Some(import) => service.imports.status(import).await.map_err(import_problem)?.map(|found| found.status),
             None => None,
@@ -85,7 +85,7 @@ async fn context(visit: &Visit<Staff<OfData>>, form: &Value) -> Result<Value, Pr
     }))
 }
 
-/// The data sets that files can be for: those that there are, and those that are only defined.
+/// The data sets that a file can be for: existing ones, and those that are only defined.
 ///
 /// # Errors
 /// When the folder of definitions cannot be read.
@@ -108,7 +108,7 @@ async fn send(request: HttpRequest, payload: web::Payload) -> HttpResponse {
     answered(&request, sent(&request, payload).await)
 }
 
-/// Takes a form with a file at its end. Who sends it is known before any of it is read, and that it is a form of ours before the file is.
+/// Takes a form with a file at its end. Checks the sender before reading anything, and the form token before reading the file.
 async fn sent(request: &HttpRequest, payload: web::Payload) -> Shown {
     let visit: Visit<Staff<OfData>> = Visit::open(request).await?;
     let mut fields: Vec<(String, Zeroizing<String>)> = Vec::new();
@@ -132,7 +132,7 @@ async fn sent(request: &HttpRequest, payload: web::Payload) -> Shown {
     match taken {
         Ok(sent) => visit.led(&format!("/admin/imports/files/{}", sent.id), None),
         Err(problem) => {
-            // A form without a file is believed no more than one with it.
+            // A form without a file needs the form token, too.
             let form = Form::of(fields);
             check_source(request, &visit.service, form.secret("csrf").unwrap_or_default())?;
             let context = context(&visit, &form.again(&problem)).await?;

@@ -1,4 +1,4 @@
-//! `/admin/people/invite`: invites one, or everybody on a list, which is looked at before anything is sent.
+//! `/admin/people/invite`: invites one person, or everybody on a list, which is checked before anything is sent.
 
 use actix_web::{http::StatusCode, web};
 use serde_json::{Value, json};
@@ -97,7 +97,7 @@ async fn invite_list(visit: Visit<Staff<OfPeople>>, form: Form) -> Shown {
             put(&mut page, "left", rows.saturating_sub(ROWS_SHOWN_MAX));
             put(&mut page, "roster", roster);
             if let Some(Value::Array(rows)) = page.pointer_mut("/roster/data") {
-                // What is wrong comes first: it is to be mended.
+                // Wrong rows come first: they have to be corrected.
                 rows.sort_by_key(|row| (row["action"] != "wrong", row["line"].as_u64()));
                 rows.truncate(ROWS_SHOWN_MAX);
             }
@@ -113,7 +113,7 @@ async fn invite_list(visit: Visit<Staff<OfPeople>>, form: Form) -> Shown {
     }
 }
 
-/// What becomes, or would become, of each line.
+/// The result of each line; in a dry run, the expected result.
 async fn listed(visit: &Visit<Staff<OfPeople>>, form: &Form, dry_run: bool) -> Result<Value, Problem> {
     let Some(list) = form.text("list") else {
         return Err(Problem::new(ProblemCode::InvalidBody, super::say(visit.language, "invite-list-empty", &[])?));

@@ -1,4 +1,4 @@
-//! A person's keys on their page: issued, replaced and revoked by an administrator. A new one is shown until it was kept.
+//! A person's keys on their page: an administrator issues, replaces and revokes them. A new key is shown until it was kept.
 
 use actix_web::web;
 use serde_json::{Value, json};
@@ -27,7 +27,7 @@ use crate::{
     },
 };
 
-/// For how long a key that is replaced may go on working, seconds.
+/// How long a replaced key may go on working, seconds: the choices.
 const GRACES_S: [u32; 4] = [0, 3600, 86_400, 604_800];
 
 /// Adds the routes.
@@ -93,19 +93,19 @@ pub(super) async fn revoke(visit: Visit<Staff<OfPeople>>, _: Form) -> Shown {
     visit.led(&path_of(id), Some(&flash))
 }
 
-/// `POST /admin/people/{id}/keys/kept`: the new key was kept, and is not shown any more.
+/// `POST /admin/people/{id}/keys/kept`: the new key was kept; stops showing it.
 pub(super) async fn kept(visit: Visit<Staff<OfPeople>>, _: Form) -> Shown {
     let id = users::user_id(visit.part("id"))?;
     handed::end(&visit, visit.led(&path_of(id), Some(&Flash::done("person-keys-kept"))))
 }
 
 fn with_key(visit: &Visit<Staff<OfPeople>>, id: UserId, key: &Value, message: &str) -> Shown {
-    // Of a form that was sent again late the key is not shown any more.
+    // A form that was sent again late does not show the key any more.
     let message = if key.get("key").is_some() { message } else { "person-keys-late" };
     handed::begin(visit, visit.led(&path_of(id), Some(&Flash::done(message))), &Handed::key(id, key)?)
 }
 
-/// What is told of a refusal, by how the key and the person stand now.
+/// The message for a refusal: by the present state of the key and the person.
 async fn refused(visit: &Visit<Staff<OfPeople>>, id: UserId, problem: Problem) -> Result<Flash, super::PageRefusal> {
     use crate::domain::view::{UserRow, UserStatus};
     if problem.code() == ProblemCode::Conflict {

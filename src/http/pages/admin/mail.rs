@@ -1,4 +1,4 @@
-//! `/admin/mail`: how mails go out, an example of one, and who could not be reached.
+//! `/admin/mail`: how mails go out, a test mail, and the people whom mails did not reach.
 
 use actix_web::{http::StatusCode, web};
 use jiff::Timestamp;
@@ -29,7 +29,7 @@ use crate::{
     store::UserFilter,
 };
 
-/// People that are shown: the ones who were invited last.
+/// People shown: the last who were invited.
 const SHOWN_MAX: usize = 200;
 
 /// Adds the routes.
@@ -69,7 +69,7 @@ async fn unreached(visit: &Visit<Staff<OfServer>>) -> Result<Vec<Value>, Problem
     Ok(people.into_iter().filter_map(|person| trouble(person, now)).collect())
 }
 
-/// What is wrong with the mails of somebody, if anything is.
+/// Why mails do not reach a person; none if they do.
 fn trouble(person: UserRow, now: Timestamp) -> Option<Value> {
     let person = person.at(now);
     let invitation = person.invitation.state;

@@ -1,4 +1,4 @@
-//! The pages of the administration: each for whoever may look at what it shows, by their role or by an administrator's token.
+//! The pages of the administration. Each needs the permission for what it shows, by a role or an administrator's token.
 
 mod acts;
 mod data;
@@ -29,7 +29,7 @@ use super::visit::PageRefusal;
 pub(super) fn configure(app: &mut web::ServiceConfig) {
     app.configure(overview::configure)
         .configure(people::configure)
-        // Before the page of a person, whose id would be "invite".
+        // Before the page of a person, which would take `invite` for an id.
         .configure(invite::configure)
         .configure(person::configure)
         .configure(keys::configure)
@@ -40,7 +40,7 @@ pub(super) fn configure(app: &mut web::ServiceConfig) {
         .configure(health::configure)
         .configure(imports::configure)
         .configure(sent_file::configure)
-        // After the files, whose folder would be an import.
+        // After the pages of files: this route would take their folder for an import.
         .configure(import::configure)
         .configure(data::configure)
         .configure(data_set::configure)

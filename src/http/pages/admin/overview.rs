@@ -1,4 +1,4 @@
-//! `/admin`: whether all is well, and what waits for whoever looks. It shows what they may see, and leads there.
+//! `/admin`: whether all is well, and what waits for the visitor, as far as they may see it, with links.
 
 use actix_web::{HttpRequest, web};
 use serde_json::{Value, json};
@@ -22,7 +22,7 @@ use crate::{
 };
 
 const TEMPLATE: &str = "admin/overview/page.html";
-/// Imports, the newest, that are looked at.
+/// The newest imports, as many as are looked at.
 const IMPORTS_LOOKED_AT: usize = 200;
 
 /// Adds the routes.
@@ -30,7 +30,7 @@ pub(super) fn configure(app: &mut web::ServiceConfig) {
     app.service(method::resource("/admin", "GET, HEAD").route(get(show)));
 }
 
-/// Somebody who may see at least one part of the administration.
+/// A visitor who may see at least one part of the administration.
 #[derive(Debug, Clone, Copy)]
 struct SomeStaff;
 

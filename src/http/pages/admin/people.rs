@@ -1,4 +1,4 @@
-//! `/admin/people`: who was invited, and how they stand.
+//! `/admin/people`: the people who were invited, and their states.
 
 use actix_web::web;
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -66,14 +66,14 @@ async fn show(visit: Visit<Staff<OfPeople>>) -> Shown {
     visit.page(TEMPLATE, &context)
 }
 
-/// Where the list begins, with the same filter.
+/// The first page of the list with the same filter.
 fn first_page(query: &str) -> String {
     let mut target = form_urlencoded::Serializer::new(String::new());
     target.extend_pairs(form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name != "after"));
     format!("/admin/people?{}", target.finish())
 }
 
-/// Adds when each of the listed people was last here with a key or a session.
+/// Adds to each listed person the last use of their keys and sessions.
 pub(super) async fn with_last_uses(service: &Service, listed: &mut Value) -> Result<(), Problem> {
     let Some(people) = listed.get_mut("data").and_then(Value::as_array_mut) else { return Ok(()) };
     let ids: Vec<Option<UserId>> = people

@@ -1,4 +1,4 @@
-//! `/admin/people/{id}`: a person, how they stand, and what happened to them; also as they were.
+//! `/admin/people/{id}`: a person, their state, and what happened to them; also as of an earlier moment.
 
 use actix_web::web;
 use jiff::Timestamp;
@@ -29,7 +29,7 @@ use crate::{
 };
 
 const TEMPLATE: &str = "admin/person/page.html";
-/// Commits of a person's stream that a page tells.
+/// Commits of a person's stream that a page shows.
 const COMMITS_SHOWN: u64 = 40;
 
 /// Adds the routes.
@@ -41,7 +41,7 @@ async fn show(visit: Visit<Staff<OfPeople>>) -> Shown {
     page(&visit, &Value::Null).await
 }
 
-/// The page, with a form that is shown again where something in it was wrong.
+/// The page; `form` is shown again where it had a mistake.
 pub(super) async fn page(visit: &Visit<Staff<OfPeople>>, form: &Value) -> Shown {
     let query = if visit.request.method().is_safe() { visit.request.query_string() } else { "" };
     let params = Params::read(query, &["as_of", "before"])?;
@@ -85,16 +85,16 @@ pub(super) async fn page(visit: &Visit<Staff<OfPeople>>, form: &Value) -> Shown 
     visit.page_as(status, TEMPLATE, &context)
 }
 
-/// What a person is called on the page.
+/// The person's name on the page.
 pub(super) fn called(person: &UserRow) -> Option<&str> {
     person.name.as_deref().or(person.email.as_deref())
 }
 
-/// A moment, a version, or a day, which counts as its end.
+/// Turns a day into the moment of its end; keeps a moment or a version.
 fn of_day(text: &str) -> String {
     match day_in(text) {
         Some(day) => format!("{day}T23:59:59Z"),
-        // What a browser's field for moments gives has no zone.
+        // A browser's field for moments gives no time zone.
         None if text.parse::<jiff::civil::DateTime>().is_ok() && text.parse::<Timestamp>().is_err() => {
             format!("{text}Z")
         }
@@ -102,7 +102,7 @@ fn of_day(text: &str) -> String {
     }
 }
 
-/// The plans to choose from, with the present one even if it was retired.
+/// The plans to choose from, including the present one even if it was retired.
 async fn plans(visit: &Visit<Staff<OfPeople>>, present: &str) -> Result<Vec<(String, String)>, Problem> {
     let mut plans = plans_to_give(&visit.service).await?;
     if !plans.iter().any(|(name, _)| name == present) {
@@ -122,14 +122,14 @@ async fn keys_now(visit: &Visit<Staff<OfPeople>>, id: UserId, now: Timestamp) ->
         put(&mut key, "state", row.map_or("ended", |row| state_of(row, now)));
         key
     });
-    // The newest first, those that work before all others.
+    // Working keys before all others, the newest first.
     let mut keys: Vec<Value> = with_state.collect();
     keys.reverse();
     keys.sort_by_key(|key| !matches!(key["state"].as_str(), Some("active" | "grace")));
     Ok(keys)
 }
 
-/// The keys as they were.
+/// The keys as of an earlier moment.
 async fn keys_then(visit: &Visit<Staff<OfPeople>>, id: UserId, as_of: Option<&str>) -> Result<Vec<Value>, Problem> {
     let Some(Ok(as_of)) = as_of.map(AsOf::parse) else { return Ok(Vec::new()) };
     let committer = &visit.service.committer;
@@ -145,7 +145,7 @@ async fn keys_then(visit: &Visit<Staff<OfPeople>>, id: UserId, as_of: Option<&st
     state.rows().keys.iter().map(shown).collect()
 }
 
-/// How a key stands.
+/// The state of a key.
 fn state_of(key: &KeyRow, now: Timestamp) -> &'static str {
     match key {
         KeyRow { revoked_at: Some(_), .. } => "revoked",
@@ -156,7 +156,7 @@ fn state_of(key: &KeyRow, now: Timestamp) -> &'static str {
     }
 }
 
-/// What happened to the person, the newest first, and where it goes on.
+/// The person's events, newest first, and where the next page begins.
 async fn timeline(
     visit: &Visit<Staff<OfPeople>>,
     person: &UserRow,

@@ -1,4 +1,4 @@
-//! `/admin/plans` and `/admin/plans/{name}`: how fast and how much people may ask, what their keys may be, and who has which plan.
+//! `/admin/plans` and `/admin/plans/{name}`: the plans' limits, their rules for keys, and their people.
 
 use actix_web::{http::StatusCode, web};
 use serde_json::{Value, json};
@@ -34,7 +34,7 @@ use crate::{
 
 const LIST: &str = "admin/plans/page.html";
 const ONE: &str = "admin/plan/page.html";
-/// People of a plan that its page shows.
+/// People whom the page of a plan shows.
 const PEOPLE_SHOWN: usize = 100;
 
 /// Adds the routes.
@@ -71,7 +71,7 @@ async fn list_page(visit: &PlansVisit, form: &Value, status: StatusCode) -> Show
     visit.page_as(status, LIST, &context)
 }
 
-/// The data sets to choose from: those that there are, and those that are chosen already.
+/// The data sets to choose from: existing ones, and those that are chosen already.
 fn datasets(visit: &PlansVisit, chosen: &[String]) -> Vec<(String, String)> {
     let there = visit.service.records.data_sets();
     let mut names: Vec<(String, String)> = there
@@ -89,7 +89,7 @@ fn datasets(visit: &PlansVisit, chosen: &[String]) -> Vec<(String, String)> {
     names
 }
 
-/// What the form says a plan is.
+/// The body of a plan, read from the form.
 fn body_of(visit: &PlansVisit, form: &Form) -> Result<Value, Problem> {
     let language = visit.language;
     let typed = |field: &str| form.text(field).unwrap_or_default().replace(',', ".");
@@ -129,7 +129,7 @@ async fn define(visit: &PlansVisit, form: &Form, name: &str) -> Result<Value, Pr
     let command = visit.command::<LimitsBody>(form, &body)?;
     let defined = plans::define(command, web::Path::from(name.to_owned()), visit.service.clone());
     visit.asked(defined).await.map_err(|problem| match problem.detail().split_whitespace().next() {
-        // The domain names the number that is wrong.
+        // The domain's message begins with the wrong field.
         Some(field) if body.get(field).is_some() && problem.code() == ProblemCode::InvalidBody => {
             let detail = format!("at `{field}`: {}", problem.detail());
             problem.detailed(detail)
@@ -172,7 +172,7 @@ async fn show(visit: PlansVisit) -> Shown {
     one_page(&visit, &Value::Null, StatusCode::OK, false).await
 }
 
-/// A plan's page. In a conflict it shows what somebody else has set beside what was typed, and the form takes it from there.
+/// A plan's page. In a conflict it shows the stored plan beside the typed values, and the form continues from the stored one.
 async fn one_page(visit: &PlansVisit, form: &Value, status: StatusCode, is_conflict: bool) -> Shown {
     let plan = existing(visit).await?;
     let views = &visit.service.committer.stores.views;
@@ -191,7 +191,7 @@ async fn one_page(visit: &PlansVisit, form: &Value, status: StatusCode, is_confl
     visit.page_as(status, ONE, &context)
 }
 
-/// A rate as it is typed: of a whole number nothing stands behind the point.
+/// A rate as people type it: a whole number without a decimal point.
 fn plainly(rate: f64) -> Value {
     json!(rate.to_string())
 }
@@ -224,7 +224,7 @@ async fn change(visit: PlansVisit, form: Form) -> Shown {
             let is_conflict = problem.code() == ProblemCode::PreconditionFailed;
             let mut again = form.again(&problem.clone().detailed(reason(visit.language, &problem)?));
             if is_conflict {
-                // What is typed is sent on top of what is shown beside it.
+                // The typed values will replace the version that is shown beside them.
                 put(&mut again, "reason", Value::Null);
             }
             let status = if is_conflict { StatusCode::CONFLICT } else { problem.code().status() };

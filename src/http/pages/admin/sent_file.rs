@@ -1,4 +1,4 @@
-//! `/admin/imports/files/{id}`: how a file that waits is read, a definition for a new data set, and what becomes of it.
+//! `/admin/imports/files/{id}`: how a waiting file is read, a definition for a new data set, and the decision about the file.
 
 use actix_web::{http::StatusCode, web};
 use serde_json::{Value, json};
@@ -22,8 +22,7 @@ use crate::{
 };
 
 const TEMPLATE: &str = "admin/sent_file/page.html";
-/// The longest definition of a data set that can be changed in the page, bytes: a form takes it also where each of them is written as
-/// three.
+/// The longest definition that can be changed in the page, bytes: it fits into a form even with each byte encoded as three.
 const CHANGED_BYTES_MAX: usize = 300_000;
 type SentFileVisit = Visit<Staff<OfData>>;
 
@@ -77,7 +76,7 @@ async fn page(
     trouble: Option<Problem>,
 ) -> Shown {
     let imports = &visit.service.imports;
-    // What is wrong with the definition is said where it is written.
+    // A mistake in the definition is shown at its field.
     let wrong = mistake(visit, sent);
     let (looked, trouble) = match (trouble, &wrong) {
         (Some(problem), _) => (None, Some(problem)),
@@ -110,13 +109,13 @@ async fn page(
     visit.page_as(status, TEMPLATE, &context)
 }
 
-/// What is said under a name; several texts stand on lines of their own.
+/// The values of an option, one per line.
 fn told(sent: &SentFile, name: &str) -> String {
     let texts = sent.options.iter().filter(|(known, _)| known == name).map(|(_, text)| text.as_str());
     texts.collect::<Vec<_>>().join("\n")
 }
 
-/// The definition that the chosen data set has, as it is shown to be changed; nothing where the file is for a new one.
+/// The chosen data set's definition for editing; none where the file is for a new data set.
 fn present_definition(visit: &SentFileVisit, sent: &SentFile) -> Option<Value> {
     let found = visit.service.imports.found_definition(sent.dataset.as_deref()?).ok()?;
     let (present, text) = (found.definition.fingerprint(), found.definition.to_toml());
@@ -132,7 +131,7 @@ fn present_definition(visit: &SentFileVisit, sent: &SentFile) -> Option<Value> {
     Some(json!({ "text": text, "of": of, "is_changed": is_changed, "fixed": fixed }))
 }
 
-/// What is wrong with the definition that somebody wrote, with the line; nothing where it can be used.
+/// The mistake in a written definition, with its line; none where the definition can be used.
 fn mistake(visit: &SentFileVisit, sent: &SentFile) -> Option<String> {
     let text = match &sent.dataset {
         Some(_) => &sent.redefinition.as_ref()?.text,
@@ -167,7 +166,7 @@ fn line_told(text: &str, path: &str) -> String {
     format!("line {}", line_of(text, path))
 }
 
-/// The line of a place such as `column[3].type`, from 1: that of the key, or of the table that it is missing in.
+/// The line of a place such as `column[3].type`, from 1: the key's line, or its table's where the key is missing.
 fn line_of(text: &str, path: &str) -> usize {
     let (table, key) = path.rsplit_once('.').unwrap_or(("", path));
     let (name, place) = match table.split_once('[') {
@@ -190,11 +189,11 @@ fn line_of(text: &str, path: &str) -> usize {
     found.unwrap_or(begin.max(1))
 }
 
-/// Keeps the definition that a form brings, also a wrong one: nothing that was written is lost.
+/// Keeps the definition from a form, even a wrong one, so that no text is lost.
 async fn keep_definition(visit: &SentFileVisit, sent: &mut SentFile, form: &Form) -> Result<Option<Problem>, Problem> {
     let Some(text) = form.secret("definition") else { return Ok(None) };
     let at = |reason: String| Problem::new(ProblemCode::InvalidBody, format!("at `definition`: {reason}"));
-    // Browsers send lines with two marks.
+    // Browsers end lines with CR LF.
     let text = text.replace("\r\n", "\n");
     match (&sent.dataset, form.text("of")) {
         (None, None) => sent.definition = Some(text),
@@ -202,15 +201,14 @@ async fn keep_definition(visit: &SentFileVisit, sent: &mut SentFile, form: &Form
             let present = visit.service.imports.definition(name).map_err(|error| at(error.to_string()))?;
             sent.redefinition = is_changed(&present, &text, of).then(|| Redefinition { text, of: of.to_owned() });
         }
-        // Meanwhile somebody has said in another window which data set it is for.
+        // The file's data set was chosen in another window meanwhile.
         _ => return Ok(Some(at(visit.say("sent-file-definition-of-other", &[]).unwrap_or_default()))),
     }
     visit.service.imports.change_sent_file(sent).await.map_err(import_problem)?;
     Ok(mistake(visit, sent).map(at))
 }
 
-/// Whether a text says something else than the definition that a data set has, or had when it was shown. One that says nothing else is no
-/// change, however it is laid out.
+/// Whether a text differs in content from the data set's definition, the present one or the one that was shown. Layout alone is no change.
 fn is_changed(present: &Definition, text: &str, of: &str) -> bool {
     if text.trim() == present.to_toml().trim() {
         return false;
@@ -231,7 +229,7 @@ fn place(sent: &SentFile) -> String {
     format!("/admin/imports/files/{}", sent.id)
 }
 
-/// The parameters by which a file is read, as the form has them.
+/// The parameters for reading the file, from the form.
 fn options(form: &Form) -> Result<Vec<(String, String)>, Problem> {
     let mut options = Vec::new();
     for name in Said::NAMES {
@@ -269,7 +267,7 @@ fn changed(visit: &SentFileVisit, sent: &SentFile, form: &Form) -> Result<SentFi
     if let Some(name) = &dataset {
         let imports = &visit.service.imports;
         let present = imports.definition(name).map_err(|error| at("dataset", error.to_string()))?;
-        // What is wrong with a changed one is said where it is written.
+        // A mistake in a changed definition is shown at its field.
         let own = Some(sent).filter(|sent| sent.dataset == dataset).and_then(|sent| imports.definition_of(sent).ok());
         let definition = own.unwrap_or(present);
         let place = if said.fill_down.is_empty() { "decimal" } else { "fill_down" };
@@ -277,7 +275,7 @@ fn changed(visit: &SentFileVisit, sent: &SentFile, form: &Form) -> Result<SentFi
     } else {
         said.dialect.check().map_err(|reason| at("decimal", reason))?;
     }
-    // A draft that was made for another reading does not hold for this one, unless somebody has written it.
+    // A draft made for other parameters is dropped, unless somebody has written it.
     let is_other = options != sent.options;
     Ok(SentFile {
         definition: sent.definition.clone().filter(|_| !is_other || form.has("keep")),
@@ -335,7 +333,7 @@ async fn begin(visit: &SentFileVisit, form: &Form, dry_run: bool) -> Shown {
 }
 
 async fn remove(visit: SentFileVisit, _: Form) -> Shown {
-    // One that is gone already is so.
+    // Removing a file that is gone already succeeds.
     let id =
         Uuid::parse_str(visit.part("id")).map_err(|_| Problem::new(ProblemCode::NotFound, "there is no such file"))?;
     visit.service.imports.remove_sent_file(id).await.map_err(import_problem)?;

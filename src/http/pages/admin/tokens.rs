@@ -49,7 +49,7 @@ async fn show(visit: TokensVisit) -> Shown {
 
 async fn page(visit: &TokensVisit, form: &Value, status: StatusCode) -> Shown {
     let Staff(admin) = &visit.who;
-    // The list is the API's, with its parameters; after a form there are none.
+    // The API's list, with its parameters; after a form there are none.
     let listed = admin_tokens::list(admin.clone(), visit.request.clone(), visit.service.clone());
     let listed = visit.asked(listed).await?;
     let tokens = at(&listed, "/data").as_array().cloned().unwrap_or_default();
@@ -65,7 +65,7 @@ async fn page(visit: &TokensVisit, form: &Value, status: StatusCode) -> Shown {
     visit.page_as(status, TEMPLATE, &context)
 }
 
-/// The token that this page was opened with, if it was one of these.
+/// The token that opened this page, if it is in the list.
 fn own_token(visit: &TokensVisit, tokens: &[Value]) -> Option<String> {
     if !matches!(visit.known(), Some(KnownVisitor::Token(_))) {
         return None;

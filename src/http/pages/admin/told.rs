@@ -1,4 +1,4 @@
-//! What pages of the administration tell, and what their forms offer.
+//! Texts that pages of the administration share, and choices of their forms.
 
 use actix_web::http::{StatusCode, header};
 use fluent_bundle::{FluentArgs, FluentValue};
@@ -22,10 +22,10 @@ use crate::{
     },
 };
 
-/// Characters of a day.
+/// Characters of a written day.
 pub(super) const DAY_CHARS: usize = 10;
 
-/// A message that has only numbers and texts to fill in.
+/// A message filled in with numbers and texts only.
 ///
 /// # Errors
 /// A fault of ours: a message that is missing.
@@ -42,7 +42,7 @@ pub(super) fn say(language: Language, id: &str, with: &[(&str, Value)]) -> Resul
     messages::say(language, id, &arguments).ok_or_else(|| Problem::internal(format!("there is no message {id}")))
 }
 
-/// Why something was not done, in the reader's words as far as there are such.
+/// Why something was not done, in the reader's language where there is a message for it.
 pub(super) fn reason(language: Language, problem: &Problem) -> Result<String, Problem> {
     match problem.code() {
         ProblemCode::InvitationLimit => {
@@ -57,7 +57,7 @@ pub(super) fn reason(language: Language, problem: &Problem) -> Result<String, Pr
     }
 }
 
-/// What the next page tells of something that was refused. A fault of ours is a page of its own.
+/// The next page's message about a refusal. A fault of ours gets a page of its own.
 pub(super) fn not_done(language: Language, problem: Problem) -> Result<Flash, PageRefusal> {
     if problem.code() == ProblemCode::Internal {
         return Err(problem.into());
@@ -65,7 +65,7 @@ pub(super) fn not_done(language: Language, problem: Problem) -> Result<Flash, Pa
     Ok(Flash::not_done("admin-not-done").with("reason", reason(language, &problem)?))
 }
 
-/// Something that is wrong in a field, in the reader's words.
+/// A mistake in a field, in the reader's language.
 pub(super) fn wrong_field(
     language: Language,
     field: &str,
@@ -75,7 +75,7 @@ pub(super) fn wrong_field(
     Ok(Problem::new(ProblemCode::InvalidBody, format!("at `{field}`: {}", say(language, id, with)?)))
 }
 
-/// A page with its form again: what was typed, and what was wrong. A fault of ours is a page of its own.
+/// A page with its form again, the typed values and the mistake. A fault of ours gets a page of its own.
 pub(super) fn again<W: Visitor>(
     visit: &Visit<W>,
     form: &Form,
@@ -98,13 +98,13 @@ pub(super) fn status(problem: &Problem) -> StatusCode {
     problem.code().status()
 }
 
-/// The roles that somebody may give, to choose from.
+/// The roles that the caller may give, to choose from.
 pub(super) fn roles(language: Language, caller: &KnownCaller) -> Result<Vec<(&'static str, String)>, Problem> {
     let given = Role::ALL.into_iter().filter(|role| caller.may_give(*role).is_ok());
     given.map(|role| Ok((role.as_str(), say(language, &format!("admin-role-{}", role.as_str()), &[])?))).collect()
 }
 
-/// The plans that can be given, to choose from.
+/// The plans that are not retired, to choose from.
 pub(super) async fn plans_to_give(service: &Service) -> Result<Vec<(String, String)>, Problem> {
     let plans: Vec<PlanRow> = service.committer.stores.views.plans().await.map_err(store_problem)?;
     Ok(plans.into_iter().filter(|plan| !plan.retired).map(|plan| (plan.name.clone(), plan.name)).collect())
@@ -122,7 +122,7 @@ pub(super) fn path_of(user: UserId) -> String {
 }
 
 impl<N: Needs + Clone> Visit<Staff<N>> {
-    /// Who gives commands.
+    /// The caller who gives the commands.
     pub(super) fn caller(&self) -> &KnownCaller {
         let Staff(admin) = &self.who;
         &admin.caller

@@ -1,4 +1,4 @@
-//! `/admin/undone`: what was given up, by what it was and why, to be tried again.
+//! `/admin/undone`: the dead letters by kind and reason, to be tried again.
 
 use std::collections::BTreeMap;
 
@@ -21,11 +21,11 @@ use crate::{
     queue::{DeadLetter, Message},
 };
 
-/// Letters that a page shows.
+/// Dead letters that a page shows.
 const SHOWN_MAX: usize = 200;
 type UndoneVisit = Visit<Staff<OfServer>>;
 
-/// What a letter was about, by the types of the events that ask for something (see `fulfilment::duty`).
+/// The kinds of dead letters, by the types of the events that ask for something (see `fulfilment::duty`).
 const KINDS: [(&str, &[&str]); 5] = [
     ("invitation", &["UserInvited", "InvitationResent"]),
     ("password", &["LinkIssued"]),
@@ -41,7 +41,7 @@ pub(super) fn configure(app: &mut web::ServiceConfig) {
         .service(method::resource("/admin/undone/all-again", "POST").route(post(all_again)));
 }
 
-/// What a letter was about.
+/// The kind of a dead letter.
 fn kind_of(letter: &DeadLetter) -> &'static str {
     let Ok(Message::V1(message)) = serde_json::from_str(&letter.body) else { return "other" };
     let type_name = message.type_name;
@@ -68,7 +68,7 @@ async fn show(visit: UndoneVisit) -> Shown {
 async fn again(visit: UndoneVisit, form: Form) -> Shown {
     let (mut sent, mut gone) = (0_u64, 0_u64);
     for id in form.all("id").into_iter().take(SHOWN_MAX) {
-        // Each is a command of its own, and the same when the form is sent twice.
+        // Each letter is a command of its own; a form sent twice gives the same commands.
         let once = form.text("once").map(|once| ("once".to_owned(), Zeroizing::new(format!("{once}.{id}"))));
         let command = visit.command::<Nothing>(&Form::of(once.into_iter().collect()), &json!({}))?;
         match dead_letters::redrive(command, web::Path::from(id.to_owned()), visit.service.clone()).await {

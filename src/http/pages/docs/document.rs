@@ -1,5 +1,5 @@
-//! The documents of the interface: `/openapi.json` for consumers, with the data sets that they may see, and `/openapi-admin.json`. Whoever
-//! sends a key is answered by the data routes.
+//! The documents of the interface: `/openapi.json` for consumers, with the data sets that they may see, and `/openapi-admin.json`. The data
+//! routes answer requests that bring a key.
 
 use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
 
@@ -27,7 +27,7 @@ pub(in crate::http::pages) async fn for_administrators(request: HttpRequest) -> 
     openapi::shown_to(&request, Audience::Administrators, |_| false).await
 }
 
-/// What whoever asks may see: by a token of the administration or of a session, or by their browser.
+/// The data sets that the client may see: by an administrator's token, a session's token, or the browser's cookies.
 async fn readable(request: &HttpRequest) -> Result<Readable, Problem> {
     let service = request.app_data::<web::Data<Service>>();
     match (credentials::in_header(request.headers()), service) {

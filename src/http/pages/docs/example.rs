@@ -1,4 +1,4 @@
-//! The examples of the guide: each stands in `docs/DATA.md` under a name, with the columns of building permits, and is made here of the
+//! The examples of the guide. `docs/DATA.md` holds each under a name, with the columns of building permits; this module makes each for the
 //! columns of another data set.
 
 use serde::Serialize;
@@ -6,25 +6,24 @@ use serde::Serialize;
 use super::subject::{Subject, SubjectColumn, encoded};
 use crate::dataset::ColumnType;
 
-/// How many columns are chosen by an example.
+/// How many columns an example selects.
 const SELECTED: usize = 3;
 
 /// What a question finds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Finds {
-    /// Records, whose number is not known.
+    /// Some records; their number is not known.
     Some,
-    /// So many records.
+    /// This many records.
     Records(u64),
 }
 
-/// An example.
 #[derive(Debug)]
 pub(super) struct DocExample {
-    /// What is copied.
+    /// The text to copy.
     pub(super) text: String,
-    /// What the first line of it finds, where that is known.
+    /// What its first line finds, where that is known.
     pub(super) finds: Option<Finds>,
 }
 
@@ -38,7 +37,7 @@ impl DocExample {
     }
 }
 
-/// A request of curl.
+/// A request with curl.
 fn curl(address: &str) -> String {
     format!("curl -H \"x-api-key: $KEY\" \"{address}\"")
 }
@@ -47,7 +46,7 @@ fn lines(lines: &[String]) -> DocExample {
     DocExample::new(lines.join("\n"))
 }
 
-/// The example of that name. None where the data set has no column for it, and where there is no such example.
+/// The example of that name. None where the data set has no column for it, or there is no such example.
 pub(super) fn example(name: &str, subject: &Subject) -> Option<DocExample> {
     let address = subject.address();
     let any = subject.records.filter(|records| *records > 0).map(|_| Finds::Some);
@@ -112,12 +111,12 @@ pub(super) fn example(name: &str, subject: &Subject) -> Option<DocExample> {
     })
 }
 
-/// Whether the order of a column's values means something.
+/// Whether the order of such a column's values has a meaning.
 fn is_ordered(kind: ColumnType) -> bool {
     kind != ColumnType::Text
 }
 
-/// A page as it is answered.
+/// The answer with a page of records, shortened.
 fn answer(subject: &Subject) -> String {
     let shown = subject.columns.iter().take(SELECTED);
     let shown = shown.map(|column| format!("\"{}\":…", column.name)).collect::<Vec<_>>().join(", ");
@@ -134,14 +133,14 @@ fn conditions(subject: &Subject, address: &str) -> DocExample {
     let mut conditions = Vec::new();
     conditions.extend(text.map(|column| format!("{}={}", column.name, encoded(&column.value()))));
     conditions.extend(other.map(|column| format!("{}__gte={}", column.name, encoded(&column.value()))));
-    // All records meet the second condition where none lacks a value: it asks for the least one.
+    // The second condition asks for values from the least one on: all records meet it where none lacks a value.
     let all_meet = other.is_none_or(|column| column.range.is_some() && column.empty == Some(0));
     let count = text.and_then(|column| column.frequent.first()).and_then(|(_, count)| *count);
     let finds = count.filter(|_| all_meet).map(Finds::Records);
     lines(&[curl(&format!("{address}?{}", conditions.join("&")))]).finding(finds)
 }
 
-/// An expression that no list of conditions can say.
+/// An expression that no list of conditions can express.
 fn expression(subject: &Subject, address: &str) -> DocExample {
     let text = subject.best(|kind| kind == ColumnType::Text);
     let other = subject.best(is_ordered);
@@ -160,7 +159,7 @@ fn expression(subject: &Subject, address: &str) -> DocExample {
     DocExample::new(line).finding(counts.filter(|count| is_known && *count > 0).map(Finds::Records))
 }
 
-/// A text as expressions have it.
+/// A text as it is written in expressions.
 fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }

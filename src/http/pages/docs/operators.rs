@@ -1,4 +1,4 @@
-//! The columns of the guide's data set by their types, and how each type is asked, with what that finds where figures tell.
+//! The columns of the guide's data set by type, and each type's operators with what they find, where figures tell.
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -17,17 +17,17 @@ const TYPES: [ColumnType; 6] = [
     ColumnType::Date,
     ColumnType::Timestamp,
 ];
-/// Characters that a text is asked to begin with.
+/// Characters that the condition on the beginning of a text has.
 const BEGIN_CHARS: usize = 3;
 
-/// A condition, as an address has it.
+/// A condition as it is written in an address.
 #[derive(Debug, Serialize)]
 struct AskedCondition {
     condition: String,
     finds: Option<Finds>,
 }
 
-/// The types of columns that there are: their columns, and every operator with an example.
+/// The types that the data set has: their columns, and every operator with an example.
 pub(super) fn kinds(subject: &Subject) -> Vec<Value> {
     let of = |kind: ColumnType| {
         let example = subject.best(|other| other == kind)?;
@@ -65,12 +65,12 @@ fn word(text: &str) -> &str {
     text.split(' ').find(|word| !word.is_empty()).unwrap_or(text)
 }
 
-/// How a text begins.
+/// The first characters of a text.
 fn begin(text: &str) -> &str {
     text.char_indices().nth(BEGIN_CHARS).and_then(|(end, _)| text.get(..end)).unwrap_or(text)
 }
 
-/// What a condition finds, as far as figures tell.
+/// What a condition finds, as far as the figures tell.
 fn finds(subject: &Subject, column: &SubjectColumn, operator: Operator) -> Option<Finds> {
     let (records, empty) = (subject.records?, column.empty?);
     if operator == Operator::IsNull {

@@ -1,31 +1,31 @@
-//! What a description of the interface says in Markdown, as HTML. Descriptions of columns come from whoever defines a data set: they
+//! Turns a Markdown description from the interface's document into HTML. Whoever defines a data set writes its columns' descriptions: they
 //! become text, lists and links within this server, and nothing else.
 
 use pulldown_cmark::{CowStr, Event, LinkType, Parser, Tag, TagEnd, html};
 
 use super::text::LINKED;
 
-/// Where the server is that a text is shown by.
+/// The server whose page shows a text.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Home<'a> {
     /// Its address.
     pub(super) public_url: &'a str,
-    /// What its paths begin with.
+    /// The prefix of its paths.
     pub(super) prefix: &'a str,
 }
 
 impl Home<'_> {
-    /// Where a link leads, as a path of this server; none where it leads to another one.
+    /// The target of a link as a path of this server; none where it leads to another server.
     fn path(self, link: &str) -> Option<String> {
         let path = link.strip_prefix(self.public_url).filter(|path| path.starts_with('/')).unwrap_or(link);
         let is_path = path.starts_with('/') && !path.starts_with("//") && !path.contains('\\');
         is_path.then(|| format!("{}{path}", self.prefix))
     }
 
-    /// A text as HTML. One paragraph is no element of its own.
+    /// A text as HTML. A single paragraph stands without its element.
     pub(super) fn html(self, text: &str) -> String {
         let mut kept: Vec<Event<'_>> = Vec::new();
-        // Of the links that are open, whether they lead somewhere.
+        // For each open link: whether it leads somewhere.
         let mut open = Vec::new();
         for event in Parser::new(text) {
             match event {
@@ -34,7 +34,7 @@ impl Home<'_> {
                 | Event::Text(_)
                 | Event::SoftBreak
                 | Event::HardBreak => kept.push(event),
-                // The headings of the page are the page's own.
+                // The page has its own headings: those of the text become paragraphs.
                 Event::Start(Tag::Heading { .. } | Tag::CodeBlock(_) | Tag::HtmlBlock) => {
                     kept.push(Event::Start(Tag::Paragraph));
                 }

@@ -1,5 +1,5 @@
-//! The reference: `/docs/reference` lists what consumers may call and `/docs/admin` the administration, and each operation has a page
-//! below. They show the documents that `/openapi.json` and `/openapi-admin.json` answer.
+//! The reference: `/docs/reference` lists the operations of consumers, `/docs/admin` those of the administration, and each operation has a
+//! page below. They show the documents `/openapi.json` and `/openapi-admin.json`.
 
 mod described;
 mod line;
@@ -43,7 +43,7 @@ pub(in crate::http::pages) async fn of_administrators(request: HttpRequest) -> H
     sent(&request, operation(&request, Audience::Administrators).await).await
 }
 
-/// What the pages of a document have in common.
+/// The context that the pages of a document share.
 fn common(audience: Audience) -> Value {
     let path = match audience {
         Audience::Consumers => "/docs/reference",

@@ -1,29 +1,25 @@
-//! The data set that the guide's examples are about: one that the reader may see, with values that its figures show to whoever may see
-//! it; or one that is made up.
+//! The data set of the guide's examples: one that the reader may see, with values from its figures, which the reader may see, too; or a
+//! made-up one.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::{dataset::ColumnType, http::about::columns_of, store::records::DataSet};
 
-/// A value stands in an example if it has no more characters.
+/// Longest value in an example, characters.
 const VALUE_CHARS_MAX: usize = 40;
-/// What stays as it is in the query of an example. Commas separate the values of a list.
+/// The characters that are encoded in an example's query. Commas are among them: they separate the values of a list.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b':');
 
-/// What the examples are about.
+/// The data set of the examples.
 #[derive(Debug)]
 pub(super) struct Subject {
     /// The address of the server.
     pub(super) public_url: String,
-    /// The data set's name.
     pub(super) name: String,
-    /// Its title.
     pub(super) title: String,
-    /// Its version.
     pub(super) version: u64,
-    /// How many records it has; none where it is made up.
+    /// The number of its records; none for a made-up data set.
     pub(super) records: Option<u64>,
-    /// Its columns.
     pub(super) columns: Vec<SubjectColumn>,
     /// The place of the key column.
     pub(super) key: usize,
@@ -31,27 +27,26 @@ pub(super) struct Subject {
     pub(super) record_id: usize,
 }
 
-/// A column of it.
+/// A column of the data set.
 #[derive(Debug)]
 pub(super) struct SubjectColumn {
-    /// Its name.
     pub(super) name: String,
     /// The type of its values.
     pub(super) kind: ColumnType,
-    /// What it means.
+    /// Its meaning.
     pub(super) description: String,
-    /// Whether it tells records apart, as the key and the record id do.
+    /// Whether the column tells records apart, as the key and the record id do.
     pub(super) identifies: bool,
-    /// Records without a value, where that is known.
+    /// Records without a value, where their number is known.
     pub(super) empty: Option<u64>,
-    /// Of texts: values that it has, and how many records have each, the most frequent first.
+    /// For texts: values of the column with their numbers of records, the most frequent first.
     pub(super) frequent: Vec<(String, Option<u64>)>,
-    /// Of other types: the least and the greatest value that it has.
+    /// For other types: the least and the greatest value.
     pub(super) range: Option<(String, String)>,
 }
 
 impl SubjectColumn {
-    /// Two values to ask for, in their order. They are the column's own where its figures show some; else they look like some.
+    /// Two values to ask for, in order: from the column's figures where these show some, otherwise made up.
     pub(super) fn two_values(&self) -> (String, String) {
         if let Some((least, greatest)) = &self.range {
             return (least.clone(), greatest.clone());
@@ -72,19 +67,19 @@ impl SubjectColumn {
         }
     }
 
-    /// The value that is asked for first.
+    /// The first value to ask for.
     pub(super) fn value(&self) -> String {
         self.two_values().0
     }
 
-    /// Whether examples ask for values that it has.
+    /// Whether examples ask for values from the column's figures.
     pub(super) fn has_values(&self) -> bool {
         self.range.is_some() || !self.frequent.is_empty()
     }
 }
 
 impl Subject {
-    /// A data set. Whoever sees this may see its figures.
+    /// A data set whose figures the reader may see.
     pub(super) fn of(public_url: &str, set: &DataSet) -> Self {
         let definition = &set.definition;
         let figures = set.present_figures();
@@ -113,7 +108,7 @@ impl Subject {
         }
     }
 
-    /// One that is made up, for whoever may see none.
+    /// A made-up data set, for readers who may see none.
     pub(super) fn made_up(public_url: &str) -> Self {
         let column = |name: &str, kind: ColumnType, description: &str| SubjectColumn {
             name: name.to_owned(),
@@ -160,7 +155,7 @@ impl Subject {
         self.columns.get(place).map_or("", |column| column.name.as_str())
     }
 
-    /// The column that examples of these types are best about: one that records have in common, with values that may be shown.
+    /// The best column for examples of these types: preferably one that does not identify records, with values from its figures.
     pub(super) fn best(&self, is_meant: impl Fn(ColumnType) -> bool) -> Option<&SubjectColumn> {
         let meant = || self.columns.iter().filter(|column| is_meant(column.kind));
         let common = || meant().filter(|column| !column.identifies);
@@ -168,17 +163,17 @@ impl Subject {
     }
 }
 
-/// Whether a value can stand in a line that is copied.
+/// Whether a value can stand in a line to copy.
 fn is_writable(value: &str) -> bool {
     !value.is_empty() && value.chars().count() <= VALUE_CHARS_MAX && !value.chars().any(char::is_control)
 }
 
-/// A value as the query of an address has it.
+/// A value encoded for a query.
 pub(super) fn encoded(value: &str) -> String {
     utf8_percent_encode(value, PLAIN).to_string()
 }
 
-/// Values as the query of an address has a list of them.
+/// A list of values encoded for a query.
 pub(super) fn encoded_list(values: &[&str]) -> String {
     match values.iter().any(|value| value.contains(',') || value.starts_with('[')) {
         true => encoded(&serde_json::json!(values).to_string()),

@@ -1,5 +1,5 @@
-//! The text of the guide, from `docs/DATA.md`: its sections as HTML, the examples of another data set in place of those that stand
-//! there, and the paths of this server as links. The language of definitions, from `schemas/datasets/README.md`, becomes a page alike.
+//! The guide from `docs/DATA.md`: its sections as HTML, with the examples made for another data set and the paths of this server as links.
+//! The language of definitions, from `schemas/datasets/README.md`, becomes such a page, too.
 
 use pulldown_cmark::{CodeBlockKind, CowStr, Event, HeadingLevel, Options, Parser, Tag, TagEnd, html};
 use serde::Serialize;
@@ -12,11 +12,11 @@ use crate::http::pages::templates::escaped;
 
 const SOURCE: &str = include_str!("../../../../docs/DATA.md");
 const LANGUAGE: &str = include_str!("../../../../schemas/datasets/README.md");
-/// Where the table of columns stands.
+/// Marks the place of the table of columns.
 const COLUMNS: &str = "<!-- columns -->";
-/// How paths of the data set begin that the source speaks of.
+/// The beginning of the data set's paths in the source.
 const SOURCE_PATH: &str = "/permits";
-/// Paths of this server that are links wherever they are named.
+/// Paths of this server that become links wherever a text names them.
 pub(super) const LINKED: [&str; 9] = [
     "/docs",
     "/docs/definitions",
@@ -36,9 +36,9 @@ pub(super) struct Section {
     id: String,
     /// Its heading; none before the first.
     title: String,
-    /// What stands in it.
+    /// Its content.
     blocks: Vec<Block>,
-    /// Tables in it.
+    /// The number of its tables.
     #[serde(skip)]
     tables: usize,
 }
@@ -49,13 +49,11 @@ pub(super) struct Section {
 enum Block {
     /// Text, as HTML.
     Html(String),
-    /// What is to be read, as it is.
+    /// Code to read, unchanged.
     Code(String),
-    /// What can be copied and asked.
+    /// A request to copy and run.
     Example {
-        /// Its name.
         name: String,
-        /// The text.
         text: String,
         /// What it finds.
         finds: Option<Finds>,
@@ -64,12 +62,12 @@ enum Block {
     Columns,
 }
 
-/// The guide with examples of this data set, below this prefix of the server's paths.
+/// The guide with examples of this data set, and with this prefix for the server's paths.
 pub(super) fn guide(subject: &Subject, prefix: &str) -> Vec<Section> {
     sections(SOURCE, subject, prefix)
 }
 
-/// What can be written into a definition. It has no examples of a data set.
+/// The language of definitions. It has no examples of a data set.
 pub(super) fn language(subject: &Subject, prefix: &str) -> Vec<Section> {
     sections(LANGUAGE, subject, prefix)
 }
@@ -123,7 +121,7 @@ struct TextWriter<'a> {
     sections: Vec<Section>,
     /// Text that is not written yet.
     pending: Vec<Event<'a>>,
-    /// Of the links that are open, those that lead nowhere from here.
+    /// For each open link: whether it is left out, since it leads nowhere from here.
     unlinked: Vec<bool>,
 }
 
@@ -146,7 +144,7 @@ impl<'a> TextWriter<'a> {
         }
     }
 
-    /// The first heading is the page's own.
+    /// Begins a section at a heading of level 2. The first heading is the page's own.
     fn heading(&mut self, level: HeadingLevel, title: &str) {
         if level == HeadingLevel::H2 {
             self.end_of_text();
@@ -154,7 +152,7 @@ impl<'a> TextWriter<'a> {
         }
     }
 
-    /// A block with a name is an example, which is another one here.
+    /// Replaces a named block, which is an example, by the same example of this data set.
     fn code(&mut self, kind: &CodeBlockKind<'_>, text: &str) {
         let name = match kind {
             CodeBlockKind::Fenced(info) => info.split_whitespace().nth(1),
@@ -173,11 +171,11 @@ impl<'a> TextWriter<'a> {
     fn event(&mut self, event: Event<'a>) {
         match event {
             Event::Html(text) if text.trim() == COLUMNS => self.push(Block::Columns),
-            // There is none in the source.
+            // The source has no other HTML.
             Event::Html(_) | Event::InlineHtml(_) | Event::Start(Tag::HtmlBlock) | Event::End(TagEnd::HtmlBlock) => {}
             Event::Code(text) => self.inline_code(&text),
             Event::Start(Tag::Link { ref dest_url, .. }) => {
-                // Files of the repository are not here.
+                // The server has no files of the repository.
                 let leads_nowhere = !dest_url.starts_with("https://");
                 self.unlinked.push(leads_nowhere);
                 if !leads_nowhere {
@@ -190,7 +188,7 @@ impl<'a> TextWriter<'a> {
                 }
             }
             Event::Start(Tag::Table(_)) => {
-                // Two tables of a section are told apart by their place.
+                // Numbers tell the tables of a section apart.
                 let title = self.sections.last_mut().map(|section| {
                     section.tables += 1;
                     match section.tables {
@@ -212,7 +210,7 @@ impl<'a> TextWriter<'a> {
         }
     }
 
-    /// Code within a text. Paths of the data set are those of this one.
+    /// Code within a text. Paths of the source's data set become those of this one.
     fn inline_code(&mut self, text: &str) {
         if LINKED.contains(&text) {
             let link = Tag::Link {

@@ -1,5 +1,5 @@
-//! What a page of records shows, as its address has it: in the grammar of the API, with two parameters that are the page's own. Their
-//! names have a hyphen, which no column's has.
+//! The query of a page of records: in the grammar of the API, with two parameters of the page's own. Their names have a hyphen, which no
+//! column's name has.
 
 use form_urlencoded::Serializer;
 
@@ -10,15 +10,15 @@ use crate::{
 
 /// The column whose values are counted beside the rows.
 pub(super) const VALUES: &str = "values-of";
-/// The column that is drawn.
+/// The column that the chart shows.
 pub(super) const CHART: &str = "chart-of";
-/// The parameters that are the page's own.
+/// The page's own parameters.
 const OWN: [&str; 2] = [VALUES, CHART];
-/// Those that change neither which records are meant nor their order.
+/// Parameters that change neither which records are meant nor their order.
 const BESIDE: [&str; 4] = ["select", "limit", "count", "cursor"];
-/// Parameters of a page at most: each is shown with a link that has all the others.
+/// Parameters of a page at most: the page shows each with a link that holds all the others.
 pub(super) const PARAMETERS_MAX: usize = 100;
-/// Parameters that are looked at.
+/// Parameters that are read at most.
 const LOOKED_AT_MAX: usize = 1_100;
 
 /// The parameters of a page.
@@ -26,8 +26,7 @@ const LOOKED_AT_MAX: usize = 1_100;
 pub(super) struct PageAddress(Vec<(String, String)>);
 
 impl PageAddress {
-    /// Reads the parameters as forms send them: fields that were left empty ask for nothing, and of several columns that are ticked
-    /// one list is made.
+    /// Reads the parameters as forms send them: drops empty fields, and makes one list of the ticked columns.
     pub(super) fn read(raw: &str) -> Self {
         let mut address = Self::default();
         for (name, value) in form_urlencoded::parse(raw.as_bytes()).take(LOOKED_AT_MAX) {
@@ -39,7 +38,7 @@ impl PageAddress {
                     list.push(',');
                     list.push_str(&value);
                 }
-                // Whoever means a text with its spaces says so.
+                // With `__eq`, the blanks around a text are part of it.
                 None if name.ends_with("__eq") => address.0.push((name.into_owned(), value.into_owned())),
                 None => address.0.push((name.into_owned(), value.trim().to_owned())),
             }
@@ -47,7 +46,7 @@ impl PageAddress {
         address
     }
 
-    /// The same with numbers as the API takes them, where somebody has typed them as they are shown to them.
+    /// The same address with the numbers, typed as the reader's language writes them, rewritten for the API.
     pub(super) fn in_plain_numbers(self, definition: &Definition, language: Language) -> Self {
         let plain = |(name, value): (String, String)| {
             let (column, operator) = name.split_once("__").unwrap_or((&name, "eq"));
@@ -60,7 +59,7 @@ impl PageAddress {
         Self(self.0.into_iter().map(plain).collect())
     }
 
-    /// Whether an address that says the same is written otherwise.
+    /// Whether a query is written differently from these parameters.
     pub(super) fn differs_from(&self, raw: &str) -> bool {
         !form_urlencoded::parse(raw.as_bytes()).eq(self.0.iter().map(|(name, value)| (name.into(), value.into())))
     }
@@ -75,33 +74,33 @@ impl PageAddress {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// The conditions: what is neither a parameter of pages nor the page's own.
+    /// The conditions: all parameters except those of pages and the page's own.
     pub(super) fn conditions(&self) -> impl Iterator<Item = &(String, String)> {
         let is_other = |name: &str| name == "sort" || BESIDE.contains(&name) || OWN.contains(&name);
         self.0.iter().filter(move |(name, _)| !is_other(name))
     }
 
-    /// The same without some parameters. Whoever asks for something else begins on its first page, uncounted.
+    /// The same address without these parameters, on the first page and uncounted.
     pub(super) fn without(&self, names: &[&str]) -> Self {
         let is_kept = |name: &str| !names.contains(&name) && !matches!(name, "cursor" | "count");
         Self(self.0.iter().filter(|(name, _)| is_kept(name)).cloned().collect())
     }
 
-    /// The same with a parameter.
+    /// The same address with this parameter.
     pub(super) fn with(&self, name: &str, value: &str) -> Self {
         let mut changed = self.without(&[name]);
         changed.0.push((name.to_owned(), value.to_owned()));
         changed
     }
 
-    /// The same on another page.
+    /// The same address on another page.
     pub(super) fn going_on(&self, cursor: &str) -> Self {
         self.with("cursor", cursor)
     }
 
-    /// The parameters as an address has them, with what is the page's own.
+    /// The parameters as a query, including the page's own.
     pub(super) fn query(&self) -> String {
-        // A comma needs no code within a query, and is read more easily as it is.
+        // A comma needs no encoding in a query, and reads more easily.
         Serializer::new(String::new()).extend_pairs(&self.0).finish().replace("%2C", ",")
     }
 
@@ -110,7 +109,7 @@ impl PageAddress {
         Self(self.0.iter().filter(|(name, _)| !OWN.contains(&name.as_str())).cloned().collect())
     }
 
-    /// The conditions and the order alone, for an export.
+    /// The parameters of the API for an export: without a limit, a cursor and a count.
     pub(super) fn of_export(&self) -> Self {
         self.of_api().without(&["limit"])
     }
@@ -124,7 +123,7 @@ impl PageAddress {
     }
 }
 
-/// `1.944,17` and `1,944.17` as `1944.17`, each in its language. None where it has no comma, or is written otherwise.
+/// `1.944,17` (German) or `1,944.17` (English) as `1944.17`. None for a text without a comma or in another format.
 fn plain_number(text: &str, language: Language) -> Option<String> {
     let (thousands, decimal) = match language {
         Language::English => (',', '.'),

@@ -1,4 +1,4 @@
-//! A chart of one column, drawn from how often its values occur: bars of values, a histogram of numbers, months or years of days.
+//! A chart of one column, drawn from the frequencies of its values: bars of values, a histogram of numbers, months or years of days.
 
 use std::collections::BTreeMap;
 
@@ -11,31 +11,30 @@ use crate::{
     http::pages::language::Language,
 };
 
-/// Different values that a chart is drawn from at most.
+/// Distinct values that a chart is drawn from at most.
 pub(super) const VALUES_MAX: u32 = 50_000;
-/// Bars of values at most; the others are one more.
+/// Bars of single values at most; the other values share one more.
 const BARS_MAX: usize = 12;
-/// Bars of a histogram, about.
+/// Approximate number of bars in a histogram.
 const BINS: f64 = 12.0;
-/// Months that are shown one by one; more of them become years.
+/// Months that are shown one by one; longer spans are shown by year.
 const MONTHS_MAX: i32 = 36;
-/// Years that are shown one by one; more of them become decades.
+/// Years that are shown one by one; longer spans are shown by decade.
 const YEARS_MAX: i32 = 40;
-/// How many times the median the largest number is at least, where bars of one width would show one bar only.
+/// Ratio of the largest number to the median above which bars of one width would show one bar only.
 const SKEW: f64 = 50.0;
-/// Wide bars that powers of ten make at most.
+/// Bars by powers of ten at most.
 const POWERS_MAX: i32 = 18;
 
-/// One bar.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Bar {
-    /// What it stands for.
+    /// The value or the range that it stands for.
     pub(super) label: String,
-    /// The same where there is little room: of a histogram's bar where it begins.
+    /// The label where there is little room: for a histogram's bar, its beginning.
     pub(super) short: String,
-    /// Records.
+    /// The number of its records.
     pub(super) count: u64,
-    /// The conditions that mean these records; none where there are none that say it.
+    /// The conditions for these records; empty where no conditions express them.
     pub(super) conditions: Vec<(String, String)>,
 }
 
@@ -45,26 +44,26 @@ impl Bar {
     }
 }
 
-/// What is drawn.
+/// A chart to draw.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Bars {
     /// The bars, in the order in which they are drawn.
     pub(super) bars: Vec<Bar>,
-    /// Whether they lie below one another, each with its name before it.
+    /// Whether the bars are horizontal, each with its name before it.
     pub(super) lying: bool,
-    /// Records of values that have no bar.
+    /// Records whose values have no bar.
     pub(super) others: u64,
-    /// Records that have no value.
+    /// Records without a value.
     pub(super) empty: u64,
 }
 
-/// The chart of a column; none where it has too many different values to be drawn from them.
+/// The chart of a column; none where the column has too many distinct values.
 pub(super) fn bars(name: &str, kind: ColumnType, facet: &Facet, language: Language) -> Option<Bars> {
     let empty = facet.values.iter().find(|(value, _)| value.is_null()).map_or(0, |(_, count)| *count);
     let values: Vec<(&Value, u64)> =
         facet.values.iter().filter(|(value, _)| !value.is_null()).map(|(value, count)| (value, *count)).collect();
     let (bars, lying, others) = match kind {
-        // What is most frequent is known of any number of values.
+        // The most frequent texts are known for any number of values.
         ColumnType::Text => most_frequent(name, &values, language),
         _ if !facet.complete => return None,
         ColumnType::Date | ColumnType::Timestamp => (periods(name, &values), false, 0),
@@ -86,7 +85,7 @@ fn most_frequent(name: &str, values: &[(&Value, u64)], language: Language) -> (V
     (values.iter().take(BARS_MAX).map(bar).collect(), true, others)
 }
 
-/// The number that a value is on an axis.
+/// The place of a value on an axis.
 fn number(value: &Value) -> f64 {
     match value {
         Value::Integer(number) => *number as f64,
@@ -124,7 +123,7 @@ fn histogram(name: &str, kind: ColumnType, values: &[(&Value, u64)], language: L
         let bar = Bar::new(label, inside.iter().map(|(_, count)| count).sum(), conditions);
         bars.push(Bar { short: shown(low_text), ..bar });
     }
-    // What lies before the first and behind the last is no gap.
+    // Empty bars before the first and after the last used bar are no gaps.
     let is_used = |bar: &Bar| bar.count > 0;
     let first = bars.iter().position(is_used).unwrap_or(0);
     let last = bars.iter().rposition(is_used).map_or(0, |last| last + 1);
@@ -133,10 +132,10 @@ fn histogram(name: &str, kind: ColumnType, values: &[(&Value, u64)], language: L
     bars
 }
 
-/// An edge between two bars, and as it is written.
+/// An edge between two bars, and its text.
 type BarEdge = (f64, String);
 
-/// Zero, and the powers of ten up to what is above the largest number.
+/// Zero, and the powers of ten up to the first above the largest number.
 fn powers(max: f64) -> Vec<BarEdge> {
     let mut edges: Vec<BarEdge> = vec![(0.0, "0".to_owned())];
     for exponent in 0..=POWERS_MAX {
@@ -149,7 +148,7 @@ fn powers(max: f64) -> Vec<BarEdge> {
     edges
 }
 
-/// Edges as far apart as one, two or five of a power of ten.
+/// Edges at equal distances: one, two or five times a power of ten.
 fn equal(min: f64, max: f64, kind: ColumnType) -> Vec<BarEdge> {
     let least = match kind {
         ColumnType::Integer => 1.0,
@@ -161,7 +160,7 @@ fn equal(min: f64, max: f64, kind: ColumnType) -> Vec<BarEdge> {
     let power = 10_f64.powf(exponent);
     let step = [1.0, 2.0, 5.0, 10.0].into_iter().map(|times| times * power).find(|step| *step >= wanted * 0.999);
     let step = step.unwrap_or(wanted);
-    // Written out, so that an edge reads as it was meant and not as the nearest double.
+    // Rounded to these decimals, so that an edge reads as it was meant and not as the nearest double.
     let decimals = if exponent < 0.0 { (-exponent) as usize } else { 0 };
     let first = (min / step).floor();
     let mut edges = Vec::new();
@@ -186,7 +185,7 @@ fn day_of(value: &Value) -> Option<Date> {
     }
 }
 
-/// Months, years or decades, whichever are few enough; those between that have no record as well.
+/// Bars by month, year or decade, whichever are few enough, including the periods without records.
 fn periods(name: &str, values: &[(&Value, u64)]) -> Vec<Bar> {
     let mut months: BTreeMap<i32, u64> = BTreeMap::new();
     for (value, count) in values {

@@ -1,4 +1,4 @@
-//! Somebody who reads a data set on pages, and what they are shown where there is no data.
+//! The reader of a data set's pages, and the pages that are shown instead of data.
 
 use std::sync::Arc;
 
@@ -23,15 +23,15 @@ use crate::{
 
 pub(super) const TEMPLATE: &str = "explore/page.html";
 
-/// The segment of the path that these pages are below.
+/// The path segment that these pages are below.
 pub(super) const SECTION: &str = "explore";
 
-/// A page that says why there is no data on it. What a data set says of itself, its title included, is not for whoever meets this page.
+/// A page that says why it shows no data. It tells nothing that the data set says of itself, not even the title.
 pub(in crate::http::pages) fn instead(visit: &Visit<Anyone>, status: StatusCode, why: &str, name: &str) -> Shown {
     visit.page_as(status, TEMPLATE, &json!({ "instead": why, "dataset": { "title": name } }))
 }
 
-/// Somebody who reads a data set with a session.
+/// A person who reads a data set with a session.
 pub(super) struct DataReader<'d> {
     pub(super) visit: Visit<Anyone>,
     pub(super) data: &'d DataSets,
@@ -41,13 +41,13 @@ pub(super) struct DataReader<'d> {
 
 /// Why a page was not admitted.
 pub(super) enum NotShown {
-    /// Something else is answered.
+    /// Another answer is given instead.
     Answered(Shown),
-    /// A limit is reached: what the page says of it.
+    /// A limit is reached; the page says which.
     Limited(Box<Limited>),
 }
 
-/// A limit that is reached.
+/// A limit that is reached, as the page tells it.
 pub(super) struct Limited {
     pub(super) says: Value,
     pub(super) retry_after_s: i64,
@@ -73,7 +73,7 @@ impl DataReader<'_> {
         path
     }
 
-    /// Admits a page that asks so many questions.
+    /// Admits a page that asks this many questions.
     pub(super) async fn admit(&self, cost: u64) -> Result<Pass, NotShown> {
         let admitted = self.data.admit_page(self.request(), self.credential, &self.data_set, cost).await;
         let admission = match admitted {
@@ -96,7 +96,7 @@ impl DataReader<'_> {
         })
     }
 
-    /// Counts a page as so many requests, and says what that was.
+    /// Charges a page as this many requests, and returns what the page says of the charge.
     pub(super) fn charged(&self, pass: &mut Pass, kept: u64, status: StatusCode) -> Value {
         self.data.charge(self.request(), pass, &self.data_set, kept, status.as_u16());
         let KeyStanding { quota_left, bucket, .. } = pass.standing;
@@ -109,7 +109,7 @@ impl DataReader<'_> {
     }
 }
 
-/// What a page says of a limit that is reached.
+/// What a page says of a reached limit.
 pub(super) fn limited(is_quota: bool, retry_after_ns: i64, standing: &KeyStanding, cost: u64) -> Limited {
     let retry_after_s = retry_after_ns.max(1).saturating_add(SECOND_NS - 1) / SECOND_NS;
     let begins_s = standing.next_day.saturating_mul(DAY_NS / SECOND_NS);
@@ -126,7 +126,7 @@ pub(super) fn limited(is_quota: bool, retry_after_ns: i64, standing: &KeyStandin
     Limited { says, retry_after_s }
 }
 
-/// What a page says of a question that was not answered; none where the problem has a page of its own.
+/// What a page says of a question without an answer; none where the problem has a page of its own.
 pub(super) fn trouble(problem: &Problem) -> Option<Value> {
     let kind = match problem.code() {
         ProblemCode::InvalidParameters => "broad",

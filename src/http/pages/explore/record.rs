@@ -1,4 +1,4 @@
-//! A record's page: all that it says, the others that bear its key, and what imports have changed.
+//! A record's page: its values, the other records of its key, and the changes that imports made.
 
 use actix_web::http::{
     StatusCode,
@@ -23,9 +23,9 @@ use crate::{
 };
 
 const TEMPLATE: &str = "explore/record/page.html";
-/// Questions of the page: the records, and what they were.
+/// Questions of the page: the records, and their history.
 const COST: u64 = 2;
-/// Records of one key that are looked at.
+/// Records of one key that are read.
 const RECORDS_MAX: u32 = 100;
 /// Characters of a value in the history.
 const CHANGE_CHARS: usize = 300;
@@ -77,7 +77,7 @@ pub(super) async fn show(reader: &DataReader<'_>, key: &str, id: Option<&str>) -
     reader.visit.page_as(status, TEMPLATE, &context)
 }
 
-/// What there is of a key: records, or what they were.
+/// Finds the records of a key, and their history.
 async fn found(
     reader: &DataReader<'_>,
     who: crate::domain::id::UserId,
@@ -90,7 +90,7 @@ async fn found(
     let records = reader.data.rows(who, &reader.data_set, &query).await?.records;
     let id_name = definition.column_name(definition.record_id);
     let id_of = |record: &Json| record.get(id_name).and_then(Json::as_str).unwrap_or_default().to_owned();
-    // Of one record there is no choice.
+    // A single record needs no choice.
     let chosen = match (id, records.as_slice()) {
         (Some(id), records) => records.iter().find(|record| id_of(record) == id),
         (None, [only]) => Some(only),
@@ -133,7 +133,7 @@ async fn found(
     })))
 }
 
-/// All that a record says.
+/// All values of a record.
 fn fields(definition: &Definition, record: &Json, language: Language) -> Vec<Json> {
     let field = |column: &crate::dataset::Column| {
         let value = record.get(&column.name).unwrap_or(&Json::Null);
@@ -145,7 +145,7 @@ fn fields(definition: &Definition, record: &Json, language: Language) -> Vec<Jso
     definition.columns.iter().map(field).collect()
 }
 
-/// The first few things that tell a record from its neighbours.
+/// The first few values that tell a record from its neighbours.
 fn summary(definition: &Definition, record: &Json, language: Language) -> String {
     const NAMED: usize = 3;
     let others = definition.columns.iter().enumerate().filter(|(place, _)| {
@@ -158,7 +158,7 @@ fn summary(definition: &Definition, record: &Json, language: Language) -> String
     texts.take(NAMED).collect::<Vec<_>>().join(" · ")
 }
 
-/// What became of the records, one entry for each import that changed one. States come record by record, oldest first.
+/// The history of the records, one entry for each import that changed one. States come record by record, oldest first.
 fn history(definition: &Definition, states: &[Json], is_last: bool, is_first: bool, language: Language) -> Vec<Json> {
     let mut entries = Vec::new();
     let mut before: Option<&Json> = None;
@@ -174,7 +174,7 @@ fn history(definition: &Definition, states: &[Json], is_last: bool, is_first: bo
                 "id": id.map(text_of), "changes": changes,
             })
         };
-        // What was before the first state of a later page is not known on it.
+        // A later page does not know what was before its first state.
         let what = match (goes_on, of_same, nth, is_first) {
             (true, ..) => "changed",
             (false, Some(_), ..) => "returned",
@@ -210,7 +210,7 @@ fn differences(definition: &Definition, before: &Json, after: &Json, language: L
     let mut changes = Vec::new();
     for (place, column) in definition.columns.iter().enumerate() {
         let (from, to) = (of(before, &column.name), of(after, &column.name));
-        // The day of the import changes with every change.
+        // The load date differs after every change.
         if from == to || Some(place) == definition.load_date {
             continue;
         }

@@ -1,5 +1,5 @@
-//! The rows of the table as markup. They are thousands of cells: a template takes several times as long for them, for the values that it
-//! is given more than for what it writes.
+//! Writes the rows of the table as markup. For their thousands of cells a template takes several times as long, more for the values given
+//! to it than for the text that it writes.
 
 use std::borrow::Cow;
 
@@ -8,12 +8,12 @@ use crate::http::pages::templates::escaped;
 
 /// Characters of a text that a cell shows at once.
 const CELL_CHARS: usize = 80;
-/// Characters of a text that a cell holds at all; the record's page has the whole.
+/// Characters of a text that a cell holds at most; the record's page has the whole text.
 const CELL_CHARS_MAX: usize = 1_000;
-/// What the texts of all cells may take, bytes.
+/// Bytes for the texts of all cells.
 const TEXT_BYTES_MAX: usize = 1 << 20;
 
-/// Writes rows, as far as there is room for their texts.
+/// Writes rows, with their texts as far as there is room.
 pub(super) struct HtmlRows {
     markup: String,
     room: usize,
@@ -24,8 +24,8 @@ impl HtmlRows {
         Self { markup: String::new(), room: TEXT_BYTES_MAX }
     }
 
-    /// Writes a row: the address of its record's page, what the record is called where its first cell is empty, and its cells, each with
-    /// whether it is a number.
+    /// Writes a row: `href` is the address of the record's page, `name` stands in for an empty first cell, and each cell says whether it is
+    /// a number.
     pub(super) fn write(&mut self, href: &str, name: &str, cells: impl Iterator<Item = (String, bool)>) {
         self.markup.push_str("<tr>");
         for (place, (whole, is_number)) in cells.enumerate() {
@@ -47,7 +47,7 @@ impl HtmlRows {
         self.markup.extend(parts.iter().copied());
     }
 
-    /// What a cell shows of a text, and what it holds besides; less where there is no room.
+    /// The text that a cell shows, and the longer one that it holds; less where there is no room.
     fn texts<'t>(&mut self, whole: &'t str) -> (Cow<'t, str>, Cow<'t, str>) {
         let takes = |text: &str| escaped(text).len();
         let (mut short, mut more) = (cut(whole, CELL_CHARS), Cow::Borrowed(""));
@@ -64,7 +64,7 @@ impl HtmlRows {
         (short, more)
     }
 
-    /// The rows.
+    /// The markup of the rows.
     pub(super) fn finish(self) -> String {
         self.markup
     }

@@ -1,4 +1,4 @@
-//! What stands beside the rows: how often the values of a column occur, and its chart.
+//! The parts beside the rows: how often the values of a column occur, and the column's chart.
 
 use serde_json::{Value as Json, json};
 
@@ -21,12 +21,12 @@ const HEIGHT: f64 = 220.0;
 const LEFT: f64 = 230.0;
 const FOOT: f64 = 24.0;
 const HEAD: f64 = 16.0;
-/// The height of a lying bar, with the space below it.
+/// The height of a horizontal bar, with the space below it.
 const ROW: f64 = 26.0;
-/// Names below standing bars at most.
+/// Names below vertical bars at most.
 const NAMES_MAX: usize = 6;
 
-/// How many values have to be known of a column.
+/// How many values of a column the page needs.
 pub(super) fn values_wanted(kind: ColumnType, is_drawn: bool) -> u32 {
     match (kind, is_drawn) {
         (ColumnType::Text, _) | (_, false) => VALUES_LISTED as u32,
@@ -48,7 +48,7 @@ pub(super) fn column(
     })
 }
 
-/// The values of a column as the page lists them: each leads to the rows that have it.
+/// The values of a column for the page's list: each leads to its rows.
 pub(super) fn listed(reader: &DataReader<'_>, address: &PageAddress, facet: &Facet, records: u64) -> Json {
     let definition = &reader.data_set.definition;
     let name = definition.column_name(facet.column);
@@ -74,7 +74,7 @@ pub(super) fn listed(reader: &DataReader<'_>, address: &PageAddress, facet: &Fac
     json!({ "column": wording::label(name), "name": name, "entries": entries, "complete": complete, "records": records })
 }
 
-/// The condition that means the records with a value. One that could be read as something else is said in full.
+/// The condition for the records with a value; in full (`__eq`) where the short form could be read as something else.
 fn condition(reader: &DataReader<'_>, name: &str, value: &Value) -> (String, String) {
     if value.is_null() {
         return (format!("{name}__isnull"), "true".to_owned());
@@ -85,7 +85,7 @@ fn condition(reader: &DataReader<'_>, name: &str, value: &Value) -> (String, Str
     (if is_plain { name.to_owned() } else { format!("{name}__eq") }, text)
 }
 
-/// A column's chart: where everything is drawn, and the table behind it.
+/// A column's chart: the drawing, and the table behind it.
 pub(super) fn drawn(reader: &DataReader<'_>, address: &PageAddress, facet: &Facet, records: u64) -> Json {
     let definition = &reader.data_set.definition;
     let (name, kind) = (definition.column_name(facet.column), definition.column_kind(facet.column));
@@ -94,7 +94,7 @@ pub(super) fn drawn(reader: &DataReader<'_>, address: &PageAddress, facet: &Face
     let Some(mut bars) = chart::bars(name, kind, facet, language) else {
         return json!({ "column": column, "too_many": chart::VALUES_MAX });
     };
-    // Not all values of a text are known one by one.
+    // Not all values of a text column are known.
     let known: u64 = bars.bars.iter().map(|bar| bar.count).sum();
     bars.others = records.saturating_sub(known).saturating_sub(bars.empty);
     let drawing = if bars.lying { lying(&bars) } else { standing(&bars) };
@@ -112,7 +112,7 @@ pub(super) fn drawn(reader: &DataReader<'_>, address: &PageAddress, facet: &Face
     json!({ "column": column, "drawing": drawing, "rows": rows, "empty": bars.empty, "others": bars.others })
 }
 
-/// A number of the drawing, to a tenth.
+/// Rounds a number of the drawing to a tenth.
 fn tenth(number: f64) -> f64 {
     (number * 10.0).round() / 10.0
 }

@@ -1,4 +1,4 @@
-//! The table: rows of a data set, with what chooses, orders and counts them.
+//! The table: rows of a data set, with the controls to choose, order and count them.
 
 use std::collections::HashMap;
 
@@ -31,17 +31,17 @@ use crate::{
 const ROWS_MAX: u32 = 250;
 /// Cells on a page at most.
 const CELLS_MAX: usize = 20_000;
-/// Columns that have fields to filter by: the others have to be chosen first.
+/// Columns that have fields to filter by, at most: others have to be chosen first.
 const FILTERS_MAX: usize = 60;
-/// The same where the address is long: each of these has all of it in its form.
+/// The same for a long address: each column's form holds all of it.
 const FILTERS_OF_LONG_MAX: usize = 10;
-/// From here on an address is long, bytes.
+/// Bytes above which an address is long.
 const LONG_BYTES: usize = 2_000;
-/// Conditions, and mistakes, that a page shows. Each has a link with all the others.
+/// Conditions, and mistakes, that a page shows at most. Each has a link that holds all the others.
 const SHOWN_MAX: usize = 20;
 const SIZES: [u32; 4] = [25, 50, 100, 250];
 
-/// What is asked besides rows, and what came of it.
+/// The columns that are asked about besides the rows.
 #[derive(Default)]
 struct Beside {
     values: Option<usize>,
@@ -49,7 +49,7 @@ struct Beside {
 }
 
 impl Beside {
-    /// How many questions it is.
+    /// The number of questions about them.
     fn cost(&self) -> u64 {
         match (self.values, self.chart) {
             (None, None) => 0,
@@ -97,7 +97,7 @@ pub(super) async fn show(reader: &DataReader<'_>) -> Shown {
         }
     };
     if query.as_ref().is_some_and(|query| query.select.is_none()) && address.get("select").is_some() {
-        // All columns are no choice.
+        // Choosing all columns is no choice.
         return reader.visit.led(&address.without(&["select"]).path(&reader.base()), None);
     }
     let is_right = wrong.is_empty();
@@ -110,12 +110,12 @@ pub(super) async fn show(reader: &DataReader<'_>) -> Shown {
             let who = pass.user;
             let kept = match made.query.clone().filter(|_| is_right) {
                 Some(query) => made.ask(who, &query, &beside, cost).await,
-                // What is wrong asks nothing.
+                // Wrong parameters ask nothing.
                 None => Ok(0),
             };
             let (kept, failed) = match kept {
                 Ok(kept) => (kept, None),
-                // Nothing else was asked, or nothing of it is shown.
+                // The page shows no further answers: it is charged one request at most.
                 Err(problem) => (DataSets::charged(&problem, 1), Some(problem)),
             };
             if let Some(problem) = failed {
@@ -159,7 +159,7 @@ impl TablePage<'_, '_> {
         select.unwrap_or_else(|| (0..self.definition().columns.len()).collect())
     }
 
-    /// Asks all that the page asks; says what of it counts.
+    /// Asks all questions of the page; returns how many requests count.
     async fn ask(
         &mut self,
         who: crate::domain::id::UserId,
@@ -171,7 +171,7 @@ impl TablePage<'_, '_> {
         let most = u32::try_from(CELLS_MAX / chosen.len().max(1)).unwrap_or(ROWS_MAX).clamp(10, ROWS_MAX);
         let mut asked = Query { limit: query.limit.min(most), explain: false, format: None, ..query.clone() };
         if let Some(select) = &mut asked.select {
-            // The way to a record's page.
+            // The link to a record's page needs these columns.
             let definition = &reader.data_set.definition;
             let missing = [definition.key, definition.record_id].into_iter().filter(|column| !chosen.contains(column));
             select.extend(missing);
@@ -298,7 +298,7 @@ impl TablePage<'_, '_> {
         let heads = chosen.iter().filter_map(|place| {
             let column = self.definition().columns.get(*place)?;
             let sorted = sort.filter(|term| term.column == *place);
-            // Once more turns it round, and a third time takes it away.
+            // A second click reverses the order, a third removes it.
             let (aria, next) = match sorted.map(|term| term.descending) {
                 None => ("", Some(column.name.clone())),
                 Some(false) => ("ascending", Some(format!("-{}", column.name))),
@@ -316,7 +316,7 @@ impl TablePage<'_, '_> {
         Json::Array(heads.collect())
     }
 
-    /// The conditions in words, each with the way to do without it.
+    /// The conditions in words, each with a link that removes it.
     fn chips(&self) -> Result<Json, Problem> {
         let mut chips = Vec::new();
         for (name, value) in self.address.conditions().take(SHOWN_MAX) {
@@ -376,7 +376,7 @@ impl TablePage<'_, '_> {
                 .iter()
                 .map(|(name, means, input)| {
                     let wrong = self.told(name);
-                    // A field for days shows nothing but days, and what was typed has to stay.
+                    // A field for days shows nothing but days, and the typed text has to stay.
                     let input = if wrong.is_some() { "text" } else { input };
                     json!({ "name": name, "means": means, "input": input, "value": self.address.get(name), "wrong": wrong })
                 })
@@ -389,18 +389,18 @@ impl TablePage<'_, '_> {
         Json::Array(filters.collect())
     }
 
-    /// The parameter that says what a column is: the one that is there, if one is.
+    /// The parameter for equality with a column: `__eq` where the address has that, otherwise the bare name.
     fn is_field(&self, name: &str) -> String {
         let full = format!("{name}__eq");
         if self.address.get(&full).is_some() { full } else { name.to_owned() }
     }
 
-    /// What is wrong with a parameter.
+    /// The mistake in a parameter.
     fn told(&self, name: &str) -> Option<&str> {
         self.wrong.iter().find(|wrong| wrong.name == name).map(|wrong| wrong.reason.as_str())
     }
 
-    /// What is wrong, as the macros of forms take it.
+    /// The mistakes, as the macros of forms take them.
     fn form(&self) -> Json {
         if self.wrong.is_empty() {
             return Json::Null;
@@ -410,14 +410,14 @@ impl TablePage<'_, '_> {
         json!({ "reason": "", "fields": fields, "values": {} })
     }
 
-    /// What is wrong, with what was probably meant and the way there.
+    /// The mistakes, each with the probable meaning and a link to it.
     fn corrections(&self) -> Json {
         let base = self.reader.base();
         let definition = self.definition();
         let corrections =
             self.wrong.iter().take(SHOWN_MAX).map(|InvalidParam { name, reason, did_you_mean, position, .. }| {
                 let value = self.address.get(name).unwrap_or_default();
-                // What was meant is another name, or another value of a parameter that is known.
+                // The suggestion is another name, or another value of one of these parameters.
                 let is_value = matches!(name.as_str(), "count" | "format" | "numbers" | VALUES | CHART);
                 let led = did_you_mean.as_ref().and_then(|meant| match name.as_str() {
                     _ if is_value => Some(self.address.with(name, meant)),
@@ -435,14 +435,14 @@ impl TablePage<'_, '_> {
         Json::Array(corrections.collect())
     }
 
-    /// The requests that give the same rows to a program.
+    /// The requests that give a program the same rows.
     fn as_request(&self) -> Json {
         let name = &self.definition().name;
         let public_url = &self.reader.visit.service.public_url;
         let of = |address: &PageAddress| address.path(&format!("/{name}"));
         let page = format!("{public_url}{}", of(&self.address.of_api()));
         let csv = of(&self.address.of_export().with("format", "csv"));
-        // Who clicks opens it in a spreadsheet, which takes some texts for formulas, and others for texts of its own code page.
+        // A click opens the file in a spreadsheet, which takes some texts for formulas, and others for texts of its own code page.
         let sheet = of(&self.address.of_export().with("format", "csv").with("csv_safe", "true").with("bom", "true"));
         let ndjson = of(&self.address.of_export().with("format", "ndjson"));
         let curl = |url: &str| format!("curl -H \"x-api-key: $KEY\" '{}'", url.replace('\'', "%27"));
@@ -453,7 +453,7 @@ impl TablePage<'_, '_> {
     }
 }
 
-/// The list with the name that was meant in the place of the one that no column has.
+/// The list with the suggested name in place of the unknown one.
 fn corrected_list(definition: &Definition, list: &str, meant: &str) -> Option<String> {
     let is_known = |name: &str| definition.column_index(name.trim_start_matches('-')).is_some();
     let wrong = list.split(',').find(|name| !is_known(name))?;
@@ -462,7 +462,7 @@ fn corrected_list(definition: &Definition, list: &str, meant: &str) -> Option<St
     Some(corrected.collect::<Vec<_>>().join(","))
 }
 
-/// Whether values of the type stand below one another by their last digit.
+/// Whether values of the type are aligned by their last digit.
 fn is_number(kind: ColumnType) -> bool {
     matches!(kind, ColumnType::Integer | ColumnType::Money | ColumnType::Number)
 }

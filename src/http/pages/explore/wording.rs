@@ -1,4 +1,4 @@
-//! A question in plain words, and values as the reader's language writes them.
+//! Puts questions into plain words, and values into the reader's language.
 
 use std::borrow::Cow;
 
@@ -19,9 +19,9 @@ use crate::{
 
 /// Values of a list that are named one by one.
 const VALUES_NAMED: usize = 5;
-/// Characters of a text that are repeated.
+/// Characters of a text that a sentence repeats.
 const TEXT_CHARS: usize = 60;
-/// Whole numbers of so many digits are shown without groups: they are years, blocks and the like.
+/// Whole numbers of up to this many digits are shown without groups: they are years, blocks and the like.
 const UNGROUPED_DIGITS: usize = 4;
 
 /// A column's name as people read it.
@@ -35,7 +35,7 @@ pub(super) fn say(language: Language, id: &str, given: &[(&'static str, FluentVa
     messages::say(language, id, &args).ok_or_else(|| Problem::internal(format!("the message {id} cannot be said")))
 }
 
-/// A value as it is read: of its type, in the reader's language. Nothing for a null.
+/// A typed value in the reader's language. Empty for a null.
 pub(super) fn value(value: &Value, language: Language) -> String {
     match value {
         Value::Null => String::new(),
@@ -47,7 +47,7 @@ pub(super) fn value(value: &Value, language: Language) -> String {
     }
 }
 
-/// The same of a document's value, with whole numbers and amounts as texts.
+/// The same for a value of a document, where whole numbers and amounts are texts.
 pub(super) fn shown(kind: ColumnType, value: &Json, language: Language) -> String {
     match (kind, value) {
         (_, Json::Null) => String::new(),
@@ -70,7 +70,7 @@ fn whole(text: &str, language: Language) -> String {
     if digits <= UNGROUPED_DIGITS { text.replace('-', "\u{2212}") } else { wording::decimal(text, language) }
 }
 
-/// Says questions to one data set.
+/// Puts questions to one data set into words.
 #[derive(Clone, Copy)]
 pub(super) struct Speaker<'d> {
     pub(super) definition: &'d Definition,
@@ -88,7 +88,7 @@ impl Speaker<'_> {
         parts.try_fold(first, |left, right| self.say(id, &[("left", left.into()), ("right", right.into())]))
     }
 
-    /// Which records, in which order: one sentence.
+    /// The question as one sentence: which records, in which order.
     pub(super) fn question(&self, query: &Query) -> Result<String, Problem> {
         let title = self.definition.title.clone();
         let parts: Vec<String> = query.filter.parts().iter().map(|part| self.within(part)).collect::<Result<_, _>>()?;
@@ -120,7 +120,7 @@ impl Speaker<'_> {
         self.joined("explore-order-then", terms)
     }
 
-    /// A filter by itself, as a chip has it.
+    /// A filter by itself, for a chip.
     pub(super) fn filter(&self, filter: &Filter) -> Result<String, Problem> {
         match filter {
             Filter::All(filters) => self.several("explore-says-both", filters),
@@ -133,7 +133,7 @@ impl Speaker<'_> {
         }
     }
 
-    /// A filter within another: what is made of several stands in parentheses.
+    /// A filter within another one: in parentheses if it combines several.
     fn within(&self, filter: &Filter) -> Result<String, Problem> {
         let text = self.filter(filter)?;
         Ok(match filter {
@@ -189,7 +189,7 @@ impl Speaker<'_> {
         }
     }
 
-    /// A value within a sentence. Texts that could be taken for a part of it stand in quotes.
+    /// A value within a sentence. Texts that could be read as a part of the sentence are quoted.
     fn named(&self, value: &Value) -> String {
         let Value::Text(text) = value else { return self::value(value, self.language) };
         let short = cut(text, TEXT_CHARS);
@@ -203,9 +203,9 @@ impl Speaker<'_> {
     }
 }
 
-/// A text of so many characters at most.
+/// A text, cut to this many characters.
 pub(super) fn cut(text: &str, chars: usize) -> Cow<'_, str> {
-    // So few bytes have no more characters than that.
+    // A text has no more characters than bytes.
     if text.len() <= chars {
         return Cow::Borrowed(text);
     }

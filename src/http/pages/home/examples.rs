@@ -1,4 +1,4 @@
-//! `/home/examples`: lines for curl, Python, R, JavaScript and Excel that only want a key.
+//! `/home/examples`: lines for curl, Python, R, JavaScript and Excel that need only a key.
 
 use actix_web::web;
 use serde_json::json;

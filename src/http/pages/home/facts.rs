@@ -1,4 +1,4 @@
-//! What somebody has: their plan, their keys and what is left of the day.
+//! A person's plan, their keys, and what is left of the day.
 
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use serde_json::{Value, json};
@@ -19,10 +19,10 @@ use crate::{
 /// Seconds of a day.
 pub(super) const DAY_S: i64 = 86_400;
 
-/// Within so many days a key's end is told beside it.
+/// How long before its end a key counts as ending soon.
 pub(super) const SOON: SignedDuration = SignedDuration::from_hours(24 * 30);
 
-/// What the person's plan says of keys.
+/// The rules for keys in the person's plan.
 pub(super) async fn rules(visit: &Visit<SignedInPerson>) -> Result<KeyRules, Problem> {
     let plan = visit.service.committer.stores.views.plan(&visit.who.0.user.plan).await;
     Ok(plan.map_err(store_problem)?.map(|plan| plan.rules).unwrap_or_default())
@@ -39,7 +39,7 @@ pub(super) fn data_sets(visit: &Visit<SignedInPerson>, rules: &KeyRules) -> Vec<
     shown.collect()
 }
 
-/// What of today's quota is used, and when it is full again.
+/// Today's use of the quota, and when the quota is full again.
 pub(super) async fn today(visit: &Visit<SignedInPerson>, me: &Value) -> Result<Value, Problem> {
     let user = visit.who.0.user.id;
     let report = usage::report(&visit.service, user, 1, None).await?.document();
@@ -55,7 +55,7 @@ pub(super) async fn today(visit: &Visit<SignedInPerson>, me: &Value) -> Result<V
     }))
 }
 
-/// A share in percent, which is 0 or 100 only where it is so.
+/// A share in percent: 0 only where nothing is used, 100 only where all is.
 pub(super) fn percent(used: u64, quota: u64) -> u64 {
     match used.saturating_mul(100).checked_div(quota) {
         Some(0) if used > 0 => 1,
@@ -64,12 +64,12 @@ pub(super) fn percent(used: u64, quota: u64) -> u64 {
     }
 }
 
-/// When the next UTC day begins.
+/// The start of the next UTC day.
 pub(super) fn next_day(now: Timestamp) -> Option<Timestamp> {
     Timestamp::from_second((now.as_second().div_euclid(DAY_S) + 1) * DAY_S).ok()
 }
 
-/// The person's keys with how they stand, newest first.
+/// The person's keys with their states, newest first.
 pub(super) async fn keys(visit: &Visit<SignedInPerson>) -> Result<Vec<Value>, Problem> {
     let answer = visit.asked(keys::list_of(&visit.service, visit.who.0.user.id)).await?;
     let now = visit.service.committer.clock.now();
@@ -83,7 +83,7 @@ pub(super) fn is_live(key: &Value) -> bool {
     matches!(key["state"].as_str(), Some("works" | "soon" | "grace"))
 }
 
-/// A key with how it stands.
+/// A key with its state.
 pub(super) fn with_state(mut key: Value, now: Timestamp) -> Value {
     let moment = |name: &str| key.get(name)?.as_str().and_then(|text| text.parse::<Timestamp>().ok());
     let is_over = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
@@ -97,7 +97,7 @@ pub(super) fn with_state(mut key: Value, now: Timestamp) -> Value {
         () if expires_at.is_some_and(|at| at.duration_since(now) < SOON) => "soon",
         () => "works",
     };
-    // The last day on which it works.
+    // The last day on which the key works.
     let last_day = expires_at.and_then(|at| at.checked_sub(SignedDuration::from_secs(1)).ok());
     let last_day = last_day.map(|at| at.to_zoned(TimeZone::UTC).date().to_string());
     if let Some(fields) = key.as_object_mut() {

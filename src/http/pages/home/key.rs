@@ -1,4 +1,4 @@
-//! A person's keys: making one (`/home/keys/new`), and what one is, may and does (`/home/keys/{id}`).
+//! A person's keys: making one (`/home/keys/new`); showing, changing, replacing and revoking one (`/home/keys/{id}`).
 
 use actix_web::{http::StatusCode, web};
 use jiff::{civil::Date, tz::TimeZone};
@@ -22,7 +22,7 @@ use crate::http::{
 };
 
 const TEMPLATE: &str = "home/key/page.html";
-/// For how long a key that is replaced may work on, seconds: what is offered.
+/// How long a replaced key may go on working, seconds: the choices.
 const GRACES: [u32; 4] = [0, 3600, 86_400, 604_800];
 
 /// Adds the routes.
@@ -38,7 +38,7 @@ async fn offer(visit: Visit<SignedInPerson>) -> Shown {
     new_page(&visit, StatusCode::OK, &Value::Null).await
 }
 
-/// The form of a key that is to be made.
+/// The form for a new key.
 async fn new_page(visit: &Visit<SignedInPerson>, status: StatusCode, form: &Value) -> Shown {
     let rules = rules(visit).await?;
     let latest = rules.key_max_age_days.and_then(|days| {
@@ -52,12 +52,12 @@ async fn new_page(visit: &Visit<SignedInPerson>, status: StatusCode, form: &Valu
     visit.page_as(status, TEMPLATE, &context)
 }
 
-/// What a form says of a key, as a body has it. `present` is the key that it changes.
+/// The form as the body of a key's command. `present` is the key that it changes.
 fn body(visit: &Visit<SignedInPerson>, form: &Form, present: Option<&Value>) -> Result<Value, Problem> {
     let mut body = Map::new();
     body.insert("label".to_owned(), json!(form.text("label")));
     let shown = present.and_then(|key| key["last_day"].as_str());
-    // An end within a day stays what it is as long as nobody says another day.
+    // An end within a day stays as it is unless the form names another day.
     if present.is_none() || form.text("expires_at") != shown {
         let end = form.text("expires_at").map(|day| end_of(visit, day)).transpose()?;
         body.insert("expires_at".to_owned(), json!(end));
@@ -72,7 +72,7 @@ fn body(visit: &Visit<SignedInPerson>, form: &Form, present: Option<&Value>) -> 
     Ok(Value::Object(body))
 }
 
-/// The moment at which a day has ended (UTC).
+/// The end of a day (UTC).
 fn end_of(visit: &Visit<SignedInPerson>, day: &str) -> Result<String, Problem> {
     let end = day.parse::<Date>().ok().and_then(|day| day.tomorrow().ok());
     let end = end.and_then(|day| day.to_zoned(TimeZone::UTC).ok()).map(|day| day.timestamp().to_string());
@@ -82,7 +82,7 @@ fn end_of(visit: &Visit<SignedInPerson>, day: &str) -> Result<String, Problem> {
     })
 }
 
-/// The form again: boxes are ticked as they were.
+/// The form again, with the same boxes ticked.
 fn again(form: &Form, problem: &Problem) -> Value {
     let mut again = form.again(problem);
     if let Some(values) = again.get_mut("values").and_then(Value::as_object_mut) {
@@ -91,7 +91,7 @@ fn again(form: &Form, problem: &Problem) -> Value {
     again
 }
 
-/// What is wrong with a key, at the field that it is about and in the reader's language.
+/// A mistake about a key, at its field and in the reader's language.
 fn placed(visit: &Visit<SignedInPerson>, problem: Problem) -> Problem {
     let detail = problem.detail();
     let latest = detail.rsplit_once("expires_at must be").map_or("", |(_, rest)| rest);
@@ -138,7 +138,7 @@ async fn make(visit: Visit<SignedInPerson>, form: Form) -> Shown {
     }
 }
 
-/// Leads to the page of a key that was made, which shows it until its owner has it.
+/// Leads to the page of a new key, which shows the key until its owner has it.
 fn led_to_new(visit: &Visit<SignedInPerson>, made: &Value, flash: Option<&Flash>) -> Shown {
     let id = made["id"].as_str().unwrap_or_default();
     let led = visit.led(&format!("/home/keys/{id}"), flash);
@@ -165,7 +165,7 @@ async fn page_of(visit: &Visit<SignedInPerson>, status: StatusCode, form: &Value
     let mut data_sets = data_sets(visit, &rules);
     let is_this = |what: &Handed| matches!(what, Handed::Key(_, id) if json!(id) == *at(&key, "/id"));
     let new_key = handed::secret(visit, is_this).await?;
-    // Data sets that the key names and that are not served now stay ticked.
+    // Data sets of the key that are not served now stay ticked.
     let named: Vec<&str> =
         at(&key, "/scopes/datasets").as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     for name in &named {
@@ -214,7 +214,7 @@ async fn rotate(visit: Visit<SignedInPerson>, form: Form) -> Shown {
             let told = Flash::done(&format!("home-key-rotated-{grace_s}"));
             led_to_new(&visit, &made, Some(&told))
         }
-        // It has ended meanwhile: its page says how.
+        // The key has ended meanwhile: its page says how.
         Err(problem) if problem.code() == ProblemCode::Conflict => {
             visit.led(&path_of(&visit), Some(&Flash::not_done("home-key-not-rotated")))
         }

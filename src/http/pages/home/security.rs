@@ -1,4 +1,4 @@
-//! `/home/security`: the password, the second factor, the sessions, the notices, and what is kept about a person.
+//! `/home/security`: the password, the second factor, the sessions, the notices, and the data kept about a person.
 
 use actix_web::{http::StatusCode, web};
 use qrcode::{Color, EcLevel, QrCode};
@@ -49,7 +49,7 @@ pub(super) fn configure(app: &mut web::ServiceConfig) {
         .service(method::resource("/home/security/second-factor/remove", "POST").route(post(remove)));
 }
 
-/// Somebody with a session, whether or not they have all that is demanded of them.
+/// A person with a session, even one who still has to set up a second factor.
 trait OfHolder: Visitor {
     fn holder(&self) -> &crate::actors::sign_in::SignedInAs;
 }
@@ -87,7 +87,7 @@ async fn page<P: OfHolder>(visit: &Visit<P>, status: StatusCode, form: &Value) -
     visit.page_as(status, TEMPLATE, &context)
 }
 
-/// The secret of the second factor that this session sets up, as text and as a picture.
+/// The secret of the second factor that is being set up in this session, as text and as a picture.
 fn setting_up<P: OfHolder>(visit: &Visit<P>) -> Result<Value, Problem> {
     let user = &visit.who.holder().user;
     let is_shown = handed::present(visit) == Some(Handed::Factor(user.id));
@@ -102,7 +102,7 @@ fn setting_up<P: OfHolder>(visit: &Visit<P>) -> Result<Value, Problem> {
     Ok(json!({ "secret": spaced.join(" "), "address": address, "size": size, "path": path }))
 }
 
-/// A QR code (ISO/IEC 18004) with its quiet zone, as the path of a drawing: its size in modules, and the dark ones.
+/// A QR code (ISO/IEC 18004) with its quiet zone: its size in modules, and the dark modules as the path of a drawing.
 fn picture(text: &str) -> Result<(usize, String), Problem> {
     const QUIET: usize = 4;
     let code = QrCode::with_error_correction_level(text, EcLevel::M).map_err(Problem::internal)?;
@@ -116,7 +116,7 @@ fn picture(text: &str) -> Result<(usize, String), Problem> {
     Ok((width + 2 * QUIET, path))
 }
 
-/// The page again with what was wrong with one of its forms.
+/// The page again, with the mistake in one of its forms.
 async fn again<P: OfHolder>(visit: &Visit<P>, form: &Form, problem: &Problem) -> Shown {
     let mut page = page(visit, problem.code().status(), &form.again(problem)).await?;
     problem.headers_into(page.headers_mut());
@@ -190,7 +190,7 @@ async fn confirm(visit: Visit<WithSession>, form: Form) -> Shown {
     let code: String = form.text("code").unwrap_or_default().split_whitespace().collect();
     let own = visit.own::<CodeBody>(&form, &json!({ "code": code }))?;
     match visit.asked(second_factor::confirm(own, visit.request.clone(), visit.service.clone())).await {
-        // They are kept nowhere but as hashes.
+        // Only the hashes of the codes are stored.
         Ok(confirmed) => {
             let codes = at(&confirmed, "/recovery_codes").as_array().into_iter().flatten();
             let codes = codes.filter_map(Value::as_str).map(ToOwned::to_owned).collect();
@@ -203,7 +203,7 @@ async fn confirm(visit: Visit<WithSession>, form: Form) -> Shown {
     }
 }
 
-/// The new recovery codes, until their owner has them.
+/// Shows the new recovery codes until their owner has them.
 async fn show_codes(visit: Visit<SignedInPerson>) -> Shown {
     match handed::present(&visit) {
         Some(Handed::Codes(user, codes)) if user == visit.who.0.user.id => {
@@ -229,7 +229,7 @@ fn removed(visit: &Visit<SignedInPerson>) -> Shown {
     handed::end(visit, visit.led(PATH, Some(&Flash::done("home-security-factor-removed"))))
 }
 
-/// What is wrong with a code, at its field.
+/// A mistake in a code, at its field.
 fn about_code<P: OfHolder>(visit: &Visit<P>, problem: Problem) -> Problem {
     match problem.code() {
         ProblemCode::InvalidBody | ProblemCode::InvalidCredentials => {

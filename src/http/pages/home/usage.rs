@@ -1,4 +1,4 @@
-//! `/home/use`: what somebody has used in the last days, by data set and by how it was answered.
+//! `/home/use`: a person's use in the last days, by data set and by outcome.
 
 use actix_web::web;
 use serde_json::json;

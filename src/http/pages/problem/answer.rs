@@ -1,4 +1,4 @@
-//! A problem as a page: what a browser shows whose request failed.
+//! A problem as a page, for a browser whose request failed.
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -35,7 +35,7 @@ pub(super) fn kind(code: ProblemCode, language: Language) -> Value {
     })
 }
 
-/// The section of the guide that tells most about a kind of problem.
+/// The section of the guide that explains a kind of problem best.
 pub(super) fn place_in_guide(code: ProblemCode) -> &'static str {
     match code {
         ProblemCode::InvalidKey | ProblemCode::KeyNotAllowedHere | ProblemCode::Scope => "getting-in",
@@ -50,13 +50,13 @@ pub(super) fn place_in_guide(code: ProblemCode) -> &'static str {
     }
 }
 
-/// A problem as a page: what a browser shows that opens the address of a resource.
+/// A problem as a page, for a browser that opens the address of a resource.
 pub(in crate::http) fn answer(problem: &Problem, request: &HttpRequest) -> HttpResponse {
     let Some(service) = request.app_data::<web::Data<Service>>() else {
         return HttpResponse::build(problem.code().status()).finish();
     };
     let language = Language::wanted(request.headers());
-    // Who it is has not been found out, where that is what failed. Somebody with a cookie is not asked to sign in.
+    // The visitor may be unknown, where finding them failed. A browser with a cookie is not asked to sign in.
     let perhaps = [(Cookie::SESSION, "person"), (Cookie::TOKEN, "token")]
         .into_iter()
         .find(|(cookie, _)| cookie.read(request.headers(), &service.public_url).is_some());
@@ -66,7 +66,7 @@ pub(in crate::http) fn answer(problem: &Problem, request: &HttpRequest) -> HttpR
     }
     let needs_key = problem.code() == ProblemCode::InvalidKey;
     let address = format!("{}{}", address::base(request), request.uri().path());
-    // By it the operator finds the cause.
+    // The operator finds the cause by this id.
     let id = RequestId::of(request).filter(|_| problem.code().status().is_server_error());
     let own = json!({
         "request_id": id.as_ref().map(RequestId::as_str), "kind": kind(problem.code(), language), "detail": Some(capital(problem.detail())).filter(|detail| detail != problem.code().title()), "happened": true,
@@ -90,7 +90,7 @@ pub(in crate::http) fn answer(problem: &Problem, request: &HttpRequest) -> HttpR
     response
 }
 
-/// Where somebody goes in a browser who has signed in to see what they asked for: of a data set, to the page with its rows.
+/// The page for a visitor who has signed in to see what they asked for: for a data set, the page with its rows.
 pub(super) fn target(request: &HttpRequest, service: &Service) -> String {
     let (path, query) = (request.uri().path(), request.uri().query());
     let is_data_set = path.strip_prefix('/').is_some_and(|name| service.records.data_set(name).is_some());

@@ -1,4 +1,4 @@
-//! The kinds of problems in German: their titles, what they mean and what to do. The API says them in English.
+//! The kinds of problems in German: their titles, meanings and remedies. The API has them in English.
 
 use crate::http::ProblemCode;
 

@@ -50,7 +50,7 @@ fn context(action: &str, return_to: Option<&str>, form: &Value) -> Value {
     json!({ "form": form, "action": action, "return_to": return_to, "code_chars_max": CODE_CHARS_MAX })
 }
 
-/// Back to the password: too long ago, or used.
+/// Leads back to the password: its proof is too old, or was used.
 fn over(visit: &Visit<Anyone>, return_to: Option<&str>) -> Shown {
     let mut led = visit.led(&with_return("/sign-in", return_to), Some(&Flash::not_done("sign-in-code-over")))?;
     led.headers_mut().append(header::SET_COOKIE, Cookie::PROOF.remove(&visit.service.public_url)?);
@@ -81,7 +81,7 @@ async fn give(visit: Visit<Anyone>, form: Form) -> Shown {
     }
 }
 
-/// What is wrong with a code, at its field.
+/// A mistake in a code, at its field.
 fn at_code(visit: &Visit<Anyone>, problem: Problem) -> Problem {
     match problem.code() {
         ProblemCode::InvalidCredentials => {
@@ -92,7 +92,7 @@ fn at_code(visit: &Visit<Anyone>, problem: Problem) -> Problem {
     }
 }
 
-/// The page that asks for a code of somebody for whom a provider has vouched; with what was wrong with the last one.
+/// The page that asks for the code of a person for whom a provider has vouched; with the mistake in the last code.
 pub(in crate::http) async fn provider_code(request: &HttpRequest, problem: Option<Problem>) -> HttpResponse {
     let shown = async {
         let visit = Visit::<Anyone>::open(request).await?;

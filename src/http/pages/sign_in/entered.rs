@@ -1,4 +1,4 @@
-//! Signing somebody in, and where they go from there.
+//! Signs people in, and leads them on.
 
 use actix_web::{HttpResponse, http::header};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -28,19 +28,19 @@ pub(super) fn query_of(visit: &Visit<Anyone>, name: &str) -> Option<String> {
     form_urlencoded::parse(query.as_bytes()).find(|(known, _)| known == name).map(|(_, value)| value.into_owned())
 }
 
-/// Where somebody goes who has signed in: a path of this server that they came from, or what they have most to do with.
+/// Where a person goes after signing in: back to a path of this server, otherwise to `/home`, or with a token to `/admin`.
 pub(super) fn place_after(visit: &Visit<Anyone>, wanted: Option<&str>) -> String {
     let usual = if matches!(visit.known(), Some(KnownVisitor::Token(_))) { "/admin" } else { "/home" };
     wanted.filter(|path| is_local_path(path) && !path.starts_with("/sign-in")).unwrap_or(usual).to_owned()
 }
 
-/// What the provider of identities is called, where there is one.
+/// The name of the identity provider, if there is one.
 pub(in crate::http::pages) fn provider_label(service: &Service) -> Option<String> {
     service.provider.as_ref().map(|_| service.settings.oidc.label.clone())
 }
 
-/// Signs somebody in: leads them on, or to where the code of their second factor is asked for. The first flash is told where they are
-/// in, the second where they owe the code.
+/// Signs a person in and leads them on, or to the page that asks for the code of their second factor. The first flash is shown when they
+/// are in, the second while they owe the code.
 ///
 /// # Errors
 /// Why they are not signed in.
@@ -63,7 +63,7 @@ pub(in crate::http::pages) async fn entered(
     }
 }
 
-/// A path of this server that keeps where somebody is led in the end.
+/// A path of this server, with the path to return to as a parameter.
 pub(super) fn with_return(path: &str, return_to: Option<&str>) -> String {
     match return_to.filter(|path| is_local_path(path)) {
         Some(return_to) => format!("{path}?return_to={}", utf8_percent_encode(return_to, NON_ALPHANUMERIC)),
@@ -71,7 +71,7 @@ pub(super) fn with_return(path: &str, return_to: Option<&str>) -> String {
     }
 }
 
-/// Leads somebody on whose session began.
+/// Leads on a person whose session began.
 pub(super) fn led_in(
     visit: &Visit<Anyone>,
     started: &Started,
@@ -84,7 +84,7 @@ pub(super) fn led_in(
     Ok(led)
 }
 
-/// Why somebody is not signed in, in the reader's language.
+/// Why a person is not signed in, in the reader's language.
 pub(in crate::http::pages) fn worded<W: Visitor>(visit: &Visit<W>, problem: Problem) -> Problem {
     let seconds = || problem.retry_after_s().unwrap_or(1);
     let said = match problem.code() {

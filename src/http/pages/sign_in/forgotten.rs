@@ -1,4 +1,4 @@
-//! `/sign-in/forgotten`: a link to set a password, for whoever has forgotten theirs or never set one. Nothing tells whether an address is known.
+//! `/sign-in/forgotten`: a link to set a password that was forgotten or never set. Nothing tells whether an address is known.
 
 use actix_web::web;
 use serde_json::{Value, json};
@@ -40,7 +40,7 @@ async fn ask(visit: Visit<Anyone>, form: Form) -> Shown {
     sessions::offered(&visit.service)?;
     let email = form.text("email").unwrap_or_default();
     match passwords::asked_for(&visit.request, &visit.service, email).await {
-        // The same for everybody, and without the address.
+        // The answer is the same for everybody, and does not repeat the address.
         Ok(()) => visit.led("/sign-in/forgotten/sent", None),
         Err(problem) => {
             let problem = worded(&visit, problem);

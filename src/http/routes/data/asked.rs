@@ -1,4 +1,4 @@
-//! What pages for people ask of a data set: admitted at once for all the questions of a page, and answered as documents.
+//! Questions of pages for people about a data set: a page is admitted once for all its questions, and they are answered as documents.
 
 use std::sync::Arc;
 
@@ -31,20 +31,20 @@ pub(in crate::http) struct PageOfRows {
     pub(in crate::http) records: Vec<Value>,
     /// The cursor of the next page.
     pub(in crate::http) next: Option<String>,
-    /// How many match, if that was asked.
+    /// How many records match, if the page asked for it.
     pub(in crate::http) count: Option<u64>,
 }
 
 impl DataSets {
-    /// What the server has at hand.
+    /// The service of the routes.
     pub(in crate::http) fn service(&self) -> &Service {
         &self.service
     }
 
-    /// Admits a page that asks so many questions, or says why not.
+    /// Admits a page with `cost` questions, or returns the refusal.
     ///
     /// # Errors
-    /// When that cannot be decided.
+    /// When admission cannot be decided.
     pub(in crate::http) async fn admit_page(
         &self,
         request: &HttpRequest,
@@ -57,7 +57,7 @@ impl DataSets {
             .await
     }
 
-    /// Says that so many of the questions of a page count after all, and tells of the page whoever looks at who asks for what.
+    /// Lowers the cost of a page to `kept` questions, and adds the page to the person's usage.
     pub(in crate::http) fn charge(
         &self,
         request: &HttpRequest,
@@ -70,7 +70,7 @@ impl DataSets {
         pass.tell(&data_set.definition.name, status, wire::client_of(request));
     }
 
-    /// What of a page's questions counts of which one was not answered.
+    /// The cost of a page of which one question failed with `problem`.
     pub(in crate::http) fn charged(problem: &Problem, cost: u64) -> u64 {
         match problem.charge() {
             Charge::Whole => cost,
@@ -78,10 +78,10 @@ impl DataSets {
         }
     }
 
-    /// What the parameters of a page ask for.
+    /// The query that the parameters of a page ask for.
     ///
     /// # Errors
-    /// All that is wrong with them.
+    /// All wrong parameters.
     pub(in crate::http) fn question(&self, data_set: &DataSet, raw_query: &str) -> Result<Query, Vec<InvalidParam>> {
         let key = self.service.cursor_key.of(data_set.instance);
         let asked = query::parse(&data_set.definition, raw_query, &query::QueryLimits::default(), &key);
@@ -91,7 +91,7 @@ impl DataSets {
     /// A page of records.
     ///
     /// # Errors
-    /// As the API refuses.
+    /// The same as for the API.
     pub(in crate::http) async fn rows(
         &self,
         who: UserId,
@@ -105,10 +105,10 @@ impl DataSets {
         Ok(PageOfRows { records: entries(&mut document), next: made.next, count })
     }
 
-    /// How often the values of a column occur, at most so many of them.
+    /// How often the values of a column occur, for at most `limit` values.
     ///
     /// # Errors
-    /// As the API refuses.
+    /// The same as for the API.
     pub(in crate::http) async fn values_of(
         &self,
         who: UserId,
@@ -122,10 +122,10 @@ impl DataSets {
         Ok((records, facet))
     }
 
-    /// What the records of a key, or one of them, were: the states and the cursor of what follows; none where there never were any.
+    /// The states of a key's records, or of one of them, and the cursor of further states. `None` if there never was such a record.
     ///
     /// # Errors
-    /// As the API refuses.
+    /// The same as for the API.
     pub(in crate::http) async fn states_of(
         &self,
         who: UserId,

@@ -1,9 +1,9 @@
 //! Conditional requests (RFC 9110, section 13): the tag of an answer is known before the answer is made.
 //!
-//! A tag is strong: it is made of the data set's instance and version, of what was asked in its normal form (of a read, the key
-//! and the record id), and of the format and coding of the answer. So it is known to nobody who was not sent it, and good for
-//! nothing else. Answers are for the bearer of a key and change with the next import, so caches may keep them for
-//! that bearer, and have to ask each time.
+//! A tag is strong: it is made of the data set's instance and version, of the question in normal form (for a read, the key and the
+//! record id), and of the answer's format and coding. So only clients that were sent a tag know it, and it is good for nothing else.
+//! An answer is for the bearer of a key and changes with the next import, so caches may keep it for that bearer, and must revalidate
+//! it each time.
 
 use std::cell::RefCell;
 
@@ -24,18 +24,18 @@ use crate::{
     store::records::DataSet,
 };
 
-/// Changes when the same records are written differently by another permitd.
+/// Changes when another release of permitd writes the same records differently.
 const RENDERING: u8 = 1;
 
 const CACHE_CONTROL: HeaderValue = HeaderValue::from_static("private, no-cache");
 const VARY: HeaderValue = HeaderValue::from_static("Accept, Accept-Encoding, X-API-Key, Authorization, Cookie");
 
-/// What an answer is made of, without its coding.
+/// A digest of everything that an answer depends on, without its coding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Tag(pub(super) Digest);
 
 impl Tag {
-    /// Of an answer about a data set at a version, to what was asked.
+    /// The tag of an answer to the question `asked` about a data set at a version.
     pub(super) fn of(data_set: &DataSet, version: u64, asked: &str) -> Self {
         let mut hash = Sha256::new();
         hash.update([RENDERING]);
@@ -45,17 +45,17 @@ impl Tag {
         Self::from_hash(hash)
     }
 
-    /// Of the same answer with its whole numbers and amounts as texts.
+    /// The tag of the same answer with whole numbers and amounts as texts.
     pub(super) fn of_texts(self) -> Self {
         Self::from_hash(Sha256::new_with_prefix([b"texts".as_slice(), &self.0].concat()))
     }
 
-    /// Of the same answer with these columns alone, in this order.
+    /// The tag of the same answer with these columns alone, in this order.
     pub(super) fn of_columns<'a>(self, names: impl Iterator<Item = &'a str>) -> Self {
         let mut hash = Sha256::new_with_prefix([b"columns".as_slice(), &self.0].concat());
         names.for_each(|name| {
             hash.update(name.as_bytes());
-            // No name has one.
+            // No column name has a comma.
             hash.update(b",");
         });
         Self::from_hash(hash)
@@ -67,12 +67,12 @@ impl Tag {
         Self(digest)
     }
 
-    /// The digest as text: enough of it that no two answers have one by chance.
+    /// The digest as text: long enough that no two answers share it by chance.
     fn text(&self) -> String {
         BASE64_URL_SAFE_NO_PAD.encode(self.0)
     }
 
-    /// The field's value for the answer in a coding.
+    /// The value of the field `ETag` for the answer in a coding.
     fn value(&self, coding: Option<Coding>) -> Option<HeaderValue> {
         let text = match coding {
             Some(coding) => format!("\"{}-{}\"", self.text(), coding.token()),
@@ -81,11 +81,11 @@ impl Tag {
         HeaderValue::try_from(text).ok()
     }
 
-    /// Whether the client has this answer already, in whichever coding it came.
+    /// The client's tag, if the client has this answer already, in any coding.
     pub(super) fn is_known(&self, request: &HttpRequest) -> Option<HeaderValue> {
         let (fields, own) = (request.headers().get_all(header::IF_NONE_MATCH), self.text());
         let mut tags = fields.filter_map(|field| field.to_str().ok()).flat_map(|field| field.split(','));
-        // Compared weakly, as `If-None-Match` wants it.
+        // `If-None-Match` asks for weak comparison.
         tags.find_map(|tag| {
             let tag = tag.trim();
             let bare = tag.strip_prefix("W/").unwrap_or(tag);
@@ -103,13 +103,13 @@ impl Tag {
     }
 }
 
-/// Whether the client wants nothing of what there is, whichever it be: `If-None-Match: *`. That there is something has to be
-/// found out first, which is charged like the answer itself: unlike a tag, it does not show that the client has that.
+/// Whether the client wants no answer if there is any: `If-None-Match: *`. Finding out whether there is one is charged like the answer
+/// itself: unlike a tag, `*` does not show that the client has the answer.
 pub(super) fn wants_nothing(request: &HttpRequest) -> bool {
     request.headers().get(header::IF_NONE_MATCH).is_some_and(|field| field.as_bytes() == b"*")
 }
 
-/// The answer to who has it already.
+/// The answer to a client that has it already.
 pub(super) fn not_modified(tag: HeaderValue) -> HttpResponse {
     let mut response = HttpResponse::with_body(StatusCode::NOT_MODIFIED, BoxBody::new(()));
     response.headers_mut().insert(header::ETAG, tag);
@@ -117,17 +117,17 @@ pub(super) fn not_modified(tag: HeaderValue) -> HttpResponse {
     response
 }
 
-/// An answer of which nothing but its fields is sent.
+/// Turns an answer into one without a body (304).
 pub(super) fn without_body(mut response: HttpResponse) -> HttpResponse {
     response.headers_mut().remove(header::CONTENT_TYPE);
     response.headers_mut().remove(header::CONTENT_ENCODING);
-    // Where the answer goes on is part of it.
+    // The link to the next page is part of the answer that is not sent.
     response.headers_mut().remove(header::LINK);
     *response.status_mut() = StatusCode::NOT_MODIFIED;
     response.set_body(BoxBody::new(()))
 }
 
-/// Says how an answer may be kept.
+/// Adds the tag, and how the answer may be kept.
 pub(super) fn tagged(response: &mut HttpResponse, tag: &Tag, coding: Option<Coding>) {
     if let Some(value) = tag.value(coding) {
         response.headers_mut().insert(header::ETAG, value);
@@ -142,12 +142,11 @@ fn fields(response: &mut HttpResponse) {
 }
 
 thread_local! {
-    /// What the tags of reads by key begin with, and of which instance and version it is: most reads are of the same as the
-    /// one before.
+    /// The beginning of the tags of reads by key, with its instance and version: most reads have those of the read before.
     static LAST: RefCell<Option<(Uuid, u64, Tag)>> = const { RefCell::new(None) };
 }
 
-/// The tag of a read by key, of one record or of all that bear the key: this is the hot path.
+/// The tag of a read by key, of one record or of all records of the key. This is the hot path.
 pub(super) fn of_read(data_set: &DataSet, version: u64, key: &str, record_id: Option<&str>) -> Tag {
     let instance = data_set.instance;
     let last = LAST.with_borrow(|last| last.filter(|(of, at, _)| *of == instance && *at == version));

@@ -1,4 +1,4 @@
-//! Which data sets there are, for who has a key or a session; and where one is that has another name now.
+//! Lists and describes data sets for keys and sessions, and redirects former names of data sets.
 
 use std::sync::Arc;
 
@@ -40,16 +40,16 @@ pub(super) const DOCUMENT: &str = "/openapi.json";
 /// The path at which data sets are listed.
 pub(super) const PATH: &str = "/datasets";
 
-/// The data set whose description a path is.
+/// The data set that a path asks to describe.
 pub(super) fn described(path: &str) -> Option<&str> {
     path.strip_prefix(PATH)?.strip_prefix('/').filter(|name| !name.is_empty() && !name.contains('/'))
 }
 
-/// Whether the list or a description is asked for with a key or a session: what a token sees is another one.
+/// Whether a request with a key or a session asks for the list or a description. Tokens see other ones.
 pub(super) fn is_asked_by_reader(method: &Method, path: &str, headers: &HeaderMap, public_url: &str) -> bool {
     let is_description = || (method == Method::GET || method == Method::HEAD) && described(path).is_some();
     if path == DOCUMENT {
-        // Whoever is signed in looks at it for nothing.
+        // Sessions read the document for free.
         return match credentials::in_header(headers) {
             Ok(InHeaders::Credential(credential)) => credential.kind == CredentialKind::Key,
             Ok(InHeaders::Token(_)) | Err(NoCredential::Missing) => false,
@@ -61,13 +61,13 @@ pub(super) fn is_asked_by_reader(method: &Method, path: &str, headers: &HeaderMa
 }
 
 impl DataSets {
-    /// The present name of a data set that had this one.
+    /// The data set that formerly had this name.
     pub(in crate::http) fn renamed(&self, name: &str) -> Option<Arc<DataSet>> {
         let had = |data_set: &Arc<DataSet>| data_set.standing.former_names.iter().any(|former| former == name);
         self.service.records.data_sets().into_iter().find(had)
     }
 
-    /// Leads to the present name, whoever may ask there.
+    /// Redirects an admitted request to the present name.
     pub(super) async fn moved(&self, request: &HttpRequest, to: &DataSet) -> Result<Admitted, Problem> {
         let pass = self.admit(request, None, self.credential(request)?).await?;
         let rest = request.uri().path().trim_start_matches('/').split_once('/').map(|(_, rest)| rest);
@@ -88,7 +88,7 @@ impl DataSets {
         Ok((pass, Ok(response)))
     }
 
-    /// What a session sees whose role administers data: the list, or one data set in full. None for whoever reads data only.
+    /// The list, or one data set in full, for a session whose role administers data. `None` for those who only read data.
     pub(super) async fn told_to_role(&self, request: &HttpRequest) -> Option<Answer> {
         let shown = credentials::of_reader(request.headers(), &self.service.public_url);
         if !shown.is_ok_and(|shown| shown.kind == CredentialKind::Session) {
@@ -104,7 +104,7 @@ impl DataSets {
         }
     }
 
-    /// What a key or a session that may read a data set is told about it.
+    /// The description of a data set, for a key or a session that may read it.
     pub(super) async fn describe(&self, request: &HttpRequest, name: &str) -> Result<Admitted, Problem> {
         let credential = self.credential(request)?;
         let data_set = self.service.records.data_set(name);
@@ -120,7 +120,7 @@ impl DataSets {
         Ok((pass, described.await))
     }
 
-    /// The document of the interface, with the data sets that a key may read, and those that anybody may see.
+    /// The document of the interface, with the data sets that the key may read and those that are public.
     pub(super) async fn interface(&self, request: &HttpRequest) -> Result<Admitted, Problem> {
         let pass = self.admit(request, None, self.credential(request)?).await?;
         let may_see = |set: &Definition| set.about.public || pass.is_for(&set.name);

@@ -1,4 +1,4 @@
-//! Exports: `format=ndjson` and `format=csv`. One is charged as several requests, before it begins: it is worth many pages.
+//! Exports: `format=ndjson` and `format=csv`. An export replaces many pages, so it is charged as several requests, before it begins.
 
 use std::{pin::Pin, sync::Arc, task::Poll};
 
@@ -31,7 +31,7 @@ use crate::{
     store::records::{DataSet, Export},
 };
 
-/// What a JSON document says in its member `dataset`.
+/// The header field for the version that a JSON document has in its member `dataset`.
 const DATASET_VERSION: HeaderName = HeaderName::from_static("x-dataset-version");
 
 impl DataSets {
@@ -54,13 +54,13 @@ impl DataSets {
         }
         let format = query.format.unwrap_or(Format::Ndjson);
         if request.method() == Method::HEAD {
-            // One request, and no export: there is nothing to be said of it that only its making would tell.
+            // HEAD counts as one request and makes no export: all header fields are known without making it.
             let pass = self.admit_as(credential, 1, asking).await?.map_err(limits::not_admitted)?;
             let head = head(request, &data_set, format, &tag);
             let head = if caching::wants_nothing(request) { caching::without_body(head) } else { head };
             return Ok((pass, Ok(head)));
         }
-        // All of its price, or nothing: one that the limits have no room for takes nothing of them.
+        // The whole price or nothing: an export that the limits have no room for takes nothing of them.
         let cost = self.service.settings.records.export_cost;
         let admitted = self.admit_as(credential, cost, asking).await?;
         let pass = admitted.map_err(|refused| limits::export_not_admitted(refused, cost))?;
@@ -86,7 +86,7 @@ impl DataSets {
     }
 }
 
-/// What is said of an export without making it. How long it would be is not known: nothing is said of that.
+/// The header fields of an export, without making it. There is no length, since it is not known.
 fn head(request: &HttpRequest, data_set: &DataSet, format: Format, tag: &Tag) -> HttpResponse {
     let mut response = HttpResponse::with_body(StatusCode::OK, BoxBody::new(body::None::new()));
     describe(&mut response, data_set, format, data_set.version);
@@ -110,10 +110,10 @@ fn describe(response: &mut HttpResponse, data_set: &DataSet, format: Format, ver
 
 type EncodedBlock = std::io::Result<(Option<Encoder>, Vec<u8>)>;
 
-/// Who has the encoder.
+/// The owner of the encoder.
 enum Encoding {
     Ready(Option<Encoder>),
-    /// A thread that compresses a part.
+    /// A thread has the encoder and compresses a part.
     Busy(Pin<Box<dyn Future<Output = Result<EncodedBlock, actix_web::error::BlockingError>>>>),
     Ended,
 }
@@ -124,18 +124,18 @@ struct ExportBody {
     encoder: Encoding,
     pass: Pass,
     dataset: String,
-    /// Its place among the exports at the same time: given back with the last part.
+    /// Its place among the concurrent exports, given back with the last part.
     place: Option<Turn>,
 }
 
-/// Why a body breaks off. The client sees a connection that ends before its body does.
+/// The error that breaks off a body. The client sees the connection end before the body does.
 #[derive(Debug, thiserror::Error)]
 #[error("an export was not finished")]
 struct BrokenOff;
 
 impl ExportBody {
-    /// An export that breaks off by the server's fault is given back to the quota. One that its client stalled, or that was too
-    /// much for its time, is not: it was made.
+    /// Breaks off an export, and gives it back to the quota if the server is at fault. An export that its client stalled, or that took too
+    /// long, is not given back: the work was done.
     fn break_off(&mut self, cause: &dyn std::fmt::Display, charge: Charge) -> Poll<Option<Result<Bytes, BrokenOff>>> {
         tracing::warn!(%cause, "an export was broken off");
         self.encoder = Encoding::Ended;
@@ -146,7 +146,7 @@ impl ExportBody {
         Poll::Ready(Some(Err(BrokenOff)))
     }
 
-    /// All was sent: who sees the end may begin another export at once.
+    /// Ends the body. Gives back its place first, so that a client that sees the end may begin another export at once.
     fn end(&mut self) -> Poll<Option<Result<Bytes, BrokenOff>>> {
         self.place = None;
         Poll::Ready(None)
@@ -166,7 +166,7 @@ impl futures_util::Stream for ExportBody {
                         return Poll::Pending;
                     }
                     Poll::Ready(Ok(Ok((encoder, piece)))) => {
-                        // Without an encoder it was the last piece.
+                        // The last piece comes without an encoder.
                         self.encoder = if encoder.is_some() { Encoding::Ready(encoder) } else { Encoding::Ended };
                         if !piece.is_empty() {
                             return Poll::Ready(Some(Ok(piece.into())));

@@ -1,4 +1,4 @@
-//! What a store or an actor could not do, as problems.
+//! The failures of stores and actors, as problems.
 
 use super::limits::overloaded;
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
 /// When to ask again while the records are copied to this node: seconds to minutes, by their number.
 const COPY_RETRY_AFTER_S: u64 = 5;
 
-/// That parameters are wrong; or that what the only wrong one is about is gone.
+/// The problem of wrong parameters, or of a version that is gone when its parameter is the only wrong one.
 pub(super) fn wrong_parameters(params: &[InvalidParam]) -> Problem {
     match params {
         [only] if only.is_gone => {
@@ -21,25 +21,25 @@ pub(super) fn wrong_parameters(params: &[InvalidParam]) -> Problem {
     }
 }
 
-/// That a data set's records are not those that the log knows.
+/// The problem of a data set whose records are not those of the log.
 pub(super) fn lost(loss: &Loss) -> Problem {
     let detail = format!("{loss}. The operator has to restore them or to import again; the request was not counted");
     Problem::new(ProblemCode::Unavailable, detail).retry_after(RETRY_AFTER_S)
 }
 
-/// A data set that is kept and served to nobody.
+/// The problem of a withdrawn data set.
 pub(super) fn withdrawn(data_set: &DataSet) -> Problem {
     let detail = format!("{:?} was withdrawn by an administrator; its records are kept", data_set.definition.name);
     Problem::new(ProblemCode::DataSetWithdrawn, detail)
 }
 
-/// That a data set's records are there again, but not served yet.
+/// The problem of a data set whose records have come back and are not served yet.
 pub(super) fn returning() -> Problem {
     let detail = "the records of this data set have just come back: repeat the request; it was not counted";
     Problem::new(ProblemCode::Unavailable, detail).retry_after(RETRY_AFTER_S)
 }
 
-/// That the log does not say at the moment whether records are those that it knows.
+/// The problem of records that cannot be compared with the log at the moment.
 pub(super) fn unjudged(error: &JudgeError) -> Problem {
     let detail = "the records cannot be compared with the log at the moment; the request was not counted";
     Problem::new(ProblemCode::Unavailable, detail).retry_after(RETRY_AFTER_S).because(error)
@@ -71,7 +71,7 @@ fn records_problem(error: RecordStoreError) -> Problem {
         | RecordStoreError::DefinitionChanged { .. } => {
             Problem::new(ProblemCode::Overloaded, text).retry_after(RETRY_AFTER_S).charged(Charge::Nothing)
         }
-        // What was asked was expensive, or whoever takes it is slow: the work was done.
+        // The question was expensive, or the client is slow: the work was done.
         RecordStoreError::TimedOut { .. } | RecordStoreError::Stalled => {
             Problem::new(ProblemCode::Overloaded, text).retry_after(RETRY_AFTER_S).charged(Charge::Whole)
         }
@@ -101,8 +101,8 @@ mod tests {
     use super::*;
     use crate::actors::Busy;
 
-    /// What the server did is charged, whatever came of it; what is its own fault is given back; what was refused before
-    /// anything was done takes nothing.
+    /// Work that the server did is charged, whatever its result; the server's own faults are given back; a request that was refused before
+    /// any work costs nothing.
     #[test]
     fn what_was_done_is_charged() {
         let narrow = String::new;

@@ -1,4 +1,4 @@
-//! Limits: what refuses a request, and what every answer says of them.
+//! Limits: the refusals of requests, and the limit fields of every answer.
 
 use std::cell::RefCell;
 
@@ -26,22 +26,21 @@ use crate::{
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
-/// What the `RateLimit` field takes with numbers of usual sizes.
+/// Bytes of the `RateLimit` field with numbers of usual sizes.
 const LIMIT_BYTES: usize = 80;
 
 /// Headers in which other products take a key.
 const OTHER_HEADERS: [&str; 6] =
     ["api-key", "apikey", "x-api-token", "x-app-token", "x-auth-token", "ocp-apim-subscription-key"];
 
-/// Missing, mistyped, unknown, revoked: the same answer.
+/// The answer to a missing, mistyped, unknown or revoked key: the same for all.
 pub(super) fn invalid_key() -> Problem {
     let detail = "send the key from your invitation in the header x-api-key, as Authorization: Bearer, or as the user name of \
                   Authorization: Basic";
     Problem::new(ProblemCode::InvalidKey, detail)
 }
 
-/// The refusal of a request that shows no key. Where it has one where keys are not read, that is said; whether it would be right is
-/// not looked at.
+/// The refusal of a request that shows no key. If it has a key where keys are not read, the refusal says so, without checking that key.
 pub(super) fn not_shown(request: &HttpRequest, why: NoCredential) -> Problem {
     match why {
         NoCredential::Wrong(_) => invalid_key(),
@@ -83,7 +82,7 @@ pub(super) fn not_admitted(admission: Admission) -> Problem {
     }
 }
 
-/// What the key may not be used for, and what would be needed. From where it may be used nobody is told.
+/// The refusal of a key that is out of reach: names what the key lacks, but never the addresses that it may be used from.
 pub(in crate::http) fn out_of_reach(why: OutOfReach) -> Problem {
     let (detail, needed) = match why {
         OutOfReach::Address => {
@@ -136,7 +135,7 @@ pub(super) fn limited(rate: bool, quota: bool, retry_after_ns: i64, standing: &K
     problem
 }
 
-/// When the quota does: with the day after the one that requests are counted to.
+/// When the quota begins anew: with the day after the one that requests are counted to.
 fn begins_anew(standing: &KeyStanding) -> String {
     let begins_s = standing.next_day.saturating_mul(DAY_NS / SECOND_NS);
     match Timestamp::from_second(begins_s) {
@@ -145,7 +144,7 @@ fn begins_anew(standing: &KeyStanding) -> String {
     }
 }
 
-/// The refusal of an export that the limits have too little room for.
+/// The refusal of an export that costs more than the limits have left.
 pub(super) fn export_not_admitted(admission: Admission, cost: u64) -> Problem {
     let Admission::Limited { quota, standing, .. } = admission else { return not_admitted(admission) };
     let cost = standing.bucket.capped(cost);
@@ -178,7 +177,7 @@ pub(super) fn limits(standing: &KeyStanding, mut put: impl FnMut(HeaderName, Hea
 }
 
 thread_local! {
-    /// The policy that was told last: most requests are made under the same plan as the one before.
+    /// The last policy that was sent: most requests are made under the same plan as the one before.
     static TOLD: RefCell<Option<(Bucket, HeaderValue)>> = const { RefCell::new(None) };
 }
 

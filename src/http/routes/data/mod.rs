@@ -1,4 +1,4 @@
-//! The data sets: `/{dataset}` and what lies below it. This is the hot path.
+//! The data sets: `/{dataset}` and the paths below it. This is the hot path.
 
 pub(in crate::http) mod asked;
 mod caching;
@@ -68,7 +68,7 @@ const JSON_OF_TEXTS: HeaderValue = HeaderValue::from_static(NUMBERS_AS_TEXTS);
 const METHODS: &str = "GET, HEAD, OPTIONS";
 const SESSION_OVER: &str =
     "this session is unknown or has ended: sign in again (POST /sessions), or send a key in the header x-api-key";
-/// Characters of a path that an answer repeats.
+/// Most characters of a path that an answer repeats.
 const PATH_CHARS_SHOWN: usize = 120;
 
 impl DataSets {
@@ -77,7 +77,7 @@ impl DataSets {
         Self { service, gate, queries }
     }
 
-    /// Whether the path is a data set's, be it one that has lost its records; keeps which one for the answer.
+    /// Whether the path is a data set's, also if its records are lost or its name is a former one. Keeps the data set for the answer.
     fn takes(&self, context: &GuardContext<'_>) -> bool {
         let path = context.head().uri.path();
         let Some(name) = first_segment(path) else { return false };
@@ -118,7 +118,7 @@ impl HttpServiceFactory for DataSets {
 }
 
 impl DataSets {
-    /// One request for data: the gate first, then the answer, with the limits in its header either way.
+    /// Answers a request for data: the gate first, then the answer, with the limits in its header either way.
     async fn respond(&self, request: &HttpRequest) -> HttpResponse {
         let described = directory::described(request.path());
         if described.is_some() || [directory::PATH, directory::DOCUMENT].contains(&request.path()) {
@@ -154,7 +154,7 @@ impl DataSets {
         }
         let admitted = match (self.sound(request, data_set).await, wanted) {
             (Ok(data_set), Wanted::Read(key, record_id)) => self.read(request, data_set, key, record_id).await,
-            // Boxed, for the sake of reads by key: a request is as long in the making as its largest future.
+            // Boxed, for the sake of reads by key: the future of a request is as large as its largest branch.
             (Ok(data_set), Wanted::Page) => Box::pin(self.find(request, data_set)).await,
             (Ok(data_set), Wanted::Other(question)) => Box::pin(self.answer(request, data_set, question)).await,
             (Err(problem), _) => Box::pin(self.refuse(request, problem)).await,
@@ -162,13 +162,13 @@ impl DataSets {
         self.answered(request, admitted).await
     }
 
-    /// The answer to a request that was let pass or not, with the limits in its header.
+    /// The answer to a request, admitted or not, with the limits in its header.
     async fn answered(&self, request: &HttpRequest, admitted: Result<Admitted, Problem>) -> HttpResponse {
         let (mut pass, answer) = match admitted {
             Ok(admitted) => admitted,
             Err(problem) => return Box::pin(self.refusal(request, problem)).await.respond(request),
         };
-        // What is known already counts against the rate only. That there is anything is not known: see `wants_nothing`.
+        // An answer that the client has counts against the rate only, but not after `If-None-Match: *`: see `wants_nothing`.
         let is_known =
             |response: &HttpResponse| response.status() == StatusCode::NOT_MODIFIED && !caching::wants_nothing(request);
         let charge = match &answer {
@@ -191,7 +191,7 @@ impl DataSets {
         response
     }
 
-    /// The data set that the guard has found, unless its records are gone, and what is wanted of it.
+    /// The data set that the guard has found, unless its records are gone, and the resource that the path names.
     fn destination<'r>(&self, request: &'r HttpRequest) -> Option<(Option<Arc<DataSet>>, Wanted<'r>)> {
         let wanted = Wanted::of(request.match_info().as_str())?;
         let extensions = request.extensions();
@@ -218,14 +218,14 @@ impl DataSets {
             Some(verdict) => verdict,
             None => {
                 let name = first_segment(request.uri().path()).unwrap_or_default();
-                // Boxed: it is so for the first request after an import only.
+                // Boxed: only the first request after an import comes here.
                 Box::pin(lineages.judge(name)).await.map_err(|error| failure::unjudged(&error))?
             }
         };
         match (verdict, data_set) {
             (Ok(()), Some(data_set)) => Ok(data_set),
             (Err(loss), _) => Err(failure::lost(&loss)),
-            // They have come back, and were not noticed yet.
+            // The records have come back, and this server has not noticed yet.
             (Ok(()), None) => Err(failure::returning()),
         }
     }
@@ -235,13 +235,13 @@ impl DataSets {
         credentials::of_reader(request.headers(), &self.service.public_url).map_err(|why| not_shown(request, why))
     }
 
-    /// Tells what is wrong to who may ask.
+    /// Tells an admitted caller the problem.
     async fn refuse(&self, request: &HttpRequest, problem: Problem) -> Result<Admitted, Problem> {
         let credential = self.credential(request)?;
         Ok((self.admit(request, None, credential).await?, Err(problem)))
     }
 
-    /// Admits a request for a data set, if it is about one.
+    /// Admits a request, for a data set if it is about one.
     async fn admit(
         &self,
         request: &HttpRequest,
@@ -253,7 +253,7 @@ impl DataSets {
         self.admit_as(credential, 1, asking).await?.map_err(not_admitted)
     }
 
-    /// Admits a request that counts as several, or says why not.
+    /// Admits a request that counts as `cost` requests, or returns the refusal.
     async fn admit_as(
         &self,
         credential: Credential,
@@ -282,7 +282,7 @@ impl DataSets {
         });
         let (wanted, form) = match asked {
             Ok(asked) => asked,
-            // What is wrong with a request is told to those that may make it.
+            // Only an admitted caller is told what is wrong with the request.
             Err(problem) => return Ok((self.admit(request, Some(&data_set), credential).await?, Err(problem))),
         };
         let tag_of = |version: u64, key: &str, record_id: Option<&str>| {
@@ -315,7 +315,7 @@ impl DataSets {
         }
     }
 
-    /// Anything that is neither a read by key nor a page.
+    /// Answers a question that is neither a read by key nor a page.
     async fn answer(
         &self,
         request: &HttpRequest,
@@ -333,8 +333,8 @@ impl DataSets {
         Ok((pass, answer))
     }
 
-    /// The refusal of a request without a right key, when it is due. A key that is wrong, and not only missing, counts as a guess.
-    /// Whoever asks on with a key that was once right does not guess: they are told that it has ended however often they ask.
+    /// The refusal of a request without a right key, when it is due. A wrong key counts as a guess, a missing one does not. A client with a
+    /// key that was once right is told that the key has ended, however often the client asks.
     async fn refusal(&self, request: &HttpRequest, problem: Problem) -> Problem {
         let shown = credentials::of_reader(request.headers(), &self.service.public_url);
         let problem = match (problem.code(), shown) {
@@ -379,7 +379,7 @@ fn decoded<'a>(segment: &'a str, name: &str) -> Result<Cow<'a, str>, Problem> {
     decoded.map_err(|_| Problem::new(ProblemCode::InvalidParameters, format!("the {name} in the path is not UTF-8")))
 }
 
-/// How a read by key is to be shown. What else is sent with it is a mistake.
+/// The form in which a read by key is shown. Refuses all other parameters.
 fn read_form(request: &HttpRequest, data_set: &DataSet) -> Result<ReadForm, Problem> {
     let query = request.query_string();
     if query.is_empty() {
@@ -409,7 +409,7 @@ fn document_in(form: &ReadForm, data_set: &DataSet, document: Bytes) -> Bytes {
     }
 }
 
-/// The same query with another value of the parameter that says where to go on, as an address that can be asked as it is.
+/// The address of the next page: the same query with the cursor in `parameter`.
 fn next_target(request: &HttpRequest, public_url: &str, parameter: &str, cursor: &str) -> String {
     let is_it = |given: &&str| given.split('=').next() == Some(parameter);
     let kept = request.query_string().split('&').filter(|given| !given.is_empty() && !is_it(given));
@@ -424,7 +424,7 @@ fn next_target(request: &HttpRequest, public_url: &str, parameter: &str, cursor:
     target
 }
 
-/// Says where the answer goes on.
+/// Adds the link to the next page.
 fn link(
     request: &HttpRequest,
     public_url: &str,
@@ -446,7 +446,7 @@ async fn read_answer(
     let wanted = if document.len() < coding::BYTES_MIN { None } else { Coding::accepted(request) };
     let (body, coding) = match wanted {
         None => (document, None),
-        // Boxed: what few answers need would make the future of every one larger.
+        // Boxed: few answers are compressed, and this would enlarge the future of every answer.
         wanted => Box::pin(coding::encoded(document, wanted)).await?,
     };
     let mut response = sent(body, coding, as_texts);
@@ -465,8 +465,7 @@ fn sent(body: Bytes, coding: Option<Coding>, as_texts: bool) -> HttpResponse {
 }
 
 impl DataSets {
-    /// The answer to a question at a version that is known already: nothing new to who has it, a ready one, or one that is made
-    /// now.
+    /// The answer to a question at a known version: not modified for a client that has it, a ready answer, or one made now.
     async fn answer_to(
         &self,
         request: &HttpRequest,

@@ -26,11 +26,11 @@ impl DataSets {
         let credential = self.credential(request)?;
         let query = match self.query(request, &data_set) {
             Ok(query) => query,
-            // What is wrong with a request is told to those that may make it.
+            // Only an admitted caller is told what is wrong with the request.
             Err(problem) => return Ok((self.admit(request, Some(&data_set), credential).await?, Err(problem))),
         };
         let form = form(&data_set, &query);
-        // A page of a version is what it is: the tag is known before the page.
+        // A page of a version never changes: the tag is known before the page.
         let version = query.version().unwrap_or(data_set.version);
         if query.format.is_some_and(Format::is_export) {
             return self.export(request, data_set, query, &form, credential).await;
@@ -47,7 +47,7 @@ impl DataSets {
         Ok((pass, answer))
     }
 
-    /// What is asked, in which format.
+    /// The query of a request, and its format.
     fn query(&self, request: &HttpRequest, data_set: &DataSet) -> Result<Query, Problem> {
         let (limits, key) = (query::QueryLimits::default(), self.service.cursor_key.of(data_set.instance));
         let parsed = query::parse(&data_set.definition, request.query_string(), &limits, &key);
@@ -95,12 +95,12 @@ impl DataSets {
         if query.numbers_as_texts {
             text = json::numbers_as_texts(definition, &text, json::Entries::Records);
         }
-        // How an answer was found is asked to know it of this one.
+        // `explain` asks how this very answer was found, so the answer is not kept for others.
         Ok(Made { text: Bytes::from(text), version: page.version, next, lasting: !query.explain })
     }
 }
 
-/// One text for all ways of asking for the same answer. Two pages of one walk differ in their place.
+/// One text for all ways of asking for the same answer. Two pages of one walk differ in their position.
 fn form(data_set: &DataSet, query: &Query) -> String {
     let format = query.format.unwrap_or(Format::Json).name();
     let after = query.after.as_ref().map(|position| &position.values);

@@ -1,4 +1,4 @@
-//! `/{dataset}/facets` and `/{dataset}/stats`: what a filter's records have in common.
+//! `/{dataset}/facets` and `/{dataset}/stats`: summaries of the records that a filter means.
 
 use std::sync::Arc;
 

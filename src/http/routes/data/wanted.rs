@@ -1,4 +1,4 @@
-//! What a path below a data set asks for.
+//! The resource that a path below a data set names.
 
 use crate::http::DataRoute;
 
@@ -9,18 +9,17 @@ pub(in crate::http) fn first_segment(path: &str) -> Option<&str> {
     path.strip_prefix('/')?.split('/').next().filter(|segment| !segment.is_empty())
 }
 
-/// What a path asks for, below a data set. A key or record id that is spelt like one of the fixed segments is reached by a
-/// filter.
+/// The resource that a path names, below a data set. A key or record id spelt like a fixed segment is reached by a filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wanted<'a> {
-    /// The records of a key, or one of them. This is what is asked for most.
+    /// The records of a key, or one of them: the most frequent request.
     Read(&'a str, Option<&'a str>),
-    /// A page of those that are asked for, or an export of all of them.
+    /// A page of the matching records, or an export of all of them.
     Page,
     Other(Question<'a>),
 }
 
-/// What is neither.
+/// A resource that is neither a read by key nor a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Question<'a> {
     Facets,
@@ -40,7 +39,7 @@ impl<'a> Wanted<'a> {
         }
         Some(match parts {
             [None, ..] => Self::Page,
-            // Of pages for people, which other routes take.
+            // Pages for people have routes of their own.
             [Some(first), ..] if OF_PAGES.contains(&first) => return None,
             [Some("facets"), None, ..] => Self::Other(Question::Facets),
             [Some("stats"), None, ..] => Self::Other(Question::Stats),

@@ -1,4 +1,4 @@
-//! What is told of a data set.
+//! Descriptions of data sets.
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ pub(in crate::http::routes) fn no_data_set(name: &str) -> Problem {
     Problem::new(ProblemCode::NotFound, format!("there is no data set {name:?}"))
 }
 
-/// A document about a data set. Not all of it is a [`Value`], which would lose digits of figures.
+/// A document about a data set. The figures are no [`Value`], which would lose digits of them.
 #[derive(Serialize)]
 pub(in crate::http::routes) struct Described {
     #[serde(flatten)]
@@ -30,7 +30,7 @@ pub(in crate::http::routes) struct Described {
 }
 
 impl Described {
-    /// What is told of it to whoever may read it.
+    /// The description for everybody who may read the data set.
     pub(in crate::http::routes) async fn to_readers(service: &Service, data_set: &DataSet) -> Result<Self, Problem> {
         Ok(Self {
             members: shown(data_set),
@@ -62,7 +62,7 @@ pub(super) async fn described(service: &Service, data_set: &DataSet) -> Result<D
     Ok(document)
 }
 
-/// What is said of a data set to whoever may read it.
+/// The members of a data set for everybody who may read it.
 pub(in crate::http::routes) fn shown(data_set: &DataSet) -> Value {
     let definition = &data_set.definition;
     let columns: Vec<Value> = definition

@@ -1,4 +1,4 @@
-//! An import that a request names, and the answer to what is only begun.
+//! Finds the import that a request names, and answers a request that began one.
 
 use actix_web::HttpResponse;
 use uuid::Uuid;
@@ -24,7 +24,7 @@ pub(super) async fn status(service: &Service, import: Uuid) -> Result<ImportStat
     service.imports.status(import).await.map_err(import_problem)?.ok_or_else(no_import)
 }
 
-/// The answer to what is only begun: where it is seen how it goes on.
+/// The answer to a request that began an import: its status, and the address of its progress.
 pub(super) fn accepted(service: &Service, status: &ImportStatus) -> HttpResponse {
     let location = format!("{}/imports/{}", service.public_url, status.id);
     answer::accepted(&location, status)

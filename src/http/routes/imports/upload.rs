@@ -27,20 +27,20 @@ use crate::{
     },
 };
 
-/// What a file is to the data set.
+/// Whether a file replaces the data set or is merged into it.
 pub(in crate::http) const MODES: [(&str, bool); 2] = [("merge", false), ("replace", true)];
-/// What becomes of stored values of columns that the file does not have.
+/// Whether stored values are emptied or kept in columns that the file does not have.
 pub(in crate::http) const ON_ABSENT: [(&str, bool); 2] = [("empty", false), ("keep", true)];
 const FLAGS: [(&str, bool); 2] = [("true", true), ("false", false)];
 const OWN: [&str; 5] = ["dataset", "mode", "dry_run", "absent", "filename"];
-/// Bytes that are written at once, and that have the time of `import.chunk_timeout_ms` to arrive.
+/// Bytes that are written at once, and that must arrive within `import.chunk_timeout_ms`.
 const BLOCK_BYTES: usize = 1 << 20;
-/// Bytes of a form beside the file in it.
+/// Bytes of a form besides its file.
 const FORM_BYTES: u64 = 64 * 1024;
 /// Longest name of a file that is read, characters.
 const NAME_CHARS_MAX: usize = 1000;
 
-/// Media types of files, and the ending of a name that says the same.
+/// Media types of files, with the ending of a file name for each.
 const ENDINGS: [(&str, &str); 6] = [
     ("text/csv", "csv"),
     ("text/tab-separated-values", "tsv"),
@@ -73,7 +73,7 @@ pub(super) async fn send(
         arrive(chunks, upload, patience).await.map(|upload| (upload, None))
     }
     .map_err(|problem| {
-        // The connection knows better what was wrong with the body's bytes.
+        // The connection's refusal says more exactly what was wrong with the body's bytes.
         let connection = request.conn_data::<Rc<Connection>>();
         connection.and_then(|connection| connection.refusal()).map_or(problem, |refusal| refusal.problem())
     })?;
@@ -89,7 +89,7 @@ pub(super) async fn send(
     Ok(accepted(&service, &status(&service, import).await?))
 }
 
-/// What the query says: all of it is known before the file arrives.
+/// Reads the query, all of which is known before the file arrives.
 fn wanted(request: &HttpRequest, service: &Service) -> Result<(WantedImport, Option<String>), Problem> {
     let known: Vec<&str> = OWN.into_iter().chain(Said::NAMES).collect();
     let params = Params::read_with(request.query_string(), &known, &Said::REPEATED)?;
@@ -125,7 +125,7 @@ fn essence(request: &HttpRequest) -> String {
     request.content_type().split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
-/// Whether the file is in a form. What a client says that was not told what it sends is refused.
+/// Whether the file is in a form. Refuses the media types that clients send by default.
 fn is_form(request: &HttpRequest) -> Result<bool, Problem> {
     match essence(request).as_str() {
         "multipart/form-data" => Ok(true),
@@ -147,12 +147,12 @@ fn named_after(request: &HttpRequest) -> String {
     ending.map_or_else(|| "upload".to_owned(), |ending| format!("upload.{ending}"))
 }
 
-/// A file's name as it is kept: without folders, on one line, and nothing of a person in it.
+/// A file's name as it is kept: without folders, on one line, and without personal data.
 fn file_name(given: &str) -> Result<String, Problem> {
     name_of_file(given).map_err(|reason| refuse("filename", reason, None))
 }
 
-/// The same, with the reason alone where it cannot be.
+/// As [`file_name`], with the reason alone as the error.
 ///
 /// # Errors
 /// What is wrong with the name.
@@ -170,7 +170,7 @@ pub(in crate::http) fn name_of_file(given: &str) -> Result<String, String> {
     }
 }
 
-/// The file's name that a part of a form says. Browsers write three characters of names otherwise (HTML, "multipart/form-data").
+/// The file name of a form's part. Decodes the three characters that browsers encode in names (HTML, "multipart/form-data").
 pub(in crate::http) fn name_in(part: &Field) -> Option<String> {
     let name = part.content_disposition()?.get_filename()?;
     Some(name.replace("%22", "\"").replace("%0D", "\r").replace("%0A", "\n"))
@@ -260,7 +260,7 @@ pub(in crate::http) fn wrong_form(error: &MultipartError) -> Problem {
     }
 }
 
-/// Why a file is not taken.
+/// The problem of a refused upload.
 pub(in crate::http) fn refused(refusal: UploadRefusal) -> Problem {
     let text = refusal.to_string();
     match refusal {

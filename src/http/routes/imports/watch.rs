@@ -1,4 +1,4 @@
-//! An import as server-sent events: one whenever something of it has changed, until nothing further happens to it.
+//! An import as server-sent events: one event whenever the import has changed, until it is settled.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -16,14 +16,14 @@ use crate::{
     http::{Problem, ProblemCode, routes::answer::Answer, state::Service, store_problem::RETRY_AFTER_S},
 };
 
-/// The media type by which events are asked for.
+/// The media type with which a request asks for events.
 pub(super) const MEDIA_TYPE: &str = "text/event-stream";
-/// Whoever listens at the same time, at most, on one server.
+/// Most listeners at the same time on one server.
 const LISTENERS_MAX: usize = 100;
 static LISTENERS: Semaphore = Semaphore::const_new(LISTENERS_MAX);
-/// Time between two looks at an import that is under way here.
+/// Time between two looks at an import that runs on this server.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
-/// The same where the log has to be asked.
+/// The same for an import of which only the log can be asked.
 const FAR_LOOK_INTERVAL: Duration = Duration::from_secs(2);
 /// Looks without news after which a comment keeps the connection open.
 const QUIET_LOOKS_MAX: u32 = 40;
@@ -31,12 +31,12 @@ const QUIET_LOOKS_MAX: u32 = 40;
 struct Listener {
     service: web::Data<Service>,
     status: ImportStatus,
-    /// What is to be said before anything else.
+    /// Whether the first event, with the status at the beginning, is still to be sent.
     first: bool,
     _place: SemaphorePermit<'static>,
 }
 
-/// Answers with what becomes of an import.
+/// Answers with the events of an import.
 pub(super) fn stream(service: web::Data<Service>, status: ImportStatus) -> Answer {
     let place = LISTENERS.try_acquire().map_err(|_| {
         let detail =
@@ -55,7 +55,7 @@ pub(super) fn stream(service: web::Data<Service>, status: ImportStatus) -> Answe
 }
 
 impl Listener {
-    /// The next event, and whoever listens on; none at the end.
+    /// The next event, with the listener if more events follow. `None` at the end.
     async fn next(mut self) -> Option<(Bytes, Option<Self>)> {
         if std::mem::take(&mut self.first) {
             return Some(self.told());
@@ -63,11 +63,11 @@ impl Listener {
         for _ in 0..QUIET_LOOKS_MAX {
             let is_here = self.status.progress.is_some();
             tokio::time::sleep(if is_here { LOOK_INTERVAL } else { FAR_LOOK_INTERVAL }).await;
-            // A server that stops waits for nobody who only listens.
+            // A server that stops does not wait for listeners.
             if !self.service.readiness.get() {
                 return None;
             }
-            // What cannot be read now is read at the next look.
+            // A status that cannot be read now is read at the next look.
             let Ok(found) = self.service.imports.status(self.status.id).await else { continue };
             let found = found?;
             if found != self.status {

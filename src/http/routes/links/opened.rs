@@ -1,4 +1,4 @@
-//! A link of a mail: what is behind it, and doing what it is for.
+//! Opens and uses the link of a mail.
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -26,10 +26,10 @@ pub(super) async fn presented(token: &str, request: &HttpRequest) -> Result<Pres
     sign_in_done(link, request).await
 }
 
-/// A link that works, and what is behind it. Spends nothing.
+/// A working link, and its purpose. Does not spend the link.
 ///
 /// # Errors
-/// 410 of one that does not.
+/// 410 for a link that does not work.
 pub(in crate::http) async fn opened(
     request: &HttpRequest,
     service: &Service,
@@ -40,15 +40,15 @@ pub(in crate::http) async fn opened(
     Ok((link, behind))
 }
 
-/// Whose a link is, as its text says it: nothing is looked up.
+/// The owner of a link according to its text, without a look-up.
 pub(in crate::http) fn owner(token: &str) -> Option<UserId> {
     PresentedLink::parse(token).map(|link| link.place.user)
 }
 
-/// Does what a link is for, once.
+/// Uses a link, once.
 ///
 /// # Errors
-/// 410 of one that does not work; 400 of a text that can be no password.
+/// 410 for a link that does not work; 400 for a text that cannot be a password.
 pub(in crate::http) async fn used(
     request: &HttpRequest,
     service: &Service,
@@ -59,7 +59,7 @@ pub(in crate::http) async fn used(
     sign_in_done(service.sign_ins.redeem(link, password, &envelope).await, request).await
 }
 
-/// An answer at an address that is a secret.
+/// Marks an answer whose address is a secret: no referrer, no index.
 pub(in crate::http) fn private(mut response: HttpResponse) -> HttpResponse {
     let headers = response.headers_mut();
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));

@@ -7,7 +7,7 @@ use super::*;
 
 const MAX: usize = 48 * 1024;
 
-/// The lengths of the requests that pass, given the bytes in pieces of this size, and the refusal behind them.
+/// The lengths of the requests that pass when the bytes arrive in pieces of this size, and the refusal after them.
 fn requests(bytes: &[u8], piece: usize) -> (Vec<usize>, Option<Refusal>) {
     let mut scanner = Scanner::new(MAX);
     let (mut begun, mut arrived, mut from) = (Vec::new(), 0, 0);
@@ -45,7 +45,7 @@ fn refusal(head: &str) -> String {
     let (passed, refusal) = requests(head.as_bytes(), usize::MAX);
     assert!(passed.is_empty(), "{head:?}");
     let refusal = refusal.unwrap_or_else(|| panic!("passed: {head:?}"));
-    // However the bytes arrive.
+    // The refusal is the same when the bytes arrive one by one.
     assert_eq!(requests(head.as_bytes(), 1).1.as_ref().map(|other| other.code), Some(refusal.code), "{head:?}");
     refusal.detail.into_owned()
 }
@@ -183,7 +183,7 @@ fn a_body_that_goes_wrong_takes_its_request_with_it_or_ends_it() {
         "0\r\n: y\r\n\r\n",
         "0\r\nx : y\r\n\r\n",
         "0\r\nx: y\r\n z\r\n\r\n",
-        // Without its end, so that the next request would be taken for more of it.
+        // The trailer has no end, so the next request would be taken for more of the trailer.
         "0\r\nx: y\r\nGET /next HTTP/1.1\r\nhost: x\r\n\r\n",
     ] {
         let bytes = format!("{head}{chunks}");
@@ -194,7 +194,7 @@ fn a_body_that_goes_wrong_takes_its_request_with_it_or_ends_it() {
     }
 }
 
-/// What the parser behind takes of these bytes: how many requests, or that it refuses them.
+/// How many requests the parser reads from these bytes, or why it refuses them.
 fn parser(bytes: &[u8]) -> Result<usize, String> {
     actix_web::rt::System::new().block_on(async { parse(bytes) })
 }
@@ -261,7 +261,7 @@ fn mangled() -> impl Strategy<Value = Vec<u8>> {
         .prop_map(String::into_bytes)
 }
 
-/// Each byte in each place of a head: what passes is taken by the parser, and what does not is refused with a reason.
+/// Puts each byte into each place of a head: the parser accepts every head that passes, and the others are refused with a reason.
 #[test]
 fn the_parser_takes_each_byte_that_passes_wherever_it_stands() {
     for byte in 0..=u8::MAX {

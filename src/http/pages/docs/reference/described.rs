@@ -11,12 +11,12 @@ use super::{
 };
 use crate::http::{openapi::listed::ListedOperation, pages::docs::prose::Home};
 
-/// The media type of problems, whose members one table of the page has.
+/// The media type of problems; one table of the page has their members.
 const PROBLEM: &str = "application/problem+json";
-/// What parameters are named by that are conditions on a column.
+/// The member that a parameter has if it is a condition on a column: the column's name.
 const COLUMN: &str = "x-column";
 
-/// What the page is given: who may call the operation, what it takes and what it answers. None where the document has no such operation.
+/// The page's context: who may call the operation, what it takes and what it answers. None where the document has no such operation.
 pub(super) fn described(document: &Value, listed: &ListedOperation, home: Home<'_>) -> Option<Value> {
     let methods = document.get("paths")?.get(&listed.path)?;
     let operation = methods.get(listed.method.to_lowercase())?;
@@ -54,18 +54,18 @@ fn is_true(value: &Value, name: &str) -> bool {
     value.get(name).is_some_and(|flag| *flag == true)
 }
 
-/// The members of an object of that name.
+/// The members of the object under that name.
 fn members<'v>(value: &'v Value, name: &str) -> impl Iterator<Item = (&'v String, &'v Value)> + use<'v> {
     value.get(name).and_then(Value::as_object).into_iter().flat_map(Map::iter)
 }
 
-/// What a reference to a component leads to; what is no reference stays as it is.
+/// The component that a reference points to; any other value as it is.
 fn component<'d>(document: &'d Value, value: &'d Value) -> &'d Value {
     let pointer = value.get("$ref").and_then(Value::as_str).and_then(|reference| reference.strip_prefix('#'));
     pointer.and_then(|pointer| document.pointer(pointer)).unwrap_or(value)
 }
 
-/// The ways to prove who asks, each once, with the scopes that it needs. None of one that works without any, too.
+/// The ways to authenticate, each once, with the scopes that it needs: none if it also works without any.
 fn callers(document: &Value, operation: &Value, home: Home<'_>) -> Vec<Value> {
     let mut ways: Vec<(&String, Vec<&str>)> = Vec::new();
     for (way, scopes) in list_of(operation, "security").filter_map(Value::as_object).flatten() {
@@ -89,7 +89,7 @@ fn callers(document: &Value, operation: &Value, home: Home<'_>) -> Vec<Value> {
     ways.into_iter().map(of).collect()
 }
 
-/// The line to copy, and what is to be put into it.
+/// The line to copy, and the blanks in it.
 fn call(document: &Value, listed: &ListedOperation, operation: &Value, parameters: &[&Value], home: Home<'_>) -> Value {
     let security = list_of(operation, "security").filter_map(Value::as_object);
     let ways: Vec<&str> = security.flat_map(|way| way.keys().map(String::as_str)).collect();
@@ -114,7 +114,7 @@ fn call(document: &Value, listed: &ListedOperation, operation: &Value, parameter
     json!({ "parts": parts, "blanks": blanks })
 }
 
-/// A parameter that is no condition.
+/// A parameter that is not a condition.
 fn taken(schemas: &mut Schemas<'_>, home: Home<'_>, parameter: &Value) -> Value {
     let schema = parameter.get("schema").unwrap_or(&Value::Null);
     json!({
@@ -126,7 +126,7 @@ fn taken(schemas: &mut Schemas<'_>, home: Home<'_>, parameter: &Value) -> Value 
     })
 }
 
-/// The operators of all conditions: what follows a column's name, and what that means.
+/// The operators of all conditions: the suffix after a column's name, and its meaning.
 fn operators(conditions: &[&Value], home: Home<'_>) -> Vec<Value> {
     let mut operators: Vec<(&str, &str)> = Vec::new();
     for condition in conditions {
@@ -135,7 +135,7 @@ fn operators(conditions: &[&Value], home: Home<'_>) -> Vec<Value> {
         let said = text(condition, "description");
         let said = said.strip_prefix(&format!("`{column}` ")).unwrap_or(said);
         match operators.iter_mut().find(|(known, _)| *known == mark) {
-            // For some types more is said of it.
+            // Some types have a longer description: that one is kept.
             Some((_, known)) if known.len() < said.len() => *known = said,
             Some(_) => {}
             None => operators.push((mark, said)),
@@ -144,7 +144,7 @@ fn operators(conditions: &[&Value], home: Home<'_>) -> Vec<Value> {
     operators.into_iter().map(|(mark, said)| json!({ "mark": mark, "meaning": home.html(said) })).collect()
 }
 
-/// The columns that there are conditions on, each with the names of those.
+/// The columns that have conditions, each with the names of its conditions.
 fn columns(schemas: &mut Schemas<'_>, document: &Value, heading: &str, conditions: &[&Value]) -> Vec<Value> {
     let record = document.pointer(&format!("/components/schemas/{heading}_record/properties")).unwrap_or(&Value::Null);
     let mut columns: Vec<(&str, Vec<&str>)> = Vec::new();
@@ -163,13 +163,13 @@ fn columns(schemas: &mut Schemas<'_>, document: &Value, heading: &str, condition
     columns.into_iter().map(described).collect()
 }
 
-/// An example of what a body or an answer holds.
+/// An example of a body or an answer.
 fn example(document: &Value, content: &Value) -> Value {
     let given = content.get("example").cloned();
     given.unwrap_or_else(|| sample(document, content.get("schema").unwrap_or(&Value::Null)))
 }
 
-/// An example with those members alone that have to be there, if there are any.
+/// An example with the required members only, if there are any.
 fn least_example(document: &Value, content: &Value) -> Value {
     let mut example = example(document, content);
     let schema = component(document, content.get("schema").unwrap_or(&Value::Null));
@@ -180,7 +180,7 @@ fn least_example(document: &Value, content: &Value) -> Value {
     example
 }
 
-/// The forms that a body or an answer may have.
+/// The contents of a body or an answer, by media type.
 fn contents(schemas: &mut Schemas<'_>, document: &Value, holder: &Value) -> Vec<Value> {
     let mut contents = Vec::new();
     for (media_type, content) in members(holder, "content") {
@@ -190,7 +190,7 @@ fn contents(schemas: &mut Schemas<'_>, document: &Value, holder: &Value) -> Vec<
             continue;
         }
         let members = schemas.members(schema);
-        // What has members is told by them.
+        // A value with members is described by these.
         let allowed = members.is_empty().then(|| schemas.allowed(schema));
         let is_shown = media_type.ends_with("json") && !members.is_empty();
         let shown = is_shown.then(|| example(document, content));
@@ -210,7 +210,7 @@ fn body(schemas: &mut Schemas<'_>, document: &Value, body: &Value) -> Value {
     json!({ "is_required": is_true(body, "required"), "contents": contents(schemas, document, body) })
 }
 
-/// The answers, in the order of their status: those that say that it was done, and those that say why not.
+/// The answers in the order of their status: successes first, then failures.
 fn answers(schemas: &mut Schemas<'_>, document: &Value, operation: &Value, home: Home<'_>) -> Vec<Value> {
     let mut answers: Vec<(&String, &Value)> =
         members(operation, "responses").map(|(status, answer)| (status, component(document, answer))).collect();

@@ -1,4 +1,4 @@
-//! The line of curl that calls an operation: as it is copied, with places for what its reader has to put in.
+//! The curl line that calls an operation, ready to copy, with blanks for the reader to fill in.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -9,39 +9,39 @@ use crate::http::pages::docs::{reference::schemas::list_of, subject::encoded};
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub(super) struct LinePart {
     text: String,
-    /// Whether the reader puts something in its place.
+    /// Whether the reader replaces it.
     is_blank: bool,
 }
 
-/// What the reader puts in.
+/// A blank for the reader to fill in.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Blank {
-    /// As the line has it.
+    /// Its name in the line.
     pub(super) name: String,
-    /// What it is, where it proves who asks: `key`, `session` or `token`.
+    /// The kind of credential that it stands for: `key`, `session` or `token`; none for another blank.
     pub(super) proof: Option<&'static str>,
-    /// What it is otherwise; Markdown.
+    /// The meaning of another blank; Markdown.
     pub(super) meaning: String,
 }
 
-/// A request, as its document describes it.
+/// A request, as the document describes it.
 #[derive(Debug)]
 pub(super) struct Call<'d> {
     /// The address of the server.
     pub(super) public_url: &'d str,
     /// In capitals.
     pub(super) method: &'d str,
-    /// With the names of parameters in braces.
+    /// With parameter names in braces.
     pub(super) path: &'d str,
-    /// Its parameters; none is a reference.
+    /// Its parameters, with references resolved.
     pub(super) parameters: &'d [&'d Value],
-    /// The ways to prove who asks, by the names of the document.
+    /// The ways to authenticate, by their names in the document.
     pub(super) ways: &'d [&'d str],
-    /// The media type of the body, and what may stand in it.
+    /// The media type of the body, and an example of it.
     pub(super) body: Option<(&'d str, &'d Value)>,
 }
 
-/// The ways that a line proves who asks by, the best first: the header, and what it takes.
+/// The credentials that a line can bring, the best first: the way's name, the header, the blank, and the kind.
 const PROOFS: [(&str, &str, &str, &str); 3] = [
     ("apiKey", "x-api-key: ", "$KEY", "key"),
     ("adminToken", "authorization: Bearer ", "$ADMIN_TOKEN", "token"),
@@ -68,7 +68,7 @@ impl CurlWriter {
     }
 }
 
-/// The line, and what is to be put in.
+/// The line, and its blanks.
 pub(super) fn line(call: &Call<'_>) -> (Vec<LinePart>, Vec<Blank>) {
     let mut writing = CurlWriter::default();
     writing.text("curl ");
@@ -90,7 +90,7 @@ fn member<'v>(value: &'v Value, name: &str) -> &'v str {
     value.get(name).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// The address, with what the path names, and the parameters that have to be there.
+/// The address, with the parameters of the path and the required ones of the query.
 fn address(call: &Call<'_>, writing: &mut CurlWriter) {
     writing.text(&format!("\"{}", call.public_url));
     let mut rest = call.path;
@@ -99,7 +99,7 @@ fn address(call: &Call<'_>, writing: &mut CurlWriter) {
     {
         writing.text(before);
         let described = call.parameters.iter().find(|one| member(one, "in") == "path" && member(one, "name") == name);
-        // The key of a record is not the one that proves who asks.
+        // A record's key gets a name other than the API key's.
         let blank = if name == "key" { "$RECORD_KEY".to_owned() } else { format!("${}", name.to_uppercase()) };
         writing.blank(&blank, None, described.map_or("", |one| member(one, "description")));
         rest = after;
@@ -142,7 +142,7 @@ fn body(call: &Call<'_>, writing: &mut CurlWriter) {
     }
 }
 
-/// A text as shells take it literally.
+/// A text quoted for shells.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\\''"))
 }

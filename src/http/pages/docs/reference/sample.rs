@@ -1,18 +1,18 @@
-//! Values as a schema describes them, for examples.
+//! Example values that follow a schema.
 
 use serde_json::{Map, Value, json};
 
 use super::schemas::list_of;
 
-/// Schemas within one another that are filled in.
+/// How deep nested schemas are filled in.
 const DEPTH_MAX: usize = 12;
 /// Items that an example has at most.
 const ITEMS_MAX: usize = 3;
-/// Texts that patterns describe.
+/// Example texts for patterns.
 const OF_PATTERNS: [(&str, &str); 4] =
     [("^[0-9A-Za-z]{16}$", "0Ab1Cd2Ef3Gh4Ij5"), ("^[a-z][a-z0-9_-]{0,39}$", "gold"), ("^[0-9]+$", "1"), ("^/", "/")];
 
-/// A value that a schema of the document describes. What has no end, as an object that holds itself, ends with null.
+/// An example value for a schema of the document. Endless values, such as an object that holds itself, end with null.
 pub(super) fn sample(document: &Value, schema: &Value) -> Value {
     filled(document, schema, 0)
 }

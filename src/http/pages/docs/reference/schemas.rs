@@ -1,42 +1,42 @@
-//! The schemas of a document as tables. An object that has a name stands on the page once, and is linked wherever it is named: so what
-//! holds itself ends as well.
+//! The schemas of a document as tables. A named object stands on the page once, and every mention links to it: so an object that holds
+//! itself ends, too.
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::http::pages::docs::prose::Home;
 
-/// Schemas within one another that are looked into.
+/// How deep nested schemas are followed.
 const DEPTH_MAX: usize = 8;
-/// Where the components of a document are.
+/// The beginning of references to schemas.
 const SCHEMAS: &str = "#/components/schemas/";
 
-/// A part of what a value may be.
+/// A part of the description of a type.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Piece {
     /// Words of JSON Schema, or the name of an object.
     text: String,
-    /// Whether it is an object that the page has a table of.
+    /// Whether it is an object with a table on the page.
     is_object: bool,
 }
 
-/// What a value may be.
+/// The values that a schema allows.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 pub(super) struct Allowed {
-    /// Its type.
+    /// Their type.
     pieces: Vec<Piece>,
-    /// The words that it is one of.
+    /// The allowed words, if it lists some.
     words: Vec<String>,
-    /// What it is bounded by.
+    /// Their limits.
     bounds: Vec<String>,
-    /// What counts where it is left out.
+    /// The default, if there is one.
     default: Option<String>,
 }
 
 /// A member of an object, or of an object within it.
 #[derive(Debug, Serialize)]
 pub(super) struct Member {
-    /// Its name. After those that it is within: `a.b`, `a[].b` in a list, `a.*.b` under whatever name.
+    /// Its name, after those of the objects around it: `a.b`, `a[].b` in a list, `a.*.b` under any name.
     name: String,
     is_required: bool,
     allowed: Allowed,
@@ -44,7 +44,7 @@ pub(super) struct Member {
     meaning: String,
 }
 
-/// An object that has a name.
+/// A named object.
 #[derive(Debug, Serialize)]
 pub(super) struct NamedObject {
     name: String,
@@ -54,7 +54,7 @@ pub(super) struct NamedObject {
     members: Vec<Member>,
 }
 
-/// The schemas of a document, and which of them a page has named.
+/// The schemas of a document, and the names of the objects that a page mentions.
 pub(super) struct Schemas<'d> {
     document: &'d Value,
     home: Home<'d>,
@@ -66,14 +66,14 @@ impl<'d> Schemas<'d> {
         Self { document, home, named: Vec::new() }
     }
 
-    /// The component that a schema is a reference to, and its name.
+    /// The component that a schema refers to, and its name.
     fn referred(&self, schema: &Value) -> Option<(&'d str, &'d Value)> {
         let name = schema.get("$ref")?.as_str()?.strip_prefix(SCHEMAS)?;
         let schemas = self.document.pointer("/components/schemas")?.as_object()?;
         schemas.get_key_value(name).map(|(name, schema)| (name.as_str(), schema))
     }
 
-    /// Whether a schema has members, however deep.
+    /// Whether a schema has members, at any depth.
     fn has_members(&self, schema: &Value, depth: usize) -> bool {
         let referred = self.referred(schema).map(|(_, target)| target);
         let is_object = schema.get("properties").and_then(Value::as_object).is_some_and(|own| !own.is_empty());
@@ -85,7 +85,7 @@ impl<'d> Schemas<'d> {
                 .any(|part| self.has_members(part, depth + 1))
     }
 
-    /// What a value of this schema may be.
+    /// The values that this schema allows.
     pub(super) fn allowed(&mut self, schema: &Value) -> Allowed {
         let mut allowed = Allowed::default();
         self.add(schema, 0, &mut allowed);
@@ -144,11 +144,11 @@ impl<'d> Schemas<'d> {
         }
     }
 
-    /// What is said of a schema, and of the one that it refers to where the page has no table of that; HTML.
+    /// The description of a schema, and of the schema that it refers to where the page has no table of that; HTML.
     pub(super) fn meaning(&self, schema: &Value) -> String {
         let mut said: Vec<&str> = Vec::new();
         let mut looked_at = vec![schema];
-        // What may be something or null is what it may be.
+        // A choice between a type and null is described by the type.
         looked_at.extend(list_of(schema, "anyOf"));
         for mut one in looked_at {
             for _ in 0..DEPTH_MAX {
@@ -163,7 +163,7 @@ impl<'d> Schemas<'d> {
         self.home.html(&said.join("\n\n"))
     }
 
-    /// The members of an object, straight and within it. Those of objects that have names are in the tables of those.
+    /// The members of an object, direct and nested. Those of named objects are in these objects' tables.
     pub(super) fn members(&mut self, schema: &Value) -> Vec<Member> {
         let mut members = Vec::new();
         let mut top = schema;
@@ -198,14 +198,14 @@ impl<'d> Schemas<'d> {
         }
     }
 
-    /// The objects that were named so far, and those that they name.
+    /// The named objects mentioned so far, and those that they mention.
     pub(super) fn objects(&mut self) -> Vec<NamedObject> {
         let mut objects = Vec::new();
         while let Some(name) = self.named.get(objects.len()).cloned() {
             let pointer = format!("/components/schemas/{}", name.replace('~', "~0").replace('/', "~1"));
             let schema = self.document.pointer(&pointer).unwrap_or(&Value::Null);
             let members = self.members(schema);
-            // Of one that has members itself the table says all.
+            // The table of an object with members says all.
             let allowed = if members.is_empty() { self.allowed(schema) } else { Allowed::default() };
             objects.push(NamedObject { name, meaning: self.meaning(schema), allowed, members });
         }
@@ -223,7 +223,7 @@ impl Allowed {
     }
 }
 
-/// The schemas that a schema holds, which are no members of it, each with what the path to it is marked with.
+/// The schemas inside a schema other than its members, each with its mark in the path.
 fn within(schema: &Value) -> impl Iterator<Item = (&'static str, &Value)> {
     let choices = ["anyOf", "oneOf", "allOf"].into_iter().flat_map(|list| list_of(schema, list));
     let items = schema.get("items").map(|items| ("[]", items));
@@ -231,7 +231,7 @@ fn within(schema: &Value) -> impl Iterator<Item = (&'static str, &Value)> {
     choices.map(|choice| ("", choice)).chain(items).chain(values)
 }
 
-/// The members of a list of that name.
+/// The items of the list under that name.
 pub(super) fn list_of<'v>(value: &'v Value, name: &str) -> impl Iterator<Item = &'v Value> + use<'v> {
     value.get(name).and_then(Value::as_array).into_iter().flatten()
 }
@@ -247,7 +247,7 @@ fn written(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned)
 }
 
-/// What a schema bounds its values by.
+/// The limits that a schema sets for its values.
 fn bounds(schema: &Value) -> Vec<String> {
     let number = |name: &str| schema.get(name).filter(|bound| bound.is_number());
     let between = |least: &str, most: &str, unit: &str| match (number(least), number(most)) {
