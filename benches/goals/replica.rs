@@ -34,6 +34,8 @@ const ROWS_LARGE: u64 = 1_000_000;
 const CHANGED: u64 = 1_000;
 /// Segments of the scan, as a copy has them.
 const SEGMENTS: i32 = 4;
+/// How often a segment of the bare scan is asked for a page again.
+const FAILURES_MAX: u32 = 100;
 /// How long a copy may take.
 const COPIED_WITHIN: Duration = Duration::from_secs(1_800);
 const LOOK_EVERY: Duration = Duration::from_millis(5);
@@ -211,13 +213,25 @@ pub(crate) fn scan_bare(endpoint: &str) -> Outcome<()> {
         let dynamo = Dynamo::new(&Access::to_endpoints(endpoints).await, PREFIX);
         let segments = (0..SEGMENTS).map(|segment| {
             let request = dynamo.client().scan().table_name(dynamo.table(&spec.name)).consistent_read(true);
-            let mut pages = request.segment(segment).total_segments(SEGMENTS).into_paginator().send();
+            let request = request.segment(segment).total_segments(SEGMENTS);
             async move {
-                let mut rows = 0;
-                while let Some(page) = pages.next().await {
-                    rows += page?.items().len();
+                let (mut rows, mut after, mut failures) = (0, None, 0);
+                loop {
+                    // Of a large table an emulator may give a page too late.
+                    let page = match request.clone().set_exclusive_start_key(after.clone()).send().await {
+                        Ok(page) => page,
+                        Err(error) if failures >= FAILURES_MAX => return Outcome::Err(error.into()),
+                        Err(_) => {
+                            failures += 1;
+                            continue;
+                        }
+                    };
+                    rows += page.items().len();
+                    after = page.last_evaluated_key.filter(|key| !key.is_empty());
+                    if after.is_none() {
+                        return Ok(rows);
+                    }
                 }
-                Outcome::Ok(rows)
             }
         });
         futures_util::future::try_join_all(segments).await

@@ -66,8 +66,9 @@ pub(super) async fn judged(
         }
         // The log may have an import that ended elsewhere and was not noticed here.
         match records.refresh().await {
-            // A file that cannot be served does not concern the others, and counts as missing.
             Ok(()) | Err(RecordStoreError::Corrupt { .. } | RecordStoreError::WrongRole { .. }) => {}
+            // A file that cannot be served counts as missing, whatever the reason.
+            Err(_) if found.is_none() => {}
             Err(error) => return Err(error.into()),
         }
         if present() == found {

@@ -194,6 +194,7 @@ async fn what_cannot_be_served_in_the_place_of_records_is_as_good_as_none() {
     }
     for (instead, why) in [
         ("no database", "are gone"),
+        ("a folder", "are gone"),
         ("a node's copy", "are gone"),
         ("others' records", "are not those of this log"),
         ("others' records, into the file", "are not those of this log"),
@@ -210,13 +211,16 @@ async fn what_cannot_be_served_in_the_place_of_records_is_as_good_as_none() {
             "a node's copy" => {
                 std::fs::write(&beside, &theirs).unwrap();
                 let copy = rusqlite::Connection::open(&beside).unwrap();
-                let sql = "CREATE TABLE replica (one INTEGER PRIMARY KEY, epoch INTEGER NOT NULL) STRICT;
-                    INSERT INTO replica VALUES (1, 5)";
+                let sql = "CREATE TABLE replica (one INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, made_by TEXT NOT NULL) STRICT;
+                    INSERT INTO replica VALUES (1, 5, '018f0000-0000-7000-8000-000000000000')";
                 copy.execute_batch(sql).unwrap();
             }
             _ => std::fs::write(&beside, &theirs).unwrap(),
         }
-        if instead.ends_with("into the file") {
+        if instead == "a folder" {
+            std::fs::remove_file(&place).unwrap();
+            std::fs::create_dir(&place).unwrap();
+        } else if instead.ends_with("into the file") {
             std::fs::copy(&beside, &place).unwrap();
         } else {
             std::fs::rename(&beside, &place).unwrap();

@@ -62,7 +62,7 @@ async fn the_pages_have_the_brand_of_whoever_runs_the_server() {
         }
         assert_eq!(browser.evaluate(shows), json!(!is_written));
         let color = "getComputedStyle(document.querySelector('a.button')).backgroundColor";
-        assert_eq!(browser.evaluate(color), json!("rgb(255, 212, 0)"));
+        browser.wait("the colour", &format!("{color} === 'rgb(255, 212, 0)'"));
         browser.accessible("the front in a brand's look");
         browser.go(&format!("{}/sign-in", server.told("url")));
         browser.accessible("sign in, in a brand's look");

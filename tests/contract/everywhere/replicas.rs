@@ -274,6 +274,26 @@ fn a_file_of_an_embedded_server_that_is_put_under_a_node_is_told_of_until_it_is_
 }
 
 #[test]
+fn a_node_in_the_place_of_whose_copy_is_no_file_is_not_ready_until_that_is_gone() {
+    let copied = Copied::new();
+    let node = copied.node();
+    copied.check(&node);
+    fs::remove_file(copied.file()).unwrap();
+    fs::create_dir(copied.file()).unwrap();
+    for _ in 0..2 {
+        let hearing = Arc::clone(&node);
+        wait(async move { hearing.refresh().await }).unwrap_err();
+        let copy = node.copies().remove(0);
+        assert!(!copy.is_ready && copy.trouble.is_some(), "{copy:?}");
+        super::find(&node, &all()).map(drop).unwrap_err();
+        assert!(get(&node, "k001", None).is_some(), "reads by key go on");
+    }
+    fs::remove_dir(copied.file()).unwrap();
+    heard(&node);
+    copied.check(&node);
+}
+
+#[test]
 fn a_copy_that_is_older_than_the_changes_that_are_kept_is_made_anew() {
     let (tables, clock) = (Tables::new(&definition()), ManualClock::at(beginning()));
     let retention = Retention { days: 1, changes_max: 1_000_000 };

@@ -19,7 +19,7 @@ use crate::{
     store::{
         StoreError,
         dynamodb::{BATCH_READS_MAX, fetch},
-        records::{RecordStoreError, past::ChangeKind},
+        records::{RecordCatalog, RecordStoreError, past::ChangeKind},
         sqlite::records::replica::{Follow, NextState, ReplicaPosition},
     },
 };
@@ -84,17 +84,19 @@ pub(super) async fn follow(shared: &Arc<RecordsShared>, name: &str) -> Result<()
     }
     let mut position = match position(shared, name).await {
         Ok(position) => position,
-        Err(error @ RecordStoreError::WrongRole { .. }) => {
-            shared.nodes.refuse(name);
-            return Err(error);
-        }
         // An import on this machine holds the replica: its end is noticed later.
         Err(RecordStoreError::ImportRunning { .. }) => return Ok(()),
         Err(error @ RecordStoreError::Corrupt { .. }) => {
             shared.nodes.distrust(name, &error.to_string());
             None
         }
-        Err(error) => return Err(error),
+        Err(error) => {
+            // No file can be served: this node is not ready.
+            if shared.engine.data_set(name).is_none() {
+                shared.nodes.refuse(name);
+            }
+            return Err(error);
+        }
     };
     if position.as_ref().is_some_and(|position| position.epoch > head.epochs.visible()) {
         // Perhaps this node has not heard of the latest import.

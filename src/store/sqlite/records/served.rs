@@ -83,9 +83,9 @@ impl Served {
         }
         // The file is gone since: the next look reports it.
         let Ok(file) = FileState::of(&self.path) else { return Ok(true) };
-        self.refresh(name)?;
+        let refreshed = self.refresh(name);
         let control = || self.control.lock().unwrap_or_else(PoisonError::into_inner);
-        if control().file.as_ref() == Some(&file) {
+        if refreshed.is_ok() && control().file.as_ref() == Some(&file) {
             return Ok(false);
         }
         let current = self.current();
@@ -96,7 +96,12 @@ impl Served {
             })
         });
         let (instance, version) = found.map_err(|error| unavailable("read", &self.path, &error))?;
-        control().file = Some(file);
+        match refreshed {
+            Ok(()) => control().file = Some(file),
+            // The new connection can read what the open one cannot: the contents were replaced.
+            Err(RecordStoreError::Corrupt { .. }) => return Ok(true),
+            Err(error) => return Err(error),
+        }
         Ok(instance != current.instance || version < current.version)
     }
 

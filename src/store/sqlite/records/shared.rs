@@ -119,10 +119,8 @@ impl SharedRecords {
             };
             match is_gone {
                 Ok(false) => {}
-                // The open file was replaced or is damaged: the present file is opened below, which reports its trouble.
-                Ok(true) | Err(RecordStoreError::Corrupt { .. } | RecordStoreError::WrongRole { .. }) => {
-                    troubles.extend(self.forget(name, served).err());
-                }
+                // The open file was replaced: the present file is opened below, which reports its trouble.
+                Ok(true) => troubles.extend(self.forget(name, served).err()),
                 Err(error) => troubles.push(error),
             }
         }
