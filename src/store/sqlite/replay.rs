@@ -23,6 +23,8 @@ const MAPPED_BYTES_MAX: u64 = 1 << 40;
 impl Replayable for Database {
     fn replay_space(&self) -> Result<Box<dyn ReplaySpace>, StoreError> {
         let (log, views) = (self.connect()?, self.connect()?);
+        // Pages in the write-ahead log, such as those of an earlier rebuild, are not mapped, and each read searches for them.
+        views.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
         log.execute_batch(&format!("PRAGMA mmap_size = {MAPPED_BYTES_MAX}; BEGIN"))?;
         // While the log is read at its one moment, later writes cannot be moved out of the write-ahead log: checkpoints after every
         // batch would only take time.

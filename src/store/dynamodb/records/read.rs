@@ -3,6 +3,7 @@
 use std::{cell::OnceCell, collections::HashMap, sync::Arc};
 
 use async_trait::async_trait;
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use bytes::Bytes;
 
 use super::{node::RecordsNode, row, shared::failed, standings::RecordView};
@@ -120,28 +121,32 @@ impl DynamoReader {
 
     /// The rows of a key, or of one record id of it, perhaps with others that begin like it.
     async fn rows(&self, view: &RecordView, key: &str, id: Option<&Value>) -> Result<Vec<Item>, StoreError> {
+        let (mut rows, mut after) = (Vec::new(), None);
+        loop {
+            let request = self.request(view, key, id).set_exclusive_start_key(after);
+            let page = request.send().await.map_err(|error| unavailable(&view.table, &error))?;
+            rows.extend(page.items.unwrap_or_default());
+            after = page.last_evaluated_key.filter(|key| !key.is_empty());
+            if after.is_none() {
+                return Ok(rows);
+            }
+        }
+    }
+
+    fn request(&self, view: &RecordView, key: &str, id: Option<&Value>) -> QueryFluentBuilder {
         let dynamo = self.dynamo.get_or_init(|| self.node.shared.dynamo.with_own_connections());
         let request = dynamo.client().query().table_name(&view.table).consistent_read(true);
         let request = request
             .expression_attribute_names("#k", view.layout.key_attribute())
             .expression_attribute_values(":k", text(key));
-        let request = match id.map(ToString::to_string) {
+        match id.map(ToString::to_string) {
             None => request.key_condition_expression("#k = :k"),
             Some(id) => request
                 .key_condition_expression("#k = :k AND #i BETWEEN :first AND :last")
                 .expression_attribute_names("#i", view.layout.id_attribute())
                 .expression_attribute_values(":first", text(row::sort_key(&id, FIRST_EPOCH)))
                 .expression_attribute_values(":last", text(row::sort_key(&id, LAST_EPOCH))),
-        };
-        let sent = request.clone().send().await.map_err(|error| unavailable(&view.table, &error))?;
-        let (mut rows, mut after) = (sent.items.unwrap_or_default(), sent.last_evaluated_key);
-        while let Some(key) = after.take().filter(|key| !key.is_empty()) {
-            let page = request.clone().set_exclusive_start_key(Some(key)).send().await;
-            let page = page.map_err(|error| unavailable(&view.table, &error))?;
-            rows.extend(page.items.unwrap_or_default());
-            after = page.last_evaluated_key;
         }
-        Ok(rows)
     }
 }
 

@@ -8,12 +8,15 @@ use std::{
 use rusqlite::{Connection, OpenFlags};
 
 use super::{
-    file::open,
+    file::{open, unavailable},
     render::Rendering,
     schema::{self, IndexShape},
     served::Served,
 };
-use crate::{dataset::Definition, store::records::DataSet};
+use crate::{
+    dataset::Definition,
+    store::records::{DataSet, RecordStoreError},
+};
 
 /// A thread's access to a data set.
 pub(super) struct Lane {
@@ -54,11 +57,16 @@ pub(super) fn lane<'l>(
     lanes: &'l mut HashMap<u64, Lane>,
     served: &Served,
     data_set: &DataSet,
-) -> rusqlite::Result<&'l mut Lane> {
+) -> Result<&'l mut Lane, RecordStoreError> {
     let lane = match lanes.entry(served.id) {
         Entry::Occupied(entry) => entry.into_mut(),
         Entry::Vacant(entry) => {
-            let connection = open(&served.path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+            if served.place.trouble().is_some() {
+                // A connection to the path would read another file.
+                return Err(RecordStoreError::DefinitionChanged { name: data_set.definition.name.clone() });
+            }
+            let connection = open(&served.path, OpenFlags::SQLITE_OPEN_READ_ONLY);
+            let connection = connection.map_err(|error| unavailable("open", &served.path, &error))?;
             entry.insert(Lane { connection, shape: Shape::of(&data_set.definition, data_set.generation) })
         }
     };

@@ -80,7 +80,7 @@ impl SqliteRecordReader {
         };
         let failed = |error: rusqlite::Error| unavailable("read", &served.path, &error);
         let mut lanes = self.lanes.borrow_mut();
-        let lane = lane(&mut lanes, served, &current).map_err(failed)?;
+        let lane = lane(&mut lanes, served, &current)?;
         fetch(lane, key, id.as_ref(), &current.definition.name).map_err(failed)?
     }
 }
@@ -152,7 +152,7 @@ impl RecordReader for SqliteRecordReader {
         };
         match lane(&mut self.lanes.borrow_mut(), &served, data_set) {
             Ok(lane) => page_soon(lane, &served.path, &self.shared.clock, data_set, query),
-            Err(error) => Some(Err(unavailable("query", &served.path, &error))),
+            Err(error) => Some(Err(error)),
         }
     }
 }

@@ -22,9 +22,6 @@ use crate::{
     store::records::{DataSet, RecordStoreError},
 };
 
-/// The size beyond which the next refresh moves a write-ahead log into its database and cuts it.
-const WAL_BYTES_KEPT: u64 = 16 * 1024 * 1024;
-
 /// A data set that is being served.
 pub(super) struct Served {
     /// Unlike the name, never used again for another file.
@@ -72,7 +69,7 @@ impl Served {
         if control.log_to_empty {
             self.empty_log(&mut control)?;
         }
-        self.shorten_log(&control.connection)
+        self.move_log(&control.connection)
     }
 
     /// Notices other processes' writes. Tells whether the served file was replaced: by another file, or in place by another data
@@ -160,8 +157,9 @@ impl Served {
         Ok(())
     }
 
-    fn shorten_log(&self, connection: &Connection) -> Result<(), RecordStoreError> {
-        if fs::metadata(beside(&self.path, "-wal")).is_ok_and(|log| log.len() > WAL_BYTES_KEPT) {
+    /// Moves the write-ahead log into the file. A log that is left beside another file would be read as a part of that file.
+    fn move_log(&self, connection: &Connection) -> Result<(), RecordStoreError> {
+        if fs::metadata(beside(&self.path, "-wal")).is_ok_and(|log| log.len() > 0) {
             // Does not wait: if a reader or an import is in the way, the next refresh tries again.
             let checkpoint = |connection: &Connection| {
                 connection.busy_timeout(Duration::ZERO)?;
@@ -170,7 +168,7 @@ impl Served {
                 outcome
             };
             match checkpoint(connection) {
-                Err(error) if !is_busy(&error) => return Err(unavailable("shorten the log of", &self.path, &error)),
+                Err(error) if !is_busy(&error) => return Err(unavailable("move the log of", &self.path, &error)),
                 _ => {}
             }
         }
