@@ -252,6 +252,15 @@ pub fn one_line(words: &str) -> String {
     words.chars().take(REASON_CHARS_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
+/// What a setup does about resources.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SetupAction {
+    /// It makes missing resources, and corrects different ones.
+    Make,
+    /// It reports their state, and changes nothing.
+    Check,
+}
+
 /// A resource of a deployment, and its state.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct CheckedResource {

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     app,
-    aws::{Access, CheckedResource, ResourceState},
+    aws::{Access, CheckedResource, ResourceState, SetupAction},
     config::Settings,
     mail::{Sender, SenderError, ses, settings::MailTransport},
     queue::sqs,
@@ -79,18 +79,11 @@ struct SetupDefinitions {
     datasets: Option<PathBuf>,
 }
 
-/// What is to be done with each part.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Action {
-    Setup,
-    Check,
-}
-
 impl AwsArgs {
     pub(super) fn run(self, common: &Common) -> Result<CommandAnswer, Failure> {
         let (action, SetupDefinitions { datasets }) = match self.command {
-            AwsCommand::Setup(Setup { definitions }) => (Action::Setup, definitions),
-            AwsCommand::Check(Check { definitions }) => (Action::Check, definitions),
+            AwsCommand::Setup(Setup { definitions }) => (SetupAction::Make, definitions),
+            AwsCommand::Check(Check { definitions }) => (SetupAction::Check, definitions),
         };
         let datasets = datasets.map(|folder| folder.display().to_string());
         let settings = common.settings(&[("datasets", datasets)])?;
@@ -105,7 +98,7 @@ impl AwsArgs {
 }
 
 /// Every part of a deployment, one after another.
-async fn resources(action: Action, access: &Access, settings: &Settings) -> Result<Vec<CheckedResource>, Failure> {
+async fn resources(action: SetupAction, access: &Access, settings: &Settings) -> Result<Vec<CheckedResource>, Failure> {
     let mut resources = tables(action, access, settings).await?;
     resources.extend(queues(action, access, settings).await?);
     resources.extend(mail(action, access, settings).await?);
@@ -113,56 +106,50 @@ async fn resources(action: Action, access: &Access, settings: &Settings) -> Resu
     Ok(resources)
 }
 
-async fn tables(action: Action, access: &Access, settings: &Settings) -> Result<Vec<CheckedResource>, Failure> {
+async fn tables(action: SetupAction, access: &Access, settings: &Settings) -> Result<Vec<CheckedResource>, Failure> {
     let definitions = app::definitions(settings.datasets())?;
     let records = definitions.iter().map(|definition| schema::records(definition));
     let tables: Vec<_> = schema::base_tables().into_iter().chain(records).collect();
     let dynamo = Dynamo::new(access, &settings.aws.prefix);
     Ok(match action {
-        Action::Setup => dynamodb::setup::setup(&dynamo, &tables).await?,
-        Action::Check => dynamodb::setup::check(&dynamo, &tables).await?,
+        SetupAction::Make => dynamodb::setup::setup(&dynamo, &tables).await?,
+        SetupAction::Check => dynamodb::setup::check(&dynamo, &tables).await?,
     })
 }
 
-async fn queues(action: Action, access: &Access, settings: &Settings) -> Result<Vec<CheckedResource>, Failure> {
+async fn queues(action: SetupAction, access: &Access, settings: &Settings) -> Result<Vec<CheckedResource>, Failure> {
     let (prefix, policy) = (&settings.aws.prefix, settings.queue.policy());
     Ok(match action {
-        Action::Setup => sqs::setup(access, prefix, policy).await?,
-        Action::Check => sqs::check(access, prefix, policy).await?,
+        SetupAction::Make => sqs::setup(access, prefix, policy).await?,
+        SetupAction::Check => sqs::check(access, prefix, policy).await?,
     })
 }
 
 /// The identity that mails are sent as; nothing where they go another way.
-async fn mail(action: Action, access: &Access, settings: &Settings) -> Result<Vec<CheckedResource>, Failure> {
+async fn mail(action: SetupAction, access: &Access, settings: &Settings) -> Result<Vec<CheckedResource>, Failure> {
     if !matches!(settings.mail.transport, MailTransport::Auto | MailTransport::Ses) {
         return Ok(Vec::new());
     }
     let wrong = |error: SenderError| Failure::usage(format!("mail.from: {error}"));
     let sender = Sender::parse(&settings.mail.from, &settings.mail.reply_to).map_err(wrong)?;
     let configuration_set = &settings.mail.ses.configuration_set;
-    Ok(match action {
-        Action::Setup => ses::setup(access, &sender, configuration_set).await?,
-        Action::Check => ses::check(access, &sender, configuration_set).await?,
-    })
+    Ok(ses::setup(access, &sender, configuration_set, action).await?)
 }
 
 /// What bounces and complaints come through; nothing where they do not.
-async fn feedback(action: Action, access: &Access, settings: &Settings) -> Result<Vec<CheckedResource>, Failure> {
+async fn feedback(action: SetupAction, access: &Access, settings: &Settings) -> Result<Vec<CheckedResource>, Failure> {
     let (prefix, policy) = (&settings.aws.prefix, settings.queue.policy());
     let (set, name) = (&settings.mail.ses.configuration_set, &settings.mail.ses.feedback_queue);
     if name.is_empty() {
         return Ok(Vec::new());
     }
     let (queue, place) = match action {
-        Action::Setup => sqs::setup_feedback(access, prefix, name, policy).await?,
-        Action::Check => sqs::check_feedback(access, prefix, name, policy).await?,
+        SetupAction::Make => sqs::setup_feedback(access, prefix, name, policy).await?,
+        SetupAction::Check => sqs::check_feedback(access, prefix, name, policy).await?,
     };
     let mut resources = vec![queue];
     if let Some(place) = place {
-        resources.extend(match action {
-            Action::Setup => ses::setup_feedback(access, &place, set).await?,
-            Action::Check => ses::check_feedback(access, &place, set).await?,
-        });
+        resources.extend(ses::setup_feedback(access, &place, set, action).await?);
     }
     Ok(resources)
 }

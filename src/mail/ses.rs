@@ -22,7 +22,7 @@ use aws_sdk_sesv2::{
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
-pub use self::setup::{SesError, check, check_feedback, setup, setup_feedback};
+pub use self::setup::{SesError, setup, setup_feedback};
 use self::{
     feedback::{MESSAGE_TAG, USER_TAG},
     refusal::SesRefusal,

@@ -1,6 +1,9 @@
 //! A life by mail through SES.
 
-use permitd::mail::{Sender, ses};
+use permitd::{
+    aws::SetupAction,
+    mail::{Sender, ses},
+};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -20,7 +23,7 @@ async fn serving_rows(is_verified: bool, sample_rows: u64) -> TestApp {
     let app = TestApp::with(Options { settings, sample_rows, ..Options::default() }).await;
     if is_verified {
         let access = app.place().access().await.expect("access to AWS");
-        ses::setup(&access, &Sender::parse(&from, "").unwrap(), "").await.unwrap();
+        ses::setup(&access, &Sender::parse(&from, "").unwrap(), "", SetupAction::Make).await.unwrap();
     }
     app
 }

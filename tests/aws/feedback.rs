@@ -1,7 +1,7 @@
 //! Bounces and complaints: what they come through is made and compared, and what SES tells arrives.
 
 use permitd::{
-    aws::{Access, ResourceState},
+    aws::{Access, ResourceState, SetupAction},
     mail::{Sender, ses},
     queue::{Policy, sqs},
 };
@@ -47,20 +47,23 @@ async fn what_ses_publishes_to_its_topic_reaches_the_person() {
     sqs::setup(&access, &prefix, policy).await.unwrap();
     let (found, place) = sqs::check_feedback(&access, &prefix, &queue, policy).await.unwrap();
     assert_eq!((found.found, place), (ResourceState::Missing, None));
-    ses::setup(&access, &sender, &set).await.unwrap();
+    ses::setup(&access, &sender, &set, SetupAction::Make).await.unwrap();
     let found =
         |checked: Vec<permitd::aws::CheckedResource>| checked.into_iter().map(|row| row.found).collect::<Vec<_>>();
     for expected in [ResourceState::Made, ResourceState::Right] {
         let (made, place) = sqs::setup_feedback(&access, &prefix, &queue, policy).await.unwrap();
         assert_eq!(made.found, expected);
         let place = place.unwrap();
-        let made = found(ses::setup_feedback(&access, &place, &set).await.unwrap());
+        let made = found(ses::setup_feedback(&access, &place, &set, SetupAction::Make).await.unwrap());
         assert_eq!(made, [expected.clone(), expected.clone(), expected]);
     }
     let (right, place) = sqs::check_feedback(&access, &prefix, &queue, policy).await.unwrap();
     let place = place.unwrap();
     assert_eq!(right.found, ResourceState::Right);
-    assert_eq!(found(ses::check_feedback(&access, &place, &set).await.unwrap()), vec![ResourceState::Right; 3]);
+    assert_eq!(
+        found(ses::setup_feedback(&access, &place, &set, SetupAction::Check).await.unwrap()),
+        vec![ResourceState::Right; 3]
+    );
 
     let settings =
         vec![("backend", "aws".to_owned()), ("mail.ses.feedback_queue", queue), ("mail.ses.configuration_set", set)];

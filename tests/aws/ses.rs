@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use permitd::{
     app,
-    aws::{Access, CheckedResource, Endpoints, ResourceState},
+    aws::{Access, CheckedResource, Endpoints, ResourceState, SetupAction},
     clock::{ManualClock, SystemClock},
     config::{LoadFrom, Settings},
     mail::{MailError, Mailer, OutgoingMail, Sender, SesMailer, SetupError, ses},
@@ -91,7 +91,7 @@ async fn received(access: &Access, to: &str) -> Vec<Value> {
 async fn a_mail_is_taken_with_one_call() {
     let (access, sender) = (shared().await, sender());
     if !is_instead() {
-        ses::setup(&access, &sender, "").await.unwrap();
+        ses::setup(&access, &sender, "", SetupAction::Make).await.unwrap();
     }
     let to = format!("{}@example.org", emulator::prefix());
     let before = access.calls();
@@ -240,7 +240,7 @@ async fn an_account_in_the_sandbox_is_recognised() {
     let emulator = Emulator::start(Kind::Ministack);
     let access = access(emulator.url()).await;
     let sender = sender();
-    ses::setup(&access, &sender, "").await.unwrap();
+    ses::setup(&access, &sender, "", SetupAction::Make).await.unwrap();
     let config = aws_sdk_sesv2::config::Builder::from(access.config()).endpoint_url(emulator.url());
     let client = aws_sdk_sesv2::Client::from_conf(config.build());
     let details = client.put_account_details().production_access_enabled(false);
@@ -250,7 +250,7 @@ async fn an_account_in_the_sandbox_is_recognised() {
         matches!(&sent, Err(MailError::Rejected { reason, .. }) if reason.contains("sandbox") && !reason.contains("zoe@")),
         "{sent:?}"
     );
-    let account = ses::check(&access, &sender, "").await.unwrap().remove(1);
+    let account = ses::setup(&access, &sender, "", SetupAction::Check).await.unwrap().remove(1);
     assert!(matches!(&account.found, ResourceState::Notice(words) if words.contains("sandbox")), "{account:?}");
     assert!(!account.found.is_wrong());
 }
@@ -269,14 +269,18 @@ async fn setup_makes_what_is_missing_once() {
     let named = format!("configuration set {set}");
     let (right, made, missing) = (&ResourceState::Right, &ResourceState::Made, &ResourceState::Missing);
     let all = |found| [(identity.as_str(), found), ("SES account", right), (named.as_str(), found)];
-    assert_eq!(found(&ses::check(&access, &sender, &set).await.unwrap()), all(missing));
-    assert_eq!(found(&ses::setup(&access, &sender, &set).await.unwrap()), all(made));
-    assert_eq!(found(&ses::setup(&access, &sender, &set).await.unwrap()), all(right));
-    assert_eq!(found(&ses::check(&access, &sender, &set).await.unwrap()), all(right));
-    assert_eq!(found(&ses::check(&access, &sender, "").await.unwrap()), all(right)[..2], "no set is named");
+    assert_eq!(found(&ses::setup(&access, &sender, &set, SetupAction::Check).await.unwrap()), all(missing));
+    assert_eq!(found(&ses::setup(&access, &sender, &set, SetupAction::Make).await.unwrap()), all(made));
+    assert_eq!(found(&ses::setup(&access, &sender, &set, SetupAction::Make).await.unwrap()), all(right));
+    assert_eq!(found(&ses::setup(&access, &sender, &set, SetupAction::Check).await.unwrap()), all(right));
+    assert_eq!(
+        found(&ses::setup(&access, &sender, "", SetupAction::Check).await.unwrap()),
+        all(right)[..2],
+        "no set is named"
+    );
     let below = Sender::parse(&format!("a@below.{}", sender.domain()), "").unwrap();
     assert_eq!(
-        ses::check(&access, &below, "").await.unwrap()[0].found,
+        ses::setup(&access, &below, "", SetupAction::Check).await.unwrap()[0].found,
         ResourceState::Missing,
         "an address is no domain"
     );
@@ -298,7 +302,7 @@ async fn check_among(
         known.map_or(Answer::ses_error(404, "NotFoundException", "no"), |(_, body)| Answer::ok(body))
     });
     let sender = Sender::parse("permits@mail.sf.example", "").unwrap();
-    ses::check(&access(server.url()).await, &sender, "").await.unwrap()
+    ses::setup(&access(server.url()).await, &sender, "", SetupAction::Check).await.unwrap()
 }
 
 #[tokio::test]
@@ -334,7 +338,7 @@ async fn an_identity_that_a_person_has_to_verify_is_said_when_it_is_made() {
         _ => Answer::ses_error(404, "NotFoundException", "no"),
     });
     let sender = Sender::parse("permits@sf.example", "").unwrap();
-    let made = ses::setup(&access(server.url()).await, &sender, "").await.unwrap();
+    let made = ses::setup(&access(server.url()).await, &sender, "", SetupAction::Make).await.unwrap();
     let notice = "made: SES sends permits@sf.example a mail with a link: open it";
     assert_eq!(made[0].found, ResourceState::Notice(notice.to_owned()));
 }
@@ -346,7 +350,7 @@ async fn the_default_sender_is_nobody_that_ses_knows() {
         Answer::ok(ACCOUNT)
     });
     let sender = Sender::parse("permitd <permitd@localhost>", "").unwrap();
-    let checked = ses::setup(&access(server.url()).await, &sender, "").await.unwrap();
+    let checked = ses::setup(&access(server.url()).await, &sender, "", SetupAction::Make).await.unwrap();
     assert!(matches!(&checked[0].found, ResourceState::Different(how) if how.contains("mail.from")), "{checked:?}");
 }
 

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use permitd::{
     actors::mailer::{LinkPolicy, Mailers, Offer, Offering},
+    aws::SetupAction,
     mail::{Sender, SesMailer, ses},
 };
 use serde_json::{Value, json};
@@ -30,7 +31,7 @@ impl Post {
         let access = world.place.access().await.expect("access to AWS");
         let domain = format!("{}.example", emulator::prefix());
         let sender = Sender::parse(&format!("permits@{domain}"), "").unwrap();
-        ses::setup(&access, &sender, "").await.unwrap();
+        ses::setup(&access, &sender, "", SetupAction::Make).await.unwrap();
         let mailer = SesMailer::new(&access, sender, world.clock.shared(), "").with_backoff(Duration::from_millis(1));
         let offer = || Offer {
             brand: "permitd".to_owned(),

@@ -8,9 +8,9 @@ use aws_sdk_sesv2::{
     types::{DkimAttributes, IdentityType},
 };
 
-pub use self::topic::{check_feedback, setup_feedback};
+pub use self::topic::setup_feedback;
 use super::{Sender, client};
-use crate::aws::{self, Access, CheckedResource, ResourceState};
+use crate::aws::{self, Access, CheckedResource, ResourceState, SetupAction};
 
 /// How many parent domains of the sender's are checked: SES also sends for the subdomains of a verified domain.
 const DOMAINS_MAX: usize = 5;
@@ -26,15 +26,8 @@ impl<E: ProvideErrorMetadata, R> From<SdkError<E, R>> for SesError {
     }
 }
 
-/// How to treat missing resources.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum MissingSetup {
-    Make,
-    Say,
-}
-
-/// Makes the sender's identity and the configuration set (when one is named) where they are missing; reports how each was found. A person
-/// then has to verify a new identity, and is told how.
+/// Reports the state of the sender's identity, the account, and the configuration set when one is named. [`SetupAction::Make`] makes the
+/// identity and the set where they are missing. A person then has to verify a new identity, and is told how.
 ///
 /// # Errors
 /// When SES cannot be reached or refuses.
@@ -42,38 +35,18 @@ pub async fn setup(
     access: &Access,
     sender: &Sender,
     configuration_set: &str,
-) -> Result<Vec<CheckedResource>, SesError> {
-    look(access, sender, configuration_set, MissingSetup::Make).await
-}
-
-/// Reports the state of sender, account and configuration set, and changes nothing.
-///
-/// # Errors
-/// When SES cannot be reached or refuses.
-pub async fn check(
-    access: &Access,
-    sender: &Sender,
-    configuration_set: &str,
-) -> Result<Vec<CheckedResource>, SesError> {
-    look(access, sender, configuration_set, MissingSetup::Say).await
-}
-
-async fn look(
-    access: &Access,
-    sender: &Sender,
-    configuration_set: &str,
-    missing: MissingSetup,
+    action: SetupAction,
 ) -> Result<Vec<CheckedResource>, SesError> {
     let client = client(access);
-    let mut checked = vec![identity(&client, sender, missing).await?, account(&client).await?];
+    let mut checked = vec![identity(&client, sender, action).await?, account(&client).await?];
     if !configuration_set.is_empty() {
-        let found = set(&client, configuration_set, missing).await?;
+        let found = set(&client, configuration_set, action).await?;
         checked.push(CheckedResource { resource: format!("configuration set {configuration_set}"), found });
     }
     Ok(checked)
 }
 
-async fn identity(client: &Client, sender: &Sender, missing: MissingSetup) -> Result<CheckedResource, SesError> {
+async fn identity(client: &Client, sender: &Sender, action: SetupAction) -> Result<CheckedResource, SesError> {
     let address = sender.address();
     let checked = |name: &str, found| Ok(CheckedResource { resource: format!("identity {name}"), found });
     if !sender.domain().contains('.') {
@@ -95,7 +68,7 @@ async fn identity(client: &Client, sender: &Sender, missing: MissingSetup) -> Re
     if let Some((name, steps)) = unverified {
         return checked(name, ResourceState::Different(format!("not verified: {steps}")));
     }
-    if missing == MissingSetup::Say {
+    if action == SetupAction::Check {
         return checked(address, ResourceState::Missing);
     }
     let made = client.create_email_identity().email_identity(address).send().await?;
@@ -146,11 +119,11 @@ async fn account(client: &Client) -> Result<CheckedResource, SesError> {
     Ok(CheckedResource { resource: "SES account".to_owned(), found })
 }
 
-async fn set(client: &Client, name: &str, missing: MissingSetup) -> Result<ResourceState, SesError> {
+async fn set(client: &Client, name: &str, action: SetupAction) -> Result<ResourceState, SesError> {
     match client.get_configuration_set().configuration_set_name(name).send().await {
         Ok(_) => Ok(ResourceState::Right),
         Err(error) if !is_not_found(&error) => Err(error.into()),
-        Err(_) if missing == MissingSetup::Say => Ok(ResourceState::Missing),
+        Err(_) if action == SetupAction::Check => Ok(ResourceState::Missing),
         Err(_) => {
             client.create_configuration_set().configuration_set_name(name).send().await?;
             Ok(ResourceState::Made)

@@ -4,6 +4,7 @@ use std::{io::Cursor, sync::Arc};
 
 use permitd::{
     actors::import::{ImportProgress, Order},
+    aws::SetupAction,
     clock::{Clock, ManualClock},
     dataset::{
         Definition,
@@ -52,7 +53,7 @@ async fn every_operation_makes_the_calls_that_the_table_says() {
     ];
     let app = TestApp::with(quiet(&clock, SAMPLE_ROWS, settings)).await;
     let access = app.place().access().await.expect("access to AWS");
-    ses::setup(&access, &Sender::parse(&from, "").unwrap(), "").await.unwrap();
+    ses::setup(&access, &Sender::parse(&from, "").unwrap(), "", SetupAction::Make).await.unwrap();
     let mut counting = Counting::of(&app).await;
     // That the token is used is noted once a minute.
     counting.aside(app.admin_get("/plans")).await.expect(200);

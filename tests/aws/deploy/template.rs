@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, path::Path};
 
 use permitd::{
-    aws::{Access, ResourceState},
+    aws::{Access, ResourceState, SetupAction},
     dataset::Definition,
     mail::{Sender, ses},
     queue::{Policy, sqs},
@@ -169,13 +169,13 @@ async fn deploys(mail_identity: Option<&str>) {
     }
     if let Some(identity) = mail_identity {
         let sender = Sender::parse(&format!("permitd@{identity}"), "").unwrap();
-        for row in ses::check(&access, &sender, &prefix).await.unwrap() {
+        for row in ses::setup(&access, &sender, &prefix, SetupAction::Check).await.unwrap() {
             assert_eq!(row.found, ResourceState::Right, "{row:?}");
         }
         let name = format!("{prefix}-mail-feedback");
         let (queue, place) = sqs::check_feedback(&access, &prefix, &name, Policy::default()).await.unwrap();
         assert_eq!(queue.found, ResourceState::Right, "{queue:?}");
-        for row in ses::check_feedback(&access, &place.unwrap(), &prefix).await.unwrap() {
+        for row in ses::setup_feedback(&access, &place.unwrap(), &prefix, SetupAction::Check).await.unwrap() {
             assert_eq!(row.found, ResourceState::Right, "{row:?}");
         }
     }

@@ -8,14 +8,15 @@ use aws_sdk_sns::{
 };
 use serde_json::{Value, json};
 
-use super::{MissingSetup, SesError, client};
-use crate::aws::{self, Access, CheckedResource, FeedbackPlace, ResourceState};
+use super::{SesError, client};
+use crate::aws::{self, Access, CheckedResource, FeedbackPlace, ResourceState, SetupAction};
 
 /// The name of the event destination for bounces and complaints.
 const DESTINATION: &str = "permitd-feedback";
 const EVENTS: [EventType; 2] = [EventType::Bounce, EventType::Complaint];
 
-/// Makes the topic and the queue's subscription, and lets a configuration set publish to the topic; reports how each was found.
+/// Reports the state of the topic, the queue's subscription and the destination that lets a configuration set publish to the topic.
+/// [`SetupAction::Make`] makes them where they are missing.
 ///
 /// # Errors
 /// When SNS or SES cannot be reached or refuses.
@@ -23,27 +24,7 @@ pub async fn setup_feedback(
     access: &Access,
     place: &FeedbackPlace,
     configuration_set: &str,
-) -> Result<Vec<CheckedResource>, SesError> {
-    look(access, place, configuration_set, MissingSetup::Make).await
-}
-
-/// Reports the state of the topic, the subscription and the destination, and changes nothing.
-///
-/// # Errors
-/// When SNS or SES cannot be reached or refuses.
-pub async fn check_feedback(
-    access: &Access,
-    place: &FeedbackPlace,
-    configuration_set: &str,
-) -> Result<Vec<CheckedResource>, SesError> {
-    look(access, place, configuration_set, MissingSetup::Say).await
-}
-
-async fn look(
-    access: &Access,
-    place: &FeedbackPlace,
-    configuration_set: &str,
-    missing: MissingSetup,
+    action: SetupAction,
 ) -> Result<Vec<CheckedResource>, SesError> {
     let config = Builder::from(access.config()).interceptor(access.counter());
     let config = match &access.endpoints().sns {
@@ -51,10 +32,10 @@ async fn look(
         None => config,
     };
     let sns = Client::from_conf(config.build());
-    let topic = topic(&sns, place, configuration_set, missing).await?;
+    let topic = topic(&sns, place, configuration_set, action).await?;
     let is_there = topic != ResourceState::Missing;
-    let subscription = if is_there { subscription(&sns, place, missing).await? } else { ResourceState::Missing };
-    let destination = destination(access, place, configuration_set, missing).await?;
+    let subscription = if is_there { subscription(&sns, place, action).await? } else { ResourceState::Missing };
+    let destination = destination(access, place, configuration_set, action).await?;
     let name = place.topic.rsplit(':').next().unwrap_or_default();
     let checked = |resource: String, found| CheckedResource { resource, found };
     Ok(vec![
@@ -83,12 +64,7 @@ fn policy(place: &FeedbackPlace, configuration_set: &str) -> Value {
     })
 }
 
-async fn topic(
-    sns: &Client,
-    place: &FeedbackPlace,
-    set: &str,
-    missing: MissingSetup,
-) -> Result<ResourceState, SesError> {
+async fn topic(sns: &Client, place: &FeedbackPlace, set: &str, action: SetupAction) -> Result<ResourceState, SesError> {
     let expected = policy(place, set);
     match sns.get_topic_attributes().topic_arn(&place.topic).send().await {
         Ok(found) => {
@@ -98,7 +74,7 @@ async fn topic(
                 return Ok(ResourceState::Right);
             }
             let different = "its policy is not that SES may publish".to_owned();
-            if missing == MissingSetup::Say {
+            if action == SetupAction::Check {
                 return Ok(ResourceState::Different(format!("{different}; `permitd aws setup` puts it right")));
             }
             let change = sns.set_topic_attributes().topic_arn(&place.topic).attribute_name("Policy");
@@ -106,7 +82,7 @@ async fn topic(
             Ok(ResourceState::Changed(different))
         }
         Err(error) if !is_not_found(&error) => Err(failed(&error)),
-        Err(_) if missing == MissingSetup::Say => Ok(ResourceState::Missing),
+        Err(_) if action == SetupAction::Check => Ok(ResourceState::Missing),
         Err(_) => {
             let name = place.topic.rsplit(':').next().unwrap_or_default();
             let made = sns.create_topic().name(name).attributes("Policy", expected.to_string());
@@ -116,7 +92,7 @@ async fn topic(
     }
 }
 
-async fn subscription(sns: &Client, place: &FeedbackPlace, missing: MissingSetup) -> Result<ResourceState, SesError> {
+async fn subscription(sns: &Client, place: &FeedbackPlace, action: SetupAction) -> Result<ResourceState, SesError> {
     let mut pages = sns.list_subscriptions_by_topic().topic_arn(&place.topic).into_paginator().send();
     while let Some(page) = pages.next().await {
         let page = page.map_err(|error| failed(&error))?;
@@ -124,7 +100,7 @@ async fn subscription(sns: &Client, place: &FeedbackPlace, missing: MissingSetup
             return Ok(ResourceState::Right);
         }
     }
-    if missing == MissingSetup::Say {
+    if action == SetupAction::Check {
         return Ok(ResourceState::Missing);
     }
     let made = sns.subscribe().topic_arn(&place.topic).protocol("sqs").endpoint(&place.queue);
@@ -136,7 +112,7 @@ async fn destination(
     access: &Access,
     place: &FeedbackPlace,
     set: &str,
-    missing: MissingSetup,
+    action: SetupAction,
 ) -> Result<ResourceState, SesError> {
     let ses = client(access);
     let found = match ses.get_configuration_set_event_destinations().configuration_set_name(set).send().await {
@@ -147,7 +123,7 @@ async fn destination(
     };
     let found = found.event_destinations().iter().find(|destination| destination.name() == DESTINATION);
     let Some(found) = found else {
-        if missing == MissingSetup::Say {
+        if action == SetupAction::Check {
             return Ok(ResourceState::Missing);
         }
         let make = ses.create_configuration_set_event_destination().configuration_set_name(set);
@@ -160,7 +136,7 @@ async fn destination(
         return Ok(ResourceState::Right);
     }
     let different = "it does not publish bounces and complaints to the topic".to_owned();
-    if missing == MissingSetup::Say {
+    if action == SetupAction::Check {
         return Ok(ResourceState::Different(format!("{different}; `permitd aws setup` puts it right")));
     }
     let change = ses.update_configuration_set_event_destination().configuration_set_name(set);
