@@ -90,6 +90,13 @@ impl Lineages {
         (known.stored == Some(data_set.identity())).then(|| known.verdict.clone())
     }
 
+    /// All data sets but those whose records are known not to be those of the log.
+    pub fn not_lost(&self) -> Vec<Arc<DataSet>> {
+        let mut data_sets = self.records.data_sets();
+        data_sets.retain(|data_set| !matches!(self.verdict(data_set), Some(Err(_))));
+        data_sets
+    }
+
     /// Whether a data set of this name is known to have lost its records.
     pub fn is_lost(&self, name: &str) -> bool {
         let judged = self.judged.read().unwrap_or_else(PoisonError::into_inner);

@@ -21,6 +21,7 @@ pub mod ready;
 pub mod request_id;
 pub mod routes;
 mod sent;
+mod served;
 pub mod session;
 pub mod signed_in;
 pub mod state;

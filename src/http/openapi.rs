@@ -35,6 +35,7 @@ pub(super) use self::listed::Heading;
 use super::{
     Problem,
     coding::{self, Coding},
+    served::served,
     state::Service,
 };
 use crate::{dataset::Definition, domain::id::hex};
@@ -203,9 +204,8 @@ impl KeptDocuments {
 
 /// The definitions of the served data sets that somebody may see.
 fn definitions(service: &Service, may_see: impl Fn(&Definition) -> bool) -> Vec<Arc<Definition>> {
-    let data_sets = service.records.data_sets();
-    let served = data_sets.iter().filter(|data_set| !data_set.standing.withdrawn && may_see(&data_set.definition));
-    served.map(|data_set| Arc::clone(&data_set.definition)).collect()
+    let definitions = served(service).into_iter().map(|data_set| Arc::clone(&data_set.definition));
+    definitions.filter(|definition| may_see(definition)).collect()
 }
 
 /// The document of this server about these data sets.

@@ -32,6 +32,18 @@ async fn is_lost(app: &TestApp, key: &str, why: &str) {
         let detail = refused.json()["detail"].as_str().unwrap().to_owned();
         assert!(detail.contains("\"permits\"") && detail.contains(why), "{path}: {detail}");
     }
+    for (path, told) in [
+        ("/datasets/permits", app.get("/datasets/permits", key).await),
+        ("the administrator's", app.admin_get("/datasets/permits").await),
+    ] {
+        let detail = told.expect(503).json()["detail"].as_str().unwrap().to_owned();
+        assert!(detail.contains("\"permits\"") && detail.contains(why), "{path}: {detail}");
+    }
+    let listed = app.get("/datasets", key).await.expect(200).json();
+    let names = listed["data"].as_array().unwrap().iter().map(|set| &set["name"]);
+    assert_eq!(names.collect::<Vec<_>>(), ["things"], "what is in the place of the records is described nowhere");
+    let described = app.get("/openapi.json", key).await.expect(200).body;
+    assert!(described.contains("/things") && !described.contains("/permits"), "{described}");
     app.get("/permits", "pmt_nobody").await.expect(401);
     app.get("/things/a", key).await.expect(200);
     let ready = app.ops_get("/health/ready").await.expect(200).json();
@@ -198,6 +210,8 @@ async fn what_cannot_be_served_in_the_place_of_records_is_as_good_as_none() {
         ("a node's copy", "are gone"),
         ("others' records", "are not those of this log"),
         ("others' records, into the file", "are not those of this log"),
+        ("another data set's", "are gone"),
+        ("another data set's, into the file", "are gone"),
     ] {
         let (others, _) = serving(20).await;
         let theirs = std::fs::read(others.data().join("records/permits.db")).unwrap();
@@ -214,6 +228,9 @@ async fn what_cannot_be_served_in_the_place_of_records_is_as_good_as_none() {
                 let sql = "CREATE TABLE replica (one INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, made_by TEXT NOT NULL) STRICT;
                     INSERT INTO replica VALUES (1, 5, '018f0000-0000-7000-8000-000000000000')";
                 copy.execute_batch(sql).unwrap();
+            }
+            _ if instead.starts_with("another data set's") => {
+                std::fs::copy(app.data().join("records/things.db"), &beside).map(drop).unwrap();
             }
             _ => std::fs::write(&beside, &theirs).unwrap(),
         }

@@ -198,9 +198,11 @@ impl Browser {
         self.wait(&format!("{text:?} to go"), &format!("document.body?.innerText.includes({}) === false", json!(text)));
     }
 
-    /// The text of the only element that the selector finds.
+    /// The text of the only element that the selector finds, once the page's text has come: an element is there before what is
+    /// in it.
     pub(crate) fn read(&mut self, selector: &str) -> String {
-        let expression = format!("document.querySelector({})?.innerText", json!(selector));
+        let expression =
+            format!("document.readyState !== 'loading' && document.querySelector({})?.innerText", json!(selector));
         self.wait(selector, &expression).as_str().unwrap_or_default().to_owned()
     }
 

@@ -25,6 +25,7 @@ use crate::{
         Problem, ProblemCode,
         about::{About, AboutColumn, about},
         routes::data::{data_sets::DataSets, wanted::first_segment},
+        served::served,
         state::Service,
         store_problem::store_problem,
     },
@@ -97,7 +98,7 @@ impl Readable {
 
     /// The served data sets whose descriptions of themselves the visitor may see.
     pub(super) fn served(&self, service: &Service) -> Vec<Arc<DataSet>> {
-        let mut data_sets = super::served::served(service);
+        let mut data_sets = served(service);
         data_sets.retain(|set| self.shows(&set.definition));
         data_sets
     }

@@ -10,7 +10,6 @@ use super::{
     form::Form,
     handed::{self, Handed},
     route::{self, answered},
-    served::served,
     sign_in::entered::{entered, provider_label, worded},
     visit::{Anyone, Shown, Visit, put},
 };
@@ -29,6 +28,7 @@ use crate::{
             refusal::command_problem,
             sessions,
         },
+        served::served,
         store_problem::store_problem,
     },
 };

@@ -24,7 +24,6 @@ mod packed;
 mod packed_file;
 pub(in crate::http) mod problem;
 mod route;
-mod served;
 pub(in crate::http) mod sign_in;
 mod templates;
 mod token_visit;

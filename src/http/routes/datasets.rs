@@ -2,6 +2,8 @@
 
 pub(super) mod described;
 
+use std::sync::Arc;
+
 use actix_web::{
     HttpRequest,
     http::{Method, StatusCode},
@@ -24,10 +26,11 @@ use crate::{
     dataset::Definition,
     http::{
         Problem, ProblemCode, method,
+        served::sound,
         session::{Admin, OfData},
         state::Service,
     },
-    store::records::RecordStoreError,
+    store::records::{DataSet, RecordStoreError},
 };
 
 /// Adds the routes, all of them the administrator's. Sessions and keys get their list from the routes of data.
@@ -47,10 +50,10 @@ async fn list(_: Admin<OfData>, request: HttpRequest, service: web::Data<Service
     list_all(&request, &service)
 }
 
-/// All data sets, also withdrawn ones.
+/// All data sets, also withdrawn ones, but those that are known to have lost their records.
 pub(super) fn list_all(request: &HttpRequest, service: &Service) -> Answer {
     Params::read(request.query_string(), &[])?;
-    let listed: Vec<Value> = service.records.data_sets().iter().map(|data_set| shown(data_set)).collect();
+    let listed: Vec<Value> = service.lineages.not_lost().iter().map(|data_set| shown(data_set)).collect();
     Ok(answer::list(&listed))
 }
 
@@ -66,7 +69,7 @@ pub(in crate::http) async fn show(
 /// One data set in full, also if it is withdrawn.
 pub(super) async fn show_one(request: &HttpRequest, name: &str, service: &Service) -> Answer {
     Params::read(request.query_string(), &[])?;
-    let data_set = service.records.data_set(name).ok_or_else(|| no_data_set(name))?;
+    let data_set = present(service, name, service.records.data_set(name)).await?;
     Ok(answer::document(StatusCode::OK, &described(service, &data_set).await?))
 }
 
@@ -84,6 +87,19 @@ pub(in crate::http) async fn restore(
     service: web::Data<Service>,
 ) -> Answer {
     serve(command, &name, &service, false).await
+}
+
+/// Checks that there is such a data set, and that its records are those that the log knows; `data_set` is what the store has under
+/// the name.
+pub(in crate::http) async fn present(
+    service: &Service,
+    name: &str,
+    data_set: Option<Arc<DataSet>>,
+) -> Result<Arc<DataSet>, Problem> {
+    if data_set.is_none() && !service.lineages.is_lost(name) {
+        return Err(no_data_set(name));
+    }
+    sound(service, name, data_set).await
 }
 
 async fn serve(command: CommandRequest<Nothing, OfData>, name: &str, service: &Service, withdrawn: bool) -> Answer {

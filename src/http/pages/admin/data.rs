@@ -10,6 +10,7 @@ use crate::{
             route::get,
             visit::{Shown, Staff, Visit},
         },
+        served::lost,
         session::OfData,
         store_problem::store_problem,
     },
@@ -23,10 +24,10 @@ pub(super) fn configure(app: &mut web::ServiceConfig) {
 
 async fn show(visit: Visit<Staff<OfData>>) -> Shown {
     let mut listed: Vec<Value> = Vec::new();
-    for data_set in visit.service.records.data_sets() {
+    for data_set in visit.service.lineages.not_lost() {
         listed.push(summed_up(&visit, &data_set).await?);
     }
-    visit.page("admin/data/page.html", &json!({ "data_sets": listed }))
+    visit.page("admin/data/page.html", &json!({ "data_sets": listed, "lost": lost(&visit.service) }))
 }
 
 async fn summed_up(visit: &Visit<Staff<OfData>>, data_set: &DataSet) -> Result<Value, Problem> {

@@ -18,7 +18,7 @@ use crate::{
         },
         routes::{
             command::Nothing,
-            datasets::{self, RenameBody},
+            datasets::{self, RenameBody, present},
         },
         session::OfData,
         store_problem::store_problem,
@@ -56,7 +56,7 @@ async fn show(visit: DataSetVisit) -> Shown {
             return visit.led(&format!("/admin/data/{}", data_set.definition.name), None);
         }
     }
-    let data_set = found(&visit)?;
+    let data_set = present(&visit.service, &name, visit.service.records.data_set(&name)).await?;
     page(&visit, &data_set, StatusCode::OK, &Value::Null).await
 }
 

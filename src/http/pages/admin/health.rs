@@ -9,7 +9,7 @@ use super::super::{
 };
 use crate::{
     config::Backend,
-    http::{method, session::OfServer, state::Service},
+    http::{method, served::lost, session::OfServer, state::Service},
 };
 
 const TEMPLATE: &str = "admin/health/page.html";
@@ -25,12 +25,7 @@ async fn show(visit: Visit<Staff<OfServer>>) -> Shown {
     let service = &visit.service;
     let mut troubles = service.checkup.troubles(service).await;
     troubles.extend(service.readiness.closed().map(ToOwned::to_owned));
-    let lost: Vec<Value> = service
-        .lineages
-        .losses()
-        .iter()
-        .map(|loss| json!({ "dataset": loss.data_set(), "reason": loss.to_string(), "remedy": loss.remedy() }))
-        .collect();
+    let lost = lost(service);
     let is_good = troubles.is_empty() && lost.is_empty();
     let checks = [queue(service).await, relay(service), ledger(service), mail(service), disk(service)];
     let context = json!({

@@ -7,11 +7,9 @@ use crate::{
     domain::{bounds::names_dataset, plan::KeyRules},
     http::{
         Problem,
-        pages::{
-            served::served,
-            visit::{SignedInPerson, Visit, at},
-        },
+        pages::visit::{SignedInPerson, Visit, at},
         routes::{keys, usage},
+        served::served,
         store_problem::store_problem,
     },
 };

@@ -25,11 +25,12 @@ use crate::{
         routes::{
             answer::{self, Answer},
             datasets::{
-                described::{Described, no_data_set, shown},
-                list_all, show_one,
+                described::{Described, shown},
+                list_all, present, show_one,
             },
             params::Params,
         },
+        served::served,
         session::{Admin, OfData},
     },
     store::records::DataSet,
@@ -111,7 +112,7 @@ impl DataSets {
         let pass = self.admit(request, data_set.as_ref(), credential).await?;
         let described = async {
             Params::read(request.query_string(), &[])?;
-            let data_set = data_set.ok_or_else(|| no_data_set(name))?;
+            let data_set = present(&self.service, name, data_set).await?;
             if data_set.standing.withdrawn {
                 return Err(failure::withdrawn(&data_set));
             }
@@ -134,9 +135,8 @@ impl DataSets {
         if let Err(problem) = Params::read(request.query_string(), &[]) {
             return Ok((pass, Err(problem)));
         }
-        let data_sets = self.service.records.data_sets();
-        let may_read = |data_set: &&Arc<DataSet>| pass.is_for(&data_set.definition.name);
-        let served = data_sets.iter().filter(may_read).filter(|data_set| !data_set.standing.withdrawn);
+        let data_sets = served(&self.service);
+        let served = data_sets.iter().filter(|data_set| pass.is_for(&data_set.definition.name));
         let listed: Vec<Value> = served.map(|data_set| shown(data_set)).collect();
         let response = HttpResponse::Ok()
             .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-store")))

@@ -2,8 +2,7 @@
 
 use super::limits::overloaded;
 use crate::{
-    actors::{lineage::JudgeError, query::QueryError, turns::NoTurn},
-    domain::lineage::Loss,
+    actors::{query::QueryError, turns::NoTurn},
     http::{Charge, InvalidParam, Problem, ProblemCode, store_problem::RETRY_AFTER_S},
     store::records::{DataSet, RecordStoreError},
 };
@@ -21,28 +20,10 @@ pub(super) fn wrong_parameters(params: &[InvalidParam]) -> Problem {
     }
 }
 
-/// The problem of a data set whose records are not those of the log.
-pub(super) fn lost(loss: &Loss) -> Problem {
-    let detail = format!("{loss}. The operator has to restore them or to import again; the request was not counted");
-    Problem::new(ProblemCode::Unavailable, detail).retry_after(RETRY_AFTER_S)
-}
-
 /// The problem of a withdrawn data set.
 pub(super) fn withdrawn(data_set: &DataSet) -> Problem {
     let detail = format!("{:?} was withdrawn by an administrator; its records are kept", data_set.definition.name);
     Problem::new(ProblemCode::DataSetWithdrawn, detail)
-}
-
-/// The problem of a data set whose records have come back and are not served yet.
-pub(super) fn returning() -> Problem {
-    let detail = "the records of this data set have just come back: repeat the request; it was not counted";
-    Problem::new(ProblemCode::Unavailable, detail).retry_after(RETRY_AFTER_S)
-}
-
-/// The problem of records that cannot be compared with the log at the moment.
-pub(super) fn unjudged(error: &JudgeError) -> Problem {
-    let detail = "the records cannot be compared with the log at the moment; the request was not counted";
-    Problem::new(ProblemCode::Unavailable, detail).retry_after(RETRY_AFTER_S).because(error)
 }
 
 pub(super) fn query_problem(error: QueryError) -> Problem {

@@ -56,6 +56,7 @@ use crate::{
         method,
         passage::Passage,
         ready::Ready,
+        served,
         state::Service,
         wants::wants_html,
         wire,
@@ -209,25 +210,8 @@ impl DataSets {
         if let Some(withdrawn) = data_set.as_ref().filter(|data_set| data_set.standing.withdrawn) {
             return Err(failure::withdrawn(withdrawn));
         }
-        let lineages = &self.service.lineages;
-        let verdict = match &data_set {
-            Some(present) => lineages.verdict(present),
-            None => None,
-        };
-        let verdict = match verdict {
-            Some(verdict) => verdict,
-            None => {
-                let name = first_segment(request.uri().path()).unwrap_or_default();
-                // Boxed: only the first request after an import comes here.
-                Box::pin(lineages.judge(name)).await.map_err(|error| failure::unjudged(&error))?
-            }
-        };
-        match (verdict, data_set) {
-            (Ok(()), Some(data_set)) => Ok(data_set),
-            (Err(loss), _) => Err(failure::lost(&loss)),
-            // The records have come back, and this server has not noticed yet.
-            (Ok(()), None) => Err(failure::returning()),
-        }
+        let name = first_segment(request.uri().path()).unwrap_or_default();
+        served::sound(&self.service, name, data_set).await
     }
 
     /// The key or session that a request shows.

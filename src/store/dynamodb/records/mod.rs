@@ -172,27 +172,31 @@ impl RecordCatalog for DynamoRecordStore {
 impl RecordQuestions for DynamoRecordStore {
     async fn find(&self, data_set: &Arc<DataSet>, query: &Query) -> Result<Page, RecordStoreError> {
         self.node.begin(data_set, query.version()).await?;
-        self.node.shared.answered(data_set, self.node.shared.engine.find(data_set, query).await)
+        self.node.answered(data_set, self.node.shared.engine.find(data_set, query).await, |page| page.version).await
     }
 
     async fn export(&self, data_set: &Arc<DataSet>, query: &Query) -> Result<Export, RecordStoreError> {
         self.node.begin(data_set, query.version()).await?;
-        self.node.shared.answered(data_set, self.node.shared.engine.export(data_set, query).await)
+        let export = self.node.shared.engine.export(data_set, query).await;
+        self.node.answered(data_set, export, |export| export.version).await
     }
 
     async fn facets(&self, data_set: &Arc<DataSet>, facets: &Facets) -> Result<Summary<Facet>, RecordStoreError> {
         self.node.begin(data_set, None).await?;
-        self.node.shared.answered(data_set, self.node.shared.engine.facets(data_set, facets).await)
+        let answer = self.node.shared.engine.facets(data_set, facets).await;
+        self.node.answered(data_set, answer, |answer| answer.version).await
     }
 
     async fn stats(&self, data_set: &Arc<DataSet>, stats: &Stats) -> Result<Summary<Figures>, RecordStoreError> {
         self.node.begin(data_set, None).await?;
-        self.node.shared.answered(data_set, self.node.shared.engine.stats(data_set, stats).await)
+        let answer = self.node.shared.engine.stats(data_set, stats).await;
+        self.node.answered(data_set, answer, |answer| answer.version).await
     }
 
     async fn changes(&self, data_set: &Arc<DataSet>, since: &Since, limit: u32) -> Result<Past, RecordStoreError> {
         self.node.begin(data_set, Some(since.version())).await?;
-        self.node.shared.answered(data_set, self.node.shared.engine.changes(data_set, since, limit).await)
+        let answer = self.node.shared.engine.changes(data_set, since, limit).await;
+        self.node.answered(data_set, answer, |answer| answer.version).await
     }
 
     async fn history(
@@ -205,7 +209,7 @@ impl RecordQuestions for DynamoRecordStore {
     ) -> Result<Option<Past>, RecordStoreError> {
         self.node.begin(data_set, None).await?;
         let history = self.node.shared.engine.history(data_set, key, record_id, after, limit).await;
-        self.node.shared.answered(data_set, history)
+        self.node.answered(data_set, history, |past| past.as_ref().map_or(0, |past| past.version)).await
     }
 }
 

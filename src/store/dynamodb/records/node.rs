@@ -48,4 +48,19 @@ impl RecordsNode {
         }
         self.shared.check_ready(name)
     }
+
+    /// Checks the answer to a question, as [`RecordsShared::answered`] does. An answer of a version that another process has brought
+    /// into the replica is given when this node shows that version: later reads by key are of no earlier one.
+    pub(super) async fn answered<T>(
+        &self,
+        of: &DataSet,
+        answer: Result<T, RecordStoreError>,
+        version: impl FnOnce(&T) -> u64,
+    ) -> Result<T, RecordStoreError> {
+        let answer = self.shared.answered(of, answer)?;
+        if !self.shared.shows(of, version(&answer)) {
+            self.refresh().await?;
+        }
+        Ok(answer)
+    }
 }

@@ -217,10 +217,13 @@ impl RecordReader for DynamoReader {
             return Some(Err(error));
         }
         // A version that is not shown here yet has to be waited for.
-        let is_shown = |version| shared.view(name).is_ok_and(|view| view.data_set.version >= version);
-        if !query.version().is_none_or(is_shown) {
+        if !query.version().is_none_or(|version| shared.shows(data_set, version)) {
             return None;
         }
-        self.engine.find_now(data_set, query).map(|answer| shared.answered(data_set, answer))
+        let answer = self.engine.find_now(data_set, query)?;
+        match shared.answered(data_set, answer) {
+            Ok(page) if !shared.shows(data_set, page.version) => None,
+            answer => Some(answer),
+        }
     }
 }

@@ -48,6 +48,11 @@ impl RecordsShared {
         self.nodes.view(name).ok_or_else(|| RecordStoreError::UnknownDataSet { name: name.to_owned() })
     }
 
+    /// Tells whether reads by key of a data set are of this version, or of a later one.
+    pub(super) fn shows(&self, data_set: &DataSet, version: u64) -> bool {
+        self.view(&data_set.definition.name).is_ok_and(|view| view.data_set.version >= version)
+    }
+
     /// Checks that questions about a data set can be answered here.
     pub(super) fn check_ready(&self, name: &str) -> Result<(), RecordStoreError> {
         self.nodes.ready(name).unwrap_or_else(|| Err(RecordStoreError::UnknownDataSet { name: name.to_owned() }))

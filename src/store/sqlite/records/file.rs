@@ -74,7 +74,14 @@ pub(in crate::store::sqlite) fn load(connection: &Connection, name: &str) -> Res
         ))
     })?;
     let figures = figures.and_then(|figures| records::read_figures(name, figures.as_bytes()));
-    state::read_document(&document, figures).map(Some).map_err(|error| corrupt(format!("its state: {error}")))
+    let data_set = state::read_document(&document, figures).map_err(|error| corrupt(format!("its state: {error}")))?;
+    match &data_set.definition.name {
+        of if of == name => Ok(Some(data_set)),
+        // A file does not get another name by itself, and the log knows a data set by its name.
+        of => {
+            Err(corrupt(format!("its file holds the data set {of:?}: put the file of {name:?} back, or import again")))
+        }
+    }
 }
 
 /// Writes the data set's state, without the figures of its columns.

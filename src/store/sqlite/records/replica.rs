@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::{
     SqliteRecordStore, epochs, erasure, figures,
-    file::{at, beside, is_busy, load, not_private, open, unavailable, write_state},
+    file::{at, beside, is_busy, load, not_private, open, remove, unavailable, write_state},
     import::FileImport,
     import_lock::begin_empty,
     naming,
@@ -510,7 +510,8 @@ impl Copying {
         fs::File::open(&self.path).and_then(|file| file.sync_all()).map_err(failed)?;
         self.shared.forget_replaced(&self.name)?;
         refuse_truth(&path)?;
-        naming::remove_file(&self.shared, &self.name, &path)?;
+        // There is a file at any time: other processes may open it now. The log of the file before does not belong to the copy.
+        remove(&path, &["-wal", "-shm"])?;
         fs::rename(&self.path, &path).map_err(failed)?;
         self.shared.imported(&self.name, &path)
     }
