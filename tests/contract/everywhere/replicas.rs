@@ -5,7 +5,7 @@ use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use permitd::{
     clock::ManualClock,
-    dataset::query::{Format, Query},
+    dataset::query::{Facets, Format, Query, Since, Stats},
     store::{
         dynamodb::records::{DynamoRecordStore, RecordSettings},
         records::{ImportOrder, RecordStore, RecordStoreError, Retention},
@@ -190,6 +190,43 @@ fn two_processes_that_follow_in_one_directory_do_not_trip_each_other() {
     }
 }
 
+/// A command in a server's directory brings their common file to its version, of which the server hears later.
+#[test]
+fn no_question_runs_ahead_of_the_reads_by_key() {
+    let copied = Copied::new();
+    let (node, command) = (copied.node(), copied.node());
+    let reader = node.reader();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let by_key = || runtime.block_on(reader.get("things", "k001", None)).unwrap().unwrap().version;
+    let figures = Stats { filter: all().filter, columns: vec![3], numbers_as_texts: false };
+    let values = Facets { filter: all().filter, columns: vec![2], limit: 5, numbers_as_texts: false };
+    let at_once = || {
+        let data_set = node.data_set("things").unwrap();
+        // What it cannot answer at once goes to the actors' other way.
+        reader.find_now(&data_set, &all()).map(|page| page.unwrap().version)
+    };
+    let asked: [(&str, &dyn Fn() -> Option<u64>); 7] = [
+        ("a page", &|| Some(super::find(&node, &all()).unwrap().version)),
+        ("a page at once", &at_once),
+        ("facets", &|| Some(super::facets(&node, &values).unwrap().version)),
+        ("figures", &|| Some(super::stats(&node, &figures).unwrap().version)),
+        ("changes", &|| Some(super::changes(&node, &Since::Version(3), 10).unwrap().version)),
+        ("a history", &|| Some(super::history(&node, "k001", None, None, 10).unwrap().unwrap().version)),
+        ("an export", &|| {
+            let (node, query) = (Arc::clone(&node), Query { format: Some(Format::Ndjson), ..all() });
+            let export =
+                wait(async move { node.export(&node.data_set("things").unwrap(), &query).await.unwrap().version });
+            Some(export)
+        }),
+    ];
+    for (number, (what, ask)) in asked.iter().enumerate() {
+        import(&command, &records(ROWS, &format!("status {number}")), false);
+        let seen = ask();
+        assert!(*what == "a page at once" || seen.is_some());
+        assert!(by_key() >= seen.unwrap_or(0), "{what}: of version {seen:?}, and by key of {}", by_key());
+    }
+}
+
 /// Puts a file in the place of a node's, as it runs: as another file, or into the one that is open.
 fn put(file: &Path, over: &Path, in_place: bool) {
     let bytes = fs::read(file).unwrap();
@@ -225,6 +262,35 @@ fn another_deployments_copy_that_is_put_under_a_node_is_never_answered_from() {
         }
         heard(&ours);
         copied.check(&ours);
+    }
+}
+
+#[test]
+fn an_older_copy_of_its_own_that_is_put_under_a_node_is_followed_from_or_made_anew() {
+    for (in_place, by_sqlite) in [(false, false), (true, false), (false, true), (true, true)] {
+        let copied = Copied::new();
+        let (older, node) = (copied.tables.scratch.path().join("older.db"), copied.node());
+        match by_sqlite {
+            // SQLite's own copy has no write-ahead log any more.
+            true => {
+                let connection = rusqlite::Connection::open(copied.file()).unwrap();
+                connection.execute("VACUUM INTO ?", [older.to_str().unwrap()]).map(drop).unwrap();
+            }
+            false => fs::copy(copied.file(), &older).map(drop).unwrap(),
+        }
+        import(&copied.importing, &records(ROWS + 2, "later"), false);
+        heard(&node);
+        copied.check(&node);
+        put(&older, &copied.file(), in_place);
+        for _ in 0..3 {
+            let hearing = Arc::clone(&node);
+            drop(wait(async move { hearing.refresh().await }));
+        }
+        heard(&node);
+        copied.check(&node);
+        import(&copied.importing, &records(ROWS + 2, "later still"), false);
+        heard(&node);
+        copied.check(&node);
     }
 }
 

@@ -117,7 +117,7 @@ pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
 /// An error of SQLite about a file: damage, a full disk, or anything else that may pass.
 pub(super) fn unavailable(doing: &str, path: &Path, error: &rusqlite::Error) -> RecordStoreError {
     let doing = format!("{doing} {}", path.display());
-    let name = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default().to_owned();
+    let name = name_of(path);
     // An import has just changed the file's indexes.
     if error.to_string().contains("no such index") {
         return RecordStoreError::DefinitionChanged { name };
@@ -135,6 +135,11 @@ pub(super) fn unavailable(doing: &str, path: &Path, error: &rusqlite::Error) -> 
         }
         Trouble::Other => RecordStoreError::Unavailable { doing, reason: error.to_string() },
     }
+}
+
+/// The data set of a file.
+pub(super) fn name_of(path: &Path) -> String {
+    path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default().to_owned()
 }
 
 /// The error for a file or directory that others can access.

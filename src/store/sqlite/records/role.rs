@@ -6,7 +6,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::{
     epochs,
-    file::{open, unavailable},
+    file::{name_of, open, unavailable},
 };
 use crate::store::records::RecordStoreError;
 
@@ -30,8 +30,18 @@ pub(super) fn check_role(connection: &Connection, path: &Path, role: FileRole) -
             Err(RecordStoreError::WrongRole { path: path.to_owned(), reason: reason.to_owned() })
         }
         (FileRole::Replica, None) => Err(not_a_replica(path)),
+        // Written by another program. Turning the log on waits for everybody who has the file open: to copy anew waits for nobody.
+        (FileRole::Replica, Some(_)) if !has_log(connection).map_err(|error| unavailable("read", path, &error))? => {
+            let reason = "it has no write-ahead log: it is not a file that this server has written".to_owned();
+            Err(RecordStoreError::Corrupt { name: name_of(path), reason })
+        }
         _ => Ok(()),
     }
+}
+
+/// Whether a file has a write-ahead log, possibly an empty one. It is a property of the file.
+fn has_log(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.query_row("PRAGMA journal_mode", [], |row| Ok(row.get::<_, String>(0)? == "wal"))
 }
 
 /// Refuses to touch a file with a truth of its own. A file that cannot be read at all could be served by nobody.
