@@ -157,7 +157,7 @@ impl Browser {
         self.call("DOM.setFileInputFiles", json!({ "files": [file], "backendNodeId": field }));
     }
 
-    /// Clicks on a link that keeps a file instead of showing it; gives the text of the file.
+    /// Clicks on a link that keeps a file instead of showing it; gives the text of the file, which is not empty.
     pub(crate) fn download(&mut self, text: &str) -> String {
         let folder = support::data_dir();
         self.keep_downloads_in(folder.path());
@@ -165,10 +165,14 @@ impl Browser {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let files = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
-            // One that is still arriving has another name.
-            let whole = files.filter(|path| path.extension().is_none_or(|ending| ending != "crdownload"));
-            if let Some(path) = whole.min() {
-                return std::fs::read_to_string(path).unwrap();
+            // One that is still arriving has another name, for which the browser first takes its own with an empty file.
+            let (arriving, whole): (Vec<_>, Vec<_>) =
+                files.partition(|path| path.extension().is_some_and(|ending| ending == "crdownload"));
+            if let ([], [path]) = (arriving.as_slice(), whole.as_slice())
+                && let Ok(text) = std::fs::read_to_string(path)
+                && !text.is_empty()
+            {
+                return text;
             }
             assert!(Instant::now() < deadline, "no file came of {text:?}");
             self.listen();
