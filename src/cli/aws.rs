@@ -118,11 +118,7 @@ async fn tables(action: SetupAction, access: &Access, settings: &Settings) -> Re
 }
 
 async fn queues(action: SetupAction, access: &Access, settings: &Settings) -> Result<Vec<CheckedResource>, Failure> {
-    let (prefix, policy) = (&settings.aws.prefix, settings.queue.policy());
-    Ok(match action {
-        SetupAction::Make => sqs::setup(access, prefix, policy).await?,
-        SetupAction::Check => sqs::check(access, prefix, policy).await?,
-    })
+    Ok(sqs::setup(access, &settings.aws.prefix, settings.queue.policy(), action).await?)
 }
 
 /// The identity that mails are sent as; nothing where they go another way.
@@ -143,10 +139,7 @@ async fn feedback(action: SetupAction, access: &Access, settings: &Settings) -> 
     if name.is_empty() {
         return Ok(Vec::new());
     }
-    let (queue, place) = match action {
-        SetupAction::Make => sqs::setup_feedback(access, prefix, name, policy).await?,
-        SetupAction::Check => sqs::check_feedback(access, prefix, name, policy).await?,
-    };
+    let (queue, place) = sqs::setup_feedback(access, prefix, name, policy, action).await?;
     let mut resources = vec![queue];
     if let Some(place) = place {
         resources.extend(ses::setup_feedback(access, &place, set, action).await?);

@@ -24,10 +24,7 @@ use aws_sdk_sqs::{
 };
 use aws_smithy_types::timeout::TimeoutConfig;
 
-pub use self::{
-    feedback::{check_feedback, setup_feedback},
-    setup::{check, setup},
-};
+pub use self::{feedback::setup_feedback, setup::setup};
 use super::{
     BATCH_MAX, DeadLetter, Delivery, Depth, MESSAGE_BYTES_MAX, Message, Policy, Queue, QueueError, WAIT_MAX,
     body_put_off,

@@ -44,20 +44,20 @@ async fn what_ses_publishes_to_its_topic_reaches_the_person() {
     let (prefix, policy) = (emulator::prefix(), Policy::default());
     let (queue, set) = (format!("{prefix}-told"), format!("{prefix}-set"));
     let sender = Sender::parse(&format!("permits@{prefix}.example"), "").unwrap();
-    sqs::setup(&access, &prefix, policy).await.unwrap();
-    let (found, place) = sqs::check_feedback(&access, &prefix, &queue, policy).await.unwrap();
+    sqs::setup(&access, &prefix, policy, SetupAction::Make).await.unwrap();
+    let (found, place) = sqs::setup_feedback(&access, &prefix, &queue, policy, SetupAction::Check).await.unwrap();
     assert_eq!((found.found, place), (ResourceState::Missing, None));
     ses::setup(&access, &sender, &set, SetupAction::Make).await.unwrap();
     let found =
         |checked: Vec<permitd::aws::CheckedResource>| checked.into_iter().map(|row| row.found).collect::<Vec<_>>();
     for expected in [ResourceState::Made, ResourceState::Right] {
-        let (made, place) = sqs::setup_feedback(&access, &prefix, &queue, policy).await.unwrap();
+        let (made, place) = sqs::setup_feedback(&access, &prefix, &queue, policy, SetupAction::Make).await.unwrap();
         assert_eq!(made.found, expected);
         let place = place.unwrap();
         let made = found(ses::setup_feedback(&access, &place, &set, SetupAction::Make).await.unwrap());
         assert_eq!(made, [expected.clone(), expected.clone(), expected]);
     }
-    let (right, place) = sqs::check_feedback(&access, &prefix, &queue, policy).await.unwrap();
+    let (right, place) = sqs::setup_feedback(&access, &prefix, &queue, policy, SetupAction::Check).await.unwrap();
     let place = place.unwrap();
     assert_eq!(right.found, ResourceState::Right);
     assert_eq!(

@@ -8,7 +8,7 @@ use aws_sdk_sqs::{
     types::{MessageAttributeValue, QueueAttributeName as Attribute},
 };
 use permitd::{
-    aws::{Access, Endpoints, ResourceState},
+    aws::{Access, Endpoints, ResourceState, SetupAction},
     queue::{
         Delivery, EventMessage, Message, Policy, Queue, QueueError,
         sqs::{self, SqsQueue},
@@ -41,7 +41,7 @@ async fn shared() -> Access {
 }
 
 async fn open(access: &Access, prefix: &str, policy: Policy) -> SqsQueue {
-    sqs::setup(access, prefix, policy).await.unwrap();
+    sqs::setup(access, prefix, policy, SetupAction::Make).await.unwrap();
     SqsQueue::open(access, prefix, policy).await.unwrap()
 }
 
@@ -102,18 +102,21 @@ async fn setup_makes_the_queues_once_and_puts_right_what_is_different() {
         checked.into_iter().map(|one| one.found).collect()
     };
     assert_eq!(
-        found(sqs::check(&access, &prefix, policy).await.unwrap()),
+        found(sqs::setup(&access, &prefix, policy, SetupAction::Check).await.unwrap()),
         [ResourceState::Missing, ResourceState::Missing]
     );
     let error = SqsQueue::open(&access, &prefix, policy).await.err().unwrap().to_string();
     assert!(error.contains(&messages) && error.contains("permitd aws setup"), "{error}");
-    assert_eq!(found(sqs::setup(&access, &prefix, policy).await.unwrap()), [ResourceState::Made, ResourceState::Made]);
     assert_eq!(
-        found(sqs::setup(&access, &prefix, policy).await.unwrap()),
+        found(sqs::setup(&access, &prefix, policy, SetupAction::Make).await.unwrap()),
+        [ResourceState::Made, ResourceState::Made]
+    );
+    assert_eq!(
+        found(sqs::setup(&access, &prefix, policy, SetupAction::Make).await.unwrap()),
         [ResourceState::Right, ResourceState::Right]
     );
     assert_eq!(
-        found(sqs::check(&access, &prefix, policy).await.unwrap()),
+        found(sqs::setup(&access, &prefix, policy, SetupAction::Check).await.unwrap()),
         [ResourceState::Right, ResourceState::Right]
     );
 
@@ -127,18 +130,18 @@ async fn setup_makes_the_queues_once_and_puts_right_what_is_different() {
     assert!(redrive["deadLetterTargetArn"].as_str().unwrap().ends_with(&format!(":{dead}")));
 
     let changed = Policy { visibility_s: 60, receives_max: 3, retention_days: 365 };
-    let checked = found(sqs::check(&access, &prefix, changed).await.unwrap());
+    let checked = found(sqs::setup(&access, &prefix, changed, SetupAction::Check).await.unwrap());
     let ResourceState::Different(how) = &checked[0] else { panic!("{checked:?}") };
     assert!(how.contains("VisibilityTimeout is 30 and should be 60") && how.contains("permitd aws setup"), "{how}");
     assert!(how.contains("RedrivePolicy is") && !how.contains("Retention"), "{how}");
     assert_eq!(checked[1], ResourceState::Right);
-    let checked = found(sqs::setup(&access, &prefix, changed).await.unwrap());
+    let checked = found(sqs::setup(&access, &prefix, changed, SetupAction::Make).await.unwrap());
     assert!(
         matches!(&checked[0], ResourceState::Changed(how) if how.contains("VisibilityTimeout is 30")),
         "{checked:?}"
     );
     assert_eq!(
-        found(sqs::check(&access, &prefix, changed).await.unwrap()),
+        found(sqs::setup(&access, &prefix, changed, SetupAction::Check).await.unwrap()),
         [ResourceState::Right, ResourceState::Right]
     );
 }

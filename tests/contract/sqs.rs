@@ -55,7 +55,7 @@ impl backend::Backend for Backend {
     fn queue(&self, _: SharedClock, policy: Policy) -> Arc<dyn Queue> {
         let (access, prefix) = (self.access.clone(), self.prefix.clone());
         let open = async move {
-            sqs::setup(&access, &prefix, policy).await?;
+            sqs::setup(&access, &prefix, policy, permitd::aws::SetupAction::Make).await?;
             // The connections of the thread that opened it are not those that the case uses.
             SqsQueue::open(&access.with_own_connections(), &prefix, policy).await
         };

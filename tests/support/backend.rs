@@ -130,7 +130,7 @@ impl Place {
         if let (Some(cloud), Some(access)) = (&place.cloud, place.access().await) {
             let definitions = Definition::builtin().expect("the built-in definitions");
             emulator::make_tables(&Dynamo::new(&access, &cloud.prefix), &definitions).await;
-            sqs::setup(&access, &cloud.prefix, policy).await.expect("the queues");
+            sqs::setup(&access, &cloud.prefix, policy, permitd::aws::SetupAction::Make).await.expect("the queues");
         }
         Arc::new(place)
     }

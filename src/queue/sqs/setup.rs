@@ -6,58 +6,34 @@ use aws_sdk_sqs::{Client, types::QueueAttributeName as Attribute};
 use serde_json::{Value, json};
 
 use super::{Policy, QueueError, client, dead_letters_name, look_up, messages_name, unavailable};
-use crate::aws::{Access, CheckedResource, ResourceState};
+use crate::aws::{Access, CheckedResource, ResourceState, SetupAction};
 
 /// The longest that SQS keeps a message, days.
 const RETENTION_DAYS_MAX: u32 = 14;
 const DAY_S: u32 = 86_400;
 
-pub(super) type Attributes = HashMap<Attribute, String>;
+type Attributes = HashMap<Attribute, String>;
 
-/// Makes missing queues and corrects different ones; reports how each was found.
+/// Reports the state of the queues. [`SetupAction::Make`] makes missing queues and corrects different ones.
 ///
 /// # Errors
 /// When SQS cannot be reached or refuses.
-pub async fn setup(access: &Access, prefix: &str, policy: Policy) -> Result<Vec<CheckedResource>, QueueError> {
+pub async fn setup(
+    access: &Access,
+    prefix: &str,
+    policy: Policy,
+    action: SetupAction,
+) -> Result<Vec<CheckedResource>, QueueError> {
     let client = client(access, None);
     // The dead-letter queue comes first: the other one refers to it.
-    let dead = put_right(&client, &dead_letters_name(prefix), dead_letter_attributes()).await?;
-    let target = describe(&client, &dead_letters_name(prefix)).await?;
-    let target = target.as_ref().and_then(|(_, attributes)| attributes.get(&Attribute::QueueArn));
-    let Some(target) = target else { return Err(super::missing(&dead_letters_name(prefix))) };
-    let messages = put_right(&client, &messages_name(prefix), message_attributes(policy, Some(target))).await?;
-    Ok(vec![messages, dead])
-}
-
-/// Reports the state of the queues, and changes nothing.
-///
-/// # Errors
-/// When SQS cannot be reached or refuses.
-pub async fn check(access: &Access, prefix: &str, policy: Policy) -> Result<Vec<CheckedResource>, QueueError> {
-    let client = client(access, None);
-    let dead = describe(&client, &dead_letters_name(prefix)).await?;
-    let target = dead.as_ref().and_then(|(_, attributes)| attributes.get(&Attribute::QueueArn));
-    let messages = describe(&client, &messages_name(prefix)).await?;
-    let expected = message_attributes(policy, target.map(String::as_str));
-    let messages =
-        CheckedResource { resource: resource(&messages_name(prefix)), found: compare(messages.as_ref(), &expected) };
-    let found = compare(dead.as_ref(), &dead_letter_attributes());
-    Ok(vec![messages, CheckedResource { resource: resource(&dead_letters_name(prefix)), found }])
-}
-
-/// Compares a queue with its expected attributes.
-pub(super) fn compare(queue: Option<&(String, Attributes)>, expected: &[(Attribute, String)]) -> ResourceState {
-    let Some((_, attributes)) = queue else { return ResourceState::Missing };
-    let differences = differences(attributes, expected);
-    if differences.is_empty() {
-        return ResourceState::Right;
+    let name = dead_letters_name(prefix);
+    let dead = queue(&client, &name, &dead_letter_attributes(), action).await?;
+    let target = arn(&client, &name).await?;
+    if target.is_none() && action == SetupAction::Make {
+        return Err(super::missing(&name));
     }
-    let said: Vec<String> = differences.iter().map(|difference| difference.said(attributes)).collect();
-    ResourceState::Different(format!("{}; `permitd aws setup` puts it right", said.join(", ")))
-}
-
-pub(super) fn resource(name: &str) -> String {
-    format!("queue {name}")
+    let expected = message_attributes(policy, target.as_deref());
+    Ok(vec![queue(&client, &messages_name(prefix), &expected, action).await?, dead])
 }
 
 fn dead_letter_attributes() -> Vec<(Attribute, String)> {
@@ -127,33 +103,48 @@ fn is_same_redrive(one: &str, other: &str) -> bool {
 }
 
 /// A queue's URL and attributes, if the queue exists.
-pub(super) async fn describe(client: &Client, name: &str) -> Result<Option<(String, Attributes)>, QueueError> {
+async fn describe(client: &Client, name: &str) -> Result<Option<(String, Attributes)>, QueueError> {
     let Some(url) = look_up(client, name).await? else { return Ok(None) };
     let described = client.get_queue_attributes().queue_url(&url).attribute_names(Attribute::All).send().await;
     let described = described.map_err(|error| unavailable(&error))?;
     Ok(Some((url, described.attributes.unwrap_or_default())))
 }
 
-pub(super) async fn put_right(
+/// The ARN of a queue; none if there is no such queue.
+pub(super) async fn arn(client: &Client, name: &str) -> Result<Option<String>, QueueError> {
+    let described = describe(client, name).await?;
+    Ok(described.and_then(|(_, mut attributes)| attributes.remove(&Attribute::QueueArn)))
+}
+
+/// Compares a queue with its expected attributes, and makes or corrects it if that is the action.
+pub(super) async fn queue(
     client: &Client,
     name: &str,
-    expected: Vec<(Attribute, String)>,
+    expected: &[(Attribute, String)],
+    action: SetupAction,
 ) -> Result<CheckedResource, QueueError> {
-    let checked = |found| Ok(CheckedResource { resource: resource(name), found });
+    let checked = |found| Ok(CheckedResource { resource: format!("queue {name}"), found });
     let Some((url, attributes)) = describe(client, name).await? else {
-        let made = client.create_queue().queue_name(name).set_attributes(Some(expected.into_iter().collect()));
+        if action == SetupAction::Check {
+            return checked(ResourceState::Missing);
+        }
+        let made = client.create_queue().queue_name(name).set_attributes(Some(expected.iter().cloned().collect()));
         made.send().await.map_err(|error| unavailable(&error))?;
         return checked(ResourceState::Made);
     };
-    let differences = differences(&attributes, &expected);
+    let differences = differences(&attributes, expected);
     if differences.is_empty() {
         return checked(ResourceState::Right);
     }
     let said: Vec<String> = differences.iter().map(|difference| difference.said(&attributes)).collect();
+    let said = said.join(", ");
+    if action == SetupAction::Check {
+        return checked(ResourceState::Different(format!("{said}; `permitd aws setup` puts it right")));
+    }
     let change = differences.iter().map(|difference| (difference.name.clone(), difference.expected.to_owned()));
     let changed = client.set_queue_attributes().queue_url(url).set_attributes(Some(change.collect()));
     changed.send().await.map_err(|error| unavailable(&error))?;
-    checked(ResourceState::Changed(said.join(", ")))
+    checked(ResourceState::Changed(said))
 }
 
 #[cfg(test)]

@@ -164,7 +164,7 @@ async fn deploys(mail_identity: Option<&str>) {
         };
         assert!(row.found == ResourceState::Right || is_the_emulators, "{row:?}");
     }
-    for row in sqs::check(&access, &prefix, Policy::default()).await.unwrap() {
+    for row in sqs::setup(&access, &prefix, Policy::default(), SetupAction::Check).await.unwrap() {
         assert_eq!(row.found, ResourceState::Right, "{row:?}");
     }
     if let Some(identity) = mail_identity {
@@ -173,7 +173,8 @@ async fn deploys(mail_identity: Option<&str>) {
             assert_eq!(row.found, ResourceState::Right, "{row:?}");
         }
         let name = format!("{prefix}-mail-feedback");
-        let (queue, place) = sqs::check_feedback(&access, &prefix, &name, Policy::default()).await.unwrap();
+        let (queue, place) =
+            sqs::setup_feedback(&access, &prefix, &name, Policy::default(), SetupAction::Check).await.unwrap();
         assert_eq!(queue.found, ResourceState::Right, "{queue:?}");
         for row in ses::setup_feedback(&access, &place.unwrap(), &prefix, SetupAction::Check).await.unwrap() {
             assert_eq!(row.found, ResourceState::Right, "{row:?}");
