@@ -223,6 +223,7 @@ fn records_exit(error: &RecordStoreError) -> Exit {
         | RecordStoreError::DryRun { .. } => Exit::Damaged,
         RecordStoreError::TooLong { .. } => Exit::BadFile,
         RecordStoreError::Busy
+        | RecordStoreError::Committing { .. }
         | RecordStoreError::Copying { .. }
         | RecordStoreError::TimedOut { .. }
         | RecordStoreError::Stalled

@@ -35,6 +35,12 @@ pub enum RecordStoreError {
         /// The data set.
         name: String,
     },
+    /// A version that another process has brought here cannot be shown yet.
+    #[error("a version of {name:?} is being committed: repeat the request")]
+    Committing {
+        /// The data set.
+        name: String,
+    },
     /// Too many queries are waiting.
     #[error("too many queries are waiting for their turn: repeat this one a little later")]
     Busy,

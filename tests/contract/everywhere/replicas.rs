@@ -227,6 +227,25 @@ fn no_question_runs_ahead_of_the_reads_by_key() {
     }
 }
 
+/// The replica is a version further than what this node shows, and cannot go on to the next one, which is committed: it is locked.
+#[test]
+fn a_version_that_cannot_be_shown_yet_is_not_answered() {
+    let copied = Copied::new();
+    let (node, command) = (copied.node(), copied.node());
+    import(&command, &records(ROWS, "by the command"), false);
+    import(&copied.importing, &records(ROWS, "elsewhere"), false);
+    let lock = rusqlite::Connection::open(copied.file()).unwrap();
+    lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+    assert_eq!(get(&node, "k001", None).unwrap().version, 3);
+    let told = super::find(&node, &all()).map(|page| page.version).unwrap_err();
+    assert!(matches!(told, RecordStoreError::Committing { .. }), "{told}");
+    assert_eq!(get(&node, "k001", None).unwrap().version, 3);
+    lock.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(super::find(&node, &all()).unwrap().version, 4, "which it had before it looked for what is to be shown");
+    assert_eq!(get(&node, "k001", None).unwrap().version, 5);
+    assert_eq!(super::find(&node, &all()).unwrap().version, 5);
+}
+
 /// Puts a file in the place of a node's, as it runs: as another file, or into the one that is open.
 fn put(file: &Path, over: &Path, in_place: bool) {
     let bytes = fs::read(file).unwrap();

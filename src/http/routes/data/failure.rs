@@ -49,6 +49,7 @@ fn records_problem(error: RecordStoreError) -> Problem {
         RecordStoreError::VersionGone { .. } => Problem::new(ProblemCode::VersionGone, text),
         RecordStoreError::Busy
         | RecordStoreError::ImportRunning { .. }
+        | RecordStoreError::Committing { .. }
         | RecordStoreError::DefinitionChanged { .. } => {
             Problem::new(ProblemCode::Overloaded, text).retry_after(RETRY_AFTER_S).charged(Charge::Nothing)
         }

@@ -58,9 +58,14 @@ impl RecordsNode {
         version: impl FnOnce(&T) -> u64,
     ) -> Result<T, RecordStoreError> {
         let answer = self.shared.answered(of, answer)?;
-        if !self.shared.shows(of, version(&answer)) {
+        let version = version(&answer);
+        if !self.shared.shows(of, version) {
             self.refresh().await?;
         }
-        Ok(answer)
+        match self.shared.shows(of, version) {
+            true => Ok(answer),
+            // The next import of the other process is being committed.
+            false => Err(RecordStoreError::Committing { name: of.definition.name.clone() }),
+        }
     }
 }
