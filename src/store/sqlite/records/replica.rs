@@ -510,8 +510,13 @@ impl Copying {
         fs::File::open(&self.path).and_then(|file| file.sync_all()).map_err(failed)?;
         self.shared.forget_replaced(&self.name)?;
         refuse_truth(&path)?;
-        // There is a file at any time: other processes may open it now. The log of the file before does not belong to the copy.
-        remove(&path, &["-wal", "-shm"])?;
+        if fs::metadata(beside(&path, "-wal")).is_ok_and(|log| log.len() > 0) {
+            // The file before may not be whole without its log, which must not be read with the copy: both go first.
+            naming::remove_file(&self.shared, &self.name, &path)?;
+        } else {
+            // There is a file at any time: other processes may open it now.
+            remove(&path, &["-wal", "-shm"])?;
+        }
         fs::rename(&self.path, &path).map_err(failed)?;
         self.shared.imported(&self.name, &path)
     }
