@@ -84,8 +84,14 @@ impl Loss {
             Self::Older { name, known, .. } => (name, known + 1),
             Self::Foreign { name, known, found, .. } => (name, known.max(found) + 1),
         };
+        let first = match self {
+            Self::Missing { .. } => {
+                "move away the file in the place of the records, if there is one that cannot be read, and "
+            }
+            Self::Older { .. } | Self::Foreign { .. } => "",
+        };
         format!(
-            "restore the records of {name} from the copy that was made together with the log, or import the whole file again: \
+            "restore the records of {name} from the copy that was made together with the log, or {first}import the whole file again: \
              that begins {name} anew, at version {next}, with what the file holds and nothing else"
         )
     }

@@ -74,7 +74,7 @@ pub(in crate::http) struct LastChange {
     pub(in crate::http) removed: u64,
 }
 
-/// The description of the named data set; none if it does not exist or is withdrawn.
+/// The description of the named data set; none if it does not exist, is withdrawn, or has lost its records.
 ///
 /// # Errors
 /// When the store does not answer.

@@ -5,6 +5,7 @@ use serde_json::Value;
 use crate::{
     app::TestApp,
     data::{import, permits, serving, things, unlimited},
+    pages::staff::administrator,
     past::one_permit,
 };
 
@@ -44,6 +45,11 @@ async fn is_lost(app: &TestApp, key: &str, why: &str) {
     assert_eq!(names.collect::<Vec<_>>(), ["things"], "what is in the place of the records is described nowhere");
     let described = app.get("/openapi.json", key).await.expect(200).body;
     assert!(described.contains("/things") && !described.contains("/permits"), "{described}");
+    let administrator = administrator(app).await;
+    let page = administrator.open("/admin/data").await.expect(200);
+    page.shows("The data set permits is not served.").shows(why).shows("import the whole file again").shows("things");
+    assert!(!page.links().iter().any(|link| link == "/admin/data/permits"), "{:?}", page.links());
+    administrator.open("/admin/data/permits").await.expect(503).shows(why);
     app.get("/permits", "pmt_nobody").await.expect(401);
     app.get("/things/a", key).await.expect(200);
     let ready = app.ops_get("/health/ready").await.expect(200).json();

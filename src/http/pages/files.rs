@@ -70,6 +70,7 @@ static PARTS: &[(&str, &str)] = &[
     ("parts/form.html", include_str!("parts/form.html")),
     ("parts/home.html", include_str!("parts/home.html")),
     ("parts/layout.html", include_str!("parts/layout.html")),
+    ("parts/lost.html", include_str!("parts/lost.html")),
     ("parts/people.html", include_str!("parts/people.html")),
     ("parts/plan.html", include_str!("parts/plan.html")),
     ("parts/usage.html", include_str!("parts/usage.html")),

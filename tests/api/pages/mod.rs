@@ -14,4 +14,4 @@ mod person;
 mod reference;
 mod security;
 mod sign_in;
-mod staff;
+pub(crate) mod staff;

@@ -28,7 +28,7 @@ pub(super) async fn with_token<'a>(app: &'a TestApp, token: &str, language: &'st
 }
 
 /// One with the first token.
-pub(super) async fn administrator(app: &TestApp) -> Browser<'_> {
+pub(crate) async fn administrator(app: &TestApp) -> Browser<'_> {
     with_token(app, &app.admin_token, "en").await
 }
 
