@@ -8,6 +8,8 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
+use serde_json::{Value, json};
+
 use super::commit::Committer;
 use crate::{
     domain::lineage::{Lineage, Loss, RecordsIdentity},
@@ -47,6 +49,17 @@ pub enum JudgeError {
 /// How often records that seem wrong are judged again, since they or the log may have just changed.
 const LOOKS_MAX: u32 = 3;
 
+/// Reads again what data sets there are. A file that cannot be served counts as missing, which stops nothing that is done about another
+/// data set.
+pub(super) async fn look_at(records: &Arc<dyn RecordStore>) -> Result<(), RecordStoreError> {
+    records.refresh().await.or_else(|error| if is_of_a_file(&error) { Ok(()) } else { Err(error) })
+}
+
+/// Whether an error is about one file, which cannot be served.
+pub(super) fn is_of_a_file(error: &RecordStoreError) -> bool {
+    matches!(error, RecordStoreError::Corrupt { .. } | RecordStoreError::WrongRole { .. })
+}
+
 /// The records of a data set, its imports in the log, and the verdict on them.
 pub(super) async fn judged(
     committer: &Committer,
@@ -65,8 +78,8 @@ pub(super) async fn judged(
             return Ok((found, lineage, verdict));
         }
         // The log may have an import that ended elsewhere and was not noticed here.
-        match records.refresh().await {
-            Ok(()) | Err(RecordStoreError::Corrupt { .. } | RecordStoreError::WrongRole { .. }) => {}
+        match look_at(records).await {
+            Ok(()) => {}
             // A file that cannot be served counts as missing, whatever the reason.
             Err(_) if found.is_none() => {}
             Err(error) => return Err(error.into()),
@@ -93,20 +106,42 @@ impl Lineages {
     /// All data sets but those whose records are known not to be those of the log.
     pub fn not_lost(&self) -> Vec<Arc<DataSet>> {
         let mut data_sets = self.records.data_sets();
-        data_sets.retain(|data_set| !matches!(self.verdict(data_set), Some(Err(_))));
+        data_sets.retain(|data_set| !self.has_lost(data_set));
         data_sets
     }
 
-    /// Whether a data set of this name is known to have lost its records.
-    pub fn is_lost(&self, name: &str) -> bool {
+    /// The data set of this name, unless its records are known not to be those of the log.
+    pub fn unless_lost(&self, name: &str) -> Option<Arc<DataSet>> {
+        self.records.data_set(name).filter(|data_set| !self.has_lost(data_set))
+    }
+
+    /// Whether these records are known not to be those of the log. Records that were not judged yet count as lost where they do not
+    /// follow from those that were: they may have just been put in their place.
+    fn has_lost(&self, data_set: &DataSet) -> bool {
+        let Some(known) = self.known(&data_set.definition.name) else { return false };
+        let found = data_set.identity();
+        let follows = |before: RecordsIdentity| before.instance == found.instance && before.version <= found.version;
+        known.verdict.is_err() || known.stored.is_some_and(|before| !follows(before))
+    }
+
+    /// Whether a data set of this name without records is to be judged before anybody is told that there is none: it has lost them, or had
+    /// some a moment ago.
+    pub fn may_be_lost(&self, name: &str) -> bool {
         let judged = self.judged.read().unwrap_or_else(PoisonError::into_inner);
-        judged.get(name).is_some_and(|known| known.verdict.is_err())
+        judged.get(name).is_some_and(|known| known.verdict.is_err() || known.stored.is_some())
     }
 
     /// The data sets that are not served.
     pub fn losses(&self) -> Vec<Loss> {
         let judged = self.judged.read().unwrap_or_else(PoisonError::into_inner);
         judged.values().filter_map(|known| known.verdict.clone().err()).collect()
+    }
+
+    /// The data sets that are not served, as documents: which, why, and what to do.
+    pub fn lost(&self) -> Vec<Value> {
+        let told =
+            |loss: &Loss| json!({ "dataset": loss.data_set(), "reason": loss.to_string(), "remedy": loss.remedy() });
+        self.losses().iter().map(told).collect()
     }
 
     /// Compares the records of a data set with the log, unless these records were judged already.

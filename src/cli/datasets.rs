@@ -148,7 +148,7 @@ impl DataSetsArgs {
         with_node(settings, Data::MustExist, async |node| match command {
             OfRecords::List(ListDataSetsArgs {}) => list(&node, &known).await,
             OfRecords::Show(ShowDataSetArgs { name, definition: true }) => {
-                let text = find(&node, &name)?.definition.to_toml();
+                let text = find(&node, &name).await?.definition.to_toml();
                 Ok(CommandAnswer::file(json!({ "name": name, "definition": text }), text))
             }
             OfRecords::Show(ShowDataSetArgs { name, definition: false }) => show(&node, &known, &name).await,
@@ -160,8 +160,10 @@ impl DataSetsArgs {
     }
 }
 
-/// The data set of this name.
-fn find(node: &Node, name: &str) -> Result<Arc<DataSet>, Failure> {
+/// The data set of this name, if its records are those of the log.
+async fn find(node: &Node, name: &str) -> Result<Arc<DataSet>, Failure> {
+    let verdict = node.service.lineages.judge(name).await.map_err(ImportError::from)?;
+    verdict.map_err(ImportError::Lost)?;
     node.service.records.data_set(name).ok_or_else(|| missing(node, name))
 }
 
@@ -258,7 +260,9 @@ fn document(data_set: &DataSet, last: Option<&ImportRow>, known: &[KnownDefiniti
 async fn list(node: &Node, known: &[KnownDefinition]) -> Result<CommandAnswer, Failure> {
     let mut table = Table::new(&["NAME", "TITLE", "VERSION", "RECORDS", "LAST IMPORT", "DEFINITION"]);
     let mut documents = Vec::new();
-    for data_set in node.service.records.data_sets() {
+    let lineages = &node.service.lineages;
+    lineages.judge_all().await.map_err(ImportError::from)?;
+    for data_set in lineages.not_lost() {
         let definition = &data_set.definition;
         let last = last_import(node, &definition.name).await?;
         table.row([
@@ -271,11 +275,20 @@ async fn list(node: &Node, known: &[KnownDefinition]) -> Result<CommandAnswer, F
         ]);
         documents.push(document(&data_set, last.as_ref(), known));
     }
-    Ok(CommandAnswer::new(json!({ "datasets": documents }), table.render()))
+    let mut document = json!({ "datasets": documents });
+    let losses = lineages.losses();
+    if !losses.is_empty() {
+        document["not_served"] = json!(lineages.lost());
+    }
+    let mut text = table.render();
+    for loss in &losses {
+        text.push_str(&format!("{loss}; it is not served: {}\n", loss.remedy()));
+    }
+    Ok(CommandAnswer::new(document, text))
 }
 
 async fn show(node: &Node, known: &[KnownDefinition], name: &str) -> Result<CommandAnswer, Failure> {
-    let data_set = find(node, name)?;
+    let data_set = find(node, name).await?;
     let definition = &data_set.definition;
     let last = last_import(node, name).await?;
     let (place, differs) = place(definition, known);

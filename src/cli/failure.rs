@@ -219,6 +219,7 @@ fn records_exit(error: &RecordStoreError) -> Exit {
         | RecordStoreError::IdentityChanged { .. } => Exit::Refused,
         RecordStoreError::WrongRole { .. }
         | RecordStoreError::Corrupt { .. }
+        | RecordStoreError::OtherDataSet { .. }
         | RecordStoreError::BadRow { .. }
         | RecordStoreError::DryRun { .. } => Exit::Damaged,
         RecordStoreError::TooLong { .. } => Exit::BadFile,
@@ -241,6 +242,7 @@ fn import_exit(error: &ImportError) -> Exit {
             Exit::Refused
         }
         ImportError::NoDefinition { .. } => Exit::NotFound,
+        ImportError::Lost(_) => Exit::Damaged,
         ImportError::Said(_) | ImportError::Definitions(_) => Exit::Usage,
         ImportError::Records(error) => records_exit(error),
         ImportError::Command(error) => command_exit(error),

@@ -86,7 +86,7 @@ impl Loss {
         };
         let first = match self {
             Self::Missing { .. } => {
-                "move away the file in the place of the records, if there is one that cannot be read, and "
+                "move away the file in the place of the records, if there is one that cannot be read or is of another data set, and "
             }
             Self::Older { .. } | Self::Foreign { .. } => "",
         };

@@ -4,7 +4,7 @@
 use jiff::{Timestamp, civil::Date};
 use serde::Serialize;
 
-use super::{served::served, state::Service};
+use super::state::Service;
 use crate::{
     dataset::{
         Column, ColumnType,
@@ -79,7 +79,7 @@ pub(in crate::http) struct LastChange {
 /// # Errors
 /// When the store does not answer.
 pub(in crate::http) async fn about(service: &Service, name: &str) -> Result<Option<About>, StoreError> {
-    let served = served(service).into_iter().find(|data_set| data_set.definition.name == name);
+    let served = service.lineages.unless_lost(name).filter(|data_set| !data_set.standing.withdrawn);
     let Some(data_set) = served else { return Ok(None) };
     let last_change = last_change(service, &data_set).await?;
     Ok(Some(About::of(&data_set, data_set.present_figures().as_ref(), last_change)))

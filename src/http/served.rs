@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
-
 use super::{Problem, ProblemCode, state::Service, store_problem::RETRY_AFTER_S};
-use crate::{domain::lineage::Loss, store::records::DataSet};
+use crate::store::records::DataSet;
 
 /// All data sets that are not withdrawn and not known to have lost their records.
 pub(in crate::http) fn served(service: &Service) -> Vec<Arc<DataSet>> {
@@ -14,11 +12,10 @@ pub(in crate::http) fn served(service: &Service) -> Vec<Arc<DataSet>> {
     data_sets
 }
 
-/// The data sets whose records are not those of the log: which, why, and what to do.
-pub(in crate::http) fn lost(service: &Service) -> Vec<Value> {
-    let losses = service.lineages.losses();
-    let told = |loss: &Loss| json!({ "dataset": loss.data_set(), "reason": loss.to_string(), "remedy": loss.remedy() });
-    losses.iter().map(told).collect()
+/// The problem of a name that no data set has.
+pub(in crate::http) fn no_data_set(name: &str) -> Problem {
+    let name: String = name.chars().take(80).collect();
+    Problem::new(ProblemCode::NotFound, format!("there is no data set {name:?}"))
 }
 
 /// Checks that the records of a data set are those that the log knows; `data_set` is what the store has under the name.
@@ -45,7 +42,8 @@ pub(in crate::http) async fn sound(
         (Err(loss), _) => Err(unavailable(format!(
             "{loss}. The operator has to restore them or to import again; the request was not counted"
         ))),
-        // The records have come back, and this server has not noticed yet.
+        (Ok(()), None) if service.records.data_set(name).is_none() => Err(no_data_set(name)),
+        // The records have come back meanwhile.
         (Ok(()), None) => {
             let detail = "the records of this data set have just come back: repeat the request; it was not counted";
             Err(unavailable(detail.to_owned()))

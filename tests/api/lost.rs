@@ -1,6 +1,7 @@
 //! Records that are gone, older than the log, or of another deployment.
 
-use serde_json::Value;
+use reqwest::Method;
+use serde_json::{Value, json};
 
 use crate::{
     app::TestApp,
@@ -45,6 +46,15 @@ async fn is_lost(app: &TestApp, key: &str, why: &str) {
     assert_eq!(names.collect::<Vec<_>>(), ["things"], "what is in the place of the records is described nowhere");
     let described = app.get("/openapi.json", key).await.expect(200).body;
     assert!(described.contains("/things") && !described.contains("/permits"), "{described}");
+    // No act takes what is there for the data set of the log.
+    for (act, body) in [("withdraw", json!({})), ("restore", json!({})), ("rename", json!({ "to": "elsewhere" }))] {
+        if act == "rename" && crate::MODE == crate::support::backend::Mode::Aws {
+            continue;
+        }
+        let refused = app.admin_send(Method::POST, &format!("/datasets/permits/{act}"), &body).await.expect(503).json();
+        let detail = refused["detail"].as_str().unwrap();
+        assert!(detail.contains(why) && detail.contains("import the whole file again"), "{act}: {detail}");
+    }
     let administrator = administrator(app).await;
     let page = administrator.open("/admin/data").await.expect(200);
     page.shows("The data set permits is not served.").shows(why).shows("import the whole file again").shows("things");
@@ -221,7 +231,7 @@ async fn what_cannot_be_served_in_the_place_of_records_is_as_good_as_none() {
     ] {
         let (others, _) = serving(20).await;
         let theirs = std::fs::read(others.data().join("records/permits.db")).unwrap();
-        let (app, key, places) = serving_two().await;
+        let (mut app, key, places) = serving_two().await;
         assert_eq!(version(&app, &key).await, 3);
         let (place, beside) = (app.data().join("records/permits.db"), app.data().join("beside.db"));
         let log = std::fs::metadata(app.data().join("records/permits.db-wal")).map_or(0, |log| log.len());
@@ -256,7 +266,13 @@ async fn what_cannot_be_served_in_the_place_of_records_is_as_good_as_none() {
         };
         app.eventually(why, lost).await;
         is_lost(&app, &key, why).await;
-        if why != "are gone" {
+        if instead.starts_with("another data set's") {
+            app.stop().await;
+            app.restart().await;
+            is_lost(&app, &key, why).await;
+            std::fs::rename(&place, app.data().join("moved-away.db")).unwrap();
+        }
+        if why != "are gone" || instead.starts_with("another data set's") {
             is_healed(&app, &key, &places, 4).await;
         }
     }

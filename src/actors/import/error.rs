@@ -6,7 +6,7 @@ use super::Guarded;
 use crate::{
     actors::{Busy, commit::CommandError, lineage::JudgeError},
     dataset::reader::ReadError,
-    domain::text::HiddenCharacter,
+    domain::{lineage::Loss, text::HiddenCharacter},
     store::records::RecordStoreError,
 };
 
@@ -22,6 +22,9 @@ pub enum ImportError {
     /// The records could not be written.
     #[error(transparent)]
     Records(#[from] RecordStoreError),
+    /// The records are not those of the log: nothing is to build on them.
+    #[error("{0}: {remedy}", remedy = .0.remedy())]
+    Lost(Loss),
     /// The import would replace too much.
     #[error(transparent)]
     Guarded(#[from] Guarded),

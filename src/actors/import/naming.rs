@@ -3,13 +3,18 @@
 //! Guarantees: the log records a removal or renaming before the records are touched, so that a crash loses none. Repeating an interrupted
 //! command finishes it; until then the records are not served under a name that the log does not know.
 
+use std::sync::Arc;
+
 use super::{
     ImportError,
     staging::failed_to,
     work::{ImportWork, blocking},
 };
 use crate::{
-    actors::commit::{CommandError, Envelope},
+    actors::{
+        commit::{CommandError, Envelope},
+        lineage::{judged, look_at},
+    },
     domain::{
         data_set::DataSetLog,
         event::{Event, Origin},
@@ -26,7 +31,7 @@ use crate::{
 impl ImportWork {
     pub(super) async fn remove(&self, dataset: &str, envelope: &Envelope) -> Result<u64, ImportError> {
         let _turn = self.one_at_a_time.lock().await;
-        self.records.refresh().await?;
+        look_at(&self.records).await?;
         let stored = self.records.data_set(dataset).map(|stored| stored.version);
         let known = self.log_of(dataset).await?.known_version();
         let is_repeated = matches!(self.committer.find_answer(envelope).await?, Some(AnswerPlace::Commit(_)));
@@ -51,7 +56,7 @@ impl ImportWork {
             blocking(move || Ok(held.remove()?)).await?;
             self.forget_files(dataset).await?;
         }
-        self.records.refresh().await?;
+        look_at(&self.records).await?;
         Ok(version)
     }
 
@@ -62,8 +67,8 @@ impl ImportWork {
         envelope: &Envelope,
     ) -> Result<u64, ImportError> {
         let _turn = self.one_at_a_time.lock().await;
-        self.records.refresh().await?;
-        let stored = self.records.data_set(dataset).ok_or_else(|| unknown(dataset))?;
+        look_at(&self.records).await?;
+        let stored = self.sound(dataset).await?;
         let held = self.hold(dataset).await?;
         let decide = |state: &State| match state {
             State::DataSet(_, log) => Ok(log.serve(!withdrawn)),
@@ -77,8 +82,15 @@ impl ImportWork {
             false => withdrawn,
         };
         blocking(move || Ok(held.withdraw(is_withdrawn)?)).await?;
-        self.records.refresh().await?;
+        look_at(&self.records).await?;
         Ok(stored.version)
+    }
+
+    /// The data set of this name, if its records are those of the log: no act takes others into the log.
+    async fn sound(&self, dataset: &str) -> Result<Arc<DataSet>, ImportError> {
+        let (_, _, verdict) = judged(&self.committer, &self.records, dataset).await?;
+        verdict.map_err(ImportError::Lost)?;
+        self.records.data_set(dataset).ok_or_else(|| unknown(dataset))
     }
 
     pub(super) async fn rename(&self, dataset: &str, to: &str, origin: Origin) -> Result<u64, ImportError> {
@@ -86,7 +98,7 @@ impl ImportWork {
             return Err(RecordStoreError::NotRenamed.into());
         }
         let _turn = self.one_at_a_time.lock().await;
-        self.records.refresh().await?;
+        look_at(&self.records).await?;
         let (stored, other) = (self.records.data_set(dataset), self.records.data_set(to));
         let log = self.log_of(to).await?;
         let earlier = log.taken_over.as_ref().filter(|(from, _)| from == dataset).map(|(_, import)| *import);
@@ -103,7 +115,7 @@ impl ImportWork {
                 false => Err(RecordStoreError::NameTaken { name: to.to_owned() }.into()),
             };
         }
-        let stored = stored.ok_or_else(|| unknown(dataset))?;
+        let stored = self.sound(dataset).await?;
         if earlier.is_none() && log.known_version().is_some() {
             return Err(RecordStoreError::NameTaken { name: to.to_owned() }.into());
         }
@@ -141,7 +153,7 @@ impl ImportWork {
         blocking(move || Ok(held.remove()?)).await?;
         let ending = |dataset_version| Event::DataSetRenamed { to: to.to_owned(), dataset_version };
         self.append(dataset, origin, |log| log.end_records(ending)).await?;
-        Ok(self.records.refresh().await?)
+        Ok(look_at(&self.records).await?)
     }
 
     /// Records that the other name has taken over the records, unless that is recorded already.

@@ -9,7 +9,10 @@ use super::{
     work::{ImportWork, blocking},
 };
 use crate::{
-    actors::commit::{CommandError, Envelope},
+    actors::{
+        commit::{CommandError, Envelope},
+        lineage::is_of_a_file,
+    },
     domain::{
         data_set::DataSetLog,
         event::{Event, Origin},
@@ -64,8 +67,13 @@ impl ImportWork {
 
     /// The import that produced the present records of a data set.
     pub(super) async fn last_visible(&self, dataset: &str) -> Result<Option<LastImport>, ImportError> {
-        self.records.refresh().await?;
-        Ok(self.records.data_set(dataset).map(|stored| stored.last_import.clone()))
+        let refreshed = self.records.refresh().await;
+        match (refreshed, self.records.data_set(dataset)) {
+            // The trouble may be this data set's: an import is not to be taken for dead because its records cannot be read.
+            (Err(error), None) => Err(error.into()),
+            (Err(error), Some(_)) if !is_of_a_file(&error) => Err(error.into()),
+            (_, stored) => Ok(stored.map(|stored| stored.last_import.clone())),
+        }
     }
 
     /// Records the end of dead imports among the last `last` ones; returns how many.

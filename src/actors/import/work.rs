@@ -18,7 +18,7 @@ use super::{
 use crate::{
     actors::{
         commit::{CommandError, Committer, Envelope},
-        lineage::judged,
+        lineage::{judged, look_at},
     },
     dataset::{
         Definition, Value,
@@ -304,7 +304,7 @@ impl ImportWork {
     /// How to begin the data set anew, when its records are not those of the log: nothing builds on the present records, and no version of
     /// the log occurs twice.
     async fn anew(&self, dataset: &str) -> Result<Option<Anew>, ImportError> {
-        self.records.refresh().await?;
+        look_at(&self.records).await?;
         let (stored, lineage, verdict) = judged(&self.committer, &self.records, dataset).await?;
         let Err(loss) = verdict else {
             // The versions of removed records do not come again: clients that ask for changes since one are told so.

@@ -57,7 +57,9 @@ impl DataPages {
             return false;
         }
         let service = self.data.service();
-        service.records.data_set(name).is_some() || service.lineages.is_lost(name) || self.data.renamed(name).is_some()
+        service.records.data_set(name).is_some()
+            || service.lineages.may_be_lost(name)
+            || self.data.renamed(name).is_some()
     }
 }
 

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use self::described::described;
-pub(super) use self::described::{no_data_set, shown};
+pub(super) use self::described::shown;
 use super::{
     answer::{self, Answer},
     command::{BodyFields, CommandRequest, Nothing},
@@ -26,7 +26,7 @@ use crate::{
     dataset::Definition,
     http::{
         Problem, ProblemCode, method,
-        served::sound,
+        served::{no_data_set, sound},
         session::{Admin, OfData},
         state::Service,
     },
@@ -96,7 +96,7 @@ pub(in crate::http) async fn present(
     name: &str,
     data_set: Option<Arc<DataSet>>,
 ) -> Result<Arc<DataSet>, Problem> {
-    if data_set.is_none() && !service.lineages.is_lost(name) {
+    if data_set.is_none() && !service.lineages.may_be_lost(name) {
         return Err(no_data_set(name));
     }
     sound(service, name, data_set).await

@@ -57,7 +57,7 @@ impl Snapshot {
     /// When the queue does not answer.
     pub(super) async fn take(service: &Service) -> Result<Self, QueueError> {
         let queue = service.committer.queue.depth().await?;
-        let data_sets = service.records.data_sets();
+        let data_sets = service.lineages.not_lost();
         Ok(Self {
             requests: service.meter.read(),
             grants: service.book.counts(),

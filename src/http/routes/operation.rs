@@ -15,7 +15,7 @@ use super::{
     metrics::{MEDIA_TYPE, Snapshot},
     refusal::queue_problem,
 };
-use crate::http::{Problem, ProblemCode, method, served::lost, state::Service, store_problem::RETRY_AFTER_S};
+use crate::http::{Problem, ProblemCode, method, state::Service, store_problem::RETRY_AFTER_S};
 
 /// Adds the routes.
 pub(super) fn configure(app: &mut web::ServiceConfig) {
@@ -48,7 +48,7 @@ async fn ready(service: web::Data<Service>) -> Answer {
     if !troubles.is_empty() {
         return Err(unavailable(troubles.join("; ")));
     }
-    let lost = lost(&service);
+    let lost = service.lineages.lost();
     // The server is ready all the same: it serves the other data sets.
     let document = match lost.is_empty() {
         true => json!({ "status": "ready" }),

@@ -175,6 +175,7 @@ pub(in crate::http) fn import_problem(error: ImportError) -> Problem {
             ProblemCode::NotFound,
             format!("{text}: put one into the folder of definitions, or import it once by a command"),
         ),
+        ImportError::Lost(_) => Problem::new(ProblemCode::Unavailable, text),
         ImportError::FileName(_) | ImportError::Read(_) | ImportError::Said(_) => {
             Problem::new(ProblemCode::InvalidBody, text)
         }

@@ -35,6 +35,17 @@ pub enum RecordStoreError {
         /// The data set.
         name: String,
     },
+    /// The file of the data set holds another one.
+    #[error(
+        "the file of {name:?} holds the data set {of:?}: put the file of {name:?} back, or move this one away and import the whole \
+         file again"
+    )]
+    OtherDataSet {
+        /// The data set.
+        name: String,
+        /// The data set that the file holds.
+        of: String,
+    },
     /// A version that another process has brought here cannot be shown yet.
     #[error("a version of {name:?} is being committed: repeat the request")]
     Committing {

@@ -10,7 +10,6 @@ use crate::{
             route::get,
             visit::{Shown, Staff, Visit},
         },
-        served::lost,
         session::OfData,
         store_problem::store_problem,
     },
@@ -27,7 +26,7 @@ async fn show(visit: Visit<Staff<OfData>>) -> Shown {
     for data_set in visit.service.lineages.not_lost() {
         listed.push(summed_up(&visit, &data_set).await?);
     }
-    visit.page("admin/data/page.html", &json!({ "data_sets": listed, "lost": lost(&visit.service) }))
+    visit.page("admin/data/page.html", &json!({ "data_sets": listed, "lost": visit.service.lineages.lost() }))
 }
 
 async fn summed_up(visit: &Visit<Staff<OfData>>, data_set: &DataSet) -> Result<Value, Problem> {

@@ -9,7 +9,7 @@ use super::super::{
 };
 use crate::{
     config::Backend,
-    http::{method, served::lost, session::OfServer, state::Service},
+    http::{method, session::OfServer, state::Service},
 };
 
 const TEMPLATE: &str = "admin/health/page.html";
@@ -25,7 +25,7 @@ async fn show(visit: Visit<Staff<OfServer>>) -> Shown {
     let service = &visit.service;
     let mut troubles = service.checkup.troubles(service).await;
     troubles.extend(service.readiness.closed().map(ToOwned::to_owned));
-    let lost = lost(service);
+    let lost = service.lineages.lost();
     let is_good = troubles.is_empty() && lost.is_empty();
     let checks = [queue(service).await, relay(service), ledger(service), mail(service), disk(service)];
     let context = json!({

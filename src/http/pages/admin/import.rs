@@ -63,7 +63,7 @@ async fn show(visit: ImportVisit) -> Shown {
         Some(path) => web::block(move || first_rejects(&path)).await.map_err(Problem::internal)??,
         None => Vec::new(),
     };
-    let records = service.records.data_set(&import.dataset).map(|data_set| data_set.records);
+    let records = service.lineages.unless_lost(&import.dataset).map(|data_set| data_set.records);
     let why = match (&import.held, &import.report) {
         (Some(held), _) => json!(held.why),
         (None, Some(report)) if import.dry_run => json!(report.exceeds),

@@ -90,14 +90,24 @@ async fn context(visit: &Visit<Staff<OfData>>, form: &Value) -> Result<Value, Pr
 /// # Errors
 /// When the folder of definitions cannot be read.
 pub(super) fn data_sets(visit: &Visit<Staff<OfData>>) -> Result<Vec<Value>, Problem> {
-    let all = visit.service.records.data_sets();
-    let mut shown: Vec<(String, String)> =
-        all.iter().map(|data_set| (data_set.definition.name.clone(), data_set.definition.title.clone())).collect();
+    let lineages = &visit.service.lineages;
+    let mut shown: Vec<(String, String)> = lineages
+        .not_lost()
+        .iter()
+        .map(|data_set| (data_set.definition.name.clone(), data_set.definition.title.clone()))
+        .collect();
     for name in visit.service.imports.defined().unwrap_or_default() {
         if !shown.iter().any(|(known, _)| *known == name)
             && let Ok(definition) = visit.service.imports.definition(&name)
         {
             shown.push((name, definition.title.clone()));
+        }
+    }
+    // An import is what brings a lost one back.
+    for loss in lineages.losses() {
+        let name = loss.data_set().to_owned();
+        if !shown.iter().any(|(known, _)| *known == name) {
+            shown.push((name.clone(), name));
         }
     }
     shown.sort();

@@ -108,8 +108,8 @@ async fn data(service: &Service, waits: &mut Vec<Value>) -> Result<Value, Proble
         waits.push(json!({ "message": "held", "count": held, "path": "/admin/imports", "is_bad": false }));
     }
     let sets: Vec<Value> = service
-        .records
-        .data_sets()
+        .lineages
+        .not_lost()
         .iter()
         .map(|set| {
             let definition = &set.definition;

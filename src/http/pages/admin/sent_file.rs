@@ -96,7 +96,7 @@ async fn page(
     };
     let definition = imports.definition_of(sent).ok();
     let target = sent.dataset.clone().or(definition.as_ref().map(|definition| definition.name.clone()));
-    let present = target.as_ref().and_then(|name| visit.service.records.data_set(name));
+    let present = target.as_ref().and_then(|name| visit.service.lineages.unless_lost(name));
     let options: serde_json::Map<String, Value> =
         Said::NAMES.iter().map(|name| ((*name).to_owned(), json!(told(sent, name)))).collect();
     let title = definition.map(|definition| definition.title.clone());

@@ -74,6 +74,7 @@ fn records_problem(error: RecordStoreError) -> Problem {
         | RecordStoreError::TooLong { .. }
         | RecordStoreError::WrongRole { .. }
         | RecordStoreError::Corrupt { .. }
+        | RecordStoreError::OtherDataSet { .. }
         | RecordStoreError::DryRun { .. } => Problem::internal(text),
     }
 }

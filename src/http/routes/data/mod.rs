@@ -91,7 +91,7 @@ impl DataSets {
             return true;
         }
         let data_set = self.service.records.data_set(name);
-        if data_set.is_none() && !self.service.lineages.is_lost(name) && self.renamed(name).is_none() {
+        if data_set.is_none() && !self.service.lineages.may_be_lost(name) && self.renamed(name).is_none() {
             return false;
         }
         if let Some(passage) = context.req_data().get::<Passage>() {

@@ -6,18 +6,13 @@ use serde_json::{Value, json};
 use crate::{
     dataset::{definition::SelfDescription, figures::TableFigures},
     http::{
-        Problem, ProblemCode,
+        Problem,
         about::{self, LastChange},
         state::Service,
         store_problem::store_problem,
     },
     store::records::DataSet,
 };
-
-pub(in crate::http::routes) fn no_data_set(name: &str) -> Problem {
-    let name: String = name.chars().take(80).collect();
-    Problem::new(ProblemCode::NotFound, format!("there is no data set {name:?}"))
-}
 
 /// A document about a data set. The figures are no [`Value`], which would lose digits of them.
 #[derive(Serialize)]

@@ -78,9 +78,7 @@ pub(in crate::store::sqlite) fn load(connection: &Connection, name: &str) -> Res
     match &data_set.definition.name {
         of if of == name => Ok(Some(data_set)),
         // A file does not get another name by itself, and the log knows a data set by its name.
-        of => Err(corrupt(format!(
-            "its file holds the data set {of:?}: put the file of {name:?} back, or move this one away and import the whole file again"
-        ))),
+        of => Err(RecordStoreError::OtherDataSet { name: name.to_owned(), of: of.clone() }),
     }
 }
 

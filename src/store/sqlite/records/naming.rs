@@ -82,6 +82,14 @@ impl Held for HeldFile {
     /// writes under the new name as its own.
     fn rename(self: Box<Self>, Renaming { definition, import }: Renaming) -> Result<(), RecordStoreError> {
         let to = self.shared.path(&definition.name)?;
+        if to.exists() {
+            // What lies there may be another data set's. An import that never came to its end leaves a file without records.
+            let there =
+                open(&to, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(|error| unavailable("read", &to, &error))?;
+            if load(&there, &definition.name)?.is_some() {
+                return Err(RecordStoreError::NameTaken { name: definition.name });
+            }
+        }
         let unfinished = beside(&to, "-unfinished");
         remove(&unfinished, &[""])?;
         let store_failed = |error: crate::store::StoreError| RecordStoreError::Unavailable {

@@ -96,7 +96,7 @@ impl Served {
         match refreshed {
             Ok(()) => control().file = Some(file),
             // The new connection can read what the open one cannot: the contents were replaced.
-            Err(RecordStoreError::Corrupt { .. }) => return Ok(true),
+            Err(RecordStoreError::Corrupt { .. } | RecordStoreError::OtherDataSet { .. }) => return Ok(true),
             Err(error) => return Err(error),
         }
         Ok(instance != current.instance || version < current.version)

@@ -187,6 +187,8 @@ impl SharedRecords {
         let data_set = match load(&connection, name) {
             Ok(Some(data_set)) => data_set,
             Ok(None) | Err(RecordStoreError::ImportRunning { .. }) => return Ok(()),
+            // The data set is missing, which the log tells; other data sets are served.
+            Err(RecordStoreError::OtherDataSet { .. }) => return Ok(()),
             Err(error) => return Err(error),
         };
         check_role(&connection, &path, self.settings.role)?;
