@@ -313,6 +313,37 @@ fn an_older_copy_of_its_own_that_is_put_under_a_node_is_followed_from_or_made_an
     }
 }
 
+/// While the node goes from version to version, on from the older copy.
+#[test]
+fn no_version_is_shown_again_that_was_left_behind() {
+    let copied = Copied::new();
+    let (older, node) = (copied.tables.scratch.path().join("older.db"), copied.node());
+    fs::copy(copied.file(), &older).unwrap();
+    for number in 0..8 {
+        import(&copied.importing, &records(ROWS, &format!("status {number}")), false);
+    }
+    heard(&node);
+    copied.check(&node);
+    let present = node.data_set("things").unwrap().version;
+    let is_over = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let shown = scope.spawn(|| {
+            let mut oldest = present;
+            while !is_over.load(std::sync::atomic::Ordering::Acquire) {
+                oldest = oldest.min(node.data_set("things").unwrap().version);
+            }
+            oldest
+        });
+        for _ in 0..3 {
+            put(&older, &copied.file(), false);
+            heard(&node);
+        }
+        is_over.store(true, std::sync::atomic::Ordering::Release);
+        assert_eq!(shown.join().unwrap(), present);
+    });
+    copied.check(&node);
+}
+
 #[test]
 fn a_file_of_an_embedded_server_that_is_put_under_a_node_is_told_of_until_it_is_gone() {
     let copied = Copied::new();

@@ -181,8 +181,8 @@ impl NodeStandings {
     pub(super) fn show(&self, data_set: &Arc<DataSet>, epochs: Epochs, layout: Arc<Layout>) {
         let name = &data_set.definition.name;
         self.change(name, |standing| {
-            // The version of a new copy may be older than the present one of reads by key.
-            if !standing.is_ready && data_set.version < standing.view.data_set.version {
+            // A new copy, or one that was put in the place of another, may be older than what reads by key show already.
+            if data_set.version < standing.view.data_set.version {
                 return;
             }
             let RecordView { id, table, .. } = &*standing.view;
