@@ -275,11 +275,11 @@ async fn list(node: &Node, known: &[KnownDefinition]) -> Result<CommandAnswer, F
         ]);
         documents.push(document(&data_set, last.as_ref(), known));
     }
-    let mut document = json!({ "datasets": documents });
     let losses = lineages.losses();
-    if !losses.is_empty() {
-        document["not_served"] = json!(lineages.lost());
-    }
+    let document = match losses.is_empty() {
+        true => json!({ "datasets": documents }),
+        false => json!({ "datasets": documents, "not_served": lineages.lost() }),
+    };
     let mut text = table.render();
     for loss in &losses {
         text.push_str(&format!("{loss}; it is not served: {}\n", loss.remedy()));

@@ -91,8 +91,9 @@ impl Loss {
             Self::Older { .. } | Self::Foreign { .. } => "",
         };
         format!(
-            "restore the records of {name} from the copy that was made together with the log, or {first}import the whole file again: \
-             that begins {name} anew, at version {next}, with what the file holds and nothing else"
+            "restore the records of {name} from the copy that was made together with the log, or {first}import the whole file again \
+             (with --definition, if its definition was stored with the records alone): that begins {name} anew, at version {next}, \
+             with what the file holds and nothing else"
         )
     }
 }

@@ -27,6 +27,55 @@ fn killed(home: &Home, failpoint: &str, arguments: &[&str]) {
     assert!(output.status.code().is_none(), "{failpoint}: {output:?}");
 }
 
+/// Files in the place of a data set's: an older one of its own, and that of another data set. No command takes them for the records.
+#[test]
+fn nothing_that_lies_in_the_place_of_records_gets_into_the_log() {
+    let (home, _) = with_trees();
+    let place = home.data().join("records/trees.db");
+    let older = std::fs::read(&place).unwrap();
+    std::fs::write(home.path("trees.csv"), "Tree No,Height\nT1,3\nT2,6\n").unwrap();
+    assert_eq!(number(&home.json(&["import", "trees.csv", "--dataset", "trees"]), "dataset_version"), 3);
+    let right = std::fs::read(&place).unwrap();
+    home.sample(20, "permits.csv");
+    home.json(&["import", "permits.csv", "--dataset", "permits"]);
+    let other = std::fs::read(home.data().join("records/permits.db")).unwrap();
+    for (there, why) in [(older, "are older than the log"), (other, "are gone")] {
+        std::fs::write(&place, there).unwrap();
+        for arguments in [
+            ["datasets", "rename", "trees", "oaks"].as_slice(),
+            &["datasets", "withdraw", "trees"],
+            &["datasets", "restore", "trees"],
+            &["datasets", "show", "trees"],
+        ] {
+            let told = home.refused(7, arguments);
+            assert!(told.contains(why) && told.contains("import the whole file again"), "{told}");
+        }
+        let listed = home.json(&["datasets", "list"]);
+        assert_eq!(listed["datasets"].as_array().unwrap().len(), 1, "{listed}");
+        assert_eq!(
+            (&listed["datasets"][0]["name"], &listed["not_served"][0]["dataset"]),
+            (&"permits".into(), &"trees".into())
+        );
+        assert!(home.run(&["datasets", "list"]).out.contains(why));
+        // Nor is it taken for free: it is another's file.
+        home.refused(4, &["datasets", "rename", "permits", "trees"]);
+        // Other data sets go on.
+        home.json(&["datasets", "withdraw", "permits"]);
+        home.json(&["datasets", "restore", "permits"]);
+        home.json(&["import", "permits.csv", "--dataset", "permits"]);
+    }
+    std::fs::write(&place, right).unwrap();
+    home.json(&["datasets", "rename", "trees", "oaks"]);
+    verified(&home);
+    // A file that the log knows nothing of is not written over.
+    std::fs::copy(home.data().join("records/permits.db"), &place).unwrap();
+    let told = home.refused(7, &["datasets", "rename", "oaks", "trees"]);
+    assert!(told.contains("holds the data set \"permits\""), "{told}");
+    std::fs::remove_file(&place).unwrap();
+    home.json(&["datasets", "rename", "oaks", "trees"]);
+    verified(&home);
+}
+
 #[tokio::test]
 async fn a_renamed_data_set_keeps_its_records_past_and_keys() {
     let (home, key) = with_trees();
