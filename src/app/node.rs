@@ -193,10 +193,11 @@ fn start_actors(
         poll_interval: Duration::from_millis(settings.queue.poll_interval_ms),
         wait: Duration::from_secs(settings.queue.wait_s),
     };
+    let lineages = Arc::new(Lineages::new(Arc::clone(&committer), Arc::clone(&records)));
     let mailers = Mailers::start(
         Arc::clone(&committer),
         mailer,
-        offering(&settings, &public_url, &records).in_words(templates),
+        offering(&settings, &public_url, &lineages).in_words(templates),
         Duration::from_secs(settings.queue.visibility_s.into()),
         settings.mail.retry_for(),
         settings.mail.notices,
@@ -224,7 +225,7 @@ fn start_actors(
         notices,
         imports: Imports::start(Arc::clone(&committer), Arc::clone(&records), importing),
         shares: backend::shares(&settings),
-        lineages: Arc::new(Lineages::new(Arc::clone(&committer), Arc::clone(&records))),
+        lineages,
         settings: Arc::new(settings),
         public_url,
         committer,
@@ -313,13 +314,13 @@ fn importing(settings: &Settings, records: &Arc<dyn RecordStore>) -> ImportSetti
     }
 }
 
-/// What invitations offer: the data sets at the time of the mail.
-fn offering(settings: &Settings, public_url: &str, records: &Arc<dyn RecordStore>) -> Offering {
-    let (brand, public_url, records) = (settings.mail.brand.clone(), public_url.to_owned(), Arc::clone(records));
+/// What invitations offer: the data sets that are served at the time of the mail.
+fn offering(settings: &Settings, public_url: &str, lineages: &Arc<Lineages>) -> Offering {
+    let (brand, public_url, lineages) = (settings.mail.brand.clone(), public_url.to_owned(), Arc::clone(lineages));
     let contact = settings.mail.contact().map(ToOwned::to_owned);
     let links = link_policy(settings);
     Offering::new(move || {
-        let mut data_sets = records.data_sets();
+        let mut data_sets = lineages.not_lost();
         data_sets.retain(|data_set| !data_set.standing.withdrawn);
         let offered = |data_set: &Arc<DataSet>| mail::templates::Dataset {
             title: data_set.definition.title.clone(),
