@@ -16,6 +16,7 @@ use crate::{
     aws::Access,
     clock::SharedClock,
     config::{Backend, Settings},
+    dataset::columns::BLOCK_ROWS,
     mail::{self, Mailer, settings::MailTransport},
     private::FilePlace,
     queue::{Queue, sqlite::SqliteQueue, sqs::SqsQueue},
@@ -29,7 +30,7 @@ use crate::{
         records::{RecordStore, Retention},
         sqlite::{
             Database,
-            records::{FileRole, SqliteRecordSettings, SqliteRecordStore},
+            records::{ColumnSettings, FileRole, SqliteRecordSettings, SqliteRecordStore},
         },
     },
 };
@@ -90,7 +91,23 @@ fn retention(settings: &Settings) -> Retention {
     Retention { days: settings.records.history_days, changes_max: settings.records.history_changes_max }
 }
 
-fn sqlite_records(settings: &Settings) -> SqliteRecordSettings {
+/// The fewest states for which a column projection pays: fewer are read from SQLite as fast.
+const COLUMN_STATES_MIN: u64 = 5_000;
+/// The most changed records that are brought into a column projection while a question waits for them.
+const COLUMN_CHANGES_MAX: u64 = 20_000;
+
+fn columns(settings: &Settings, purpose: Purpose) -> ColumnSettings {
+    ColumnSettings {
+        bytes_max: settings.records.columns_bytes_max,
+        states_min: COLUMN_STATES_MIN,
+        block_rows: BLOCK_ROWS,
+        changes_max: COLUMN_CHANGES_MAX,
+        // A command asks no questions.
+        kept: purpose == Purpose::Serve,
+    }
+}
+
+fn sqlite_records(settings: &Settings, purpose: Purpose) -> SqliteRecordSettings {
     let find_threads = settings.records.find_threads;
     SqliteRecordSettings {
         role: FileRole::Truth,
@@ -99,6 +116,7 @@ fn sqlite_records(settings: &Settings) -> SqliteRecordSettings {
         find_threads,
         find_waiting_max: find_threads * FIND_WAITING_PER_THREAD,
         find_timeout_ms: settings.records.find_timeout_ms,
+        columns: columns(settings, purpose),
         retention: retention(settings),
         exports_max: settings.records.exports_max,
         export_timeout_ms: settings.records.export_timeout_ms,
@@ -112,7 +130,7 @@ fn dynamo_records(settings: &Settings, purpose: Purpose) -> DynamoRecordSettings
         parallel_requests: settings.aws.parallel_requests,
         hearing_ms: hearing_ms.clamp(HEARING_MIN_MS, HEARING_MAX_MS),
         is_server: purpose == Purpose::Serve,
-        replica: sqlite_records(settings),
+        replica: sqlite_records(settings, purpose),
     }
 }
 
@@ -123,7 +141,9 @@ pub(super) async fn open_records(
     aws: Option<Access>,
 ) -> Result<Arc<dyn RecordStore>, StartError> {
     Ok(match settings.backend {
-        Backend::Sqlite => Arc::new(SqliteRecordStore::open(sqlite_records(settings), Arc::clone(clock))?),
+        Backend::Sqlite => {
+            Arc::new(SqliteRecordStore::open(sqlite_records(settings, Purpose::Command), Arc::clone(clock))?)
+        }
         Backend::Aws => {
             let dynamo = dynamo(settings, aws).await?.1;
             Arc::new(
@@ -168,7 +188,7 @@ async fn open_sqlite(
         (None, MailTransport::Ses) => Some(Access::from_environment().await),
         (aws, _) => aws,
     };
-    let records = SqliteRecordStore::open(sqlite_records(settings), Arc::clone(clock))?;
+    let records = SqliteRecordStore::open(sqlite_records(settings, purpose), Arc::clone(clock))?;
     let unseen = |path: &Path| {
         let path = path.to_owned();
         move |source| StartError::Io { doing: "cannot look at", path, source }

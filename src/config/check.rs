@@ -53,6 +53,7 @@ pub(super) const RANGES: &[(&str, i64, i64)] = &[
     ("queue.retention_days", 1, 365),
     ("relay.sweep_interval_ms", 10, 600_000),
     ("records.cache_bytes_max", 0, 68_719_476_736),
+    ("records.columns_bytes_max", 0, 1_099_511_627_776),
     ("records.find_threads", 1, 256),
     ("records.scans_per_person_max", 0, 8_192),
     ("records.find_timeout_ms", 10, 600_000),

@@ -240,6 +240,8 @@ pub struct RelaySection {
 pub struct RecordsSection {
     /// `records.cache_bytes_max`
     pub cache_bytes_max: u64,
+    /// `records.columns_bytes_max`
+    pub columns_bytes_max: u64,
     /// `records.find_threads`
     pub find_threads: usize,
     /// `records.scans_per_person_max`

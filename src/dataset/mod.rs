@@ -2,6 +2,7 @@
 //! works on values and on readers passed in.
 
 pub mod cell;
+pub mod columns;
 pub mod cursor;
 pub mod definition;
 mod document;

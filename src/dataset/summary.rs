@@ -293,6 +293,20 @@ impl ExactSum {
         self.partials.push(next);
     }
 
+    /// Adds a finite number so many times.
+    pub fn add_times(&mut self, number: f64, times: u32) {
+        let times = f64::from(times);
+        let product = number * times;
+        // What the rounded product lacks. It is exact where neither is too great or too small for it.
+        let rest = number.mul_add(times, -product);
+        if product.is_finite() && (number == 0.0 || product.abs() > f64::MIN_POSITIVE / f64::EPSILON) {
+            self.add(product);
+            self.add(rest);
+        } else {
+            (0..times as u32).for_each(|_| self.add(number));
+        }
+    }
+
     /// The sum, rounded once, to the nearest number.
     pub fn value(&self) -> f64 {
         if self.beyond != 0.0 || self.beyond.is_nan() {

@@ -5,11 +5,11 @@
 //! process that finds the mark writes the file anew without free space, and empties its log: the import itself, or, if it died
 //! before or somebody was reading, the next import or the next start of a server. No file of ours keeps the values then.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, path::Path};
 
 use rusqlite::{Connection, functions::FunctionFlags};
 
-use super::render;
+use super::{columns, render};
 use crate::dataset::Definition;
 
 /// The file's `user_version`: nothing is left to do.
@@ -57,6 +57,11 @@ pub(super) fn mark(connection: &Connection) -> rusqlite::Result<()> {
 /// Does the remaining work, outside any transaction. If another connection is in the way, the mark stays.
 pub(super) fn finish(connection: &Connection) -> rusqlite::Result<()> {
     if found(connection)? == TO_REWRITE {
+        // The projection is made of the states of before.
+        if let Some(path) = connection.path() {
+            columns::remove_file(Path::new(path))
+                .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+        }
         connection.execute_batch("VACUUM")?;
         connection.pragma_update(None, "user_version", TO_EMPTY_LOG)?;
     }

@@ -4,7 +4,7 @@
 use std::sync::{Arc, PoisonError, atomic::Ordering};
 
 use super::{
-    file::unavailable,
+    find::{StatesAsked, states},
     pool::{self, Lanes, QuestionFailure, RecordReading, Watch},
     render,
     served::Served,
@@ -13,13 +13,19 @@ use super::{
     way,
 };
 use crate::{
-    dataset::{export::RowWriter, query::Query},
+    dataset::{
+        export::RowWriter,
+        query::{Position, Query},
+    },
     store::records::{
         DataSet, Export, RecordStoreError,
         outlet::{Gone, Outlet, PART_BYTES},
         rules,
     },
 };
+
+/// Records that are found together by their columns: their places are in memory at once.
+const STATES_PER_PART: usize = 50_000;
 
 /// Frees an export's place when dropped.
 struct ExportPlace(Arc<SharedRecords>);
@@ -61,8 +67,7 @@ pub(super) async fn begin(
             Err(failure) if failure.is_interrupted() => {
                 Some(RecordStoreError::TimedOut { limit_ms, narrow: rules::narrowing(&data_set.definition, false) })
             }
-            Err(QuestionFailure::Sqlite(error)) => Some(unavailable("export", &served.path, &error)),
-            Err(QuestionFailure::Other(error)) => Some(error),
+            Err(failure) => Some(failure.told("export", &served.path)),
         };
         if let Some(RecordStoreError::Corrupt { name, .. }) = &error {
             place.0.damaged.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone());
@@ -86,14 +91,12 @@ impl From<Gone> for QuestionFailure {
 fn write(reading: &RecordReading<'_>, query: &Query, outlet: &mut Outlet) -> Result<(), QuestionFailure> {
     let definition = &reading.data_set.definition;
     let order = query.order(definition);
-    let ways = way::ways(definition, reading.shape, query, None);
-    let Some(way) = ways.first() else { return Ok(()) };
     let writer = RowWriter::new(definition, query);
     let mut part = Vec::with_capacity(PART_BYTES + PART_BYTES / 4);
     writer.begin(&mut part);
     let limit = query.limit_asked.map_or(-1, i64::from);
     let mut left = limit;
-    let take = |record: Yielded<'_>| {
+    let mut take = |record: &Yielded<'_>| {
         if left == 0 {
             return Ok(RecordsWanted::Enough);
         }
@@ -113,6 +116,29 @@ fn write(reading: &RecordReading<'_>, query: &Query, outlet: &mut Outlet) -> Res
         }
         Ok(RecordsWanted::More)
     };
-    walk::each(reading.connection(), reading.shape, &order, way, limit, take)?;
+    match way::way(definition, reading.shape, query).filter(|way| way.complete) {
+        Some(way) => walk::each(reading.connection(), &order, &way, limit, |record| take(&record))?,
+        None => {
+            let mut last: Option<Position> = None;
+            loop {
+                let after = last.as_ref().map(|position| position.values.as_slice());
+                let asked =
+                    StatesAsked { at: None, filter: &query.filter, order: &order, after, most: STATES_PER_PART };
+                let (states, _) = states(reading, asked)?;
+                let (mut wanted, mut taken) = (RecordsWanted::More, 0);
+                walk::fetch(reading.connection(), reading.shape, &order, &states, |record| {
+                    wanted = take(&record)?;
+                    taken += 1;
+                    if taken == STATES_PER_PART {
+                        last = Some(record.position(definition, &order, reading.version)?);
+                    }
+                    Ok(wanted)
+                })?;
+                if taken < STATES_PER_PART || matches!(wanted, RecordsWanted::Enough) {
+                    break;
+                }
+            }
+        }
+    }
     Ok(outlet.send_blocking(reading.version, part, || reading.watch.is_over())?)
 }

@@ -1,13 +1,15 @@
-//! Pages of queries. A query that an index serves in its order is tried on the calling thread, within a small budget of steps; any
-//! other, and one that exceeds the budget, goes to the pool.
+//! Pages of queries. A query whose order an index has is tried on the calling thread, within a small budget of steps; any other, and
+//! one that exceeds the budget, goes to the pool. There an index that has the order and all conditions is walked, and every other
+//! query is answered from columns.
 
 use std::{borrow::Cow, path::Path};
 
 use super::{
-    file::unavailable,
+    columns::ask,
     lane::Lane,
-    pool::{QuestionFailure, RecordReading, STEPS_PER_LOOK, Watch},
+    pool::{QuestionFailure, RecordReading, Watch},
     render::Rendering,
+    schema::RecordTable,
     summary,
     walk::{self, RecordsWanted, Yielded},
     way::{self, Way},
@@ -15,25 +17,18 @@ use super::{
 use crate::{
     clock::SharedClock,
     dataset::{
-        Definition, Document,
-        query::{Position, Query, SortTerm},
+        Definition, Document, Value,
+        columns::{self, FirstWanted},
+        query::{Filter, Position, Query, SortTerm},
     },
     store::records::{DataSet, Explained, Page, RecordStoreError, rules},
 };
 
-/// The budget of a query on the calling thread, in looks at its watch: some tenths of a millisecond.
+/// The budget of a walk that may meet records that do not match, in looks at its watch: some tenths of a millisecond. Columns take as
+/// long for many records.
 const SOON_LOOKS: u32 = 4;
-/// The budgets of each of two searches in its turns, in looks: from a fraction of a millisecond to some hundred of them.
-const BUDGETS_LOOKS: [u32; 4] = [4, 32, 256, 2048];
-/// The budget of a walk through an index in its first turn, and the factor by which it grows from turn to turn.
-const WALK_LOOKS: u64 = 4;
-const WALK_GROWTH: u64 = 8;
-/// The cost of each record in a scan, in steps, about.
-const SCAN_STEPS: u64 = 6;
-/// How much longer a step takes in a walk, which fetches each record from another place, than in a scan (measured).
-const WALK_WEIGHT: u64 = 6;
-/// The part of a scan's time that a walk may take to find out whether it pays.
-const EXPLORE_PART: u64 = 4;
+/// Records that are looked at together to find the one that a page continues after.
+const ANCHOR_RECORDS: usize = 1000;
 /// The most room to reserve before a page is known to need it.
 const PAGE_BYTES_EXPECTED: usize = 256 * 1024;
 /// Room reserved for the end of an answer, bytes.
@@ -43,17 +38,47 @@ const END_BYTES: usize = 1024;
 pub(super) fn page(reading: &RecordReading<'_>, query: &Query) -> Result<Page, QuestionFailure> {
     let at = reading.pinned(query.version())?;
     let query = &*placed(reading, query, at)?;
-    let ways = way::ways(&reading.data_set.definition, reading.shape, query, at);
-    let mut page = match ways.as_slice() {
-        [scan, walk] if scan.indexes.is_empty() => walk_or_scan(reading, query, walk, scan)?,
-        [search, walk] => in_turns(reading, query, [search, walk])?,
-        [way, ..] => run(reading, query, way, &mut 0)?,
-        [] => return Err(RecordStoreError::Busy.into()),
+    let definition = &reading.data_set.definition;
+    let way = if at.is_none() { way::way(definition, reading.shape, query) } else { None };
+    let walked = match &way {
+        None => None,
+        Some(way) if way.complete => Some(walked(reading, query, way)?),
+        Some(way) => turn(reading, query, way)?,
+    };
+    let mut page = match walked {
+        Some(page) => page,
+        None => compared(reading, query, at)?,
     };
     if query.count {
         page.count = Some(summary::count(reading, &query.filter, at)?);
     }
     Ok(page)
+}
+
+/// What is asked of columns: the first states in an order.
+#[derive(Clone, Copy)]
+pub(super) struct StatesAsked<'a> {
+    /// The version, unless it is the present one.
+    pub(super) at: Option<u64>,
+    pub(super) filter: &'a Filter,
+    pub(super) order: &'a [SortTerm],
+    pub(super) after: Option<&'a [Value]>,
+    pub(super) most: usize,
+}
+
+/// The tables and numbers of the first states in an order, and how they were found.
+pub(super) fn states(
+    reading: &RecordReading<'_>,
+    asked: StatesAsked<'_>,
+) -> Result<(Vec<(RecordTable, i64)>, &'static str), QuestionFailure> {
+    let StatesAsked { at, filter, order, after, most } = asked;
+    let definition = &reading.data_set.definition;
+    let others: Vec<usize> = order.iter().map(|term| term.column).collect();
+    ask(reading, at.unwrap_or(reading.version), &summary::needed(filter, &others), |blocks| {
+        let found = columns::first(blocks, &FirstWanted { definition, filter, order, after, most })?;
+        let addresses = found.into_iter().map(|found| blocks.address(found, reading));
+        Ok((addresses.collect::<Result<_, _>>()?, blocks.explained()))
+    })
 }
 
 /// The query with the values of the record to continue after, where its cursor leaves them out.
@@ -63,67 +88,36 @@ fn placed<'q>(
     at: Option<u64>,
 ) -> Result<Cow<'q, Query>, QuestionFailure> {
     let Some(anchor) = &query.anchor else { return Ok(Cow::Borrowed(query)) };
-    let (definition, asked) = (&reading.data_set.definition, query.for_anchor(anchor));
-    let (order, mut found) = (asked.order(definition), None);
-    let ways = way::ways(definition, reading.shape, &asked, at);
-    if let Some(way) = ways.first() {
-        walk::each(reading.connection(), reading.shape, &order, way, -1, |record| {
+    let (definition, order) = (&reading.data_set.definition, query.order(&reading.data_set.definition));
+    let (mut found, mut last) = (None, None::<Position>);
+    while found.is_none() {
+        let after = last.as_ref().map(|position| position.values.as_slice());
+        let asked = StatesAsked { at, filter: &anchor.filter, order: &order, after, most: ANCHOR_RECORDS };
+        let (states, _) = states(reading, asked)?;
+        let mut met = None;
+        walk::fetch(reading.connection(), reading.shape, &order, &states, |record| {
             let position = record.position(definition, &order, anchor.version)?;
-            if !anchor.is_at(&position.values) {
-                return Ok(RecordsWanted::More);
+            if anchor.is_at(&position.values) {
+                found = Some(position);
+                return Ok(RecordsWanted::Enough);
             }
-            found = Some(position);
-            Ok(RecordsWanted::Enough)
+            met = Some(position);
+            Ok(RecordsWanted::More)
         })?;
+        last = met;
+        if states.len() < ANCHOR_RECORDS {
+            break;
+        }
     }
     let gone = || rules::gone(definition, anchor.version, reading.held_from);
     Ok(Cow::Owned(Query { after: Some(found.ok_or_else(gone)?), anchor: None, ..query.clone() }))
 }
 
-/// Answers by an index that has the order, or by a scan and a sort. The time of a scan depends on the number of records; the time
-/// of a walk depends on how many match, which shows once it has begun.
-fn walk_or_scan(reading: &RecordReading<'_>, query: &Query, walk: &Way, scan: &Way) -> Result<Page, QuestionFailure> {
-    let scan_looks = reading.records.saturating_mul(SCAN_STEPS) / u64::from(STEPS_PER_LOOK.unsigned_abs());
-    let wanted = u64::from(query.limit) + 1;
-    let (mut budget, mut spent) = (WALK_LOOKS, 0);
-    while spent * WALK_WEIGHT <= scan_looks {
-        let mut found = 0;
-        if let Some(page) = turn(reading, query, walk, budget, &mut found)? {
-            return Ok(page);
-        }
-        spent += budget;
-        let more = budget.saturating_mul(WALK_GROWTH);
-        let whole = (budget * wanted).checked_div(u64::from(found));
-        budget = match whole.filter(|whole| whole.saturating_mul(WALK_WEIGHT) < scan_looks) {
-            // Twice the estimate: records are not spread evenly.
-            Some(whole) => more.max(whole * 2),
-            None if more * WALK_WEIGHT * EXPLORE_PART <= scan_looks => more,
-            None => break,
-        };
-    }
-    run(reading, query, scan, &mut 0)
-}
-
-/// Answers by one of two searches, when it is unknown which is faster: in turn, with growing budgets, until one is done.
-fn in_turns(reading: &RecordReading<'_>, query: &Query, ways: [&Way; 2]) -> Result<Page, QuestionFailure> {
-    for (budget, way) in BUDGETS_LOOKS.iter().flat_map(|budget| ways.map(|way| (budget, way))) {
-        if let Some(page) = turn(reading, query, way, u64::from(*budget), &mut 0)? {
-            return Ok(page);
-        }
-    }
-    run(reading, query, ways[0], &mut 0)
-}
-
-/// Runs one way within a budget; `None` when that is spent. `found` gets the number of the page's records found by then.
-fn turn(
-    reading: &RecordReading<'_>,
-    query: &Query,
-    way: &Way,
-    budget_looks: u64,
-    found: &mut u32,
-) -> Result<Option<Page>, QuestionFailure> {
-    reading.watch.turn(Some(u32::try_from(budget_looks).unwrap_or(u32::MAX)));
-    let outcome = match run(reading, query, way, found) {
+/// Walks an index that lacks some of the conditions, within a small budget; `None` when that is spent. Where many records match,
+/// this is the fastest way.
+fn turn(reading: &RecordReading<'_>, query: &Query, way: &Way) -> Result<Option<Page>, QuestionFailure> {
+    reading.watch.turn(Some(SOON_LOOKS));
+    let outcome = match walked(reading, query, way) {
         Err(failure) if failure.is_interrupted() && reading.watch.ran_out_of_budget() => Ok(None),
         outcome => outcome.map(Some),
     };
@@ -147,11 +141,12 @@ pub(super) fn page_soon(
     watch.turn(Some(SOON_LOOKS));
     let watched = watch.over(&mut lane.connection).map_err(QuestionFailure::from);
     let outcome = watched.and_then(|()| RecordReading::begin(lane, data_set, &watch)).and_then(|reading| {
-        let at = reading.pinned(query.version())?;
-        let ways = way::ways(&data_set.definition, reading.shape, query, at);
-        match ways.as_slice() {
-            [way] if way.ordered && at.is_none() => {
-                let mut page = run(&reading, query, way, &mut 0)?;
+        if reading.pinned(query.version())?.is_some() {
+            return Ok(None);
+        }
+        match way::way(&data_set.definition, reading.shape, query) {
+            Some(way) if way.narrow => {
+                let mut page = walked(&reading, query, &way)?;
                 page.count = query.count.then_some(reading.records);
                 Ok(Some(page))
             }
@@ -162,24 +157,28 @@ pub(super) fn page_soon(
     match outcome.and_then(|page| unwatched.map(|()| page)) {
         Ok(page) => page.map(Ok),
         Err(failure) if failure.is_interrupted() => None,
-        Err(QuestionFailure::Sqlite(error)) => Some(Err(unavailable("query", path, &error))),
-        Err(QuestionFailure::Other(error)) => Some(Err(error)),
-        Err(QuestionFailure::Gone) => None,
+        Err(failure) => Some(Err(failure.told("query", path))),
     }
 }
 
-/// Runs one way to its end. `found` gets the number of the page's records found, also on failure.
-fn run(reading: &RecordReading<'_>, query: &Query, way: &Way, found: &mut u32) -> Result<Page, QuestionFailure> {
-    let definition = &reading.data_set.definition;
-    let selected = query.select.as_deref().map(|select| Rendering::new(definition, Some(select)));
-    let rendering = selected.as_ref().unwrap_or(&reading.shape.rendering);
-    let version = query.version().unwrap_or(reading.version);
-    let mut gathered = Gathered::new(definition, query, rendering, version);
+/// A page of the records that a walk meets.
+fn walked(reading: &RecordReading<'_>, query: &Query, way: &Way) -> Result<Page, QuestionFailure> {
+    let mut gathered = Gathered::new(reading, query);
     let (order, limit) = (gathered.order.clone(), i64::from(query.limit) + 1);
-    let outcome = walk::each(reading.connection(), reading.shape, &order, way, limit, |record| gathered.take(&record));
-    *found = gathered.document.count();
-    outcome?;
-    Ok(gathered.page(way))
+    walk::each(reading.connection(), &order, way, limit, |record| gathered.take(&record))?;
+    Ok(gathered.page(way.explained()))
+}
+
+/// A page of the records that are found by their columns, now or at an earlier version.
+fn compared(reading: &RecordReading<'_>, query: &Query, at: Option<u64>) -> Result<Page, QuestionFailure> {
+    let mut gathered = Gathered::new(reading, query);
+    let order = gathered.order.clone();
+    let after = query.after.as_ref().map(|position| position.values.as_slice());
+    let most = usize::try_from(query.limit).unwrap_or(usize::MAX).saturating_add(1);
+    let asked = StatesAsked { at, filter: &query.filter, order: &order, after, most };
+    let (states, explained) = states(reading, asked)?;
+    walk::fetch(reading.connection(), reading.shape, &order, &states, |record| gathered.take(&record))?;
+    Ok(gathered.page(vec![explained.to_owned()]))
 }
 
 /// An unfinished page. It asks for one record more than it holds, to see whether another page follows.
@@ -187,7 +186,7 @@ struct Gathered<'a> {
     definition: &'a Definition,
     query: &'a Query,
     order: Vec<SortTerm>,
-    rendering: &'a Rendering,
+    rendering: Cow<'a, Rendering>,
     version: u64,
     document: Document,
     last: Option<Position>,
@@ -195,8 +194,11 @@ struct Gathered<'a> {
 }
 
 impl<'a> Gathered<'a> {
-    fn new(definition: &'a Definition, query: &'a Query, rendering: &'a Rendering, version: u64) -> Self {
-        let order = query.order(definition);
+    fn new(reading: &'a RecordReading<'_>, query: &'a Query) -> Self {
+        let definition = &*reading.data_set.definition;
+        let selected = query.select.as_deref().map(|select| Rendering::new(definition, Some(select)));
+        let rendering = selected.map_or(Cow::Borrowed(&reading.shape.rendering), Cow::Owned);
+        let (order, version) = (query.order(definition), query.version().unwrap_or(reading.version));
         Self { definition, query, order, rendering, version, document: Document::list(), last: None, more: false }
     }
 
@@ -218,8 +220,8 @@ impl<'a> Gathered<'a> {
         Ok(RecordsWanted::More)
     }
 
-    fn page(self, way: &Way) -> Page {
-        let explained = self.query.explain.then(|| Explained { plan: way.explained() });
+    fn page(self, plan: Vec<String>) -> Page {
+        let explained = self.query.explain.then_some(Explained { plan });
         Page {
             version: self.version,
             document: self.document,

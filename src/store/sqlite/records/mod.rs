@@ -2,10 +2,10 @@
 //! Files are in WAL mode: readers see the last commit while an import writes.
 
 mod branch;
+mod columns;
 mod condition;
 mod epochs;
 mod erasure;
-mod exact_sum;
 mod export;
 mod figures;
 pub(super) mod file;
@@ -40,7 +40,7 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use self::shared::SharedRecords;
-pub use self::{role::FileRole, shared::SqliteRecordSettings};
+pub use self::{columns::ColumnSettings, role::FileRole, shared::SqliteRecordSettings};
 use crate::{
     clock::SharedClock,
     dataset::{
@@ -57,6 +57,7 @@ use crate::{
 pub struct SqliteRecordStore {
     shared: Arc<SharedRecords>,
     pool: pool::Pool,
+    keeper: columns::ColumnKeeper,
 }
 
 impl SqliteRecordStore {
@@ -67,7 +68,8 @@ impl SqliteRecordStore {
     pub fn open(settings: SqliteRecordSettings, clock: SharedClock) -> Result<Self, RecordStoreError> {
         let shared = Arc::new(SharedRecords::open(settings, clock)?);
         let pool = pool::Pool::start(&shared)?;
-        Ok(Self { shared, pool })
+        let keeper = columns::ColumnKeeper::start(&shared)?;
+        Ok(Self { shared, pool, keeper })
     }
 }
 
@@ -95,6 +97,8 @@ impl RecordCatalog for SqliteRecordStore {
     }
 
     async fn close(&self) -> Result<(), RecordStoreError> {
+        // A thread that reads a file for long would be in the way.
+        self.keeper.stop();
         let all = self.shared.all_served();
         let closed = tokio::task::spawn_blocking(move || all.iter().try_for_each(|served| served.close()));
         closed.await.unwrap_or_else(|error| {
@@ -172,6 +176,19 @@ impl RecordImports for SqliteRecordStore {
 }
 
 impl SqliteRecordStore {
+    /// Makes or refreshes a data set's column projection on the calling thread. The error says why there is none.
+    #[cfg(test)]
+    fn tend_columns(&self, name: &str) -> Result<(), String> {
+        columns::tend(&self.shared, name, &mut pool::Lanes::new(), &pool::Watch::new(&self.shared.clock, u64::MAX))
+    }
+
+    /// Tells whether a data set has a column projection of its present columns.
+    #[cfg(test)]
+    fn has_columns(&self, name: &str) -> bool {
+        let served = self.shared.find(name).unwrap();
+        served.columns.generation() == Some(served.current().generation)
+    }
+
     /// Answers a question in the pool.
     async fn ask<T: Send + 'static>(
         &self,

@@ -10,6 +10,7 @@ use std::{
 use rusqlite::{Connection, OpenFlags};
 
 use super::{
+    columns,
     file::{at, beside, is_busy, load, open, remove, unavailable, write_state},
     shared::SharedRecords,
 };
@@ -53,6 +54,7 @@ impl HeldFile {
 pub(super) fn remove_file(shared: &SharedRecords, name: &str, path: &Path) -> Result<(), RecordStoreError> {
     let failed = |error: io::Error| at(path, "remove", &error);
     remove(path, &["", "-wal", "-shm"])?;
+    columns::remove_file(path).map_err(failed)?;
     File::open(&shared.settings.directory).and_then(|folder| folder.sync_all()).map_err(failed)?;
     shared.served.write().unwrap_or_else(PoisonError::into_inner).remove(name);
     Ok(())

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    path::Path,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering},
@@ -14,6 +15,7 @@ use rusqlite::{Connection, ErrorCode};
 use tokio::sync::oneshot;
 
 use super::{
+    columns::ColumnSlot,
     file::unavailable,
     lane::{Lane, Shape, lane},
     schema,
@@ -150,6 +152,10 @@ impl Drop for Waiting {
 pub(super) enum QuestionFailure {
     Sqlite(rusqlite::Error),
     Other(RecordStoreError),
+    /// The column projection cannot be read, and why.
+    Columns(String),
+    /// The time is up, between two statements.
+    TimeUp,
     /// Nobody waits for the answer any more.
     Gone,
 }
@@ -167,9 +173,33 @@ impl From<RecordStoreError> for QuestionFailure {
 }
 
 impl QuestionFailure {
-    /// Tells whether the watch interrupted a statement.
+    /// A column projection that cannot be read.
+    pub(super) fn columns(reason: &str) -> Self {
+        Self::Columns(reason.to_owned())
+    }
+
+    /// Tells whether the watch ended the question.
     pub(super) fn is_interrupted(&self) -> bool {
-        matches!(self, Self::Sqlite(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted))
+        match self {
+            Self::Sqlite(error) => error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted),
+            Self::TimeUp => true,
+            Self::Other(_) | Self::Columns(_) | Self::Gone => false,
+        }
+    }
+
+    /// The error of a question about a file that was not interrupted.
+    pub(super) fn told(self, doing: &str, path: &Path) -> RecordStoreError {
+        match self {
+            Self::Sqlite(error) => unavailable(doing, path, &error),
+            Self::Other(error) => error,
+            Self::Columns(reason) => {
+                RecordStoreError::Unavailable { doing: format!("{doing} {}", path.display()), reason }
+            }
+            Self::TimeUp | Self::Gone => RecordStoreError::Unavailable {
+                doing: format!("{doing} {}", path.display()),
+                reason: "it was given up".to_owned(),
+            },
+        }
     }
 }
 
@@ -216,6 +246,8 @@ pub(super) struct RecordReading<'a> {
     pub(super) changes_from: u64,
     /// How many records there are.
     pub(super) records: u64,
+    /// The column projection, for questions that may wait for it.
+    pub(super) columns: Option<&'a ColumnSlot>,
 }
 
 impl<'a> RecordReading<'a> {
@@ -237,7 +269,7 @@ impl<'a> RecordReading<'a> {
             let name = data_set.definition.name.clone();
             return Err(RecordStoreError::DefinitionChanged { name }.into());
         }
-        Ok(Self { snapshot, shape, data_set, watch, version, held_from, changes_from, records })
+        Ok(Self { snapshot, shape, data_set, watch, version, held_from, changes_from, records, columns: None })
     }
 
     pub(super) fn connection(&self) -> &'a Connection {
@@ -298,8 +330,7 @@ impl Pool {
                 read(lanes, &served, &data_set, &watch, question).map_err(|failure| match failure {
                     interrupted if interrupted.is_interrupted() => timed_out(),
                     QuestionFailure::Gone => timed_out(),
-                    QuestionFailure::Sqlite(error) => unavailable("query", &served.path, &error),
-                    QuestionFailure::Other(error) => error,
+                    failure => failure.told("query", &served.path),
                 })
             };
             if reply.send(outcome).is_err() {
@@ -328,7 +359,9 @@ pub(super) fn read<T>(
 ) -> Result<T, QuestionFailure> {
     let lane = lane(lanes, served, data_set)?;
     watch.over(&mut lane.connection)?;
-    question(&RecordReading::begin(lane, data_set, watch)?)
+    let mut reading = RecordReading::begin(lane, data_set, watch)?;
+    reading.columns = Some(&served.columns);
+    question(&reading)
 }
 
 impl Drop for Pool {

@@ -66,7 +66,7 @@ fn put<'r>(text: &[u8], length: usize, room: &'r mut [u8]) -> Option<&'r mut [u8
 }
 
 /// A text padded to at least a chunk.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Padded {
     text: Vec<u8>,
     length: usize,
@@ -88,6 +88,7 @@ struct Torn {
 }
 
 /// The text before each value of a record, and the selected values.
+#[derive(Clone)]
 pub(super) struct Rendering {
     columns: usize,
     /// Whether all columns are published, in their order.

@@ -4,23 +4,21 @@
 //!   answers. `$from` is the version that wrote the row.
 //! - `changes`: one row for each record that an import inserted, updated or removed, with the values before. The values after are not
 //!   kept: they are those before the next change of the record, or the record itself.
-//! - `old`: the typed columns of replaced and removed records, with the indexes of `records`. A row has the number of its change.
-//!   An earlier version consists of the rows of `records` that were written by then, and the rows of `old` that were written by
-//!   then and replaced later.
+//! - `old`: the typed columns of replaced and removed records. A row has the number of its change. An earlier version consists of
+//!   the rows of `records` that were written by then, and the rows of `old` that were written by then and replaced later.
 //! - `versions`: the moment of each version; `generations`: the definitions of stored values.
 //! - `state`: one row that says what the table is: a JSON document, and beside it what statements about records need.
 //! - `replica` and `epochs`: only in a copy of a data set whose truth is elsewhere (`epochs.rs`).
 
-use jiff::civil::Date;
+use jiff::{Timestamp, civil::Date};
 use rusqlite::{
     Connection, ToSql,
     types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, Type, Value as Sql, ValueRef},
 };
 use uuid::Uuid;
 
-use super::exact_sum::ExactSumOf;
 use crate::{
-    dataset::{ColumnType, Definition, Value},
+    dataset::{ColumnType, Definition, Value, columns::ChunkBuilder},
     store::sqlite::functions,
 };
 
@@ -71,14 +69,6 @@ impl RecordTable {
         match self {
             Self::Records => "records",
             Self::Old => "old",
-        }
-    }
-
-    /// The name of one of its indexes.
-    pub(super) fn index(self, name: &str) -> String {
-        match self {
-            Self::Records => name.to_owned(),
-            Self::Old => format!("old:{name}"),
         }
     }
 
@@ -144,11 +134,10 @@ pub(super) fn create_table(definition: &Definition, table: RecordTable) -> Strin
 }
 
 /// The statement that makes an index.
-pub(super) fn create_index(definition: &Definition, index: &IndexShape, table: RecordTable) -> String {
-    let unique = if index.name == BY_KEY && table == RecordTable::Records { "UNIQUE " } else { "" };
+pub(super) fn create_index(definition: &Definition, index: &IndexShape) -> String {
+    let unique = if index.name == BY_KEY { "UNIQUE " } else { "" };
     let columns: Vec<String> = index.columns.iter().map(|place| column_name(definition, *place)).collect();
-    let (name, table) = (quoted(&table.index(&index.name)), table.name());
-    format!("CREATE {unique}INDEX {name} ON {table} ({})", columns.join(", "))
+    format!("CREATE {unique}INDEX {} ON records ({})", quoted(&index.name), columns.join(", "))
 }
 
 /// A column's name in SQL.
@@ -223,6 +212,25 @@ pub(super) fn value(kind: ColumnType, stored: ValueRef<'_>) -> FromSqlResult<Val
     })
 }
 
+/// Appends a stored value to a column.
+pub(super) fn push(column: &mut ChunkBuilder, kind: ColumnType, stored: ValueRef<'_>) -> FromSqlResult<()> {
+    if matches!(stored, ValueRef::Null) {
+        column.push_null();
+        return Ok(());
+    }
+    match kind {
+        ColumnType::Text => column.push_text(stored.as_str()?),
+        ColumnType::Integer | ColumnType::Money => column.push_whole(stored.as_i64()?),
+        ColumnType::Number => column.push_real(stored.as_f64()?),
+        ColumnType::Date => column.push_date(date_of_number(stored.as_i64()?)?),
+        ColumnType::Timestamp => {
+            let moment: Timestamp = stored.as_str()?.parse().map_err(FromSqlError::other)?;
+            column.push_moment(moment.as_nanosecond());
+        }
+    }
+    Ok(())
+}
+
 /// 20161201 for 2016-12-01; before the year 0, too, a later day has a greater number.
 fn number_of_date(date: Date) -> i64 {
     i64::from(date.year()) * 10_000 + i64::from(date.month()) * 100 + i64::from(date.day())
@@ -251,7 +259,6 @@ pub(super) fn uuid(row: &rusqlite::Row<'_>, place: usize) -> rusqlite::Result<Uu
 
 /// Adds the SQL functions for statements about records.
 pub(super) fn add_functions(connection: &Connection) -> rusqlite::Result<()> {
-    connection.create_aggregate_function("exact_sum", 1, functions::PURE, ExactSumOf)?;
     functions::add_contains_folded(connection)
 }
 

@@ -13,6 +13,7 @@ use std::{
 use rusqlite::{Connection, OpenFlags, OptionalExtension, config::DbConfig};
 
 use super::{
+    columns::ColumnSlot,
     erasure,
     file::{LOCK_WAIT, beside, data_version, is_busy, load, open, remove, unavailable},
     schema,
@@ -35,6 +36,7 @@ pub(super) struct Served {
     /// The newest version seen, which a reader may notice before `current` is loaded again.
     pub(super) version: AtomicU64,
     pub(super) control: Mutex<Control>,
+    pub(super) columns: ColumnSlot,
 }
 
 pub(super) struct Control {
@@ -63,6 +65,7 @@ impl Served {
             })?;
             self.version.fetch_max(data_set.version, Ordering::Release);
             *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(data_set);
+            self.columns.call();
             control.data_version = data_version;
             control.log_to_empty = erasure::is_log_to_empty(&control.connection).map_err(failed)?;
         }

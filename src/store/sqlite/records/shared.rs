@@ -13,6 +13,7 @@ use std::{
 use rusqlite::OpenFlags;
 
 use super::{
+    columns::{ColumnCache, ColumnSettings, ColumnSlot, KeeperCalls},
     erasure,
     file::{LOCK_WAIT, beside, data_version, is_busy, load, not_private, open, unavailable},
     role::{FileRole, check_role},
@@ -39,6 +40,8 @@ pub struct SqliteRecordSettings {
     pub find_waiting_max: usize,
     /// How long a query may take, waiting included.
     pub find_timeout_ms: u64,
+    /// The column projections.
+    pub columns: ColumnSettings,
     /// How long the past is kept.
     pub retention: Retention,
     /// Exports that may run at the same time; one more is answered with [`RecordStoreError::Busy`].
@@ -60,6 +63,8 @@ pub(super) struct SharedRecords {
     pub(super) exporting: AtomicUsize,
     /// Data sets whose files turned out to be damaged during an export.
     pub(super) damaged: Mutex<BTreeSet<String>>,
+    column_cache: Arc<ColumnCache>,
+    pub(super) column_calls: Arc<KeeperCalls>,
 }
 
 impl SharedRecords {
@@ -69,6 +74,8 @@ impl SharedRecords {
             .map_err(|error| not_private(&settings.directory, &error))?;
         let shared = Self {
             cache: cache::Answers::new(settings.cache_bytes),
+            column_cache: Arc::new(ColumnCache::new(settings.columns.bytes_max)),
+            column_calls: Arc::default(),
             settings,
             clock,
             served: RwLock::new(BTreeMap::new()),
@@ -201,13 +208,15 @@ impl SharedRecords {
         let served = Served {
             id: self.next_id.fetch_add(1, Ordering::Relaxed),
             log: FilePlace::of(&beside(&path, "-wal")).ok(),
+            columns: ColumnSlot::new(self.settings.columns, &self.column_cache, &self.column_calls, name, &path),
             path,
             place,
             version: AtomicU64::new(data_set.version),
             current: RwLock::new(Arc::new(data_set)),
             control: Mutex::new(Control { connection, data_version, file: None, log_to_empty: false }),
         };
-        self.served.write().unwrap_or_else(PoisonError::into_inner).entry(name.to_owned()).or_insert(Arc::new(served));
+        let mut all = self.served.write().unwrap_or_else(PoisonError::into_inner);
+        all.entry(name.to_owned()).or_insert(Arc::new(served)).columns.call();
         Ok(())
     }
 

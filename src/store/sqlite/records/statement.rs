@@ -2,7 +2,7 @@
 
 use rusqlite::types::Value as Sql;
 
-use super::schema::{RecordTable, quoted};
+use super::schema::quoted;
 
 /// A statement and its parameters.
 #[derive(Debug)]
@@ -20,27 +20,10 @@ pub(super) struct StatementText {
 }
 
 impl StatementText {
-    pub(super) fn select(columns: &str, table: RecordTable, index: Option<&str>) -> Self {
-        let mut text = Self::default();
-        text.begin(&format!("SELECT {columns}"));
-        text.from(table, index);
-        text
-    }
-
-    /// Appends the beginning of a statement, or of the next part of a compound one.
-    pub(super) fn begin(&mut self, start: &str) {
-        self.sql.push_str(start);
-        self.conditions = 0;
-    }
-
-    /// Appends the table, and the index to read it by, if any.
-    pub(super) fn from(&mut self, table: RecordTable, index: Option<&str>) {
-        self.sql.push_str(" FROM ");
-        self.sql.push_str(table.name());
-        match index {
-            Some(index) => self.sql.push_str(&format!(" INDEXED BY {}", quoted(&table.index(index)))),
-            None => self.sql.push_str(" NOT INDEXED"),
-        }
+    /// The beginning of a statement that reads records by an index.
+    pub(super) fn select(columns: &str, index: &str) -> Self {
+        let sql = format!("SELECT {columns} FROM records INDEXED BY {}", quoted(index));
+        Self { sql, ..Self::default() }
     }
 
     pub(super) fn condition(&mut self, condition: &str, params: impl IntoIterator<Item = Sql>) {

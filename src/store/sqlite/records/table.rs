@@ -186,12 +186,12 @@ pub(super) fn rewrite(connection: &Connection, old: &Definition, new: &Definitio
 /// Drops the indexes that the definition does not declare and makes those that are missing.
 pub(super) fn fit_indexes(connection: &Connection, definition: &Definition) -> rusqlite::Result<()> {
     let wanted = schema::indexes(definition);
-    for table in [RecordTable::Records, RecordTable::Old] {
-        let names: Vec<String> = wanted.iter().map(|index| table.index(&index.name)).collect();
-        let present = drop_indexes(connection, table, &names)?;
-        for index in wanted.iter().filter(|index| !present.contains(&table.index(&index.name))) {
-            connection.execute_batch(&schema::create_index(definition, index, table))?;
-        }
+    let names: Vec<String> = wanted.iter().map(|index| index.name.clone()).collect();
+    let present = drop_indexes(connection, RecordTable::Records, &names)?;
+    // Files of earlier programs have some: earlier states are found by the column projection now.
+    drop_indexes(connection, RecordTable::Old, &[])?;
+    for index in wanted.iter().filter(|index| !present.contains(&index.name)) {
+        connection.execute_batch(&schema::create_index(definition, index))?;
     }
     Ok(())
 }

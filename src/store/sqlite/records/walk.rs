@@ -1,4 +1,4 @@
-//! Executes a way: yields its records in order, one after the other.
+//! Reads the records of an answer: those of a walk through an index, in its order, or states that were found by their columns.
 
 use std::cmp::Ordering;
 
@@ -27,7 +27,11 @@ pub(super) struct Yielded<'r> {
     row: &'r Row<'r>,
 }
 
-impl Yielded<'_> {
+impl<'r> Yielded<'r> {
+    fn of(row: &'r Row<'r>) -> rusqlite::Result<Self> {
+        Ok(Self { values: row.get_ref(0)?.as_bytes()?, row })
+    }
+
     /// Its place in the order.
     pub(super) fn position(
         &self,
@@ -46,6 +50,7 @@ impl Yielded<'_> {
 }
 
 /// Whether more records are wanted.
+#[derive(Clone, Copy)]
 pub(super) enum RecordsWanted {
     More,
     Enough,
@@ -55,68 +60,72 @@ pub(super) enum RecordsWanted {
 /// records; a negative limit is none.
 pub(super) fn each(
     snapshot: &Connection,
-    shape: &Shape,
     order: &[SortTerm],
     way: &Way,
     limit: i64,
     mut take: impl FnMut(Yielded<'_>) -> Result<RecordsWanted, QuestionFailure>,
 ) -> Result<(), QuestionFailure> {
-    let mut fetches = Fetches { snapshot, shape, order };
-    match way.streams.as_slice() {
-        [stream] => {
-            for segment in &stream.segments {
-                let mut statement = snapshot.prepare_cached(&segment.sql)?;
-                let limit = Sql::Integer(limit);
-                let mut rows = statement.query(params_from_iter(segment.params.iter().chain([&limit])))?;
-                if way.ordered {
-                    while let Some(row) = rows.next()? {
-                        let values = row.get_ref(0)?.as_bytes().map_err(rusqlite::Error::from)?;
-                        if let RecordsWanted::Enough = take(Yielded { values, row })? {
-                            return Ok(());
-                        }
-                    }
-                } else {
-                    // Sorts by row numbers first: a sort of whole records would be many times the work.
-                    let mut fetch = fetches.whole(stream.table)?;
-                    while let Some(row) = rows.next()? {
-                        let number: i64 = row.get(0)?;
-                        let mut record = fetch.query((number,))?;
-                        if let Some(row) = record.next()? {
-                            let values = row.get_ref(0)?.as_bytes().map_err(rusqlite::Error::from)?;
-                            if let RecordsWanted::Enough = take(Yielded { values, row })? {
-                                return Ok(());
-                            }
-                        }
-                    }
+    let limit = Sql::Integer(limit);
+    if let [stream] = way.streams.as_slice() {
+        for segment in stream {
+            let mut statement = snapshot.prepare_cached(&segment.sql)?;
+            let mut rows = statement.query(params_from_iter(segment.params.iter().chain([&limit])))?;
+            while let Some(row) = rows.next()? {
+                if let RecordsWanted::Enough = take(Yielded::of(row)?)? {
+                    return Ok(());
                 }
             }
-            Ok(())
         }
-        streams => {
-            let statements: rusqlite::Result<Vec<Vec<CachedStatement<'_>>>> = streams
-                .iter()
-                .map(|stream| stream.segments.iter().map(|segment| snapshot.prepare_cached(&segment.sql)).collect())
-                .collect();
-            let mut statements = statements?;
-            let limit = Sql::Integer(limit);
-            let mut heads: Vec<StreamHead<'_>> = Vec::with_capacity(streams.len());
-            for (stream, statements) in streams.iter().zip(&mut statements) {
-                let mut segments = Vec::with_capacity(stream.segments.len());
-                for (segment, statement) in stream.segments.iter().zip(statements) {
-                    segments.push(statement.query(params_from_iter(segment.params.iter().chain([&limit])))?);
-                }
-                let mut head = StreamHead { table: stream.table, segments, at: 0 };
-                head.advance()?;
-                heads.push(head);
-            }
-            merge(&mut heads, way.ordered, &mut fetches, &mut take)
+        return Ok(());
+    }
+    let statements: rusqlite::Result<Vec<Vec<CachedStatement<'_>>>> = way
+        .streams
+        .iter()
+        .map(|stream| stream.iter().map(|segment| snapshot.prepare_cached(&segment.sql)).collect())
+        .collect();
+    let mut statements = statements?;
+    let mut heads: Vec<StreamHead<'_>> = Vec::with_capacity(way.streams.len());
+    for (stream, statements) in way.streams.iter().zip(&mut statements) {
+        let mut segments = Vec::with_capacity(stream.len());
+        for (segment, statement) in stream.iter().zip(statements) {
+            segments.push(statement.query(params_from_iter(segment.params.iter().chain([&limit])))?);
+        }
+        let mut head = StreamHead { segments, at: 0 };
+        head.advance()?;
+        heads.push(head);
+    }
+    merge(&mut heads, order, &mut take)
+}
+
+/// Hands states to `take`, by their tables and numbers, until it has enough.
+pub(super) fn fetch(
+    snapshot: &Connection,
+    shape: &Shape,
+    order: &[SortTerm],
+    states: &[(RecordTable, i64)],
+    mut take: impl FnMut(Yielded<'_>) -> Result<RecordsWanted, QuestionFailure>,
+) -> Result<(), QuestionFailure> {
+    let statement = |table: RecordTable| {
+        let columns = way::results(shape, order, table);
+        snapshot.prepare_cached(&format!("SELECT {columns} FROM {} WHERE \"$row\" = ?", table.name()))
+    };
+    let mut present = statement(RecordTable::Records)?;
+    let mut old = statement(RecordTable::Old)?;
+    for (table, number) in states {
+        let mut rows = match table {
+            RecordTable::Records => present.query((number,))?,
+            RecordTable::Old => old.query((number,))?,
+        };
+        let row = rows.next()?.ok_or_else(|| QuestionFailure::columns("a state is not in the records"))?;
+        if let RecordsWanted::Enough = take(Yielded::of(row)?)? {
+            return Ok(());
         }
     }
+    Ok(())
 }
 
 /// The next record of a stream.
 struct StreamHead<'s> {
-    table: RecordTable,
     segments: Vec<Rows<'s>>,
     at: usize,
 }
@@ -141,40 +150,23 @@ impl<'s> StreamHead<'s> {
 
 fn merge(
     heads: &mut [StreamHead<'_>],
-    ordered: bool,
-    fetches: &mut Fetches<'_>,
+    order: &[SortTerm],
     take: &mut impl FnMut(Yielded<'_>) -> Result<RecordsWanted, QuestionFailure>,
 ) -> Result<(), QuestionFailure> {
-    let terms: Vec<SortTerm> = fetches.order.to_vec();
     loop {
         let mut first: Option<(usize, &Row<'_>)> = None;
         for (nth, head) in heads.iter().enumerate() {
             let Some(row) = head.row() else { continue };
             let earlier = match first {
                 None => true,
-                Some((_, known)) => compared(&terms, row, known)?.is_lt(),
+                Some((_, known)) => compared(order, row, known)?.is_lt(),
             };
             if earlier {
                 first = Some((nth, row));
             }
         }
         let Some((nth, row)) = first else { return Ok(()) };
-        let wanted = if ordered {
-            let values = row.get_ref(0)?.as_bytes().map_err(rusqlite::Error::from)?;
-            take(Yielded { values, row })?
-        } else {
-            let table = heads.get(nth).map_or(RecordTable::Records, |head| head.table);
-            let number: i64 = row.get(0)?;
-            let mut fetch = fetches.values(table)?;
-            let mut record = fetch.query((number,))?;
-            match record.next()? {
-                Some(record) => {
-                    let values = record.get_ref(0)?.as_bytes().map_err(rusqlite::Error::from)?;
-                    take(Yielded { values, row })?
-                }
-                None => RecordsWanted::More,
-            }
-        };
+        let wanted = take(Yielded::of(row)?)?;
         if let RecordsWanted::Enough = wanted {
             return Ok(());
         }
@@ -182,7 +174,7 @@ fn merge(
         let mut same = vec![nth];
         for (other, head) in heads.iter().enumerate().filter(|(other, _)| *other != nth) {
             if let (Some(row), Some(taken)) = (head.row(), heads.get(nth).and_then(StreamHead::row))
-                && compared(&terms, row, taken)?.is_eq()
+                && compared(order, row, taken)?.is_eq()
             {
                 same.push(other);
             }
@@ -214,27 +206,4 @@ fn compared(order: &[SortTerm], left: &Row<'_>, right: &Row<'_>) -> rusqlite::Re
         }
     }
     Ok(Ordering::Equal)
-}
-
-/// Fetches records by their row numbers.
-struct Fetches<'a> {
-    snapshot: &'a Connection,
-    shape: &'a Shape,
-    order: &'a [SortTerm],
-}
-
-impl<'a> Fetches<'a> {
-    /// Fetches with the columns of the order.
-    fn whole(&mut self, table: RecordTable) -> rusqlite::Result<CachedStatement<'a>> {
-        let columns = way::results(self.shape, self.order, table);
-        self.snapshot.prepare_cached(&format!("SELECT {columns} FROM {} WHERE \"$row\" = ?", table.name()))
-    }
-
-    /// Fetches the values alone.
-    fn values(&mut self, table: RecordTable) -> rusqlite::Result<CachedStatement<'a>> {
-        self.snapshot.prepare_cached(match table {
-            RecordTable::Records => "SELECT \"$values\" FROM records WHERE \"$row\" = ?",
-            RecordTable::Old => "SELECT before FROM changes WHERE n = ?",
-        })
-    }
 }

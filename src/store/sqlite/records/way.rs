@@ -1,70 +1,70 @@
-//! Which index answers a query. SQLite's own choice can be wrong by a factor of twenty, and nobody would notice before
-//! the data has grown; so the index is named (`INDEXED BY`), by this rule:
-//!
-//! 1. An index whose leading columns the filter binds to one value each comes first; the more of them the better.
-//! 2. Among equals, one whose remaining columns give the order asked for: it answers without sorting and stops when the
-//!    page is full.
-//! 3. Among equals, one whose next column the filter limits to a range.
-//! 4. With none of these, the table is scanned and sorted.
+//! The index that answers a query, if one does. SQLite's own choice can be wrong by a factor of twenty, and nobody would notice before
+//! the data has grown; so the index is named (`INDEXED BY`), by this rule: of the indexes whose remaining columns give the order asked
+//! for once the leading ones are bound to a value each, the one with the most bound columns; among equals, one whose next column the
+//! filter limits to a range. It answers without sorting and stops when the page is full.
 //!
 //! A list of values, or alternatives that can each be looked up, are looked up one by one: each is a stream in the requested order,
-//! and the streams are merged. An earlier version is merged in the same way: from records that have not changed since, and from
-//! records that were replaced since.
+//! and the streams are merged. Columns that must not be searched in a way's index are written `+column`, which SQLite never looks up.
 //!
-//! If one index has the order but not the conditions, and another one (or a scan) the conditions but not the order, the number of
-//! matching records decides which is faster, and it is not known before. Then there are two ways, tried with growing budgets until
-//! one of them is done (see `find`): that costs little more than the better one alone. Columns that must not be searched in a way's
-//! index are written `+column`, which SQLite never looks up.
+//! Every other query is answered from columns (`columns.rs`).
 
-mod choose;
 mod index;
 mod place;
 mod sought;
 mod write;
 
-pub(super) use self::{
-    choose::ways,
-    write::{matching, results},
+pub(super) use self::write::results;
+use self::{
+    index::{best, walk},
+    sought::WaySought,
+    write::ordered,
 };
-use super::{schema::RecordTable, statement::Segment};
+use super::{
+    branch::{Branch, splits},
+    lane::Shape,
+    statement::Segment,
+};
+use crate::dataset::{Definition, query::Query};
 
-/// One way to answer a query.
+/// A walk through an index that answers a query.
 #[derive(Debug)]
 pub(super) struct Way {
-    /// Whether the segments yield whole records in order. If not, they yield sorted row numbers.
-    pub(super) ordered: bool,
-    /// The indexes of the segments; none for a scan of the table.
-    pub(super) indexes: Vec<String>,
+    /// Whether the index has all conditions: then the walk meets no record that does not match.
+    pub(super) complete: bool,
+    /// Whether the index has some of the conditions, or there are none.
+    pub(super) narrow: bool,
+    /// The indexes of the segments.
+    indexes: Vec<String>,
     /// The streams to read. Each yields records in the requested order; together they are merged. Several may yield the same
-    /// record.
-    pub(super) streams: Vec<WayStream>,
+    /// record. A stream consists of statements to run one after the other, whose parameters lack the last one, a limit.
+    pub(super) streams: Vec<Vec<Segment>>,
 }
 
-/// A source of records in order.
-#[derive(Debug)]
-pub(super) struct WayStream {
-    /// The table of the records.
-    pub(super) table: RecordTable,
-    /// Statements to run one after the other. Their parameters lack the last one, a limit.
-    pub(super) segments: Vec<Segment>,
+/// The walk through an index that answers a query about the present records in its order, if there is one.
+pub(super) fn way(definition: &Definition, shape: &Shape, query: &Query) -> Option<Way> {
+    let order = query.order(definition);
+    let after = query.after.as_ref().map(|position| position.values.as_slice());
+    let sought = WaySought { definition, after, order, shape };
+    let whole = Branch::of(query.filter.parts());
+    let splits = splits(&whole);
+    let is_free = whole.terms.is_empty() && whole.others.is_empty();
+    let walk = best(splits.iter().filter_map(|split| walk(&sought, split)))?;
+    Some(Way {
+        complete: walk.is_complete(),
+        narrow: is_free || walk.rank() > (0, false),
+        indexes: walk.indexes(),
+        streams: ordered(&sought, &walk),
+    })
 }
 
 impl Way {
     /// The way in words.
     pub(super) fn explained(&self) -> Vec<String> {
-        let mut words: Vec<String> = match self.indexes.as_slice() {
-            [] => vec!["scan all records".to_owned()],
-            indexes => indexes.iter().map(|index| format!("search the index {index}")).collect(),
-        };
-        let before = self.streams.iter().filter(|stream| stream.table == RecordTable::Old).count();
-        if before > 0 {
-            words.push("the same in what has been replaced since".to_owned());
+        let mut words: Vec<String> = self.indexes.iter().map(|index| format!("search the index {index}")).collect();
+        if self.streams.len() > 1 {
+            words.push(format!("merge {} searches", self.streams.len()));
         }
-        let searches = self.streams.len() - before;
-        if searches > 1 {
-            words.push(format!("merge {searches} searches"));
-        }
-        words.push(if self.ordered { "its order is the one asked for" } else { "sort what matches" }.to_owned());
+        words.push("its order is the one asked for".to_owned());
         words
     }
 }

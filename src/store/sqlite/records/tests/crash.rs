@@ -41,7 +41,7 @@ pub(super) fn after_a_crash(store: &Store) -> Store {
         }
     }
     let opened = SqliteRecordStore::open(settings(&folder), SystemClock::shared()).unwrap();
-    Store { store: opened, folder }
+    Store { store: opened, projecting: projecting(&folder), folder }
 }
 
 fn database_bytes(store: &Store) -> u64 {

@@ -16,7 +16,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use super::{FileRole, SqliteRecordSettings, SqliteRecordStore};
+use super::{ColumnSettings, FileRole, SqliteRecordSettings, SqliteRecordStore};
 use crate::{
     clock::{ManualClock, SharedClock, SystemClock},
     dataset::{
@@ -46,6 +46,7 @@ fn settings(folder: &TempDir) -> SqliteRecordSettings {
         role: FileRole::Truth,
         directory: folder.path().join("records"),
         cache_bytes: 1 << 20,
+        columns: ColumnSettings { bytes_max: 0, states_min: 0, block_rows: 16, changes_max: 1000, kept: false },
         find_threads: 1,
         find_waiting_max: 4,
         find_timeout_ms: 60_000,
@@ -56,8 +57,16 @@ fn settings(folder: &TempDir) -> SqliteRecordSettings {
     }
 }
 
+fn projecting(folder: &TempDir) -> SqliteRecordStore {
+    let columns = ColumnSettings { bytes_max: 20_000, ..settings(folder).columns };
+    SqliteRecordStore::open(SqliteRecordSettings { columns, ..settings(folder) }, SystemClock::shared()).unwrap()
+}
+
 struct Store {
+    /// Without column projections.
     store: SqliteRecordStore,
+    /// The same files, with one: its answers have to be the same.
+    projecting: SqliteRecordStore,
     folder: TempDir,
 }
 
@@ -65,13 +74,13 @@ impl Store {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteRecordStore::open(settings(&folder), SystemClock::shared()).unwrap();
-        Self { store, folder }
+        Self { store, projecting: projecting(&folder), folder }
     }
 
     fn with(clock: SharedClock, retention: Retention) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let settings = SqliteRecordSettings { retention, ..settings(&folder) };
-        Self { store: SqliteRecordStore::open(settings, clock).unwrap(), folder }
+        Self { store: SqliteRecordStore::open(settings, clock).unwrap(), projecting: projecting(&folder), folder }
     }
 
     /// A store with so many records, `k000000` and on.
@@ -127,6 +136,15 @@ impl Store {
         self.find_query(&query)
     }
 
+    /// The store that has a projection. Imports after the first call are caught up with.
+    fn projecting(&self) -> &SqliteRecordStore {
+        wait(self.projecting.refresh()).unwrap();
+        if !self.projecting.has_columns("things") {
+            self.projecting.tend_columns("things").unwrap();
+        }
+        &self.projecting
+    }
+
     fn count(&self, query: &Query) -> u64 {
         wait(self.store.find(&self.data_set(), query)).unwrap().count.unwrap()
     }
@@ -142,6 +160,11 @@ impl Store {
             let [soon, page] = [&soon, &page].map(|page| page.document.clone().finish(&[], "things", 1));
             assert_eq!(soon, page);
         }
+        let other = wait(self.projecting().find(&self.data_set(), query))?;
+        assert!(self.projecting.has_columns("things") || self.data_set().records == 0, "the projection was given up");
+        assert_eq!((other.version, &other.next, other.count), (page.version, &page.next, page.count));
+        let [other, page_text] = [&other, &page].map(|page| page.document.clone().finish(&[], "things", 1));
+        assert_eq!(String::from_utf8(other).unwrap(), String::from_utf8(page_text).unwrap(), "{query:?}");
         Ok((data(&page.document.finish(&[], "things", page.version)), page.next))
     }
 }

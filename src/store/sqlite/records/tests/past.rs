@@ -64,9 +64,10 @@ fn all_states(store: &Store, key: &str, id: Option<&str>, limit: u32) -> Option<
     }
 }
 
-fn exported(store: &Store, query: &Query) -> Vec<u8> {
+fn exported(store: &SqliteRecordStore, query: &Query) -> Vec<u8> {
     wait(async {
-        let mut export = store.store.export(&store.data_set(), query).await.unwrap();
+        let data_set = store.data_set("things").unwrap();
+        let mut export = store.export(&data_set, query).await.unwrap();
         let mut whole = Vec::new();
         while let Some(part) = export.parts.recv().await {
             whole.extend_from_slice(&part.unwrap());
@@ -136,34 +137,37 @@ proptest! {
                 (facet.finish(limit), figures.finish())
             };
             let (facets, figures): (Vec<_>, Vec<_>) = columns.iter().map(tally).unzip();
-            let asked = Facets { filter: query.filter.clone(), columns: columns.clone(), limit, numbers_as_texts: false };
-            let found = wait(store.store.facets(&store.data_set(), &asked)).unwrap();
-            prop_assert_eq!(found.records, matching.len() as u64);
-            prop_assert_eq!(found.columns, facets, "{:?}", asked);
-            let asked = Stats { filter: query.filter.clone(), columns: columns.clone(), numbers_as_texts: false };
-            let found = wait(store.store.stats(&store.data_set(), &asked)).unwrap();
-            prop_assert_eq!(found.records, matching.len() as u64);
-            let numbers = |found: &Figures| definition().columns[found.column].kind != ColumnType::Text;
-            for (found, expected) in found.columns.iter().zip(&figures).filter(|(found, _)| numbers(found)) {
-                prop_assert_eq!(found, expected, "{:?}", asked);
+            for store_asked in [&store.store, store.projecting()] {
+                let data_set = store_asked.data_set("things").unwrap();
+                let asked = Facets { filter: query.filter.clone(), columns: columns.clone(), limit, numbers_as_texts: false };
+                let found = wait(store_asked.facets(&data_set, &asked)).unwrap();
+                prop_assert_eq!(found.records, matching.len() as u64);
+                prop_assert_eq!(&found.columns, &facets, "{:?}", asked);
+                let asked = Stats { filter: query.filter.clone(), columns: columns.clone(), numbers_as_texts: false };
+                let found = wait(store_asked.stats(&data_set, &asked)).unwrap();
+                prop_assert_eq!(found.records, matching.len() as u64);
+                let numbers = |found: &Figures| definition().columns[found.column].kind != ColumnType::Text;
+                for (found, expected) in found.columns.iter().zip(&figures).filter(|(found, _)| numbers(found)) {
+                    prop_assert_eq!(found, expected, "{:?}", asked);
+                }
+                let expected = naive(&definition(), &records, &query);
+                let most = limit_asked.map_or(usize::MAX, |limit| limit as usize);
+                let query = Query { format: Some(Format::Ndjson), limit_asked, ..query.clone() };
+                let whole = exported(store_asked, &query);
+                let lines: Vec<serde_json::Value> = whole
+                    .split_inclusive(|byte| *byte == b'\n')
+                    .map(|line| serde_json::from_slice(line).unwrap())
+                    .collect();
+                prop_assert_eq!(&lines[..], &expected[..most.min(expected.len())], "{:?}", query);
+                let whole = exported(store_asked, &Query { format: Some(Format::Csv), ..query.clone() });
+                let mut reader = csv::Reader::from_reader(whole.as_slice());
+                let names: Vec<String> = match &query.select {
+                    None => definition().columns.iter().map(|column| column.name.clone()).collect(),
+                    Some(select) => select.iter().map(|place| definition().columns[*place].name.clone()).collect(),
+                };
+                prop_assert_eq!(reader.headers().unwrap().iter().collect::<Vec<_>>(), names);
+                prop_assert_eq!(reader.records().map(Result::unwrap).count(), lines.len());
             }
-            let expected = naive(&definition(), &records, &query);
-            let most = limit_asked.map_or(usize::MAX, |limit| limit as usize);
-            let query = Query { format: Some(Format::Ndjson), limit_asked, ..query };
-            let whole = exported(&store, &query);
-            let lines: Vec<serde_json::Value> = whole
-                .split_inclusive(|byte| *byte == b'\n')
-                .map(|line| serde_json::from_slice(line).unwrap())
-                .collect();
-            prop_assert_eq!(&lines[..], &expected[..most.min(expected.len())], "{:?}", query);
-            let whole = exported(&store, &Query { format: Some(Format::Csv), ..query.clone() });
-            let mut reader = csv::Reader::from_reader(whole.as_slice());
-            let names: Vec<String> = match &query.select {
-                None => definition().columns.iter().map(|column| column.name.clone()).collect(),
-                Some(select) => select.iter().map(|place| definition().columns[*place].name.clone()).collect(),
-            };
-            prop_assert_eq!(reader.headers().unwrap().iter().collect::<Vec<_>>(), names);
-            prop_assert_eq!(reader.records().map(Result::unwrap).count(), lines.len());
         }
     }
 }

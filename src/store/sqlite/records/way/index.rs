@@ -1,8 +1,10 @@
 //! Chooses the index for each branch of a filter.
 
+use std::borrow::Cow;
+
 use super::sought::WaySought;
 use crate::{
-    dataset::query::{SortTerm, Test},
+    dataset::query::{SortTerm, Term, Test},
     store::sqlite::records::{
         branch::{Branch, limits},
         schema::IndexShape,
@@ -14,8 +16,6 @@ pub(super) struct IndexCandidate<'a> {
     pub(super) index: &'a IndexShape,
     /// The number of its leading columns that the branch binds.
     pub(super) bound: usize,
-    /// Whether a list limits the next column.
-    listed: bool,
     /// The rest of the order that the following columns serve; none if they do not.
     pub(super) serves: Option<Vec<SortTerm>>,
     /// Whether the branch limits the next column to a range.
@@ -25,7 +25,7 @@ pub(super) struct IndexCandidate<'a> {
 impl IndexCandidate<'_> {
     /// How well the index serves the conditions.
     fn rank(&self) -> (usize, bool) {
-        (self.bound + usize::from(self.listed), self.range)
+        (self.bound, self.range)
     }
 }
 
@@ -38,6 +38,15 @@ impl IndexedBranches<'_, '_> {
     /// A split is as good as its worst branch.
     pub(super) fn rank(&self) -> (usize, bool) {
         self.searches.iter().map(|(_, candidate)| candidate.rank()).min().unwrap_or_default()
+    }
+
+    /// Tells whether the indexes have all conditions.
+    pub(super) fn is_complete(&self) -> bool {
+        self.searches.iter().all(|(branch, candidate)| {
+            let seeks =
+                |term: &Cow<'_, Term>| seeks(candidate, term.column, &term.test) && !matches!(term.test, Test::In(_));
+            branch.others.is_empty() && branch.terms.iter().all(seeks)
+        })
     }
 
     /// The indexes, each named once.
@@ -56,23 +65,12 @@ impl IndexedBranches<'_, '_> {
 pub(super) fn walk<'a, 'b>(sought: &WaySought<'a>, branches: &[Branch<'b>]) -> Option<IndexedBranches<'b, 'a>> {
     let search = |branch: &Branch<'b>| {
         let candidates = candidates(sought, branch).filter(|candidate| candidate.serves.is_some());
-        // An index whose column is bound by a list has no order: lists are split for that.
-        let candidates = candidates.map(|candidate| IndexCandidate { listed: false, ..candidate });
         first_of_best(candidates).map(|candidate| (branch.clone(), candidate))
     };
     let searches = branches.iter().map(search).collect::<Option<Vec<_>>>()?;
     let split = IndexedBranches { searches };
     // Reading an index in its order several times pays only if each time reads a part of it.
     (branches.len() == 1 || split.rank() > (0, false)).then_some(split)
-}
-
-/// The branches, each with the best index for its conditions.
-pub(super) fn seek<'a, 'b>(sought: &WaySought<'a>, branches: &[Branch<'b>]) -> Option<IndexedBranches<'b, 'a>> {
-    let search = |branch: &Branch<'b>| {
-        let candidates = candidates(sought, branch).filter(|candidate| candidate.rank() > (0, false));
-        first_of_best(candidates).map(|candidate| (branch.clone(), candidate))
-    };
-    Some(IndexedBranches { searches: branches.iter().map(search).collect::<Option<Vec<_>>>()? })
 }
 
 fn candidates<'a, 'b>(
@@ -85,9 +83,8 @@ fn candidates<'a, 'b>(
 fn candidate<'a>(sought: &WaySought<'a>, branch: &Branch<'_>, index: &'a IndexShape) -> IndexCandidate<'a> {
     let bound = index.columns.iter().take_while(|column| branch.is_bound(**column)).count();
     let tests = || branch.terms.iter().filter(|term| Some(&term.column) == index.columns.get(bound));
-    let listed = tests().any(|term| matches!(term.test, Test::In(_)));
     let range = tests().any(|term| limits(&term.test));
-    IndexCandidate { index, bound, listed, serves: served(sought, branch, index, bound), range }
+    IndexCandidate { index, bound, serves: served(sought, branch, index, bound), range }
 }
 
 /// The order without the bound columns, if the rest of the index gives it.

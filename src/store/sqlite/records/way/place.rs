@@ -6,10 +6,7 @@ use rusqlite::types::Value as Sql;
 
 use super::sought::WaySought;
 use crate::{
-    dataset::{
-        Value,
-        query::{SortTerm, ascending},
-    },
+    dataset::query::{SortTerm, ascending},
     store::sqlite::records::{branch::Branch, condition, schema::owned, statement::StatementText},
 };
 
@@ -64,23 +61,4 @@ pub(super) fn push_after(sought: &WaySought<'_>, order: &[SortTerm], inclusive: 
         _ => format!("({}) {after} ({})", columns.join(", "), condition::marks(columns.len())),
     };
     sql.condition(&condition, values);
-}
-
-/// The condition "after the position", for any order, without an index search.
-pub(super) fn beyond(sought: &WaySought<'_>, branch: &Branch<'_>, values: &[Value]) -> (String, Vec<Sql>) {
-    let mut condition = String::from("0");
-    let mut params: Vec<Sql> = Vec::new();
-    for (term, value) in sought.order.iter().zip(values).rev() {
-        let column = format!("+{}", sought.name(term.column));
-        let after = if term.descending { "<" } else { ">" };
-        if value.is_null() {
-            condition = format!("({column} IS NULL AND {condition})");
-            continue;
-        }
-        let nulls =
-            if sought.may_be_null(branch, term.column) { format!("{column} IS NULL OR ") } else { String::new() };
-        condition = format!("({nulls}{column} {after} ? OR ({column} = ? AND {condition}))");
-        params.splice(0..0, [owned(value), owned(value)]);
-    }
-    (condition, params)
 }

@@ -1,8 +1,8 @@
-//! The goal of a way: an order, a place in it, and a version.
+//! The goal of a way: an order, and a place in it.
 
 use crate::{
     dataset::{Definition, Value, query::SortTerm},
-    store::sqlite::records::{branch::Branch, lane::Shape, schema::RecordTable},
+    store::sqlite::records::{branch::Branch, lane::Shape},
 };
 
 /// The goal of a way.
@@ -12,8 +12,6 @@ pub(super) struct WaySought<'a> {
     pub(super) after: Option<&'a [Value]>,
     pub(super) order: Vec<SortTerm>,
     pub(super) shape: &'a Shape,
-    /// The version, unless it is the present one.
-    pub(super) at: Option<u64>,
 }
 
 impl<'a> WaySought<'a> {
@@ -30,10 +28,5 @@ impl<'a> WaySought<'a> {
     pub(super) fn position(&self, column: usize) -> Option<&'a Value> {
         let place = self.order.iter().position(|term| term.column == column)?;
         self.after?.get(place)
-    }
-
-    /// The tables with records of the version.
-    pub(super) fn tables(&self) -> &'static [RecordTable] {
-        if self.at.is_some() { &[RecordTable::Records, RecordTable::Old] } else { &[RecordTable::Records] }
     }
 }

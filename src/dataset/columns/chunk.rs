@@ -1,0 +1,197 @@
+//! Chunks: one column of one block.
+
+use std::sync::Arc;
+
+use super::{
+    ChunkBounds,
+    codes::Codes,
+    dictionary::{Dictionary, TextList},
+    mask::Mask,
+};
+use crate::dataset::{
+    Value,
+    query::{Test, after_prefix},
+    text::folded,
+};
+
+/// Longer texts are cut where they bound a chunk, bytes.
+const BOUND_BYTES_MAX: usize = 64;
+
+/// One column of a block: a dictionary, and a code for each row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Chunk {
+    pub(super) dictionary: Dictionary,
+    pub(super) codes: Codes,
+}
+
+/// The error for bytes that are not a chunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a column's block does not have the form of one")]
+pub struct TornChunk;
+
+impl Chunk {
+    /// The number of rows.
+    pub fn rows(&self) -> usize {
+        self.codes.len()
+    }
+
+    /// The value in a row; null where there is none.
+    pub fn value(&self, row: usize) -> Value {
+        self.codes.get(row).map_or(Value::Null, |code| self.dictionary.value(code))
+    }
+
+    /// The whole number in a row: an integer, hundredths, or days; none for a null.
+    pub fn whole(&self, row: usize) -> Option<i64> {
+        self.codes.get(row).and_then(|code| self.dictionary.whole(code))
+    }
+
+    /// The rows whose whole number is not above another one; a null is in no such row.
+    pub fn at_most(&self, bound: i64) -> Mask {
+        let place = match &self.dictionary {
+            Dictionary::Range { first, len, .. } => match i128::from(bound) - i128::from(*first) {
+                before if before < 0 => 0,
+                place => usize::try_from(place).map_or(*len, |place| (*len).min(place + 1)),
+            },
+            Dictionary::Wholes { list, .. } => list.partition_point(|whole| *whole <= bound),
+            _ => 0,
+        };
+        match place.checked_sub(1).and_then(|last| u16::try_from(last).ok()) {
+            Some(last) => self.codes.between(0, last),
+            None => Mask::Nothing,
+        }
+    }
+
+    /// The number of codes: those of values, and that of null.
+    pub(super) fn codes_len(&self) -> usize {
+        self.dictionary.len() + 1
+    }
+
+    /// Memory, bytes.
+    pub fn bytes(&self) -> usize {
+        self.dictionary.bytes() + self.codes.bytes()
+    }
+
+    /// The texts of a text column's dictionary; none for another column.
+    pub fn texts(&self) -> Option<&TextList> {
+        match &self.dictionary {
+            Dictionary::Texts(list) => Some(list),
+            _ => None,
+        }
+    }
+
+    /// The folded forms of a text column's dictionary.
+    pub fn folded(&self) -> TextList {
+        let mut list = TextList::default();
+        for text in self.texts().into_iter().flat_map(TextList::iter) {
+            list.push(&folded(text));
+        }
+        list
+    }
+
+    /// The bounds of the column.
+    pub fn bounds(&self) -> ChunkBounds {
+        // A text that is cut comes before the whole one, and after it comes the next text of that length.
+        let cut = |value: Value| match value {
+            Value::Text(mut text) if text.len() > BOUND_BYTES_MAX => {
+                text.truncate(text.floor_char_boundary(BOUND_BYTES_MAX));
+                (Value::Text(text), true)
+            }
+            other => (other, false),
+        };
+        let last = self.dictionary.len().checked_sub(1).and_then(|last| u16::try_from(last).ok());
+        let Some(last) = last else {
+            return ChunkBounds { least: Value::Null, greatest: Some(Value::Null), has_nulls: self.rows() > 0 };
+        };
+        let greatest = match cut(self.dictionary.value(last)) {
+            (Value::Text(text), true) => after_prefix(&text).map(Value::Text),
+            (whole, _) => Some(whole),
+        };
+        let has_nulls = !self.null_rows().is_empty();
+        ChunkBounds { least: cut(self.dictionary.value(0)).0, greatest, has_nulls }
+    }
+
+    /// The rows without a value.
+    fn null_rows(&self) -> Mask {
+        // With the most values that fit, no code is left for null: then there is none.
+        u16::try_from(self.dictionary.len()).map_or(Mask::Nothing, |null| self.codes.between(null, null))
+    }
+
+    /// The rows whose value passes a test. `folded` gives the folded dictionary, which only a search in texts needs.
+    pub(super) fn passing<F>(&self, test: &Test, folded: impl FnOnce() -> Result<Arc<TextList>, F>) -> Result<Mask, F> {
+        let dictionary = &self.dictionary;
+        // Codes from one place on, up to another one.
+        let range = |from: usize, to: usize| match (u16::try_from(from), to.checked_sub(1).map(u16::try_from)) {
+            (Ok(from), Some(Ok(last))) if from <= last => self.codes.between(from, last),
+            _ => Mask::Nothing,
+        };
+        let len = dictionary.len();
+        let equal = |value: &Value| match dictionary.place(value) {
+            (place, true) => range(place, place + 1),
+            _ => Mask::Nothing,
+        };
+        let from = |value: &Value, with: bool| {
+            let (place, is_there) = dictionary.place(value);
+            place + usize::from(is_there && !with)
+        };
+        let any_of = |list: &[Value]| {
+            let mut table = vec![0; self.codes_len()];
+            let mut found = 0;
+            for value in list {
+                if let (place, true) = dictionary.place(value)
+                    && let Some(mark) = table.get_mut(place)
+                {
+                    *mark = 1;
+                    found += 1;
+                }
+            }
+            if found == 0 { Mask::Nothing } else { self.codes.marked(&table) }
+        };
+        Ok(match test {
+            Test::Equal(value) => equal(value),
+            Test::NotEqual(value) => equal(value).not(),
+            Test::Less(value) => range(0, from(value, true)),
+            Test::LessOrEqual(value) => range(0, from(value, false)),
+            Test::Greater(value) => range(from(value, false), len),
+            Test::GreaterOrEqual(value) => range(from(value, true), len),
+            Test::Between(low, high) => range(from(low, true), from(high, false)),
+            Test::In(list) => any_of(list),
+            Test::NotIn(list) => any_of(list).not(),
+            Test::Contains(needle) => match self.texts() {
+                Some(_) => {
+                    let marks = folded()?.containing(needle);
+                    if marks.contains(&1) { self.codes.marked(&marks) } else { Mask::Nothing }
+                }
+                None => Mask::Nothing,
+            },
+            Test::StartsWith(prefix) => match self.texts() {
+                Some(_) => {
+                    let from = dictionary.place(&Value::Text(prefix.clone())).0;
+                    let to = after_prefix(prefix).map_or(len, |end| dictionary.place(&Value::Text(end)).0);
+                    range(from, to)
+                }
+                None => Mask::Nothing,
+            },
+            Test::Null(true) => self.null_rows(),
+            Test::Null(false) => self.null_rows().not(),
+        })
+    }
+
+    /// Appends the chunk for a file.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        self.dictionary.write(out);
+        self.codes.write(out);
+    }
+
+    /// Reads a chunk of so many rows back.
+    ///
+    /// # Errors
+    /// [`TornChunk`] where the bytes are not such a chunk.
+    pub fn read(mut bytes: &[u8], rows: usize) -> Result<Self, TornChunk> {
+        let mut read = || {
+            let dictionary = Dictionary::read(&mut bytes)?;
+            let codes = Codes::read(&mut bytes, rows)?;
+            bytes.is_empty().then_some(Self { dictionary, codes })
+        };
+        read().ok_or(TornChunk)
+    }
+}

@@ -1,0 +1,130 @@
+//! Codes: small numbers, one for each row of a block, in one or two bytes each.
+
+use super::mask::Mask;
+
+/// A code for each row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Codes {
+    /// None exceeds 255.
+    Narrow(Vec<u8>),
+    Wide(Vec<u16>),
+}
+
+/// Runs an expression over the codes in their own width.
+macro_rules! over {
+    ($codes:expr, $list:ident => $body:expr) => {
+        match $codes {
+            Codes::Narrow($list) => $body,
+            Codes::Wide($list) => $body,
+        }
+    };
+}
+
+impl Codes {
+    /// The codes in the least width that holds the greatest of them.
+    pub(super) fn new(codes: Vec<u16>, greatest: u16) -> Self {
+        match u8::try_from(greatest) {
+            // The conversion keeps every code: none exceeds the greatest.
+            Ok(_) => Self::Narrow(codes.into_iter().map(|code| code.to_le_bytes()[0]).collect()),
+            Err(_) => Self::Wide(codes),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        over!(self, list => list.len())
+    }
+
+    pub(super) fn get(&self, row: usize) -> Option<u16> {
+        over!(self, list => list.get(row).map(|code| u16::from(*code)))
+    }
+
+    /// Memory, bytes.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Narrow(list) => list.len(),
+            Self::Wide(list) => list.len() * 2,
+        }
+    }
+
+    /// The rows whose code lies between two, both included.
+    pub(super) fn between(&self, least: u16, greatest: u16) -> Mask {
+        if least > greatest {
+            return Mask::Nothing;
+        }
+        match self {
+            Self::Narrow(list) => {
+                let (Ok(least), greatest) = (u8::try_from(least), u8::try_from(greatest).unwrap_or(u8::MAX)) else {
+                    return Mask::Nothing;
+                };
+                let span = greatest.wrapping_sub(least);
+                Mask::Rows(list.iter().map(|code| u8::from(code.wrapping_sub(least) <= span)).collect())
+            }
+            Self::Wide(list) => {
+                let span = greatest.wrapping_sub(least);
+                Mask::Rows(list.iter().map(|code| u8::from(code.wrapping_sub(least) <= span)).collect())
+            }
+        }
+    }
+
+    /// The rows whose code is marked with 1 in a table.
+    pub(super) fn marked(&self, table: &[u8]) -> Mask {
+        let marked = |code: usize| table.get(code).copied().unwrap_or(0);
+        match self {
+            Self::Narrow(list) => {
+                // A table of fixed size needs no check for each row.
+                let mut all = [0_u8; 256];
+                all.iter_mut().zip(table).for_each(|(to, from)| *to = *from);
+                #[expect(clippy::indexing_slicing, reason = "a byte is always within 256 places")]
+                let rows = list.iter().map(|code| all[usize::from(*code)]).collect();
+                Mask::Rows(rows)
+            }
+            Self::Wide(list) => Mask::Rows(list.iter().map(|code| marked(usize::from(*code))).collect()),
+        }
+    }
+
+    /// Counts the codes of the rows in a mask, by code.
+    pub(super) fn tally(&self, mask: &Mask, counts: &mut [u32]) {
+        fn all<T: Copy + Into<usize>>(list: &[T], counts: &mut [u32]) {
+            for code in list {
+                if let Some(count) = counts.get_mut((*code).into()) {
+                    *count += 1;
+                }
+            }
+        }
+        match mask {
+            Mask::Nothing => {}
+            Mask::Everything => over!(self, list => all(list, counts)),
+            Mask::Rows(_) => mask.each(self.len(), |row| {
+                if let Some(count) = self.get(row).and_then(|code| counts.get_mut(usize::from(code))) {
+                    *count += 1;
+                }
+            }),
+        }
+    }
+
+    /// Appends the codes for a file: the width in bytes, then the codes, the least significant byte first.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Narrow(list) => {
+                out.push(1);
+                out.extend_from_slice(list);
+            }
+            Self::Wide(list) => {
+                out.push(2);
+                out.extend(list.iter().flat_map(|code| code.to_le_bytes()));
+            }
+        }
+    }
+
+    /// Reads so many codes back, and removes them from the bytes.
+    pub(super) fn read(bytes: &mut &[u8], rows: usize) -> Option<Self> {
+        let (width, rest) = bytes.split_first()?;
+        let (mine, rest) = rest.split_at_checked(rows.checked_mul(usize::from(*width))?)?;
+        *bytes = rest;
+        match width {
+            1 => Some(Self::Narrow(mine.to_vec())),
+            2 => Some(Self::Wide(mine.as_chunks().0.iter().map(|code| u16::from_le_bytes(*code)).collect())),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,435 @@
+//! The first records in an order: a page, or a part of an export.
+//!
+//! Blocks are read one after the other. The best rows so far are kept, at most twice as many as are wanted; the last that still counts
+//! is the fence that a row has to be before. In each block the fence has a place among the block's codes, so that nearly every row is
+//! decided by one comparison of two small numbers.
+
+use std::{
+    cell::{OnceCell, RefCell},
+    cmp::Ordering,
+    sync::Arc,
+};
+
+use super::{Chunk, ColumnBlocks, Ranks, fence::TermKeys, filter, mask::Mask};
+use crate::dataset::{
+    Definition, Value,
+    query::{Filter, SortTerm, ascending},
+};
+
+/// The fewest rows to collect before those that are too many are dropped.
+const COLLECTED_MIN: usize = 256;
+
+/// What the first records are wanted of.
+#[derive(Debug, Clone, Copy)]
+pub struct FirstWanted<'a> {
+    /// The definition of the columns.
+    pub definition: &'a Definition,
+    /// The filter for the records.
+    pub filter: &'a Filter,
+    /// A total order: see [`Query::order`](crate::dataset::query::Query::order).
+    pub order: &'a [SortTerm],
+    /// The place to continue after: a value for each term of the order.
+    pub after: Option<&'a [Value]>,
+    /// The most records.
+    pub most: usize,
+}
+
+/// The place of a state in blocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FoundRow {
+    /// The block.
+    pub block: usize,
+    /// The row in it.
+    pub row: usize,
+}
+
+/// The first records in an order that match a filter and follow a place.
+///
+/// # Errors
+/// Where a block cannot be read, or there is no time left.
+pub fn first<B: ColumnBlocks>(blocks: &B, wanted: &FirstWanted<'_>) -> Result<Vec<FoundRow>, B::Failure> {
+    first_collecting(blocks, wanted, COLLECTED_MIN)
+}
+
+/// The same; at least so many rows are collected before those that are too many are dropped.
+pub(super) fn first_collecting<B: ColumnBlocks>(
+    blocks: &B,
+    wanted: &FirstWanted<'_>,
+    collected_min: usize,
+) -> Result<Vec<FoundRow>, B::Failure> {
+    if wanted.most == 0 {
+        return Ok(Vec::new());
+    }
+    let mut collected = Collected::new(blocks, wanted, collected_min);
+    for block in collected.blocks_in_order() {
+        collected.take_block(block)?;
+    }
+    collected.finish()
+}
+
+/// A row that may be among the first.
+struct Candidate {
+    at: FoundRow,
+    /// Its values in the terms of the order, without the end.
+    values: Vec<Value>,
+    /// Its key and record id, once they are needed.
+    identity: OnceCell<[Value; 2]>,
+}
+
+/// The end of most orders: key and record id, both in one direction. Ranks are compared in its place.
+#[derive(Clone, Copy)]
+struct OrderEnd {
+    descending: bool,
+}
+
+struct Collected<'a, B: ColumnBlocks> {
+    blocks: &'a B,
+    wanted: &'a FirstWanted<'a>,
+    /// The terms of the order, without the end.
+    terms: &'a [SortTerm],
+    end: Option<OrderEnd>,
+    candidates: Vec<Candidate>,
+    /// Those that are too many are dropped when there are so many.
+    collected_max: usize,
+    /// Whether the last candidate is the fence: as many as are wanted are there, and later ones are not.
+    is_fenced: bool,
+}
+
+impl<'a, B: ColumnBlocks> Collected<'a, B> {
+    fn new(blocks: &'a B, wanted: &'a FirstWanted<'a>, collected_min: usize) -> Self {
+        let (terms, end) = match wanted.order {
+            [terms @ .., key, id]
+                if key.column == wanted.definition.key
+                    && id.column == wanted.definition.record_id
+                    && key.descending == id.descending =>
+            {
+                (terms, Some(OrderEnd { descending: key.descending }))
+            }
+            all => (all, None),
+        };
+        let collected_max = wanted.most.saturating_mul(2).max(collected_min);
+        Self { blocks, wanted, terms, end, candidates: Vec::new(), collected_max, is_fenced: false }
+    }
+
+    /// The column that decides first.
+    fn leading(&self) -> Option<SortTerm> {
+        self.wanted.order.first().copied()
+    }
+
+    /// The blocks, the most promising first: what follows can often be left out.
+    fn blocks_in_order(&self) -> Vec<usize> {
+        let mut all: Vec<usize> = (0..self.blocks.count()).collect();
+        let Some(term) = self.leading() else { return all };
+        let bounds = |block: &usize| self.blocks.bounds(*block, term.column);
+        all.sort_by(|left, right| match (bounds(left), bounds(right)) {
+            (Some(left), Some(right)) if !term.descending => ascending(&left.least, &right.least),
+            (Some(left), Some(right)) => match (&left.greatest, &right.greatest) {
+                (Some(left), Some(right)) if left.is_null() || right.is_null() => ascending(left, right),
+                (Some(left), Some(right)) => ascending(right, left),
+                (left, right) => left.is_some().cmp(&right.is_some()),
+            },
+            (left, right) => left.is_some().cmp(&right.is_some()),
+        });
+        all
+    }
+
+    /// Tells whether a block's bounds show that none of its rows counts.
+    fn is_beyond(&self, block: usize) -> Result<bool, B::Failure> {
+        let Some(term) = self.leading() else { return Ok(false) };
+        let Some(bounds) = self.blocks.bounds(block, term.column) else { return Ok(false) };
+        if let Some(after) = self.wanted.after.and_then(<[Value]>::first) {
+            let is_before = match (term.descending, &bounds.greatest) {
+                _ if bounds.has_nulls => false,
+                (false, Some(greatest)) => is_before(greatest, after, false),
+                (false, None) => false,
+                (true, _) => is_before(&bounds.least, after, true),
+            };
+            if is_before {
+                return Ok(true);
+            }
+        }
+        let Some(fence) = self.fence() else { return Ok(false) };
+        let fence = match fence.values.first() {
+            Some(value) => value,
+            None => &self.identity(fence)?[0],
+        };
+        Ok(match (term.descending, &bounds.greatest) {
+            (false, _) => is_before(fence, &bounds.least, false),
+            (true, Some(greatest)) => is_before(fence, greatest, true),
+            (true, None) => false,
+        })
+    }
+
+    fn fence(&self) -> Option<&Candidate> {
+        self.candidates.get(self.wanted.most - 1).filter(|_| self.is_fenced)
+    }
+
+    fn take_block(&mut self, block: usize) -> Result<(), B::Failure> {
+        if self.is_beyond(block)? {
+            return Ok(());
+        }
+        let mut mask = filter::matching(self.blocks, block, self.wanted.filter)?;
+        if mask.is_empty() {
+            return Ok(());
+        }
+        let local = LocalOrder::read(self, block)?;
+        let after = match self.wanted.after {
+            Some(after) => Some(local.place(after)),
+            None => None,
+        };
+        let mut fence = self.local_fence(&local, block)?;
+        mask = mask.and(local.within(after.as_ref(), fence.as_ref())?);
+        let rows = local.rows;
+        // Rows are taken in parts, so that an error ends the loop.
+        let mut marked = Vec::new();
+        mask.each(rows, |row| marked.push(row));
+        for row in marked {
+            let is_after = match &after {
+                Some(after) => local.compare(row, after)? == Ordering::Greater,
+                None => true,
+            };
+            let is_before = match &fence {
+                Some(fence) => local.compare(row, fence)? == Ordering::Less,
+                None => true,
+            };
+            if !is_after || !is_before {
+                continue;
+            }
+            self.candidates.push(Candidate {
+                at: FoundRow { block, row },
+                values: local.terms.iter().map(|term| term.value(row)).collect(),
+                identity: OnceCell::new(),
+            });
+            if self.candidates.len() >= self.collected_max {
+                self.drop_surplus()?;
+                fence = self.local_fence(&local, block)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The place of the fence in a block.
+    fn local_fence(&self, local: &LocalOrder<'_, B>, block: usize) -> Result<Option<LocalPlace>, B::Failure> {
+        let Some(fence) = self.fence() else { return Ok(None) };
+        let keys = local.terms.iter().zip(&fence.values).map(|(term, value)| term.of_value(value)).collect();
+        let end = match self.end {
+            None => LocalEnd::None,
+            Some(_) if fence.at.block == block => {
+                let rank = usize::from(local.ranks()?.rank(fence.at.row));
+                LocalEnd::Known(OnceCell::from((rank, rank + 1)))
+            }
+            Some(_) => LocalEnd::Of { identity: self.identity(fence)?.clone(), place: OnceCell::new() },
+        };
+        Ok(Some(LocalPlace { keys, end }))
+    }
+
+    /// Keeps as many candidates as are wanted, the last of which is the fence.
+    fn drop_surplus(&mut self) -> Result<(), B::Failure> {
+        let most = self.wanted.most;
+        if self.candidates.len() <= most {
+            return Ok(());
+        }
+        let mut candidates = std::mem::take(&mut self.candidates);
+        let failure = RefCell::new(None);
+        candidates.select_nth_unstable_by(most - 1, |left, right| self.compared(left, right, &failure));
+        candidates.truncate(most);
+        self.candidates = candidates;
+        self.is_fenced = true;
+        failure.into_inner().map_or(Ok(()), Err)
+    }
+
+    fn finish(mut self) -> Result<Vec<FoundRow>, B::Failure> {
+        self.drop_surplus()?;
+        let mut candidates = std::mem::take(&mut self.candidates);
+        let failure = RefCell::new(None);
+        candidates.sort_unstable_by(|left, right| self.compared(left, right, &failure));
+        match failure.into_inner() {
+            Some(failure) => Err(failure),
+            None => Ok(candidates.into_iter().map(|candidate| candidate.at).collect()),
+        }
+    }
+
+    /// Compares two candidates by the whole order. A failure is left in its place.
+    fn compared(&self, left: &Candidate, right: &Candidate, failure: &RefCell<Option<B::Failure>>) -> Ordering {
+        for (term, (left, right)) in self.terms.iter().zip(left.values.iter().zip(&right.values)) {
+            let order = in_direction(left, right, term.descending);
+            if order.is_ne() {
+                return order;
+            }
+        }
+        let Some(end) = self.end else { return Ordering::Equal };
+        let compared = || {
+            if left.at.block == right.at.block {
+                let ranks = self.blocks.ranks(left.at.block)?;
+                return Ok(ranks.rank(left.at.row).cmp(&ranks.rank(right.at.row)));
+            }
+            let [(left_key, left_id), (right_key, right_id)] =
+                [self.identity(left)?, self.identity(right)?].map(|[key, id]| (key, id));
+            Ok(ascending(left_key, right_key).then_with(|| ascending(left_id, right_id)))
+        };
+        match compared() {
+            Ok(order) if end.descending => order.reverse(),
+            Ok(order) => order,
+            Err(error) => {
+                *failure.borrow_mut() = Some(error);
+                Ordering::Equal
+            }
+        }
+    }
+
+    /// The key and the record id of a candidate.
+    fn identity<'c>(&self, candidate: &'c Candidate) -> Result<&'c [Value; 2], B::Failure> {
+        if let Some(identity) = candidate.identity.get() {
+            return Ok(identity);
+        }
+        let FoundRow { block, row } = candidate.at;
+        let definition = self.wanted.definition;
+        let key = self.blocks.chunk(block, definition.key)?.value(row);
+        let id = self.blocks.chunk(block, definition.record_id)?.value(row);
+        Ok(candidate.identity.get_or_init(|| [key, id]))
+    }
+}
+
+/// Whether a value comes before another one.
+fn is_before(value: &Value, other: &Value, descending: bool) -> bool {
+    in_direction(value, other, descending) == Ordering::Less
+}
+
+/// The order of two values in a direction; nulls come last.
+fn in_direction(left: &Value, right: &Value, descending: bool) -> Ordering {
+    let order = ascending(left, right);
+    if descending && !left.is_null() && !right.is_null() { order.reverse() } else { order }
+}
+
+/// A place in the order, in the codes of a block.
+struct LocalPlace {
+    keys: Vec<u32>,
+    end: LocalEnd,
+}
+
+/// The place of a key and record id in a block: the first rank that is not before them, and the first that is after them.
+enum LocalEnd {
+    /// The order has no such end.
+    None,
+    Known(OnceCell<(usize, usize)>),
+    /// Found once rows are compared that are alike up to here.
+    Of {
+        identity: [Value; 2],
+        place: OnceCell<(usize, usize)>,
+    },
+}
+
+/// The order over one block.
+struct LocalOrder<'l, B: ColumnBlocks> {
+    blocks: &'l B,
+    block: usize,
+    definition: &'l Definition,
+    terms: Vec<TermKeys>,
+    end: Option<OrderEnd>,
+    rows: usize,
+    ranks: OnceCell<Arc<Ranks>>,
+    identity: OnceCell<[Arc<Chunk>; 2]>,
+}
+
+impl<'l, B: ColumnBlocks> LocalOrder<'l, B> {
+    fn read(collected: &Collected<'l, B>, block: usize) -> Result<Self, B::Failure> {
+        let mut terms = Vec::with_capacity(collected.terms.len());
+        for term in collected.terms {
+            terms.push(TermKeys::new(collected.blocks.chunk(block, term.column)?, term));
+        }
+        Ok(Self {
+            blocks: collected.blocks,
+            block,
+            definition: collected.wanted.definition,
+            terms,
+            end: collected.end,
+            rows: collected.blocks.rows(block)?,
+            ranks: OnceCell::new(),
+            identity: OnceCell::new(),
+        })
+    }
+
+    fn ranks(&self) -> Result<&Ranks, B::Failure> {
+        if let Some(ranks) = self.ranks.get() {
+            return Ok(ranks);
+        }
+        let ranks = self.blocks.ranks(self.block)?;
+        Ok(self.ranks.get_or_init(|| ranks))
+    }
+
+    /// The place of values of the whole order.
+    fn place(&self, values: &[Value]) -> LocalPlace {
+        let keys = self.terms.iter().zip(values).map(|(term, value)| term.of_value(value)).collect();
+        let end = match (self.end, values.get(self.terms.len()..)) {
+            (Some(_), Some([key, id])) => LocalEnd::Of { identity: [key.clone(), id.clone()], place: OnceCell::new() },
+            _ => LocalEnd::None,
+        };
+        LocalPlace { keys, end }
+    }
+
+    /// The ranks at a place: the first not before it, and the first after it.
+    fn ranks_at(&self, place: &LocalPlace) -> Result<Option<(usize, usize)>, B::Failure> {
+        match &place.end {
+            LocalEnd::None => Ok(None),
+            LocalEnd::Known(place) => Ok(place.get().copied()),
+            LocalEnd::Of { identity: [key, id], place } => {
+                if let Some(place) = place.get() {
+                    return Ok(Some(*place));
+                }
+                let [keys, ids] = match self.identity.get() {
+                    Some(identity) => identity,
+                    None => {
+                        let keys = self.blocks.chunk(self.block, self.definition.key)?;
+                        let ids = self.blocks.chunk(self.block, self.definition.record_id)?;
+                        self.identity.get_or_init(|| [keys, ids])
+                    }
+                };
+                let found = self.ranks()?.range(keys, ids, key, id);
+                Ok(Some(*place.get_or_init(|| found)))
+            }
+        }
+    }
+
+    /// The rows that may lie between two places, by what decides first.
+    fn within(&self, after: Option<&LocalPlace>, fence: Option<&LocalPlace>) -> Result<Mask, B::Failure> {
+        if after.is_none() && fence.is_none() {
+            return Ok(Mask::Everything);
+        }
+        if let Some(term) = self.terms.first() {
+            let key = |place: Option<&LocalPlace>| place.and_then(|place| place.keys.first().copied());
+            return Ok(term.between(key(after).unwrap_or(0), key(fence).unwrap_or(u32::MAX)));
+        }
+        let Some(end) = self.end else { return Ok(Mask::Everything) };
+        let at = |place: Option<&LocalPlace>| place.map_or(Ok(None), |place| self.ranks_at(place));
+        let (after, fence) = (at(after)?, at(fence)?);
+        // The ranks from one on, up to another one.
+        let (from, to) = match end.descending {
+            false => (after.map_or(0, |after| after.1), fence.map_or(self.rows, |fence| fence.0)),
+            true => (fence.map_or(0, |fence| fence.1), after.map_or(self.rows, |after| after.0)),
+        };
+        Ok(match (u16::try_from(from), to.checked_sub(1).map(u16::try_from)) {
+            (Ok(from), Some(Ok(last))) => self.ranks()?.of_row.between(from, last),
+            _ => Mask::Nothing,
+        })
+    }
+
+    /// Compares a row with a place.
+    fn compare(&self, row: usize, place: &LocalPlace) -> Result<Ordering, B::Failure> {
+        for (term, key) in self.terms.iter().zip(&place.keys) {
+            let order = term.of_row(row).cmp(key);
+            if order.is_ne() {
+                return Ok(order);
+            }
+        }
+        let (Some(end), Some((begin, behind))) = (self.end, self.ranks_at(place)?) else { return Ok(Ordering::Equal) };
+        let rank = usize::from(self.ranks()?.rank(row));
+        let order = if rank < begin {
+            Ordering::Less
+        } else if rank < behind {
+            Ordering::Equal
+        } else {
+            Ordering::Greater
+        };
+        Ok(if end.descending { order.reverse() } else { order })
+    }
+}

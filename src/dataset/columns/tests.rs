@@ -1,0 +1,264 @@
+//! Columns against values: what a chunk says of its rows, what is read back, and parts of memory.
+
+use std::convert::Infallible;
+
+use jiff::{Timestamp, civil::date};
+use proptest::prelude::*;
+
+use super::*;
+use crate::dataset::{
+    ColumnType, Definition,
+    query::{Filter, SortTerm, Term, Test, ascending},
+    samples,
+    summary::FacetTally,
+    text::folded,
+};
+
+const KINDS: [ColumnType; 6] = [
+    ColumnType::Text,
+    ColumnType::Integer,
+    ColumnType::Money,
+    ColumnType::Number,
+    ColumnType::Date,
+    ColumnType::Timestamp,
+];
+
+/// Values that lie close together, far apart, and at the ends of their types.
+fn any_value(kind: ColumnType) -> BoxedStrategy<Value> {
+    let whole = prop_oneof![-3_i64..3, any::<i64>(), Just(i64::MIN), Just(i64::MAX)];
+    let value = match kind {
+        ColumnType::Text => {
+            prop_oneof!["[aAbBßéÉ]{0,3}", "2016[0-9]{0,9}", "[a-c]{60,70}", "\\PC{0,3}"].prop_map(Value::Text).boxed()
+        }
+        ColumnType::Integer => whole.prop_map(Value::Integer).boxed(),
+        ColumnType::Money => whole.prop_map(Value::Money).boxed(),
+        ColumnType::Number => {
+            let finite = any::<f64>().prop_filter("finite", |number| number.is_finite());
+            prop_oneof![Just(0.0), Just(-0.0), -2.0..2.0, finite].prop_map(Value::Number).boxed()
+        }
+        ColumnType::Date => prop_oneof![
+            (1_i8..=5).prop_map(|day| date(2016, 12, day)),
+            (-9999_i16..=9999, 1_i8..=12, 1_i8..=28).prop_map(|(year, month, day)| date(year, month, day)),
+        ]
+        .prop_map(Value::Date)
+        .boxed(),
+        ColumnType::Timestamp => {
+            prop_oneof![0_i128..3, Just(Timestamp::MIN.as_nanosecond()), -1_i128 << 66..1_i128 << 66]
+                .prop_map(|moment| Value::Timestamp(Timestamp::from_nanosecond(moment).unwrap()))
+                .boxed()
+        }
+    };
+    prop_oneof![1 => Just(Value::Null), 6 => value].boxed()
+}
+
+fn any_column() -> impl Strategy<Value = (ColumnType, Vec<Value>, Vec<Value>)> {
+    proptest::sample::select(KINDS.to_vec()).prop_flat_map(|kind| {
+        let values = || proptest::collection::vec(any_value(kind), 0..24);
+        (Just(kind), values(), values())
+    })
+}
+
+fn chunk(kind: ColumnType, values: &[Value]) -> Chunk {
+    let mut builder = ChunkBuilder::new(kind);
+    values.iter().for_each(|value| builder.push(value));
+    builder.finish()
+}
+
+/// All tests that values of a column can make.
+fn tests(kind: ColumnType, values: &[Value]) -> Vec<Test> {
+    let values: Vec<Value> = values.iter().filter(|value| !value.is_null()).cloned().collect();
+    let mut tests = vec![Test::Null(true), Test::Null(false)];
+    for value in &values {
+        for make in [Test::Equal, Test::NotEqual, Test::Less, Test::LessOrEqual, Test::Greater, Test::GreaterOrEqual] {
+            tests.push(make(value.clone()));
+        }
+        if let (ColumnType::Text, Value::Text(text)) = (kind, value) {
+            let beginning: String = text.chars().take(2).collect();
+            let end: String = text.chars().skip(1).collect();
+            tests.push(Test::StartsWith(beginning));
+            tests.push(Test::Contains(folded(&end).into_owned()));
+        }
+    }
+    for pair in values.windows(2) {
+        let mut pair = pair.to_vec();
+        pair.sort_by(ascending);
+        tests.push(Test::Between(pair[0].clone(), pair[1].clone()));
+        tests.push(Test::In(pair.clone()));
+        tests.push(Test::NotIn(pair));
+    }
+    tests
+}
+
+/// Blocks in memory, with columns of one value a row: a key, a record id, and others.
+struct ValueBlocks {
+    blocks: Vec<Vec<Arc<Chunk>>>,
+    bounds: Option<Vec<Vec<ChunkBounds>>>,
+}
+
+impl ValueBlocks {
+    fn new(definition: &Definition, rows: &[Vec<Value>], block_rows: usize, bounded: bool) -> Self {
+        let column = |rows: &[Vec<Value>], place: usize| {
+            let values: Vec<Value> = rows.iter().map(|row| row[place].clone()).collect();
+            Arc::new(chunk(definition.column_kind(place), &values))
+        };
+        let blocks: Vec<Vec<Arc<Chunk>>> = rows
+            .chunks(block_rows)
+            .map(|rows| (0..definition.columns.len()).map(|place| column(rows, place)).collect())
+            .collect();
+        let bounds = || blocks.iter().map(|block| block.iter().map(|chunk| chunk.bounds()).collect()).collect();
+        Self { bounds: bounded.then(bounds), blocks }
+    }
+}
+
+impl ColumnBlocks for ValueBlocks {
+    type Failure = Infallible;
+
+    fn count(&self) -> usize {
+        self.blocks.len()
+    }
+
+    fn rows(&self, block: usize) -> Result<usize, Infallible> {
+        Ok(self.blocks[block][0].rows())
+    }
+
+    fn visible(&self, _block: usize) -> Result<Mask, Infallible> {
+        Ok(Mask::Everything)
+    }
+
+    fn bounds(&self, block: usize, column: usize) -> Option<&ChunkBounds> {
+        self.bounds.as_ref().map(|bounds| &bounds[block][column])
+    }
+
+    fn chunk(&self, block: usize, column: usize) -> Result<Arc<Chunk>, Infallible> {
+        Ok(Arc::clone(&self.blocks[block][column]))
+    }
+
+    fn folded(&self, block: usize, column: usize) -> Result<Arc<TextList>, Infallible> {
+        Ok(Arc::new(self.blocks[block][column].folded()))
+    }
+
+    fn ranks(&self, block: usize) -> Result<Arc<Ranks>, Infallible> {
+        Ok(Arc::new(Ranks::new(&self.blocks[block][0], &self.blocks[block][1])))
+    }
+}
+
+/// Negative zero is kept as zero.
+fn kept(value: &Value) -> Value {
+    match value {
+        Value::Number(number) => Value::Number(number + 0.0),
+        other => other.clone(),
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_chunk_has_the_values_of_its_rows((kind, values, _) in any_column()) {
+        let chunk = chunk(kind, &values);
+        let kept: Vec<Value> = values.iter().map(kept).collect();
+        prop_assert_eq!((0..chunk.rows()).map(|row| chunk.value(row)).collect::<Vec<_>>(), kept);
+        let mut written = Vec::new();
+        chunk.write(&mut written);
+        prop_assert_eq!(Chunk::read(&written, values.len()).unwrap(), chunk);
+        for cut in 0..written.len() {
+            prop_assert!(Chunk::read(&written[..cut], values.len()).is_err());
+        }
+    }
+
+    #[test]
+    fn no_bytes_are_read_as_more_than_they_are(bytes in proptest::collection::vec(any::<u8>(), 0..60), rows in 0_usize..9) {
+        if let Ok(chunk) = Chunk::read(&bytes, rows) {
+            prop_assert_eq!(chunk.rows(), rows);
+            (0..=rows).for_each(|row| drop(chunk.value(row)));
+        }
+    }
+
+    #[test]
+    fn a_test_of_a_chunk_means_what_it_means_for_each_value((kind, values, others) in any_column()) {
+        let definition = samples::definition("things", &[("key", "text"), ("id", "integer"), ("value", kind.as_str())]);
+        let rows: Vec<Vec<Value>> =
+            values.iter().map(|value| vec![Value::Text("k".into()), Value::Integer(1), value.clone()]).collect();
+        for test in tests(kind, &[values.as_slice(), &others].concat()) {
+            let expected = values.iter().filter(|value| test.accepts(value)).count() as u64;
+            for bounded in [false, true] {
+                let blocks = ValueBlocks::new(&definition, &rows, 5, bounded);
+                let filter = Filter::Term(Term { column: 2, test: test.clone() });
+                prop_assert_eq!(count(&blocks, &filter).unwrap(), expected, "{:?}", test);
+                let others = Filter::Not(Box::new(filter));
+                prop_assert_eq!(count(&blocks, &others).unwrap(), values.len() as u64 - expected, "not {:?}", test);
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_of_an_order_are_those_of_a_sort(
+        (kind, values, _) in any_column(),
+        keys in proptest::collection::vec("[ab]{1,2}", 24),
+        directions in any::<(bool, bool)>(),
+        (sorted, most, block_rows) in (any::<bool>(), 1_usize..9, 1_usize..9),
+        bounded in any::<bool>(),
+    ) {
+        let definition = samples::definition("things", &[("key", "text"), ("id", "integer"), ("value", kind.as_str())]);
+        let row = |(nth, (value, key)): (usize, (&Value, &String))| {
+            vec![Value::Text(key.clone()), Value::Integer(nth as i64), value.clone()]
+        };
+        let rows: Vec<Vec<Value>> = values.iter().zip(&keys).enumerate().map(row).collect();
+        let mut order = vec![SortTerm { column: 0, descending: directions.1 }, SortTerm { column: 1, descending: directions.1 }];
+        if sorted {
+            order.insert(0, SortTerm { column: 2, descending: directions.0 });
+        }
+        let mut expected: Vec<&Vec<Value>> = rows.iter().collect();
+        expected.sort_by(|left, right| order.iter().fold(std::cmp::Ordering::Equal, |so_far, term| {
+            let (left, right) = (&left[term.column], &right[term.column]);
+            let next = ascending(left, right);
+            so_far.then(if term.descending && !left.is_null() && !right.is_null() { next.reverse() } else { next })
+        }));
+        let (blocks, filter) = (ValueBlocks::new(&definition, &rows, block_rows, bounded), Filter::All(Vec::new()));
+        let (mut gathered, mut after): (Vec<&Vec<Value>>, Option<Vec<Value>>) = (Vec::new(), None);
+        loop {
+            let wanted =
+                FirstWanted { definition: &definition, filter: &filter, order: &order, after: after.as_deref(), most };
+            let found = first::first_collecting(&blocks, &wanted, 2).unwrap();
+            gathered.extend(found.iter().map(|found| &rows[found.block * block_rows + found.row]));
+            if found.len() < most {
+                break;
+            }
+            let last = gathered.last().unwrap();
+            after = Some(order.iter().map(|term| last[term.column].clone()).collect());
+            prop_assert!(gathered.len() <= rows.len());
+        }
+        prop_assert_eq!(gathered, expected);
+    }
+
+    #[test]
+    fn facets_are_the_same_in_any_memory((kind, values, _) in any_column(), limit in 1_u32..5, bytes_max in 0_usize..900) {
+        let definition = samples::definition("things", &[("key", "text"), ("id", "integer"), ("value", kind.as_str())]);
+        let rows: Vec<Vec<Value>> =
+            values.iter().map(|value| vec![Value::Text("k".into()), Value::Integer(1), value.clone()]).collect();
+        let blocks = ValueBlocks::new(&definition, &rows, 5, false);
+        let mut tally = FacetTally::new(2);
+        values.iter().for_each(|value| tally.add(value));
+        let found = summary::facets_within(&blocks, &Filter::All(Vec::new()), &[2], limit, bytes_max).unwrap();
+        prop_assert_eq!(found, (values.len() as u64, vec![tally.finish(limit)]));
+    }
+
+    #[test]
+    fn texts_are_found_within_each_alone(texts in proptest::collection::vec("[ab]{0,4}", 0..12), needle in "[ab]{0,3}") {
+        let mut list = TextList::default();
+        texts.iter().for_each(|text| list.push(text));
+        let expected: Vec<u8> = texts.iter().map(|text| u8::from(text.contains(&needle))).collect();
+        prop_assert_eq!(list.containing(&needle), expected);
+    }
+}
+
+#[test]
+fn a_block_has_room_for_as_many_values_as_rows() {
+    for nulls in [0, 1] {
+        let mut values: Vec<Value> = (0..BLOCK_ROWS as i64 - nulls).map(|n| Value::Integer(n * 1_000_003)).collect();
+        values.extend((0..nulls).map(|_| Value::Null));
+        let chunk = chunk(ColumnType::Integer, &values);
+        assert_eq!((0..BLOCK_ROWS).map(|row| chunk.value(row)).collect::<Vec<_>>(), values);
+        let dense: Vec<Value> = (0..BLOCK_ROWS as i64).map(Value::Integer).collect();
+        let chunk = super::tests::chunk(ColumnType::Integer, &dense);
+        assert_eq!(chunk.value(BLOCK_ROWS - 1), dense[BLOCK_ROWS - 1]);
+    }
+}

@@ -1,0 +1,328 @@
+//! The file of a projection: the parts of its blocks, then a directory that says where they are, then a footer that says where the
+//! directory is. Nothing in it is changed once it has its name.
+//!
+//! The least and greatest values of columns in blocks are kept as columns themselves, with a row for each block.
+
+use std::{
+    fs::File,
+    io::{self, BufWriter, Write},
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{
+    super::{file::beside, lane::Shape, schema::RecordTable},
+    states::StateBlock,
+};
+use crate::{
+    dataset::{
+        Definition, Value,
+        columns::{Chunk, ChunkBounds, ChunkBuilder, Ranks, TextList, TornChunk},
+    },
+    private,
+};
+
+/// The layout that this code writes and reads.
+const FORMAT: u32 = 1;
+/// The end of a whole file.
+const MAGIC: [u8; 8] = *b"permitdC";
+/// The footer: where the directory is, its size and checksum, and the mark.
+const FOOTER_BYTES: u64 = 8 + 8 + 4 + 8;
+/// The largest directory that is read, bytes: that of 4,096 blocks of 256 columns takes less.
+const DIRECTORY_BYTES_MAX: u64 = 512 << 20;
+/// The most blocks of one table: a row of the bounds' columns for each.
+const BLOCKS_MAX: usize = 1 << 16;
+
+/// Why a file of a projection is not used.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ColumnFileError {
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error("the file is damaged: {0}")]
+    Damaged(&'static str),
+}
+
+impl From<TornChunk> for ColumnFileError {
+    fn from(_: TornChunk) -> Self {
+        Self::Damaged("a part does not have its form")
+    }
+}
+
+/// A part of the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Extent {
+    pub(super) at: u64,
+    bytes: u64,
+    crc: u32,
+}
+
+/// The version of a data set that a projection was made of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct ProjectedVersion {
+    pub(super) instance: Uuid,
+    pub(super) generation: u64,
+    pub(super) version: u64,
+    /// The moment of the version and the number of its changes. After a backup was restored, another version can have its number.
+    pub(super) at: String,
+    pub(super) changes: u64,
+}
+
+/// Where everything is.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Directory {
+    format: u32,
+    pub(super) of: ProjectedVersion,
+    pub(super) blocks: Vec<BlockEntry>,
+    /// The least and the greatest values of each column.
+    bounds: Vec<(Extent, Extent)>,
+}
+
+/// A block of the file.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct BlockEntry {
+    /// Whether its states are earlier ones.
+    pub(super) old: bool,
+    pub(super) rows: usize,
+    pub(super) first_row: i64,
+    /// The numbers of the states, unless each is one more than that before.
+    pub(super) numbers: Option<Extent>,
+    pub(super) from: Extent,
+    pub(super) from_max: u64,
+    /// For earlier states.
+    pub(super) until: Option<Extent>,
+    pub(super) until_max: u64,
+    pub(super) ranks: Extent,
+    pub(super) columns: Vec<ColumnEntry>,
+}
+
+impl BlockEntry {
+    pub(super) fn table(&self) -> RecordTable {
+        if self.old { RecordTable::Old } else { RecordTable::Records }
+    }
+}
+
+/// A column of a block.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct ColumnEntry {
+    pub(super) chunk: Extent,
+    /// The folded forms of texts, where they differ from the texts.
+    pub(super) folded: Option<Extent>,
+    has_nulls: bool,
+}
+
+/// The path of a data set's projection.
+pub(super) fn path_of(database: &Path) -> PathBuf {
+    database.with_extension("columns")
+}
+
+/// The path of one that is being written.
+pub(super) fn unfinished(database: &Path) -> PathBuf {
+    beside(&path_of(database), "-unfinished")
+}
+
+/// A file that is being written.
+pub(super) struct ColumnFileWriter {
+    path: PathBuf,
+    file: BufWriter<File>,
+    at: u64,
+    blocks: Vec<BlockEntry>,
+    least: Vec<ChunkBuilder>,
+    greatest: Vec<ChunkBuilder>,
+    buffer: Vec<u8>,
+}
+
+impl ColumnFileWriter {
+    /// Begins a file beside the data set's.
+    pub(super) fn begin(database: &Path, shape: &Shape) -> Result<Self, ColumnFileError> {
+        let path = unfinished(database);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+        let file = BufWriter::with_capacity(1 << 20, private::new_file(&path)?);
+        let builders = || shape.definition.columns.iter().map(|column| ChunkBuilder::new(column.kind)).collect();
+        Ok(Self { path, file, at: 0, blocks: Vec::new(), least: builders(), greatest: builders(), buffer: Vec::new() })
+    }
+
+    /// Appends a part.
+    fn put(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<Extent, ColumnFileError> {
+        self.buffer.clear();
+        write(&mut self.buffer);
+        self.file.write_all(&self.buffer)?;
+        let bytes = self.buffer.len() as u64;
+        let extent = Extent { at: self.at, bytes, crc: crc32fast::hash(&self.buffer) };
+        self.at += bytes;
+        Ok(extent)
+    }
+
+    /// Appends a block.
+    pub(super) fn block(&mut self, states: &StateBlock, ranks: &Ranks) -> Result<(), ColumnFileError> {
+        if self.blocks.len() >= BLOCKS_MAX {
+            return Err(ColumnFileError::Damaged("the data set has too many blocks"));
+        }
+        let first_row = states.rows.first().copied().unwrap_or_default();
+        let is_dense = states.rows.iter().zip(first_row..).all(|(row, next)| *row == next);
+        let numbers = match is_dense {
+            true => None,
+            false => Some(self.put(|out| out.extend(states.rows.iter().flat_map(|row| row.to_le_bytes())))?),
+        };
+        let greatest = |chunk: &Chunk| match chunk.bounds().greatest {
+            Some(Value::Integer(version)) => version.unsigned_abs(),
+            _ => 0,
+        };
+        let old = states.table == RecordTable::Old;
+        let mut entry = BlockEntry {
+            old,
+            rows: states.rows.len(),
+            first_row,
+            numbers,
+            from: self.put(|out| states.from.write(out))?,
+            from_max: greatest(&states.from),
+            until: if old { Some(self.put(|out| states.until.write(out))?) } else { None },
+            until_max: if old { greatest(&states.until) } else { u64::MAX },
+            ranks: self.put(|out| ranks.write(out))?,
+            columns: Vec::with_capacity(states.columns.len()),
+        };
+        for (nth, column) in states.columns.iter().enumerate() {
+            let Some(column) = column else { return Err(ColumnFileError::Damaged("a column is missing")) };
+            let bounds = column.chunk.bounds();
+            let chunk = self.put(|out| column.chunk.write(out))?;
+            let folded = match column.chunk.texts() {
+                Some(texts) => {
+                    let folded = column.chunk.folded();
+                    if *texts == folded { None } else { Some(self.put(|out| folded.write(out))?) }
+                }
+                None => None,
+            };
+            entry.columns.push(ColumnEntry { chunk, folded, has_nulls: bounds.has_nulls });
+            if let (Some(least), Some(greatest)) = (self.least.get_mut(nth), self.greatest.get_mut(nth)) {
+                least.push(&bounds.least);
+                greatest.push(&bounds.greatest.unwrap_or(Value::Null));
+            }
+        }
+        self.blocks.push(entry);
+        Ok(())
+    }
+
+    /// Ends the file and gives it its name.
+    pub(super) fn finish(mut self, database: &Path, of: ProjectedVersion) -> Result<(), ColumnFileError> {
+        let mut bounds = Vec::with_capacity(self.least.len());
+        for (least, greatest) in std::mem::take(&mut self.least).into_iter().zip(std::mem::take(&mut self.greatest)) {
+            let (least, greatest) = (least.finish(), greatest.finish());
+            bounds.push((self.put(|out| least.write(out))?, self.put(|out| greatest.write(out))?));
+        }
+        let blocks = std::mem::take(&mut self.blocks);
+        let directory =
+            serde_json::to_vec(&Directory { format: FORMAT, of, blocks, bounds }).map_err(io::Error::from)?;
+        let extent = self.put(|out| out.extend_from_slice(&directory))?;
+        self.put(|out| {
+            out.extend(extent.at.to_le_bytes());
+            out.extend(extent.bytes.to_le_bytes());
+            out.extend(extent.crc.to_le_bytes());
+            out.extend(MAGIC);
+        })?;
+        let file = self.file.into_inner().map_err(io::IntoInnerError::into_error)?;
+        file.sync_all()?;
+        crate::failpoint::crash_point("columns-written");
+        std::fs::rename(&self.path, path_of(database))?;
+        Ok(())
+    }
+}
+
+/// A file that is read.
+#[derive(Debug)]
+pub(super) struct ColumnFile {
+    file: File,
+    pub(super) directory: Directory,
+    /// By block, then by column.
+    bounds: Vec<Vec<ChunkBounds>>,
+}
+
+impl ColumnFile {
+    /// Opens the projection of a data set with these columns; none where there is no file.
+    pub(super) fn open(database: &Path, definition: &Definition) -> Result<Option<Self>, ColumnFileError> {
+        let file = match private::open_to_read(&path_of(database)) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let length = file.metadata()?.len();
+        let mut footer = [0; FOOTER_BYTES as usize];
+        let footer_at = length.checked_sub(FOOTER_BYTES).ok_or(ColumnFileError::Damaged("it is too short"))?;
+        file.read_exact_at(&mut footer, footer_at)?;
+        let mut rest = footer.as_slice();
+        let mut number = || {
+            let (number, behind) = rest.split_first_chunk()?;
+            rest = behind;
+            Some(u64::from_le_bytes(*number))
+        };
+        let place = number().zip(number());
+        let crc = rest.first_chunk().map(|crc| u32::from_le_bytes(*crc));
+        let ((at, bytes), crc) = place.zip(crc).ok_or(ColumnFileError::Damaged("it has no footer"))?;
+        if !footer.ends_with(&MAGIC) || bytes > DIRECTORY_BYTES_MAX || at.checked_add(bytes) != Some(footer_at) {
+            return Err(ColumnFileError::Damaged("it has no end"));
+        }
+        let directory = read_part(&file, Extent { at, bytes, crc })?;
+        let directory: Directory =
+            serde_json::from_slice(&directory).map_err(|_| ColumnFileError::Damaged("its directory cannot be read"))?;
+        if directory.format != FORMAT || directory.bounds.len() != definition.columns.len() {
+            return Err(ColumnFileError::Damaged("it is of another layout"));
+        }
+        let blocks = directory.blocks.len();
+        let mut bounds: Vec<Vec<ChunkBounds>> = vec![Vec::with_capacity(definition.columns.len()); blocks];
+        for (nth, (least, greatest)) in directory.bounds.iter().enumerate() {
+            let [least, greatest] = [least, greatest].map(|extent| {
+                let bytes = read_part(&file, *extent)?;
+                Ok::<_, ColumnFileError>(Chunk::read(&bytes, blocks)?)
+            });
+            let (least, greatest) = (least?, greatest?);
+            for (block, (entry, bounds)) in directory.blocks.iter().zip(&mut bounds).enumerate() {
+                let (least, greatest) = (least.value(block), greatest.value(block));
+                let has_nulls = entry.columns.get(nth).is_some_and(|column| column.has_nulls);
+                // A column of nulls alone has a null at both ends; another one without a greatest value has no bound.
+                let greatest = (least.is_null() || !greatest.is_null()).then_some(greatest);
+                bounds.push(ChunkBounds { least, greatest, has_nulls });
+            }
+        }
+        Ok(Some(Self { file, directory, bounds }))
+    }
+
+    pub(super) fn bounds(&self, block: usize, column: usize) -> Option<&ChunkBounds> {
+        self.bounds.get(block)?.get(column)
+    }
+
+    pub(super) fn chunk(&self, extent: Extent, rows: usize) -> Result<Chunk, ColumnFileError> {
+        Ok(Chunk::read(&read_part(&self.file, extent)?, rows)?)
+    }
+
+    pub(super) fn texts(&self, extent: Extent) -> Result<TextList, ColumnFileError> {
+        let bytes = read_part(&self.file, extent)?;
+        TextList::read(&mut bytes.as_slice()).ok_or(TornChunk.into())
+    }
+
+    pub(super) fn ranks(&self, extent: Extent, rows: usize) -> Result<Ranks, ColumnFileError> {
+        Ok(Ranks::read(&read_part(&self.file, extent)?, rows)?)
+    }
+
+    pub(super) fn numbers(&self, extent: Extent) -> Result<Vec<i64>, ColumnFileError> {
+        let bytes = read_part(&self.file, extent)?;
+        Ok(bytes.as_chunks().0.iter().map(|row| i64::from_le_bytes(*row)).collect())
+    }
+}
+
+fn read_part(file: &File, extent: Extent) -> Result<Vec<u8>, ColumnFileError> {
+    let length = usize::try_from(extent.bytes).map_err(|_| ColumnFileError::Damaged("a part is too large"))?;
+    // A directory that says more than there is must not take the memory first.
+    if extent.at.saturating_add(extent.bytes) > file.metadata()?.len() {
+        return Err(ColumnFileError::Damaged("a part is missing"));
+    }
+    let mut bytes = vec![0; length];
+    file.read_exact_at(&mut bytes, extent.at)?;
+    if crc32fast::hash(&bytes) != extent.crc {
+        return Err(ColumnFileError::Damaged("the checksum of a part differs"));
+    }
+    Ok(bytes)
+}

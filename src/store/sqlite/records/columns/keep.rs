@@ -1,0 +1,134 @@
+//! The thread that makes projections and looks after them.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Condvar, Mutex, PoisonError},
+    thread::JoinHandle,
+};
+
+use super::super::{
+    pool::{self, Lanes, QuestionFailure, Watch},
+    shared::SharedRecords,
+};
+use crate::store::records::RecordStoreError;
+
+/// The data sets whose projections are to be looked after.
+#[derive(Default)]
+pub(in super::super) struct KeeperCalls {
+    waiting: Mutex<WaitingCalls>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct WaitingCalls {
+    names: BTreeSet<String>,
+    is_stopping: bool,
+}
+
+impl KeeperCalls {
+    /// Asks for a data set's projection to be looked after.
+    pub(super) fn call(&self, name: &str) {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).names.insert(name.to_owned());
+        self.changed.notify_one();
+    }
+
+    /// Waits for the next call; none when there is nothing to do any more.
+    fn next(&self) -> Option<String> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if waiting.is_stopping {
+                return None;
+            }
+            if let Some(name) = waiting.names.pop_first() {
+                return Some(name);
+            }
+            waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn stop(&self) {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).is_stopping = true;
+        self.changed.notify_all();
+    }
+}
+
+/// The thread that makes projections.
+pub(in super::super) struct ColumnKeeper {
+    calls: Arc<KeeperCalls>,
+    watch: Watch,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl ColumnKeeper {
+    pub(in super::super) fn start(shared: &Arc<SharedRecords>) -> Result<Self, RecordStoreError> {
+        let (calls, watch) = (Arc::clone(&shared.column_calls), Watch::new(&shared.clock, u64::MAX));
+        let thread = match shared.settings.columns.kept && shared.settings.columns.bytes_max > 0 {
+            false => None,
+            true => {
+                let (calls, watch, shared) = (Arc::clone(&calls), watch.clone(), Arc::clone(shared));
+                let work = move || {
+                    pool::step_back();
+                    let mut lanes = Lanes::new();
+                    while let Some(name) = calls.next() {
+                        if let Err(reason) = tend(&shared, &name, &mut lanes, &watch) {
+                            // Questions are answered without it. The next version, or the next start, tries again.
+                            tracing::warn!(data_set = name, reason, "a column projection was not made");
+                        }
+                        lanes.retain(|id, _| shared.all_served().iter().any(|served| served.id == *id));
+                    }
+                };
+                let thread = std::thread::Builder::new().name("records-columns".to_owned()).spawn(work);
+                Some(thread.map_err(|error| RecordStoreError::Unavailable {
+                    doing: "start its threads".to_owned(),
+                    reason: error.to_string(),
+                })?)
+            }
+        };
+        Ok(Self { calls, watch, thread: Mutex::new(thread) })
+    }
+
+    /// Ends the thread. What it was making is given up.
+    pub(in super::super) fn stop(&self) {
+        self.calls.stop();
+        self.watch.abandon();
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the thread that makes column projections had panicked");
+        }
+    }
+}
+
+impl Drop for ColumnKeeper {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Looks after the projection of a data set, on the calling thread. The error says why there is none.
+pub(in super::super) fn tend(
+    shared: &SharedRecords,
+    name: &str,
+    lanes: &mut Lanes,
+    watch: &Watch,
+) -> Result<(), String> {
+    // A data set that is gone has no projection.
+    let Ok(served) = shared.find(name) else { return Ok(()) };
+    let tended = pool::read(lanes, &served, &served.current(), watch, |reading| served.columns.tend(reading));
+    if served.place.trouble().is_some() {
+        // The file was removed or replaced meanwhile, and what was made of it may have come after that.
+        if shared.find(name).is_err() {
+            super::remove_file(&served.path).map_err(|error| error.to_string())?;
+        }
+        return Ok(());
+    }
+    match tended {
+        Ok(()) => Ok(()),
+        Err(failure) if failure.is_interrupted() => Ok(()),
+        // The data set has just changed its columns, which calls again.
+        Err(QuestionFailure::Other(RecordStoreError::DefinitionChanged { .. })) => Ok(()),
+        Err(QuestionFailure::Sqlite(error)) => Err(error.to_string()),
+        Err(QuestionFailure::Other(error)) => Err(error.to_string()),
+        Err(QuestionFailure::Columns(reason)) => Err(reason),
+        Err(QuestionFailure::Gone | QuestionFailure::TimeUp) => Ok(()),
+    }
+}

@@ -1,0 +1,242 @@
+//! A projection of one version, and the states of any version that it holds.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{
+    super::{
+        pool::{QuestionFailure, Watch},
+        schema::RecordTable,
+    },
+    cache::{ColumnCache, Part, PartKey},
+    file::{BlockEntry, ColumnFile, ColumnFileError, Extent, ProjectedVersion},
+    states::{StateBlock, counting},
+};
+use crate::dataset::{
+    Definition,
+    columns::{Chunk, ChunkBounds, ColumnBlocks, FoundRow, Mask, Ranks, TextList},
+};
+
+/// The end of a state that a block has as an open one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct StateEnd {
+    /// The first version in which it does not count.
+    pub(super) until: u64,
+    /// The number that it has among earlier states from then on.
+    pub(super) change: i64,
+}
+
+/// The ends of a block's states, by row.
+pub(super) type StateEnds = BTreeMap<usize, StateEnd>;
+
+/// The states of all records up to a version. It is never changed: the next version has a value of its own.
+#[derive(Debug, Clone)]
+pub(in super::super) struct Projection {
+    /// Unlike the name of its file, never used again for another projection.
+    pub(super) id: u64,
+    pub(super) of: ProjectedVersion,
+    pub(super) file: Arc<ColumnFile>,
+    /// Blocks in memory, which follow those of the file: states that later versions have added.
+    pub(super) added: Vec<Arc<StateBlock>>,
+    /// The ends that later versions have given to states, by block.
+    pub(super) ends: BTreeMap<usize, Arc<StateEnds>>,
+    /// The number of states in the file.
+    pub(super) file_states: u64,
+}
+
+impl Projection {
+    pub(super) fn new(id: u64, file: ColumnFile) -> Self {
+        let file_states = file.directory.blocks.iter().map(|block| block.rows as u64).sum();
+        let of = file.directory.of.clone();
+        Self { id, of, file: Arc::new(file), added: Vec::new(), ends: BTreeMap::new(), file_states }
+    }
+
+    /// The number of states in memory.
+    pub(super) fn added_states(&self) -> u64 {
+        self.added.iter().map(|block| block.rows.len() as u64).sum()
+    }
+
+    /// A block of the file, or one in memory.
+    pub(super) fn block(&self, block: usize) -> Result<ProjectedBlock<'_>, QuestionFailure> {
+        if let Some(entry) = self.file.directory.blocks.get(block) {
+            return Ok(ProjectedBlock::File(entry));
+        }
+        let added = block.checked_sub(self.file.directory.blocks.len()).and_then(|nth| self.added.get(nth));
+        added
+            .map(|states| ProjectedBlock::Memory(states))
+            .ok_or_else(|| QuestionFailure::columns("there is no such block"))
+    }
+}
+
+/// A block of a projection.
+pub(super) enum ProjectedBlock<'p> {
+    File(&'p BlockEntry),
+    Memory(&'p StateBlock),
+}
+
+impl ProjectedBlock<'_> {
+    pub(super) fn rows(&self) -> usize {
+        match self {
+            Self::File(entry) => entry.rows,
+            Self::Memory(states) => states.rows.len(),
+        }
+    }
+
+    pub(super) fn table(&self) -> RecordTable {
+        match self {
+            Self::File(entry) => entry.table(),
+            Self::Memory(states) => states.table,
+        }
+    }
+}
+
+/// The states of one version.
+#[derive(Clone, Copy)]
+pub(in super::super) struct ShownVersion<'a> {
+    pub(super) projection: &'a Projection,
+    pub(super) definition: &'a Definition,
+    pub(super) cache: &'a ColumnCache,
+    pub(super) watch: &'a Watch,
+    pub(super) version: u64,
+}
+
+impl ShownVersion<'_> {
+    /// A part of the file, from memory if it is there.
+    fn part(
+        &self,
+        extent: Extent,
+        read: impl FnOnce(&ColumnFile) -> Result<Part, ColumnFileError>,
+    ) -> Result<Part, QuestionFailure> {
+        if self.watch.is_over() {
+            return Err(QuestionFailure::TimeUp);
+        }
+        let key = PartKey { projection: self.projection.id, at: extent.at };
+        if let Some(part) = self.cache.get(key) {
+            return Ok(part);
+        }
+        let part = read(&self.projection.file).map_err(|error| QuestionFailure::Columns(error.to_string()))?;
+        self.cache.insert(key, part.clone());
+        Ok(part)
+    }
+
+    fn chunk_at(&self, extent: Extent, rows: usize) -> Result<Arc<Chunk>, QuestionFailure> {
+        match self.part(extent, |file| Ok(Part::Chunk(Arc::new(file.chunk(extent, rows)?))))? {
+            Part::Chunk(chunk) => Ok(chunk),
+            _ => Err(QuestionFailure::columns("a part is not a column")),
+        }
+    }
+
+    /// The version since which each state of a block counts.
+    pub(super) fn from(&self, block: usize, row: usize) -> Result<Option<i64>, QuestionFailure> {
+        Ok(match self.projection.block(block)? {
+            ProjectedBlock::File(entry) => self.chunk_at(entry.from, entry.rows)?.whole(row),
+            ProjectedBlock::Memory(states) => states.from.whole(row),
+        })
+    }
+
+    /// The table and number of a state in the snapshot of a version that is not before the one that is shown.
+    pub(super) fn address(&self, found: FoundRow, snapshot: u64) -> Result<(RecordTable, i64), QuestionFailure> {
+        let FoundRow { block, row } = found;
+        if let Some(end) = self.projection.ends.get(&block).and_then(|ends| ends.get(&row))
+            && end.until <= snapshot
+        {
+            return Ok((RecordTable::Old, end.change));
+        }
+        let place = self.projection.block(block)?;
+        let number = match place {
+            ProjectedBlock::Memory(states) => states.rows.get(row).copied(),
+            ProjectedBlock::File(BlockEntry { numbers: None, first_row, .. }) => {
+                i64::try_from(row).ok().and_then(|row| first_row.checked_add(row))
+            }
+            ProjectedBlock::File(BlockEntry { numbers: Some(extent), .. }) => {
+                match self.part(*extent, |file| Ok(Part::Rows(Arc::new(file.numbers(*extent)?))))? {
+                    Part::Rows(rows) => rows.get(row).copied(),
+                    _ => None,
+                }
+            }
+        };
+        let number = number.ok_or_else(|| QuestionFailure::columns("a state has no number"))?;
+        Ok((place.table(), number))
+    }
+}
+
+impl ColumnBlocks for ShownVersion<'_> {
+    type Failure = QuestionFailure;
+
+    fn count(&self) -> usize {
+        self.projection.file.directory.blocks.len() + self.projection.added.len()
+    }
+
+    fn rows(&self, block: usize) -> Result<usize, QuestionFailure> {
+        Ok(self.projection.block(block)?.rows())
+    }
+
+    fn visible(&self, block: usize) -> Result<Mask, QuestionFailure> {
+        if self.watch.is_over() {
+            return Err(QuestionFailure::TimeUp);
+        }
+        let place = self.projection.block(block)?;
+        let mut mask = match place {
+            ProjectedBlock::Memory(states) => states.visible(self.version),
+            ProjectedBlock::File(entry) if entry.until_max <= self.version => Mask::Nothing,
+            ProjectedBlock::File(entry) => {
+                let from = match entry.from_max <= self.version {
+                    true => None,
+                    false => Some(self.chunk_at(entry.from, entry.rows)?),
+                };
+                let until = entry.until.map(|until| self.chunk_at(until, entry.rows)).transpose()?;
+                counting(from.as_deref(), until.as_deref(), self.version)
+            }
+        };
+        if let Some(ends) = self.projection.ends.get(&block) {
+            for (row, _) in ends.iter().filter(|(_, end)| end.until <= self.version) {
+                mask.remove(*row, place.rows());
+            }
+        }
+        Ok(mask)
+    }
+
+    fn bounds(&self, block: usize, column: usize) -> Option<&ChunkBounds> {
+        self.projection.file.bounds(block, column)
+    }
+
+    fn chunk(&self, block: usize, column: usize) -> Result<Arc<Chunk>, QuestionFailure> {
+        match self.projection.block(block)? {
+            ProjectedBlock::Memory(states) => Ok(Arc::clone(&states.column(column)?.chunk)),
+            ProjectedBlock::File(entry) => {
+                let column =
+                    entry.columns.get(column).ok_or_else(|| QuestionFailure::columns("a column is missing"))?;
+                self.chunk_at(column.chunk, entry.rows)
+            }
+        }
+    }
+
+    fn folded(&self, block: usize, column: usize) -> Result<Arc<TextList>, QuestionFailure> {
+        let entry = match self.projection.block(block)? {
+            ProjectedBlock::Memory(states) => return Ok(states.column(column)?.folded()),
+            ProjectedBlock::File(entry) => entry,
+        };
+        let column = entry.columns.get(column).ok_or_else(|| QuestionFailure::columns("a column is missing"))?;
+        match column.folded {
+            Some(extent) => match self.part(extent, |file| Ok(Part::Texts(Arc::new(file.texts(extent)?))))? {
+                Part::Texts(texts) => Ok(texts),
+                _ => Err(QuestionFailure::columns("a part is not a list of texts")),
+            },
+            None => {
+                let chunk = self.chunk_at(column.chunk, entry.rows)?;
+                Ok(Arc::new(chunk.texts().cloned().unwrap_or_default()))
+            }
+        }
+    }
+
+    fn ranks(&self, block: usize) -> Result<Arc<Ranks>, QuestionFailure> {
+        let entry = match self.projection.block(block)? {
+            ProjectedBlock::Memory(states) => return states.ranks(self.definition.key, self.definition.record_id),
+            ProjectedBlock::File(entry) => entry,
+        };
+        let extent = entry.ranks;
+        match self.part(extent, |file| Ok(Part::Ranks(Arc::new(file.ranks(extent, entry.rows)?))))? {
+            Part::Ranks(ranks) => Ok(ranks),
+            _ => Err(QuestionFailure::columns("a part is not an order")),
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! The projection of a served data set, if there is one.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use super::{
+    super::pool::{QuestionFailure, RecordReading},
+    ColumnSettings,
+    build::{build, version_of},
+    cache::ColumnCache,
+    catch_up::catch_up,
+    file::{self, ColumnFile},
+    keep::KeeperCalls,
+    projection::Projection,
+};
+use crate::dataset::columns::BLOCK_ROWS;
+
+/// The place of a data set's projection.
+pub(in super::super) struct ColumnSlot {
+    settings: ColumnSettings,
+    cache: Arc<ColumnCache>,
+    calls: Arc<KeeperCalls>,
+    name: String,
+    /// The data set's file.
+    database: PathBuf,
+    present: Mutex<Option<Arc<Projection>>>,
+}
+
+/// The number of the next projection.
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
+impl ColumnSlot {
+    pub(in super::super) fn new(
+        settings: ColumnSettings,
+        cache: &Arc<ColumnCache>,
+        calls: &Arc<KeeperCalls>,
+        name: &str,
+        database: &Path,
+    ) -> Self {
+        Self {
+            settings,
+            cache: Arc::clone(cache),
+            calls: Arc::clone(calls),
+            name: name.to_owned(),
+            database: database.to_owned(),
+            present: Mutex::new(None),
+        }
+    }
+
+    /// The generation of columns of the projection, if there is one.
+    #[cfg(test)]
+    pub(in super::super) fn generation(&self) -> Option<u64> {
+        self.present.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|projection| projection.of.generation)
+    }
+
+    pub(super) fn cache(&self) -> &ColumnCache {
+        &self.cache
+    }
+
+    /// Asks the keeper to look after the projection.
+    pub(in super::super) fn call(&self) {
+        if self.settings.kept && self.settings.bytes_max > 0 {
+            self.calls.call(&self.name);
+        }
+    }
+
+    /// The projection, brought to the version of a reading or a later one; none if it is not there yet.
+    pub(super) fn at(&self, reading: &RecordReading<'_>) -> Result<Option<Arc<Projection>>, QuestionFailure> {
+        let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(projection) = present.clone() else { return Ok(None) };
+        let of = &projection.of;
+        let is_same = of.instance == reading.data_set.instance && of.generation == reading.data_set.generation;
+        if is_same && of.version >= reading.version {
+            return Ok(Some(projection));
+        }
+        let next = match is_same {
+            true => catch_up(reading, &projection, &self.cache, &self.settings),
+            false => Ok(None),
+        };
+        match next {
+            Ok(Some(next)) => {
+                let next = Arc::new(next);
+                if is_full(&self.settings, &next) {
+                    self.call();
+                }
+                *present = Some(Arc::clone(&next));
+                Ok(Some(next))
+            }
+            Ok(None) => {
+                *present = None;
+                self.call();
+                Ok(None)
+            }
+            Err(QuestionFailure::Columns(reason)) => {
+                drop(present);
+                self.give_up(projection.id, &reason);
+                Ok(None)
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Gives up a damaged projection. It is made anew.
+    pub(super) fn give_up(&self, id: u64, reason: &str) {
+        let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
+        if present.as_ref().is_none_or(|projection| projection.id != id) {
+            return;
+        }
+        *present = None;
+        tracing::warn!(data_set = self.name, reason, "a column projection is given up, and made anew");
+        self.remove();
+        drop(present);
+        self.call();
+    }
+
+    fn remove(&self) {
+        if let Err(error) = remove_file(&self.database) {
+            tracing::warn!(data_set = self.name, %error, "a column projection could not be removed");
+        }
+    }
+
+    /// Makes the projection if it is needed and not there, or replaces one whose states in memory are too many.
+    pub(super) fn tend(&self, reading: &RecordReading<'_>) -> Result<(), QuestionFailure> {
+        let old: u64 = reading.connection().query_row("SELECT count(*) FROM old", [], |row| row.get(0))?;
+        if self.settings.bytes_max == 0 || reading.records + old < self.settings.states_min.max(1) {
+            *self.present.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            self.remove();
+            return Ok(());
+        }
+        let there = self.at(reading)?;
+        if there.is_some_and(|projection| !is_full(&self.settings, &projection)) {
+            return Ok(());
+        }
+        if self.open(reading)? {
+            return Ok(());
+        }
+        build(reading, &self.database, &self.settings)?;
+        match self.open(reading)? {
+            true => Ok(()),
+            false => Err(QuestionFailure::columns("the file was replaced while it was read")),
+        }
+    }
+
+    /// Opens the file of a projection. Tells whether it is of use: otherwise it is removed.
+    fn open(&self, reading: &RecordReading<'_>) -> Result<bool, QuestionFailure> {
+        let found = match ColumnFile::open(&self.database, &reading.data_set.definition) {
+            Ok(Some(found)) => found,
+            Ok(None) => return Ok(false),
+            Err(error) => {
+                tracing::warn!(data_set = self.name, %error, "a column projection is not used, and made anew");
+                self.remove();
+                return Ok(false);
+            }
+        };
+        let projection = Projection::new(NEXT_ID.fetch_add(1, Ordering::Relaxed), found);
+        let version = projection.of.version;
+        let is_known = version <= reading.version && version_of(reading, version)?.as_ref() == Some(&projection.of);
+        let next = match is_known {
+            true => catch_up_if_behind(reading, projection, &self.cache, &self.settings)?,
+            false => None,
+        };
+        match next.filter(|next| !is_full(&self.settings, next)) {
+            Some(next) => {
+                *self.present.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(next));
+                Ok(true)
+            }
+            None => {
+                self.remove();
+                Ok(false)
+            }
+        }
+    }
+}
+
+fn catch_up_if_behind(
+    reading: &RecordReading<'_>,
+    projection: Projection,
+    cache: &ColumnCache,
+    settings: &ColumnSettings,
+) -> Result<Option<Projection>, QuestionFailure> {
+    match projection.of.version == reading.version {
+        true => Ok(Some(projection)),
+        false => catch_up(reading, &projection, cache, settings),
+    }
+}
+
+/// Tells whether a projection has so many states in memory that it has to be made anew.
+fn is_full(settings: &ColumnSettings, projection: &Projection) -> bool {
+    let room = (BLOCK_ROWS as u64 / 2).min(settings.changes_max.saturating_mul(2)).max(projection.file_states / 1024);
+    projection.added_states() > room
+}
+
+/// Removes the projection of a data set's file, and one that is being written.
+pub(in super::super) fn remove_file(database: &Path) -> io::Result<()> {
+    // In this order: what is being written gets the other name.
+    for path in [file::unfinished(database), file::path_of(database)] {
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
