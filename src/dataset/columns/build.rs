@@ -1,6 +1,6 @@
 //! Makes chunks from values, row by row.
 
-use std::hash::BuildHasher;
+use std::{hash::BuildHasher, sync::Arc};
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 use jiff::civil::Date;
@@ -148,7 +148,7 @@ impl ChunkBuilder {
             }
         };
         let codes = self.rows.iter().map(|place| code_of.get(*place as usize).copied().unwrap_or(null)).collect();
-        Chunk { dictionary, codes: Codes::new(codes, null) }
+        Chunk { dictionary: Arc::new(dictionary), codes: Arc::new(Codes::new(codes, null)) }
     }
 }
 

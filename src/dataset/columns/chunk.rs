@@ -2,16 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{
-    ChunkBounds,
-    codes::Codes,
-    dictionary::{Dictionary, TextList},
-    mask::Mask,
-};
+use super::{ChunkBounds, codes::Codes, dictionary::Dictionary, mask::Mask};
 use crate::dataset::{
     Value,
     query::{Test, after_prefix},
-    text::folded,
+    text::contains_folded,
 };
 
 /// Longer texts are cut where they bound a chunk, bytes.
@@ -20,8 +15,10 @@ const BOUND_BYTES_MAX: usize = 64;
 /// One column of a block: a dictionary, and a code for each row.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Chunk {
-    pub(super) dictionary: Dictionary,
-    pub(super) codes: Codes,
+    /// The different values.
+    pub dictionary: Arc<Dictionary>,
+    /// The place of each row's value among them.
+    pub codes: Arc<Codes>,
 }
 
 /// The error for bytes that are not a chunk.
@@ -47,7 +44,7 @@ impl Chunk {
 
     /// The rows whose whole number is not above another one; a null is in no such row.
     pub fn at_most(&self, bound: i64) -> Mask {
-        let place = match &self.dictionary {
+        let place = match &*self.dictionary {
             Dictionary::Range { first, len, .. } => match i128::from(bound) - i128::from(*first) {
                 before if before < 0 => 0,
                 place => usize::try_from(place).map_or(*len, |place| (*len).min(place + 1)),
@@ -64,28 +61,6 @@ impl Chunk {
     /// The number of codes: those of values, and that of null.
     pub(super) fn codes_len(&self) -> usize {
         self.dictionary.len() + 1
-    }
-
-    /// Memory, bytes.
-    pub fn bytes(&self) -> usize {
-        self.dictionary.bytes() + self.codes.bytes()
-    }
-
-    /// The texts of a text column's dictionary; none for another column.
-    pub fn texts(&self) -> Option<&TextList> {
-        match &self.dictionary {
-            Dictionary::Texts(list) => Some(list),
-            _ => None,
-        }
-    }
-
-    /// The folded forms of a text column's dictionary.
-    pub fn folded(&self) -> TextList {
-        let mut list = TextList::default();
-        for text in self.texts().into_iter().flat_map(TextList::iter) {
-            list.push(&folded(text));
-        }
-        list
     }
 
     /// The bounds of the column.
@@ -116,9 +91,9 @@ impl Chunk {
         u16::try_from(self.dictionary.len()).map_or(Mask::Nothing, |null| self.codes.between(null, null))
     }
 
-    /// The rows whose value passes a test. `folded` gives the folded dictionary, which only a search in texts needs.
-    pub(super) fn passing<F>(&self, test: &Test, folded: impl FnOnce() -> Result<Arc<TextList>, F>) -> Result<Mask, F> {
-        let dictionary = &self.dictionary;
+    /// The rows whose value passes a test.
+    pub(super) fn passing(&self, test: &Test) -> Mask {
+        let dictionary = &*self.dictionary;
         // Codes from one place on, up to another one.
         let range = |from: usize, to: usize| match (u16::try_from(from), to.checked_sub(1).map(u16::try_from)) {
             (Ok(from), Some(Ok(last))) if from <= last => self.codes.between(from, last),
@@ -135,18 +110,16 @@ impl Chunk {
         };
         let any_of = |list: &[Value]| {
             let mut table = vec![0; self.codes_len()];
-            let mut found = 0;
             for value in list {
                 if let (place, true) = dictionary.place(value)
                     && let Some(mark) = table.get_mut(place)
                 {
                     *mark = 1;
-                    found += 1;
                 }
             }
-            if found == 0 { Mask::Nothing } else { self.codes.marked(&table) }
+            self.codes.marked_of(&table)
         };
-        Ok(match test {
+        match test {
             Test::Equal(value) => equal(value),
             Test::NotEqual(value) => equal(value).not(),
             Test::Less(value) => range(0, from(value, true)),
@@ -156,24 +129,33 @@ impl Chunk {
             Test::Between(low, high) => range(from(low, true), from(high, false)),
             Test::In(list) => any_of(list),
             Test::NotIn(list) => any_of(list).not(),
-            Test::Contains(needle) => match self.texts() {
-                Some(_) => {
-                    let marks = folded()?.containing(needle);
-                    if marks.contains(&1) { self.codes.marked(&marks) } else { Mask::Nothing }
-                }
-                None => Mask::Nothing,
-            },
-            Test::StartsWith(prefix) => match self.texts() {
-                Some(_) => {
+            Test::Contains(needle) => self.codes.marked_of(&dictionary.folded().containing(needle)),
+            Test::StartsWith(prefix) => match dictionary {
+                Dictionary::Texts(_) => {
                     let from = dictionary.place(&Value::Text(prefix.clone())).0;
                     let to = after_prefix(prefix).map_or(len, |end| dictionary.place(&Value::Text(end)).0);
                     range(from, to)
                 }
-                None => Mask::Nothing,
+                _ => Mask::Nothing,
             },
             Test::Null(true) => self.null_rows(),
             Test::Null(false) => self.null_rows().not(),
-        })
+        }
+    }
+
+    /// Of some rows, those whose text contains another one, which is folded. For few rows this is less work than a search in all
+    /// texts.
+    pub(super) fn containing(&self, needle: &str, rows: &Mask) -> Mask {
+        let Dictionary::Texts(list) = &*self.dictionary else { return Mask::Nothing };
+        let mut known: Vec<Option<bool>> = vec![None; list.len()];
+        let mut marks = vec![0; self.rows()];
+        rows.each(self.rows(), |row| {
+            let place = self.codes.get(row).map_or(usize::MAX, usize::from);
+            if let (Some(known), Some(mark)) = (known.get_mut(place), marks.get_mut(row)) {
+                *mark = u8::from(*known.get_or_insert_with(|| contains_folded(list.get(place), needle)));
+            }
+        });
+        Mask::Rows(marks)
     }
 
     /// Appends the chunk for a file.
@@ -190,7 +172,7 @@ impl Chunk {
         let mut read = || {
             let dictionary = Dictionary::read(&mut bytes)?;
             let codes = Codes::read(&mut bytes, rows)?;
-            bytes.is_empty().then_some(Self { dictionary, codes })
+            bytes.is_empty().then(|| Self { dictionary: Arc::new(dictionary), codes: Arc::new(codes) })
         };
         read().ok_or(TornChunk)
     }

@@ -4,9 +4,10 @@ use super::mask::Mask;
 
 /// A code for each row.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Codes {
+pub enum Codes {
     /// None exceeds 255.
     Narrow(Vec<u8>),
+    /// Some do.
     Wide(Vec<u16>),
 }
 
@@ -30,8 +31,14 @@ impl Codes {
         }
     }
 
-    pub(super) fn len(&self) -> usize {
+    /// The number of rows.
+    pub fn len(&self) -> usize {
         over!(self, list => list.len())
+    }
+
+    /// Tells whether there are no rows.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     pub(super) fn get(&self, row: usize) -> Option<u16> {
@@ -39,7 +46,7 @@ impl Codes {
     }
 
     /// Memory, bytes.
-    pub(super) fn bytes(&self) -> usize {
+    pub fn bytes(&self) -> usize {
         match self {
             Self::Narrow(list) => list.len(),
             Self::Wide(list) => list.len() * 2,
@@ -66,8 +73,13 @@ impl Codes {
         }
     }
 
+    /// The rows whose code is marked with 1 in a table, which may have no mark.
+    pub(super) fn marked_of(&self, table: &[u8]) -> Mask {
+        if table.contains(&1) { self.marked(table) } else { Mask::Nothing }
+    }
+
     /// The rows whose code is marked with 1 in a table.
-    pub(super) fn marked(&self, table: &[u8]) -> Mask {
+    fn marked(&self, table: &[u8]) -> Mask {
         let marked = |code: usize| table.get(code).copied().unwrap_or(0);
         match self {
             Self::Narrow(list) => {
@@ -91,9 +103,20 @@ impl Codes {
                 }
             }
         }
+        fn each<T: Copy + Into<usize>>(list: &[T], marks: &[u8], counts: &mut [u32]) {
+            for (code, mark) in list.iter().zip(marks) {
+                if let Some(count) = counts.get_mut((*code).into()) {
+                    *count += u32::from(*mark);
+                }
+            }
+        }
         match mask {
             Mask::Nothing => {}
             Mask::Everything => over!(self, list => all(list, counts)),
+            // To add every row's mark takes less time than to look for many.
+            Mask::Rows(marks) if mask.count(self.len()) > self.len() as u64 / 8 => {
+                over!(self, list => each(list, marks, counts));
+            }
             Mask::Rows(_) => mask.each(self.len(), |row| {
                 if let Some(count) = self.get(row).and_then(|code| counts.get_mut(usize::from(code))) {
                     *count += 1;
@@ -103,7 +126,7 @@ impl Codes {
     }
 
     /// Appends the codes for a file: the width in bytes, then the codes, the least significant byte first.
-    pub(super) fn write(&self, out: &mut Vec<u8>) {
+    pub fn write(&self, out: &mut Vec<u8>) {
         match self {
             Self::Narrow(list) => {
                 out.push(1);
@@ -117,7 +140,7 @@ impl Codes {
     }
 
     /// Reads so many codes back, and removes them from the bytes.
-    pub(super) fn read(bytes: &mut &[u8], rows: usize) -> Option<Self> {
+    pub fn read(bytes: &mut &[u8], rows: usize) -> Option<Self> {
         let (width, rest) = bytes.split_first()?;
         let (mine, rest) = rest.split_at_checked(rows.checked_mul(usize::from(*width))?)?;
         *bytes = rest;

@@ -2,7 +2,7 @@
 
 use jiff::{Span, Timestamp, civil::Date};
 
-use crate::dataset::{ColumnType, Value};
+use crate::dataset::{ColumnType, Value, text::folded};
 
 /// Texts one after the other in one buffer.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -90,17 +90,23 @@ impl TextList {
 
 /// The different values of a column in a block, in ascending order, without null.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Dictionary {
+pub enum Dictionary {
+    /// Texts.
     Texts(TextList),
     /// So many whole numbers from the first one on, whether they occur or not.
     Range {
+        /// Their type.
         kind: ColumnType,
+        /// The first one.
         first: i64,
+        /// How many.
         len: usize,
     },
     /// Whole numbers: integers, hundredths, days since 1970-01-01.
     Wholes {
+        /// Their type.
         kind: ColumnType,
+        /// The numbers.
         list: Vec<i64>,
     },
     /// Moments, in nanoseconds since 1970-01-01.
@@ -125,8 +131,28 @@ fn date_of(days: i64) -> Value {
 }
 
 impl Dictionary {
+    /// The folded forms of texts, in the order of the texts; no text where the values are none.
+    #[must_use]
+    pub fn folded(&self) -> Self {
+        let mut list = TextList::default();
+        if let Self::Texts(texts) = self {
+            texts.iter().for_each(|text| list.push(&folded(text)));
+        }
+        Self::Texts(list)
+    }
+
+    /// Marks with 1 the texts that contain another one.
+    pub(super) fn containing(&self, needle: &str) -> Vec<u8> {
+        if let Self::Texts(list) = self { list.containing(needle) } else { Vec::new() }
+    }
+
+    /// Tells whether there are no values.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// The number of values.
-    pub(super) fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         match self {
             Self::Texts(list) => list.len(),
             Self::Range { len, .. } => *len,
@@ -201,7 +227,7 @@ impl Dictionary {
     }
 
     /// Memory, bytes.
-    pub(super) fn bytes(&self) -> usize {
+    pub fn bytes(&self) -> usize {
         match self {
             Self::Texts(list) => list.bytes(),
             Self::Range { .. } => 0,
@@ -212,7 +238,7 @@ impl Dictionary {
     }
 
     /// Appends the dictionary for a file: its form, then its values.
-    pub(super) fn write(&self, out: &mut Vec<u8>) {
+    pub fn write(&self, out: &mut Vec<u8>) {
         match self {
             Self::Texts(list) => {
                 out.push(0);
@@ -242,7 +268,7 @@ impl Dictionary {
     }
 
     /// Reads a dictionary back, and removes it from the bytes.
-    pub(super) fn read(bytes: &mut &[u8]) -> Option<Self> {
+    pub fn read(bytes: &mut &[u8]) -> Option<Self> {
         let form = take::<1>(bytes)?;
         Some(match form {
             [0] => Self::Texts(TextList::read(bytes)?),

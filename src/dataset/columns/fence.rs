@@ -1,7 +1,5 @@
 //! Fences: places in an order, in the codes of one block.
 
-use std::sync::Arc;
-
 use super::{Chunk, mask::Mask};
 use crate::dataset::{Value, query::SortTerm};
 
@@ -13,14 +11,14 @@ const CODES: u32 = 1 << 16;
 /// A term of an order over one block: each row has a key, and keys are in the order of the term. Keys of values are even, so that
 /// another value has a key between them.
 pub(super) struct TermKeys {
-    chunk: Arc<Chunk>,
+    chunk: Chunk,
     descending: bool,
     /// The code of null.
     null: usize,
 }
 
 impl TermKeys {
-    pub(super) fn new(chunk: Arc<Chunk>, term: &SortTerm) -> Self {
+    pub(super) fn new(chunk: Chunk, term: &SortTerm) -> Self {
         let null = chunk.dictionary.len();
         Self { chunk, descending: term.descending, null }
     }

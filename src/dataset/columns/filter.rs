@@ -8,44 +8,84 @@ use crate::dataset::{
     query::{Filter, Test, ascending},
 };
 
+/// With fewer rows than one in so many, texts are searched row by row.
+const FEW_ROWS: u64 = 64;
+
 /// The rows of a block that are shown and match a filter.
 pub(super) fn matching<B: ColumnBlocks>(blocks: &B, block: usize, filter: &Filter) -> Result<Mask, B::Failure> {
-    let visible = blocks.visible(block)?;
-    if visible == Mask::Nothing {
-        return Ok(visible);
+    let mut mask = blocks.visible(block)?;
+    for is_costly in [false, true] {
+        mask = narrowed(blocks, block, filter, is_costly, mask)?;
     }
-    Ok(rows(blocks, block, filter)?.and(visible))
+    Ok(mask)
 }
 
-fn rows<B: ColumnBlocks>(blocks: &B, block: usize, filter: &Filter) -> Result<Mask, B::Failure> {
+/// Of some rows, those that match the parts of a filter that are searches in texts, or those that match all other parts.
+pub(super) fn narrowed<B: ColumnBlocks>(
+    blocks: &B,
+    block: usize,
+    filter: &Filter,
+    is_costly: bool,
+    mut mask: Mask,
+) -> Result<Mask, B::Failure> {
+    for part in filter.parts().iter().filter(|part| searches(part) == is_costly) {
+        // What follows may need columns that are not in memory.
+        if mask.is_empty() {
+            return Ok(Mask::Nothing);
+        }
+        mask = rows(blocks, block, part, &mask)?.and(mask);
+    }
+    Ok(mask)
+}
+
+/// Tells whether a filter searches in texts.
+fn searches(filter: &Filter) -> bool {
+    match filter {
+        Filter::All(filters) | Filter::Any(filters) => filters.iter().any(searches),
+        Filter::Not(filter) => searches(filter),
+        Filter::Term(term) => matches!(term.test, Test::Contains(_)),
+    }
+}
+
+/// The rows that match. Others than the wanted ones may be missing, or be in it.
+fn rows<B: ColumnBlocks>(blocks: &B, block: usize, filter: &Filter, wanted: &Mask) -> Result<Mask, B::Failure> {
     match filter {
         Filter::All(filters) => {
-            let mut mask = Mask::Everything;
+            let mut mask = wanted.clone();
             for filter in filters {
-                mask = mask.and(rows(blocks, block, filter)?);
-                // What follows may need columns that are not in memory.
                 if mask.is_empty() {
                     return Ok(Mask::Nothing);
                 }
+                mask = rows(blocks, block, filter, &mask)?.and(mask);
             }
             Ok(mask)
         }
         Filter::Any(filters) => {
             let mut mask = Mask::Nothing;
             for filter in filters {
-                mask = mask.or(rows(blocks, block, filter)?);
+                mask = mask.or(rows(blocks, block, filter, wanted)?);
             }
             Ok(mask)
         }
-        Filter::Not(filter) => Ok(rows(blocks, block, filter)?.not()),
+        Filter::Not(filter) => Ok(rows(blocks, block, filter, wanted)?.not()),
         Filter::Term(term) => {
             if let Some(bounds) = blocks.bounds(block, term.column)
                 && let Some(known) = decided(&term.test, bounds)
             {
                 return Ok(known);
             }
-            let chunk = blocks.chunk(block, term.column)?;
-            chunk.passing(&term.test, || blocks.folded(block, term.column))
+            let Test::Contains(needle) = &term.test else {
+                return Ok(blocks.chunk(block, term.column)?.passing(&term.test));
+            };
+            let rows = blocks.rows(block)?;
+            if wanted.count(rows) * FEW_ROWS < rows as u64 {
+                return Ok(blocks.chunk(block, term.column)?.containing(needle, wanted));
+            }
+            let marks = blocks.folded(block, term.column)?.containing(needle);
+            match marks.contains(&1) {
+                true => Ok(blocks.codes(block, term.column)?.marked_of(&marks)),
+                false => Ok(Mask::Nothing),
+            }
         }
     }
 }

@@ -168,7 +168,9 @@ impl<'a, B: ColumnBlocks> Collected<'a, B> {
         if self.is_beyond(block)? {
             return Ok(());
         }
-        let mut mask = filter::matching(self.blocks, block, self.wanted.filter)?;
+        // What a search in texts is spared, it need not read.
+        let filtered = |costly, mask| filter::narrowed(self.blocks, block, self.wanted.filter, costly, mask);
+        let mut mask = filtered(false, self.blocks.visible(block)?)?;
         if mask.is_empty() {
             return Ok(());
         }
@@ -178,7 +180,7 @@ impl<'a, B: ColumnBlocks> Collected<'a, B> {
             None => None,
         };
         let mut fence = self.local_fence(&local, block)?;
-        mask = mask.and(local.within(after.as_ref(), fence.as_ref())?);
+        mask = filtered(true, local.within(after.as_ref(), fence.as_ref())?.and(mask))?;
         let rows = local.rows;
         // Rows are taken in parts, so that an error ends the loop.
         let mut marked = Vec::new();
@@ -328,7 +330,7 @@ struct LocalOrder<'l, B: ColumnBlocks> {
     end: Option<OrderEnd>,
     rows: usize,
     ranks: OnceCell<Arc<Ranks>>,
-    identity: OnceCell<[Arc<Chunk>; 2]>,
+    identity: OnceCell<[Chunk; 2]>,
 }
 
 impl<'l, B: ColumnBlocks> LocalOrder<'l, B> {
@@ -395,10 +397,29 @@ impl<'l, B: ColumnBlocks> LocalOrder<'l, B> {
         if after.is_none() && fence.is_none() {
             return Ok(Mask::Everything);
         }
-        if let Some(term) = self.terms.first() {
-            let key = |place: Option<&LocalPlace>| place.and_then(|place| place.keys.first().copied());
-            return Ok(term.between(key(after).unwrap_or(0), key(fence).unwrap_or(u32::MAX)));
+        let Some(term) = self.terms.first() else { return self.ranked(after, fence) };
+        let key = |place: Option<&LocalPlace>| place.and_then(|place| place.keys.first().copied());
+        let (first, last) = (key(after).unwrap_or(0), key(fence).unwrap_or(u32::MAX));
+        let all = term.between(first, last);
+        if self.terms.len() > 1 || self.end.is_none() || all == Mask::Nothing {
+            return Ok(all);
         }
+        // Of the rows that are alike in the only term, the end decides: there may be very many of them.
+        let mut inner = all;
+        for (key, after, fence) in [(first, after, None), (last, None, fence)] {
+            if after.is_some() || fence.is_some() {
+                let alike = term.between(key, key);
+                if !alike.is_empty() {
+                    let outside = alike.and(self.ranked(after, fence)?.not());
+                    inner = inner.and(outside.not());
+                }
+            }
+        }
+        Ok(inner)
+    }
+
+    /// The rows that lie between two places by the end of the order.
+    fn ranked(&self, after: Option<&LocalPlace>, fence: Option<&LocalPlace>) -> Result<Mask, B::Failure> {
         let Some(end) = self.end else { return Ok(Mask::Everything) };
         let at = |place: Option<&LocalPlace>| place.map_or(Ok(None), |place| self.ranks_at(place));
         let (after, fence) = (at(after)?, at(fence)?);

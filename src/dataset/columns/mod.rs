@@ -25,7 +25,8 @@ use std::sync::Arc;
 pub use self::{
     build::ChunkBuilder,
     chunk::{Chunk, TornChunk},
-    dictionary::TextList,
+    codes::Codes,
+    dictionary::{Dictionary, TextList},
     first::{FirstWanted, FoundRow, first},
     mask::Mask,
     ranks::Ranks,
@@ -74,13 +75,19 @@ pub trait ColumnBlocks {
     ///
     /// # Errors
     /// Where it cannot be read, or there is no time left.
-    fn chunk(&self, block: usize, column: usize) -> Result<Arc<Chunk>, Self::Failure>;
+    fn chunk(&self, block: usize, column: usize) -> Result<Chunk, Self::Failure>;
+
+    /// The codes of a column of a block alone.
+    ///
+    /// # Errors
+    /// Where they cannot be read, or there is no time left.
+    fn codes(&self, block: usize, column: usize) -> Result<Arc<Codes>, Self::Failure>;
 
     /// The folded forms of a text column's different values, in the order of its codes.
     ///
     /// # Errors
     /// Where they cannot be read, or there is no time left.
-    fn folded(&self, block: usize, column: usize) -> Result<Arc<TextList>, Self::Failure>;
+    fn folded(&self, block: usize, column: usize) -> Result<Arc<Dictionary>, Self::Failure>;
 
     /// The order of a block's rows by key and record id.
     ///

@@ -136,7 +136,7 @@ fn counted(chunk: &Chunk, code: u16) -> (Counted, usize) {
     if place >= chunk.dictionary.len() {
         return (Counted::Null, 0);
     }
-    match &chunk.dictionary {
+    match &*chunk.dictionary {
         Dictionary::Texts(list) => {
             let text = list.get(place);
             (Counted::Text(text.into()), text.len())
@@ -168,7 +168,7 @@ pub fn stats<B: ColumnBlocks>(
         }
         records += mask.count(blocks.rows(block)?);
         for sums in &mut all {
-            sums.add(&*blocks.chunk(block, sums.figures.column)?, &mask);
+            sums.add(&blocks.chunk(block, sums.figures.column)?, &mask);
         }
     }
     Ok((records, all.into_iter().map(ColumnSums::finish).collect()))
@@ -194,7 +194,7 @@ impl ColumnSums {
             least = least.or(Some(code));
             greatest = Some(code);
             self.figures.count += u64::from(count);
-            match &chunk.dictionary {
+            match &*chunk.dictionary {
                 Dictionary::Reals(list) => {
                     if let Some(real) = list.get(usize::from(code)) {
                         self.reals.add_times(*real, count);

@@ -91,7 +91,7 @@ fn tests(kind: ColumnType, values: &[Value]) -> Vec<Test> {
 
 /// Blocks in memory, with columns of one value a row: a key, a record id, and others.
 struct ValueBlocks {
-    blocks: Vec<Vec<Arc<Chunk>>>,
+    blocks: Vec<Vec<Chunk>>,
     bounds: Option<Vec<Vec<ChunkBounds>>>,
 }
 
@@ -99,9 +99,9 @@ impl ValueBlocks {
     fn new(definition: &Definition, rows: &[Vec<Value>], block_rows: usize, bounded: bool) -> Self {
         let column = |rows: &[Vec<Value>], place: usize| {
             let values: Vec<Value> = rows.iter().map(|row| row[place].clone()).collect();
-            Arc::new(chunk(definition.column_kind(place), &values))
+            chunk(definition.column_kind(place), &values)
         };
-        let blocks: Vec<Vec<Arc<Chunk>>> = rows
+        let blocks: Vec<Vec<Chunk>> = rows
             .chunks(block_rows)
             .map(|rows| (0..definition.columns.len()).map(|place| column(rows, place)).collect())
             .collect();
@@ -129,12 +129,16 @@ impl ColumnBlocks for ValueBlocks {
         self.bounds.as_ref().map(|bounds| &bounds[block][column])
     }
 
-    fn chunk(&self, block: usize, column: usize) -> Result<Arc<Chunk>, Infallible> {
-        Ok(Arc::clone(&self.blocks[block][column]))
+    fn chunk(&self, block: usize, column: usize) -> Result<Chunk, Infallible> {
+        Ok(self.blocks[block][column].clone())
     }
 
-    fn folded(&self, block: usize, column: usize) -> Result<Arc<TextList>, Infallible> {
-        Ok(Arc::new(self.blocks[block][column].folded()))
+    fn codes(&self, block: usize, column: usize) -> Result<Arc<Codes>, Infallible> {
+        Ok(Arc::clone(&self.blocks[block][column].codes))
+    }
+
+    fn folded(&self, block: usize, column: usize) -> Result<Arc<Dictionary>, Infallible> {
+        Ok(Arc::new(self.blocks[block][column].dictionary.folded()))
     }
 
     fn ranks(&self, block: usize) -> Result<Arc<Ranks>, Infallible> {
@@ -239,6 +243,19 @@ proptest! {
         values.iter().for_each(|value| tally.add(value));
         let found = summary::facets_within(&blocks, &Filter::All(Vec::new()), &[2], limit, bytes_max).unwrap();
         prop_assert_eq!(found, (values.len() as u64, vec![tally.finish(limit)]));
+    }
+
+    #[test]
+    fn a_search_in_some_rows_finds_what_a_search_in_all_finds(
+        texts in proptest::collection::vec(proptest::option::of("[aAbBßé]{0,3}"), 0..12),
+        (needle, wanted) in ("[abß]{0,2}", proptest::collection::vec(0_u8..2, 12)),
+    ) {
+        let values: Vec<Value> = texts.into_iter().map(|text| text.map_or(Value::Null, Value::Text)).collect();
+        let needle = folded(&needle).into_owned();
+        let (chunk, wanted) = (chunk(ColumnType::Text, &values), Mask::Rows(wanted[..values.len()].to_vec()));
+        let all = chunk.passing(&Test::Contains(needle.clone()));
+        prop_assert_eq!(all.clone().and(wanted.clone()).count(values.len()), chunk.containing(&needle, &wanted).count(values.len()));
+        prop_assert_eq!(all.count(values.len()), chunk.containing(&needle, &Mask::Everything).count(values.len()));
     }
 
     #[test]

@@ -5,7 +5,7 @@
 use std::{borrow::Cow, path::Path};
 
 use super::{
-    columns::ask,
+    columns::{ColumnSlot, ask},
     lane::Lane,
     pool::{QuestionFailure, RecordReading, Watch},
     render::Rendering,
@@ -43,6 +43,8 @@ pub(super) fn page(reading: &RecordReading<'_>, query: &Query) -> Result<Page, Q
     let walked = match &way {
         None => None,
         Some(way) if way.complete => Some(walked(reading, query, way)?),
+        // A projection answers sooner than a walk finds out whether it pays.
+        Some(_) if reading.columns.is_some_and(ColumnSlot::is_there) => None,
         Some(way) => turn(reading, query, way)?,
     };
     let mut page = match walked {

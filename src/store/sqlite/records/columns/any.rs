@@ -10,7 +10,7 @@ use super::{
     live::LiveBlocks,
     projection::ShownVersion,
 };
-use crate::dataset::columns::{Chunk, ChunkBounds, ColumnBlocks, FoundRow, Mask, Ranks, TextList};
+use crate::dataset::columns::{Chunk, ChunkBounds, Codes, ColumnBlocks, Dictionary, FoundRow, Mask, Ranks};
 
 /// The states of a version: from the projection, or read from SQLite as they are needed.
 pub(in super::super) enum AnyBlocks<'a> {
@@ -90,11 +90,15 @@ impl ColumnBlocks for AnyBlocks<'_> {
         hand_over!(self, blocks => blocks.bounds(block, column))
     }
 
-    fn chunk(&self, block: usize, column: usize) -> Result<Arc<Chunk>, QuestionFailure> {
+    fn chunk(&self, block: usize, column: usize) -> Result<Chunk, QuestionFailure> {
         hand_over!(self, blocks => blocks.chunk(block, column))
     }
 
-    fn folded(&self, block: usize, column: usize) -> Result<Arc<TextList>, QuestionFailure> {
+    fn codes(&self, block: usize, column: usize) -> Result<Arc<Codes>, QuestionFailure> {
+        hand_over!(self, blocks => blocks.codes(block, column))
+    }
+
+    fn folded(&self, block: usize, column: usize) -> Result<Arc<Dictionary>, QuestionFailure> {
         hand_over!(self, blocks => blocks.folded(block, column))
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use quick_cache::{Weighter, sync::Cache};
 
-use crate::dataset::columns::{Chunk, Ranks, TextList};
+use crate::dataset::columns::{Codes, Dictionary, Ranks};
 
 /// The cost of an entry besides its content, bytes.
 const ENTRY_BYTES: u64 = 160;
@@ -21,8 +21,8 @@ pub(super) struct PartKey {
 /// A part of a projection, as it is used.
 #[derive(Debug, Clone)]
 pub(super) enum Part {
-    Chunk(Arc<Chunk>),
-    Texts(Arc<TextList>),
+    Dictionary(Arc<Dictionary>),
+    Codes(Arc<Codes>),
     Ranks(Arc<Ranks>),
     Rows(Arc<Vec<i64>>),
 }
@@ -33,8 +33,8 @@ struct PartBytes;
 impl Weighter<PartKey, Part> for PartBytes {
     fn weight(&self, _: &PartKey, part: &Part) -> u64 {
         let bytes = match part {
-            Part::Chunk(chunk) => chunk.bytes(),
-            Part::Texts(texts) => texts.bytes(),
+            Part::Dictionary(dictionary) => dictionary.bytes(),
+            Part::Codes(codes) => codes.bytes(),
             Part::Ranks(ranks) => ranks.bytes(),
             Part::Rows(rows) => rows.len() * size_of::<i64>(),
         };

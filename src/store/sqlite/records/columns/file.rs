@@ -14,13 +14,13 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
-    super::{file::beside, lane::Shape, schema::RecordTable},
+    super::{file::beside, lane::Shape, pool::QuestionFailure, schema::RecordTable},
     states::StateBlock,
 };
 use crate::{
     dataset::{
         Definition, Value,
-        columns::{Chunk, ChunkBounds, ChunkBuilder, Ranks, TextList, TornChunk},
+        columns::{Chunk, ChunkBounds, ChunkBuilder, Codes, Dictionary, Ranks, TornChunk},
     },
     private,
 };
@@ -89,25 +89,36 @@ pub(super) struct BlockEntry {
     pub(super) first_row: i64,
     /// The numbers of the states, unless each is one more than that before.
     pub(super) numbers: Option<Extent>,
-    pub(super) from: Extent,
+    pub(super) from: ChunkExtents,
     pub(super) from_max: u64,
     /// For earlier states.
-    pub(super) until: Option<Extent>,
+    pub(super) until: Option<ChunkExtents>,
     pub(super) until_max: u64,
     pub(super) ranks: Extent,
     pub(super) columns: Vec<ColumnEntry>,
 }
 
 impl BlockEntry {
+    pub(super) fn column(&self, place: usize) -> Result<&ColumnEntry, QuestionFailure> {
+        self.columns.get(place).ok_or_else(|| QuestionFailure::columns("a column is missing"))
+    }
+
     pub(super) fn table(&self) -> RecordTable {
         if self.old { RecordTable::Old } else { RecordTable::Records }
     }
 }
 
+/// The two parts of a column of a block.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(super) struct ChunkExtents {
+    pub(super) dictionary: Extent,
+    pub(super) codes: Extent,
+}
+
 /// A column of a block.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct ColumnEntry {
-    pub(super) chunk: Extent,
+    pub(super) chunk: ChunkExtents,
     /// The folded forms of texts, where they differ from the texts.
     pub(super) folded: Option<Extent>,
     has_nulls: bool,
@@ -158,6 +169,11 @@ impl ColumnFileWriter {
         Ok(extent)
     }
 
+    fn put_chunk(&mut self, chunk: &Chunk) -> Result<ChunkExtents, ColumnFileError> {
+        let dictionary = self.put(|out| chunk.dictionary.write(out))?;
+        Ok(ChunkExtents { dictionary, codes: self.put(|out| chunk.codes.write(out))? })
+    }
+
     /// Appends a block.
     pub(super) fn block(&mut self, states: &StateBlock, ranks: &Ranks) -> Result<(), ColumnFileError> {
         if self.blocks.len() >= BLOCKS_MAX {
@@ -179,9 +195,9 @@ impl ColumnFileWriter {
             rows: states.rows.len(),
             first_row,
             numbers,
-            from: self.put(|out| states.from.write(out))?,
+            from: self.put_chunk(&states.from)?,
             from_max: greatest(&states.from),
-            until: if old { Some(self.put(|out| states.until.write(out))?) } else { None },
+            until: if old { Some(self.put_chunk(&states.until)?) } else { None },
             until_max: if old { greatest(&states.until) } else { u64::MAX },
             ranks: self.put(|out| ranks.write(out))?,
             columns: Vec::with_capacity(states.columns.len()),
@@ -189,13 +205,13 @@ impl ColumnFileWriter {
         for (nth, column) in states.columns.iter().enumerate() {
             let Some(column) = column else { return Err(ColumnFileError::Damaged("a column is missing")) };
             let bounds = column.chunk.bounds();
-            let chunk = self.put(|out| column.chunk.write(out))?;
-            let folded = match column.chunk.texts() {
-                Some(texts) => {
-                    let folded = column.chunk.folded();
+            let chunk = self.put_chunk(&column.chunk)?;
+            let folded = match &*column.chunk.dictionary {
+                texts @ Dictionary::Texts(_) => {
+                    let folded = texts.folded();
                     if *texts == folded { None } else { Some(self.put(|out| folded.write(out))?) }
                 }
-                None => None,
+                _ => None,
             };
             entry.columns.push(ColumnEntry { chunk, folded, has_nulls: bounds.has_nulls });
             if let (Some(least), Some(greatest)) = (self.least.get_mut(nth), self.greatest.get_mut(nth)) {
@@ -294,13 +310,14 @@ impl ColumnFile {
         self.bounds.get(block)?.get(column)
     }
 
-    pub(super) fn chunk(&self, extent: Extent, rows: usize) -> Result<Chunk, ColumnFileError> {
-        Ok(Chunk::read(&read_part(&self.file, extent)?, rows)?)
+    pub(super) fn dictionary(&self, extent: Extent) -> Result<Dictionary, ColumnFileError> {
+        let bytes = read_part(&self.file, extent)?;
+        Dictionary::read(&mut bytes.as_slice()).ok_or(TornChunk.into())
     }
 
-    pub(super) fn texts(&self, extent: Extent) -> Result<TextList, ColumnFileError> {
+    pub(super) fn codes(&self, extent: Extent, rows: usize) -> Result<Codes, ColumnFileError> {
         let bytes = read_part(&self.file, extent)?;
-        TextList::read(&mut bytes.as_slice()).ok_or(TornChunk.into())
+        Codes::read(&mut bytes.as_slice(), rows).ok_or(TornChunk.into())
     }
 
     pub(super) fn ranks(&self, extent: Extent, rows: usize) -> Result<Ranks, ColumnFileError> {

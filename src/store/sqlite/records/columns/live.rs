@@ -9,7 +9,7 @@ use super::{
     },
     states::{StateBlock, StateReader},
 };
-use crate::dataset::columns::{BLOCK_ROWS, Chunk, ChunkBounds, ColumnBlocks, FoundRow, Mask, Ranks, TextList};
+use crate::dataset::columns::{BLOCK_ROWS, Chunk, ChunkBounds, Codes, ColumnBlocks, Dictionary, FoundRow, Mask, Ranks};
 
 /// The size that a block of whole records may have, bytes.
 const BLOCK_BYTES: u64 = 64 << 20;
@@ -122,11 +122,15 @@ impl ColumnBlocks for LiveBlocks<'_> {
         None
     }
 
-    fn chunk(&self, block: usize, column: usize) -> Result<Arc<Chunk>, QuestionFailure> {
-        Ok(Arc::clone(&self.load(block)?.column(column)?.chunk))
+    fn chunk(&self, block: usize, column: usize) -> Result<Chunk, QuestionFailure> {
+        Ok(self.load(block)?.column(column)?.chunk.clone())
     }
 
-    fn folded(&self, block: usize, column: usize) -> Result<Arc<TextList>, QuestionFailure> {
+    fn codes(&self, block: usize, column: usize) -> Result<Arc<Codes>, QuestionFailure> {
+        Ok(Arc::clone(&self.load(block)?.column(column)?.chunk.codes))
+    }
+
+    fn folded(&self, block: usize, column: usize) -> Result<Arc<Dictionary>, QuestionFailure> {
         Ok(self.load(block)?.column(column)?.folded())
     }
 

@@ -8,12 +8,12 @@ use super::{
         schema::RecordTable,
     },
     cache::{ColumnCache, Part, PartKey},
-    file::{BlockEntry, ColumnFile, ColumnFileError, Extent, ProjectedVersion},
+    file::{BlockEntry, ChunkExtents, ColumnFile, ColumnFileError, Extent, ProjectedVersion},
     states::{StateBlock, counting},
 };
 use crate::dataset::{
     Definition,
-    columns::{Chunk, ChunkBounds, ColumnBlocks, FoundRow, Mask, Ranks, TextList},
+    columns::{Chunk, ChunkBounds, Codes, ColumnBlocks, Dictionary, FoundRow, Mask, Ranks},
 };
 
 /// The end of a state that a block has as an open one.
@@ -118,11 +118,23 @@ impl ShownVersion<'_> {
         Ok(part)
     }
 
-    fn chunk_at(&self, extent: Extent, rows: usize) -> Result<Arc<Chunk>, QuestionFailure> {
-        match self.part(extent, |file| Ok(Part::Chunk(Arc::new(file.chunk(extent, rows)?))))? {
-            Part::Chunk(chunk) => Ok(chunk),
-            _ => Err(QuestionFailure::columns("a part is not a column")),
+    fn dictionary(&self, extent: Extent) -> Result<Arc<Dictionary>, QuestionFailure> {
+        match self.part(extent, |file| Ok(Part::Dictionary(Arc::new(file.dictionary(extent)?))))? {
+            Part::Dictionary(dictionary) => Ok(dictionary),
+            _ => Err(QuestionFailure::columns("a part is not a dictionary")),
         }
+    }
+
+    fn codes_at(&self, extent: Extent, rows: usize) -> Result<Arc<Codes>, QuestionFailure> {
+        match self.part(extent, |file| Ok(Part::Codes(Arc::new(file.codes(extent, rows)?))))? {
+            Part::Codes(codes) => Ok(codes),
+            _ => Err(QuestionFailure::columns("a part has no codes")),
+        }
+    }
+
+    fn chunk_at(&self, extents: ChunkExtents, rows: usize) -> Result<Chunk, QuestionFailure> {
+        let (dictionary, codes) = (self.dictionary(extents.dictionary)?, self.codes_at(extents.codes, rows)?);
+        Ok(Chunk { dictionary, codes })
     }
 
     /// The version since which each state of a block counts.
@@ -184,7 +196,7 @@ impl ColumnBlocks for ShownVersion<'_> {
                     false => Some(self.chunk_at(entry.from, entry.rows)?),
                 };
                 let until = entry.until.map(|until| self.chunk_at(until, entry.rows)).transpose()?;
-                counting(from.as_deref(), until.as_deref(), self.version)
+                counting(from.as_ref(), until.as_ref(), self.version)
             }
         };
         if let Some(ends) = self.projection.ends.get(&block) {
@@ -199,31 +211,26 @@ impl ColumnBlocks for ShownVersion<'_> {
         self.projection.file.bounds(block, column)
     }
 
-    fn chunk(&self, block: usize, column: usize) -> Result<Arc<Chunk>, QuestionFailure> {
+    fn chunk(&self, block: usize, column: usize) -> Result<Chunk, QuestionFailure> {
         match self.projection.block(block)? {
-            ProjectedBlock::Memory(states) => Ok(Arc::clone(&states.column(column)?.chunk)),
-            ProjectedBlock::File(entry) => {
-                let column =
-                    entry.columns.get(column).ok_or_else(|| QuestionFailure::columns("a column is missing"))?;
-                self.chunk_at(column.chunk, entry.rows)
-            }
+            ProjectedBlock::Memory(states) => Ok(states.column(column)?.chunk.clone()),
+            ProjectedBlock::File(entry) => self.chunk_at(entry.column(column)?.chunk, entry.rows),
         }
     }
 
-    fn folded(&self, block: usize, column: usize) -> Result<Arc<TextList>, QuestionFailure> {
-        let entry = match self.projection.block(block)? {
-            ProjectedBlock::Memory(states) => return Ok(states.column(column)?.folded()),
-            ProjectedBlock::File(entry) => entry,
-        };
-        let column = entry.columns.get(column).ok_or_else(|| QuestionFailure::columns("a column is missing"))?;
-        match column.folded {
-            Some(extent) => match self.part(extent, |file| Ok(Part::Texts(Arc::new(file.texts(extent)?))))? {
-                Part::Texts(texts) => Ok(texts),
-                _ => Err(QuestionFailure::columns("a part is not a list of texts")),
-            },
-            None => {
-                let chunk = self.chunk_at(column.chunk, entry.rows)?;
-                Ok(Arc::new(chunk.texts().cloned().unwrap_or_default()))
+    fn codes(&self, block: usize, column: usize) -> Result<Arc<Codes>, QuestionFailure> {
+        match self.projection.block(block)? {
+            ProjectedBlock::Memory(states) => Ok(Arc::clone(&states.column(column)?.chunk.codes)),
+            ProjectedBlock::File(entry) => self.codes_at(entry.column(column)?.chunk.codes, entry.rows),
+        }
+    }
+
+    fn folded(&self, block: usize, column: usize) -> Result<Arc<Dictionary>, QuestionFailure> {
+        match self.projection.block(block)? {
+            ProjectedBlock::Memory(states) => Ok(states.column(column)?.folded()),
+            ProjectedBlock::File(entry) => {
+                let column = entry.column(column)?;
+                self.dictionary(column.folded.unwrap_or(column.chunk.dictionary))
             }
         }
     }

@@ -10,7 +10,10 @@ use std::{
 };
 
 use super::{
-    super::pool::{QuestionFailure, RecordReading},
+    super::{
+        pool::{QuestionFailure, RecordReading},
+        schema,
+    },
     ColumnSettings,
     build::{build, version_of},
     cache::ColumnCache,
@@ -51,6 +54,11 @@ impl ColumnSlot {
             database: database.to_owned(),
             present: Mutex::new(None),
         }
+    }
+
+    /// Tells whether there is a projection.
+    pub(in super::super) fn is_there(&self) -> bool {
+        self.present.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
     /// The generation of columns of the projection, if there is one.
@@ -127,7 +135,8 @@ impl ColumnSlot {
 
     /// Makes the projection if it is needed and not there, or replaces one whose states in memory are too many.
     pub(super) fn tend(&self, reading: &RecordReading<'_>) -> Result<(), QuestionFailure> {
-        let old: u64 = reading.connection().query_row("SELECT count(*) FROM old", [], |row| row.get(0))?;
+        let sum = "SELECT ifnull(sum(changes), 0) FROM versions";
+        let old: u64 = reading.connection().query_row(sum, [], |row| schema::count(row, 0))?;
         if self.settings.bytes_max == 0 || reading.records + old < self.settings.states_min.max(1) {
             *self.present.lock().unwrap_or_else(PoisonError::into_inner) = None;
             self.remove();

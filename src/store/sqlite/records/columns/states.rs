@@ -11,7 +11,7 @@ use super::super::{
 };
 use crate::dataset::{
     ColumnType,
-    columns::{Chunk, ChunkBuilder, Mask, Ranks, TextList},
+    columns::{Chunk, ChunkBuilder, Dictionary, Mask, Ranks},
 };
 
 /// States of records of one table, and some or all of their columns.
@@ -32,17 +32,17 @@ pub(super) struct StateBlock {
 /// A column of a block in memory.
 #[derive(Debug)]
 pub(super) struct BlockColumn {
-    pub(super) chunk: Arc<Chunk>,
-    folded: OnceLock<Arc<TextList>>,
+    pub(super) chunk: Chunk,
+    folded: OnceLock<Arc<Dictionary>>,
 }
 
 impl BlockColumn {
     fn new(chunk: Chunk) -> Self {
-        Self { chunk: Arc::new(chunk), folded: OnceLock::new() }
+        Self { chunk, folded: OnceLock::new() }
     }
 
-    pub(super) fn folded(&self) -> Arc<TextList> {
-        Arc::clone(self.folded.get_or_init(|| Arc::new(self.chunk.folded())))
+    pub(super) fn folded(&self) -> Arc<Dictionary> {
+        Arc::clone(self.folded.get_or_init(|| Arc::new(self.chunk.dictionary.folded())))
     }
 }
 
