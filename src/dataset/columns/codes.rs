@@ -125,6 +125,45 @@ impl Codes {
         }
     }
 
+    /// Appends the code of each row to its number as another digit, of a system of so many codes.
+    pub(super) fn append_digit(&self, codes: usize, numbers: &mut [u32]) {
+        fn all<T: Copy + Into<u32>>(list: &[T], codes: u32, numbers: &mut [u32]) {
+            for (number, code) in numbers.iter_mut().zip(list) {
+                *number = number.wrapping_mul(codes).wrapping_add((*code).into());
+            }
+        }
+        let codes = u32::try_from(codes).unwrap_or(u32::MAX);
+        over!(self, list => all(list, codes, numbers));
+    }
+
+    /// The same with the digit of each code, of which there are so many.
+    pub(super) fn append_digits(&self, digits: &[u32], len: usize, numbers: &mut [u32]) {
+        fn all<T: Copy + Into<usize>>(list: &[T], digits: &[u32], len: u32, numbers: &mut [u32]) {
+            for (number, code) in numbers.iter_mut().zip(list) {
+                let digit = digits.get((*code).into()).copied().unwrap_or(0);
+                *number = number.wrapping_mul(len).wrapping_add(digit);
+            }
+        }
+        let len = u32::try_from(len).unwrap_or(u32::MAX);
+        over!(self, list => all(list, digits, len, numbers));
+    }
+
+    /// Adds each code to the sum of its row's cell.
+    pub(super) fn add_up<S>(&self, cells: &[u32], sums: &mut [S], mut add: impl FnMut(u16, &mut S)) {
+        over!(self, list => {
+            for (code, cell) in list.iter().zip(cells) {
+                if let Some(sum) = sums.get_mut(*cell as usize) {
+                    add(u16::from(*code), sum);
+                }
+            }
+        });
+    }
+
+    /// Hands each code to `take` with the cell of its row.
+    pub(super) fn each_with(&self, cells: &[u32], mut take: impl FnMut(u16, u32)) {
+        over!(self, list => list.iter().zip(cells).for_each(|(code, cell)| take(u16::from(*code), *cell)));
+    }
+
     /// Appends the codes for a file: the width in bytes, then the codes, the least significant byte first.
     pub fn write(&self, out: &mut Vec<u8>) {
         match self {

@@ -8,8 +8,10 @@ use crate::dataset::{
     query::{Filter, Test, ascending},
 };
 
-/// With fewer rows than one in so many, texts are searched row by row.
-const FEW_ROWS: u64 = 64;
+/// To search the text of one row takes as long as to search so many bytes of many texts at once.
+const ROW_BYTES: u64 = 400;
+/// With more rows than one in so many, the texts of all rows are searched at once in any case.
+const FEW_ROWS: u64 = 16;
 
 /// The rows of a block that are shown and match a filter.
 pub(super) fn matching<B: ColumnBlocks>(blocks: &B, block: usize, filter: &Filter) -> Result<Mask, B::Failure> {
@@ -78,8 +80,12 @@ fn rows<B: ColumnBlocks>(blocks: &B, block: usize, filter: &Filter, wanted: &Mas
                 return Ok(blocks.chunk(block, term.column)?.passing(&term.test));
             };
             let rows = blocks.rows(block)?;
-            if wanted.count(rows) * FEW_ROWS < rows as u64 {
-                return Ok(blocks.chunk(block, term.column)?.containing(needle, wanted));
+            let few = wanted.count(rows);
+            if few * FEW_ROWS < rows as u64 {
+                let chunk = blocks.chunk(block, term.column)?;
+                if few * ROW_BYTES < chunk.dictionary.bytes() as u64 {
+                    return Ok(chunk.containing(needle, wanted));
+                }
             }
             let marks = blocks.folded(block, term.column)?.containing(needle);
             match marks.contains(&1) {

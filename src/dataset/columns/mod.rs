@@ -14,6 +14,7 @@ mod dictionary;
 mod fence;
 mod filter;
 mod first;
+mod groups;
 mod mask;
 mod ranks;
 mod summary;
@@ -28,6 +29,7 @@ pub use self::{
     codes::Codes,
     dictionary::{Dictionary, TextList},
     first::{FirstWanted, FoundRow, first},
+    groups::{FoundGroups, GroupFailure, GroupRoom, Measured, groups},
     mask::Mask,
     ranks::Ranks,
     summary::{count, facets, stats},

@@ -7,7 +7,12 @@ use std::{
 
 use hashbrown::DefaultHashBuilder;
 
-use super::{Chunk, ColumnBlocks, dictionary::Dictionary, filter, mask::Mask};
+use super::{
+    Chunk, ColumnBlocks,
+    dictionary::{Dictionary, days_of},
+    filter,
+    mask::Mask,
+};
 use crate::dataset::{
     ColumnType, Definition, Value,
     query::{Filter, ascending},
@@ -67,10 +72,23 @@ pub(super) fn facets_within<B: ColumnBlocks>(
 
 /// A value in the form in which it is counted.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Counted {
+pub(super) enum Counted {
     Null,
     Text(Box<str>),
     Other(i128),
+}
+
+impl Counted {
+    pub(super) fn of(value: &Value) -> Self {
+        match value {
+            Value::Null => Self::Null,
+            Value::Text(text) => Self::Text(text.as_str().into()),
+            Value::Integer(whole) | Value::Money(whole) => Self::Other(i128::from(*whole)),
+            Value::Number(real) => Self::Other(i128::from((real + 0.0).to_bits())),
+            Value::Date(date) => Self::Other(i128::from(days_of(*date))),
+            Value::Timestamp(moment) => Self::Other(moment.as_nanosecond()),
+        }
+    }
 }
 
 fn facet<B: ColumnBlocks>(
@@ -131,7 +149,7 @@ fn tallied(chunk: &Chunk, mask: &Mask) -> impl Iterator<Item = (u16, u32)> {
 }
 
 /// The value of a code as it is counted, and the size of its text.
-fn counted(chunk: &Chunk, code: u16) -> (Counted, usize) {
+pub(super) fn counted(chunk: &Chunk, code: u16) -> (Counted, usize) {
     let place = usize::from(code);
     if place >= chunk.dictionary.len() {
         return (Counted::Null, 0);

@@ -4,6 +4,7 @@
 mod expression;
 mod filter;
 mod foreign;
+mod groups;
 mod operator;
 mod parse;
 #[cfg(test)]
@@ -13,6 +14,7 @@ use serde::Serialize;
 
 pub use filter::{Filter, Term, Test, after_prefix, ascending};
 pub use foreign::{KEY_IN_ADDRESS, is_key};
+pub use groups::{GroupKey, Groups, KeyPart, Measure, MeasureKind, group_columns};
 pub use operator::Operator;
 pub use parse::{RESERVED, parse, parse_changes, parse_facets, parse_history, parse_read, parse_stats};
 
