@@ -6,8 +6,8 @@ use percent_encoding::percent_decode;
 use serde_json::value::RawValue;
 
 use super::{
-    Changes, Facets, Filter, Format, History, InvalidParam, NAME_CHARS_SHOWN, Query, QueryLimits, ReadForm, Since,
-    SortTerm, Stats, Term, expression, foreign,
+    Changes, Delimiter, Facets, Filter, Format, History, InvalidParam, NAME_CHARS_SHOWN, Query, QueryLimits, ReadForm,
+    Since, SortTerm, Stats, Term, expression, foreign,
     operator::{ConditionMaker, Operator, VALUE_CHARS_SHOWN},
 };
 use crate::dataset::{
@@ -17,14 +17,38 @@ use crate::dataset::{
 };
 
 /// The parameters of all questions that are not filters. A column with such a name is reached by `<name>__eq`.
-pub const RESERVED: [&str; 13] = [
-    "filter", "select", "sort", "limit", "cursor", "count", "explain", "format", "csv_safe", "bom", "numbers",
-    "columns", "since",
+pub const RESERVED: [&str; 14] = [
+    "filter",
+    "select",
+    "sort",
+    "limit",
+    "cursor",
+    "count",
+    "explain",
+    "format",
+    "csv_safe",
+    "bom",
+    "delimiter",
+    "numbers",
+    "columns",
+    "since",
 ];
 
 /// The parameters that each question takes.
-const OF_PAGE: [&str; 11] =
-    ["filter", "select", "sort", "limit", "cursor", "count", "explain", "format", "csv_safe", "bom", "numbers"];
+const OF_PAGE: [&str; 12] = [
+    "filter",
+    "select",
+    "sort",
+    "limit",
+    "cursor",
+    "count",
+    "explain",
+    "format",
+    "csv_safe",
+    "bom",
+    "delimiter",
+    "numbers",
+];
 const OF_READ: [&str; 2] = ["select", "numbers"];
 const OF_FACETS: [&str; 4] = ["filter", "columns", "limit", "numbers"];
 const OF_STATS: [&str; 3] = ["filter", "columns", "numbers"];
@@ -180,6 +204,7 @@ struct QueryReading<'a> {
     format: Option<Format>,
     csv_safe: bool,
     bom: bool,
+    delimiter: Option<Delimiter>,
     numbers_as_texts: bool,
     columns: Option<Vec<usize>>,
     since: Option<String>,
@@ -205,6 +230,7 @@ impl<'a> QueryReading<'a> {
             format: None,
             csv_safe: false,
             bom: false,
+            delimiter: None,
             numbers_as_texts: false,
             columns: None,
             since: None,
@@ -290,6 +316,14 @@ impl<'a> QueryReading<'a> {
             },
             "csv_safe" => self.csv_safe = self.flag("csv_safe", value),
             "bom" => self.bom = self.flag("bom", value),
+            "delimiter" => match Delimiter::named(value) {
+                Some(delimiter) => self.delimiter = Some(delimiter),
+                None => {
+                    let names = Delimiter::ALL.map(Delimiter::name);
+                    let meant = suggest::nearest(value, names).map(str::to_owned);
+                    self.refuse("delimiter", format!("expected one of {}", names.join(", ")), meant);
+                }
+            },
             "numbers" => match value {
                 "text" => self.numbers_as_texts = true,
                 _ => self.refuse("numbers", NUMBERS_EXPECTED.to_owned(), Some("text".to_owned())),
@@ -500,6 +534,7 @@ impl<'a> QueryReading<'a> {
             format: self.format,
             csv_safe: self.csv_safe,
             bom: self.bom,
+            delimiter: self.delimiter,
             numbers_as_texts: self.numbers_as_texts,
         };
         // With another mistake in the query, the cursor's binding cannot be checked.

@@ -14,6 +14,8 @@ use crate::clock::SharedClock;
 
 /// The size of a part, about, bytes.
 pub(in crate::store) const PART_BYTES: usize = 64 * 1024;
+/// Longer parts are sent as several.
+const SENT_BYTES_MAX: usize = 2 * PART_BYTES;
 /// Parts that are made ahead of the receiver.
 const PARTS_WAITING: usize = 4;
 /// The pause of a thread between two checks for room for the next part.
@@ -79,6 +81,11 @@ impl Outlet {
         self.clock.monotonic_us().saturating_add(self.stall_us)
     }
 
+    /// Tells whether nobody waits for the parts any more.
+    pub(in crate::store) fn is_left(&self) -> bool {
+        self.begun.as_ref().map_or_else(|| self.parts.is_closed(), oneshot::Sender::is_closed)
+    }
+
     /// Sends a part from a thread, as soon as there is room for it.
     pub(in crate::store) fn send_blocking(
         &mut self,
@@ -87,11 +94,17 @@ impl Outlet {
         is_over: impl Fn() -> bool,
     ) -> Result<(), Gone> {
         self.begin(version)?;
-        if part.is_empty() {
-            return Ok(());
+        let mut rest = Bytes::from(part);
+        while !rest.is_empty() {
+            let next = rest.split_to(rest.len().min(SENT_BYTES_MAX));
+            self.send_one(next, &is_over)?;
         }
+        Ok(())
+    }
+
+    fn send_one(&mut self, part: Bytes, is_over: &impl Fn() -> bool) -> Result<(), Gone> {
         let give_up_us = self.give_up_us();
-        let mut part = Ok(Bytes::from(part));
+        let mut part = Ok(part);
         loop {
             part = match self.parts.try_send(part) {
                 Ok(()) => return Ok(()),

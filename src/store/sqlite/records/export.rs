@@ -13,13 +13,19 @@ use super::{
     way,
 };
 use crate::{
-    dataset::{export::RowWriter, query::Query},
+    dataset::{
+        export::{RowWriter, WorkbookPlace},
+        query::Query,
+    },
     store::records::{
         DataSet, Export, RecordStoreError,
         outlet::{Gone, Outlet, PART_BYTES},
         rules,
     },
 };
+
+/// Rows between two looks whether somebody still waits for the export.
+const ROWS_PER_LOOK: u64 = 4096;
 
 /// Frees an export's place when dropped.
 struct ExportPlace(Arc<SharedRecords>);
@@ -50,11 +56,13 @@ pub(super) async fn begin(
     let place = ExportPlace::take(shared)?;
     let (clock, settings) = (&shared.clock, &shared.settings);
     let (mut outlet, inlet) = Outlet::new(Arc::clone(clock), settings.export_stall_ms);
+    let workbooks = WorkbookPlace { folder: settings.directory.clone(), bytes_max: settings.workbook_bytes_max };
     let (watch, limit_ms) = (Watch::new(clock, settings.export_timeout_ms), settings.export_timeout_ms);
     let work = move || {
         pool::step_back();
-        let outcome =
-            pool::read(&mut Lanes::new(), &served, &data_set, &watch, |reading| write(reading, &query, &mut outlet));
+        let outcome = pool::read(&mut Lanes::new(), &served, &data_set, &watch, |reading| {
+            write(reading, &query, &workbooks, &mut outlet)
+        });
         let error = match outcome {
             Ok(()) => None,
             Err(QuestionFailure::Gone) => return,
@@ -83,27 +91,37 @@ impl From<Gone> for QuestionFailure {
     }
 }
 
-fn write(reading: &RecordReading<'_>, query: &Query, outlet: &mut Outlet) -> Result<(), QuestionFailure> {
+fn write(
+    reading: &RecordReading<'_>,
+    query: &Query,
+    workbooks: &WorkbookPlace,
+    outlet: &mut Outlet,
+) -> Result<(), QuestionFailure> {
     let definition = &reading.data_set.definition;
     let order = query.order(definition);
     let ways = way::ways(definition, reading.shape, query, None);
     let Some(way) = ways.first() else { return Ok(()) };
-    let writer = RowWriter::new(definition, query);
+    let unwritten = |error| RecordStoreError::of_export(definition, error);
+    let mut writer = RowWriter::new(definition, query, workbooks).map_err(unwritten)?;
     let mut part = Vec::with_capacity(PART_BYTES + PART_BYTES / 4);
-    writer.begin(&mut part);
+    writer.begin(&mut part).map_err(unwritten)?;
     let limit = query.limit_asked.map_or(-1, i64::from);
-    let mut left = limit;
+    let (mut left, mut taken) = (limit, 0_u64);
     let take = |record: Yielded<'_>| {
         if left == 0 {
             return Ok(RecordsWanted::Enough);
         }
-        left -= 1;
+        (left, taken) = (left - 1, taken + 1);
+        // Some forms send nothing for long.
+        if taken.is_multiple_of(ROWS_PER_LOOK) && outlet.is_left() {
+            return Err(QuestionFailure::Gone);
+        }
         match &query.select {
-            None => writer.row(render::values(record.values), &mut part),
+            None => writer.row(render::values(record.values), &mut part).map_err(unwritten)?,
             Some(select) => {
                 let values: Vec<&[u8]> = render::values(record.values).collect();
                 let selected = select.iter().map(|place| values.get(*place).copied().unwrap_or(b"null"));
-                writer.row(selected, &mut part);
+                writer.row(selected, &mut part).map_err(unwritten)?;
             }
         }
         if part.len() >= PART_BYTES {
@@ -114,5 +132,6 @@ fn write(reading: &RecordReading<'_>, query: &Query, outlet: &mut Outlet) -> Res
         Ok(RecordsWanted::More)
     };
     walk::each(reading.connection(), reading.shape, &order, way, limit, take)?;
-    Ok(outlet.send_blocking(reading.version, part, || reading.watch.is_over())?)
+    let (version, watch) = (reading.version, reading.watch);
+    Ok(writer.finish(part, |part| outlet.send_blocking(version, part, || watch.is_over())).map_err(unwritten)??)
 }
