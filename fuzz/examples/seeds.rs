@@ -48,6 +48,7 @@ const FILTERS: [&str; 58] = [
     "application_number__startswith=%232016",
     "status__contains=%C3%89T%C3%89&count=exact&explain=true",
     "status__isnull=false&format=csv&csv_safe=true",
+    "format=csv&delimiter=%3B&numbers=text",
     "limit=ten&limit=-1&sort=&select=&cursor=abc",
     "columns=status,block&limit=5",
     "columns=size,cost,ratio,day,moment&filter=size+%3E+1",

@@ -20,7 +20,7 @@ use crate::dataset::ColumnType;
 /// The most rows of a batch.
 const ROWS_MAX: usize = 8 * 1024;
 /// The most bytes of the rows of a batch, as JSON, but for the last row.
-const BYTES_MAX: usize = 1024 * 1024;
+const BYTES_MAX: usize = 256 * 1024;
 /// Amounts are 64-bit numbers of hundredths, which have up to 19 digits.
 const MONEY_DIGITS: u8 = 19;
 const MONEY_DECIMALS: i8 = 2;

@@ -11,10 +11,13 @@ use super::{batch::BatchRows, error::ExportError, published::PublishedColumn};
 
 /// The most rows of a group: readers skip and share out whole groups.
 const GROUP_ROWS_MAX: usize = 1024 * 1024;
-/// The most bytes of a group while it is made. It is kept in memory until it is whole.
-const GROUP_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// The most bytes of a page, and of a column's dictionary. Each column holds one of each.
+/// The most bytes of a group, compressed. It is kept in memory until it is whole.
+const GROUP_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// The most memory for a group with what its columns need to be encoded. Where there are many columns it ends a group early.
+const GROUP_MEMORY_MAX: usize = 32 * 1024 * 1024;
+/// The most bytes of a page, and of a column's dictionary, and the most rows of a page. Each column holds one of each.
 const PAGE_BYTES_MAX: usize = 128 * 1024;
+const PAGE_ROWS_MAX: usize = 8 * 1024;
 /// Each column of a group has a compressor of its own, which takes some hundred kilobytes: more columns are not compressed.
 const COMPRESSED_COLUMNS_MAX: usize = 200;
 
@@ -34,6 +37,7 @@ impl ParquetRows {
         let properties = WriterProperties::builder()
             .set_compression(compression)
             .set_data_page_size_limit(PAGE_BYTES_MAX)
+            .set_data_page_row_count_limit(PAGE_ROWS_MAX)
             .set_dictionary_page_size_limit(PAGE_BYTES_MAX)
             .set_max_row_group_row_count(Some(GROUP_ROWS_MAX))
             // The least and greatest value of each group, for readers that filter. Those of pages, and where pages are, would be kept
@@ -59,7 +63,7 @@ impl ParquetRows {
     ) -> Result<(), ExportError> {
         let Some(batch) = self.rows.row(values)? else { return Ok(()) };
         self.file.write(&batch).map_err(|error| failed(&error))?;
-        if self.file.memory_size() >= GROUP_BYTES_MAX {
+        if self.file.in_progress_size() >= GROUP_BYTES_MAX || self.file.memory_size() >= GROUP_MEMORY_MAX {
             self.file.flush().map_err(|error| failed(&error))?;
         }
         self.drain(out)

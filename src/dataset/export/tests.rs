@@ -303,6 +303,30 @@ fn a_value_that_a_format_does_not_hold_is_refused() {
     assert!(matches!(refused, ExportError::TooLargeWorkbook { bytes_max: 100_000 }), "{refused}");
 }
 
+#[test]
+fn a_sheet_has_as_many_records_as_excel_has_rows_and_no_more() {
+    let definition = definition();
+    let query = Query { select: Some(vec![0]), ..query(Format::Xlsx) };
+    let mut writer = RowWriter::new(&definition, &query, &place()).unwrap();
+    let (null, last): (&[u8], &[u8]) = (b"null", b"\"the last\"");
+    for _ in 1..WORKBOOK_RECORDS_MAX {
+        writer.row([null], &mut Vec::new()).unwrap();
+    }
+    writer.row([last], &mut Vec::new()).unwrap();
+    let refused = writer.row([null], &mut Vec::new()).unwrap_err();
+    assert!(matches!(refused, ExportError::TooManyRecords { records_max: 1_048_575 }), "{refused}");
+    assert!(refused.to_string().contains("format=parquet"), "{refused}");
+    let mut file = Vec::new();
+    let ended = writer.finish(Vec::new(), |part| {
+        file.extend(part);
+        Ok::<(), Infallible>(())
+    });
+    assert!(matches!(ended, Ok(Ok(()))));
+    let mut workbook: Xlsx<_> = Xlsx::new(Cursor::new(file)).unwrap();
+    let range = workbook.worksheet_range("things").unwrap();
+    assert_eq!(range.get_value((1_048_575, 0)), Some(&Data::String("the last".to_owned())));
+}
+
 /// The cells of a workbook, the row of names first.
 fn sheet(file: Vec<u8>) -> Vec<Vec<Data>> {
     let mut workbook: Xlsx<_> = Xlsx::new(Cursor::new(file)).unwrap();

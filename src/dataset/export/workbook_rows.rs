@@ -6,7 +6,7 @@
 //! The cells are kept in a file without a name until all rows are there: what a sheet begins with depends on them. It goes with the
 //! writer, also where the process is killed.
 
-use std::{io::Write, path::PathBuf};
+use std::{io::Write, ops::Range, path::PathBuf};
 
 use jiff::{
     Timestamp,
@@ -38,10 +38,13 @@ const CALENDAR_BEGIN: Date = Date::constant(1900, 1, 1);
 const CALENDAR_PLAIN: Date = Date::constant(1900, 3, 1);
 const NANOSECONDS_OF_MILLISECOND: i32 = 1_000_000;
 const MILLISECONDS_OF_DAY: f64 = 86_400_000.0;
-/// What a row, a number, and a text beside its letters take on the disk, at most, bytes.
-const ROW_BYTES: u64 = 48;
-const NUMBER_BYTES: u64 = 64;
-const TEXT_BYTES: u64 = 88;
+/// What a row, a number, and a text beside its letters take on the disk, about, bytes.
+const ROW_BYTES: u64 = 40;
+const NUMBER_BYTES: u64 = 48;
+const LONG_NUMBER_BYTES: u64 = 400;
+const TEXT_BYTES: u64 = 64;
+/// Numbers that have few digits before and behind the point.
+const PLAIN_NUMBERS: Range<f64> = 1e-6..1e21;
 /// A longer name is cut: Excel takes no longer ones.
 const SHEET_NAME_CHARS_MAX: usize = 31;
 /// The widths of columns, in characters. Longer texts are seen in full by opening the cell.
@@ -57,7 +60,7 @@ const PART_BYTES: usize = 64 * 1024;
 pub struct WorkbookPlace {
     /// The folder of the file without a name.
     pub folder: PathBuf,
-    /// The most bytes of the file.
+    /// The most bytes of the file, about.
     pub bytes_max: u64,
 }
 
@@ -116,11 +119,10 @@ impl SheetRows {
         self.bytes = self.bytes.saturating_add(ROW_BYTES);
         let sheet = self.workbook.worksheet_from_index(0).map_err(|error| failed(&error))?;
         for ((nth, column), value) in (0_u16..).zip(&mut self.columns).zip(values) {
-            self.bytes = self.bytes.saturating_add(stored_length(value));
-            if self.bytes > self.bytes_max {
-                return Err(ExportError::TooLargeWorkbook { bytes_max: self.bytes_max });
-            }
-            column.cell(sheet, (row, nth), value, &self.formats)?;
+            self.bytes = self.bytes.saturating_add(column.cell(sheet, (row, nth), value, &self.formats)?);
+        }
+        if self.bytes > self.bytes_max {
+            return Err(ExportError::TooLargeWorkbook { bytes_max: self.bytes_max });
         }
         Ok(())
     }
@@ -184,19 +186,21 @@ fn begin(sheet: &mut Worksheet, data_set: &str, columns: &[SheetColumn]) -> Resu
 }
 
 impl SheetColumn {
+    /// Writes a cell. Returns about how many bytes it takes.
     fn cell(
         &mut self,
         sheet: &mut Worksheet,
         (row, column): (u32, u16),
         value: &[u8],
         formats: &CellFormats,
-    ) -> Result<(), ExportError> {
+    ) -> Result<u64, ExportError> {
         let name = &self.published.name;
         let read = self.published.read(value).ok_or_else(|| ExportError::OfAnotherType { column: name.clone() })?;
         let cell = SheetCell::of(read, value);
         self.width = self.width.max(cell.width());
+        let bytes = cell.stored_bytes();
         let written = match cell {
-            SheetCell::Blank => return Ok(()),
+            SheetCell::Blank => return Ok(0),
             SheetCell::Number(number) => sheet.write_number(row, column, number),
             SheetCell::Milliseconds(days) => sheet.write_number_with_format(row, column, days, &formats.milliseconds),
             SheetCell::Text(text) => {
@@ -209,7 +213,7 @@ impl SheetColumn {
                 }
             }
         };
-        written.map(drop).map_err(|error| failed(&error))
+        written.map(|_| bytes).map_err(|error| failed(&error))
     }
 }
 
@@ -245,6 +249,24 @@ impl SheetCell {
                 Some((days, false)) => Self::Milliseconds(days),
                 None => as_text(),
             },
+        }
+    }
+
+    /// About how many bytes it takes on the disk.
+    fn stored_bytes(&self) -> u64 {
+        match self {
+            Self::Blank => 0,
+            // All digits of a number are written, be there hundreds of zeros.
+            Self::Number(number) if *number != 0.0 && !PLAIN_NUMBERS.contains(&number.abs()) => LONG_NUMBER_BYTES,
+            Self::Number(_) | Self::Milliseconds(_) => NUMBER_BYTES,
+            Self::Text(text) => {
+                let escaped = text.bytes().map(|byte| match byte {
+                    b'&' | b'<' | b'>' => 5,
+                    0..=0x1f | b'_' => 7,
+                    _ => 1,
+                });
+                TEXT_BYTES + escaped.sum::<u64>()
+            }
         }
     }
 
@@ -289,16 +311,6 @@ fn days(moment: Timestamp) -> Option<(f64, bool)> {
     let milliseconds = seconds * 1_000 + civil.subsec_nanosecond() / NANOSECONDS_OF_MILLISECOND;
     let days = day(civil.date())? + f64::from(milliseconds) / MILLISECONDS_OF_DAY;
     Some((days, civil.subsec_nanosecond() == 0))
-}
-
-/// The bytes of a value in the sheet's XML, at most.
-fn stored_length(value: &[u8]) -> u64 {
-    if value == b"null" {
-        return 0;
-    }
-    let Some(text) = value.strip_prefix(b"\"") else { return NUMBER_BYTES };
-    let escaped = text.iter().map(|byte| if matches!(byte, b'&' | b'<' | b'>' | b'\\' | b'_') { 7 } else { 1 });
-    TEXT_BYTES + escaped.sum::<u64>()
 }
 
 fn failed(error: &XlsxError) -> ExportError {

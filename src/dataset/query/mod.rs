@@ -6,6 +6,7 @@ mod filter;
 mod foreign;
 mod format;
 mod operator;
+mod parameters;
 mod parse;
 #[cfg(test)]
 mod tests;
@@ -16,7 +17,8 @@ pub use filter::{Filter, Term, Test, after_prefix, ascending};
 pub use foreign::{KEY_IN_ADDRESS, is_key};
 pub use format::{Delimiter, Format};
 pub use operator::Operator;
-pub use parse::{RESERVED, parse, parse_changes, parse_facets, parse_history, parse_read, parse_stats};
+pub use parameters::RESERVED;
+pub use parse::{parse, parse_changes, parse_facets, parse_history, parse_read, parse_stats};
 
 use super::{Definition, Value};
 

@@ -9,51 +9,13 @@ use super::{
     Changes, Delimiter, Facets, Filter, Format, History, InvalidParam, NAME_CHARS_SHOWN, Query, QueryLimits, ReadForm,
     Since, SortTerm, Stats, Term, expression, foreign,
     operator::{ConditionMaker, Operator, VALUE_CHARS_SHOWN},
+    parameters::{OF_CHANGES, OF_FACETS, OF_HISTORY, OF_PAGE, OF_READ, OF_STATS, RESERVED},
 };
 use crate::dataset::{
     ColumnType, Definition,
     cursor::{self, CursorError, CursorKey},
     suggest,
 };
-
-/// The parameters of all questions that are not filters. A column with such a name is reached by `<name>__eq`.
-pub const RESERVED: [&str; 14] = [
-    "filter",
-    "select",
-    "sort",
-    "limit",
-    "cursor",
-    "count",
-    "explain",
-    "format",
-    "csv_safe",
-    "bom",
-    "delimiter",
-    "numbers",
-    "columns",
-    "since",
-];
-
-/// The parameters that each question takes.
-const OF_PAGE: [&str; 12] = [
-    "filter",
-    "select",
-    "sort",
-    "limit",
-    "cursor",
-    "count",
-    "explain",
-    "format",
-    "csv_safe",
-    "bom",
-    "delimiter",
-    "numbers",
-];
-const OF_READ: [&str; 2] = ["select", "numbers"];
-const OF_FACETS: [&str; 4] = ["filter", "columns", "limit", "numbers"];
-const OF_STATS: [&str; 3] = ["filter", "columns", "numbers"];
-const OF_CHANGES: [&str; 3] = ["since", "limit", "numbers"];
-const OF_HISTORY: [&str; 3] = ["cursor", "limit", "numbers"];
 
 /// The message for any other value of `numbers`.
 const NUMBERS_EXPECTED: &str = "expected text; without the parameter numbers are numbers";
@@ -306,24 +268,16 @@ impl<'a> QueryReading<'a> {
                 }
             },
             "explain" => self.explain = self.flag("explain", value),
-            "format" => match Format::ALL.into_iter().find(|format| format.name() == value) {
-                Some(format) => self.format = Some(format),
-                None => {
-                    let names = Format::ALL.map(Format::name);
-                    let meant = suggest::nearest(value, names).map(str::to_owned);
-                    self.refuse("format", format!("expected one of {}", names.join(", ")), meant);
-                }
-            },
+            "format" => {
+                let found = Format::ALL.into_iter().find(|format| format.name() == value);
+                self.format = self.word("format", value, &Format::ALL.map(Format::name), found);
+            }
             "csv_safe" => self.csv_safe = self.flag("csv_safe", value),
             "bom" => self.bom = self.flag("bom", value),
-            "delimiter" => match Delimiter::named(value) {
-                Some(delimiter) => self.delimiter = Some(delimiter),
-                None => {
-                    let names = Delimiter::ALL.map(Delimiter::name);
-                    let meant = suggest::nearest(value, names).map(str::to_owned);
-                    self.refuse("delimiter", format!("expected one of {}", names.join(", ")), meant);
-                }
-            },
+            "delimiter" => {
+                let names = Delimiter::ALL.map(Delimiter::name);
+                self.delimiter = self.word("delimiter", value, &names, Delimiter::named(value));
+            }
             "numbers" => match value {
                 "text" => self.numbers_as_texts = true,
                 _ => self.refuse("numbers", NUMBERS_EXPECTED.to_owned(), Some("text".to_owned())),
@@ -342,6 +296,15 @@ impl<'a> QueryReading<'a> {
             }
             Err(problems) => self.problems.extend(problems),
         }
+    }
+
+    /// What a value that is one of these words was found to mean.
+    fn word<T>(&mut self, name: &str, value: &str, words: &[&'static str], found: Option<T>) -> Option<T> {
+        if found.is_none() {
+            let meant = suggest::nearest(value, words.iter().copied()).map(str::to_owned);
+            self.refuse(name, format!("expected one of {}", words.join(", ")), meant);
+        }
+        found
     }
 
     fn flag(&mut self, name: &str, value: &str) -> bool {

@@ -56,7 +56,7 @@ impl DataSets {
             return Ok((pass, Ok(caching::not_modified(known))));
         }
         let format = query.format.unwrap_or(Format::Ndjson);
-        if let Some(problem) = beyond_a_sheet(&data_set, &query, format) {
+        if let Some(problem) = beyond_a_sheet(data_set.records, &query, format) {
             // It is known without reading a record.
             return Ok((self.admit_as(credential, 1, asking).await?.map_err(limits::not_admitted)?, Err(problem)));
         }
@@ -93,9 +93,9 @@ impl DataSets {
     }
 }
 
-/// The problem of a workbook that is known to have too many rows.
-fn beyond_a_sheet(data_set: &DataSet, query: &Query, format: Format) -> Option<Problem> {
-    let records = query.limit_asked.map_or(data_set.records, |limit| data_set.records.min(u64::from(limit)));
+/// The problem of a workbook that is known to have too many rows: of so many records all are asked for, or a number of them.
+fn beyond_a_sheet(records: u64, query: &Query, format: Format) -> Option<Problem> {
+    let records = query.limit_asked.map_or(records, |limit| records.min(u64::from(limit)));
     let is_known = format == Format::Xlsx && query.filter.terms() == 0 && records > WORKBOOK_RECORDS_MAX;
     let error = ExportError::TooManyRecords { records_max: WORKBOOK_RECORDS_MAX };
     is_known.then(|| Problem::new(ProblemCode::InvalidParameters, error.to_string()))
@@ -219,6 +219,30 @@ impl futures_util::Stream for ExportBody {
                     }
                 },
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset::query::{Filter, Term, Test};
+
+    #[test]
+    fn a_workbook_of_too_many_records_is_known_where_nothing_is_filtered() {
+        let some = Filter::Term(Term { column: 0, test: Test::Null(false) });
+        let all = Filter::All(Vec::new());
+        for (records, limit, filter, format, is_refused) in [
+            (1_048_576, None, &all, Format::Xlsx, true),
+            (1_048_575, None, &all, Format::Xlsx, false),
+            (9_000_000, Some(1_048_575), &all, Format::Xlsx, false),
+            (9_000_000, Some(1_048_576), &all, Format::Xlsx, true),
+            (9_000_000, None, &some, Format::Xlsx, false),
+            (9_000_000, None, &all, Format::Csv, false),
+            (9_000_000, None, &all, Format::Parquet, false),
+        ] {
+            let query = Query { limit_asked: limit, filter: filter.clone(), ..Query::everything(1) };
+            assert_eq!(beyond_a_sheet(records, &query, format).is_some(), is_refused, "{records} {limit:?} {format:?}");
         }
     }
 }
