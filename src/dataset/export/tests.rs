@@ -293,6 +293,9 @@ fn a_value_that_a_format_does_not_hold_is_refused() {
         let refused = try_written(&query(Format::Xlsx), &[values], &place()).unwrap_err();
         assert!(matches!(&refused, ExportError::TooLongForCell { column, .. } if column == "number"), "{refused}");
     }
+    let nowhere = WorkbookPlace { folder: place().folder.join("permitd-has-no-such-folder"), ..place() };
+    let refused = try_written(&query(Format::Xlsx), &[], &nowhere).unwrap_err();
+    assert!(matches!(refused, ExportError::Failed { doing: "write a workbook", .. }), "{refused}");
     let narrow = WorkbookPlace { bytes_max: 100_000, ..place() };
     let refused = try_written(
         &query(Format::Xlsx),

@@ -6,7 +6,12 @@
 //! The cells are kept in a file without a name until all rows are there: what a sheet begins with depends on them. It goes with the
 //! writer, also where the process is killed.
 
-use std::{io::Write, ops::Range, path::PathBuf};
+use std::{
+    io::Write,
+    ops::Range,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::PathBuf,
+};
 
 use jiff::{
     Timestamp,
@@ -115,14 +120,19 @@ impl SheetRows {
             return Err(ExportError::TooManyRecords { records_max: WORKBOOK_RECORDS_MAX });
         }
         self.rows += 1;
+        contained(|| self.write(values))?;
+        if self.bytes > self.bytes_max {
+            return Err(ExportError::TooLargeWorkbook { bytes_max: self.bytes_max });
+        }
+        Ok(())
+    }
+
+    fn write<'v>(&mut self, values: impl IntoIterator<Item = &'v [u8]>) -> Result<(), ExportError> {
         let row = self.rows;
         self.bytes = self.bytes.saturating_add(ROW_BYTES);
         let sheet = self.workbook.worksheet_from_index(0).map_err(|error| failed(&error))?;
         for ((nth, column), value) in (0_u16..).zip(&mut self.columns).zip(values) {
             self.bytes = self.bytes.saturating_add(column.cell(sheet, (row, nth), value, &self.formats)?);
-        }
-        if self.bytes > self.bytes_max {
-            return Err(ExportError::TooLargeWorkbook { bytes_max: self.bytes_max });
         }
         Ok(())
     }
@@ -134,11 +144,11 @@ impl SheetRows {
     ) -> Result<Result<(), E>, ExportError> {
         self.end_sheet().map_err(|error| failed(&error))?;
         let mut parts = PartWriter { send, part: Vec::with_capacity(PART_BYTES), failure: None, is_over: false };
-        let saved = self.workbook.save_to_writer(&mut parts);
+        let saved = contained(|| self.workbook.save_to_writer(&mut parts).map_err(|error| failed(&error)));
         if let Some(failure) = parts.failure.take() {
             return Ok(Err(failure));
         }
-        saved.map_err(|error| failed(&error))?;
+        saved?;
         let rest = std::mem::take(&mut parts.part);
         Ok((parts.send)(rest))
     }
@@ -311,6 +321,14 @@ fn days(moment: Timestamp) -> Option<(f64, bool)> {
     let milliseconds = seconds * 1_000 + civil.subsec_nanosecond() / NANOSECONDS_OF_MILLISECOND;
     let days = day(civil.date())? + f64::from(milliseconds) / MILLISECONDS_OF_DAY;
     Some((days, civil.subsec_nanosecond() == 0))
+}
+
+/// Turns a panic into an error. The library panics where it cannot write to its file, as on a full disk; that should not end the thread.
+fn contained(write: impl FnOnce() -> Result<(), ExportError>) -> Result<(), ExportError> {
+    catch_unwind(AssertUnwindSafe(write)).unwrap_or_else(|_| {
+        let reason = "its sheet cannot be kept on the disk, which may be full".to_owned();
+        Err(ExportError::Failed { doing: "write a workbook", reason })
+    })
 }
 
 fn failed(error: &XlsxError) -> ExportError {

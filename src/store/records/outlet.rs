@@ -145,3 +145,44 @@ impl Drop for Outlet {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+
+    fn outlet() -> (Outlet, Inlet) {
+        Outlet::new(ManualClock::at("2026-03-01T12:00:00Z".parse().unwrap()), 1_000)
+    }
+
+    #[tokio::test]
+    async fn who_makes_an_export_sees_that_nobody_waits_for_it() {
+        // Before there is a part, and after.
+        let (unbegun, inlet) = outlet();
+        assert!(!unbegun.is_left());
+        drop(inlet);
+        assert!(unbegun.is_left());
+        let (mut begun, inlet) = outlet();
+        assert!(begun.send_blocking(7, b"a".to_vec(), || false).is_ok());
+        let export = inlet.export().await.unwrap();
+        assert_eq!((export.version, begun.is_left()), (7, false));
+        drop(export);
+        assert!(begun.is_left());
+    }
+
+    #[tokio::test]
+    async fn a_long_part_comes_as_several() {
+        let (mut outlet, inlet) = outlet();
+        let whole: Vec<u8> = (0..3 * SENT_BYTES_MAX + 1).map(|place| u8::try_from(place % 251).unwrap()).collect();
+        assert!(outlet.send_blocking(1, whole.clone(), || false).is_ok());
+        outlet.finish(None);
+        let mut export = inlet.export().await.unwrap();
+        let (mut got, mut parts) = (Vec::new(), 0);
+        while let Some(part) = export.parts.recv().await {
+            let part = part.unwrap();
+            assert!(part.len() <= SENT_BYTES_MAX);
+            (got, parts) = ([got, part.to_vec()].concat(), parts + 1);
+        }
+        assert_eq!((got == whole, parts), (true, 4));
+    }
+}
