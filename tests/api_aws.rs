@@ -1,6 +1,6 @@
 //! The tests of `tests/api`, over DynamoDB and SQS, and a life by mail through SES. Left out is what no backend has a part in: how
 //! connections and requests are read (`connections`, `protocol`), requests refused beyond what an actor works on (`mailboxes`), guesses
-//! slowed (`guesses`, `credentials`), servers stopped (`farewell`, `stopping`), and the interface described (`openapi`).
+//! slowed (`guesses`, `credentials`), servers stopped (`farewell`, `stopping`), how an export is written (`formats`), and the interface described (`openapi`).
 
 #![allow(
     clippy::unwrap_used,

@@ -569,6 +569,7 @@ async fn imports(world: &World) {
         exports_max: 2,
         export_timeout_ms: 60_000,
         export_stall_ms: 10_000,
+        workbook_bytes_max: 1 << 30,
     };
     let records = SqliteRecordStore::open(settings, world.clock.shared()).unwrap();
     let rejects = world.place.data().join("rejects");

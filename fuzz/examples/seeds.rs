@@ -39,7 +39,7 @@ fn write(target: &str, name: &str, bytes: impl AsRef<[u8]>) -> io::Result<()> {
 }
 
 /// Queries and expressions of the documentation and of the tests.
-const FILTERS: [&str; 58] = [
+const FILTERS: [&str; 59] = [
     "estimated_cost__gte=1000000&sort=-estimated_cost&limit=1&select=application_number,estimated_cost",
     "statsu=issued",
     "status__in=issued,complete&file_date__between=2016-12-01,2016-12-31",
@@ -98,6 +98,7 @@ const FILTERS: [&str; 58] = [
     "((((((((title = a))))))))",
     "(((((((((title = a)))))))))",
     "title = a & size = 1",
+    "format=csv&delimiter=%3B&numbers=text",
 ];
 
 fn filters() -> io::Result<()> {

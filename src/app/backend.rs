@@ -121,6 +121,7 @@ fn sqlite_records(settings: &Settings, purpose: Purpose) -> SqliteRecordSettings
         exports_max: settings.records.exports_max,
         export_timeout_ms: settings.records.export_timeout_ms,
         export_stall_ms: settings.records.export_stall_ms,
+        workbook_bytes_max: settings.records.workbook_bytes_max,
     }
 }
 

@@ -216,6 +216,7 @@ fn records_exit(error: &RecordStoreError) -> Exit {
         RecordStoreError::ImportRunning { .. }
         | RecordStoreError::NameTaken { .. }
         | RecordStoreError::NotRenamed
+        | RecordStoreError::NotHeld { .. }
         | RecordStoreError::IdentityChanged { .. } => Exit::Refused,
         RecordStoreError::WrongRole { .. }
         | RecordStoreError::Corrupt { .. }

@@ -62,6 +62,7 @@ pub(super) const RANGES: &[(&str, i64, i64)] = &[
     ("records.exports_per_person_max", 0, 256),
     ("records.export_timeout_ms", 1_000, 86_400_000),
     ("records.export_stall_ms", 100, 600_000),
+    ("records.workbook_bytes_max", 65_536, 3_221_225_472),
     ("records.history_days", 1, 36_500),
     ("records.history_changes_max", 0, 1_000_000_000),
     ("records.refresh_interval_ms", 10, 600_000),

@@ -258,6 +258,8 @@ pub struct RecordsSection {
     pub export_timeout_ms: u64,
     /// `records.export_stall_ms`
     pub export_stall_ms: u64,
+    /// `records.workbook_bytes_max`
+    pub workbook_bytes_max: u64,
     /// `records.history_days`
     pub history_days: u32,
     /// `records.history_changes_max`

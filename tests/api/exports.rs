@@ -1,4 +1,4 @@
-//! Everything that matches, at once: NDJSON and CSV.
+//! Everything that matches, at once: NDJSON and CSV. The other formats are in `formats.rs`.
 
 use permitd::clock::ManualClock;
 use reqwest::Method;
@@ -64,6 +64,13 @@ async fn the_format_is_asked_for_by_either_name() {
     assert_eq!(by_header("text/csv").await, "text/csv; charset=utf-8");
     assert_eq!(by_header("application/x-ndjson").await, "application/x-ndjson");
     assert_eq!(by_header("text/html, */*;q=0.1").await, "application/json");
+    for binary in [
+        "application/vnd.apache.parquet",
+        "application/vnd.apache.arrow.stream",
+        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    ] {
+        assert_eq!(by_header(&format!("{binary}, application/json;q=0.5")).await, binary);
+    }
     // The parameter says it last.
     let request =
         app.request(Method::GET, "/permits?format=json").header("x-api-key", &key).header("accept", "text/csv");
@@ -78,7 +85,15 @@ async fn the_format_is_asked_for_by_either_name() {
         ("format=ndjson&bom=true", "bom"),
         ("bom=true", "bom"),
         ("format=csv&bom=yes", "bom"),
-        ("format=csv&numbers=text", "numbers"),
+        ("delimiter=tab", "delimiter"),
+        ("format=ndjson&delimiter=comma", "delimiter"),
+        ("format=xlsx&delimiter=semicolon", "delimiter"),
+        ("format=csv&delimiter=colon", "delimiter"),
+        ("format=csv&delimiter=", "delimiter"),
+        ("format=parquet&csv_safe=true", "csv_safe"),
+        ("format=arrow&bom=true", "bom"),
+        ("format=xlsx&count=exact", "count"),
+        ("format=parquet&explain=true", "explain"),
         ("numbers=string", "numbers"),
         ("numbers=", "numbers"),
     ] {
@@ -126,12 +141,46 @@ async fn a_table_begins_with_a_byte_order_mark_for_who_asks() {
 }
 
 #[tokio::test]
+async fn the_values_of_a_table_are_parted_by_the_character_that_is_asked_for() {
+    let app = TestApp::start().await;
+    let key = crate::data::unlimited(&app).await;
+    let file = "Name,Height\n\"a,b\",5\na;b,6\na|b,7\n".as_bytes().to_vec();
+    crate::data::import(&app, crate::data::things(), file, "things.csv").await;
+    let table =
+        async |query: &str| app.get(&format!("/things?select=name,height&format=csv&{query}"), &key).await.expect(200);
+    let plain = table("").await;
+    assert_eq!(plain.body, "name,height\r\n\"a,b\",5\r\na;b,6\r\na|b,7\r\n");
+    for (spellings, expected) in [
+        (["comma", ",", "%2C"], plain.body.as_str()),
+        (["semicolon", ";", "%3B"], "name;height\r\na,b;5\r\n\"a;b\";6\r\na|b;7\r\n"),
+        (["tab", "%09", "%09"], "name\theight\r\na,b\t5\r\na;b\t6\r\na|b\t7\r\n"),
+        (["pipe", "|", "%7C"], "name|height\r\na,b|5\r\na;b|6\r\n\"a|b\"|7\r\n"),
+    ] {
+        let mut tags = Vec::new();
+        for spelling in spellings {
+            let answer = table(&format!("delimiter={spelling}")).await;
+            assert_eq!(answer.body, expected, "{spelling}");
+            tags.push(answer.header("etag").unwrap().to_owned());
+        }
+        assert!(tags.iter().all(|tag| *tag == tags[0]), "one answer, however it was asked for");
+        assert_eq!(plain.header("etag") == Some(&tags[0]), expected == plain.body);
+    }
+    // A cell has no type: whole numbers are texts in any case.
+    let texts = table("numbers=text").await;
+    assert_eq!((&texts.body, texts.header("etag")), (&plain.body, plain.header("etag")));
+}
+
+#[tokio::test]
 async fn what_is_exported_is_imported_again_with_nothing_changed() {
     let (app, key) = serving(300).await;
     // All of it in each form, and a part of it in another order: the ids of records are taken from the file.
     for query in [
         "format=csv",
         "format=csv&bom=true",
+        "format=csv&delimiter=semicolon",
+        "format=csv&delimiter=tab&bom=true",
+        "format=csv&delimiter=pipe",
+        "format=csv&numbers=text",
         "format=ndjson",
         "format=ndjson&numbers=text",
         "format=csv&sort=-file_date&estimated_cost__gt=1000",

@@ -32,6 +32,7 @@ mod erasure;
 mod exports;
 mod farewell;
 mod follow;
+mod formats;
 mod guesses;
 mod idempotency;
 mod imports;

@@ -137,6 +137,7 @@ impl<E: Emulated> crate::backend::Backend for DynamoBackend<E> {
                 exports_max: 2,
                 export_timeout_ms: 60_000,
                 export_stall_ms: 10_000,
+                workbook_bytes_max: 1 << 30,
                 retention: Retention::default(),
             },
         };

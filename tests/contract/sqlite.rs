@@ -65,6 +65,7 @@ impl crate::backend::Backend for Backend {
             exports_max: 2,
             export_timeout_ms: 60_000,
             export_stall_ms: 10_000,
+            workbook_bytes_max: 1 << 30,
         };
         Arc::new(SqliteRecordStore::open(settings, clock).expect("a record store"))
     }

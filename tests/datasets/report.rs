@@ -42,6 +42,7 @@ impl Permits {
             exports_max: 2,
             export_timeout_ms: 60_000,
             export_stall_ms: 10_000,
+            workbook_bytes_max: 1 << 30,
         };
         let store = SqliteRecordStore::open(settings, SystemClock::shared())?;
         Ok(Self { store, definition: builtin("permits"), _folder: folder })

@@ -1,11 +1,11 @@
 //! A table of whatever values, written in whatever way, comes back the same through a proposal, an import and an export.
 
-use std::io::Cursor;
+use std::{convert::Infallible, io::Cursor};
 
 use permitd::dataset::{
     Definition, Record,
     definition::Said,
-    export::RowWriter,
+    export::{RowWriter, WorkbookPlace},
     infer::propose,
     json,
     query::{Format, Query},
@@ -155,9 +155,11 @@ fn read(bytes: &[u8], name: &str, definition: &Definition) -> Vec<Record> {
 }
 
 fn exported(definition: &Definition, records: &[Record], format: Format) -> Vec<u8> {
-    let writer = RowWriter::new(definition, &Query { format: Some(format), ..Query::everything(1) });
+    let query = Query { format: Some(format), ..Query::everything(1) };
+    let place = WorkbookPlace { folder: std::env::temp_dir(), bytes_max: u64::MAX };
+    let mut writer = RowWriter::new(definition, &query, &place).unwrap();
     let mut out = Vec::new();
-    writer.begin(&mut out);
+    writer.begin(&mut out).unwrap();
     for record in records {
         let values: Vec<Vec<u8>> = record
             .values
@@ -168,9 +170,16 @@ fn exported(definition: &Definition, records: &[Record], format: Format) -> Vec<
                 text
             })
             .collect();
-        writer.row(values.iter().map(Vec::as_slice), &mut out);
+        writer.row(values.iter().map(Vec::as_slice), &mut out).unwrap();
     }
-    out
+    let mut file = Vec::new();
+    let Ok(()) = writer
+        .finish(out, |part| {
+            file.extend(part);
+            Ok::<(), Infallible>(())
+        })
+        .unwrap();
+    file
 }
 
 /// Whether a published value says what the file said.
@@ -221,7 +230,9 @@ fn check(bytes: &[u8], name: &str, table: &Table) -> Result<(), TestCaseError> {
         }
     }
     // What is exported is imported with nothing changed.
-    for (format, name) in [(Format::Csv, "export.csv"), (Format::Ndjson, "export.ndjson")] {
+    for (format, name) in
+        [(Format::Csv, "export.csv"), (Format::Ndjson, "export.ndjson"), (Format::Xlsx, "export.xlsx")]
+    {
         let mut kept = records.clone();
         for (nth, record) in kept.iter_mut().enumerate() {
             record.values[definition.record_id] = permitd::dataset::Value::Integer(i64::try_from(nth).unwrap() + 1);

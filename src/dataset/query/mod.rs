@@ -4,8 +4,10 @@
 mod expression;
 mod filter;
 mod foreign;
+mod format;
 mod groups;
 mod operator;
+mod parameters;
 mod parse;
 #[cfg(test)]
 mod tests;
@@ -14,9 +16,11 @@ use serde::Serialize;
 
 pub use filter::{Filter, Term, Test, after_prefix, ascending};
 pub use foreign::{KEY_IN_ADDRESS, is_key};
+pub use format::{Delimiter, Format};
 pub use groups::{GroupKey, Groups, KeyPart, Measure, MeasureKind, group_columns};
 pub use operator::Operator;
-pub use parse::{RESERVED, parse, parse_changes, parse_facets, parse_history, parse_read, parse_stats};
+pub use parameters::RESERVED;
+pub use parse::{parse, parse_changes, parse_facets, parse_history, parse_read, parse_stats};
 
 use super::{Definition, Value};
 
@@ -228,47 +232,10 @@ pub struct Query {
     pub csv_safe: bool,
     /// Whether CSV begins with a byte order mark, by which spreadsheets recognise UTF-8.
     pub bom: bool,
-    /// Whether whole numbers and amounts are JSON strings, for readers that keep numbers as doubles.
+    /// The character between the values of CSV, if the query names it.
+    pub delimiter: Option<Delimiter>,
+    /// Whether whole numbers and amounts are texts, for readers that keep numbers as doubles.
     pub numbers_as_texts: bool,
-}
-
-/// The form of an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Format {
-    /// One page as a JSON document.
-    Json,
-    /// All matching records, one JSON object a line.
-    Ndjson,
-    /// All matching records as a table (RFC 4180).
-    Csv,
-}
-
-impl Format {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Json, Self::Ndjson, Self::Csv];
-
-    /// The name in the parameter `format`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Json => "json",
-            Self::Ndjson => "ndjson",
-            Self::Csv => "csv",
-        }
-    }
-
-    /// The form's media type.
-    pub fn media_type(self) -> &'static str {
-        match self {
-            Self::Json => "application/json",
-            Self::Ndjson => "application/x-ndjson",
-            Self::Csv => "text/csv; charset=utf-8",
-        }
-    }
-
-    /// Tells whether the form holds all matching records instead of a page.
-    pub fn is_export(self) -> bool {
-        self != Self::Json
-    }
 }
 
 /// A question for the values of columns and their frequencies.
@@ -337,6 +304,7 @@ impl Query {
             format: None,
             csv_safe: false,
             bom: false,
+            delimiter: None,
             numbers_as_texts: false,
         }
     }
@@ -401,6 +369,10 @@ impl Query {
             if is_set {
                 form.push_str(name);
             }
+        }
+        if let Some(delimiter) = self.delimiter.filter(|delimiter| *delimiter != Delimiter::default()) {
+            form.push_str(";delimiter=");
+            form.push_str(delimiter.name());
         }
         form
     }

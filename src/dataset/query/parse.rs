@@ -6,30 +6,16 @@ use percent_encoding::percent_decode;
 use serde_json::value::RawValue;
 
 use super::{
-    Changes, Facets, Filter, Format, History, InvalidParam, NAME_CHARS_SHOWN, Query, QueryLimits, ReadForm, Since,
-    SortTerm, Stats, Term, expression, foreign,
+    Changes, Delimiter, Facets, Filter, Format, History, InvalidParam, NAME_CHARS_SHOWN, Query, QueryLimits, ReadForm,
+    Since, SortTerm, Stats, Term, expression, foreign,
     operator::{ConditionMaker, Operator, VALUE_CHARS_SHOWN},
+    parameters::{OF_CHANGES, OF_FACETS, OF_HISTORY, OF_PAGE, OF_READ, OF_STATS, RESERVED},
 };
 use crate::dataset::{
     ColumnType, Definition,
     cursor::{self, CursorError, CursorKey},
     suggest,
 };
-
-/// The parameters of all questions that are not filters. A column with such a name is reached by `<name>__eq`.
-pub const RESERVED: [&str; 13] = [
-    "filter", "select", "sort", "limit", "cursor", "count", "explain", "format", "csv_safe", "bom", "numbers",
-    "columns", "since",
-];
-
-/// The parameters that each question takes.
-const OF_PAGE: [&str; 11] =
-    ["filter", "select", "sort", "limit", "cursor", "count", "explain", "format", "csv_safe", "bom", "numbers"];
-const OF_READ: [&str; 2] = ["select", "numbers"];
-const OF_FACETS: [&str; 4] = ["filter", "columns", "limit", "numbers"];
-const OF_STATS: [&str; 3] = ["filter", "columns", "numbers"];
-const OF_CHANGES: [&str; 3] = ["since", "limit", "numbers"];
-const OF_HISTORY: [&str; 3] = ["cursor", "limit", "numbers"];
 
 /// The message for any other value of `numbers`.
 const NUMBERS_EXPECTED: &str = "expected text; without the parameter numbers are numbers";
@@ -180,6 +166,7 @@ struct QueryReading<'a> {
     format: Option<Format>,
     csv_safe: bool,
     bom: bool,
+    delimiter: Option<Delimiter>,
     numbers_as_texts: bool,
     columns: Option<Vec<usize>>,
     since: Option<String>,
@@ -205,6 +192,7 @@ impl<'a> QueryReading<'a> {
             format: None,
             csv_safe: false,
             bom: false,
+            delimiter: None,
             numbers_as_texts: false,
             columns: None,
             since: None,
@@ -280,16 +268,16 @@ impl<'a> QueryReading<'a> {
                 }
             },
             "explain" => self.explain = self.flag("explain", value),
-            "format" => match Format::ALL.into_iter().find(|format| format.name() == value) {
-                Some(format) => self.format = Some(format),
-                None => {
-                    let names = Format::ALL.map(Format::name);
-                    let meant = suggest::nearest(value, names).map(str::to_owned);
-                    self.refuse("format", format!("expected one of {}", names.join(", ")), meant);
-                }
-            },
+            "format" => {
+                let found = Format::ALL.into_iter().find(|format| format.name() == value);
+                self.format = self.word("format", value, &Format::ALL.map(Format::name), found);
+            }
             "csv_safe" => self.csv_safe = self.flag("csv_safe", value),
             "bom" => self.bom = self.flag("bom", value),
+            "delimiter" => {
+                let names = Delimiter::ALL.map(Delimiter::name);
+                self.delimiter = self.word("delimiter", value, &names, Delimiter::named(value));
+            }
             "numbers" => match value {
                 "text" => self.numbers_as_texts = true,
                 _ => self.refuse("numbers", NUMBERS_EXPECTED.to_owned(), Some("text".to_owned())),
@@ -308,6 +296,15 @@ impl<'a> QueryReading<'a> {
             }
             Err(problems) => self.problems.extend(problems),
         }
+    }
+
+    /// What a value that is one of these words was found to mean.
+    fn word<T>(&mut self, name: &str, value: &str, words: &[&'static str], found: Option<T>) -> Option<T> {
+        if found.is_none() {
+            let meant = suggest::nearest(value, words.iter().copied()).map(str::to_owned);
+            self.refuse(name, format!("expected one of {}", words.join(", ")), meant);
+        }
+        found
     }
 
     fn flag(&mut self, name: &str, value: &str) -> bool {
@@ -500,6 +497,7 @@ impl<'a> QueryReading<'a> {
             format: self.format,
             csv_safe: self.csv_safe,
             bom: self.bom,
+            delimiter: self.delimiter,
             numbers_as_texts: self.numbers_as_texts,
         };
         // With another mistake in the query, the cursor's binding cannot be checked.

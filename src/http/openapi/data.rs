@@ -11,13 +11,21 @@ use super::{
     schema::{closed, described, flag, integer, list, moment, nullable, one_of, reference, text, whole},
 };
 use crate::{
-    dataset::{Column, ColumnType, Definition, RecordIdRule, query::QueryLimits},
+    dataset::{
+        Column, ColumnType, Definition, RecordIdRule,
+        query::{Format, QueryLimits},
+    },
     http::{
         DataRoute,
         ProblemCode::{InvalidParameters, NotFound, VersionGone},
         routes::data::data_sets::NUMBERS_AS_TEXTS,
     },
 };
+
+/// The schema of a file that is no text.
+fn file(description: &str) -> Value {
+    described(json!({ "type": "string", "contentMediaType": "application/octet-stream" }), description)
+}
 
 /// One data set in the document.
 pub(super) struct DataSetInDocument<'a> {
@@ -99,7 +107,8 @@ impl<'a> DataSetInDocument<'a> {
 
     fn list(&self) -> Operation {
         let own = [self.select(), shared(&format!("{}.sort", self.name()))];
-        let common = ["limit", "cursor", "count", "explain", "format", "csv_safe", "bom", "numbers"].map(shared);
+        let common =
+            ["limit", "cursor", "count", "explain", "format", "csv_safe", "bom", "delimiter", "numbers"].map(shared);
         let page =
             AnswerDoc::json(StatusCode::OK, "A page, or everything that matches.", reference(&self.named("records")))
                 .content("application/x-ndjson", described(text(), "A record a line, each as JSON."))
@@ -107,14 +116,17 @@ impl<'a> DataSetInDocument<'a> {
                     "text/csv",
                     described(text(), "A table (RFC 4180) under the names of its columns. A null is an empty cell."),
                 )
+                .content(Format::Parquet.media_type(), file("A Parquet file: columns with their types."))
+                .content(Format::Arrow.media_type(), file("Record batches of Arrow, as a stream (IPC)."))
+                .content(Format::Xlsx.media_type(), file("A workbook of one sheet."))
                 .may_have(HeaderDoc::Link)
                 .may_have(HeaderDoc::Disposition)
                 .may_have(HeaderDoc::DataSetVersion);
         self.new_operation("list", "Find records", page)
             .says(format!(
                 "{}. Conditions are joined by AND; there may be {}. A page is followed by the next through `page.next`, or the header field Link. \
-                 With `format=ndjson` or `format=csv`, or as Accept has it, the answer is everything that matches; that counts as \
-                 several requests.",
+                 With another `format` than `json`, or as Accept has it, the answer is everything that matches; that counts as several \
+                 requests.",
                 self.definition.title,
                 QueryLimits::default().terms_max
             ))

@@ -6,7 +6,7 @@ use super::schema::{self, described, integer, one_named, one_of, text};
 use crate::{
     dataset::{
         Column, ColumnType, Definition,
-        query::{Format, Operator, QueryLimits, RESERVED},
+        query::{Delimiter, Format, Operator, QueryLimits, RESERVED},
     },
     http::routes::params::{LIMIT_DEFAULT, LIMIT_MAX},
 };
@@ -198,8 +198,8 @@ pub(super) fn common() -> Vec<(&'static str, Value)> {
          records, or as many as this says."
     );
     let head = |name: &str, description: &str, schema: Value| json!({ "name": name, "in": "header", "description": description, "schema": schema });
-    let numbers = "Write whole numbers and amounts as JSON strings. A reader that keeps every number as a double, such as \
-                   JavaScript's, loses digits of those beyond 2^53.";
+    let numbers = "Write whole numbers and amounts as texts: as strings of JSON, as columns or cells of texts in Parquet, Arrow and \
+                   workbooks. A reader that keeps every number as a double, such as JavaScript's, loses digits of those beyond 2^53.";
     let count = "Say in `page.count` how many records match; takes as long as reading them.";
     vec![
         ("limit", in_query("limit", &of_page, integer(1, None))),
@@ -213,7 +213,7 @@ pub(super) fn common() -> Vec<(&'static str, Value)> {
             "format",
             in_query(
                 "format",
-                "The form of the answer, before what Accept says. `ndjson` and `csv` hold everything that matches, not a page.",
+                "The form of the answer, before what Accept says. All but `json` hold everything that matches, not a page.",
                 one_of(&Format::ALL.map(Format::name)),
             ),
         ),
@@ -222,6 +222,14 @@ pub(super) fn common() -> Vec<(&'static str, Value)> {
             in_query("csv_safe", "Let no cell of CSV begin as a formula would in a spreadsheet.", schema::flag()),
         ),
         ("bom", in_query("bom", "Begin CSV with a byte order mark, by which Excel knows UTF-8.", schema::flag())),
+        (
+            "delimiter",
+            in_query(
+                "delimiter",
+                "The character between the values of CSV: a comma where nothing is said. The character itself is taken as well.",
+                one_of(&Delimiter::ALL.map(Delimiter::name)),
+            ),
+        ),
         ("numbers", in_query("numbers", numbers, one_of(&["text"]))),
         (
             "if-none-match",

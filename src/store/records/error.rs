@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::dataset::{Definition, export::ExportError};
+
 /// An error of a record store. Its message says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordStoreError {
@@ -73,6 +75,12 @@ pub enum RecordStoreError {
         bytes_max: usize,
         /// Advice on how to make it smaller.
         narrow: String,
+    },
+    /// The format of an export does not hold the records that match.
+    #[error("{reason}")]
+    NotHeld {
+        /// What is in the way, and what to do.
+        reason: String,
     },
     /// The records are being copied to this node, which answers questions once it has all of them.
     #[error(
@@ -175,4 +183,20 @@ pub enum RecordStoreError {
         /// The damage that was found.
         reason: String,
     },
+}
+
+impl RecordStoreError {
+    /// The error of an export that could not be written.
+    pub(in crate::store) fn of_export(definition: &Definition, error: ExportError) -> Self {
+        match error {
+            ExportError::TooManyRecords { .. }
+            | ExportError::TooLargeWorkbook { .. }
+            | ExportError::TooLongForCell { .. }
+            | ExportError::TooPrecise { .. } => Self::NotHeld { reason: error.to_string() },
+            ExportError::OfAnotherType { .. } => {
+                Self::Corrupt { name: definition.name.clone(), reason: error.to_string() }
+            }
+            ExportError::Failed { doing, reason } => Self::Unavailable { doing: doing.to_owned(), reason },
+        }
+    }
 }

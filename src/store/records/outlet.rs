@@ -14,6 +14,8 @@ use crate::clock::SharedClock;
 
 /// The size of a part, about, bytes.
 pub(in crate::store) const PART_BYTES: usize = 64 * 1024;
+/// Longer parts are sent as several.
+const SENT_BYTES_MAX: usize = 2 * PART_BYTES;
 /// Parts that are made ahead of the receiver.
 const PARTS_WAITING: usize = 4;
 /// The pause of a thread between two checks for room for the next part.
@@ -79,6 +81,11 @@ impl Outlet {
         self.clock.monotonic_us().saturating_add(self.stall_us)
     }
 
+    /// Tells whether nobody waits for the parts any more.
+    pub(in crate::store) fn is_left(&self) -> bool {
+        self.begun.as_ref().map_or_else(|| self.parts.is_closed(), oneshot::Sender::is_closed)
+    }
+
     /// Sends a part from a thread, as soon as there is room for it.
     pub(in crate::store) fn send_blocking(
         &mut self,
@@ -87,11 +94,17 @@ impl Outlet {
         is_over: impl Fn() -> bool,
     ) -> Result<(), Gone> {
         self.begin(version)?;
-        if part.is_empty() {
-            return Ok(());
+        let mut rest = Bytes::from(part);
+        while !rest.is_empty() {
+            let next = rest.split_to(rest.len().min(SENT_BYTES_MAX));
+            self.send_one(next, &is_over)?;
         }
+        Ok(())
+    }
+
+    fn send_one(&mut self, part: Bytes, is_over: &impl Fn() -> bool) -> Result<(), Gone> {
         let give_up_us = self.give_up_us();
-        let mut part = Ok(Bytes::from(part));
+        let mut part = Ok(part);
         loop {
             part = match self.parts.try_send(part) {
                 Ok(()) => return Ok(()),
@@ -130,5 +143,46 @@ impl Drop for Outlet {
                 RecordStoreError::Unavailable { doing: "go on with an export".to_owned(), reason }
             }));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+
+    fn outlet() -> (Outlet, Inlet) {
+        Outlet::new(ManualClock::at("2026-03-01T12:00:00Z".parse().unwrap()), 1_000)
+    }
+
+    #[tokio::test]
+    async fn who_makes_an_export_sees_that_nobody_waits_for_it() {
+        // Before there is a part, and after.
+        let (unbegun, inlet) = outlet();
+        assert!(!unbegun.is_left());
+        drop(inlet);
+        assert!(unbegun.is_left());
+        let (mut begun, inlet) = outlet();
+        assert!(begun.send_blocking(7, b"a".to_vec(), || false).is_ok());
+        let export = inlet.export().await.unwrap();
+        assert_eq!((export.version, begun.is_left()), (7, false));
+        drop(export);
+        assert!(begun.is_left());
+    }
+
+    #[tokio::test]
+    async fn a_long_part_comes_as_several() {
+        let (mut outlet, inlet) = outlet();
+        let whole: Vec<u8> = (0..3 * SENT_BYTES_MAX + 1).map(|place| u8::try_from(place % 251).unwrap()).collect();
+        assert!(outlet.send_blocking(1, whole.clone(), || false).is_ok());
+        outlet.finish(None);
+        let mut export = inlet.export().await.unwrap();
+        let (mut got, mut parts) = (Vec::new(), 0);
+        while let Some(part) = export.parts.recv().await {
+            let part = part.unwrap();
+            assert!(part.len() <= SENT_BYTES_MAX);
+            (got, parts) = ([got, part.to_vec()].concat(), parts + 1);
+        }
+        assert_eq!((got == whole, parts), (true, 4));
     }
 }

@@ -167,6 +167,7 @@ fn settings_of(directory: &std::path::Path, role: FileRole, retention: Retention
         exports_max: 2,
         export_timeout_ms: 600_000,
         export_stall_ms: 300_000,
+        workbook_bytes_max: 1 << 30,
     }
 }
 

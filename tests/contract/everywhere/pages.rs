@@ -7,7 +7,7 @@ use permitd::{
     dataset::{
         Record, Value,
         cursor::{self, CursorKey},
-        export::RowWriter,
+        export::{RowWriter, WorkbookPlace},
         json,
         query::{Facets, Format, Query, Stats},
         summary::{FacetTally, FiguresTally},
@@ -117,9 +117,11 @@ fn exported(records: &[Record], query: &Query) -> Vec<u8> {
     let definition = definition();
     let places: Vec<usize> = query.select.clone().unwrap_or_else(|| (0..definition.columns.len()).collect());
     let ordered = naive(&definition, records, &Query { select: Some(vec![0, 1]), ..query.clone() });
-    let writer = RowWriter::new(&definition, query);
+    // Exports of text, which need no place.
+    let place = WorkbookPlace { folder: std::path::PathBuf::new(), bytes_max: 0 };
+    let mut writer = RowWriter::new(&definition, query, &place).unwrap();
     let mut whole = Vec::new();
-    writer.begin(&mut whole);
+    writer.begin(&mut whole).unwrap();
     for identity in ordered.iter().take(query.limit_asked.map_or(usize::MAX, |limit| limit as usize)) {
         let is_it = |record: &&Record| {
             identity["number"] == key(record)
@@ -132,7 +134,7 @@ fn exported(records: &[Record], query: &Query) -> Vec<u8> {
             text
         };
         let values: Vec<Vec<u8>> = places.iter().map(value).collect();
-        writer.row(values.iter().map(Vec::as_slice), &mut whole);
+        writer.row(values.iter().map(Vec::as_slice), &mut whole).unwrap();
     }
     whole
 }

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     dataset::{
         Column, ColumnType, Definition,
-        query::{InvalidParam, Query},
+        query::{Format, InvalidParam, Query},
         summary::Facet,
     },
     http::{
@@ -435,20 +435,33 @@ impl TablePage<'_, '_> {
         Json::Array(corrections.collect())
     }
 
-    /// The requests that give a program the same rows.
+    /// The requests that give a program the same rows, and the files of all that match.
     fn as_request(&self) -> Json {
         let name = &self.definition().name;
         let public_url = &self.reader.visit.service.public_url;
         let of = |address: &PageAddress| address.path(&format!("/{name}"));
         let page = format!("{public_url}{}", of(&self.address.of_api()));
-        let csv = of(&self.address.of_export().with("format", "csv"));
-        // A click opens the file in a spreadsheet, which takes some texts for formulas, and others for texts of its own code page.
-        let sheet = of(&self.address.of_export().with("format", "csv").with("csv_safe", "true").with("bom", "true"));
-        let ndjson = of(&self.address.of_export().with("format", "ndjson"));
+        let export = |format: Format| self.address.of_export().with("format", format.name());
         let curl = |url: &str| format!("curl -H \"x-api-key: $KEY\" '{}'", url.replace('\'', "%27"));
+        let curl_of = |format: Format| curl(&format!("{public_url}{}", of(&export(format))));
+        let downloads = [
+            ("CSV", Format::Csv),
+            ("Excel", Format::Xlsx),
+            ("Parquet", Format::Parquet),
+            ("Arrow", Format::Arrow),
+            ("NDJSON", Format::Ndjson),
+        ];
+        let downloads = downloads.map(|(shown, format)| {
+            let address = match format {
+                // A click opens the file in a spreadsheet, which takes some texts for formulas, and others for texts of its own code page.
+                Format::Csv => export(format).with("csv_safe", "true").with("bom", "true"),
+                _ => export(format),
+            };
+            json!({ "format": shown, "href": of(&address), "file": format!("{name}.{}", format.suffix()) })
+        });
         json!({
-            "url": page, "curl": curl(&page), "curl_csv": curl(&format!("{public_url}{csv}")),
-            "curl_ndjson": curl(&format!("{public_url}{ndjson}")), "sheet": sheet, "ndjson": ndjson,
+            "url": page, "curl": curl(&page), "curl_csv": curl_of(Format::Csv), "curl_ndjson": curl_of(Format::Ndjson),
+            "curl_parquet": format!("{} -o {name}.parquet", curl_of(Format::Parquet)), "downloads": downloads,
         })
     }
 }

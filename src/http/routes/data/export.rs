@@ -1,4 +1,4 @@
-//! Exports: `format=ndjson` and `format=csv`. An export replaces many pages, so it is charged as several requests, before it begins.
+//! Exports: all that matches, in any format but JSON. An export replaces many pages, so it is charged as several requests, before it begins.
 
 use std::{pin::Pin, sync::Arc, task::Poll};
 
@@ -21,10 +21,13 @@ use super::{
 };
 use crate::{
     actors::{gate::Asking, grants::Pass, query::Exporting, turns::Turn},
-    dataset::query::{Format, Query},
+    dataset::{
+        export::{ExportError, WORKBOOK_RECORDS_MAX},
+        query::{Format, Query},
+    },
     domain::{bounds::DataAction, credential::Credential},
     http::{
-        Charge, Problem,
+        Charge, Problem, ProblemCode,
         coding::{self, Coding, Encoder},
         wire,
     },
@@ -53,6 +56,10 @@ impl DataSets {
             return Ok((pass, Ok(caching::not_modified(known))));
         }
         let format = query.format.unwrap_or(Format::Ndjson);
+        if let Some(problem) = beyond_a_sheet(data_set.records, &query, format) {
+            // It is known without reading a record.
+            return Ok((self.admit_as(credential, 1, asking).await?.map_err(limits::not_admitted)?, Err(problem)));
+        }
         if request.method() == Method::HEAD {
             // HEAD counts as one request and makes no export: all header fields are known without making it.
             let pass = self.admit_as(credential, 1, asking).await?.map_err(limits::not_admitted)?;
@@ -72,7 +79,7 @@ impl DataSets {
             Err(error) => return Ok((pass, Err(query_problem(error)))),
         };
         let (version, dataset) = (export.version, data_set.definition.name.to_string());
-        let coding = Coding::accepted(request);
+        let coding = coding_of(request, format);
         let encoder = coding.map(Encoder::new).transpose().map_err(Problem::internal)?;
         let parts =
             ExportBody { export, encoder: Encoding::Ready(encoder), pass: pass.clone(), dataset, place: Some(place) };
@@ -86,11 +93,19 @@ impl DataSets {
     }
 }
 
+/// The problem of a workbook that is known to have too many rows: of so many records all are asked for, or a number of them.
+fn beyond_a_sheet(records: u64, query: &Query, format: Format) -> Option<Problem> {
+    let records = query.limit_asked.map_or(records, |limit| records.min(u64::from(limit)));
+    let is_known = format == Format::Xlsx && query.filter.terms() == 0 && records > WORKBOOK_RECORDS_MAX;
+    let error = ExportError::TooManyRecords { records_max: WORKBOOK_RECORDS_MAX };
+    is_known.then(|| Problem::new(ProblemCode::InvalidParameters, error.to_string()))
+}
+
 /// The header fields of an export, without making it. There is no length, since it is not known.
 fn head(request: &HttpRequest, data_set: &DataSet, format: Format, tag: &Tag) -> HttpResponse {
     let mut response = HttpResponse::with_body(StatusCode::OK, BoxBody::new(body::None::new()));
     describe(&mut response, data_set, format, data_set.version);
-    let coding = Coding::accepted(request);
+    let coding = coding_of(request, format);
     if let Some(coding) = coding {
         coding::coded(&mut response, coding);
     }
@@ -98,10 +113,15 @@ fn head(request: &HttpRequest, data_set: &DataSet, format: Format, tag: &Tag) ->
     response
 }
 
+/// The coding of an export. What is compressed by itself is sent as it is.
+fn coding_of(request: &HttpRequest, format: Format) -> Option<Coding> {
+    Coding::accepted(request).filter(|_| !format.is_compressed())
+}
+
 fn describe(response: &mut HttpResponse, data_set: &DataSet, format: Format, version: u64) {
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(format.media_type()));
-    let name = format!("attachment; filename=\"{}-v{version}.{}\"", data_set.definition.name, format.name());
+    let name = format!("attachment; filename=\"{}-v{version}.{}\"", data_set.definition.name, format.suffix());
     headers.insert(DATASET_VERSION, HeaderValue::from(version));
     if let Ok(name) = HeaderValue::try_from(name) {
         headers.insert(header::CONTENT_DISPOSITION, name);
@@ -199,6 +219,30 @@ impl futures_util::Stream for ExportBody {
                     }
                 },
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset::query::{Filter, Term, Test};
+
+    #[test]
+    fn a_workbook_of_too_many_records_is_known_where_nothing_is_filtered() {
+        let some = Filter::Term(Term { column: 0, test: Test::Null(false) });
+        let all = Filter::All(Vec::new());
+        for (records, limit, filter, format, is_refused) in [
+            (1_048_576, None, &all, Format::Xlsx, true),
+            (1_048_575, None, &all, Format::Xlsx, false),
+            (9_000_000, Some(1_048_575), &all, Format::Xlsx, false),
+            (9_000_000, Some(1_048_576), &all, Format::Xlsx, true),
+            (9_000_000, None, &some, Format::Xlsx, false),
+            (9_000_000, None, &all, Format::Csv, false),
+            (9_000_000, None, &all, Format::Parquet, false),
+        ] {
+            let query = Query { limit_asked: limit, filter: filter.clone(), ..Query::everything(1) };
+            assert_eq!(beyond_a_sheet(records, &query, format).is_some(), is_refused, "{records} {limit:?} {format:?}");
         }
     }
 }

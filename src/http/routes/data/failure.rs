@@ -60,9 +60,9 @@ fn records_problem(error: RecordStoreError) -> Problem {
         RecordStoreError::Copying { .. } => {
             Problem::new(ProblemCode::Unavailable, text).retry_after(COPY_RETRY_AFTER_S).charged(Charge::Nothing)
         }
-        RecordStoreError::TooLarge { .. } | RecordStoreError::NoSuchVersion { .. } => {
-            Problem::new(ProblemCode::InvalidParameters, text)
-        }
+        RecordStoreError::TooLarge { .. }
+        | RecordStoreError::NotHeld { .. }
+        | RecordStoreError::NoSuchVersion { .. } => Problem::new(ProblemCode::InvalidParameters, text),
         RecordStoreError::Unavailable { .. } => {
             let detail = "the records cannot be read at the moment; the request was not counted";
             Problem::new(ProblemCode::Unavailable, detail).retry_after(RETRY_AFTER_S).because(text)

@@ -73,7 +73,11 @@ impl DataSets {
         let of_csv = "is for format=csv only";
         refuse(query.csv_safe && format != Format::Csv, "csv_safe", of_csv);
         refuse(query.bom && format != Format::Csv, "bom", of_csv);
-        refuse(query.numbers_as_texts && format == Format::Csv, "numbers", "is for JSON: a cell of CSV has no type");
+        refuse(query.delimiter.is_some() && format != Format::Csv, "delimiter", of_csv);
+        if format == Format::Csv {
+            // A cell of CSV has no type: it is the same answer.
+            query.numbers_as_texts = false;
+        }
         if wrong.is_empty() { Ok(query) } else { Err(Problem::invalid_params(&wrong)) }
     }
 
@@ -118,6 +122,9 @@ fn accepted(request: &HttpRequest) -> Format {
             "application/json" | "application/*" | "*/*" => Format::Json,
             "application/x-ndjson" | "application/ndjson" | "application/jsonl" => Format::Ndjson,
             "text/csv" => Format::Csv,
+            "application/vnd.apache.parquet" | "application/x-parquet" => Format::Parquet,
+            "application/vnd.apache.arrow.stream" => Format::Arrow,
+            "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet" => Format::Xlsx,
             _ => continue,
         };
         let quality = params.find_map(|param| param.strip_prefix("q="));
@@ -146,6 +153,9 @@ mod tests {
             ("text/csv;q=0.5, application/json", Format::Json),
             ("application/json;q=0, text/csv;q=0.1", Format::Csv),
             ("image/png", Format::Json),
+            ("application/vnd.apache.parquet", Format::Parquet),
+            ("application/vnd.apache.arrow.stream, application/json;q=0.1", Format::Arrow),
+            ("text/csv;q=0.5, application/vnd.openxmlformats-officedocument.spreadsheetml.sheet;q=0.8", Format::Xlsx),
         ];
         for (field, expected) in cases {
             let request = TestRequest::default().insert_header((header::ACCEPT, field)).to_http_request();

@@ -14,8 +14,8 @@ use super::{
 };
 use crate::{
     dataset::{
-        export::RowWriter,
-        query::{Position, Query},
+        export::{RowWriter, WorkbookPlace},
+        query::{Position, Query, SortTerm},
     },
     store::records::{
         DataSet, Export, RecordStoreError,
@@ -26,6 +26,8 @@ use crate::{
 
 /// Records that are found together by their columns: their places are in memory at once.
 const STATES_PER_PART: usize = 50_000;
+/// Rows between two looks whether somebody still waits for the export.
+const ROWS_PER_LOOK: u64 = 4096;
 
 /// Frees an export's place when dropped.
 struct ExportPlace(Arc<SharedRecords>);
@@ -56,11 +58,13 @@ pub(super) async fn begin(
     let place = ExportPlace::take(shared)?;
     let (clock, settings) = (&shared.clock, &shared.settings);
     let (mut outlet, inlet) = Outlet::new(Arc::clone(clock), settings.export_stall_ms);
+    let workbooks = WorkbookPlace { folder: settings.directory.clone(), bytes_max: settings.workbook_bytes_max };
     let (watch, limit_ms) = (Watch::new(clock, settings.export_timeout_ms), settings.export_timeout_ms);
     let work = move || {
         pool::step_back();
-        let outcome =
-            pool::read(&mut Lanes::new(), &served, &data_set, &watch, |reading| write(reading, &query, &mut outlet));
+        let outcome = pool::read(&mut Lanes::new(), &served, &data_set, &watch, |reading| {
+            write(reading, &query, &workbooks, &mut outlet)
+        });
         let error = match outcome {
             Ok(()) => None,
             Err(QuestionFailure::Gone) => return,
@@ -88,25 +92,35 @@ impl From<Gone> for QuestionFailure {
     }
 }
 
-fn write(reading: &RecordReading<'_>, query: &Query, outlet: &mut Outlet) -> Result<(), QuestionFailure> {
+fn write(
+    reading: &RecordReading<'_>,
+    query: &Query,
+    workbooks: &WorkbookPlace,
+    outlet: &mut Outlet,
+) -> Result<(), QuestionFailure> {
     let definition = &reading.data_set.definition;
     let order = query.order(definition);
-    let writer = RowWriter::new(definition, query);
+    let unwritten = |error| RecordStoreError::of_export(definition, error);
+    let mut writer = RowWriter::new(definition, query, workbooks).map_err(unwritten)?;
     let mut part = Vec::with_capacity(PART_BYTES + PART_BYTES / 4);
-    writer.begin(&mut part);
+    writer.begin(&mut part).map_err(unwritten)?;
     let limit = query.limit_asked.map_or(-1, i64::from);
-    let mut left = limit;
-    let mut take = |record: &Yielded<'_>| {
+    let (mut left, mut taken) = (limit, 0_u64);
+    let take = |record: &Yielded<'_>| {
         if left == 0 {
             return Ok(RecordsWanted::Enough);
         }
-        left -= 1;
+        (left, taken) = (left - 1, taken + 1);
+        // Some forms send nothing for long.
+        if taken.is_multiple_of(ROWS_PER_LOOK) && outlet.is_left() {
+            return Err(QuestionFailure::Gone);
+        }
         match &query.select {
-            None => writer.row(render::values(record.values), &mut part),
+            None => writer.row(render::values(record.values), &mut part).map_err(unwritten)?,
             Some(select) => {
                 let values: Vec<&[u8]> = render::values(record.values).collect();
                 let selected = select.iter().map(|place| values.get(*place).copied().unwrap_or(b"null"));
-                writer.row(selected, &mut part);
+                writer.row(selected, &mut part).map_err(unwritten)?;
             }
         }
         if part.len() >= PART_BYTES {
@@ -117,28 +131,39 @@ fn write(reading: &RecordReading<'_>, query: &Query, outlet: &mut Outlet) -> Res
         Ok(RecordsWanted::More)
     };
     match way::way(definition, reading.shape, query).filter(|way| way.complete) {
-        Some(way) => walk::each(reading.connection(), &order, &way, limit, |record| take(&record))?,
-        None => {
-            let mut last: Option<Position> = None;
-            loop {
-                let after = last.as_ref().map(|position| position.values.as_slice());
-                let asked =
-                    StatesAsked { at: None, filter: &query.filter, order: &order, after, most: STATES_PER_PART };
-                let (states, _) = states(reading, asked)?;
-                let (mut wanted, mut taken) = (RecordsWanted::More, 0);
-                walk::fetch(reading.connection(), reading.shape, &order, &states, |record| {
-                    wanted = take(&record)?;
-                    taken += 1;
-                    if taken == STATES_PER_PART {
-                        last = Some(record.position(definition, &order, reading.version)?);
-                    }
-                    Ok(wanted)
-                })?;
-                if taken < STATES_PER_PART || matches!(wanted, RecordsWanted::Enough) {
-                    break;
-                }
+        Some(way) => {
+            let mut take = take;
+            walk::each(reading.connection(), &order, &way, limit, |record| take(&record))?;
+        }
+        None => compared(reading, query, &order, take)?,
+    }
+    let (version, watch) = (reading.version, reading.watch);
+    Ok(writer.finish(part, |part| outlet.send_blocking(version, part, || watch.is_over())).map_err(unwritten)??)
+}
+
+/// Hands the records of a query to `take`, as many as it wants, part by part: each is found by its columns, after the last one.
+fn compared(
+    reading: &RecordReading<'_>,
+    query: &Query,
+    order: &[SortTerm],
+    mut take: impl FnMut(&Yielded<'_>) -> Result<RecordsWanted, QuestionFailure>,
+) -> Result<(), QuestionFailure> {
+    let mut last: Option<Position> = None;
+    loop {
+        let after = last.as_ref().map(|position| position.values.as_slice());
+        let asked = StatesAsked { at: None, filter: &query.filter, order, after, most: STATES_PER_PART };
+        let (states, _) = states(reading, asked)?;
+        let (mut wanted, mut taken) = (RecordsWanted::More, 0);
+        walk::fetch(reading.connection(), reading.shape, order, &states, |record| {
+            wanted = take(&record)?;
+            taken += 1;
+            if taken == STATES_PER_PART {
+                last = Some(record.position(&reading.data_set.definition, order, reading.version)?);
             }
+            Ok(wanted)
+        })?;
+        if taken < STATES_PER_PART || matches!(wanted, RecordsWanted::Enough) {
+            return Ok(());
         }
     }
-    Ok(outlet.send_blocking(reading.version, part, || reading.watch.is_over())?)
 }

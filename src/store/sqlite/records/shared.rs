@@ -50,6 +50,8 @@ pub struct SqliteRecordSettings {
     pub export_timeout_ms: u64,
     /// How long an export waits for the receiver to take the next part.
     pub export_stall_ms: u64,
+    /// The most bytes of a workbook's sheet, which is kept on the disk while it is made.
+    pub workbook_bytes_max: u64,
 }
 
 /// The common parts of the store, its readers and its imports.

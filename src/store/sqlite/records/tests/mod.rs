@@ -55,6 +55,7 @@ fn settings(folder: &TempDir) -> SqliteRecordSettings {
         exports_max: 2,
         export_timeout_ms: 60_000,
         export_stall_ms: 10_000,
+        workbook_bytes_max: 1 << 30,
     }
 }
 

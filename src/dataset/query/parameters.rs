@@ -1,0 +1,40 @@
+//! The names of the parameters that questions take beside conditions.
+
+/// The parameters of all questions that are not filters. A column with such a name is reached by `<name>__eq`.
+pub const RESERVED: [&str; 14] = [
+    "filter",
+    "select",
+    "sort",
+    "limit",
+    "cursor",
+    "count",
+    "explain",
+    "format",
+    "csv_safe",
+    "bom",
+    "delimiter",
+    "numbers",
+    "columns",
+    "since",
+];
+
+/// The parameters that each question takes.
+pub(super) const OF_PAGE: [&str; 12] = [
+    "filter",
+    "select",
+    "sort",
+    "limit",
+    "cursor",
+    "count",
+    "explain",
+    "format",
+    "csv_safe",
+    "bom",
+    "delimiter",
+    "numbers",
+];
+pub(super) const OF_READ: [&str; 2] = ["select", "numbers"];
+pub(super) const OF_FACETS: [&str; 4] = ["filter", "columns", "limit", "numbers"];
+pub(super) const OF_STATS: [&str; 3] = ["filter", "columns", "numbers"];
+pub(super) const OF_CHANGES: [&str; 3] = ["since", "limit", "numbers"];
+pub(super) const OF_HISTORY: [&str; 3] = ["cursor", "limit", "numbers"];
