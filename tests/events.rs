@@ -52,7 +52,7 @@ use permitd::{
     passwords::PasswordHashing,
     store::{
         records::Retention,
-        sqlite::records::{FileRole, SqliteRecordSettings as Settings, SqliteRecordStore},
+        sqlite::records::{ColumnSettings, FileRole, SqliteRecordSettings as Settings, SqliteRecordStore},
     },
 };
 use serde_json::Value;
@@ -568,6 +568,7 @@ async fn imports(world: &World) {
         retention: Retention::default(),
         exports_max: 2,
         export_timeout_ms: 60_000,
+        columns: ColumnSettings::NONE,
         export_stall_ms: 10_000,
         workbook_bytes_max: 1 << 30,
     };

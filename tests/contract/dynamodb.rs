@@ -17,7 +17,7 @@ use permitd::{
             schema,
         },
         records::{RecordStore, Retention},
-        sqlite::records::{FileRole, SqliteRecordSettings as Settings},
+        sqlite::records::{ColumnSettings, FileRole, SqliteRecordSettings as Settings},
     },
 };
 
@@ -136,6 +136,7 @@ impl<E: Emulated> crate::backend::Backend for DynamoBackend<E> {
                 find_timeout_ms: 60_000,
                 exports_max: 2,
                 export_timeout_ms: 60_000,
+                columns: ColumnSettings::NONE,
                 export_stall_ms: 10_000,
                 workbook_bytes_max: 1 << 30,
                 retention: Retention::default(),

@@ -11,7 +11,7 @@ use permitd::{
         records::{RecordStore, Retention},
         sqlite::{
             Database,
-            records::{FileRole, SqliteRecordSettings as Settings, SqliteRecordStore},
+            records::{ColumnSettings, FileRole, SqliteRecordSettings as Settings, SqliteRecordStore},
         },
     },
 };
@@ -61,6 +61,7 @@ impl crate::backend::Backend for Backend {
             find_threads: 2,
             find_waiting_max: 16,
             find_timeout_ms: 10_000,
+            columns: ColumnSettings::NONE,
             retention: Retention::default(),
             exports_max: 2,
             export_timeout_ms: 60_000,

@@ -13,7 +13,7 @@ use permitd::{
     },
     store::{
         records::{ImportOrder, ImportResult, RecordCatalog, RecordImports, RecordQuestions, Retention},
-        sqlite::records::{FileRole, SqliteRecordSettings as Settings, SqliteRecordStore},
+        sqlite::records::{ColumnSettings, FileRole, SqliteRecordSettings as Settings, SqliteRecordStore},
     },
 };
 use uuid::Uuid;
@@ -41,6 +41,7 @@ impl Permits {
             retention: Retention::default(),
             exports_max: 2,
             export_timeout_ms: 60_000,
+            columns: ColumnSettings::NONE,
             export_stall_ms: 10_000,
             workbook_bytes_max: 1 << 30,
         };

@@ -59,7 +59,7 @@ const PARAMETERS: &[(&[&str], &str, Option<&str>)] = &[
     ),
     (
         &["$group", "$having", "group_by", "groupby", "_facet", "facet"],
-        "groups are counted at /facets?columns=a here",
+        "groups are at /groups?by=a&measure=count,sum(b)&having=… here",
         None,
     ),
     (&["$count", "total", "with_count"], "records are counted by count=exact here", Some("count")),

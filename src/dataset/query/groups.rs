@@ -6,7 +6,7 @@ use jiff::{
     tz::TimeZone,
 };
 
-use super::{Filter, Format, SortTerm, push_name};
+use super::{Delimiter, Filter, Format, SortTerm, push_name};
 use crate::dataset::{Column, ColumnType, Definition, Value};
 
 /// What records are grouped by.
@@ -212,6 +212,8 @@ pub struct Groups {
     pub csv_safe: bool,
     /// As [`Query::bom`](super::Query::bom).
     pub bom: bool,
+    /// As [`Query::delimiter`](super::Query::delimiter).
+    pub delimiter: Option<Delimiter>,
     /// As [`Query::numbers_as_texts`](super::Query::numbers_as_texts).
     pub numbers_as_texts: bool,
 }
@@ -278,8 +280,8 @@ impl Groups {
         }
         let format = self.format.unwrap_or(Format::Json).name();
         form.push_str(&format!(
-            ";limit={};{format};safe={};bom={};texts={}",
-            self.limit, self.csv_safe, self.bom, self.numbers_as_texts
+            ";limit={};{format};safe={};bom={};delimiter={:?};texts={}",
+            self.limit, self.csv_safe, self.bom, self.delimiter, self.numbers_as_texts
         ));
         form
     }

@@ -20,7 +20,7 @@ pub use format::{Delimiter, Format};
 pub use groups::{GroupKey, Groups, KeyPart, Measure, MeasureKind, group_columns};
 pub use operator::Operator;
 pub use parameters::RESERVED;
-pub use parse::{parse, parse_changes, parse_facets, parse_history, parse_read, parse_stats};
+pub use parse::{parse, parse_changes, parse_facets, parse_groups, parse_history, parse_read, parse_stats};
 
 use super::{Definition, Value};
 
@@ -39,6 +39,10 @@ pub struct QueryLimits {
     pub sort_columns_max: usize,
     /// The most columns of facets or figures.
     pub summary_columns_max: usize,
+    /// The most keys of groups.
+    pub group_keys_max: usize,
+    /// The most measures of groups.
+    pub measures_max: usize,
     /// The longest decoded value of one parameter, bytes.
     pub value_bytes_max: usize,
     /// Records in a page if `limit` is absent.
@@ -56,6 +60,8 @@ impl Default for QueryLimits {
             list_values_max: 200,
             sort_columns_max: 8,
             summary_columns_max: 8,
+            group_keys_max: 4,
+            measures_max: 8,
             value_bytes_max: 4096,
             page_records_default: 100,
             page_records_max: 1000,

@@ -36,5 +36,8 @@ pub(super) const OF_PAGE: [&str; 12] = [
 pub(super) const OF_READ: [&str; 2] = ["select", "numbers"];
 pub(super) const OF_FACETS: [&str; 4] = ["filter", "columns", "limit", "numbers"];
 pub(super) const OF_STATS: [&str; 3] = ["filter", "columns", "numbers"];
+/// `by`, `measure` and `having` are reserved for groups alone: columns have had such names.
+pub(super) const OF_GROUPS: [&str; 11] =
+    ["filter", "by", "measure", "having", "sort", "limit", "format", "csv_safe", "bom", "delimiter", "numbers"];
 pub(super) const OF_CHANGES: [&str; 3] = ["since", "limit", "numbers"];
 pub(super) const OF_HISTORY: [&str; 3] = ["cursor", "limit", "numbers"];

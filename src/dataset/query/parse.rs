@@ -1,15 +1,19 @@
 //! Parses plain parameters into a [`Query`]: `status=issued&estimated_cost__gte=10000&sort=-file_date`.
 
+mod groups;
+
 use std::borrow::Cow;
 
 use percent_encoding::percent_decode;
 use serde_json::value::RawValue;
 
+use self::groups::GroupTexts;
+pub use self::groups::parse_groups;
 use super::{
     Changes, Delimiter, Facets, Filter, Format, History, InvalidParam, NAME_CHARS_SHOWN, Query, QueryLimits, ReadForm,
     Since, SortTerm, Stats, Term, expression, foreign,
     operator::{ConditionMaker, Operator, VALUE_CHARS_SHOWN},
-    parameters::{OF_CHANGES, OF_FACETS, OF_HISTORY, OF_PAGE, OF_READ, OF_STATS, RESERVED},
+    parameters::{OF_CHANGES, OF_FACETS, OF_GROUPS, OF_HISTORY, OF_PAGE, OF_READ, OF_STATS, RESERVED},
 };
 use crate::dataset::{
     ColumnType, Definition,
@@ -170,6 +174,7 @@ struct QueryReading<'a> {
     numbers_as_texts: bool,
     columns: Option<Vec<usize>>,
     since: Option<String>,
+    groups: GroupTexts,
 }
 
 impl<'a> QueryReading<'a> {
@@ -196,6 +201,7 @@ impl<'a> QueryReading<'a> {
             numbers_as_texts: false,
             columns: None,
             since: None,
+            groups: GroupTexts::default(),
         }
     }
 
@@ -257,6 +263,10 @@ impl<'a> QueryReading<'a> {
             }
             "filter" => self.expression(value),
             "select" => self.select = self.column_list("select", value),
+            "sort" if self.allowed.contains(&"by") => self.groups.sort = Some(value.to_owned()),
+            "by" if self.allowed.contains(&"by") => self.groups.by = Some(value.to_owned()),
+            "measure" if self.allowed.contains(&"by") => self.groups.measure = Some(value.to_owned()),
+            "having" if self.allowed.contains(&"by") => self.groups.having = Some(value.to_owned()),
             "sort" => self.sort(value),
             "limit" => self.limit(value),
             "cursor" => self.cursor = Some(value.to_owned()),

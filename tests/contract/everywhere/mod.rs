@@ -37,7 +37,7 @@ use permitd::{
             FoundRecords as Found, ImportSession, Page, Past, RecordCatalog, RecordStore, RecordStoreError,
             RecordsSummary as Summary, Retention, Since,
         },
-        sqlite::records::{FileRole, SqliteRecordSettings as Settings, SqliteRecordStore},
+        sqlite::records::{ColumnSettings, FileRole, SqliteRecordSettings as Settings, SqliteRecordStore},
     },
 };
 
@@ -166,6 +166,7 @@ fn settings_of(directory: &std::path::Path, role: FileRole, retention: Retention
         retention,
         exports_max: 2,
         export_timeout_ms: 600_000,
+        columns: ColumnSettings { bytes_max: 1 << 20, states_min: 0, block_rows: 32, changes_max: 1_000, kept: true },
         export_stall_ms: 300_000,
         workbook_bytes_max: 1 << 30,
     }

@@ -22,6 +22,8 @@ mod states;
 
 #[cfg(test)]
 pub(super) use self::keep::tend;
+use crate::dataset::columns::BLOCK_ROWS;
+
 pub(super) use self::{
     any::ask,
     cache::ColumnCache,
@@ -42,4 +44,9 @@ pub struct ColumnSettings {
     pub changes_max: u64,
     /// Whether a thread makes projections as they are needed.
     pub kept: bool,
+}
+
+impl ColumnSettings {
+    /// No projections.
+    pub const NONE: Self = Self { bytes_max: 0, states_min: 0, block_rows: BLOCK_ROWS, changes_max: 0, kept: false };
 }
