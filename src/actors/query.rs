@@ -17,12 +17,13 @@ use super::{
 };
 use crate::{
     dataset::{
-        query::{Changes, Facets, History, Query, Stats},
+        query::{Changes, Facets, Groups, History, Query, Stats},
         summary::{Facet, Figures},
     },
     domain::id::UserId,
     store::records::{
-        DataSet, Export, FoundRecords, Page, Past, RecordReader, RecordStore, RecordStoreError, RecordsSummary,
+        DataSet, Export, FoundRecords, Page, Past, RecordReader, RecordStore, RecordStoreError, RecordsGroups,
+        RecordsSummary,
     },
 };
 
@@ -93,6 +94,8 @@ enum AskedQuestion {
     CountValues(Facets, Reply<Result<RecordsSummary<Facet>, QueryError>>),
     /// Computes the figures of columns.
     AddUp(Stats, Reply<Result<RecordsSummary<Figures>, QueryError>>),
+    /// Groups records.
+    GroupRecords(Groups, Reply<Result<RecordsGroups, QueryError>>),
     /// Reads the changes by imports.
     GetChanges(Changes, Reply<Result<Past, QueryError>>),
     /// Reads the states of the records of a key, or of one of them.
@@ -106,6 +109,7 @@ impl AskedQuestion {
             Self::ExportRecords(_, reply) => reply.span(),
             Self::CountValues(_, reply) => reply.span(),
             Self::AddUp(_, reply) => reply.span(),
+            Self::GroupRecords(_, reply) => reply.span(),
             Self::GetChanges(_, reply) => reply.span(),
             Self::GetHistory(.., reply) => reply.span(),
         }
@@ -271,6 +275,9 @@ impl Handler<Ask> for QueryActor {
                 AskedQuestion::AddUp(stats, reply) => {
                     shares.in_turn(who, reply, records.stats(&data_set, &stats)).await;
                 }
+                AskedQuestion::GroupRecords(groups, reply) => {
+                    shares.in_turn(who, reply, records.groups(&data_set, &groups)).await;
+                }
                 AskedQuestion::GetChanges(Changes { since, limit, .. }, reply) => {
                     shares.in_turn(who, reply, records.changes(&data_set, &since, limit)).await;
                 }
@@ -361,6 +368,19 @@ impl Queries {
         stats: Stats,
     ) -> Result<RecordsSummary<Figures>, QueryError> {
         self.ask(who, data_set, |reply| AskedQuestion::AddUp(stats, reply)).await
+    }
+
+    /// The groups of records.
+    ///
+    /// # Errors
+    /// When the actor or the store does not answer, or there is no place for the question.
+    pub async fn groups(
+        &self,
+        who: UserId,
+        data_set: Arc<DataSet>,
+        groups: Groups,
+    ) -> Result<RecordsGroups, QueryError> {
+        self.ask(who, data_set, |reply| AskedQuestion::GroupRecords(groups, reply)).await
     }
 
     /// The changes by imports.

@@ -92,7 +92,7 @@ fn retention(settings: &Settings) -> Retention {
 }
 
 /// The fewest states for which a column projection pays: fewer are read from SQLite as fast.
-const COLUMN_STATES_MIN: u64 = 5_000;
+const COLUMN_STATES_MIN: u64 = 500;
 /// The most changed records that are brought into a column projection while a question waits for them.
 const COLUMN_CHANGES_MAX: u64 = 20_000;
 

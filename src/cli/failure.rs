@@ -230,6 +230,8 @@ fn records_exit(error: &RecordStoreError) -> Exit {
         | RecordStoreError::TimedOut { .. }
         | RecordStoreError::Stalled
         | RecordStoreError::TooLarge { .. }
+        | RecordStoreError::TooManyGroups { .. }
+        | RecordStoreError::TooManyValues
         | RecordStoreError::DefinitionChanged { .. }
         | RecordStoreError::Unavailable { .. } => Exit::Unavailable,
     }

@@ -6,6 +6,7 @@
 mod arrow_stream;
 mod batch;
 mod error;
+mod groups;
 mod parquet_rows;
 mod published;
 #[cfg(test)]
@@ -14,6 +15,7 @@ mod text_rows;
 mod workbook_rows;
 
 pub use self::error::ExportError;
+pub use self::groups::{groups_as_csv, groups_as_json};
 pub use self::workbook_rows::{WORKBOOK_RECORDS_MAX, WorkbookPlace};
 use self::{
     arrow_stream::StreamRows, parquet_rows::ParquetRows, published::PublishedColumn, text_rows::TextRows,

@@ -144,6 +144,22 @@ pub enum Sum {
     Number(f64),
 }
 
+impl Sum {
+    /// Appends the sum as JSON. With `as_text`, one of whole numbers or amounts is a string.
+    pub fn write(&self, as_text: bool, out: &mut Vec<u8>) {
+        let exact = match self {
+            Self::Integer(sum) => sum.to_string(),
+            Self::Money(cents) => {
+                let sign = if *cents < 0 { "-" } else { "" };
+                let cents = cents.unsigned_abs();
+                format!("{sign}{}.{:02}", cents / 100, cents % 100)
+            }
+            Self::Number(sum) => return json::write_value(&Value::Number(*sum), out),
+        };
+        if as_text { json::write_as_text(exact.as_bytes(), out) } else { out.extend_from_slice(exact.as_bytes()) }
+    }
+}
+
 /// The figures of a column.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Figures {
@@ -183,23 +199,7 @@ impl Figures {
         json::write_value_as(&self.max, as_text, out);
         let Some(sum) = &self.sum else { return };
         out.extend_from_slice(b",\"sum\":");
-        let exact = match sum {
-            Sum::Integer(sum) => Some(sum.to_string()),
-            Sum::Money(cents) => {
-                let sign = if *cents < 0 { "-" } else { "" };
-                let cents = cents.unsigned_abs();
-                Some(format!("{sign}{}.{:02}", cents / 100, cents % 100))
-            }
-            Sum::Number(sum) => {
-                json::write_value(&Value::Number(*sum), out);
-                None
-            }
-        };
-        match exact {
-            Some(sum) if as_text => json::write_as_text(sum.as_bytes(), out),
-            Some(sum) => out.extend_from_slice(sum.as_bytes()),
-            None => {}
-        }
+        sum.write(as_text, out);
         out.extend_from_slice(b",\"mean\":");
         json::write_value(&self.mean().map_or(Value::Null, Value::Number), out);
     }

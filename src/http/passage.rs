@@ -21,6 +21,8 @@ pub enum DataRoute {
     Record,
     /// How often values occur.
     Facets,
+    /// Groups.
+    Groups,
     /// Figures.
     Stats,
     /// The changes that imports made.
@@ -35,11 +37,12 @@ pub enum DataRoute {
 
 impl DataRoute {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::DataSet,
         Self::Key,
         Self::Record,
         Self::Facets,
+        Self::Groups,
         Self::Stats,
         Self::Changes,
         Self::History,
@@ -48,8 +51,8 @@ impl DataRoute {
     ];
 
     /// The routes for programs.
-    pub const OF_API: [Self; 7] =
-        [Self::DataSet, Self::Key, Self::Record, Self::Facets, Self::Stats, Self::Changes, Self::History];
+    pub const OF_API: [Self; 8] =
+        [Self::DataSet, Self::Key, Self::Record, Self::Facets, Self::Groups, Self::Stats, Self::Changes, Self::History];
 
     /// The pattern under which the route is counted and logged.
     pub fn pattern(self) -> &'static str {
@@ -58,6 +61,7 @@ impl DataRoute {
             Self::Key => "/{dataset}/{key}",
             Self::Record => "/{dataset}/{key}/{record_id}",
             Self::Facets => "/{dataset}/facets",
+            Self::Groups => "/{dataset}/groups",
             Self::Stats => "/{dataset}/stats",
             Self::Changes => "/{dataset}/changes",
             Self::History => "/{dataset}/{key}/history",

@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 pub(in crate::store) use self::data_set::read_figures;
 pub use self::{
-    answer::{Explained, Export, FoundRecords, Page, Past, RecordsSummary},
+    answer::{Explained, Export, FoundRecords, Page, Past, RecordsGroups, RecordsSummary},
     data_set::{Anew, DataSet, DataSetStanding, LastImport, Retention},
     error::RecordStoreError,
     outcome::ImportOrder,
@@ -30,7 +30,7 @@ pub use self::{
 pub use crate::dataset::query::Since;
 use crate::dataset::{
     Definition, Record,
-    query::{Facets, PageStart, Query, Stats},
+    query::{Facets, Groups, PageStart, Query, Stats},
     summary::{Facet, Figures},
 };
 
@@ -124,6 +124,13 @@ pub trait RecordQuestions: Send + Sync {
     /// # Errors
     /// As all questions.
     async fn stats(&self, data_set: &Arc<DataSet>, stats: &Stats) -> Result<RecordsSummary<Figures>, RecordStoreError>;
+
+    /// The groups of the records that match a filter.
+    ///
+    /// # Errors
+    /// As all questions; [`RecordStoreError::TooManyGroups`] and [`RecordStoreError::TooManyValues`] where they need more memory than
+    /// there is for a question.
+    async fn groups(&self, data_set: &Arc<DataSet>, groups: &Groups) -> Result<RecordsGroups, RecordStoreError>;
 
     /// The changes that imports have made since a place: ordered by version, key and record id. At most `limit` changes.
     ///

@@ -140,8 +140,8 @@ async fn facets_and_figures_sum_up() {
     }
 }
 
-/// What the `sqlite3` command makes of a statement over the records, each a row of two columns.
-fn sqlite3(csv: &str, sql: &str) -> Vec<(String, i64)> {
+/// What the `sqlite3` command makes of a statement over the records: lines, with a bar between two columns.
+pub(crate) fn sqlite3(csv: &str, sql: &str) -> String {
     let folder = crate::support::data_dir();
     let file = folder.path().join("permits.csv");
     std::fs::write(&file, csv).unwrap();
@@ -162,11 +162,7 @@ fn sqlite3(csv: &str, sql: &str) -> Vec<(String, i64)> {
     shell.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
     let output = shell.wait_with_output().unwrap();
     assert!(output.status.success(), "{sql}");
-    let line = |line: &str| {
-        let (number, id) = line.split_once('|').unwrap();
-        (number.to_owned(), id.parse().unwrap())
-    };
-    String::from_utf8(output.stdout).unwrap().lines().map(line).collect()
+    String::from_utf8(output.stdout).unwrap()
 }
 
 #[tokio::test]
@@ -216,7 +212,12 @@ async fn the_sqlite3_command_finds_the_same() {
     for (query, condition) in cases {
         for (sort, order) in orders {
             let sql = format!("SELECT application_number, record_id FROM permits WHERE {condition} ORDER BY {order}");
-            let expected = sqlite3(&csv, &sql);
+            let text = sqlite3(&csv, &sql);
+            let identity = |line: &str| {
+                let (number, id) = line.split_once('|').unwrap();
+                (number.to_owned(), id.parse().unwrap())
+            };
+            let expected: Vec<(String, i64)> = text.lines().map(identity).collect();
             assert_eq!(found(&app, &key, &format!("{query}{sort}")).await, expected, "{query}{sort}");
             matched += expected.len();
         }
@@ -228,7 +229,7 @@ async fn the_sqlite3_command_finds_the_same() {
 async fn a_question_that_takes_too_long_ends_with_what_would_narrow_it() {
     let clock = ManualClock::at("2026-03-01T12:00:00Z".parse().unwrap());
     // By the clock of the test.
-    let settings = vec![("records.find_timeout_ms", "60".to_owned())];
+    let settings = vec![("records.find_timeout_ms", "60".to_owned()), ("records.columns_bytes_max", "0".to_owned())];
     let app = TestApp::with(Options { clock: clock.clone(), settings, sample_rows: 2000, ..Options::default() }).await;
     let key = unlimited(&app).await;
     let slow = "/permits?description__contains=nothing-of-the-kind&sort=estimated_cost";

@@ -10,13 +10,14 @@ use crate::{
     raw::Raw,
 };
 
-const PATHS: [&str; 8] = [
+const PATHS: [&str; 9] = [
     "/permits/201612013997",
     "/permits/201612013997/1",
     "/permits/201612013997/history",
     "/permits?limit=1",
     "/permits?format=csv",
     "/permits/facets?columns=status",
+    "/permits/groups?by=status",
     "/permits/stats?columns=estimated_cost",
     "/permits/changes?since=1",
 ];

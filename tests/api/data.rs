@@ -216,13 +216,11 @@ async fn a_query_is_explained_to_whoever_asks() {
     let path = format!("/permits?status=issued&sort=-file_date&limit=2&explain=true&cursor={cursor}");
     let explained = app.get(&path, &key).await.expect(200).json();
     let plan = explained["page"]["explain"]["plan"].as_array().unwrap();
-    let (index, scan) = ("status:file_date", "scan all records");
-    assert!(plan[0].as_str().unwrap().contains(index), "{plan:?}");
+    assert!(plan[0].as_str().unwrap().contains("status:file_date"), "{plan:?}");
     assert!(explained["page"]["next"].is_string(), "a cursor is good with and without");
     let sorted = app.get("/permits?sort=description&explain=true", &key).await.expect(200).json();
     let plan = sorted["page"]["explain"]["plan"].as_array().unwrap();
-    assert_eq!(plan[0], scan);
-    assert!(plan.last().unwrap().as_str().unwrap().starts_with("sort"), "{plan:?}");
+    assert!(plan[0].as_str().unwrap().starts_with("compare the columns of all records"), "{plan:?}");
     let refused = app.get("/permits?explain=please", &key).await.expect(400).json();
     assert_eq!(refused["invalid_params"][0]["name"], "explain");
 }

@@ -26,6 +26,7 @@ async fn is_lost(app: &TestApp, key: &str, why: &str) {
         "/permits/201612013997/history",
         "/permits/changes?since=1",
         "/permits/facets?columns=status",
+        "/permits/groups?by=status",
         "/permits/stats?columns=estimated_cost",
     ] {
         let refused = app.get(path, key).await.expect(503);

@@ -33,6 +33,7 @@ mod exports;
 mod farewell;
 mod follow;
 mod formats;
+mod groups;
 mod guesses;
 mod idempotency;
 mod imports;

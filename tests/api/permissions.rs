@@ -76,6 +76,7 @@ const TABLE: &[(&str, &str, Need)] = &[
     ("GET", "/permits", Need::Oneself),
     ("GET", "/permits/changes", Need::Oneself),
     ("GET", "/permits/facets", Need::Oneself),
+    ("GET", "/permits/groups", Need::Oneself),
     ("GET", "/permits/stats", Need::Oneself),
     ("GET", "/permits/{key}", Need::Oneself),
     ("GET", "/permits/{key}/history", Need::Oneself),
@@ -284,6 +285,7 @@ impl Paths {
         // What a route cannot do without.
         match path.rsplit('/').next() {
             Some("facets") => format!("{path}?columns=status"),
+            Some("groups") => format!("{path}?by=status"),
             Some("stats") => format!("{path}?columns=estimated_cost"),
             Some("changes") => format!("{path}?since=1"),
             _ => path,

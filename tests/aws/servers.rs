@@ -6,13 +6,14 @@ use crate::{
     past::one_permit,
 };
 
-const PATHS: [&str; 11] = [
+const PATHS: [&str; 12] = [
     "/permits",
     "/permits?sort=-estimated_cost&limit=7",
     "/permits?status=issued&count=exact&limit=1",
     "/permits?format=csv",
     "/permits?format=ndjson&sort=-file_date",
     "/permits/facets?columns=status",
+    "/permits/groups?by=status,month(file_date)&measure=count,sum(estimated_cost)",
     "/permits/stats?columns=estimated_cost",
     "/permits/changes?since=1",
     "/permits/201612013997",

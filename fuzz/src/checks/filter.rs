@@ -5,7 +5,8 @@ use crate::{
     dataset::{
         Definition,
         query::{
-            Filter, InvalidParam, Query, QueryLimits, parse, parse_changes, parse_facets, parse_history, parse_stats,
+            Filter, InvalidParam, Query, QueryLimits, parse, parse_changes, parse_facets, parse_groups, parse_history,
+            parse_stats,
         },
     },
     subject::{cursor_key, definitions, everything, records},
@@ -116,6 +117,15 @@ fn check_other_questions(definition: &Definition, raw_query: &str) {
     let key = cursor_key();
     match parse_facets(definition, raw_query, &limits) {
         Ok(facets) => assert!((1..=8).contains(&facets.columns.len()) && !facets.normal_form(definition).is_empty()),
+        Err(problems) => check_problems(&problems),
+    }
+    match parse_groups(definition, raw_query, &limits) {
+        Ok(groups) => {
+            assert!((1..=4).contains(&groups.by.len()) && (1..=8).contains(&groups.measures.len()));
+            let columns = groups.columns(definition);
+            assert!(groups.order().iter().all(|term| term.column < columns.len()));
+            assert!(!groups.normal_form(definition).is_empty());
+        }
         Err(problems) => check_problems(&problems),
     }
     match parse_stats(definition, raw_query, &limits) {

@@ -121,14 +121,14 @@ impl Chunk {
         };
         match test {
             Test::Equal(value) => equal(value),
-            Test::NotEqual(value) => equal(value).not(),
+            Test::NotEqual(value) => equal(value).inverted(),
             Test::Less(value) => range(0, from(value, true)),
             Test::LessOrEqual(value) => range(0, from(value, false)),
             Test::Greater(value) => range(from(value, false), len),
             Test::GreaterOrEqual(value) => range(from(value, true), len),
             Test::Between(low, high) => range(from(low, true), from(high, false)),
             Test::In(list) => any_of(list),
-            Test::NotIn(list) => any_of(list).not(),
+            Test::NotIn(list) => any_of(list).inverted(),
             Test::Contains(needle) => self.codes.marked_of(&dictionary.folded().containing(needle)),
             Test::StartsWith(prefix) => match dictionary {
                 Dictionary::Texts(_) => {
@@ -139,7 +139,7 @@ impl Chunk {
                 _ => Mask::Nothing,
             },
             Test::Null(true) => self.null_rows(),
-            Test::Null(false) => self.null_rows().not(),
+            Test::Null(false) => self.null_rows().inverted(),
         }
     }
 

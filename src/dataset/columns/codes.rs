@@ -11,6 +11,23 @@ pub enum Codes {
     Wide(Vec<u16>),
 }
 
+/// A code in its width.
+trait CodeWidth: Copy {
+    fn widened(self) -> u16;
+}
+
+impl CodeWidth for u8 {
+    fn widened(self) -> u16 {
+        u16::from(self)
+    }
+}
+
+impl CodeWidth for u16 {
+    fn widened(self) -> u16 {
+        self
+    }
+}
+
 /// Runs an expression over the codes in their own width.
 macro_rules! over {
     ($codes:expr, $list:ident => $body:expr) => {
@@ -42,7 +59,7 @@ impl Codes {
     }
 
     pub(super) fn get(&self, row: usize) -> Option<u16> {
-        over!(self, list => list.get(row).map(|code| u16::from(*code)))
+        over!(self, list => list.get(row).map(|code| code.widened()))
     }
 
     /// Memory, bytes.
@@ -153,7 +170,7 @@ impl Codes {
         over!(self, list => {
             for (code, cell) in list.iter().zip(cells) {
                 if let Some(sum) = sums.get_mut(*cell as usize) {
-                    add(u16::from(*code), sum);
+                    add(code.widened(), sum);
                 }
             }
         });
@@ -161,7 +178,7 @@ impl Codes {
 
     /// Hands each code to `take` with the cell of its row.
     pub(super) fn each_with(&self, cells: &[u32], mut take: impl FnMut(u16, u32)) {
-        over!(self, list => list.iter().zip(cells).for_each(|(code, cell)| take(u16::from(*code), *cell)));
+        over!(self, list => list.iter().zip(cells).for_each(|(code, cell)| take(code.widened(), *cell)));
     }
 
     /// Appends the codes for a file: the width in bytes, then the codes, the least significant byte first.

@@ -69,7 +69,7 @@ fn rows<B: ColumnBlocks>(blocks: &B, block: usize, filter: &Filter, wanted: &Mas
             }
             Ok(mask)
         }
-        Filter::Not(filter) => Ok(rows(blocks, block, filter, wanted)?.not()),
+        Filter::Not(filter) => Ok(rows(blocks, block, filter, wanted)?.inverted()),
         Filter::Term(term) => {
             if let Some(bounds) = blocks.bounds(block, term.column)
                 && let Some(known) = decided(&term.test, bounds)

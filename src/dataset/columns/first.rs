@@ -175,10 +175,7 @@ impl<'a, B: ColumnBlocks> Collected<'a, B> {
             return Ok(());
         }
         let local = LocalOrder::read(self, block)?;
-        let after = match self.wanted.after {
-            Some(after) => Some(local.place(after)),
-            None => None,
-        };
+        let after = self.wanted.after.map(|after| local.place(after));
         let mut fence = self.local_fence(&local, block)?;
         mask = filtered(true, local.within(after.as_ref(), fence.as_ref())?.and(mask))?;
         let rows = local.rows;
@@ -410,8 +407,8 @@ impl<'l, B: ColumnBlocks> LocalOrder<'l, B> {
             if after.is_some() || fence.is_some() {
                 let alike = term.between(key, key);
                 if !alike.is_empty() {
-                    let outside = alike.and(self.ranked(after, fence)?.not());
-                    inner = inner.and(outside.not());
+                    let outside = alike.and(self.ranked(after, fence)?.inverted());
+                    inner = inner.and(outside.inverted());
                 }
             }
         }

@@ -97,7 +97,18 @@ pub fn groups<B: ColumnBlocks>(
     asked: &Groups,
     room: GroupRoom,
 ) -> Result<FoundGroups, GroupFailure<B::Failure>> {
-    let mut gathered = GatheredGroups::new(definition, asked, room);
+    groups_within(blocks, definition, asked, room, CELLS_MAX)
+}
+
+/// The same with so many cells in a block at most.
+pub(super) fn groups_within<B: ColumnBlocks>(
+    blocks: &B,
+    definition: &Definition,
+    asked: &Groups,
+    room: GroupRoom,
+    cells_max: usize,
+) -> Result<FoundGroups, GroupFailure<B::Failure>> {
+    let mut gathered = GatheredGroups::new(definition, asked, (room, cells_max));
     for block in 0..blocks.count() {
         gathered.take_block(blocks, block)?;
     }
@@ -175,6 +186,7 @@ struct GatheredGroups<'a> {
     definition: &'a Definition,
     asked: &'a Groups,
     room: GroupRoom,
+    cells_max: usize,
     keys: Vec<KeyValues>,
     known: HashMap<Vec<u32>, u32, DefaultHashBuilder>,
     groups: Vec<KnownGroup>,
@@ -204,11 +216,12 @@ struct CellDigit {
 }
 
 impl<'a> GatheredGroups<'a> {
-    fn new(definition: &'a Definition, asked: &'a Groups, room: GroupRoom) -> Self {
+    fn new(definition: &'a Definition, asked: &'a Groups, (room, cells_max): (GroupRoom, usize)) -> Self {
         Self {
             definition,
             asked,
             room,
+            cells_max,
             keys: asked.by.iter().map(|_| KeyValues::default()).collect(),
             known: HashMap::default(),
             groups: Vec::new(),
@@ -232,12 +245,12 @@ impl<'a> GatheredGroups<'a> {
             // Many days have one month: their codes become one digit. A value itself has its code.
             let digits = (key.part != KeyPart::Whole).then(|| self.digits_of_codes(nth, &chunk));
             let len = digits.as_ref().map_or(chunk.codes_len(), |(_, numbers)| numbers.len());
-            if cells.cells * len > CELLS_MAX {
+            if cells.cells * len > self.cells_max {
                 cells.leave_out(&mask);
                 let counts = cells.counts();
                 self.join(&mut cells, &counts);
             }
-            if cells.cells * len > CELLS_MAX {
+            if cells.cells * len > self.cells_max {
                 self.look_up(&mut cells, nth, &chunk, &mask);
             } else {
                 let numbers = match digits {

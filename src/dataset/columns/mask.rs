@@ -40,7 +40,7 @@ impl Mask {
 
     /// The rows that are not in it.
     #[must_use]
-    pub fn not(self) -> Self {
+    pub fn inverted(self) -> Self {
         match self {
             Self::Nothing => Self::Everything,
             Self::Everything => Self::Nothing,
@@ -130,7 +130,7 @@ mod tests {
             let others: Vec<bool> = rows(&a).iter().map(|a| !a).collect();
             prop_assert_eq!(rows(&a.clone().and(b.clone())), both);
             prop_assert_eq!(rows(&a.clone().or(b)), either);
-            prop_assert_eq!(rows(&a.clone().not()), others);
+            prop_assert_eq!(rows(&a.clone().inverted()), others);
             prop_assert_eq!(a.count(21), rows(&a).iter().filter(|row| **row).count() as u64);
             prop_assert_eq!(a.is_empty(), a.count(21) == 0);
             let (mut less, mut expected) = (a.clone(), rows(&a));

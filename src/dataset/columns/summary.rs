@@ -98,47 +98,59 @@ fn facet<B: ColumnBlocks>(
     limit: u32,
     bytes_max: usize,
 ) -> Result<Facet, B::Failure> {
+    let mut parts = 1;
+    loop {
+        if let Some(facet) = facet_in_parts(blocks, filter, column, limit, (bytes_max, parts))? {
+            return Ok(facet);
+        }
+        parts *= 2;
+    }
+}
+
+/// The same in so many parts, one after the other: each reads the blocks for a part of the values. None where a part is too large.
+fn facet_in_parts<B: ColumnBlocks>(
+    blocks: &B,
+    filter: &Filter,
+    column: usize,
+    limit: u32,
+    (bytes_max, parts): (usize, u64),
+) -> Result<Option<Facet>, B::Failure> {
     let hasher = DefaultHashBuilder::default();
     let most = usize::try_from(limit).unwrap_or(usize::MAX);
-    let mut parts = 1_u64;
-    'wider: loop {
-        let mut values: Vec<(Value, u64)> = Vec::new();
-        for part in 0..parts {
-            let mut counts: HashMap<Counted, (Value, u64), DefaultHashBuilder> = HashMap::default();
-            let mut bytes = 0;
-            for block in 0..blocks.count() {
-                let mask = filter::matching(blocks, block, filter)?;
-                if mask.is_empty() {
+    let mut values: Vec<(Value, u64)> = Vec::new();
+    for part in 0..parts {
+        let mut counts: HashMap<Counted, (Value, u64), DefaultHashBuilder> = HashMap::default();
+        let mut bytes = 0;
+        for block in 0..blocks.count() {
+            let mask = filter::matching(blocks, block, filter)?;
+            if mask.is_empty() {
+                continue;
+            }
+            let chunk = blocks.chunk(block, column)?;
+            for (code, count) in tallied(&chunk, &mask) {
+                let (counted, text_bytes) = counted(&chunk, code);
+                if parts > 1 && hasher.hash_one(&counted) % parts != part {
                     continue;
                 }
-                let chunk = blocks.chunk(block, column)?;
-                for (code, count) in tallied(&chunk, &mask) {
-                    let (counted, text_bytes) = counted(&chunk, code);
-                    if parts > 1 && hasher.hash_one(&counted) % parts != part {
-                        continue;
-                    }
-                    if let Some((_, sum)) = counts.get_mut(&counted) {
-                        *sum += u64::from(count);
-                        continue;
-                    }
-                    bytes += 2 * text_bytes + ENTRY_BYTES;
-                    if bytes > bytes_max && counts.len() > most {
-                        parts *= 2;
-                        continue 'wider;
-                    }
-                    let value = chunk.dictionary.value(code);
-                    counts.insert(counted, (value, u64::from(count)));
+                if let Some((_, sum)) = counts.get_mut(&counted) {
+                    *sum += u64::from(count);
+                    continue;
                 }
+                bytes += 2 * text_bytes + ENTRY_BYTES;
+                if bytes > bytes_max && counts.len() > most {
+                    return Ok(None);
+                }
+                counts.insert(counted, (chunk.dictionary.value(code), u64::from(count)));
             }
-            values.extend(counts.into_values());
-            values.sort_unstable_by(|left, right| right.1.cmp(&left.1).then_with(|| ascending(&left.0, &right.0)));
-            // One more than is wanted shows that there are more.
-            values.truncate(most.saturating_add(1));
         }
-        let complete = values.len() <= most;
-        values.truncate(most);
-        return Ok(Facet { column, values, complete });
+        values.extend(counts.into_values());
+        values.sort_unstable_by(|left, right| right.1.cmp(&left.1).then_with(|| ascending(&left.0, &right.0)));
+        // One more than is wanted shows that there are more.
+        values.truncate(most.saturating_add(1));
     }
+    let complete = values.len() <= most;
+    values.truncate(most);
+    Ok(Some(Facet { column, values, complete }))
 }
 
 /// The codes of the rows in a mask that occur, with their numbers.

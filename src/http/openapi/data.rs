@@ -74,6 +74,7 @@ impl<'a> DataSetInDocument<'a> {
                 DataRoute::Key => self.by_key(),
                 DataRoute::Record => self.record(),
                 DataRoute::Facets => self.facets(),
+                DataRoute::Groups => self.groups(),
                 DataRoute::Stats => self.stats(),
                 DataRoute::Changes => self.changes(),
                 DataRoute::History => {
@@ -141,6 +142,20 @@ impl<'a> DataSetInDocument<'a> {
         self.new_operation("facets", "Count the values of columns", found)
             .says("How often each value of these columns occurs among the records that meet the conditions.")
             .takes([parameter::columns(self.definition, |_| true), shared("values"), shared("numbers")])
+            .takes(self.conditions())
+    }
+
+    fn groups(&self) -> Operation {
+        let found = AnswerDoc::json(StatusCode::OK, "The groups.", reference(&self.named("groups")))
+            .content("text/csv", described(text(), "A table (RFC 4180) under the names of keys and measures."))
+            .may_have(HeaderDoc::Disposition);
+        self.new_operation("groups", "Group records", found)
+            .says(
+                "The records that meet the conditions, in groups by columns, parts of dates and ranges of numbers, with what is measured of \
+                 each group. Sums are exact. A group of records without a value has the key null.",
+            )
+            .takes(parameter::of_groups(self.definition))
+            .takes(["groups", "group_format", "csv_safe", "bom", "delimiter", "numbers"].map(shared))
             .takes(self.conditions())
     }
 
@@ -263,6 +278,30 @@ impl<'a> DataSetInDocument<'a> {
                     "facets",
                     "facet",
                     &[("limit", described(integer(1, None), "Values of each column at most."))],
+                ),
+            ),
+            (
+                self.named("groups"),
+                whole(
+                    "",
+                    [
+                        ("records", described(integer(0, None), "How many records meet the conditions.")),
+                        (
+                            "count",
+                            described(integer(0, None), "How many groups there are, those beyond the limit included."),
+                        ),
+                        ("limit", described(integer(1, None), "Groups in the answer at most.")),
+                        (
+                            "groups",
+                            list(json!({
+                                "type": "object",
+                                "description": "A group: its keys and its measures, by their names.",
+                                "additionalProperties": any_value(),
+                            })),
+                        ),
+                        ("complete", described(flag(), "Whether these are all.")),
+                        ("dataset", reference("DataSetVersion")),
+                    ],
                 ),
             ),
             (self.named("figures"), self.figures()),
@@ -437,7 +476,8 @@ mod tests {
             );
             Arc::new(Definition::from_toml(&toml, "x.toml").unwrap())
         };
-        let words = ["", "_by", "_record", "_history", "_history_by", "_list", "_facets", "_stats", "_changes"];
+        let words =
+            ["", "_by", "_record", "_history", "_history_by", "_list", "_facets", "_groups", "_stats", "_changes"];
         let definitions: Vec<Arc<Definition>> = words.into_iter().map(|word| named(&format!("trees{word}"))).collect();
         let document = document(Audience::Consumers, "x", "https://x.example", "", &definitions);
         let paths = document["paths"].as_object().unwrap().values();

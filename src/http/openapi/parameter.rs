@@ -159,6 +159,53 @@ pub(super) fn columns(definition: &Definition, is_meant: impl Fn(ColumnType) -> 
     parameter
 }
 
+/// The parameters that say how to group records, with examples from the data set's columns.
+pub(super) fn of_groups(definition: &Definition) -> Vec<Value> {
+    let limits = QueryLimits::default();
+    let of_kind = |kinds: &[ColumnType]| {
+        let others = definition.columns.iter().enumerate().filter(|(place, _)| *place != definition.key);
+        others.map(|(_, column)| column).find(|column| kinds.contains(&column.kind)).map(|column| column.name.as_str())
+    };
+    let dated = of_kind(&[ColumnType::Date, ColumnType::Timestamp]).map(|name| format!("month({name})"));
+    let by = of_kind(&[ColumnType::Text]).map(str::to_owned).or(dated.clone());
+    let by = by.unwrap_or_else(|| definition.column_name(definition.key).to_owned());
+    let summed = of_kind(&[ColumnType::Money, ColumnType::Number, ColumnType::Integer]);
+    let measure = summed.map_or_else(|| "count".to_owned(), |name| format!("count,sum({name})"));
+    let parameter = |name: &str, description: String, examples: Vec<String>| {
+        in_query(name, &description, json!({ "type": "string", "minLength": 1, "examples": examples }))
+    };
+    let by_says = format!(
+        "What to group by, up to {}: columns, `year`, `quarter`, `month`, `week`, `day`, `weekday` of dates and timestamps, `hour` of \
+         timestamps, and `bin(column,width)` of numbers and amounts. A key has the column's name, or that of the part and the column; \
+         `name:` before it gives it another.",
+        limits.group_keys_max
+    );
+    let measure_says = format!(
+        "What to measure of each group, up to {}: `count`, and of a column `count`, `sum`, `mean`, `min`, `max`, `median`, `distinct`. \
+         `count` where nothing is said. A measure has the name of its kind and column; `name:` before it gives it another.",
+        limits.measures_max
+    );
+    let mut by = parameter("by", by_says, dated.into_iter().chain([by]).collect());
+    if let Value::Object(fields) = &mut by {
+        fields.insert("required".to_owned(), true.into());
+    }
+    vec![
+        by,
+        parameter("measure", measure_says, vec![measure]),
+        parameter(
+            "having",
+            "An expression as of `filter`, over the names of keys and measures: only groups that meet it are in the answer.".to_owned(),
+            vec!["count > 10".to_owned()],
+        ),
+        parameter(
+            "sort",
+            "The keys and measures to order by; `-` before one turns it round. Groups that are alike follow in the order of their keys."
+                .to_owned(),
+            vec!["-count".to_owned()],
+        ),
+    ]
+}
+
 /// The parameter for an expression, with an example from the data set's columns.
 fn filter(definition: &Definition) -> Value {
     let others = || definition.columns.iter().enumerate().filter(|(place, _)| *place != definition.key);
@@ -204,6 +251,11 @@ pub(super) fn common() -> Vec<(&'static str, Value)> {
     vec![
         ("limit", in_query("limit", &of_page, integer(1, None))),
         ("values", in_query("limit", "Values of each column at most.", bounded(default, most))),
+        ("groups", in_query("limit", "Groups at most.", bounded(default, most))),
+        (
+            "group_format",
+            in_query("format", "The form of the answer, before what Accept says.", one_of(&["json", "csv"])),
+        ),
         ("changes", in_query("limit", "Entries of a page at most.", bounded(default, most))),
         ("items", in_query("limit", "Entries of a page at most.", bounded(LIMIT_DEFAULT as u64, LIMIT_MAX as u64))),
         ("cursor", in_query("cursor", "Where the page begins: `page.next` of the page before.", text())),

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::RecordStoreError;
-use crate::dataset::{Document, query::Position};
+use crate::dataset::{Document, columns::FoundGroups, query::Position};
 
 /// The records of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +47,15 @@ pub struct RecordsSummary<T> {
     pub records: u64,
     /// One entry for each requested column, in the order of the request.
     pub columns: Vec<T>,
+}
+
+/// Groups of the records that match a filter.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RecordsGroups {
+    /// The version that they were read at.
+    pub version: u64,
+    /// The groups.
+    pub found: FoundGroups,
 }
 
 /// A list of JSON objects about the past: changes, or the states of records.

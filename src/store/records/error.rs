@@ -65,6 +65,19 @@ pub enum RecordStoreError {
         /// Advice on how to make it faster.
         narrow: String,
     },
+    /// There are too many groups.
+    #[error(
+        "there are more than {groups_max} groups: group by fewer columns, by larger parts such as month or bin, or narrow the filter"
+    )]
+    TooManyGroups {
+        /// The limit.
+        groups_max: usize,
+    },
+    /// Groups have too many different values to remember.
+    #[error(
+        "medians and numbers of different values would have to remember too many values: narrow the filter, or group by fewer columns"
+    )]
+    TooManyValues,
     /// The receiver of an export's parts is too slow.
     #[error("the export was given up: its parts were not taken in time")]
     Stalled,

@@ -131,7 +131,8 @@ async fn requests(app: &TestApp, counting: &mut Counting<'_>, clock: &ManualCloc
     counting.count("read of a record that is not cached", &[], app.get(&path, key)).await.expect(200);
     counting.count("read of a record that is cached", &[], app.get(&path, key)).await.expect(200);
     let page = app.get("/permits?status=issued&sort=file_date&limit=5", key);
-    let page = counting.count("page of records, count, facets, stats, export", &[], page).await.expect(200).json();
+    let page =
+        counting.count("page of records, count, facets, groups, stats, export", &[], page).await.expect(200).json();
     assert_eq!(page["data"].as_array().map(Vec::len), Some(5), "a whole page");
     let described = app.get("/datasets/permits", key);
     counting.count("description of a data set, `/datasets/{name}`", &[], described).await.expect(200);

@@ -25,7 +25,7 @@ use permitd::{
     clock::SharedClock,
     dataset::{
         Definition, Document, Record, RecordIdRule, Value,
-        query::{Facets, PageStart, Query, Stats},
+        query::{Facets, Groups, PageStart, Query, Stats},
         summary::{Facet, Figures},
     },
     store::{
@@ -35,7 +35,7 @@ use permitd::{
         },
         records::{
             FoundRecords as Found, ImportSession, Page, Past, RecordCatalog, RecordStore, RecordStoreError,
-            RecordsSummary as Summary, Retention, Since,
+            RecordsGroups, RecordsSummary as Summary, Retention, Since,
         },
         sqlite::records::{ColumnSettings, FileRole, SqliteRecordSettings as Settings, SqliteRecordStore},
     },
@@ -212,6 +212,11 @@ fn find(store: &Arc<dyn RecordStore>, query: &Query) -> Result<Page, RecordStore
 fn facets(store: &Arc<dyn RecordStore>, asked: &Facets) -> Result<Summary<Facet>, RecordStoreError> {
     let (store, asked) = (Arc::clone(store), asked.clone());
     wait(async move { store.facets(&store.data_set("things").unwrap(), &asked).await })
+}
+
+fn groups(store: &Arc<dyn RecordStore>, asked: &Groups) -> Result<RecordsGroups, RecordStoreError> {
+    let (store, asked) = (Arc::clone(store), asked.clone());
+    wait(async move { store.groups(&store.data_set("things").unwrap(), &asked).await })
 }
 
 fn stats(store: &Arc<dyn RecordStore>, asked: &Stats) -> Result<Summary<Figures>, RecordStoreError> {

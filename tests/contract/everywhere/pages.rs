@@ -9,7 +9,7 @@ use permitd::{
         cursor::{self, CursorKey},
         export::{RowWriter, WorkbookPlace},
         json,
-        query::{Facets, Format, Query, Stats},
+        query::{Facets, Format, Groups, Query, QueryLimits, Stats, parse_groups},
         summary::{FacetTally, FiguresTally},
     },
     store::records::{ImportOrder, RecordStore, RecordStoreError, Retention},
@@ -18,7 +18,7 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::{
-    TODAY, Tables, beginning, data, export, facets, find,
+    TODAY, Tables, beginning, data, export, facets, find, groups,
     imports::{definitions, for_the_table},
     key, put_all,
     samples::{any_query, any_record, definition, naive},
@@ -170,6 +170,13 @@ proptest! {
                 prop_assert_eq!(facet, &tally.finish(limit), "{:?}", asked);
             }
             prop_assert_eq!(&facets(&copied, &asked).unwrap(), &found, "{:?}", asked);
+            let raw = "by=status,month(filed)&measure=count,sum(cost),median(units),max(latitude),distinct(changed)";
+            let limits = QueryLimits::default();
+            let asked = Groups { filter: query.filter.clone(), ..parse_groups(&definition(), raw, &limits).unwrap() };
+            let found = groups(&shared, &asked).unwrap();
+            prop_assert_eq!(&found, &groups(&embedded, &asked).unwrap(), "{:?}", asked);
+            prop_assert_eq!(&found, &groups(&copied, &asked).unwrap(), "{:?}", asked);
+            prop_assert_eq!(found.found.records, matching.len() as u64);
             let asked = Stats { filter: query.filter.clone(), columns: measured.clone(), numbers_as_texts: false };
             let found = stats(&shared, &asked).unwrap();
             prop_assert_eq!(&found, &stats(&embedded, &asked).unwrap(), "{:?}", asked);

@@ -100,6 +100,15 @@ pub(super) fn example(name: &str, subject: &Subject) -> Option<DocExample> {
             let column = subject.best(|kind| kind == ColumnType::Text)?;
             lines(&[curl(&format!("{address}/facets?columns={}&limit=10", column.name))])
         }
+        "groups" => {
+            let (text, moment) = (subject.best(|kind| kind == ColumnType::Text)?, subject.best(is_dated)?);
+            let measured = subject.best(is_summed).map_or(String::new(), |column| format!(",sum({})", column.name));
+            let by = format!("by={},month({})", text.name, moment.name);
+            lines(&[
+                curl(&format!("{address}/groups?{by}&measure=count{measured}&sort=-count&limit=10")),
+                curl(&format!("{address}/groups?by=month({})&having=count%20%3E%2010&format=csv", moment.name)),
+            ])
+        }
         "stats" => {
             let column = subject.best(is_ordered)?;
             lines(&[curl(&format!("{address}/stats?columns={}", column.name))])
@@ -109,6 +118,16 @@ pub(super) fn example(name: &str, subject: &Subject) -> Option<DocExample> {
         }
         _ => return None,
     })
+}
+
+/// Whether such a column's values have months.
+fn is_dated(kind: ColumnType) -> bool {
+    matches!(kind, ColumnType::Date | ColumnType::Timestamp)
+}
+
+/// Whether such a column's values have a sum.
+fn is_summed(kind: ColumnType) -> bool {
+    matches!(kind, ColumnType::Integer | ColumnType::Money | ColumnType::Number)
 }
 
 /// Whether the order of such a column's values has a meaning.

@@ -61,6 +61,8 @@ fn records_problem(error: RecordStoreError) -> Problem {
             Problem::new(ProblemCode::Unavailable, text).retry_after(COPY_RETRY_AFTER_S).charged(Charge::Nothing)
         }
         RecordStoreError::TooLarge { .. }
+        | RecordStoreError::TooManyGroups { .. }
+        | RecordStoreError::TooManyValues
         | RecordStoreError::NotHeld { .. }
         | RecordStoreError::NoSuchVersion { .. } => Problem::new(ProblemCode::InvalidParameters, text),
         RecordStoreError::Unavailable { .. } => {
@@ -94,6 +96,8 @@ mod tests {
             (RecordStoreError::Stalled.into(), Charge::Whole),
             (RecordStoreError::Copying { name: narrow(), percent: 5 }.into(), Charge::Nothing),
             (RecordStoreError::TooLarge { bytes_max: 5, narrow: narrow() }.into(), Charge::Whole),
+            (RecordStoreError::TooManyGroups { groups_max: 5 }.into(), Charge::Whole),
+            (RecordStoreError::TooManyValues.into(), Charge::Whole),
             (RecordStoreError::VersionGone { name: narrow(), version: 1, held_from: 2 }.into(), Charge::Whole),
             (RecordStoreError::Unavailable { doing: narrow(), reason: narrow() }.into(), Charge::Rate),
             (RecordStoreError::Corrupt { name: narrow(), reason: narrow() }.into(), Charge::Rate),

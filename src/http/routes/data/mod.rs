@@ -6,6 +6,7 @@ pub(in crate::http) mod data_sets;
 mod directory;
 mod export;
 mod failure;
+mod groups;
 pub(in crate::http) mod limits;
 mod past;
 mod query;
@@ -310,6 +311,7 @@ impl DataSets {
         let who = pass.user;
         let answer = match question {
             Question::Facets => self.facets(request, who, data_set).await,
+            Question::Groups => self.groups(request, who, data_set).await,
             Question::Stats => self.stats(request, who, data_set).await,
             Question::Changes => self.changes(request, who, data_set).await,
             Question::History(key, record_id) => self.history(request, who, data_set, key, record_id).await,
@@ -497,6 +499,7 @@ mod tests {
         assert_eq!(Wanted::of("/permits/2016%2F1"), Some(Wanted::Read("2016%2F1", None)));
         assert_eq!(Wanted::of("/permits/1/2"), Some(Wanted::Read("1", Some("2"))));
         assert_eq!(Wanted::of("/permits/facets"), other(Question::Facets));
+        assert_eq!(Wanted::of("/permits/groups"), other(Question::Groups));
         assert_eq!(Wanted::of("/permits/stats"), other(Question::Stats));
         assert_eq!(Wanted::of("/permits/changes"), other(Question::Changes));
         assert_eq!(Wanted::of("/permits/1/history"), other(Question::History("1", None)));

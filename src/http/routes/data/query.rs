@@ -113,7 +113,7 @@ fn form(data_set: &DataSet, query: &Query) -> String {
 }
 
 /// The format that a client likes best; JSON if it does not say.
-fn accepted(request: &HttpRequest) -> Format {
+pub(super) fn accepted(request: &HttpRequest) -> Format {
     let fields = request.headers().get_all(header::ACCEPT).filter_map(|field| HeaderValue::to_str(field).ok());
     let mut best: Option<(Format, f32)> = None;
     for range in fields.flat_map(|field| field.split(',')) {

@@ -23,6 +23,7 @@ pub(super) enum Wanted<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Question<'a> {
     Facets,
+    Groups,
     Stats,
     Changes,
     /// The past of the records of a key, or of one of them.
@@ -42,6 +43,7 @@ impl<'a> Wanted<'a> {
             // Pages for people have routes of their own.
             [Some(first), ..] if OF_PAGES.contains(&first) => return None,
             [Some("facets"), None, ..] => Self::Other(Question::Facets),
+            [Some("groups"), None, ..] => Self::Other(Question::Groups),
             [Some("stats"), None, ..] => Self::Other(Question::Stats),
             [Some("changes"), None, ..] => Self::Other(Question::Changes),
             [Some(key), None, ..] => Self::Read(key, None),
@@ -58,6 +60,7 @@ impl<'a> Wanted<'a> {
             Self::Read(_, Some(_)) => DataRoute::Record,
             Self::Page => DataRoute::DataSet,
             Self::Other(Question::Facets) => DataRoute::Facets,
+            Self::Other(Question::Groups) => DataRoute::Groups,
             Self::Other(Question::Stats) => DataRoute::Stats,
             Self::Other(Question::Changes) => DataRoute::Changes,
             Self::Other(Question::History(..)) => DataRoute::History,

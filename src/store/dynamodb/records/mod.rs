@@ -44,13 +44,13 @@ use crate::{
     aws::Bridge,
     clock::SharedClock,
     dataset::{
-        query::{Facets, PageStart, Query, Stats},
+        query::{Facets, Groups, PageStart, Query, Stats},
         summary::{Facet, Figures},
     },
     store::{
         records::{
             CopyProgress, DataSet, Export, Held, ImportOrder, ImportSession, Page, Past, RecordCatalog, RecordImports,
-            RecordQuestions, RecordReader, RecordStoreError, RecordsSummary as Summary, Since, cache,
+            RecordQuestions, RecordReader, RecordStoreError, RecordsGroups, RecordsSummary as Summary, Since, cache,
         },
         sqlite::records::{FileRole, SqliteRecordSettings, SqliteRecordStore},
     },
@@ -190,6 +190,12 @@ impl RecordQuestions for DynamoRecordStore {
     async fn stats(&self, data_set: &Arc<DataSet>, stats: &Stats) -> Result<Summary<Figures>, RecordStoreError> {
         self.node.begin(data_set, None).await?;
         let answer = self.node.shared.engine.stats(data_set, stats).await;
+        self.node.answered(data_set, answer, |answer| answer.version).await
+    }
+
+    async fn groups(&self, data_set: &Arc<DataSet>, groups: &Groups) -> Result<RecordsGroups, RecordStoreError> {
+        self.node.begin(data_set, None).await?;
+        let answer = self.node.shared.engine.groups(data_set, groups).await;
         self.node.answered(data_set, answer, |answer| answer.version).await
     }
 

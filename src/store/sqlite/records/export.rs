@@ -4,7 +4,7 @@
 use std::sync::{Arc, PoisonError, atomic::Ordering};
 
 use super::{
-    find::{StatesAsked, states},
+    find::{FoundStates, StatesAsked, states},
     pool::{self, Lanes, QuestionFailure, RecordReading, Watch},
     render,
     served::Served,
@@ -152,7 +152,7 @@ fn compared(
     loop {
         let after = last.as_ref().map(|position| position.values.as_slice());
         let asked = StatesAsked { at: None, filter: &query.filter, order, after, most: STATES_PER_PART };
-        let (states, _) = states(reading, asked)?;
+        let FoundStates { states, .. } = states(reading, asked)?;
         let (mut wanted, mut taken) = (RecordsWanted::More, 0);
         walk::fetch(reading.connection(), reading.shape, order, &states, |record| {
             wanted = take(&record)?;

@@ -49,7 +49,14 @@ pub(super) fn page(reading: &RecordReading<'_>, query: &Query) -> Result<Page, Q
     };
     let mut page = match walked {
         Some(page) => page,
-        None => compared(reading, query, at)?,
+        None => match compared(reading, query, at) {
+            Err(QuestionFailure::Columns(reason)) => {
+                // What was found is not in the records: they are asked themselves.
+                reading.columns.inspect(|slot| slot.give_up_present(&reason));
+                compared(reading, query, at)?
+            }
+            outcome => outcome?,
+        },
     };
     if query.count {
         page.count = Some(summary::count(reading, &query.filter, at)?);
@@ -68,18 +75,23 @@ pub(super) struct StatesAsked<'a> {
     pub(super) most: usize,
 }
 
-/// The tables and numbers of the first states in an order, and how they were found.
-pub(super) fn states(
-    reading: &RecordReading<'_>,
-    asked: StatesAsked<'_>,
-) -> Result<(Vec<(RecordTable, i64)>, &'static str), QuestionFailure> {
+/// States that were found by their columns.
+pub(super) struct FoundStates {
+    /// Their tables and numbers, in their order.
+    pub(super) states: Vec<(RecordTable, i64)>,
+    /// The way there in words.
+    explained: &'static str,
+}
+
+/// The first states in an order.
+pub(super) fn states(reading: &RecordReading<'_>, asked: StatesAsked<'_>) -> Result<FoundStates, QuestionFailure> {
     let StatesAsked { at, filter, order, after, most } = asked;
     let definition = &reading.data_set.definition;
     let others: Vec<usize> = order.iter().map(|term| term.column).collect();
     ask(reading, at.unwrap_or(reading.version), &summary::needed(filter, &others), |blocks| {
         let found = columns::first(blocks, &FirstWanted { definition, filter, order, after, most })?;
         let addresses = found.into_iter().map(|found| blocks.address(found, reading));
-        Ok((addresses.collect::<Result<_, _>>()?, blocks.explained()))
+        Ok(FoundStates { states: addresses.collect::<Result<_, _>>()?, explained: blocks.explained() })
     })
 }
 
@@ -95,7 +107,7 @@ fn placed<'q>(
     while found.is_none() {
         let after = last.as_ref().map(|position| position.values.as_slice());
         let asked = StatesAsked { at, filter: &anchor.filter, order: &order, after, most: ANCHOR_RECORDS };
-        let (states, _) = states(reading, asked)?;
+        let FoundStates { states, .. } = states(reading, asked)?;
         let mut met = None;
         walk::fetch(reading.connection(), reading.shape, &order, &states, |record| {
             let position = record.position(definition, &order, anchor.version)?;
@@ -178,7 +190,7 @@ fn compared(reading: &RecordReading<'_>, query: &Query, at: Option<u64>) -> Resu
     let after = query.after.as_ref().map(|position| position.values.as_slice());
     let most = usize::try_from(query.limit).unwrap_or(usize::MAX).saturating_add(1);
     let asked = StatesAsked { at, filter: &query.filter, order: &order, after, most };
-    let (states, explained) = states(reading, asked)?;
+    let FoundStates { states, explained } = states(reading, asked)?;
     walk::fetch(reading.connection(), reading.shape, &order, &states, |record| gathered.take(&record))?;
     Ok(gathered.page(vec![explained.to_owned()]))
 }

@@ -44,12 +44,12 @@ pub use self::{columns::ColumnSettings, role::FileRole, shared::SqliteRecordSett
 use crate::{
     clock::SharedClock,
     dataset::{
-        query::{Facets, PageStart, Query, Stats},
+        query::{Facets, Groups, PageStart, Query, Stats},
         summary::{Facet, Figures},
     },
     store::records::{
         DataSet, Export, Held, ImportOrder, ImportSession, Page, Past, RecordCatalog, RecordImports, RecordQuestions,
-        RecordReader, RecordStoreError, RecordsSummary, Since, rules,
+        RecordReader, RecordStoreError, RecordsGroups, RecordsSummary, Since, rules,
     },
 };
 
@@ -136,6 +136,11 @@ impl RecordQuestions for SqliteRecordStore {
     async fn stats(&self, data_set: &Arc<DataSet>, stats: &Stats) -> Result<RecordsSummary<Figures>, RecordStoreError> {
         let stats = stats.clone();
         self.ask(data_set, move |reading| summary::stats(reading, &stats)).await
+    }
+
+    async fn groups(&self, data_set: &Arc<DataSet>, groups: &Groups) -> Result<RecordsGroups, RecordStoreError> {
+        let groups = groups.clone();
+        self.ask(data_set, move |reading| summary::groups(reading, &groups)).await
     }
 
     async fn changes(&self, data_set: &Arc<DataSet>, since: &Since, limit: u32) -> Result<Past, RecordStoreError> {

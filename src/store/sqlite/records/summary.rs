@@ -7,11 +7,11 @@ use super::{
 };
 use crate::{
     dataset::{
-        columns,
-        query::{Facets, Filter, Stats},
+        columns::{self, GroupFailure, GroupRoom},
+        query::{Facets, Filter, Groups, Stats},
         summary::{Facet, Figures},
     },
-    store::records::RecordsSummary,
+    store::records::{RecordStoreError, RecordsGroups, RecordsSummary},
 };
 
 /// The number of records that match a filter, now or at an earlier version.
@@ -38,6 +38,22 @@ pub(super) fn stats(reading: &RecordReading<'_>, asked: &Stats) -> Result<Record
         columns::stats(blocks, &reading.data_set.definition, filter, columns)
     })?;
     Ok(RecordsSummary { version, records, columns })
+}
+
+/// The groups of the records that match a filter.
+pub(super) fn groups(reading: &RecordReading<'_>, asked: &Groups) -> Result<RecordsGroups, QuestionFailure> {
+    let version = reading.version;
+    let keys = asked.by.iter().map(|key| key.column);
+    let others: Vec<usize> = keys.chain(asked.measures.iter().filter_map(|measure| measure.column)).collect();
+    let found = ask(reading, version, &needed(&asked.filter, &others), |blocks| {
+        let found = columns::groups(blocks, &reading.data_set.definition, asked, GroupRoom::default());
+        found.map_err(|failure| match failure {
+            GroupFailure::Blocks(failure) => failure,
+            GroupFailure::TooManyGroups(groups_max) => RecordStoreError::TooManyGroups { groups_max }.into(),
+            GroupFailure::TooManyValues => RecordStoreError::TooManyValues.into(),
+        })
+    })?;
+    Ok(RecordsGroups { version, found })
 }
 
 /// The columns of a filter, and others.

@@ -55,8 +55,8 @@ impl AnyBlocks<'_> {
     /// The source in words, for an explanation.
     pub(in super::super) fn explained(&self) -> &'static str {
         match self {
-            Self::Projected(_) => "compare the columns of all records in memory or from the column projection",
-            Self::Live(_) => "read the columns of all records from their table",
+            Self::Projected(_) => "compare the columns of all records",
+            Self::Live(_) => "compare the columns of all records, as read from their table",
         }
     }
 }

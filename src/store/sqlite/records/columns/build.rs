@@ -12,7 +12,7 @@ use super::{
         schema::{self, RecordTable},
     },
     ColumnSettings,
-    file::{ColumnFileError, ColumnFileWriter, ProjectedVersion},
+    file::{ColumnFileError, ColumnFileWriter, DatabaseMark, ProjectedVersion},
     states::StateReader,
 };
 
@@ -37,6 +37,7 @@ pub(super) fn version_of(
 pub(super) fn build(
     reading: &RecordReading<'_>,
     database: &Path,
+    mark: Option<DatabaseMark>,
     settings: &ColumnSettings,
 ) -> Result<(), QuestionFailure> {
     let Some(of) = version_of(reading, reading.version)? else {
@@ -62,7 +63,7 @@ pub(super) fn build(
         // Where both failed, the writer's failure was first: the reader stops when nobody takes its blocks.
         let writer = written?;
         read?;
-        writer.finish(database, of).map_err(failed)
+        writer.finish(database, mark, of).map_err(failed)
     })
 }
 

@@ -6,8 +6,9 @@
 use std::{
     fs::File,
     io::{self, BufWriter, Write},
-    os::unix::fs::FileExt,
+    os::unix::fs::{FileExt, MetadataExt},
     path::{Path, PathBuf},
+    time::UNIX_EPOCH,
 };
 
 use serde::{Deserialize, Serialize};
@@ -70,10 +71,27 @@ pub(super) struct ProjectedVersion {
     pub(super) changes: u64,
 }
 
+/// Which file a projection was made of. Another one can have the same versions: a backup that was put back, and has gone on since.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct DatabaseMark {
+    inode: u64,
+    /// When the file came to be, seconds and nanoseconds; none where the file system does not say. Numbers of files are used again.
+    born: Option<(u64, u32)>,
+}
+
+impl DatabaseMark {
+    pub(super) fn of(database: &Path) -> Option<Self> {
+        let found = std::fs::metadata(database).ok()?;
+        let born = found.created().ok().and_then(|born| born.duration_since(UNIX_EPOCH).ok());
+        Some(Self { inode: found.ino(), born: born.map(|born| (born.as_secs(), born.subsec_nanos())) })
+    }
+}
+
 /// Where everything is.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Directory {
     format: u32,
+    pub(super) database: Option<DatabaseMark>,
     pub(super) of: ProjectedVersion,
     pub(super) blocks: Vec<BlockEntry>,
     /// The least and the greatest values of each column.
@@ -224,15 +242,20 @@ impl ColumnFileWriter {
     }
 
     /// Ends the file and gives it its name.
-    pub(super) fn finish(mut self, database: &Path, of: ProjectedVersion) -> Result<(), ColumnFileError> {
+    pub(super) fn finish(
+        mut self,
+        database: &Path,
+        mark: Option<DatabaseMark>,
+        of: ProjectedVersion,
+    ) -> Result<(), ColumnFileError> {
         let mut bounds = Vec::with_capacity(self.least.len());
         for (least, greatest) in std::mem::take(&mut self.least).into_iter().zip(std::mem::take(&mut self.greatest)) {
             let (least, greatest) = (least.finish(), greatest.finish());
             bounds.push((self.put(|out| least.write(out))?, self.put(|out| greatest.write(out))?));
         }
         let blocks = std::mem::take(&mut self.blocks);
-        let directory =
-            serde_json::to_vec(&Directory { format: FORMAT, of, blocks, bounds }).map_err(io::Error::from)?;
+        let directory = serde_json::to_vec(&Directory { format: FORMAT, database: mark, of, blocks, bounds })
+            .map_err(io::Error::from)?;
         let extent = self.put(|out| out.extend_from_slice(&directory))?;
         self.put(|out| {
             out.extend(extent.at.to_le_bytes());
@@ -240,8 +263,8 @@ impl ColumnFileWriter {
             out.extend(extent.crc.to_le_bytes());
             out.extend(MAGIC);
         })?;
-        let file = self.file.into_inner().map_err(io::IntoInnerError::into_error)?;
-        file.sync_all()?;
+        // Not synced: what a machine's crash leaves of it is noticed by its checksums, and made anew.
+        self.file.into_inner().map_err(io::IntoInnerError::into_error)?;
         crate::failpoint::crash_point("columns-written");
         std::fs::rename(&self.path, path_of(database))?;
         Ok(())

@@ -18,7 +18,7 @@ use super::{
     build::{build, version_of},
     cache::ColumnCache,
     catch_up::catch_up,
-    file::{self, ColumnFile},
+    file::{self, ColumnFile, DatabaseMark},
     keep::KeeperCalls,
     projection::Projection,
 };
@@ -32,6 +32,7 @@ pub(in super::super) struct ColumnSlot {
     name: String,
     /// The data set's file.
     database: PathBuf,
+    mark: Option<DatabaseMark>,
     present: Mutex<Option<Arc<Projection>>>,
 }
 
@@ -52,6 +53,7 @@ impl ColumnSlot {
             calls: Arc::clone(calls),
             name: name.to_owned(),
             database: database.to_owned(),
+            mark: DatabaseMark::of(database),
             present: Mutex::new(None),
         }
     }
@@ -114,6 +116,14 @@ impl ColumnSlot {
         }
     }
 
+    /// Gives up a projection that is not of the records that are there.
+    pub(in super::super) fn give_up_present(&self, reason: &str) {
+        let id = self.present.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|present| present.id);
+        if let Some(id) = id {
+            self.give_up(id, reason);
+        }
+    }
+
     /// Gives up a damaged projection. It is made anew.
     pub(super) fn give_up(&self, id: u64, reason: &str) {
         let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
@@ -149,7 +159,7 @@ impl ColumnSlot {
         if self.open(reading)? {
             return Ok(());
         }
-        build(reading, &self.database, &self.settings)?;
+        build(reading, &self.database, self.mark.clone(), &self.settings)?;
         match self.open(reading)? {
             true => Ok(()),
             false => Err(QuestionFailure::columns("the file was replaced while it was read")),
@@ -169,7 +179,9 @@ impl ColumnSlot {
         };
         let projection = Projection::new(NEXT_ID.fetch_add(1, Ordering::Relaxed), found);
         let version = projection.of.version;
-        let is_known = version <= reading.version && version_of(reading, version)?.as_ref() == Some(&projection.of);
+        let is_same = self.mark.is_some() && projection.file.directory.database == self.mark;
+        let is_known =
+            is_same && version <= reading.version && version_of(reading, version)?.as_ref() == Some(&projection.of);
         let next = match is_known {
             true => catch_up_if_behind(reading, projection, &self.cache, &self.settings)?,
             false => None,

@@ -68,7 +68,7 @@ impl StateBlock {
 pub(super) fn counting(from: Option<&Chunk>, until: Option<&Chunk>, version: u64) -> Mask {
     let version = version.cast_signed();
     let begun = from.map_or(Mask::Everything, |from| from.at_most(version));
-    until.map_or(Mask::Everything, |until| until.at_most(version).not()).and(begun)
+    until.map_or(Mask::Everything, |until| until.at_most(version).inverted()).and(begun)
 }
 
 /// Reads states into a block.
