@@ -6,9 +6,8 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 use jiff::civil::Date;
 
 use super::{
-    BLOCK_ROWS,
-    chunk::Chunk,
-    codes::Codes,
+    chunk::ColumnChunk,
+    codes::{BLOCK_ROWS, Codes},
     dictionary::{Dictionary, TextList, days_of},
 };
 use crate::dataset::{ColumnType, Value};
@@ -114,7 +113,7 @@ impl ChunkBuilder {
     }
 
     /// The chunk. At most [`BLOCK_ROWS`] rows have codes.
-    pub fn finish(self) -> Chunk {
+    pub fn finish(self) -> ColumnChunk {
         debug_assert!(self.rows.len() <= BLOCK_ROWS, "a block has too many rows");
         let (dictionary, order) = match self.different {
             Different::Texts(list) => {
@@ -148,7 +147,7 @@ impl ChunkBuilder {
             }
         };
         let codes = self.rows.iter().map(|place| code_of.get(*place as usize).copied().unwrap_or(null)).collect();
-        Chunk { dictionary: Arc::new(dictionary), codes: Arc::new(Codes::new(codes, null)) }
+        ColumnChunk { dictionary: Arc::new(dictionary), codes: Arc::new(Codes::new(codes, null)) }
     }
 }
 

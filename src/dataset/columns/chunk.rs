@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{ChunkBounds, codes::Codes, dictionary::Dictionary, mask::Mask};
+use super::{codes::Codes, dictionary::Dictionary, mask::Mask};
 use crate::dataset::{
     Value,
     query::{Test, after_prefix},
@@ -12,9 +12,20 @@ use crate::dataset::{
 /// Longer texts are cut where they bound a chunk, bytes.
 const BOUND_BYTES_MAX: usize = 64;
 
+/// The least and greatest value of a column in a block. They may lie outside of the values that occur, never inside.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChunkBounds {
+    /// At or below every value; null where the column has nulls alone.
+    pub least: Value,
+    /// At or above every value; none where no such text is short enough.
+    pub greatest: Option<Value>,
+    /// Whether there are nulls.
+    pub has_nulls: bool,
+}
+
 /// One column of a block: a dictionary, and a code for each row.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Chunk {
+pub struct ColumnChunk {
     /// The different values.
     pub dictionary: Arc<Dictionary>,
     /// The place of each row's value among them.
@@ -26,7 +37,7 @@ pub struct Chunk {
 #[error("a column's block does not have the form of one")]
 pub struct TornChunk;
 
-impl Chunk {
+impl ColumnChunk {
     /// The number of rows.
     pub fn rows(&self) -> usize {
         self.codes.len()

@@ -2,6 +2,9 @@
 
 use super::mask::Mask;
 
+/// The most states in a block: their codes fit into two bytes.
+pub const BLOCK_ROWS: usize = 1 << 16;
+
 /// A code for each row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Codes {

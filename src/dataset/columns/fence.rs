@@ -1,6 +1,6 @@
 //! Fences: places in an order, in the codes of one block.
 
-use super::{Chunk, mask::Mask};
+use super::{chunk::ColumnChunk, mask::Mask};
 use crate::dataset::{Value, query::SortTerm};
 
 /// The key of a null in every order: nulls come last.
@@ -11,14 +11,14 @@ const CODES: u32 = 1 << 16;
 /// A term of an order over one block: each row has a key, and keys are in the order of the term. Keys of values are even, so that
 /// another value has a key between them.
 pub(super) struct TermKeys {
-    chunk: Chunk,
+    chunk: ColumnChunk,
     descending: bool,
     /// The code of null.
     null: usize,
 }
 
 impl TermKeys {
-    pub(super) fn new(chunk: Chunk, term: &SortTerm) -> Self {
+    pub(super) fn new(chunk: ColumnChunk, term: &SortTerm) -> Self {
         let null = chunk.dictionary.len();
         Self { chunk, descending: term.descending, null }
     }

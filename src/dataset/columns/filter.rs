@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use super::{ChunkBounds, ColumnBlocks, mask::Mask};
+use super::{blocks::ColumnBlocks, chunk::ChunkBounds, mask::Mask};
 use crate::dataset::{
     Value,
     query::{Filter, Test, ascending},

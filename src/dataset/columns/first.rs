@@ -10,7 +10,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{Chunk, ColumnBlocks, Ranks, fence::TermKeys, filter, mask::Mask};
+use super::{blocks::ColumnBlocks, chunk::ColumnChunk, fence::TermKeys, filter, mask::Mask, ranks::Ranks};
 use crate::dataset::{
     Definition, Value,
     query::{Filter, SortTerm, ascending},
@@ -327,7 +327,7 @@ struct LocalOrder<'l, B: ColumnBlocks> {
     end: Option<OrderEnd>,
     rows: usize,
     ranks: OnceCell<Arc<Ranks>>,
-    identity: OnceCell<[Chunk; 2]>,
+    identity: OnceCell<[ColumnChunk; 2]>,
 }
 
 impl<'l, B: ColumnBlocks> LocalOrder<'l, B> {

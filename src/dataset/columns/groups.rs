@@ -9,11 +9,12 @@ use std::{
 use hashbrown::DefaultHashBuilder;
 
 use super::{
-    Chunk, ColumnBlocks,
+    blocks::ColumnBlocks,
+    chunk::ColumnChunk,
     dictionary::Dictionary,
     filter,
     mask::Mask,
-    summary::{Counted, counted},
+    summary::{CountedValue, counted},
 };
 use crate::dataset::{
     ColumnType, Definition, Record, Value,
@@ -118,7 +119,7 @@ pub(super) fn groups_within<B: ColumnBlocks>(
 /// The different values of a key, over all blocks.
 #[derive(Default)]
 struct KeyValues {
-    known: HashMap<Counted, u32, DefaultHashBuilder>,
+    known: HashMap<CountedValue, u32, DefaultHashBuilder>,
     /// The numbers of the parts of whole values, so that each is worked out once.
     of_whole: HashMap<i64, u32, DefaultHashBuilder>,
     values: Vec<Value>,
@@ -127,7 +128,7 @@ struct KeyValues {
 impl KeyValues {
     /// The number of a key.
     fn number(&mut self, value: Value, text_bytes: &mut usize) -> u32 {
-        let counted = Counted::of(&value);
+        let counted = CountedValue::of(&value);
         if let Some(number) = self.known.get(&counted) {
             return *number;
         }
@@ -155,7 +156,7 @@ enum Gauge {
     End(Value),
     /// How often each value occurs.
     Values(BTreeMap<OrderedValue, u64>),
-    Different(HashSet<Counted, DefaultHashBuilder>),
+    Different(HashSet<CountedValue, DefaultHashBuilder>),
 }
 
 /// A number in the order of numbers.
@@ -197,7 +198,7 @@ struct GatheredGroups<'a> {
 }
 
 /// The rows of a block in cells: the pairs, triples and so on of codes of the keys. A group has one cell or several.
-struct RowCells {
+struct GroupCells {
     /// The cell of each row; rows that the filter does not mean are in the one after the last.
     of_row: Vec<u32>,
     cells: usize,
@@ -210,7 +211,7 @@ struct RowCells {
 /// A key that is a digit of the numbers of cells.
 struct CellDigit {
     nth: usize,
-    chunk: Chunk,
+    chunk: ColumnChunk,
     /// The number of the key of each digit; of codes, once it is needed.
     numbers: Vec<u32>,
 }
@@ -238,7 +239,7 @@ impl<'a> GatheredGroups<'a> {
         }
         let rows = blocks.rows(block).map_err(GroupFailure::Blocks)?;
         self.records += mask.count(rows);
-        let mut cells = RowCells { of_row: vec![0; rows], cells: 1, base: vec![Vec::new()], digits: Vec::new() };
+        let mut cells = GroupCells { of_row: vec![0; rows], cells: 1, base: vec![Vec::new()], digits: Vec::new() };
         for nth in 0..self.asked.by.len() {
             let Some(key) = self.asked.by.get(nth) else { break };
             let chunk = blocks.chunk(block, key.column).map_err(GroupFailure::Blocks)?;
@@ -291,7 +292,7 @@ impl<'a> GatheredGroups<'a> {
     }
 
     /// The number of the key of a code.
-    fn number(&mut self, nth: usize, chunk: &Chunk, code: u16) -> u32 {
+    fn number(&mut self, nth: usize, chunk: &ColumnChunk, code: u16) -> u32 {
         let (Some(keys), Some(key)) = (self.keys.get_mut(nth), self.asked.by.get(nth)) else { return NONE };
         // Nearly all parts are of dates: what was worked out for one is known in every block.
         let whole = chunk.dictionary.whole(code);
@@ -306,7 +307,7 @@ impl<'a> GatheredGroups<'a> {
     }
 
     /// For each code of a chunk the place of its key among those of the chunk, and the numbers of these keys.
-    fn digits_of_codes(&mut self, nth: usize, chunk: &Chunk) -> (Vec<u32>, Vec<u32>) {
+    fn digits_of_codes(&mut self, nth: usize, chunk: &ColumnChunk) -> (Vec<u32>, Vec<u32>) {
         let mut known: HashMap<u32, u32, DefaultHashBuilder> = HashMap::default();
         let mut numbers = Vec::new();
         let digits = (0..=u16::MAX).take(chunk.codes_len()).map(|code| {
@@ -320,7 +321,7 @@ impl<'a> GatheredGroups<'a> {
     }
 
     /// The numbers of the keys of a cell.
-    fn keys_of(&mut self, cells: &mut RowCells, cell: usize) -> Vec<u32> {
+    fn keys_of(&mut self, cells: &mut GroupCells, cell: usize) -> Vec<u32> {
         let mut rest = cell;
         let mut last: Vec<u32> = Vec::with_capacity(cells.digits.len());
         for digit in cells.digits.iter_mut().rev() {
@@ -339,7 +340,7 @@ impl<'a> GatheredGroups<'a> {
     }
 
     /// Joins the cells that are of one group, and drops those without rows.
-    fn join(&mut self, cells: &mut RowCells, counts: &[u32]) {
+    fn join(&mut self, cells: &mut GroupCells, counts: &[u32]) {
         let mut known: HashMap<Vec<u32>, u32, DefaultHashBuilder> = HashMap::default();
         let mut base: Vec<Vec<u32>> = Vec::new();
         let mut of_cell = vec![NONE; cells.cells];
@@ -359,7 +360,7 @@ impl<'a> GatheredGroups<'a> {
     }
 
     /// Splits joined cells by a key of so many codes that not each pair can have a cell.
-    fn look_up(&mut self, cells: &mut RowCells, nth: usize, chunk: &Chunk, mask: &Mask) {
+    fn look_up(&mut self, cells: &mut GroupCells, nth: usize, chunk: &ColumnChunk, mask: &Mask) {
         let mut known: HashMap<(u32, u16), u32, DefaultHashBuilder> = HashMap::default();
         let mut base: Vec<Vec<u32>> = Vec::new();
         let rows = cells.of_row.len();
@@ -376,7 +377,7 @@ impl<'a> GatheredGroups<'a> {
     }
 
     /// The places among all groups of the cells of a block that have rows.
-    fn places<F>(&mut self, cells: &mut RowCells, counts: &[u32]) -> Result<Vec<u32>, GroupFailure<F>> {
+    fn places<F>(&mut self, cells: &mut GroupCells, counts: &[u32]) -> Result<Vec<u32>, GroupFailure<F>> {
         let mut places = vec![NONE; cells.cells];
         for (cell, place) in places.iter_mut().enumerate() {
             if counts.get(cell).is_none_or(|count| *count == 0) {
@@ -399,7 +400,7 @@ impl<'a> GatheredGroups<'a> {
     }
 
     /// Adds what a block says of one measure.
-    fn measure(&mut self, nth: usize, kind: MeasureKind, chunk: &Chunk, cells: &RowCells, places: &[u32]) {
+    fn measure(&mut self, nth: usize, kind: MeasureKind, chunk: &ColumnChunk, cells: &GroupCells, places: &[u32]) {
         let (of_row, len, null) = (cells.of_row.as_slice(), cells.cells, chunk.dictionary.len());
         let groups = &mut self.groups;
         match (kind, &*chunk.dictionary) {
@@ -532,7 +533,7 @@ impl<'a> GatheredGroups<'a> {
     }
 }
 
-impl RowCells {
+impl GroupCells {
     /// Puts the rows that a mask leaves out into the cell after the last.
     fn leave_out(&mut self, mask: &Mask) {
         let none = u32::try_from(self.cells).unwrap_or(NONE);

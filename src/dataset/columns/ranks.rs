@@ -1,7 +1,7 @@
 //! The order of a block's rows by key and record id, the end of every order.
 
 use super::{
-    chunk::{Chunk, TornChunk},
+    chunk::{ColumnChunk, TornChunk},
     codes::Codes,
     dictionary::partition_point,
 };
@@ -18,8 +18,8 @@ pub struct Ranks {
 
 impl Ranks {
     /// The order of a block whose rows have these keys and record ids.
-    pub fn new(keys: &Chunk, ids: &Chunk) -> Self {
-        let code = |chunk: &Chunk, row| u32::from(chunk.codes.get(row).unwrap_or_default());
+    pub fn new(keys: &ColumnChunk, ids: &ColumnChunk) -> Self {
+        let code = |chunk: &ColumnChunk, row| u32::from(chunk.codes.get(row).unwrap_or_default());
         let mut order: Vec<(u32, u16)> = (0..=u16::MAX)
             .take(keys.rows())
             .map(|row| ((code(keys, row.into()) << 16) | code(ids, row.into()), row))
@@ -47,12 +47,12 @@ impl Ranks {
 
     /// The first place whose record is not before a key and record id, and the first one whose record is after them. In between are
     /// the states of that record, in the order of their rows.
-    pub fn range(&self, keys: &Chunk, ids: &Chunk, key: &Value, id: &Value) -> (usize, usize) {
+    pub fn range(&self, keys: &ColumnChunk, ids: &ColumnChunk, key: &Value, id: &Value) -> (usize, usize) {
         let (key, is_key) = keys.dictionary.place(key);
         let (id, is_id) = ids.dictionary.place(id);
         let codes = |place: usize| {
             let row = self.rows.get(place).map_or(0, |row| usize::from(*row));
-            let code = |chunk: &Chunk| chunk.codes.get(row).map_or(0, usize::from);
+            let code = |chunk: &ColumnChunk| chunk.codes.get(row).map_or(0, usize::from);
             (code(keys), code(ids))
         };
         let begin = partition_point(self.rows.len(), |place| {

@@ -8,7 +8,8 @@ use std::{
 use hashbrown::DefaultHashBuilder;
 
 use super::{
-    Chunk, ColumnBlocks,
+    blocks::ColumnBlocks,
+    chunk::ColumnChunk,
     dictionary::{Dictionary, days_of},
     filter,
     mask::Mask,
@@ -72,13 +73,13 @@ pub(super) fn facets_within<B: ColumnBlocks>(
 
 /// A value in the form in which it is counted.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum Counted {
+pub(super) enum CountedValue {
     Null,
     Text(Box<str>),
     Other(i128),
 }
 
-impl Counted {
+impl CountedValue {
     pub(super) fn of(value: &Value) -> Self {
         match value {
             Value::Null => Self::Null,
@@ -119,7 +120,7 @@ fn facet_in_parts<B: ColumnBlocks>(
     let most = usize::try_from(limit).unwrap_or(usize::MAX);
     let mut values: Vec<(Value, u64)> = Vec::new();
     for part in 0..parts {
-        let mut counts: HashMap<Counted, (Value, u64), DefaultHashBuilder> = HashMap::default();
+        let mut counts: HashMap<CountedValue, (Value, u64), DefaultHashBuilder> = HashMap::default();
         let mut bytes = 0;
         for block in 0..blocks.count() {
             let mask = filter::matching(blocks, block, filter)?;
@@ -154,28 +155,30 @@ fn facet_in_parts<B: ColumnBlocks>(
 }
 
 /// The codes of the rows in a mask that occur, with their numbers.
-fn tallied(chunk: &Chunk, mask: &Mask) -> impl Iterator<Item = (u16, u32)> {
+fn tallied(chunk: &ColumnChunk, mask: &Mask) -> impl Iterator<Item = (u16, u32)> {
     let mut counts = vec![0; chunk.codes_len()];
     chunk.codes.tally(mask, &mut counts);
     (0..=u16::MAX).zip(counts).filter(|(_, count)| *count > 0)
 }
 
 /// The value of a code as it is counted, and the size of its text.
-pub(super) fn counted(chunk: &Chunk, code: u16) -> (Counted, usize) {
+pub(super) fn counted(chunk: &ColumnChunk, code: u16) -> (CountedValue, usize) {
     let place = usize::from(code);
     if place >= chunk.dictionary.len() {
-        return (Counted::Null, 0);
+        return (CountedValue::Null, 0);
     }
     match &*chunk.dictionary {
         Dictionary::Texts(list) => {
             let text = list.get(place);
-            (Counted::Text(text.into()), text.len())
+            (CountedValue::Text(text.into()), text.len())
         }
-        Dictionary::Moments(list) => (list.get(place).map_or(Counted::Null, |moment| Counted::Other(*moment)), 0),
+        Dictionary::Moments(list) => {
+            (list.get(place).map_or(CountedValue::Null, |moment| CountedValue::Other(*moment)), 0)
+        }
         Dictionary::Reals(list) => {
-            (list.get(place).map_or(Counted::Null, |real| Counted::Other(i128::from(real.to_bits()))), 0)
+            (list.get(place).map_or(CountedValue::Null, |real| CountedValue::Other(i128::from(real.to_bits()))), 0)
         }
-        wholes => (wholes.whole(code).map_or(Counted::Null, |whole| Counted::Other(i128::from(whole))), 0),
+        wholes => (wholes.whole(code).map_or(CountedValue::Null, |whole| CountedValue::Other(i128::from(whole))), 0),
     }
 }
 
@@ -218,7 +221,7 @@ impl ColumnSums {
         Self { kind: definition.column_kind(column), figures, wholes: 0, reals: ExactSum::default() }
     }
 
-    fn add(&mut self, chunk: &Chunk, mask: &Mask) {
+    fn add(&mut self, chunk: &ColumnChunk, mask: &Mask) {
         let (mut least, mut greatest) = (None, None);
         for (code, count) in tallied(chunk, mask).filter(|(code, _)| usize::from(*code) < chunk.dictionary.len()) {
             least = least.or(Some(code));

@@ -1,13 +1,13 @@
 //! Columns against values: what a chunk says of its rows, what is read back, and parts of memory.
 
-use std::convert::Infallible;
+use std::{convert::Infallible, sync::Arc};
 
 use jiff::{Timestamp, civil::date};
 use proptest::prelude::*;
 
 use super::*;
 use crate::dataset::{
-    ColumnType, Definition,
+    ColumnType, Definition, Value,
     query::{Filter, SortTerm, Term, Test, ascending},
     samples,
     summary::FacetTally,
@@ -58,7 +58,7 @@ fn any_column() -> impl Strategy<Value = (ColumnType, Vec<Value>, Vec<Value>)> {
     })
 }
 
-fn chunk(kind: ColumnType, values: &[Value]) -> Chunk {
+fn chunk(kind: ColumnType, values: &[Value]) -> ColumnChunk {
     let mut builder = ChunkBuilder::new(kind);
     values.iter().for_each(|value| builder.push(value));
     builder.finish()
@@ -91,7 +91,7 @@ fn tests(kind: ColumnType, values: &[Value]) -> Vec<Test> {
 
 /// Blocks in memory, with columns of one value a row: a key, a record id, and others.
 struct ValueBlocks {
-    blocks: Vec<Vec<Chunk>>,
+    blocks: Vec<Vec<ColumnChunk>>,
     bounds: Option<Vec<Vec<ChunkBounds>>>,
 }
 
@@ -101,7 +101,7 @@ impl ValueBlocks {
             let values: Vec<Value> = rows.iter().map(|row| row[place].clone()).collect();
             chunk(definition.column_kind(place), &values)
         };
-        let blocks: Vec<Vec<Chunk>> = rows
+        let blocks: Vec<Vec<ColumnChunk>> = rows
             .chunks(block_rows)
             .map(|rows| (0..definition.columns.len()).map(|place| column(rows, place)).collect())
             .collect();
@@ -129,7 +129,7 @@ impl ColumnBlocks for ValueBlocks {
         self.bounds.as_ref().map(|bounds| &bounds[block][column])
     }
 
-    fn chunk(&self, block: usize, column: usize) -> Result<Chunk, Infallible> {
+    fn chunk(&self, block: usize, column: usize) -> Result<ColumnChunk, Infallible> {
         Ok(self.blocks[block][column].clone())
     }
 
@@ -162,15 +162,15 @@ proptest! {
         prop_assert_eq!((0..chunk.rows()).map(|row| chunk.value(row)).collect::<Vec<_>>(), kept);
         let mut written = Vec::new();
         chunk.write(&mut written);
-        prop_assert_eq!(Chunk::read(&written, values.len()).unwrap(), chunk);
+        prop_assert_eq!(ColumnChunk::read(&written, values.len()).unwrap(), chunk);
         for cut in 0..written.len() {
-            prop_assert!(Chunk::read(&written[..cut], values.len()).is_err());
+            prop_assert!(ColumnChunk::read(&written[..cut], values.len()).is_err());
         }
     }
 
     #[test]
     fn no_bytes_are_read_as_more_than_they_are(bytes in proptest::collection::vec(any::<u8>(), 0..60), rows in 0_usize..9) {
-        if let Ok(chunk) = Chunk::read(&bytes, rows) {
+        if let Ok(chunk) = ColumnChunk::read(&bytes, rows) {
             prop_assert_eq!(chunk.rows(), rows);
             (0..=rows).for_each(|row| drop(chunk.value(row)));
         }

@@ -7,7 +7,6 @@ use std::borrow::Cow;
 use percent_encoding::percent_decode;
 use serde_json::value::RawValue;
 
-use self::groups::GroupTexts;
 pub use self::groups::parse_groups;
 use super::{
     Changes, Delimiter, Facets, Filter, Format, History, InvalidParam, NAME_CHARS_SHOWN, Query, QueryLimits, ReadForm,
@@ -149,6 +148,15 @@ fn decoded(raw: &str) -> Option<Cow<'_, str>> {
     }
     let spaced = raw.replace('+', " ");
     percent_decode(spaced.as_bytes()).decode_utf8().ok().map(|text| Cow::Owned(text.into_owned()))
+}
+
+/// The parameters of groups as texts: they refer to each other, in whatever order they come.
+#[derive(Debug, Default)]
+struct GroupTexts {
+    by: Option<String>,
+    measure: Option<String>,
+    having: Option<String>,
+    sort: Option<String>,
 }
 
 /// The query as read so far.

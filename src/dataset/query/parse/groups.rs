@@ -14,15 +14,6 @@ use crate::dataset::{
 /// The longest name that a question gives to a key or a measure, bytes.
 const NAME_BYTES_MAX: usize = 64;
 
-/// The parameters of groups as texts: they refer to each other, in whatever order they come.
-#[derive(Debug, Default)]
-pub(super) struct GroupTexts {
-    pub(super) by: Option<String>,
-    pub(super) measure: Option<String>,
-    pub(super) having: Option<String>,
-    pub(super) sort: Option<String>,
-}
-
 /// Reads the query string of a question for groups.
 ///
 /// # Errors

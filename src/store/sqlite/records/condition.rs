@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use rusqlite::types::Value as Sql;
 
-use super::{lane::Shape, schema::owned};
+use super::{schema::owned, shape::Shape};
 use crate::dataset::query::{Filter, Test, after_prefix};
 
 /// A list of so many parameters.

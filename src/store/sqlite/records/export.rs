@@ -4,8 +4,10 @@
 use std::sync::{Arc, PoisonError, atomic::Ordering};
 
 use super::{
+    columns::ColumnSlot,
     find::{FoundStates, StatesAsked, states},
-    pool::{self, Lanes, QuestionFailure, RecordReading, Watch},
+    pool::{self, Lanes},
+    reading::{QuestionFailure, RecordReading, Watch},
     render,
     served::Served,
     shared::SharedRecords,
@@ -62,8 +64,8 @@ pub(super) async fn begin(
     let (watch, limit_ms) = (Watch::new(clock, settings.export_timeout_ms), settings.export_timeout_ms);
     let work = move || {
         pool::step_back();
-        let outcome = pool::read(&mut Lanes::new(), &served, &data_set, &watch, |reading| {
-            write(reading, &query, &workbooks, &mut outlet)
+        let outcome = pool::read(&mut Lanes::new(), &served, &data_set, &watch, |reading, columns| {
+            write(reading, columns, &query, &workbooks, &mut outlet)
         });
         let error = match outcome {
             Ok(()) => None,
@@ -94,6 +96,7 @@ impl From<Gone> for QuestionFailure {
 
 fn write(
     reading: &RecordReading<'_>,
+    slot: &ColumnSlot,
     query: &Query,
     workbooks: &WorkbookPlace,
     outlet: &mut Outlet,
@@ -135,7 +138,7 @@ fn write(
             let mut take = take;
             walk::each(reading.connection(), &order, &way, limit, |record| take(&record))?;
         }
-        None => compared(reading, query, &order, take)?,
+        None => compared(reading, slot, query, &order, take)?,
     }
     let (version, watch) = (reading.version, reading.watch);
     Ok(writer.finish(part, |part| outlet.send_blocking(version, part, || watch.is_over())).map_err(unwritten)??)
@@ -144,6 +147,7 @@ fn write(
 /// Hands the records of a query to `take`, as many as it wants, part by part: each is found by its columns, after the last one.
 fn compared(
     reading: &RecordReading<'_>,
+    slot: &ColumnSlot,
     query: &Query,
     order: &[SortTerm],
     mut take: impl FnMut(&Yielded<'_>) -> Result<RecordsWanted, QuestionFailure>,
@@ -152,7 +156,7 @@ fn compared(
     loop {
         let after = last.as_ref().map(|position| position.values.as_slice());
         let asked = StatesAsked { at: None, filter: &query.filter, order, after, most: STATES_PER_PART };
-        let FoundStates { states, .. } = states(reading, asked)?;
+        let FoundStates { states, .. } = states(reading, slot, asked)?;
         let (mut wanted, mut taken) = (RecordsWanted::More, 0);
         walk::fetch(reading.connection(), reading.shape, order, &states, |record| {
             wanted = take(&record)?;

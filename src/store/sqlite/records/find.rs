@@ -7,7 +7,7 @@ use std::{borrow::Cow, path::Path};
 use super::{
     columns::{ColumnSlot, ask},
     lane::Lane,
-    pool::{QuestionFailure, RecordReading, Watch},
+    reading::{QuestionFailure, RecordReading, Watch},
     render::Rendering,
     schema::RecordTable,
     summary,
@@ -35,31 +35,31 @@ const PAGE_BYTES_EXPECTED: usize = 256 * 1024;
 const END_BYTES: usize = 1024;
 
 /// A page of the records that match a query.
-pub(super) fn page(reading: &RecordReading<'_>, query: &Query) -> Result<Page, QuestionFailure> {
+pub(super) fn page(reading: &RecordReading<'_>, slot: &ColumnSlot, query: &Query) -> Result<Page, QuestionFailure> {
     let at = reading.pinned(query.version())?;
-    let query = &*placed(reading, query, at)?;
+    let query = &*placed(reading, slot, query, at)?;
     let definition = &reading.data_set.definition;
     let way = if at.is_none() { way::way(definition, reading.shape, query) } else { None };
     let walked = match &way {
         None => None,
         Some(way) if way.complete => Some(walked(reading, query, way)?),
         // A projection answers sooner than a walk finds out whether it pays.
-        Some(_) if reading.columns.is_some_and(ColumnSlot::is_there) => None,
+        Some(_) if slot.is_there() => None,
         Some(way) => turn(reading, query, way)?,
     };
     let mut page = match walked {
         Some(page) => page,
-        None => match compared(reading, query, at) {
+        None => match compared(reading, slot, query, at) {
             Err(QuestionFailure::Columns(reason)) => {
                 // What was found is not in the records: they are asked themselves.
-                reading.columns.inspect(|slot| slot.give_up_present(&reason));
-                compared(reading, query, at)?
+                slot.give_up_present(&reason);
+                compared(reading, slot, query, at)?
             }
             outcome => outcome?,
         },
     };
     if query.count {
-        page.count = Some(summary::count(reading, &query.filter, at)?);
+        page.count = Some(summary::count(reading, slot, &query.filter, at)?);
     }
     Ok(page)
 }
@@ -84,11 +84,15 @@ pub(super) struct FoundStates {
 }
 
 /// The first states in an order.
-pub(super) fn states(reading: &RecordReading<'_>, asked: StatesAsked<'_>) -> Result<FoundStates, QuestionFailure> {
+pub(super) fn states(
+    reading: &RecordReading<'_>,
+    slot: &ColumnSlot,
+    asked: StatesAsked<'_>,
+) -> Result<FoundStates, QuestionFailure> {
     let StatesAsked { at, filter, order, after, most } = asked;
     let definition = &reading.data_set.definition;
     let others: Vec<usize> = order.iter().map(|term| term.column).collect();
-    ask(reading, at.unwrap_or(reading.version), &summary::needed(filter, &others), |blocks| {
+    ask(reading, slot, at.unwrap_or(reading.version), &summary::needed(filter, &others), |blocks| {
         let found = columns::first(blocks, &FirstWanted { definition, filter, order, after, most })?;
         let addresses = found.into_iter().map(|found| blocks.address(found, reading));
         Ok(FoundStates { states: addresses.collect::<Result<_, _>>()?, explained: blocks.explained() })
@@ -98,6 +102,7 @@ pub(super) fn states(reading: &RecordReading<'_>, asked: StatesAsked<'_>) -> Res
 /// The query with the values of the record to continue after, where its cursor leaves them out.
 fn placed<'q>(
     reading: &RecordReading<'_>,
+    slot: &ColumnSlot,
     query: &'q Query,
     at: Option<u64>,
 ) -> Result<Cow<'q, Query>, QuestionFailure> {
@@ -107,7 +112,7 @@ fn placed<'q>(
     while found.is_none() {
         let after = last.as_ref().map(|position| position.values.as_slice());
         let asked = StatesAsked { at, filter: &anchor.filter, order: &order, after, most: ANCHOR_RECORDS };
-        let FoundStates { states, .. } = states(reading, asked)?;
+        let FoundStates { states, .. } = states(reading, slot, asked)?;
         let mut met = None;
         walk::fetch(reading.connection(), reading.shape, &order, &states, |record| {
             let position = record.position(definition, &order, anchor.version)?;
@@ -154,19 +159,21 @@ pub(super) fn page_soon(
     let watch = Watch::new(clock, u64::MAX);
     watch.turn(Some(SOON_LOOKS));
     let watched = watch.over(&mut lane.connection).map_err(QuestionFailure::from);
-    let outcome = watched.and_then(|()| RecordReading::begin(lane, data_set, &watch)).and_then(|reading| {
-        if reading.pinned(query.version())?.is_some() {
-            return Ok(None);
-        }
-        match way::way(&data_set.definition, reading.shape, query) {
-            Some(way) if way.narrow => {
-                let mut page = walked(&reading, query, &way)?;
-                page.count = query.count.then_some(reading.records);
-                Ok(Some(page))
+    let outcome = watched
+        .and_then(|()| RecordReading::begin((&lane.connection, &lane.shape), data_set, &watch))
+        .and_then(|reading| {
+            if reading.pinned(query.version())?.is_some() {
+                return Ok(None);
             }
-            _ => Ok(None),
-        }
-    });
+            match way::way(&data_set.definition, reading.shape, query) {
+                Some(way) if way.narrow => {
+                    let mut page = walked(&reading, query, &way)?;
+                    page.count = query.count.then_some(reading.records);
+                    Ok(Some(page))
+                }
+                _ => Ok(None),
+            }
+        });
     let unwatched = lane.connection.progress_handler(0, None::<fn() -> bool>).map_err(QuestionFailure::from);
     match outcome.and_then(|page| unwatched.map(|()| page)) {
         Ok(page) => page.map(Ok),
@@ -184,13 +191,18 @@ fn walked(reading: &RecordReading<'_>, query: &Query, way: &Way) -> Result<Page,
 }
 
 /// A page of the records that are found by their columns, now or at an earlier version.
-fn compared(reading: &RecordReading<'_>, query: &Query, at: Option<u64>) -> Result<Page, QuestionFailure> {
+fn compared(
+    reading: &RecordReading<'_>,
+    slot: &ColumnSlot,
+    query: &Query,
+    at: Option<u64>,
+) -> Result<Page, QuestionFailure> {
     let mut gathered = Gathered::new(reading, query);
     let order = gathered.order.clone();
     let after = query.after.as_ref().map(|position| position.values.as_slice());
     let most = usize::try_from(query.limit).unwrap_or(usize::MAX).saturating_add(1);
     let asked = StatesAsked { at, filter: &query.filter, order: &order, after, most };
-    let FoundStates { states, explained } = states(reading, asked)?;
+    let FoundStates { states, explained } = states(reading, slot, asked)?;
     walk::fetch(reading.connection(), reading.shape, &order, &states, |record| gathered.take(&record))?;
     Ok(gathered.page(vec![explained.to_owned()]))
 }

@@ -17,6 +17,7 @@ mod naming;
 mod past;
 mod pool;
 mod read;
+mod reading;
 mod render;
 pub(in crate::store) mod replica;
 mod role;
@@ -24,6 +25,7 @@ mod rowset;
 mod schema;
 mod seen;
 mod served;
+mod shape;
 mod shared;
 mod statement;
 mod summary;
@@ -39,8 +41,13 @@ use std::sync::{Arc, PoisonError};
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use self::shared::SharedRecords;
+#[cfg(test)]
+use self::reading::Watch;
 pub use self::{columns::ColumnSettings, role::FileRole, shared::SqliteRecordSettings};
+use self::{
+    reading::{QuestionFailure, RecordReading},
+    shared::SharedRecords,
+};
 use crate::{
     clock::SharedClock,
     dataset::{
@@ -116,7 +123,9 @@ impl RecordQuestions for SqliteRecordStore {
     async fn find(&self, data_set: &Arc<DataSet>, query: &Query) -> Result<Page, RecordStoreError> {
         let served = self.shared.same(data_set)?;
         let (query, narrow) = (query.clone(), rules::narrowing(&data_set.definition, query.count));
-        self.pool.answer(served, Arc::clone(data_set), narrow, move |reading| find::page(reading, &query)).await
+        self.pool
+            .answer(served, Arc::clone(data_set), narrow, move |reading, columns| find::page(reading, columns, &query))
+            .await
     }
 
     async fn export(&self, data_set: &Arc<DataSet>, query: &Query) -> Result<Export, RecordStoreError> {
@@ -130,22 +139,22 @@ impl RecordQuestions for SqliteRecordStore {
         facets: &Facets,
     ) -> Result<RecordsSummary<Facet>, RecordStoreError> {
         let facets = facets.clone();
-        self.ask(data_set, move |reading| summary::facets(reading, &facets)).await
+        self.ask(data_set, move |reading, columns| summary::facets(reading, columns, &facets)).await
     }
 
     async fn stats(&self, data_set: &Arc<DataSet>, stats: &Stats) -> Result<RecordsSummary<Figures>, RecordStoreError> {
         let stats = stats.clone();
-        self.ask(data_set, move |reading| summary::stats(reading, &stats)).await
+        self.ask(data_set, move |reading, columns| summary::stats(reading, columns, &stats)).await
     }
 
     async fn groups(&self, data_set: &Arc<DataSet>, groups: &Groups) -> Result<RecordsGroups, RecordStoreError> {
         let groups = groups.clone();
-        self.ask(data_set, move |reading| summary::groups(reading, &groups)).await
+        self.ask(data_set, move |reading, columns| summary::groups(reading, columns, &groups)).await
     }
 
     async fn changes(&self, data_set: &Arc<DataSet>, since: &Since, limit: u32) -> Result<Past, RecordStoreError> {
         let since = since.clone();
-        self.ask(data_set, move |reading| past::changes(reading, &since, limit)).await
+        self.ask(data_set, move |reading, _| past::changes(reading, &since, limit)).await
     }
 
     async fn history(
@@ -157,7 +166,7 @@ impl RecordQuestions for SqliteRecordStore {
         limit: u32,
     ) -> Result<Option<Past>, RecordStoreError> {
         let (key, record_id, after) = (key.to_owned(), record_id.map(str::to_owned), after.cloned());
-        self.ask(data_set, move |reading| past::history(reading, &key, record_id.as_deref(), after.as_ref(), limit))
+        self.ask(data_set, move |reading, _| past::history(reading, &key, record_id.as_deref(), after.as_ref(), limit))
             .await
     }
 }
@@ -184,7 +193,7 @@ impl SqliteRecordStore {
     /// Makes or refreshes a data set's column projection on the calling thread. The error says why there is none.
     #[cfg(test)]
     fn tend_columns(&self, name: &str) -> Result<(), String> {
-        columns::tend(&self.shared, name, &mut pool::Lanes::new(), &pool::Watch::new(&self.shared.clock, u64::MAX))
+        columns::tend(&self.shared, name, &mut pool::Lanes::new(), &Watch::new(&self.shared.clock, u64::MAX))
     }
 
     /// Tells whether a data set has a column projection of its present columns.
@@ -198,7 +207,7 @@ impl SqliteRecordStore {
     async fn ask<T: Send + 'static>(
         &self,
         data_set: &Arc<DataSet>,
-        question: impl FnOnce(&pool::RecordReading<'_>) -> Result<T, pool::QuestionFailure> + Send + 'static,
+        question: impl FnOnce(&RecordReading<'_>, &columns::ColumnSlot) -> Result<T, QuestionFailure> + Send + 'static,
     ) -> Result<T, RecordStoreError> {
         let served = self.shared.same(data_set)?;
         let narrow = rules::narrowing(&data_set.definition, false);

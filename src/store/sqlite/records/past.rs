@@ -13,7 +13,7 @@ use rusqlite::{
 
 use super::{
     file::unwritable,
-    pool::{QuestionFailure, RecordReading},
+    reading::{QuestionFailure, RecordReading},
     render::Rendering,
     schema::{self, count, owned},
     table::RowStatements,

@@ -2,8 +2,8 @@
 
 use super::{
     branch::add_columns,
-    columns::ask,
-    pool::{QuestionFailure, RecordReading},
+    columns::{ColumnSlot, ask},
+    reading::{QuestionFailure, RecordReading},
 };
 use crate::{
     dataset::{
@@ -15,37 +15,55 @@ use crate::{
 };
 
 /// The number of records that match a filter, now or at an earlier version.
-pub(super) fn count(reading: &RecordReading<'_>, filter: &Filter, at: Option<u64>) -> Result<u64, QuestionFailure> {
+pub(super) fn count(
+    reading: &RecordReading<'_>,
+    slot: &ColumnSlot,
+    filter: &Filter,
+    at: Option<u64>,
+) -> Result<u64, QuestionFailure> {
     if at.is_none() && filter.parts().is_empty() {
         return Ok(reading.records);
     }
     let version = at.unwrap_or(reading.version);
-    ask(reading, version, &needed(filter, &[]), |blocks| columns::count(blocks, filter))
+    ask(reading, slot, version, &needed(filter, &[]), |blocks| columns::count(blocks, filter))
 }
 
 /// The values of columns and how often each occurs.
-pub(super) fn facets(reading: &RecordReading<'_>, asked: &Facets) -> Result<RecordsSummary<Facet>, QuestionFailure> {
+pub(super) fn facets(
+    reading: &RecordReading<'_>,
+    slot: &ColumnSlot,
+    asked: &Facets,
+) -> Result<RecordsSummary<Facet>, QuestionFailure> {
     let (version, Facets { filter, columns, limit, .. }) = (reading.version, asked);
-    let (records, columns) =
-        ask(reading, version, &needed(filter, columns), |blocks| columns::facets(blocks, filter, columns, *limit))?;
+    let (records, columns) = ask(reading, slot, version, &needed(filter, columns), |blocks| {
+        columns::facets(blocks, filter, columns, *limit)
+    })?;
     Ok(RecordsSummary { version, records, columns })
 }
 
 /// The figures of columns.
-pub(super) fn stats(reading: &RecordReading<'_>, asked: &Stats) -> Result<RecordsSummary<Figures>, QuestionFailure> {
+pub(super) fn stats(
+    reading: &RecordReading<'_>,
+    slot: &ColumnSlot,
+    asked: &Stats,
+) -> Result<RecordsSummary<Figures>, QuestionFailure> {
     let (version, Stats { filter, columns, .. }) = (reading.version, asked);
-    let (records, columns) = ask(reading, version, &needed(filter, columns), |blocks| {
+    let (records, columns) = ask(reading, slot, version, &needed(filter, columns), |blocks| {
         columns::stats(blocks, &reading.data_set.definition, filter, columns)
     })?;
     Ok(RecordsSummary { version, records, columns })
 }
 
 /// The groups of the records that match a filter.
-pub(super) fn groups(reading: &RecordReading<'_>, asked: &Groups) -> Result<RecordsGroups, QuestionFailure> {
+pub(super) fn groups(
+    reading: &RecordReading<'_>,
+    slot: &ColumnSlot,
+    asked: &Groups,
+) -> Result<RecordsGroups, QuestionFailure> {
     let version = reading.version;
     let keys = asked.by.iter().map(|key| key.column);
     let others: Vec<usize> = keys.chain(asked.measures.iter().filter_map(|measure| measure.column)).collect();
-    let found = ask(reading, version, &needed(&asked.filter, &others), |blocks| {
+    let found = ask(reading, slot, version, &needed(&asked.filter, &others), |blocks| {
         let found = columns::groups(blocks, &reading.data_set.definition, asked, GroupRoom::default());
         found.map_err(|failure| match failure {
             GroupFailure::Blocks(failure) => failure,

@@ -10,9 +10,9 @@ use rusqlite::{
 };
 
 use super::{
-    lane::Shape,
-    pool::QuestionFailure,
+    reading::QuestionFailure,
     schema::{self, RecordTable},
+    shape::Shape,
     way::{self, Way},
 };
 use crate::dataset::{

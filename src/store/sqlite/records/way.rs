@@ -21,7 +21,7 @@ use self::{
 };
 use super::{
     branch::{Branch, splits},
-    lane::Shape,
+    shape::Shape,
     statement::Segment,
 };
 use crate::dataset::{Definition, query::Query};

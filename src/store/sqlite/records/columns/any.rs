@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use super::{
     super::{
-        pool::{QuestionFailure, RecordReading},
+        reading::{QuestionFailure, RecordReading},
         schema::RecordTable,
     },
     live::LiveBlocks,
     projection::ShownVersion,
+    slot::ColumnSlot,
 };
-use crate::dataset::columns::{Chunk, ChunkBounds, Codes, ColumnBlocks, Dictionary, FoundRow, Mask, Ranks};
+use crate::dataset::columns::{ChunkBounds, Codes, ColumnBlocks, ColumnChunk, Dictionary, FoundRow, Mask, Ranks};
 
 /// The states of a version: from the projection, or read from SQLite as they are needed.
 pub(in super::super) enum AnyBlocks<'a> {
@@ -21,13 +22,12 @@ pub(in super::super) enum AnyBlocks<'a> {
 /// Asks a question about a version: of the projection if there is one, else of blocks that are read from SQLite with these columns.
 pub(in super::super) fn ask<T>(
     reading: &RecordReading<'_>,
+    slot: &ColumnSlot,
     version: u64,
     columns: &[usize],
     question: impl Fn(&AnyBlocks<'_>) -> Result<T, QuestionFailure>,
 ) -> Result<T, QuestionFailure> {
-    if let Some(slot) = reading.columns
-        && let Some(projection) = slot.at(reading)?
-    {
+    if let Some(projection) = slot.at(reading)? {
         let definition = &reading.data_set.definition;
         let shown =
             ShownVersion { projection: &projection, definition, cache: slot.cache(), watch: reading.watch, version };
@@ -90,7 +90,7 @@ impl ColumnBlocks for AnyBlocks<'_> {
         hand_over!(self, blocks => blocks.bounds(block, column))
     }
 
-    fn chunk(&self, block: usize, column: usize) -> Result<Chunk, QuestionFailure> {
+    fn chunk(&self, block: usize, column: usize) -> Result<ColumnChunk, QuestionFailure> {
         hand_over!(self, blocks => blocks.chunk(block, column))
     }
 

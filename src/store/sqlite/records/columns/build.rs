@@ -8,7 +8,7 @@ use rusqlite::OptionalExtension;
 
 use super::{
     super::{
-        pool::{QuestionFailure, RecordReading, step_back},
+        reading::{QuestionFailure, RecordReading},
         schema::{self, RecordTable},
     },
     ColumnSettings,
@@ -49,7 +49,7 @@ pub(super) fn build(
     std::thread::scope(|scope| {
         let (sender, blocks) = sync_channel::<StateReader>(1);
         let writing = scope.spawn(move || {
-            step_back();
+            // It has the low priority of the thread that began it.
             for reader in blocks {
                 let states = reader.finish();
                 let ranks = states.ranks(key, id)?;

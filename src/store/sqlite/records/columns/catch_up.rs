@@ -6,7 +6,7 @@ use rusqlite::OptionalExtension;
 
 use super::{
     super::{
-        pool::{QuestionFailure, RecordReading},
+        reading::{QuestionFailure, RecordReading},
         schema::{self, RecordTable, Stored},
     },
     ColumnSettings,
@@ -32,7 +32,7 @@ struct Identity {
 }
 
 /// A state of the projection that has come to its end.
-struct Ended {
+struct EndedState {
     of: Identity,
     /// The version since which it counted.
     was: i64,
@@ -42,7 +42,7 @@ struct Ended {
 /// What later versions have done to a projection.
 #[derive(Default)]
 struct LaterChanges {
-    ended: Vec<Ended>,
+    ended: Vec<EndedState>,
     /// The numbers of states that began and ended since.
     passed: Vec<i64>,
     /// The records that have changed, each once.
@@ -97,7 +97,7 @@ fn later_changes(reading: &RecordReading<'_>, version: u64) -> Result<LaterChang
         let of = Identity { key, id };
         match row.get::<_, Option<i64>>(4)? {
             Some(was) if was.unsigned_abs() <= version => {
-                later.ended.push(Ended { of: of.clone(), was, end: StateEnd { until, change } });
+                later.ended.push(EndedState { of: of.clone(), was, end: StateEnd { until, change } });
             }
             Some(_) => later.passed.push(change),
             None => {}
@@ -117,12 +117,12 @@ fn ended(
     reading: &RecordReading<'_>,
     projection: &Projection,
     cache: &ColumnCache,
-    all: &[Ended],
+    all: &[EndedState],
 ) -> Result<BTreeMap<usize, Arc<StateEnds>>, QuestionFailure> {
     let definition = &reading.data_set.definition;
     let shown = ShownVersion { projection, definition, cache, watch: reading.watch, version: projection.of.version };
     let mut ends = projection.ends.clone();
-    let mut left: Vec<&Ended> = all.iter().collect();
+    let mut left: Vec<&EndedState> = all.iter().collect();
     for block in 0..shown.count() {
         if left.is_empty() {
             break;
@@ -132,7 +132,7 @@ fn ended(
             continue;
         }
         let bounds = shown.bounds(block, definition.key);
-        let is_outside = |ended: &&Ended| {
+        let is_outside = |ended: &&EndedState| {
             let key = &ended.of.key;
             let is_below = |bounds: &ChunkBounds| ascending(key, &bounds.least).is_lt();
             let is_above = |greatest: &Value| ascending(key, greatest).is_gt();

@@ -15,13 +15,13 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
-    super::{file::beside, lane::Shape, pool::QuestionFailure, schema::RecordTable},
+    super::{file::beside, reading::QuestionFailure, schema::RecordTable, shape::Shape},
     states::StateBlock,
 };
 use crate::{
     dataset::{
         Definition, Value,
-        columns::{Chunk, ChunkBounds, ChunkBuilder, Codes, Dictionary, Ranks, TornChunk},
+        columns::{ChunkBounds, ChunkBuilder, Codes, ColumnChunk, Dictionary, Ranks, TornChunk},
     },
     private,
 };
@@ -54,7 +54,7 @@ impl From<TornChunk> for ColumnFileError {
 
 /// A part of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Extent {
+pub(super) struct FileExtent {
     pub(super) at: u64,
     bytes: u64,
     crc: u32,
@@ -95,7 +95,7 @@ pub(super) struct Directory {
     pub(super) of: ProjectedVersion,
     pub(super) blocks: Vec<BlockEntry>,
     /// The least and the greatest values of each column.
-    bounds: Vec<(Extent, Extent)>,
+    bounds: Vec<(FileExtent, FileExtent)>,
 }
 
 /// A block of the file.
@@ -106,13 +106,13 @@ pub(super) struct BlockEntry {
     pub(super) rows: usize,
     pub(super) first_row: i64,
     /// The numbers of the states, unless each is one more than that before.
-    pub(super) numbers: Option<Extent>,
+    pub(super) numbers: Option<FileExtent>,
     pub(super) from: ChunkExtents,
     pub(super) from_max: u64,
     /// For earlier states.
     pub(super) until: Option<ChunkExtents>,
     pub(super) until_max: u64,
-    pub(super) ranks: Extent,
+    pub(super) ranks: FileExtent,
     pub(super) columns: Vec<ColumnEntry>,
 }
 
@@ -129,8 +129,8 @@ impl BlockEntry {
 /// The two parts of a column of a block.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(super) struct ChunkExtents {
-    pub(super) dictionary: Extent,
-    pub(super) codes: Extent,
+    pub(super) dictionary: FileExtent,
+    pub(super) codes: FileExtent,
 }
 
 /// A column of a block.
@@ -138,7 +138,7 @@ pub(super) struct ChunkExtents {
 pub(super) struct ColumnEntry {
     pub(super) chunk: ChunkExtents,
     /// The folded forms of texts, where they differ from the texts.
-    pub(super) folded: Option<Extent>,
+    pub(super) folded: Option<FileExtent>,
     has_nulls: bool,
 }
 
@@ -150,6 +150,18 @@ pub(super) fn path_of(database: &Path) -> PathBuf {
 /// The path of one that is being written.
 pub(super) fn unfinished(database: &Path) -> PathBuf {
     beside(&path_of(database), "-unfinished")
+}
+
+/// Removes the projection of a data set's file, and one that is being written.
+pub(in super::super) fn remove_file(database: &Path) -> io::Result<()> {
+    // In this order: what is being written gets the other name.
+    for path in [unfinished(database), path_of(database)] {
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// A file that is being written.
@@ -177,17 +189,17 @@ impl ColumnFileWriter {
     }
 
     /// Appends a part.
-    fn put(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<Extent, ColumnFileError> {
+    fn put(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<FileExtent, ColumnFileError> {
         self.buffer.clear();
         write(&mut self.buffer);
         self.file.write_all(&self.buffer)?;
         let bytes = self.buffer.len() as u64;
-        let extent = Extent { at: self.at, bytes, crc: crc32fast::hash(&self.buffer) };
+        let extent = FileExtent { at: self.at, bytes, crc: crc32fast::hash(&self.buffer) };
         self.at += bytes;
         Ok(extent)
     }
 
-    fn put_chunk(&mut self, chunk: &Chunk) -> Result<ChunkExtents, ColumnFileError> {
+    fn put_chunk(&mut self, chunk: &ColumnChunk) -> Result<ChunkExtents, ColumnFileError> {
         let dictionary = self.put(|out| chunk.dictionary.write(out))?;
         Ok(ChunkExtents { dictionary, codes: self.put(|out| chunk.codes.write(out))? })
     }
@@ -203,7 +215,7 @@ impl ColumnFileWriter {
             true => None,
             false => Some(self.put(|out| out.extend(states.rows.iter().flat_map(|row| row.to_le_bytes())))?),
         };
-        let greatest = |chunk: &Chunk| match chunk.bounds().greatest {
+        let greatest = |chunk: &ColumnChunk| match chunk.bounds().greatest {
             Some(Value::Integer(version)) => version.unsigned_abs(),
             _ => 0,
         };
@@ -304,7 +316,7 @@ impl ColumnFile {
         if !footer.ends_with(&MAGIC) || bytes > DIRECTORY_BYTES_MAX || at.checked_add(bytes) != Some(footer_at) {
             return Err(ColumnFileError::Damaged("it has no end"));
         }
-        let directory = read_part(&file, Extent { at, bytes, crc })?;
+        let directory = read_part(&file, FileExtent { at, bytes, crc })?;
         let directory: Directory =
             serde_json::from_slice(&directory).map_err(|_| ColumnFileError::Damaged("its directory cannot be read"))?;
         if directory.format != FORMAT || directory.bounds.len() != definition.columns.len() {
@@ -315,7 +327,7 @@ impl ColumnFile {
         for (nth, (least, greatest)) in directory.bounds.iter().enumerate() {
             let [least, greatest] = [least, greatest].map(|extent| {
                 let bytes = read_part(&file, *extent)?;
-                Ok::<_, ColumnFileError>(Chunk::read(&bytes, blocks)?)
+                Ok::<_, ColumnFileError>(ColumnChunk::read(&bytes, blocks)?)
             });
             let (least, greatest) = (least?, greatest?);
             for (block, (entry, bounds)) in directory.blocks.iter().zip(&mut bounds).enumerate() {
@@ -333,27 +345,27 @@ impl ColumnFile {
         self.bounds.get(block)?.get(column)
     }
 
-    pub(super) fn dictionary(&self, extent: Extent) -> Result<Dictionary, ColumnFileError> {
+    pub(super) fn dictionary(&self, extent: FileExtent) -> Result<Dictionary, ColumnFileError> {
         let bytes = read_part(&self.file, extent)?;
         Dictionary::read(&mut bytes.as_slice()).ok_or(TornChunk.into())
     }
 
-    pub(super) fn codes(&self, extent: Extent, rows: usize) -> Result<Codes, ColumnFileError> {
+    pub(super) fn codes(&self, extent: FileExtent, rows: usize) -> Result<Codes, ColumnFileError> {
         let bytes = read_part(&self.file, extent)?;
         Codes::read(&mut bytes.as_slice(), rows).ok_or(TornChunk.into())
     }
 
-    pub(super) fn ranks(&self, extent: Extent, rows: usize) -> Result<Ranks, ColumnFileError> {
+    pub(super) fn ranks(&self, extent: FileExtent, rows: usize) -> Result<Ranks, ColumnFileError> {
         Ok(Ranks::read(&read_part(&self.file, extent)?, rows)?)
     }
 
-    pub(super) fn numbers(&self, extent: Extent) -> Result<Vec<i64>, ColumnFileError> {
+    pub(super) fn numbers(&self, extent: FileExtent) -> Result<Vec<i64>, ColumnFileError> {
         let bytes = read_part(&self.file, extent)?;
         Ok(bytes.as_chunks().0.iter().map(|row| i64::from_le_bytes(*row)).collect())
     }
 }
 
-fn read_part(file: &File, extent: Extent) -> Result<Vec<u8>, ColumnFileError> {
+fn read_part(file: &File, extent: FileExtent) -> Result<Vec<u8>, ColumnFileError> {
     let length = usize::try_from(extent.bytes).map_err(|_| ColumnFileError::Damaged("a part is too large"))?;
     // A directory that says more than there is must not take the memory first.
     if extent.at.saturating_add(extent.bytes) > file.metadata()?.len() {

@@ -1,56 +1,20 @@
 //! The thread that makes projections and looks after them.
 
 use std::{
-    collections::BTreeSet,
-    sync::{Arc, Condvar, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     thread::JoinHandle,
 };
 
-use super::super::{
-    pool::{self, Lanes, QuestionFailure, Watch},
-    shared::SharedRecords,
+use super::{
+    super::{
+        pool::{self, Lanes},
+        reading::{QuestionFailure, Watch},
+        shared::SharedRecords,
+    },
+    calls::KeeperCalls,
+    file::remove_file,
 };
 use crate::store::records::RecordStoreError;
-
-/// The data sets whose projections are to be looked after.
-#[derive(Default)]
-pub(in super::super) struct KeeperCalls {
-    waiting: Mutex<WaitingCalls>,
-    changed: Condvar,
-}
-
-#[derive(Default)]
-struct WaitingCalls {
-    names: BTreeSet<String>,
-    is_stopping: bool,
-}
-
-impl KeeperCalls {
-    /// Asks for a data set's projection to be looked after.
-    pub(super) fn call(&self, name: &str) {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).names.insert(name.to_owned());
-        self.changed.notify_one();
-    }
-
-    /// Waits for the next call; none when there is nothing to do any more.
-    fn next(&self) -> Option<String> {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            if waiting.is_stopping {
-                return None;
-            }
-            if let Some(name) = waiting.names.pop_first() {
-                return Some(name);
-            }
-            waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-
-    fn stop(&self) {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).is_stopping = true;
-        self.changed.notify_all();
-    }
-}
 
 /// The thread that makes projections.
 pub(in super::super) struct ColumnKeeper {
@@ -113,11 +77,11 @@ pub(in super::super) fn tend(
 ) -> Result<(), String> {
     // A data set that is gone has no projection.
     let Ok(served) = shared.find(name) else { return Ok(()) };
-    let tended = pool::read(lanes, &served, &served.current(), watch, |reading| served.columns.tend(reading));
+    let tended = pool::read(lanes, &served, &served.current(), watch, |reading, columns| columns.tend(reading));
     if served.place.trouble().is_some() {
         // The file was removed or replaced meanwhile, and what was made of it may have come after that.
         if shared.find(name).is_err() {
-            super::remove_file(&served.path).map_err(|error| error.to_string())?;
+            remove_file(&served.path).map_err(|error| error.to_string())?;
         }
         return Ok(());
     }

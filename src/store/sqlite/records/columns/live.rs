@@ -4,12 +4,14 @@ use std::{cell::RefCell, collections::BTreeSet, sync::Arc};
 
 use super::{
     super::{
-        pool::{QuestionFailure, RecordReading},
+        reading::{QuestionFailure, RecordReading},
         schema::RecordTable,
     },
     states::{StateBlock, StateReader},
 };
-use crate::dataset::columns::{BLOCK_ROWS, Chunk, ChunkBounds, Codes, ColumnBlocks, Dictionary, FoundRow, Mask, Ranks};
+use crate::dataset::columns::{
+    BLOCK_ROWS, ChunkBounds, Codes, ColumnBlocks, ColumnChunk, Dictionary, FoundRow, Mask, Ranks,
+};
 
 /// The size that a block of whole records may have, bytes.
 const BLOCK_BYTES: u64 = 64 << 20;
@@ -122,7 +124,7 @@ impl ColumnBlocks for LiveBlocks<'_> {
         None
     }
 
-    fn chunk(&self, block: usize, column: usize) -> Result<Chunk, QuestionFailure> {
+    fn chunk(&self, block: usize, column: usize) -> Result<ColumnChunk, QuestionFailure> {
         Ok(self.load(block)?.column(column)?.chunk.clone())
     }
 

@@ -12,6 +12,7 @@
 mod any;
 mod build;
 mod cache;
+mod calls;
 mod catch_up;
 mod file;
 mod keep;
@@ -25,10 +26,7 @@ pub(super) use self::keep::tend;
 use crate::dataset::columns::BLOCK_ROWS;
 
 pub(super) use self::{
-    any::ask,
-    cache::ColumnCache,
-    keep::{ColumnKeeper, KeeperCalls},
-    slot::{ColumnSlot, remove_file},
+    any::ask, cache::ColumnCache, calls::KeeperCalls, file::remove_file, keep::ColumnKeeper, slot::ColumnSlot,
 };
 
 /// Sizes of column projections.

@@ -4,16 +4,16 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     super::{
-        pool::{QuestionFailure, Watch},
+        reading::{QuestionFailure, Watch},
         schema::RecordTable,
     },
     cache::{ColumnCache, Part, PartKey},
-    file::{BlockEntry, ChunkExtents, ColumnFile, ColumnFileError, Extent, ProjectedVersion},
+    file::{BlockEntry, ChunkExtents, ColumnFile, ColumnFileError, FileExtent, ProjectedVersion},
     states::{StateBlock, counting},
 };
 use crate::dataset::{
     Definition,
-    columns::{Chunk, ChunkBounds, Codes, ColumnBlocks, Dictionary, FoundRow, Mask, Ranks},
+    columns::{ChunkBounds, Codes, ColumnBlocks, ColumnChunk, Dictionary, FoundRow, Mask, Ranks},
 };
 
 /// The end of a state that a block has as an open one.
@@ -103,7 +103,7 @@ impl ShownVersion<'_> {
     /// A part of the file, from memory if it is there.
     fn part(
         &self,
-        extent: Extent,
+        extent: FileExtent,
         read: impl FnOnce(&ColumnFile) -> Result<Part, ColumnFileError>,
     ) -> Result<Part, QuestionFailure> {
         if self.watch.is_over() {
@@ -118,23 +118,23 @@ impl ShownVersion<'_> {
         Ok(part)
     }
 
-    fn dictionary(&self, extent: Extent) -> Result<Arc<Dictionary>, QuestionFailure> {
+    fn dictionary(&self, extent: FileExtent) -> Result<Arc<Dictionary>, QuestionFailure> {
         match self.part(extent, |file| Ok(Part::Dictionary(Arc::new(file.dictionary(extent)?))))? {
             Part::Dictionary(dictionary) => Ok(dictionary),
             _ => Err(QuestionFailure::columns("a part is not a dictionary")),
         }
     }
 
-    fn codes_at(&self, extent: Extent, rows: usize) -> Result<Arc<Codes>, QuestionFailure> {
+    fn codes_at(&self, extent: FileExtent, rows: usize) -> Result<Arc<Codes>, QuestionFailure> {
         match self.part(extent, |file| Ok(Part::Codes(Arc::new(file.codes(extent, rows)?))))? {
             Part::Codes(codes) => Ok(codes),
             _ => Err(QuestionFailure::columns("a part has no codes")),
         }
     }
 
-    fn chunk_at(&self, extents: ChunkExtents, rows: usize) -> Result<Chunk, QuestionFailure> {
+    fn chunk_at(&self, extents: ChunkExtents, rows: usize) -> Result<ColumnChunk, QuestionFailure> {
         let (dictionary, codes) = (self.dictionary(extents.dictionary)?, self.codes_at(extents.codes, rows)?);
-        Ok(Chunk { dictionary, codes })
+        Ok(ColumnChunk { dictionary, codes })
     }
 
     /// The version since which each state of a block counts.
@@ -211,7 +211,7 @@ impl ColumnBlocks for ShownVersion<'_> {
         self.projection.file.bounds(block, column)
     }
 
-    fn chunk(&self, block: usize, column: usize) -> Result<Chunk, QuestionFailure> {
+    fn chunk(&self, block: usize, column: usize) -> Result<ColumnChunk, QuestionFailure> {
         match self.projection.block(block)? {
             ProjectedBlock::Memory(states) => Ok(states.column(column)?.chunk.clone()),
             ProjectedBlock::File(entry) => self.chunk_at(entry.column(column)?.chunk, entry.rows),

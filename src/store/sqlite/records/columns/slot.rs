@@ -1,7 +1,6 @@
 //! The projection of a served data set, if there is one.
 
 use std::{
-    io,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
@@ -11,15 +10,15 @@ use std::{
 
 use super::{
     super::{
-        pool::{QuestionFailure, RecordReading},
+        reading::{QuestionFailure, RecordReading},
         schema,
     },
     ColumnSettings,
     build::{build, version_of},
     cache::ColumnCache,
+    calls::KeeperCalls,
     catch_up::catch_up,
-    file::{self, ColumnFile, DatabaseMark},
-    keep::KeeperCalls,
+    file::{ColumnFile, DatabaseMark, remove_file},
     projection::Projection,
 };
 use crate::dataset::columns::BLOCK_ROWS;
@@ -215,16 +214,4 @@ fn catch_up_if_behind(
 fn is_full(settings: &ColumnSettings, projection: &Projection) -> bool {
     let room = (BLOCK_ROWS as u64 / 2).min(settings.changes_max.saturating_mul(2)).max(projection.file_states / 1024);
     projection.added_states() > room
-}
-
-/// Removes the projection of a data set's file, and one that is being written.
-pub(in super::super) fn remove_file(database: &Path) -> io::Result<()> {
-    // In this order: what is being written gets the other name.
-    for path in [file::unfinished(database), file::path_of(database)] {
-        match std::fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-    }
-    Ok(())
 }

@@ -5,13 +5,13 @@ use std::sync::{Arc, OnceLock};
 use rusqlite::{Row, types::ValueRef};
 
 use super::super::{
-    lane::Shape,
-    pool::QuestionFailure,
+    reading::QuestionFailure,
     schema::{self, RecordTable},
+    shape::Shape,
 };
 use crate::dataset::{
     ColumnType,
-    columns::{Chunk, ChunkBuilder, Dictionary, Mask, Ranks},
+    columns::{ChunkBuilder, ColumnChunk, Dictionary, Mask, Ranks},
 };
 
 /// States of records of one table, and some or all of their columns.
@@ -21,9 +21,9 @@ pub(super) struct StateBlock {
     /// The number of each state in its table.
     pub(super) rows: Vec<i64>,
     /// The version since which each state counts; null where there is no state.
-    pub(super) from: Chunk,
+    pub(super) from: ColumnChunk,
     /// The version until which each state counts; null where that is open.
-    pub(super) until: Chunk,
+    pub(super) until: ColumnChunk,
     /// The columns, by place in the definition.
     pub(super) columns: Vec<Option<BlockColumn>>,
     ranks: OnceLock<Arc<Ranks>>,
@@ -32,12 +32,12 @@ pub(super) struct StateBlock {
 /// A column of a block in memory.
 #[derive(Debug)]
 pub(super) struct BlockColumn {
-    pub(super) chunk: Chunk,
+    pub(super) chunk: ColumnChunk,
     folded: OnceLock<Arc<Dictionary>>,
 }
 
 impl BlockColumn {
-    fn new(chunk: Chunk) -> Self {
+    fn new(chunk: ColumnChunk) -> Self {
         Self { chunk, folded: OnceLock::new() }
     }
 
@@ -65,7 +65,7 @@ impl StateBlock {
 }
 
 /// The rows whose states count in a version, by their first versions and the versions after their last ones; without those, all do.
-pub(super) fn counting(from: Option<&Chunk>, until: Option<&Chunk>, version: u64) -> Mask {
+pub(super) fn counting(from: Option<&ColumnChunk>, until: Option<&ColumnChunk>, version: u64) -> Mask {
     let version = version.cast_signed();
     let begun = from.map_or(Mask::Everything, |from| from.at_most(version));
     until.map_or(Mask::Everything, |until| until.at_most(version).inverted()).and(begun)

@@ -4,8 +4,8 @@ use rusqlite::{Connection, params_from_iter, types::Value as Sql};
 
 use super::{
     super::{
-        lane::Shape,
         read, schema,
+        shape::Shape,
         statement::Segment,
         way::{self, Way},
     },

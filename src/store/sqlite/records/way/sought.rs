@@ -2,7 +2,7 @@
 
 use crate::{
     dataset::{Definition, Value, query::SortTerm},
-    store::sqlite::records::{branch::Branch, lane::Shape},
+    store::sqlite::records::{branch::Branch, shape::Shape},
 };
 
 /// The goal of a way.

@@ -13,8 +13,8 @@ use crate::{
     store::sqlite::records::{
         branch::{Branch, far_end},
         condition,
-        lane::Shape,
         schema::{RecordTable, smallest},
+        shape::Shape,
         statement::{Segment, StatementText},
     },
 };
