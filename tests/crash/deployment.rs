@@ -81,6 +81,12 @@ impl Deployment {
         deployment
     }
 
+    /// The same place with other variables in the environment of its processes.
+    pub(crate) fn with_further(self, further: &[(&str, &str)]) -> Self {
+        let further = further.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Self { further, ..self }
+    }
+
     /// Where it is kept.
     pub(crate) fn place(&self) -> &Place {
         &self.place

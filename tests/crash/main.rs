@@ -17,6 +17,7 @@ mod identity_server;
 mod support;
 
 mod at_random;
+mod columns;
 mod deployment;
 mod held;
 mod quota;

@@ -276,10 +276,17 @@ impl ColumnFileWriter {
             out.extend(MAGIC);
         })?;
         // Not synced: what a machine's crash leaves of it is noticed by its checksums, and made anew.
-        self.file.into_inner().map_err(io::IntoInnerError::into_error)?;
+        self.file.flush()?;
         crate::failpoint::crash_point("columns-written");
         std::fs::rename(&self.path, path_of(database))?;
         Ok(())
+    }
+}
+
+impl Drop for ColumnFileWriter {
+    fn drop(&mut self) {
+        // A finished file has another name. What was given up, for want of room perhaps, takes none.
+        std::fs::remove_file(&self.path).ok();
     }
 }
 

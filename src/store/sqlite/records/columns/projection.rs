@@ -50,9 +50,10 @@ impl Projection {
         Self { id, of, file: Arc::new(file), added: Vec::new(), ends: BTreeMap::new(), file_states }
     }
 
-    /// The number of states in memory.
+    /// The number of states and of ends in memory.
     pub(super) fn added_states(&self) -> u64 {
-        self.added.iter().map(|block| block.rows.len() as u64).sum()
+        let states = self.added.iter().map(|block| block.rows.len() as u64);
+        states.chain(self.ends.values().map(|ends| ends.len() as u64)).sum()
     }
 
     /// A block of the file, or one in memory.
