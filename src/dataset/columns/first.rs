@@ -140,9 +140,9 @@ impl<'a, B: ColumnBlocks> Collected<'a, B> {
         if let Some(after) = self.wanted.after.and_then(<[Value]>::first) {
             let is_before = match (term.descending, &bounds.greatest) {
                 _ if bounds.has_nulls => false,
-                (false, Some(greatest)) => is_before(greatest, after, false),
+                (false, Some(greatest)) => term.compare(greatest, after).is_lt(),
                 (false, None) => false,
-                (true, _) => is_before(&bounds.least, after, true),
+                (true, _) => term.compare(&bounds.least, after).is_lt(),
             };
             if is_before {
                 return Ok(true);
@@ -154,8 +154,8 @@ impl<'a, B: ColumnBlocks> Collected<'a, B> {
             None => &self.identity(fence)?[0],
         };
         Ok(match (term.descending, &bounds.greatest) {
-            (false, _) => is_before(fence, &bounds.least, false),
-            (true, Some(greatest)) => is_before(fence, greatest, true),
+            (false, _) => term.compare(fence, &bounds.least).is_lt(),
+            (true, Some(greatest)) => term.compare(fence, greatest).is_lt(),
             (true, None) => false,
         })
     }
@@ -251,7 +251,7 @@ impl<'a, B: ColumnBlocks> Collected<'a, B> {
     /// Compares two candidates by the whole order. A failure is left in its place.
     fn compared(&self, left: &Candidate, right: &Candidate, failure: &RefCell<Option<B::Failure>>) -> Ordering {
         for (term, (left, right)) in self.terms.iter().zip(left.values.iter().zip(&right.values)) {
-            let order = in_direction(left, right, term.descending);
+            let order = term.compare(left, right);
             if order.is_ne() {
                 return order;
             }
@@ -287,17 +287,6 @@ impl<'a, B: ColumnBlocks> Collected<'a, B> {
         let id = self.blocks.chunk(block, definition.record_id)?.value(row);
         Ok(candidate.identity.get_or_init(|| [key, id]))
     }
-}
-
-/// Whether a value comes before another one.
-fn is_before(value: &Value, other: &Value, descending: bool) -> bool {
-    in_direction(value, other, descending) == Ordering::Less
-}
-
-/// The order of two values in a direction; nulls come last.
-fn in_direction(left: &Value, right: &Value, descending: bool) -> Ordering {
-    let order = ascending(left, right);
-    if descending && !left.is_null() && !right.is_null() { order.reverse() } else { order }
 }
 
 /// A place in the order, in the codes of a block.

@@ -2,6 +2,7 @@
 //! of a group is added up.
 
 use std::{
+    cmp::Ordering,
     collections::{BTreeMap, HashMap, HashSet},
     mem,
 };
@@ -166,13 +167,13 @@ struct OrderedValue(Value);
 impl Eq for OrderedValue {}
 
 impl PartialOrd for OrderedValue {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
 impl Ord for OrderedValue {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+    fn cmp(&self, other: &Self) -> Ordering {
         ascending(&self.0, &other.0)
     }
 }
@@ -519,12 +520,10 @@ impl<'a> GatheredGroups<'a> {
             .collect();
         let count = kept.len() as u64;
         kept.sort_by(|left, right| {
-            order.iter().fold(std::cmp::Ordering::Equal, |so_far, term| {
-                so_far.then_with(|| {
-                    let values = (left.0.values.get(term.column), right.0.values.get(term.column));
-                    let (Some(left), Some(right)) = values else { return std::cmp::Ordering::Equal };
-                    let next = ascending(left, right);
-                    if term.descending && !left.is_null() && !right.is_null() { next.reverse() } else { next }
+            order.iter().fold(Ordering::Equal, |so_far, term| {
+                so_far.then_with(|| match (left.0.values.get(term.column), right.0.values.get(term.column)) {
+                    (Some(left), Some(right)) => term.compare(left, right),
+                    _ => Ordering::Equal,
                 })
             })
         });

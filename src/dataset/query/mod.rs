@@ -12,6 +12,8 @@ mod parse;
 #[cfg(test)]
 mod tests;
 
+use std::cmp::Ordering;
+
 use serde::Serialize;
 
 pub use filter::{Filter, Term, Test, after_prefix, ascending};
@@ -110,6 +112,14 @@ pub struct SortTerm {
     pub column: usize,
     /// Whether larger values come first.
     pub descending: bool,
+}
+
+impl SortTerm {
+    /// The order of two values in the term.
+    pub fn compare(&self, left: &Value, right: &Value) -> Ordering {
+        let order = ascending(left, right);
+        if self.descending && !left.is_null() && !right.is_null() { order.reverse() } else { order }
+    }
 }
 
 /// A place in an order: one record's values in the columns of [`Query::order`].
