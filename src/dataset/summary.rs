@@ -261,36 +261,51 @@ impl FiguresTally {
 #[derive(Debug, Clone, Default)]
 pub struct ExactSum {
     partials: Vec<f64>,
-    /// The sum of partial results beyond the largest number.
-    beyond: f64,
+    /// The same of numbers from [`LARGE`] on, divided by [`SCALE`]: their sum may be beyond the largest number for a while.
+    large: Vec<f64>,
+}
+
+/// Numbers from here on are added up apart.
+const LARGE: f64 = f64::from_bits((1023 + 900) << 52);
+/// A power of two, so that dividing large numbers by it loses nothing: so many of the largest ones have a sum.
+const SCALE: f64 = f64::from_bits((1023 + 200) << 52);
+
+/// Adds a finite number to partial sums that do not overlap. False where the result would be beyond the largest number.
+fn add_to(partials: &mut Vec<f64>, number: f64) -> bool {
+    let mut next = number;
+    let mut kept = 0;
+    for nth in 0..partials.len() {
+        let Some(mut partial) = partials.get(nth).copied() else { break };
+        if next.abs() < partial.abs() {
+            std::mem::swap(&mut next, &mut partial);
+        }
+        let high = next + partial;
+        if !high.is_finite() {
+            return false;
+        }
+        let low = partial - (high - next);
+        if low != 0.0 {
+            if let Some(slot) = partials.get_mut(kept) {
+                *slot = low;
+            }
+            kept += 1;
+        }
+        next = high;
+    }
+    partials.truncate(kept);
+    partials.push(next);
+    true
 }
 
 impl ExactSum {
     /// Adds a finite number.
     pub fn add(&mut self, number: f64) {
-        let mut next = number;
-        let mut kept = 0;
-        for nth in 0..self.partials.len() {
-            let Some(mut partial) = self.partials.get(nth).copied() else { break };
-            if next.abs() < partial.abs() {
-                std::mem::swap(&mut next, &mut partial);
-            }
-            let high = next + partial;
-            if !high.is_finite() {
-                self.beyond += high;
-                return;
-            }
-            let low = partial - (high - next);
-            if low != 0.0 {
-                if let Some(slot) = self.partials.get_mut(kept) {
-                    *slot = low;
-                }
-                kept += 1;
-            }
-            next = high;
+        // Neither can exceed the largest number: that would take more numbers than there can be.
+        if number.abs() < LARGE {
+            add_to(&mut self.partials, number);
+        } else {
+            add_to(&mut self.large, number / SCALE);
         }
-        self.partials.truncate(kept);
-        self.partials.push(next);
     }
 
     /// Adds a finite number so many times.
@@ -309,34 +324,47 @@ impl ExactSum {
 
     /// The sum, rounded once, to the nearest number.
     pub fn value(&self) -> f64 {
-        if self.beyond != 0.0 || self.beyond.is_nan() {
-            return self.beyond;
+        if self.large.is_empty() {
+            return rounded(&self.partials);
         }
-        let mut rest = self.partials.iter().rev().copied();
-        let Some(mut high) = rest.next() else { return 0.0 };
-        let mut low = 0.0;
-        let mut rest = rest.peekable();
-        while let Some(partial) = rest.next() {
-            let sum = high + partial;
-            low = partial - (sum - high);
-            high = sum;
-            if low != 0.0 {
-                // Half-way cases are decided by the remaining partial sums.
-                if let Some(after) = rest.peek()
-                    && ((low < 0.0 && *after < 0.0) || (low > 0.0 && *after > 0.0))
-                {
-                    let twice = low * 2.0;
-                    let nearer = high + twice;
-                    if twice == nearer - high {
-                        return nearer;
-                    }
-                }
-                break;
+        let mut all = self.partials.clone();
+        // The greatest comes first: what is beyond the largest number after it is beyond it in all.
+        for partial in self.large.iter().rev() {
+            let partial = partial * SCALE;
+            if !partial.is_finite() || !add_to(&mut all, partial) {
+                return partial.signum() * f64::INFINITY;
             }
         }
-        debug_assert!(low.abs() <= high.abs());
-        high
+        rounded(&all)
     }
+}
+
+/// The sum of partial sums that do not overlap, rounded once.
+fn rounded(partials: &[f64]) -> f64 {
+    let mut rest = partials.iter().rev().copied();
+    let Some(mut high) = rest.next() else { return 0.0 };
+    let mut low = 0.0;
+    let mut rest = rest.peekable();
+    while let Some(partial) = rest.next() {
+        let sum = high + partial;
+        low = partial - (sum - high);
+        high = sum;
+        if low != 0.0 {
+            // Half-way cases are decided by the remaining partial sums.
+            if let Some(after) = rest.peek()
+                && ((low < 0.0 && *after < 0.0) || (low > 0.0 && *after > 0.0))
+            {
+                let twice = low * 2.0;
+                let nearer = high + twice;
+                if twice == nearer - high {
+                    return nearer;
+                }
+            }
+            break;
+        }
+    }
+    debug_assert!(low.abs() <= high.abs());
+    high
 }
 
 #[cfg(test)]
@@ -349,6 +377,15 @@ mod tests {
         let mut sum = ExactSum::default();
         numbers.iter().for_each(|number| sum.add(*number));
         sum.value()
+    }
+
+    #[test]
+    fn a_sum_may_be_beyond_the_largest_number_for_a_while() {
+        assert_eq!(exact(&[1e308, 1e308, -1e308]), 1e308);
+        assert_eq!(exact(&[f64::MAX, f64::MAX, -f64::MAX, -f64::MAX, 3.0]), 3.0);
+        assert_eq!(exact(&[f64::MAX, 1.0, -f64::MAX]), 1.0);
+        assert_eq!(exact(&[-1e308, -1e308]), f64::NEG_INFINITY);
+        assert_eq!(exact(&[f64::MAX; 40]), f64::INFINITY);
     }
 
     #[test]

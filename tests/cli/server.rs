@@ -179,6 +179,10 @@ async fn an_export_takes_no_more_memory_for_more_rows() {
     home.json(&["invite", "ana@example.org"]);
     let key = home.json(&["keys", "issue", "--user", "ana@example.org"])["key"].as_str().unwrap().to_owned();
     let server = Server::start(&home, "serve");
+    // What makes the columns takes memory of its own.
+    while !home.data().join("records/permits.columns").exists() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     let export = async |query: &str| {
         let url = format!("{}/permits?{query}", server.ready["url"].as_str().unwrap());
         let mut answer = server.client.get(url).header("x-api-key", &key).send().await.unwrap();

@@ -614,7 +614,11 @@ fn median(values: &BTreeMap<OrderedValue, u64>, units: f64) -> Value {
     };
     let Some(last) = count.checked_sub(1) else { return Value::Null };
     match (nth(last / 2), nth(count / 2)) {
-        (Some(Value::Number(low)), Some(Value::Number(high))) => Value::Number(low / 2.0 + high / 2.0),
+        (Some(Value::Number(low)), Some(Value::Number(high))) => {
+            let (sum, halves) = (low + high, low / 2.0 + high / 2.0);
+            // The halves of the least numbers are rounded, and the sum of the greatest is beyond them.
+            Value::Number(if sum.is_finite() { sum / 2.0 } else { halves })
+        }
         (Some(Value::Integer(low) | Value::Money(low)), Some(Value::Integer(high) | Value::Money(high))) => {
             Value::Number((i128::from(*low) + i128::from(*high)) as f64 / (2.0 * units))
         }

@@ -419,7 +419,7 @@ fn naive_groups(rows: &[Vec<Value>], asked: &crate::dataset::query::Groups) -> F
                 match (low, high) {
                     (Value::Money(low), Value::Money(high)) => Value::Number((low + high) as f64 / 200.0),
                     (Value::Integer(low), Value::Integer(high)) => Value::Number((low + high) as f64 / 2.0),
-                    (low, high) => Value::Number(number(low) / 2.0 + number(high) / 2.0),
+                    (low, high) => Value::Number((number(low) + number(high)) / 2.0),
                 }
             }
             MeasureKind::Distinct => {
