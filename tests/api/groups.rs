@@ -166,6 +166,22 @@ async fn a_mistake_in_a_question_for_groups_says_what_is_meant() {
     assert!(elsewhere["invalid_params"][0]["reason"].as_str().unwrap().contains("/groups?by="), "{elsewhere}");
 }
 
+/// A list of values is bounded as a page is.
+#[tokio::test]
+async fn an_answer_of_long_texts_is_refused_before_it_is_made() {
+    let app = TestApp::start().await;
+    let key = unlimited(&app).await;
+    let long = "x".repeat(200_000);
+    let rows: String = (0..100).map(|row| format!("n{row},{row}{long}\n")).collect();
+    let columns = "[[column]]\nname = \"note\"\ntype = \"text\"\nheaders = [\"Note\"]\n";
+    import(&app, things_with("", columns), format!("Name,Note\n{rows}").into_bytes(), "things.csv").await;
+    for question in ["facets?columns=note", "groups?by=note", "groups?by=name&measure=max(note)"] {
+        let refused = app.get(&format!("/things/{question}"), &key).await.expect(400).json();
+        assert!(refused["detail"].as_str().unwrap().contains("with limit"), "{question}: {refused}");
+        app.get(&format!("/things/{question}&limit=5"), &key).await.expect(200);
+    }
+}
+
 /// Whatever holds the records, the groups are those that another database makes of them.
 #[tokio::test]
 async fn the_sqlite3_command_makes_the_same_groups() {

@@ -18,8 +18,8 @@ use super::{
     summary::{CountedValue, counted},
 };
 use crate::dataset::{
-    ColumnType, Definition, Record, Value,
-    query::{Groups, KeyPart, Measure, MeasureKind, ascending},
+    ColumnType, Definition, Value,
+    query::{Filter, Groups, KeyPart, Measure, MeasureKind, SortTerm, Test, ascending},
     summary::{ExactSum, Sum},
 };
 
@@ -63,6 +63,13 @@ pub enum Measured {
     Value(Value),
     /// An exact sum.
     Sum(Sum),
+    /// The exact middle of whole numbers, or of amounts in hundredths, in halves.
+    Middle {
+        /// Twice the middle.
+        halves: i128,
+        /// Whether it is of amounts.
+        is_money: bool,
+    },
 }
 
 impl Measured {
@@ -74,7 +81,27 @@ impl Measured {
             Self::Sum(Sum::Integer(sum)) => Value::Integer(within(*sum)),
             Self::Sum(Sum::Money(sum)) => Value::Money(within(*sum)),
             Self::Sum(Sum::Number(sum)) => Value::Number(*sum),
+            Self::Middle { halves, is_money } => Value::Number(*halves as f64 / if *is_money { 200.0 } else { 2.0 }),
         }
+    }
+
+    /// On which side of all values of its type a sum lies; none where it is one of them.
+    fn beyond(&self) -> Option<Ordering> {
+        match self {
+            Self::Sum(Sum::Integer(sum) | Sum::Money(sum)) if i64::try_from(*sum).is_err() => Some(sum.cmp(&0)),
+            _ => None,
+        }
+    }
+
+    /// The order of two values of one column: exact, also of sums beyond their types.
+    fn compare(&self, other: &Self, term: &SortTerm) -> Ordering {
+        let exact = match (self, other) {
+            (Self::Sum(Sum::Integer(left)), Self::Sum(Sum::Integer(right)))
+            | (Self::Sum(Sum::Money(left)), Self::Sum(Sum::Money(right))) => left.cmp(right),
+            (Self::Middle { halves: left, .. }, Self::Middle { halves: right, .. }) => left.cmp(right),
+            _ => return term.compare(&self.value(), &other.value()),
+        };
+        if term.descending { exact.reverse() } else { exact }
     }
 }
 
@@ -514,21 +541,18 @@ impl<'a> GatheredGroups<'a> {
             row
         };
         let rows = mem::take(&mut self.groups).into_iter().map(row);
-        let mut kept: Vec<(Record, Vec<Measured>)> = rows
-            .map(|row| (Record { values: row.iter().map(Measured::value).collect() }, row))
-            .filter(|(values, _)| self.asked.having.matches(values))
-            .collect();
+        let mut kept: Vec<Vec<Measured>> = rows.filter(|row| holds(&self.asked.having, row)).collect();
         let count = kept.len() as u64;
         kept.sort_by(|left, right| {
             order.iter().fold(Ordering::Equal, |so_far, term| {
-                so_far.then_with(|| match (left.0.values.get(term.column), right.0.values.get(term.column)) {
-                    (Some(left), Some(right)) => term.compare(left, right),
+                so_far.then_with(|| match (left.get(term.column), right.get(term.column)) {
+                    (Some(left), Some(right)) => left.compare(right, term),
                     _ => Ordering::Equal,
                 })
             })
         });
         kept.truncate(usize::try_from(self.asked.limit).unwrap_or(usize::MAX));
-        FoundGroups { records: self.records, count, rows: kept.into_iter().map(|(_, row)| row).collect() }
+        FoundGroups { records: self.records, count, rows: kept }
     }
 }
 
@@ -556,6 +580,24 @@ impl GroupCells {
             }
         }
         counts
+    }
+}
+
+/// Whether a condition holds for a group.
+fn holds(condition: &Filter, row: &[Measured]) -> bool {
+    match condition {
+        Filter::All(conditions) => conditions.iter().all(|condition| holds(condition, row)),
+        Filter::Any(conditions) => conditions.iter().any(|condition| holds(condition, row)),
+        Filter::Not(condition) => !holds(condition, row),
+        Filter::Term(term) => row.get(term.column).is_some_and(|measured| match (measured.beyond(), &term.test) {
+            (None, test) => test.accepts(&measured.value()),
+            // It equals no value of the type, and lies beyond all of them.
+            (Some(_), Test::Equal(_) | Test::In(_) | Test::Between(..) | Test::Null(true)) => false,
+            (Some(_), Test::NotEqual(_) | Test::NotIn(_) | Test::Null(false)) => true,
+            (Some(side), Test::Less(_) | Test::LessOrEqual(_)) => side.is_lt(),
+            (Some(side), Test::Greater(_) | Test::GreaterOrEqual(_)) => side.is_gt(),
+            (Some(_), Test::Contains(_) | Test::StartsWith(_)) => false,
+        }),
     }
 }
 
@@ -595,14 +637,14 @@ fn measured(kind: MeasureKind, column: ColumnType, gauge: Gauge) -> Measured {
         Gauge::Reals { sum, count } if kind == MeasureKind::Mean => Value::Number(sum.value() / count as f64),
         Gauge::Reals { sum, .. } => return Measured::Sum(Sum::Number(sum.value())),
         Gauge::End(value) => value,
-        Gauge::Values(values) => median(&values, units),
+        Gauge::Values(values) => return median(&values),
         Gauge::Different(values) => whole_count(values.len() as u64),
     };
     Measured::Value(value)
 }
 
-/// The middle of values that occur so often, in units of which a whole number has so many; null where there are none.
-fn median(values: &BTreeMap<OrderedValue, u64>, units: f64) -> Value {
+/// The middle of values that occur so often; null where there are none.
+fn median(values: &BTreeMap<OrderedValue, u64>) -> Measured {
     let count: u64 = values.values().sum();
     let nth = |wanted: u64| {
         let mut before = 0;
@@ -612,16 +654,19 @@ fn median(values: &BTreeMap<OrderedValue, u64>, units: f64) -> Value {
         });
         found.map(|(value, _)| &value.0)
     };
-    let Some(last) = count.checked_sub(1) else { return Value::Null };
+    let Some(last) = count.checked_sub(1) else { return Measured::Value(Value::Null) };
     match (nth(last / 2), nth(count / 2)) {
         (Some(Value::Number(low)), Some(Value::Number(high))) => {
             let (sum, halves) = (low + high, low / 2.0 + high / 2.0);
             // The halves of the least numbers are rounded, and the sum of the greatest is beyond them.
-            Value::Number(if sum.is_finite() { sum / 2.0 } else { halves })
+            Measured::Value(Value::Number(if sum.is_finite() { sum / 2.0 } else { halves }))
         }
-        (Some(Value::Integer(low) | Value::Money(low)), Some(Value::Integer(high) | Value::Money(high))) => {
-            Value::Number((i128::from(*low) + i128::from(*high)) as f64 / (2.0 * units))
+        (Some(Value::Integer(low)), Some(Value::Integer(high))) => {
+            Measured::Middle { halves: i128::from(*low) + i128::from(*high), is_money: false }
         }
-        _ => Value::Null,
+        (Some(Value::Money(low)), Some(Value::Money(high))) => {
+            Measured::Middle { halves: i128::from(*low) + i128::from(*high), is_money: true }
+        }
+        _ => Measured::Value(Value::Null),
     }
 }

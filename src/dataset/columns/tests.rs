@@ -417,8 +417,12 @@ fn naive_groups(rows: &[Vec<Value>], asked: &crate::dataset::query::Groups) -> F
             MeasureKind::Median => {
                 let (low, high) = (&values[(values.len() - 1) / 2], &values[values.len() / 2]);
                 match (low, high) {
-                    (Value::Money(low), Value::Money(high)) => Value::Number((low + high) as f64 / 200.0),
-                    (Value::Integer(low), Value::Integer(high)) => Value::Number((low + high) as f64 / 2.0),
+                    (Value::Money(low), Value::Money(high)) => {
+                        return Measured::Middle { halves: i128::from(low + high), is_money: true };
+                    }
+                    (Value::Integer(low), Value::Integer(high)) => {
+                        return Measured::Middle { halves: i128::from(low + high), is_money: false };
+                    }
                     (low, high) => Value::Number((number(low) + number(high)) / 2.0),
                 }
             }
@@ -470,6 +474,59 @@ proptest! {
             prop_assert_eq!(found, naive_groups(&rows, &asked));
         }
     }
+}
+
+#[test]
+fn sums_beyond_their_type_are_compared_as_they_are() {
+    let definition = wide();
+    let row = |status: &str, units: i64| {
+        let mut row = vec![Value::Null; 8];
+        (row[0], row[1], row[2], row[3]) =
+            (Value::Text("k".into()), Value::Integer(1), Value::Text(status.into()), Value::Integer(units));
+        row
+    };
+    let most = i64::MAX;
+    let rows = [
+        row("a", most),
+        row("a", most),
+        row("b", most),
+        row("b", most),
+        row("b", 7),
+        row("c", most),
+        row("d", -most),
+        row("d", -most),
+    ];
+    let blocks = ValueBlocks::new(&definition, &rows, 3, true);
+    let ask = |further: &str| {
+        let raw = format!("by=status&measure=sum(units),median(units)&{further}");
+        let asked =
+            crate::dataset::query::parse_groups(&definition, &raw, &crate::dataset::query::QueryLimits::default());
+        let found = groups(&blocks, &definition, &asked.unwrap(), GroupRoom::default()).unwrap();
+        let key = |row: &Vec<Measured>| match row[0].value() {
+            Value::Text(text) => text,
+            _ => unreachable!(),
+        };
+        found.rows.iter().map(key).collect::<String>()
+    };
+    assert_eq!(ask("sort=-sum_units"), "bacd");
+    assert_eq!(ask("having=sum_units+%3E+9223372036854775807"), "ab");
+    assert_eq!(ask("having=sum_units+%3D+9223372036854775807"), "c");
+    assert_eq!(ask("having=sum_units+!=+9223372036854775807"), "abd");
+    assert_eq!(ask("having=sum_units+%3C=+9223372036854775807"), "cd");
+    assert_eq!(ask("having=NOT+sum_units+%3C+0"), "abc");
+    let asked = crate::dataset::query::parse_groups(
+        &definition,
+        "by=status&measure=median(units)",
+        &crate::dataset::query::QueryLimits::default(),
+    );
+    let found = groups(&blocks, &definition, &asked.unwrap(), GroupRoom::default()).unwrap();
+    assert_eq!(found.rows[2][1], Measured::Middle { halves: 2 * i128::from(most), is_money: false });
+    let bins = |number: f64, width: f64| crate::dataset::query::KeyPart::RealBin(width).of(&Value::Number(number));
+    assert_eq!(bins(0.3, 0.1), Value::Number(0.3));
+    assert_eq!(bins(0.3, 1e-9), Value::Number(0.3));
+    assert_eq!(bins(-1e-320, 1e308), Value::Number(-1e308));
+    assert_eq!(bins(1e300, 1e-300), Value::Number(1e300));
+    assert_eq!(bins(-0.1, 0.25), Value::Number(-0.25));
 }
 
 #[test]

@@ -13,6 +13,16 @@ fn write_measured(measured: &Measured, as_text: bool, out: &mut Vec<u8>) {
     match measured {
         Measured::Value(value) => json::write_value_as(value, as_text, out),
         Measured::Sum(sum) => sum.write(as_text, out),
+        Measured::Middle { halves, is_money } => {
+            let (sign, halves) = (if *halves < 0 { "-" } else { "" }, halves.unsigned_abs());
+            let (whole, half) = (halves / 2, if halves % 2 == 1 { "5" } else { "" });
+            let exact = match (*is_money, half) {
+                (true, half) => format!("{sign}{}.{:02}{half}", whole / 100, whole % 100),
+                (false, "") => format!("{sign}{whole}"),
+                (false, half) => format!("{sign}{whole}.{half}"),
+            };
+            if as_text { json::write_as_text(exact.as_bytes(), out) } else { out.extend_from_slice(exact.as_bytes()) }
+        }
     }
 }
 

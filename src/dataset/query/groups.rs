@@ -74,11 +74,7 @@ impl KeyPart {
             (Self::Whole, value) => value.clone(),
             (Self::WholeBin(width), Value::Integer(whole)) => Value::Integer(bin(*whole, width)),
             (Self::WholeBin(width), Value::Money(cents)) => Value::Money(bin(*cents, width)),
-            (Self::RealBin(width), Value::Number(number)) => {
-                let beginning = (number / width).floor() * width;
-                // A quotient beyond the largest number has no range: the value stands for itself.
-                Value::Number(if beginning.is_finite() { beginning + 0.0 } else { *number })
-            }
+            (Self::RealBin(width), Value::Number(number)) => Value::Number(real_bin(*number, width)),
             (part, Value::Date(date)) => part.of_moment(date.to_datetime(jiff::civil::Time::midnight())),
             (part, Value::Timestamp(moment)) => part.of_moment(moment.to_zoned(TimeZone::UTC).datetime()),
             _ => Value::Null,
@@ -116,6 +112,21 @@ impl KeyPart {
             _ => out.push_str(name.unwrap_or_default()),
         }
         out.push(' ');
+    }
+}
+
+/// The beginning of the range of a width that a number is in, with as many decimals as the width. Where no number is so near, the value
+/// stands for itself.
+fn real_bin(number: f64, width: f64) -> f64 {
+    let width_text = format!("{width}");
+    let decimals = width_text.split_once('.').map_or(0, |(_, decimals)| decimals.len());
+    let beginning = |nth: f64| format!("{:.decimals$}", nth * width).parse().unwrap_or(f64::INFINITY);
+    let nth = (number / width).floor();
+    // A quotient is rounded, too.
+    let found = [nth + 1.0, nth, nth - 1.0].map(beginning).into_iter().find(|beginning: &f64| *beginning <= number);
+    match found.filter(|beginning| beginning.is_finite()) {
+        Some(beginning) => beginning + 0.0,
+        None => number,
     }
 }
 

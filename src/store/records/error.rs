@@ -67,7 +67,7 @@ pub enum RecordStoreError {
     },
     /// There are too many groups.
     #[error(
-        "there are more than {groups_max} groups: group by fewer columns, by larger parts such as month or bin, or narrow the filter"
+        "there are more than {groups_max} groups, or their keys are too long: group by fewer columns, by larger parts such as month or bin, or narrow the filter"
     )]
     TooManyGroups {
         /// The limit.
@@ -75,7 +75,7 @@ pub enum RecordStoreError {
     },
     /// Groups have too many different values to remember.
     #[error(
-        "medians and numbers of different values would have to remember too many values: narrow the filter, or group by fewer columns"
+        "medians, numbers of different values, and least and greatest texts would have to remember too much: narrow the filter, or group by fewer columns"
     )]
     TooManyValues,
     /// The receiver of an export's parts is too slow.

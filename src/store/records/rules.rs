@@ -31,6 +31,15 @@ pub(in crate::store) fn check_page(bytes: usize) -> Result<(), RecordStoreError>
     Err(RecordStoreError::TooLarge { bytes_max: PAGE_BYTES_MAX, narrow })
 }
 
+/// Checks the size of a list of values or groups.
+pub(in crate::store) fn check_summary(bytes: usize) -> Result<(), RecordStoreError> {
+    if bytes <= PAGE_BYTES_MAX {
+        return Ok(());
+    }
+    let narrow = "ask for fewer with limit, or for columns of shorter texts".to_owned();
+    Err(RecordStoreError::TooLarge { bytes_max: PAGE_BYTES_MAX, narrow })
+}
+
 /// Checks that a data set can have this name.
 pub(in crate::store) fn check_name(name: &str) -> Result<(), RecordStoreError> {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_' || byte == b'-';

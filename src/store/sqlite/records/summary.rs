@@ -7,11 +7,12 @@ use super::{
 };
 use crate::{
     dataset::{
-        columns::{self, GroupFailure, GroupRoom},
+        Value,
+        columns::{self, GroupFailure, GroupRoom, Measured},
         query::{Facets, Filter, Groups, Stats},
         summary::{Facet, Figures},
     },
-    store::records::{RecordStoreError, RecordsGroups, RecordsSummary},
+    store::records::{RecordStoreError, RecordsGroups, RecordsSummary, rules},
 };
 
 /// The number of records that match a filter, now or at an earlier version.
@@ -38,7 +39,14 @@ pub(super) fn facets(
     let (records, columns) = ask(reading, slot, version, &needed(filter, columns), |blocks| {
         columns::facets(blocks, filter, columns, *limit)
     })?;
+    let texts = columns.iter().flat_map(|facet: &Facet| &facet.values).map(|(value, _)| text_bytes(value));
+    rules::check_summary(texts.sum())?;
     Ok(RecordsSummary { version, records, columns })
+}
+
+/// The size of a text, bytes.
+fn text_bytes(value: &Value) -> usize {
+    if let Value::Text(text) = value { text.len() } else { 0 }
 }
 
 /// The figures of columns.
@@ -71,6 +79,9 @@ pub(super) fn groups(
             GroupFailure::TooManyValues => RecordStoreError::TooManyValues.into(),
         })
     })?;
+    let values = found.rows.iter().flatten();
+    let texts = values.map(|measured| if let Measured::Value(value) = measured { text_bytes(value) } else { 0 });
+    rules::check_summary(texts.sum())?;
     Ok(RecordsGroups { version, found })
 }
 
