@@ -180,7 +180,10 @@ async fn an_export_takes_no_more_memory_for_more_rows() {
     let key = home.json(&["keys", "issue", "--user", "ana@example.org"])["key"].as_str().unwrap().to_owned();
     let server = Server::start(&home, "serve");
     // What makes the columns takes memory of its own.
-    while !home.data().join("records/permits.columns").exists() {
+    for _ in 0..3_000 {
+        if home.data().join("records/permits.columns").exists() {
+            break;
+        }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let export = async |query: &str| {
