@@ -217,6 +217,15 @@ impl SheetColumn {
                 if text.encode_utf16().nth(CELL_UNITS_MAX).is_some() {
                     return Err(ExportError::TooLongForCell { column: name.clone(), units_max: CELL_UNITS_MAX });
                 }
+                if let Some(escaped) = escaped(&text) {
+                    let run = [(&CellFormat::default(), escaped.as_str())];
+                    return match text.starts_with(FORMULA_STARTS) {
+                        true => sheet.write_rich_string_with_format(row, column, &run, &formats.guarded),
+                        false => sheet.write_rich_string(row, column, &run),
+                    }
+                    .map(|_| bytes)
+                    .map_err(|error| failed(&error));
+                }
                 match text.starts_with(FORMULA_STARTS) {
                     true => sheet.write_string_with_format(row, column, text, &formats.guarded),
                     false => sheet.write_string(row, column, text),
@@ -290,6 +299,29 @@ impl SheetCell {
             Self::Milliseconds(_) => "yyyy-mm-dd hh:mm:ss.000 ".len(),
         }
     }
+}
+
+/// A text in which a `_` stands escaped where it would begin an escape, if there is a place where rust_xlsxwriter does not do so: it writes
+/// `_x0041` with a control character behind it as `_x0041_x0000_`, which is read as `A` and `x0000_`. It escapes none of a text of runs.
+fn escaped(text: &str) -> Option<String> {
+    let is_escaped = |c: char| c < ' ' && !matches!(c, '\t' | '\n') || matches!(c, '\u{fffe}' | '\u{ffff}');
+    // Whether so many characters of `rest` are an escape, and whether what follows them is written as one.
+    let looks = |rest: &str| {
+        let code = rest.strip_prefix("_x").and_then(|rest| rest.split_at_checked(4));
+        let (_, behind) = code.filter(|(code, _)| code.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
+        behind.chars().next().filter(|next| *next == '_' || is_escaped(*next)).map(is_escaped)
+    };
+    if !text.match_indices("_x").any(|(at, _)| text.get(at..).and_then(looks) == Some(true)) {
+        return None;
+    }
+    let mut escaped = String::with_capacity(text.len() + 6);
+    for (at, c) in text.char_indices() {
+        escaped.push(c);
+        if c == '_' && text.get(at..).and_then(looks).is_some() {
+            escaped.push_str("x005F_");
+        }
+    }
+    Some(escaped)
 }
 
 /// The number, if Excel shows all of its digits.
