@@ -173,21 +173,11 @@ pub struct Figures {
     pub max: Value,
     /// The sum, for a column of numbers or amounts with at least one value.
     pub sum: Option<Sum>,
+    /// The arithmetic mean, where there is a sum. It is there as well where the sum is beyond the largest number.
+    pub mean: Option<f64>,
 }
 
 impl Figures {
-    /// The arithmetic mean of numbers or amounts.
-    pub fn mean(&self) -> Option<f64> {
-        let count = self.count as f64;
-        (self.count > 0).then_some(())?;
-        Some(match self.sum? {
-            Sum::Integer(sum) => sum as f64 / count,
-            Sum::Money(cents) => cents as f64 / (count * 100.0),
-            // A sum beyond the largest number still has a mean.
-            Sum::Number(sum) => sum / count,
-        })
-    }
-
     /// Appends the members of the figures' JSON object, without braces: `"count":2,"min":…,"max":…` and, if there is a sum,
     /// `"sum":…,"mean":…`. With `as_text`, whole numbers and amounts are strings.
     pub fn write_members(&self, as_text: bool, out: &mut Vec<u8>) {
@@ -201,7 +191,7 @@ impl Figures {
         out.extend_from_slice(b",\"sum\":");
         sum.write(as_text, out);
         out.extend_from_slice(b",\"mean\":");
-        json::write_value(&self.mean().map_or(Value::Null, Value::Number), out);
+        json::write_value(&self.mean.map_or(Value::Null, Value::Number), out);
     }
 }
 
@@ -215,7 +205,7 @@ pub struct FiguresTally {
 impl FiguresTally {
     /// A tally for the column at this place.
     pub fn new(column: usize) -> Self {
-        let figures = Figures { column, count: 0, min: Value::Null, max: Value::Null, sum: None };
+        let figures = Figures { column, count: 0, min: Value::Null, max: Value::Null, sum: None, mean: None };
         Self { figures, exact: ExactSum::default() }
     }
 
@@ -249,11 +239,28 @@ impl FiguresTally {
 
     /// The figures.
     pub fn finish(mut self) -> Figures {
-        if let Some(Sum::Number(sum)) = &mut self.figures.sum {
-            *sum = self.exact.value();
-        }
+        let count = self.figures.count;
+        self.figures.mean = match &mut self.figures.sum {
+            None => None,
+            Some(Sum::Integer(sum)) => Some(mean_of(*sum, count, 1)),
+            Some(Sum::Money(cents)) => Some(mean_of(*cents, count, 100)),
+            Some(Sum::Number(sum)) => {
+                *sum = self.exact.value();
+                Some(self.exact.mean(count))
+            }
+        };
         self.figures
     }
+}
+
+/// The mean of so many whole numbers with this sum, in units of which each has so many. The whole part is divided exactly, so that of
+/// large numbers no more is lost than a number with a fraction loses.
+pub fn mean_of(sum: i128, count: u64, units: u32) -> f64 {
+    let divisor = i128::from(count) * i128::from(units);
+    if divisor == 0 {
+        return 0.0;
+    }
+    (sum / divisor) as f64 + (sum % divisor) as f64 / divisor as f64
 }
 
 /// An exact sum of numbers in any order: partial sums that do not overlap, after Shewchuk, "Adaptive Precision Floating-Point Arithmetic"
@@ -306,6 +313,20 @@ impl ExactSum {
         } else {
             add_to(&mut self.large, number / SCALE);
         }
+    }
+
+    /// The mean of so many numbers with this sum, which may be beyond the largest number.
+    pub fn mean(&self, count: u64) -> f64 {
+        let sum = self.value();
+        if sum.is_finite() {
+            return sum / count as f64;
+        }
+        let mut scaled = self.large.clone();
+        // What is lost of the other numbers is nothing beside such a sum.
+        for partial in &self.partials {
+            add_to(&mut scaled, partial / SCALE);
+        }
+        rounded(&scaled) / count as f64 * SCALE
     }
 
     /// Adds a finite number so many times.
@@ -386,6 +407,15 @@ mod tests {
         assert_eq!(exact(&[f64::MAX, 1.0, -f64::MAX]), 1.0);
         assert_eq!(exact(&[-1e308, -1e308]), f64::NEG_INFINITY);
         assert_eq!(exact(&[f64::MAX; 40]), f64::INFINITY);
+        let mut sum = ExactSum::default();
+        (0..128).for_each(|_| sum.add(1e308));
+        assert_eq!((sum.value(), sum.mean(128)), (f64::INFINITY, 1e308));
+        // The sum is rounded, and then the quotient, as where the sum is a number.
+        let last = 1e308_f64.to_bits();
+        sum.add(-1e308);
+        assert!((last - 1..=last + 1).contains(&sum.mean(127).to_bits()), "{}", sum.mean(127));
+        assert_eq!(mean_of(3 * 9_007_199_254_740_994, 3, 1), 9_007_199_254_740_994.0);
+        assert_eq!((mean_of(-5, 2, 1), mean_of(705, 2, 100), mean_of(0, 0, 1)), (-2.5, 3.525, 0.0));
     }
 
     #[test]

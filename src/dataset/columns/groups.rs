@@ -1,30 +1,25 @@
 //! Groups over columns: in each block, rows get the numbers of their groups, and each measure is a loop over them; what the blocks say
 //! of a group is added up.
 
-use std::{
-    cmp::Ordering,
-    collections::{BTreeMap, HashMap, HashSet},
-    mem,
-};
+use std::{cmp::Ordering, collections::HashMap, mem};
 
 use hashbrown::DefaultHashBuilder;
 
 use super::{
     blocks::ColumnBlocks,
     chunk::ColumnChunk,
-    dictionary::Dictionary,
     filter,
     mask::Mask,
-    summary::{CountedValue, counted},
+    measure::{CellsOfGroups, KnownGroup, Measured, NONE, Remembered, add_block, gauge, holds, measured, whole_count},
+    summary::CountedValue,
 };
 use crate::dataset::{
-    ColumnType, Definition, Value,
-    query::{Filter, Groups, KeyPart, Measure, MeasureKind, SortTerm, Test, ascending},
-    summary::{ExactSum, Sum},
+    Definition, Value,
+    query::{Groups, KeyPart},
 };
 
-/// The number of no key.
-const NONE: u32 = u32::MAX;
+/// The most whole values whose keys are remembered from block to block.
+const WHOLES_MAX: usize = 1 << 20;
 /// The most cells of a block: tables of so many sums are in the processor's caches.
 const CELLS_MAX: usize = 1 << 16;
 
@@ -54,55 +49,6 @@ pub enum GroupFailure<F> {
     TooManyGroups(usize),
     /// Medians and numbers of different values would have to remember too much.
     TooManyValues,
-}
-
-/// A value of a group's row.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Measured {
-    /// A key, or a measure that is a value.
-    Value(Value),
-    /// An exact sum.
-    Sum(Sum),
-    /// The exact middle of whole numbers, or of amounts in hundredths, in halves.
-    Middle {
-        /// Twice the middle.
-        halves: i128,
-        /// Whether it is of amounts.
-        is_money: bool,
-    },
-}
-
-impl Measured {
-    /// The value to compare with. A sum beyond its type counts as the end of the type.
-    pub fn value(&self) -> Value {
-        let within = |sum: i128| i64::try_from(sum).unwrap_or(if sum < 0 { i64::MIN } else { i64::MAX });
-        match self {
-            Self::Value(value) => value.clone(),
-            Self::Sum(Sum::Integer(sum)) => Value::Integer(within(*sum)),
-            Self::Sum(Sum::Money(sum)) => Value::Money(within(*sum)),
-            Self::Sum(Sum::Number(sum)) => Value::Number(*sum),
-            Self::Middle { halves, is_money } => Value::Number(*halves as f64 / if *is_money { 200.0 } else { 2.0 }),
-        }
-    }
-
-    /// On which side of all values of its type a sum lies; none where it is one of them.
-    fn beyond(&self) -> Option<Ordering> {
-        match self {
-            Self::Sum(Sum::Integer(sum) | Sum::Money(sum)) if i64::try_from(*sum).is_err() => Some(sum.cmp(&0)),
-            _ => None,
-        }
-    }
-
-    /// The order of two values of one column: exact, also of sums beyond their types.
-    fn compare(&self, other: &Self, term: &SortTerm) -> Ordering {
-        let exact = match (self, other) {
-            (Self::Sum(Sum::Integer(left)), Self::Sum(Sum::Integer(right)))
-            | (Self::Sum(Sum::Money(left)), Self::Sum(Sum::Money(right))) => left.cmp(right),
-            (Self::Middle { halves: left, .. }, Self::Middle { halves: right, .. }) => left.cmp(right),
-            _ => return term.compare(&self.value(), &other.value()),
-        };
-        if term.descending { exact.reverse() } else { exact }
-    }
 }
 
 /// The groups of an answer.
@@ -170,47 +116,6 @@ impl KeyValues {
     }
 }
 
-/// What is known of a measure of a group.
-enum Gauge {
-    Count(u64),
-    Wholes {
-        sum: i128,
-        count: u64,
-    },
-    Reals {
-        sum: ExactSum,
-        count: u64,
-    },
-    End(Value),
-    /// How often each value occurs.
-    Values(BTreeMap<OrderedValue, u64>),
-    Different(HashSet<CountedValue, DefaultHashBuilder>),
-}
-
-/// A number in the order of numbers.
-#[derive(Debug, Clone, PartialEq)]
-struct OrderedValue(Value);
-
-impl Eq for OrderedValue {}
-
-impl PartialOrd for OrderedValue {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for OrderedValue {
-    fn cmp(&self, other: &Self) -> Ordering {
-        ascending(&self.0, &other.0)
-    }
-}
-
-struct KnownGroup {
-    keys: Vec<u32>,
-    count: u64,
-    gauges: Vec<Gauge>,
-}
-
 struct GatheredGroups<'a> {
     definition: &'a Definition,
     asked: &'a Groups,
@@ -220,9 +125,9 @@ struct GatheredGroups<'a> {
     known: HashMap<Vec<u32>, u32, DefaultHashBuilder>,
     groups: Vec<KnownGroup>,
     records: u64,
-    /// Values that are remembered.
-    values: usize,
+    /// The texts of keys, bytes.
     text_bytes: usize,
+    remembered: Remembered,
 }
 
 /// The rows of a block in cells: the pairs, triples and so on of codes of the keys. A group has one cell or several.
@@ -255,8 +160,8 @@ impl<'a> GatheredGroups<'a> {
             known: HashMap::default(),
             groups: Vec::new(),
             records: 0,
-            values: 0,
             text_bytes: 0,
+            remembered: Remembered::default(),
         }
     }
 
@@ -272,7 +177,7 @@ impl<'a> GatheredGroups<'a> {
             let Some(key) = self.asked.by.get(nth) else { break };
             let chunk = blocks.chunk(block, key.column).map_err(GroupFailure::Blocks)?;
             // Many days have one month: their codes become one digit. A value itself has its code.
-            let digits = (key.part != KeyPart::Whole).then(|| self.digits_of_codes(nth, &chunk));
+            let digits = (key.part != KeyPart::Whole).then(|| self.digits_of_codes(nth, &chunk, &mask));
             let len = digits.as_ref().map_or(chunk.codes_len(), |(_, numbers)| numbers.len());
             if cells.cells * len > self.cells_max {
                 cells.leave_out(&mask);
@@ -311,8 +216,10 @@ impl<'a> GatheredGroups<'a> {
             let Some(measure) = self.asked.measures.get(nth) else { break };
             let Some(column) = measure.column else { continue };
             let chunk = blocks.chunk(block, column).map_err(GroupFailure::Blocks)?;
-            self.measure(nth, measure.kind, &chunk, &cells, &places);
-            if self.values > self.room.values_max || self.text_bytes > self.room.text_bytes_max {
+            let of_groups = CellsOfGroups { of_row: &cells.of_row, places: &places };
+            add_block(&mut self.groups, (nth, measure.kind), &chunk, of_groups, &mut self.remembered);
+            let Remembered { values, text_bytes } = self.remembered;
+            if values > self.room.values_max || text_bytes > self.room.text_bytes_max {
                 return Err(GroupFailure::TooManyValues);
             }
         }
@@ -329,16 +236,25 @@ impl<'a> GatheredGroups<'a> {
         }
         let number = keys.number(key.part.of(&chunk.dictionary.value(code)), &mut self.text_bytes);
         if let Some(whole) = whole {
+            if keys.of_whole.len() >= WHOLES_MAX {
+                keys.of_whole.clear();
+            }
             keys.of_whole.insert(whole, number);
         }
         number
     }
 
-    /// For each code of a chunk the place of its key among those of the chunk, and the numbers of these keys.
-    fn digits_of_codes(&mut self, nth: usize, chunk: &ColumnChunk) -> (Vec<u32>, Vec<u32>) {
+    /// For each code of a chunk the place of its key among those of the chunk, and the numbers of these keys. Codes that no row in the
+    /// mask has get any place: their keys need not be known.
+    fn digits_of_codes(&mut self, nth: usize, chunk: &ColumnChunk, mask: &Mask) -> (Vec<u32>, Vec<u32>) {
+        let mut occurs = vec![0; chunk.codes_len()];
+        chunk.codes.tally(mask, &mut occurs);
         let mut known: HashMap<u32, u32, DefaultHashBuilder> = HashMap::default();
         let mut numbers = Vec::new();
-        let digits = (0..=u16::MAX).take(chunk.codes_len()).map(|code| {
+        let digits = (0..=u16::MAX).zip(&occurs).map(|(code, count)| {
+            if *count == 0 {
+                return 0;
+            }
             let number = self.number(nth, chunk, code);
             *known.entry(number).or_insert_with(|| {
                 numbers.push(number);
@@ -427,103 +343,6 @@ impl<'a> GatheredGroups<'a> {
         Ok(places)
     }
 
-    /// Adds what a block says of one measure.
-    fn measure(&mut self, nth: usize, kind: MeasureKind, chunk: &ColumnChunk, cells: &GroupCells, places: &[u32]) {
-        let (of_row, len, null) = (cells.of_row.as_slice(), cells.cells, chunk.dictionary.len());
-        let groups = &mut self.groups;
-        match (kind, &*chunk.dictionary) {
-            (MeasureKind::Count, _) => {
-                let mut counts = vec![0_u32; len + 1];
-                chunk.codes.add_up(of_row, &mut counts, |code, count| *count += u32::from(usize::from(code) < null));
-                for (cell, more) in counts.iter().take(len).enumerate() {
-                    if let Some(Gauge::Count(count)) = gauge_of(groups, places, cell, nth) {
-                        *count += u64::from(*more);
-                    }
-                }
-            }
-            (MeasureKind::Sum | MeasureKind::Mean, Dictionary::Reals(list)) => {
-                chunk.codes.each_with(of_row, |code, cell| {
-                    if let Some(real) = list.get(usize::from(code))
-                        && let Some(Gauge::Reals { sum, count }) = gauge_of(groups, places, cell as usize, nth)
-                    {
-                        sum.add(*real);
-                        *count += 1;
-                    }
-                });
-            }
-            (MeasureKind::Sum | MeasureKind::Mean, dictionary) => {
-                // A null adds nothing.
-                let wholes: Vec<(i64, u32)> = (0..=u16::MAX)
-                    .take(null)
-                    .map(|code| (dictionary.whole(code).unwrap_or(0), 1))
-                    .chain([(0, 0)])
-                    .collect();
-                let mut sums = vec![(0_i128, 0_u32); len + 1];
-                chunk.codes.add_up(of_row, &mut sums, |code, (sum, count)| {
-                    let (whole, times) = wholes.get(usize::from(code)).copied().unwrap_or_default();
-                    *sum += i128::from(whole);
-                    *count += times;
-                });
-                for (cell, (more, times)) in sums.iter().take(len).enumerate() {
-                    if let Some(Gauge::Wholes { sum, count }) = gauge_of(groups, places, cell, nth) {
-                        *sum += more;
-                        *count += u64::from(*times);
-                    }
-                }
-            }
-            (MeasureKind::Min | MeasureKind::Max, dictionary) => {
-                let is_max = kind == MeasureKind::Max;
-                let mut ends: Vec<Option<u16>> = vec![None; len + 1];
-                chunk.codes.add_up(of_row, &mut ends, |code, end| {
-                    let is_further = |end: u16| if is_max { code > end } else { code < end };
-                    if usize::from(code) < null && end.is_none_or(is_further) {
-                        *end = Some(code);
-                    }
-                });
-                for (cell, end) in ends.iter().take(len).enumerate() {
-                    let (Some(code), Some(Gauge::End(known))) = (*end, gauge_of(groups, places, cell, nth)) else {
-                        continue;
-                    };
-                    let value = dictionary.value(code);
-                    let order = ascending(&value, known);
-                    if known.is_null() || (if is_max { order.is_gt() } else { order.is_lt() }) {
-                        if let (Value::Text(text), true) = (&value, known.is_null()) {
-                            self.text_bytes += text.len();
-                        }
-                        *known = value;
-                    }
-                }
-            }
-            (MeasureKind::Median | MeasureKind::Distinct, dictionary) => {
-                let mut pairs: HashMap<(u32, u16), u64, DefaultHashBuilder> = HashMap::default();
-                chunk.codes.each_with(of_row, |code, cell| {
-                    if usize::from(code) < null && (cell as usize) < len {
-                        *pairs.entry((cell, code)).or_insert(0) += 1;
-                    }
-                });
-                for ((cell, code), count) in pairs {
-                    match gauge_of(groups, places, cell as usize, nth) {
-                        Some(Gauge::Values(known)) => {
-                            let known = known.entry(OrderedValue(dictionary.value(code))).or_insert_with(|| {
-                                self.values += 1;
-                                0
-                            });
-                            *known += count;
-                        }
-                        Some(Gauge::Different(known)) => {
-                            let (counted, bytes) = counted(chunk, code);
-                            if known.insert(counted) {
-                                self.values += 1;
-                                self.text_bytes += bytes;
-                            }
-                        }
-                        _ => {}
-                    }
-                }
-            }
-        }
-    }
-
     fn finish(mut self) -> FoundGroups {
         let order = self.asked.order();
         let keys = &self.keys;
@@ -580,93 +399,5 @@ impl GroupCells {
             }
         }
         counts
-    }
-}
-
-/// Whether a condition holds for a group.
-fn holds(condition: &Filter, row: &[Measured]) -> bool {
-    match condition {
-        Filter::All(conditions) => conditions.iter().all(|condition| holds(condition, row)),
-        Filter::Any(conditions) => conditions.iter().any(|condition| holds(condition, row)),
-        Filter::Not(condition) => !holds(condition, row),
-        Filter::Term(term) => row.get(term.column).is_some_and(|measured| match (measured.beyond(), &term.test) {
-            (None, test) => test.accepts(&measured.value()),
-            // It equals no value of the type, and lies beyond all of them.
-            (Some(_), Test::Equal(_) | Test::In(_) | Test::Between(..) | Test::Null(true)) => false,
-            (Some(_), Test::NotEqual(_) | Test::NotIn(_) | Test::Null(false)) => true,
-            (Some(side), Test::Less(_) | Test::LessOrEqual(_)) => side.is_lt(),
-            (Some(side), Test::Greater(_) | Test::GreaterOrEqual(_)) => side.is_gt(),
-            (Some(_), Test::Contains(_) | Test::StartsWith(_)) => false,
-        }),
-    }
-}
-
-/// What is known of a measure of a cell's group; none where the cell has no rows.
-fn gauge_of<'g>(groups: &'g mut [KnownGroup], places: &[u32], cell: usize, nth: usize) -> Option<&'g mut Gauge> {
-    let place = places.get(cell).filter(|place| **place != NONE)?;
-    groups.get_mut(*place as usize)?.gauges.get_mut(nth)
-}
-
-fn gauge(definition: &Definition, measure: &Measure) -> Gauge {
-    let kind = measure.column.map(|column| definition.column_kind(column));
-    match (measure.kind, kind) {
-        (MeasureKind::Count, _) => Gauge::Count(0),
-        (MeasureKind::Sum | MeasureKind::Mean, Some(ColumnType::Number)) => {
-            Gauge::Reals { sum: ExactSum::default(), count: 0 }
-        }
-        (MeasureKind::Sum | MeasureKind::Mean, _) => Gauge::Wholes { sum: 0, count: 0 },
-        (MeasureKind::Min | MeasureKind::Max, _) => Gauge::End(Value::Null),
-        (MeasureKind::Median, _) => Gauge::Values(BTreeMap::new()),
-        (MeasureKind::Distinct, _) => Gauge::Different(HashSet::default()),
-    }
-}
-
-fn whole_count(count: u64) -> Value {
-    Value::Integer(i64::try_from(count).unwrap_or(i64::MAX))
-}
-
-/// The measure that a gauge shows. Without a value there is no sum, mean, median or end.
-fn measured(kind: MeasureKind, column: ColumnType, gauge: Gauge) -> Measured {
-    let units = if column == ColumnType::Money { 100.0 } else { 1.0 };
-    let value = match gauge {
-        Gauge::Count(count) => whole_count(count),
-        Gauge::Wholes { count: 0, .. } | Gauge::Reals { count: 0, .. } => Value::Null,
-        Gauge::Wholes { sum, count } if kind == MeasureKind::Mean => Value::Number(sum as f64 / (count as f64 * units)),
-        Gauge::Wholes { sum, .. } if column == ColumnType::Money => return Measured::Sum(Sum::Money(sum)),
-        Gauge::Wholes { sum, .. } => return Measured::Sum(Sum::Integer(sum)),
-        Gauge::Reals { sum, count } if kind == MeasureKind::Mean => Value::Number(sum.value() / count as f64),
-        Gauge::Reals { sum, .. } => return Measured::Sum(Sum::Number(sum.value())),
-        Gauge::End(value) => value,
-        Gauge::Values(values) => return median(&values),
-        Gauge::Different(values) => whole_count(values.len() as u64),
-    };
-    Measured::Value(value)
-}
-
-/// The middle of values that occur so often; null where there are none.
-fn median(values: &BTreeMap<OrderedValue, u64>) -> Measured {
-    let count: u64 = values.values().sum();
-    let nth = |wanted: u64| {
-        let mut before = 0;
-        let found = values.iter().find(|(_, times)| {
-            before += **times;
-            before > wanted
-        });
-        found.map(|(value, _)| &value.0)
-    };
-    let Some(last) = count.checked_sub(1) else { return Measured::Value(Value::Null) };
-    match (nth(last / 2), nth(count / 2)) {
-        (Some(Value::Number(low)), Some(Value::Number(high))) => {
-            let (sum, halves) = (low + high, low / 2.0 + high / 2.0);
-            // The halves of the least numbers are rounded, and the sum of the greatest is beyond them.
-            Measured::Value(Value::Number(if sum.is_finite() { sum / 2.0 } else { halves }))
-        }
-        (Some(Value::Integer(low)), Some(Value::Integer(high))) => {
-            Measured::Middle { halves: i128::from(*low) + i128::from(*high), is_money: false }
-        }
-        (Some(Value::Money(low)), Some(Value::Money(high))) => {
-            Measured::Middle { halves: i128::from(*low) + i128::from(*high), is_money: true }
-        }
-        _ => Measured::Value(Value::Null),
     }
 }

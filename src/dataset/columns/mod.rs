@@ -17,6 +17,7 @@ mod filter;
 mod first;
 mod groups;
 mod mask;
+mod measure;
 mod ranks;
 mod summary;
 #[cfg(test)]
@@ -29,8 +30,9 @@ pub use self::{
     codes::{BLOCK_ROWS, Codes},
     dictionary::{Dictionary, TextList},
     first::{FirstWanted, FoundRow, first},
-    groups::{FoundGroups, GroupFailure, GroupRoom, Measured, groups},
+    groups::{FoundGroups, GroupFailure, GroupRoom, groups},
     mask::Mask,
+    measure::Measured,
     ranks::Ranks,
     summary::{count, facets, stats},
 };

@@ -17,7 +17,7 @@ use super::{
 use crate::dataset::{
     ColumnType, Definition, Value,
     query::{Filter, ascending},
-    summary::{ExactSum, Facet, Figures, Sum},
+    summary::{ExactSum, Facet, Figures, Sum, mean_of},
 };
 
 /// The most memory for the different values of a facet, bytes. Where they need more, the blocks are read several times, each time for
@@ -63,10 +63,29 @@ pub(super) fn facets_within<B: ColumnBlocks>(
     limit: u32,
     bytes_max: usize,
 ) -> Result<(u64, Vec<Facet>), B::Failure> {
-    let records = count(blocks, filter)?;
+    let mut records = 0;
+    // One reading of the blocks serves all columns whose values have room together.
+    let mut tallies: Vec<Option<ValueTally>> =
+        columns.iter().map(|_| Some(ValueTally::new(bytes_max / columns.len().max(1), limit))).collect();
+    for block in 0..blocks.count() {
+        let mask = filter::matching(blocks, block, filter)?;
+        if mask.is_empty() {
+            continue;
+        }
+        records += mask.count(blocks.rows(block)?);
+        for (column, slot) in columns.iter().zip(&mut tallies) {
+            let Some(tally) = slot else { continue };
+            if !tally.add(&blocks.chunk(block, *column)?, &mask, |_| true) {
+                *slot = None;
+            }
+        }
+    }
     let mut facets = Vec::with_capacity(columns.len());
-    for column in columns {
-        facets.push(facet(blocks, filter, *column, limit, bytes_max)?);
+    for (column, tally) in columns.iter().zip(tallies) {
+        facets.push(match tally {
+            Some(tally) => tally.facet(*column, Vec::new()),
+            None => facet_in_parts(blocks, filter, *column, limit, bytes_max)?,
+        });
     }
     Ok((records, facets))
 }
@@ -92,66 +111,96 @@ impl CountedValue {
     }
 }
 
-fn facet<B: ColumnBlocks>(
+/// The values of a column and how often each occurs, within a bound of memory.
+struct ValueTally {
+    counts: HashMap<CountedValue, (Value, u64), DefaultHashBuilder>,
+    bytes: usize,
+    bytes_max: usize,
+    most: usize,
+}
+
+impl ValueTally {
+    fn new(bytes_max: usize, limit: u32) -> Self {
+        let most = usize::try_from(limit).unwrap_or(usize::MAX);
+        Self { counts: HashMap::default(), bytes: 0, bytes_max, most }
+    }
+
+    /// Counts the values of the rows in a mask that are meant. False where they need more memory than there is.
+    fn add(&mut self, chunk: &ColumnChunk, mask: &Mask, is_meant: impl Fn(&CountedValue) -> bool) -> bool {
+        for (code, count) in tallied(chunk, mask) {
+            let (counted, text_bytes) = counted(chunk, code);
+            if !is_meant(&counted) {
+                continue;
+            }
+            if let Some((_, sum)) = self.counts.get_mut(&counted) {
+                *sum += u64::from(count);
+                continue;
+            }
+            self.bytes += 2 * text_bytes + ENTRY_BYTES;
+            // As many values as are asked for have room in any case.
+            if self.bytes > self.bytes_max && self.counts.len() > self.most {
+                return false;
+            }
+            self.counts.insert(counted, (chunk.dictionary.value(code), u64::from(count)));
+        }
+        true
+    }
+
+    /// The most frequent of these values and of others: one more than is asked for, which shows that there are more.
+    fn best(self, mut values: Vec<(Value, u64)>) -> Vec<(Value, u64)> {
+        values.extend(self.counts.into_values());
+        values.sort_unstable_by(|left, right| right.1.cmp(&left.1).then_with(|| ascending(&left.0, &right.0)));
+        values.truncate(self.most.saturating_add(1));
+        values
+    }
+
+    /// The facet of these values and of others.
+    fn facet(self, column: usize, others: Vec<(Value, u64)>) -> Facet {
+        let most = self.most;
+        let mut values = self.best(others);
+        let complete = values.len() <= most;
+        values.truncate(most);
+        Facet { column, values, complete }
+    }
+}
+
+/// A facet whose values have no room together: the blocks are read several times, each time for a part of the values.
+fn facet_in_parts<B: ColumnBlocks>(
     blocks: &B,
     filter: &Filter,
     column: usize,
     limit: u32,
     bytes_max: usize,
 ) -> Result<Facet, B::Failure> {
-    let mut parts = 1;
+    let hasher = DefaultHashBuilder::default();
+    let mut parts = 2;
     loop {
-        if let Some(facet) = facet_in_parts(blocks, filter, column, limit, (bytes_max, parts))? {
-            return Ok(facet);
+        let in_part = |part: u64| {
+            let mut tally = ValueTally::new(bytes_max, limit);
+            for block in 0..blocks.count() {
+                let mask = filter::matching(blocks, block, filter)?;
+                let is_meant = |counted: &CountedValue| hasher.hash_one(counted) % parts == part;
+                if !mask.is_empty() && !tally.add(&blocks.chunk(block, column)?, &mask, is_meant) {
+                    return Ok(None);
+                }
+            }
+            Ok(Some(tally))
+        };
+        let mut values = Some(Vec::new());
+        for part in 0..parts {
+            values = match (in_part(part)?, values) {
+                (Some(tally), Some(values)) => Some(tally.best(values)),
+                _ => None,
+            };
+            if values.is_none() {
+                break;
+            }
+        }
+        if let Some(values) = values {
+            return Ok(ValueTally::new(bytes_max, limit).facet(column, values));
         }
         parts *= 2;
     }
-}
-
-/// The same in so many parts, one after the other: each reads the blocks for a part of the values. None where a part is too large.
-fn facet_in_parts<B: ColumnBlocks>(
-    blocks: &B,
-    filter: &Filter,
-    column: usize,
-    limit: u32,
-    (bytes_max, parts): (usize, u64),
-) -> Result<Option<Facet>, B::Failure> {
-    let hasher = DefaultHashBuilder::default();
-    let most = usize::try_from(limit).unwrap_or(usize::MAX);
-    let mut values: Vec<(Value, u64)> = Vec::new();
-    for part in 0..parts {
-        let mut counts: HashMap<CountedValue, (Value, u64), DefaultHashBuilder> = HashMap::default();
-        let mut bytes = 0;
-        for block in 0..blocks.count() {
-            let mask = filter::matching(blocks, block, filter)?;
-            if mask.is_empty() {
-                continue;
-            }
-            let chunk = blocks.chunk(block, column)?;
-            for (code, count) in tallied(&chunk, &mask) {
-                let (counted, text_bytes) = counted(&chunk, code);
-                if parts > 1 && hasher.hash_one(&counted) % parts != part {
-                    continue;
-                }
-                if let Some((_, sum)) = counts.get_mut(&counted) {
-                    *sum += u64::from(count);
-                    continue;
-                }
-                bytes += 2 * text_bytes + ENTRY_BYTES;
-                if bytes > bytes_max && counts.len() > most {
-                    return Ok(None);
-                }
-                counts.insert(counted, (chunk.dictionary.value(code), u64::from(count)));
-            }
-        }
-        values.extend(counts.into_values());
-        values.sort_unstable_by(|left, right| right.1.cmp(&left.1).then_with(|| ascending(&left.0, &right.0)));
-        // One more than is wanted shows that there are more.
-        values.truncate(most.saturating_add(1));
-    }
-    let complete = values.len() <= most;
-    values.truncate(most);
-    Ok(Some(Facet { column, values, complete }))
 }
 
 /// The codes of the rows in a mask that occur, with their numbers.
@@ -217,7 +266,7 @@ struct ColumnSums {
 
 impl ColumnSums {
     fn new(definition: &Definition, column: usize) -> Self {
-        let figures = Figures { column, count: 0, min: Value::Null, max: Value::Null, sum: None };
+        let figures = Figures { column, count: 0, min: Value::Null, max: Value::Null, sum: None, mean: None };
         Self { kind: definition.column_kind(column), figures, wholes: 0, reals: ExactSum::default() }
     }
 
@@ -254,12 +303,13 @@ impl ColumnSums {
     }
 
     fn finish(mut self) -> Figures {
-        if self.figures.count > 0 {
-            self.figures.sum = match self.kind {
-                ColumnType::Integer => Some(Sum::Integer(self.wholes)),
-                ColumnType::Money => Some(Sum::Money(self.wholes)),
-                ColumnType::Number => Some(Sum::Number(self.reals.value())),
-                ColumnType::Text | ColumnType::Date | ColumnType::Timestamp => None,
+        let count = self.figures.count;
+        if count > 0 {
+            (self.figures.sum, self.figures.mean) = match self.kind {
+                ColumnType::Integer => (Some(Sum::Integer(self.wholes)), Some(mean_of(self.wholes, count, 1))),
+                ColumnType::Money => (Some(Sum::Money(self.wholes)), Some(mean_of(self.wholes, count, 100))),
+                ColumnType::Number => (Some(Sum::Number(self.reals.value())), Some(self.reals.mean(count))),
+                ColumnType::Text | ColumnType::Date | ColumnType::Timestamp => (None, None),
             };
         }
         self.figures

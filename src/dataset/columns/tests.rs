@@ -402,7 +402,7 @@ fn naive_groups(rows: &[Vec<Value>], asked: &crate::dataset::query::Groups) -> F
             Value::Integer(whole) => *whole as f64,
             Value::Money(cents) => *cents as f64 / 100.0,
             Value::Number(number) => *number,
-            _ => unreachable!(),
+            other => panic!("{other:?} is no number"),
         };
         Measured::Value(match measure.kind {
             MeasureKind::Count => Value::Integer(values.len() as i64),
@@ -410,7 +410,7 @@ fn naive_groups(rows: &[Vec<Value>], asked: &crate::dataset::query::Groups) -> F
                 Some(sum) => return Measured::Sum(sum),
                 None => Value::Null,
             },
-            MeasureKind::Mean => figures.mean().map_or(Value::Null, Value::Number),
+            MeasureKind::Mean => figures.mean.map_or(Value::Null, Value::Number),
             MeasureKind::Min => values.first().cloned().unwrap_or(Value::Null),
             MeasureKind::Max => values.last().cloned().unwrap_or(Value::Null),
             MeasureKind::Median if values.is_empty() => Value::Null,
@@ -504,7 +504,7 @@ fn sums_beyond_their_type_are_compared_as_they_are() {
         let found = groups(&blocks, &definition, &asked.unwrap(), GroupRoom::default()).unwrap();
         let key = |row: &Vec<Measured>| match row[0].value() {
             Value::Text(text) => text,
-            _ => unreachable!(),
+            other => panic!("{other:?} is no text"),
         };
         found.rows.iter().map(key).collect::<String>()
     };

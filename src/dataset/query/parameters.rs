@@ -18,21 +18,8 @@ pub const RESERVED: [&str; 14] = [
     "since",
 ];
 
-/// The parameters that each question takes.
-pub(super) const OF_PAGE: [&str; 12] = [
-    "filter",
-    "select",
-    "sort",
-    "limit",
-    "cursor",
-    "count",
-    "explain",
-    "format",
-    "csv_safe",
-    "bom",
-    "delimiter",
-    "numbers",
-];
+/// The parameters of a page of records: all but those of facets and of changes.
+pub(super) const OF_PAGE: &[&str] = RESERVED.split_at(12).0;
 pub(super) const OF_READ: [&str; 2] = ["select", "numbers"];
 pub(super) const OF_FACETS: [&str; 4] = ["filter", "columns", "limit", "numbers"];
 pub(super) const OF_STATS: [&str; 3] = ["filter", "columns", "numbers"];

@@ -37,7 +37,7 @@ pub fn parse(
     limits: &QueryLimits,
     cursor_key: &CursorKey,
 ) -> Result<Query, Vec<InvalidParam>> {
-    QueryReading::new(definition, limits, &OF_PAGE).read(raw_query).page(cursor_key)
+    QueryReading::new(definition, limits, OF_PAGE).read(raw_query).page(cursor_key)
 }
 
 /// Reads the query string of a read by key.
