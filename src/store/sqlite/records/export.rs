@@ -26,8 +26,10 @@ use crate::{
     },
 };
 
-/// Records that are found together by their columns: their places are in memory at once.
-const STATES_PER_PART: usize = 50_000;
+/// Records that are found together by their columns: their places are in memory at once. Without a projection each part reads the whole
+/// table, so that there are fewer parts, which take more memory.
+const STATES_PER_PART: usize = 10_000;
+const STATES_PER_PART_LIVE: usize = 100_000;
 /// Rows between two looks whether somebody still waits for the export.
 const ROWS_PER_LOOK: u64 = 4096;
 
@@ -133,12 +135,13 @@ fn write(
         }
         Ok(RecordsWanted::More)
     };
-    match way::way(definition, reading.shape, query).filter(|way| way.complete) {
+    // An index that has the order is read once. Without a projection that is less than to read the table again and again.
+    match way::way(definition, reading.shape, query).filter(|way| way.complete || !slot.is_there()) {
         Some(way) => {
             let mut take = take;
             walk::each(reading.connection(), &order, &way, limit, |record| take(&record))?;
         }
-        None => compared(reading, slot, query, &order, take)?,
+        None => compared(reading, slot, query, (&order, limit), take)?,
     }
     let (version, watch) = (reading.version, reading.watch);
     Ok(writer.finish(part, |part| outlet.send_blocking(version, part, || watch.is_over())).map_err(unwritten)??)
@@ -149,24 +152,28 @@ fn compared(
     reading: &RecordReading<'_>,
     slot: &ColumnSlot,
     query: &Query,
-    order: &[SortTerm],
+    (order, limit): (&[SortTerm], i64),
     mut take: impl FnMut(&Yielded<'_>) -> Result<RecordsWanted, QuestionFailure>,
 ) -> Result<(), QuestionFailure> {
     let mut last: Option<Position> = None;
+    // One more than asked for, so that `take` is asked whether it has enough.
+    let mut left = usize::try_from(limit).map_or(usize::MAX, |limit| limit.saturating_add(1));
     loop {
+        let most = if slot.is_there() { STATES_PER_PART } else { STATES_PER_PART_LIVE }.min(left);
         let after = last.as_ref().map(|position| position.values.as_slice());
-        let asked = StatesAsked { at: None, filter: &query.filter, order, after, most: STATES_PER_PART };
+        let asked = StatesAsked { at: None, filter: &query.filter, order, after, most };
         let FoundStates { states, .. } = states(reading, slot, asked)?;
         let (mut wanted, mut taken) = (RecordsWanted::More, 0);
         walk::fetch(reading.connection(), reading.shape, order, &states, |record| {
             wanted = take(&record)?;
             taken += 1;
-            if taken == STATES_PER_PART {
+            if taken == most {
                 last = Some(record.position(&reading.data_set.definition, order, reading.version)?);
             }
             Ok(wanted)
         })?;
-        if taken < STATES_PER_PART || matches!(wanted, RecordsWanted::Enough) {
+        left -= taken;
+        if taken < most || left == 0 || matches!(wanted, RecordsWanted::Enough) {
             return Ok(());
         }
     }

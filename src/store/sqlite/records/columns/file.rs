@@ -40,10 +40,23 @@ const BLOCKS_MAX: usize = 1 << 16;
 /// Why a file of a projection is not used.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ColumnFileError {
+    #[error("the disk is full ({0}): make room, and it is made within minutes")]
+    DiskFull(io::Error),
     #[error(transparent)]
-    Io(#[from] io::Error),
+    Io(io::Error),
     #[error("the file is damaged: {0}")]
     Damaged(&'static str),
+}
+
+impl From<io::Error> for ColumnFileError {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+                Self::DiskFull(error)
+            }
+            _ => Self::Io(error),
+        }
+    }
 }
 
 impl From<TornChunk> for ColumnFileError {

@@ -35,7 +35,7 @@ impl ColumnKeeper {
                     let mut lanes = Lanes::new();
                     while let Some(name) = calls.next() {
                         if let Err(reason) = tend(&shared, &name, &mut lanes, &watch) {
-                            // Questions are answered without it. The next version, or the next start, tries again.
+                            // Questions are answered without it, and call again after a while.
                             tracing::warn!(data_set = name, reason, "a column projection was not made");
                         }
                         lanes.retain(|id, _| shared.all_served().iter().any(|served| served.id == *id));
@@ -85,14 +85,22 @@ pub(in super::super) fn tend(
         }
         return Ok(());
     }
-    match tended {
-        Ok(()) => Ok(()),
-        Err(failure) if failure.is_interrupted() => Ok(()),
-        // The data set has just changed its columns, which calls again.
-        Err(QuestionFailure::Other(RecordStoreError::DefinitionChanged { .. })) => Ok(()),
-        Err(QuestionFailure::Sqlite(error)) => Err(error.to_string()),
-        Err(QuestionFailure::Other(error)) => Err(error.to_string()),
-        Err(QuestionFailure::Columns(reason)) => Err(reason),
-        Err(QuestionFailure::Gone | QuestionFailure::TimeUp) => Ok(()),
+    // An import may have changed the columns while states of before were read: what it has withdrawn must not stay in a file.
+    let is_now = pool::read(lanes, &served, &served.current(), watch, |_, _| Ok(()));
+    if let Err(QuestionFailure::Other(RecordStoreError::DefinitionChanged { .. })) = is_now {
+        served.columns.forget();
+        return Ok(());
     }
+    let reason = match tended {
+        Ok(()) => return Ok(()),
+        Err(failure) if failure.is_interrupted() => return Ok(()),
+        // The data set has just changed its columns, which calls again.
+        Err(QuestionFailure::Other(RecordStoreError::DefinitionChanged { .. })) => return Ok(()),
+        Err(QuestionFailure::Gone | QuestionFailure::TimeUp) => return Ok(()),
+        Err(QuestionFailure::Sqlite(error)) => error.to_string(),
+        Err(QuestionFailure::Other(error)) => error.to_string(),
+        Err(QuestionFailure::Columns(reason)) => reason,
+    };
+    served.columns.rest(&shared.clock);
+    Err(reason)
 }

@@ -56,6 +56,12 @@ impl Projection {
         states.chain(self.ends.values().map(|ends| ends.len() as u64)).sum()
     }
 
+    /// Tells whether a fourth of the file's states, or more, ended before the earliest version that can be read.
+    pub(super) fn is_outlived(&self, held_from: u64) -> bool {
+        let over = self.file.directory.blocks.iter().filter(|block| block.until_max <= held_from);
+        over.map(|block| block.rows as u64).sum::<u64>() * 4 > self.file_states
+    }
+
     /// A block of the file, or one in memory.
     pub(super) fn block(&self, block: usize) -> Result<ProjectedBlock<'_>, QuestionFailure> {
         if let Some(entry) = self.file.directory.blocks.get(block) {

@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     super::{
-        reading::{QuestionFailure, RecordReading},
+        reading::{QuestionFailure, RecordReading, Watch},
         schema,
     },
     ColumnSettings,
@@ -21,7 +21,10 @@ use super::{
     file::{ColumnFile, DatabaseMark, remove_file},
     projection::Projection,
 };
-use crate::dataset::columns::BLOCK_ROWS;
+use crate::{clock::SharedClock, dataset::columns::BLOCK_ROWS};
+
+/// The least time between two attempts to make a projection of which the first failed, for want of room perhaps.
+const RETRY_AFTER_MS: u64 = 60_000;
 
 /// The place of a data set's projection.
 pub(in super::super) struct ColumnSlot {
@@ -33,6 +36,8 @@ pub(in super::super) struct ColumnSlot {
     database: PathBuf,
     mark: Option<DatabaseMark>,
     present: Mutex<Option<Arc<Projection>>>,
+    /// Runs out when a projection that could not be made is tried again.
+    resting: Mutex<Option<Watch>>,
 }
 
 /// The number of the next projection.
@@ -54,6 +59,7 @@ impl ColumnSlot {
             database: database.to_owned(),
             mark: DatabaseMark::of(database),
             present: Mutex::new(None),
+            resting: Mutex::new(None),
         }
     }
 
@@ -79,10 +85,32 @@ impl ColumnSlot {
         }
     }
 
+    /// Notes that the projection could not be made. A question that needs it calls the keeper again, after a while.
+    pub(super) fn rest(&self, clock: &SharedClock) {
+        *self.resting.lock().unwrap_or_else(PoisonError::into_inner) = Some(Watch::new(clock, RETRY_AFTER_MS));
+    }
+
+    /// Tells whether the projection could not be made, and is not tried again yet.
+    #[cfg(test)]
+    pub(in super::super) fn is_resting(&self) -> bool {
+        self.resting.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    fn call_after_rest(&self) {
+        let mut resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
+        if resting.take_if(|watch| watch.is_over()).is_some() {
+            self.call();
+        }
+    }
+
     /// The projection, brought to the version of a reading or a later one; none if it is not there yet.
     pub(super) fn at(&self, reading: &RecordReading<'_>) -> Result<Option<Arc<Projection>>, QuestionFailure> {
         let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(projection) = present.clone() else { return Ok(None) };
+        let Some(projection) = present.clone() else {
+            drop(present);
+            self.call_after_rest();
+            return Ok(None);
+        };
         let of = &projection.of;
         let is_same = of.instance == reading.data_set.instance && of.generation == reading.data_set.generation;
         if is_same && of.version >= reading.version {
@@ -113,6 +141,13 @@ impl ColumnSlot {
             }
             Err(failure) => Err(failure),
         }
+    }
+
+    /// Gives up a projection whose columns are no longer those of the data set, with its file.
+    pub(super) fn forget(&self) {
+        *self.present.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.remove();
+        self.call();
     }
 
     /// Gives up a projection that is not of the records that are there.
@@ -152,7 +187,10 @@ impl ColumnSlot {
             return Ok(());
         }
         let there = self.at(reading)?;
-        if there.is_some_and(|projection| !is_full(&self.settings, &projection)) {
+        let is_good = |projection: Arc<Projection>| {
+            !is_full(&self.settings, &projection) && !projection.is_outlived(reading.held_from)
+        };
+        if there.is_some_and(is_good) {
             return Ok(());
         }
         if self.open(reading)? {
@@ -185,7 +223,7 @@ impl ColumnSlot {
             true => catch_up_if_behind(reading, projection, &self.cache, &self.settings)?,
             false => None,
         };
-        match next.filter(|next| !is_full(&self.settings, next)) {
+        match next.filter(|next| !is_full(&self.settings, next) && !next.is_outlived(reading.held_from)) {
             Some(next) => {
                 *self.present.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(next));
                 Ok(true)

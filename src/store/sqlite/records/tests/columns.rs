@@ -190,6 +190,95 @@ fn a_thread_makes_projections_and_ends_with_the_store() {
     wait(store.close()).unwrap();
 }
 
+/// A file system that goes with this value.
+#[cfg(target_os = "linux")]
+struct Mounted(PathBuf);
+
+#[cfg(target_os = "linux")]
+impl Mounted {
+    /// One of 2 MB; none where none can be mounted.
+    fn small(path: PathBuf) -> Option<Self> {
+        fs::create_dir(&path).unwrap();
+        let mut mount = std::process::Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=2m,mode=0700", "tmpfs"]).arg(&path);
+        let mounted = mount.stderr(std::process::Stdio::null()).status().is_ok_and(|status| status.success());
+        mounted.then_some(Self(path))
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        // Lazily: a connection may still be closing.
+        std::process::Command::new("umount").arg("-l").arg(&self.0).status().ok();
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_ends_no_question_and_passes() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(mounted) = Mounted::small(folder.path().join("records")) else { return };
+    let store = SqliteRecordStore::open(settings(&folder), SystemClock::shared()).unwrap();
+    let order = ImportOrder::new(&definition(), Uuid::from_u128(7), TODAY, false);
+    let mut session = store.begin_import(order).unwrap();
+    put_all(&mut *session, &[record("1", "filed", 1), record("2", "issued", 2), record("3", "filed", 3)]);
+    session.commit().unwrap();
+    let before: Vec<String> = questions().iter().map(|query| answer(&store, query)).collect();
+    let filling = mounted.0.join("filling");
+    let mut file = fs::File::create(&filling).unwrap();
+    while std::io::Write::write_all(&mut file, &[0; 4096]).is_ok() {}
+    drop(file);
+    let columns = ColumnSettings { bytes_max: 1 << 20, kept: true, ..settings(&folder).columns };
+    let clock = ManualClock::at(jiff::Timestamp::UNIX_EPOCH);
+    let settings = SqliteRecordSettings { columns, ..settings(&folder) };
+    let projecting = SqliteRecordStore::open(settings, clock.clone()).unwrap();
+    let is_resting = || projecting.shared.find("things").unwrap().columns.is_resting();
+    while !is_resting() {
+        std::thread::yield_now();
+    }
+    let said = projecting.tend_columns("things").unwrap_err();
+    assert!(said.contains("the disk is full") && said.contains("make room"), "{said}");
+    let ask = || questions().iter().map(|query| answer(&projecting, query)).collect::<Vec<_>>();
+    assert_eq!(ask(), before);
+    for entry in fs::read_dir(&mounted.0).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        assert!(!name.contains("columns"), "{name}");
+    }
+    fs::remove_file(&filling).unwrap();
+    // Not at every question, but after a while.
+    assert_eq!(ask(), before);
+    assert!(is_resting() && !projecting.has_columns("things"));
+    clock.advance_us(61_000_000);
+    assert_eq!(ask(), before);
+    while !projecting.has_columns("things") {
+        std::thread::yield_now();
+    }
+    assert_eq!(ask(), before);
+}
+
+/// What the retention gives up leaves the file when it is a fourth of it.
+#[test]
+fn what_is_no_longer_held_leaves_the_file() {
+    let clock = ManualClock::at(jiff::Timestamp::UNIX_EPOCH);
+    let store = Store::with(clock.clone(), Retention { days: 10, changes_max: 1000 });
+    let import = |status: &str| store.import(&definition(), &[record("1", status, 1), record("2", "filed", 2)]);
+    import("an-outlived-value");
+    import("issued");
+    store.projecting();
+    let has_value = || memchr::memmem::find(&fs::read(projection_of(&store)).unwrap(), b"an-outlived-value").is_some();
+    assert!(has_value(), "its version is held");
+    clock.advance_us(11 * 86_400_000_000);
+    import("complete");
+    clock.advance_us(11 * 86_400_000_000);
+    import("filed");
+    wait(store.projecting.refresh()).unwrap();
+    assert_eq!(store.projecting.data_set("things").unwrap().held_from, 3);
+    store.projecting.tend_columns("things").unwrap();
+    assert!(!has_value());
+    assert_eq!(store.find("sort=latitude").unwrap().0[0]["status"], "filed");
+}
+
 #[test]
 fn imports_and_questions_at_once_see_whole_versions() {
     let store = Store::of(400);
