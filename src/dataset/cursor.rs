@@ -115,22 +115,25 @@ pub enum SealError {
 /// The question that a cursor belongs to, and the columns of its order.
 struct CursorScope {
     scope: String,
+    /// Whether a number of a ranking stands before the values of the columns.
+    is_ranked: bool,
     columns: Vec<usize>,
 }
 
 impl CursorScope {
     fn query(definition: &Definition, query: &Query) -> Self {
         let columns = query.order(definition).iter().map(|term| term.column).collect();
-        Self { scope: query.scope(definition), columns }
+        Self { scope: query.scope(definition), is_ranked: query.ranking.is_some(), columns }
     }
 
     /// No question about records or histories has this scope.
     fn changes(definition: &Definition) -> Self {
-        Self { scope: "changes".to_owned(), columns: vec![definition.key, definition.record_id] }
+        Self { scope: "changes".to_owned(), is_ranked: false, columns: vec![definition.key, definition.record_id] }
     }
 
     fn history(definition: &Definition, (key, record_id): (&str, Option<&str>)) -> Self {
-        Self { scope: format!("history;{key:?};{record_id:?}"), columns: vec![definition.record_id] }
+        let scope = format!("history;{key:?};{record_id:?}");
+        Self { scope, is_ranked: false, columns: vec![definition.record_id] }
     }
 }
 
@@ -174,16 +177,16 @@ fn seal_within(
     let identity = [definition.key, definition.record_id];
     let is_identity = within.columns.iter().all(|column| identity.contains(column));
     if place.len() > 1 + if is_identity { IDENTITY_BYTES_MAX } else { VALUES_BYTES_MAX } {
-        place = by_record(definition, &within.columns, position).ok_or(SealError::TooLong)?;
+        place = by_record(definition, within, position).ok_or(SealError::TooLong)?;
     }
     seal_place(key, definition, &within.scope, position.version, &place)
 }
 
 /// The place of a record, given by what identifies the record.
-fn by_record(definition: &Definition, columns: &[usize], position: &Position) -> Option<Vec<u8>> {
+fn by_record(definition: &Definition, within: &CursorScope, position: &Position) -> Option<Vec<u8>> {
     let value_of = |column: usize| {
-        let place = columns.iter().position(|ordered| *ordered == column)?;
-        position.values.get(place)
+        let place = within.columns.iter().position(|ordered| *ordered == column)?;
+        position.values.get(place + usize::from(within.is_ranked))
     };
     let (key, id) = (value_of(definition.key), value_of(definition.record_id)?);
     let mut place = vec![BY_RECORD];
@@ -318,7 +321,13 @@ fn open_within(
     };
     match place.split_first() {
         Some((&BY_VALUES, rest)) => {
-            let (values, rest) = read_values(definition, &within.columns, rest)?;
+            let (mut values, mut rest) = (Vec::new(), rest);
+            if within.is_ranked {
+                let number = read_value(&mut rest).filter(|number| matches!(number, Value::Integer(_)));
+                values.push(number.ok_or(CursorError::Outdated)?);
+            }
+            let (of_columns, rest) = read_values(definition, &within.columns, rest)?;
+            values.extend(of_columns);
             if rest.is_empty() { Ok(PageStart::At(Position { version, values })) } else { Err(CursorError::Outdated) }
         }
         Some((&BY_RECORD, rest)) => {

@@ -144,6 +144,11 @@ impl Definition {
         self.columns.iter().position(|column| column.name == name)
     }
 
+    /// The places of the columns that a search for words looks into.
+    pub fn searched(&self) -> impl Iterator<Item = usize> {
+        self.columns.iter().enumerate().filter(|(_, column)| column.searchable).map(|(place, _)| place)
+    }
+
     /// The name of the column at a place; empty if there is none.
     pub fn column_name(&self, place: usize) -> &str {
         self.columns.get(place).map_or("", |column| column.name.as_str())

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use icu_casemap::CaseMapper;
-use icu_normalizer::ComposingNormalizerBorrowed;
+use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed};
 
 /// A dot above: `İ` in lower case is an `i` with this mark.
 const DOT_ABOVE: char = '\u{307}';
@@ -59,6 +59,51 @@ pub fn contains_folded(text: &str, needle: &str) -> bool {
     starts
         .map(|at| at + 1)
         .any(|from| text.get(from..from + rest.len()).is_some_and(|window| window.eq_ignore_ascii_case(rest)))
+}
+
+/// The form of a text that ignores case, composition and accents: [`folded`], without diacritics, and with the letters `ø ł đ ı` as `o l d i`.
+/// Vowel signs of other scripts stay, but for the points of Hebrew and Arabic, which most people leave out.
+pub fn bare(text: &str) -> Cow<'_, str> {
+    let form = folded(text);
+    if form.is_ascii() {
+        return form;
+    }
+    let apart = DecomposingNormalizerBorrowed::new_nfd().normalize(&form);
+    let letters: String = apart.chars().filter(|c| !is_diacritic(*c)).map(plain_letter).collect();
+    if letters == form.as_ref() {
+        return form;
+    }
+    Cow::Owned(nfc(&letters).into_owned())
+}
+
+/// Tells whether a mark changes how a letter sounds, not which letter it is.
+fn is_diacritic(c: char) -> bool {
+    matches!(
+        c,
+        '\u{300}'..='\u{36f}'
+            | '\u{591}'..='\u{5bd}'
+            | '\u{5bf}'
+            | '\u{5c1}'..='\u{5c2}'
+            | '\u{5c4}'..='\u{5c5}'
+            | '\u{5c7}'
+            | '\u{64b}'..='\u{65f}'
+            | '\u{670}'
+            | '\u{1ab0}'..='\u{1aff}'
+            | '\u{1dc0}'..='\u{1dff}'
+            | '\u{20d0}'..='\u{20ff}'
+            | '\u{fe20}'..='\u{fe2f}'
+    )
+}
+
+/// Letters with a stroke, which Unicode does not take apart.
+fn plain_letter(c: char) -> char {
+    match c {
+        'ø' => 'o',
+        'ł' => 'l',
+        'đ' => 'd',
+        'ı' => 'i',
+        other => other,
+    }
 }
 
 /// The text in lower case, the same for all texts with one [`folded`] form. `Straße` becomes `strasse`; a sigma becomes `σ` even at the end
@@ -119,6 +164,25 @@ mod tests {
     }
 
     #[test]
+    fn accents_make_no_difference_to_the_bare_form() {
+        for (one, other) in [
+            ("Café Müller", "cafe muller"),
+            ("CAFE\u{301}", "cafe"),
+            ("Łódź, Ørsted, Đà Nẵng", "lodz, orsted, da nang"),
+            ("ΤΈΛΟΣ", "τελοσ"),
+            ("Ёлка", "елка"),
+            ("İIıi", "iiii"),
+            ("שָׁלוֹם", "שלום"),
+            ("हिन्दी", "हिन्दी"),
+            ("東京", "東京"),
+        ] {
+            assert_eq!(bare(one), other, "{one}");
+            assert_eq!(bare(&bare(one)), other, "once is enough");
+        }
+        assert!(matches!(bare("plain"), Cow::Borrowed(_)) && matches!(bare("東京"), Cow::Borrowed(_)));
+    }
+
+    #[test]
     fn lower_and_upper_stay_legible() {
         assert_eq!((lower("Straße ŁÓDŹ"), upper("Straße łódź")), ("strasse łódź".into(), "STRASSE ŁÓDŹ".into()));
         assert_eq!((lower("ᎠᎡ"), upper("ꭰꭱ")), ("ꭰꭱ".into(), "ᎠᎡ".into()));
@@ -149,6 +213,11 @@ mod tests {
             prop_assert_eq!(&forms(&nfc(&text)), &once);
             let apart = DecomposingNormalizerBorrowed::new_nfd().normalize(&text).into_owned();
             prop_assert_eq!(&forms(&apart), &once, "however it was typed");
+            let plain = bare(&text).into_owned();
+            prop_assert_eq!(bare(&plain).into_owned(), plain.as_str());
+            prop_assert_eq!(bare(&folded(&text)).into_owned(), plain.as_str());
+            prop_assert_eq!(bare(&apart).into_owned(), plain.as_str());
+            prop_assert_eq!(folded(&plain).into_owned(), plain.as_str(), "it is folded, too");
         }
 
         #[test]

@@ -51,6 +51,12 @@ pub trait ColumnBlocks {
     /// Where they cannot be read, or there is no time left.
     fn folded(&self, block: usize, column: usize) -> Result<Arc<Dictionary>, Self::Failure>;
 
+    /// The forms without case and accents of a text column's different values, in the order of its codes.
+    ///
+    /// # Errors
+    /// Where they cannot be read, or there is no time left.
+    fn bare(&self, block: usize, column: usize) -> Result<Arc<Dictionary>, Self::Failure>;
+
     /// The order of a block's rows by key and record id.
     ///
     /// # Errors

@@ -114,6 +114,15 @@ impl Codes {
         }
     }
 
+    /// Joins the bits of each row's code with those that the row has.
+    pub(super) fn join_bits(&self, of_code: &[u64], rows: &mut [u64]) {
+        over!(self, list => {
+            for (bits, code) in rows.iter_mut().zip(list) {
+                *bits |= of_code.get(usize::from(*code)).copied().unwrap_or(0);
+            }
+        });
+    }
+
     /// Counts the codes of the rows in a mask, by code.
     pub(super) fn tally(&self, mask: &Mask, counts: &mut [u32]) {
         fn all<T: Copy + Into<usize>>(list: &[T], counts: &mut [u32]) {

@@ -2,7 +2,19 @@
 
 use jiff::{Span, Timestamp, civil::Date};
 
-use crate::dataset::{ColumnType, Value, text::folded};
+use crate::dataset::{
+    ColumnType, Value,
+    text::{bare, folded},
+};
+
+/// Where the next occurrence of a text is looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NextOccurrence {
+    /// Behind this one.
+    Any,
+    /// In the texts that follow.
+    InOtherTexts,
+}
 
 /// Texts one after the other in one buffer.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -46,12 +58,24 @@ impl TextList {
         self.ends.len() * 4 + self.buffer.len()
     }
 
-    /// Marks with 1 the texts that contain another one. One search runs over all of them: most blocks hold it nowhere.
+    /// Marks with 1 the texts that contain another one.
     pub fn containing(&self, needle: &str) -> Vec<u8> {
         if needle.is_empty() {
             return vec![1; self.len()];
         }
         let mut marks = vec![0; self.len()];
+        self.occurrences(needle, |place, _| {
+            if let Some(mark) = marks.get_mut(place) {
+                *mark = 1;
+            }
+            NextOccurrence::InOtherTexts
+        });
+        marks
+    }
+
+    /// Hands the places where a text occurs that is not empty to `take`: the place in the list, and the byte in the text there. One
+    /// search runs over all texts: most blocks hold it nowhere.
+    pub(super) fn occurrences(&self, needle: &str, mut take: impl FnMut(usize, usize) -> NextOccurrence) {
         let (finder, bytes) = (memchr::memmem::Finder::new(needle), self.buffer.as_bytes());
         let (mut from, mut place) = (0, 0);
         while let Some(at) = bytes.get(from..).and_then(|rest| finder.find(rest)).map(|at| from + at) {
@@ -59,17 +83,18 @@ impl TextList {
             let ahead = self.ends.get(place..).unwrap_or_default();
             place += ahead.partition_point(|end| *end as usize <= at);
             let Some(end) = self.ends.get(place).map(|end| *end as usize) else { break };
-            if at + needle.len() <= end {
-                if let Some(mark) = marks.get_mut(place) {
-                    *mark = 1;
-                }
-                from = end;
-            } else {
+            if at + needle.len() > end {
                 // It reaches into the next text.
                 from = at + 1;
+                continue;
             }
+            let start =
+                place.checked_sub(1).and_then(|before| self.ends.get(before)).map_or(0, |start| *start as usize);
+            from = match take(place, at - start) {
+                NextOccurrence::InOtherTexts => end,
+                NextOccurrence::Any => at + needle.len(),
+            };
         }
-        marks
     }
 
     /// Appends the list for a file: its length, the ends, the buffer.
@@ -137,6 +162,16 @@ impl Dictionary {
         let mut list = TextList::default();
         if let Self::Texts(texts) = self {
             texts.iter().for_each(|text| list.push(&folded(text)));
+        }
+        Self::Texts(list)
+    }
+
+    /// The forms of texts without case and accents, in the order of the texts; no text where the values are none.
+    #[must_use]
+    pub fn bare(&self) -> Self {
+        let mut list = TextList::default();
+        if let Self::Texts(texts) = self {
+            texts.iter().for_each(|text| list.push(&bare(text)));
         }
         Self::Texts(list)
     }

@@ -2,16 +2,16 @@
 
 use std::cmp::Ordering;
 
-use super::{blocks::ColumnBlocks, chunk::ChunkBounds, mask::Mask};
+use super::{blocks::ColumnBlocks, chunk::ChunkBounds, mask::Mask, words};
 use crate::dataset::{
     Value,
     query::{Filter, Test, ascending},
 };
 
 /// To search the text of one row takes as long as to search so many bytes of many texts at once.
-const ROW_BYTES: u64 = 400;
+pub(super) const ROW_BYTES: u64 = 400;
 /// With more rows than one in so many, the texts of all rows are searched at once in any case.
-const FEW_ROWS: u64 = 16;
+pub(super) const FEW_ROWS: u64 = 16;
 
 /// The rows of a block that are shown and match a filter.
 pub(super) fn matching<B: ColumnBlocks>(blocks: &B, block: usize, filter: &Filter) -> Result<Mask, B::Failure> {
@@ -46,6 +46,7 @@ fn searches(filter: &Filter) -> bool {
         Filter::All(filters) | Filter::Any(filters) => filters.iter().any(searches),
         Filter::Not(filter) => searches(filter),
         Filter::Term(term) => matches!(term.test, Test::Contains(_)),
+        Filter::Words(_) => true,
     }
 }
 
@@ -70,6 +71,7 @@ fn rows<B: ColumnBlocks>(blocks: &B, block: usize, filter: &Filter, wanted: &Mas
             Ok(mask)
         }
         Filter::Not(filter) => Ok(rows(blocks, block, filter, wanted)?.inverted()),
+        Filter::Words(search) => words::met(blocks, block, search, wanted),
         Filter::Term(term) => {
             if let Some(bounds) = blocks.bounds(block, term.column)
                 && let Some(known) = decided(&term.test, bounds)

@@ -10,10 +10,12 @@ use std::{
     sync::Arc,
 };
 
-use super::{blocks::ColumnBlocks, chunk::ColumnChunk, fence::TermKeys, filter, mask::Mask, ranks::Ranks};
+use super::{
+    blocks::ColumnBlocks, chunk::ColumnChunk, fence::TermKeys, filter, mask::Mask, ranked::BlockRanking, ranks::Ranks,
+};
 use crate::dataset::{
     Definition, Value,
-    query::{Filter, SortTerm, ascending},
+    query::{Filter, Ranking, SortTerm, ascending},
 };
 
 /// The fewest rows to collect before those that are too many are dropped.
@@ -26,9 +28,11 @@ pub struct FirstWanted<'a> {
     pub definition: &'a Definition,
     /// The filter for the records.
     pub filter: &'a Filter,
+    /// What decides before the order.
+    pub ranking: Option<&'a Ranking>,
     /// A total order: see [`Query::order`](crate::dataset::query::Query::order).
     pub order: &'a [SortTerm],
-    /// The place to continue after: a value for each term of the order.
+    /// The place to continue after: the number that a ranking gives, if there is one, and a value for each term of the order.
     pub after: Option<&'a [Value]>,
     /// The most records.
     pub most: usize,
@@ -41,6 +45,8 @@ pub struct FoundRow {
     pub block: usize,
     /// The row in it.
     pub row: usize,
+    /// The number that a ranking gives.
+    pub ranked: Option<u32>,
 }
 
 /// The first records in an order that match a filter and follow a place.
@@ -70,6 +76,8 @@ pub(super) fn first_collecting<B: ColumnBlocks>(
 /// A row that may be among the first.
 struct Candidate {
     at: FoundRow,
+    /// Its rank, where there is a ranking.
+    rank: u32,
     /// Its values in the terms of the order, without the end.
     values: Vec<Value>,
     /// Its key and record id, once they are needed.
@@ -113,7 +121,7 @@ impl<'a, B: ColumnBlocks> Collected<'a, B> {
 
     /// The column that decides first.
     fn leading(&self) -> Option<SortTerm> {
-        self.wanted.order.first().copied()
+        self.wanted.order.first().copied().filter(|_| self.wanted.ranking.is_none())
     }
 
     /// The blocks, the most promising first: what follows can often be left out.
@@ -171,13 +179,20 @@ impl<'a, B: ColumnBlocks> Collected<'a, B> {
         // What a search in texts is spared, it need not read.
         let filtered = |costly, mask| filter::narrowed(self.blocks, block, self.wanted.filter, costly, mask);
         let mut mask = filtered(false, self.blocks.visible(block)?)?;
+        if self.wanted.ranking.is_some() {
+            // Only what matches is ranked.
+            mask = filtered(true, mask)?;
+        }
         if mask.is_empty() {
             return Ok(());
         }
-        let local = LocalOrder::read(self, block)?;
+        let local = LocalOrder::read(self, block, &mask)?;
         let after = self.wanted.after.map(|after| local.place(after));
         let mut fence = self.local_fence(&local, block)?;
-        mask = filtered(true, local.within(after.as_ref(), fence.as_ref())?.and(mask))?;
+        mask = local.within(after.as_ref(), fence.as_ref())?.and(mask);
+        if self.wanted.ranking.is_none() {
+            mask = filtered(true, mask)?;
+        }
         let rows = local.rows;
         // Rows are taken in parts, so that an error ends the loop.
         let mut marked = Vec::new();
@@ -195,7 +210,12 @@ impl<'a, B: ColumnBlocks> Collected<'a, B> {
                 continue;
             }
             self.candidates.push(Candidate {
-                at: FoundRow { block, row },
+                at: FoundRow {
+                    block,
+                    row,
+                    ranked: local.ranking.as_ref().map(|ranking| ranking.value(local.rank(row))),
+                },
+                rank: local.rank(row),
                 values: local.terms.iter().map(|term| term.value(row)).collect(),
                 identity: OnceCell::new(),
             });
@@ -219,7 +239,7 @@ impl<'a, B: ColumnBlocks> Collected<'a, B> {
             }
             Some(_) => LocalEnd::Of { identity: self.identity(fence)?.clone(), place: OnceCell::new() },
         };
-        Ok(Some(LocalPlace { keys, end }))
+        Ok(Some(LocalPlace { rank: fence.rank, keys, end }))
     }
 
     /// Keeps as many candidates as are wanted, the last of which is the fence.
@@ -250,6 +270,9 @@ impl<'a, B: ColumnBlocks> Collected<'a, B> {
 
     /// Compares two candidates by the whole order. A failure is left in its place.
     fn compared(&self, left: &Candidate, right: &Candidate, failure: &RefCell<Option<B::Failure>>) -> Ordering {
+        if left.rank != right.rank {
+            return left.rank.cmp(&right.rank);
+        }
         for (term, (left, right)) in self.terms.iter().zip(left.values.iter().zip(&right.values)) {
             let order = term.compare(left, right);
             if order.is_ne() {
@@ -281,7 +304,7 @@ impl<'a, B: ColumnBlocks> Collected<'a, B> {
         if let Some(identity) = candidate.identity.get() {
             return Ok(identity);
         }
-        let FoundRow { block, row } = candidate.at;
+        let FoundRow { block, row, .. } = candidate.at;
         let definition = self.wanted.definition;
         let key = self.blocks.chunk(block, definition.key)?.value(row);
         let id = self.blocks.chunk(block, definition.record_id)?.value(row);
@@ -291,6 +314,8 @@ impl<'a, B: ColumnBlocks> Collected<'a, B> {
 
 /// A place in the order, in the codes of a block.
 struct LocalPlace {
+    /// Zero where there is no ranking.
+    rank: u32,
     keys: Vec<u32>,
     end: LocalEnd,
 }
@@ -312,6 +337,7 @@ struct LocalOrder<'l, B: ColumnBlocks> {
     blocks: &'l B,
     block: usize,
     definition: &'l Definition,
+    ranking: Option<BlockRanking>,
     terms: Vec<TermKeys>,
     end: Option<OrderEnd>,
     rows: usize,
@@ -320,7 +346,10 @@ struct LocalOrder<'l, B: ColumnBlocks> {
 }
 
 impl<'l, B: ColumnBlocks> LocalOrder<'l, B> {
-    fn read(collected: &Collected<'l, B>, block: usize) -> Result<Self, B::Failure> {
+    /// Reads the order of a block, of which these rows are wanted.
+    fn read(collected: &Collected<'l, B>, block: usize, wanted: &Mask) -> Result<Self, B::Failure> {
+        let read = |ranking| BlockRanking::read(collected.blocks, block, ranking, wanted);
+        let ranking = collected.wanted.ranking.map(read).transpose()?;
         let mut terms = Vec::with_capacity(collected.terms.len());
         for term in collected.terms {
             terms.push(TermKeys::new(collected.blocks.chunk(block, term.column)?, term));
@@ -329,6 +358,7 @@ impl<'l, B: ColumnBlocks> LocalOrder<'l, B> {
             blocks: collected.blocks,
             block,
             definition: collected.wanted.definition,
+            ranking,
             terms,
             end: collected.end,
             rows: collected.blocks.rows(block)?,
@@ -345,14 +375,23 @@ impl<'l, B: ColumnBlocks> LocalOrder<'l, B> {
         Ok(self.ranks.get_or_init(|| ranks))
     }
 
+    /// The rank of a row; zero where there is no ranking.
+    fn rank(&self, row: usize) -> u32 {
+        self.ranking.as_ref().map_or(0, |ranking| ranking.of_row(row))
+    }
+
     /// The place of values of the whole order.
     fn place(&self, values: &[Value]) -> LocalPlace {
+        let (rank, values) = match (&self.ranking, values.split_first()) {
+            (Some(ranking), Some((number, values))) => (ranking.rank_of(number), values),
+            _ => (0, values),
+        };
         let keys = self.terms.iter().zip(values).map(|(term, value)| term.of_value(value)).collect();
         let end = match (self.end, values.get(self.terms.len()..)) {
             (Some(_), Some([key, id])) => LocalEnd::Of { identity: [key.clone(), id.clone()], place: OnceCell::new() },
             _ => LocalEnd::None,
         };
-        LocalPlace { keys, end }
+        LocalPlace { rank, keys, end }
     }
 
     /// The ranks at a place: the first not before it, and the first after it.
@@ -382,6 +421,10 @@ impl<'l, B: ColumnBlocks> LocalOrder<'l, B> {
     fn within(&self, after: Option<&LocalPlace>, fence: Option<&LocalPlace>) -> Result<Mask, B::Failure> {
         if after.is_none() && fence.is_none() {
             return Ok(Mask::Everything);
+        }
+        if let Some(ranking) = &self.ranking {
+            let rank = |place: Option<&LocalPlace>| place.map(|place| place.rank);
+            return Ok(ranking.between(rank(after).unwrap_or(0), rank(fence).unwrap_or(u32::MAX)));
         }
         let Some(term) = self.terms.first() else { return self.ranked(after, fence) };
         let key = |place: Option<&LocalPlace>| place.and_then(|place| place.keys.first().copied());
@@ -422,6 +465,10 @@ impl<'l, B: ColumnBlocks> LocalOrder<'l, B> {
 
     /// Compares a row with a place.
     fn compare(&self, row: usize, place: &LocalPlace) -> Result<Ordering, B::Failure> {
+        let order = self.rank(row).cmp(&place.rank);
+        if order.is_ne() {
+            return Ok(order);
+        }
         for (term, key) in self.terms.iter().zip(&place.keys) {
             let order = term.of_row(row).cmp(key);
             if order.is_ne() {

@@ -246,6 +246,8 @@ pub(super) fn holds(condition: &Filter, row: &[Measured]) -> bool {
             (Some(side), Test::Greater(_) | Test::GreaterOrEqual(_)) => side.is_gt(),
             (Some(_), Test::Contains(_) | Test::StartsWith(_)) => false,
         }),
+        // Groups are not searched for words.
+        Filter::Words(_) => false,
     }
 }
 

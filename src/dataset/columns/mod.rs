@@ -18,10 +18,12 @@ mod first;
 mod groups;
 mod mask;
 mod measure;
+mod ranked;
 mod ranks;
 mod summary;
 #[cfg(test)]
 mod tests;
+mod words;
 
 pub use self::{
     blocks::ColumnBlocks,

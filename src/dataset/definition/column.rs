@@ -33,6 +33,9 @@ pub struct Column {
     /// Whether the values are personal: about people or firms. Figures of the column show no value then.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub personal: bool,
+    /// Whether a search for words (`q`) looks into the texts.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub searchable: bool,
 }
 
 impl ColumnType {

@@ -73,7 +73,7 @@ pub(super) const ROOT: [&str; 21] = [
 ];
 pub(super) const GUARD: [&str; 3] = ["removed_max", "rejected_max", "nulled_max"];
 pub(super) const KEY: [&str; 4] = ["column", "prefix", "strip", "fold"];
-pub(super) const COLUMN: [&str; 15] = [
+pub(super) const COLUMN: [&str; 16] = [
     "name",
     "type",
     "description",
@@ -87,6 +87,7 @@ pub(super) const COLUMN: [&str; 15] = [
     "blanks",
     "publish",
     "personal",
+    "searchable",
     "import",
     "date_order",
 ];
@@ -293,7 +294,15 @@ fn column(
         return Err(node.error("default", format!("{text:?}: {error}")));
     }
     let description = node.text("description")?.unwrap_or_default().to_owned();
-    let column = Column { name: name.to_owned(), kind, description, personal: node.flag("personal", false)? };
+    let searchable = node.flag("searchable", false)?;
+    if searchable && kind != ColumnType::Text {
+        return Err(node.error("searchable", "only texts are searched for words"));
+    }
+    if searchable && !node.flag("publish", true)? {
+        return Err(node.error("searchable", "only published columns are searched for words"));
+    }
+    let personal = node.flag("personal", false)?;
+    let column = Column { name: name.to_owned(), kind, description, personal, searchable };
     let field = Field {
         name: name.to_owned(),
         kind,

@@ -139,7 +139,7 @@ fn column(text: &mut TomlText, of: &Definition, field: &Field) {
         text.text("type", field.kind.as_str());
     }
     let published = field.target.and_then(|place| of.columns.get(place));
-    let Column { description, personal, .. } = published.unwrap_or(&NOTHING_SAID);
+    let Column { description, personal, searchable, .. } = published.unwrap_or(&NOTHING_SAID);
     if !description.is_empty() {
         text.text("description", description);
     }
@@ -167,14 +167,20 @@ fn column(text: &mut TomlText, of: &Definition, field: &Field) {
     }
     text.list("blanks", &field.blanks);
     text.flag("personal", *personal);
+    text.flag("searchable", *searchable);
     if field.target.is_none() {
         text.value("publish", false);
     }
 }
 
 /// For an unpublished column nothing else is known.
-static NOTHING_SAID: Column =
-    Column { name: String::new(), kind: ColumnType::Text, description: String::new(), personal: false };
+static NOTHING_SAID: Column = Column {
+    name: String::new(),
+    kind: ColumnType::Text,
+    description: String::new(),
+    personal: false,
+    searchable: false,
+};
 
 fn joined(part: &JoinPart, fields: &[Field]) -> String {
     let name = fields.get(part.field).map_or("", |field| field.name.as_str());

@@ -2,6 +2,7 @@
 
 use std::{cmp::Ordering, fmt::Write};
 
+use super::WordSearch;
 use crate::dataset::{Definition, Record, Value, text::contains_folded};
 
 /// A condition on a record. [`Filter::matches`] defines its meaning; a store may find the same records in any way.
@@ -15,6 +16,8 @@ pub enum Filter {
     Not(Box<Filter>),
     /// A condition on one column.
     Term(Term),
+    /// Words in any of several columns.
+    Words(WordSearch),
 }
 
 /// A condition on one column.
@@ -94,6 +97,7 @@ impl Filter {
             Self::All(filters) => Self::any(filters.into_iter().map(Self::negated)),
             Self::Any(filters) => Self::all(filters.into_iter().map(Self::negated)),
             Self::Not(filter) => *filter,
+            Self::Words(search) => Self::Not(Box::new(Self::Words(search))),
             Self::Term(Term { column, test }) => match test.opposite() {
                 Ok(test) => Self::Term(Term { column, test }),
                 Err(test) => Self::Not(Box::new(Self::Term(Term { column, test }))),
@@ -114,12 +118,12 @@ impl Filter {
         self.parts().iter().filter_map(|part| if let Self::Term(term) = part { Some(term) } else { None }).collect()
     }
 
-    /// The number of conditions on one column in the filter.
+    /// The number of conditions in the filter.
     pub fn terms(&self) -> usize {
         match self {
             Self::All(filters) | Self::Any(filters) => filters.iter().map(Self::terms).sum(),
             Self::Not(filter) => filter.terms(),
-            Self::Term(_) => 1,
+            Self::Term(_) | Self::Words(_) => 1,
         }
     }
 
@@ -130,6 +134,7 @@ impl Filter {
             Self::Any(filters) => filters.iter().any(|filter| filter.matches(record)),
             Self::Not(filter) => !filter.matches(record),
             Self::Term(term) => record.values.get(term.column).is_some_and(|value| term.test.accepts(value)),
+            Self::Words(search) => search.is_met(search.bits_of_record(record)),
         }
     }
 
@@ -140,6 +145,7 @@ impl Filter {
                 out.push_str(definition.column_name(term.column));
                 term.test.write_normal_form(out);
             }
+            Self::Words(search) => search.write_normal_form(definition, out),
             Self::All(filters) => write_sorted(filters, "&", definition, out),
             Self::Any(filters) => write_sorted(filters, "|", definition, out),
             Self::Not(filter) => {

@@ -236,6 +236,7 @@ pub fn group_columns(definition: &Definition, by: &[GroupKey], measures: &[Measu
         kind,
         description: String::new(),
         personal: false,
+        searchable: false,
     };
     let keys = by.iter().map(|key| column(&key.name, key.part.kind(definition.column_kind(key.column))));
     let measured = measures.iter().map(|measure| {

@@ -9,8 +9,10 @@ mod groups;
 mod operator;
 mod parameters;
 mod parse;
+mod ranking;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use std::cmp::Ordering;
 
@@ -21,8 +23,11 @@ pub use foreign::{KEY_IN_ADDRESS, is_key};
 pub use format::{Delimiter, Format};
 pub use groups::{GroupKey, Groups, KeyPart, Measure, MeasureKind, group_columns};
 pub use operator::Operator;
-pub use parameters::RESERVED;
+pub use parameters::{RESERVED, YIELDING};
 pub use parse::{parse, parse_changes, parse_facets, parse_groups, parse_history, parse_read, parse_stats};
+pub use ranking::{RankedBy, Ranking};
+pub use words::{SEARCH_WORDS_MAX, WordBits, WordSearch};
+pub(in crate::dataset) use words::{begins_word, ends_word};
 
 use super::{Definition, Value};
 
@@ -122,12 +127,13 @@ impl SortTerm {
     }
 }
 
-/// A place in an order: one record's values in the columns of [`Query::order`].
+/// A place in an order: the number that [`Query::ranking`] gives to a record, if there is one, and the record's values in the columns
+/// of [`Query::order`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Position {
     /// The version of the data set that the record was read from.
     pub version: u64,
-    /// One value for each term of the order.
+    /// The number as an integer, if there is one; then one value for each term of the order.
     pub values: Vec<Value>,
 }
 
@@ -228,6 +234,8 @@ pub struct Query {
     pub filter: Filter,
     /// The columns, by place, in the order to publish them in; `None` means all.
     pub select: Option<Vec<usize>>,
+    /// What decides before the requested order.
+    pub ranking: Option<Ranking>,
     /// The requested order; [`Query::order`] makes it total.
     pub sort: Vec<SortTerm>,
     /// The most records in the page.
@@ -310,6 +318,7 @@ impl Query {
         Self {
             filter: Filter::All(Vec::new()),
             select: None,
+            ranking: None,
             sort: Vec::new(),
             limit,
             limit_asked: None,
@@ -346,10 +355,15 @@ impl Query {
 
     /// The query for the record after which this one continues; it finds the record's values in the order of this query.
     pub fn for_anchor(&self, anchor: &Anchor) -> Self {
-        Self { filter: anchor.filter.clone(), sort: self.sort.clone(), ..Self::everything(u32::MAX) }
+        Self {
+            filter: anchor.filter.clone(),
+            ranking: self.ranking.clone(),
+            sort: self.sort.clone(),
+            ..Self::everything(u32::MAX)
+        }
     }
 
-    /// The total order of the answer: `sort`, then the record's key and record id, which no two records share. These follow the direction
+    /// The total order of the answer among records of one rank: `sort`, then the record's key and record id, which no two records share. These follow the direction
     /// of the last sort term, so that one index serves an order and its reverse.
     pub fn order(&self, definition: &Definition) -> Vec<SortTerm> {
         let descending = self.sort.last().is_some_and(|term| term.descending);
@@ -399,6 +413,9 @@ impl Query {
         let mut form = String::from("filter=");
         self.filter.write_normal_form(definition, &mut form);
         form.push_str(";sort=");
+        if let Some(ranking) = &self.ranking {
+            ranking.write_normal_form(&mut form);
+        }
         for term in self.order(definition) {
             form.push(if term.descending { '-' } else { '+' });
             push_name(definition, term.column, &mut form);

@@ -18,6 +18,9 @@ pub const RESERVED: [&str; 14] = [
     "since",
 ];
 
+/// Parameters that are younger than columns of such names: in a data set that has one, the name is the column's.
+pub const YIELDING: [&str; 1] = ["q"];
+
 /// The parameters of a page of records: all but those of facets and of changes.
 pub(super) const OF_PAGE: &[&str] = RESERVED.split_at(12).0;
 pub(super) const OF_READ: [&str; 2] = ["select", "numbers"];

@@ -9,10 +9,10 @@ use serde_json::value::RawValue;
 
 pub use self::groups::parse_groups;
 use super::{
-    Changes, Delimiter, Facets, Filter, Format, History, InvalidParam, NAME_CHARS_SHOWN, Query, QueryLimits, ReadForm,
-    Since, SortTerm, Stats, Term, expression, foreign,
+    Changes, Delimiter, Facets, Filter, Format, History, InvalidParam, NAME_CHARS_SHOWN, Query, QueryLimits, RankedBy,
+    Ranking, ReadForm, SEARCH_WORDS_MAX, Since, SortTerm, Stats, Term, WordSearch, expression, foreign,
     operator::{ConditionMaker, Operator, VALUE_CHARS_SHOWN},
-    parameters::{OF_CHANGES, OF_FACETS, OF_GROUPS, OF_HISTORY, OF_PAGE, OF_READ, OF_STATS, RESERVED},
+    parameters::{OF_CHANGES, OF_FACETS, OF_GROUPS, OF_HISTORY, OF_PAGE, OF_READ, OF_STATS, RESERVED, YIELDING},
 };
 use crate::dataset::{
     ColumnType, Definition,
@@ -20,10 +20,12 @@ use crate::dataset::{
     suggest,
 };
 
+/// The name in `sort` of the order by relevance.
+const RELEVANCE: &str = "relevance";
 /// The message for any other value of `numbers`.
 const NUMBERS_EXPECTED: &str = "expected text; without the parameter numbers are numbers";
 /// Parameters allowed beyond the conditions: the reserved ones.
-const PARAMETERS_EXTRA: usize = RESERVED.len();
+const PARAMETERS_EXTRA: usize = RESERVED.len() + YIELDING.len();
 /// The most problems reported; a caller with more has another problem.
 const PROBLEMS_MAX: usize = 50;
 
@@ -169,6 +171,8 @@ struct QueryReading<'a> {
     filters: Vec<Filter>,
     terms_left: usize,
     select: Option<Vec<usize>>,
+    words: Option<WordSearch>,
+    is_ranked: bool,
     sort: Vec<SortTerm>,
     limit: u32,
     limit_asked: Option<u32>,
@@ -196,6 +200,8 @@ impl<'a> QueryReading<'a> {
             filters: Vec::new(),
             terms_left: limits.terms_max,
             select: None,
+            words: None,
+            is_ranked: false,
             sort: Vec::new(),
             limit: limits.page_records_default,
             limit_asked: None,
@@ -270,6 +276,7 @@ impl<'a> QueryReading<'a> {
                 self.refuse(name, reason, None);
             }
             "filter" => self.expression(value),
+            _ if YIELDING.contains(&name) && self.definition.column_index(name).is_none() => self.yielding(name, value),
             "select" => self.select = self.column_list("select", value),
             "sort" if self.allowed.contains(&"by") => self.groups.sort = Some(value.to_owned()),
             "by" if self.allowed.contains(&"by") => self.groups.by = Some(value.to_owned()),
@@ -373,12 +380,69 @@ impl<'a> QueryReading<'a> {
         }
         for name in names {
             let (bare, descending) = name.strip_prefix('-').map_or((name, false), |bare| (bare, true));
+            if bare == RELEVANCE && self.definition.column_index(bare).is_none() {
+                self.ranked(descending);
+                continue;
+            }
             match self.column("sort", bare) {
                 Some(column) if self.sort.iter().any(|term| term.column == column) => {
                     self.refuse("sort", format!("names the column {bare:?} twice"), None);
                 }
                 Some(column) => self.sort.push(SortTerm { column, descending }),
                 None => {}
+            }
+        }
+    }
+
+    /// Notes that the most relevant records come first.
+    fn ranked(&mut self, descending: bool) {
+        let refusal = if descending {
+            Some("relevance is written without -: the most relevant records come first")
+        } else if self.is_ranked {
+            Some("names relevance twice")
+        } else if !self.sort.is_empty() {
+            Some("relevance comes before columns, which decide among records that are alike: sort=relevance,-file_date")
+        } else {
+            None
+        };
+        if let Some(reason) = refusal {
+            self.refuse("sort", reason.to_owned(), None);
+        }
+        self.is_ranked = true;
+    }
+
+    /// A parameter that yields to a column of its name, where there is none.
+    fn yielding(&mut self, name: &str, value: &str) {
+        if !self.takes_filters {
+            let reason = format!("is no parameter of this resource: it takes {}", self.allowed.join(", "));
+            return self.refuse(name, reason, None);
+        }
+        self.search(name, value);
+    }
+
+    fn search(&mut self, name: &str, value: &str) {
+        let columns: Vec<usize> = self.definition.searched().collect();
+        if columns.is_empty() {
+            let reason =
+                "no column of this data set is searched for words: ask a column, as in description__contains=kitchen";
+            return self.refuse(name, reason.to_owned(), None);
+        }
+        let Some(left) = self.terms_left.checked_sub(1) else {
+            let reason = format!("is one condition too many: at most {} are allowed", self.limits.terms_max);
+            return self.refuse(name, reason, None);
+        };
+        self.terms_left = left;
+        match WordSearch::new(value, columns) {
+            Ok(Some(search)) => {
+                self.words = Some(search.clone());
+                self.filters.push(Filter::Words(search));
+            }
+            Ok(None) => {
+                let reason = "holds no word: a word is of letters and digits, as in q=kitchen remodel";
+                self.refuse(name, reason.to_owned(), None);
+            }
+            Err(many) => {
+                self.refuse(name, format!("has {many} different words: at most {SEARCH_WORDS_MAX} are allowed"), None);
             }
         }
     }
@@ -502,9 +566,19 @@ impl<'a> QueryReading<'a> {
 
     fn page(mut self, cursor_key: &CursorKey) -> Result<Query, Vec<InvalidParam>> {
         let everything = |columns: &Vec<usize>| columns.iter().copied().eq(0..self.definition.columns.len());
+        let ranking = match (self.is_ranked, self.words.take()) {
+            (true, Some(search)) => Some(Ranking { by: RankedBy::Relevance(search), descending: true }),
+            (true, None) if self.problems.is_empty() => {
+                let reason = "relevance is of a search: give the words, too, as in q=kitchen&sort=relevance";
+                self.refuse("sort", reason.to_owned(), None);
+                None
+            }
+            _ => None,
+        };
         let mut query = Query {
             select: self.select.take().filter(|columns| !everything(columns)),
             filter: self.condition(),
+            ranking,
             sort: std::mem::take(&mut self.sort),
             limit: self.limit,
             limit_asked: self.limit_asked,

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use crate::dataset::{
     Column, ColumnType, Definition, Record, Value, json,
-    query::{Filter, Query, SortTerm, Term, Test, ascending},
+    query::{Filter, Query, RankedBy, Ranking, SortTerm, Term, Test, WordSearch, ascending},
     text::folded,
 };
 
@@ -116,8 +116,14 @@ fn any_test(kind: ColumnType) -> BoxedStrategy<Test> {
 pub(crate) fn any_query() -> impl Strategy<Value = Query> {
     let columns = definition().columns;
     let kinds: Vec<ColumnType> = columns.iter().map(|column| column.kind).collect();
+    let words = || {
+        let columns = proptest::sample::subsequence(vec![0, 2], 1..=2);
+        let text = proptest::collection::vec("[aAbß]{1,2}|is|COMPLETE", 1..3);
+        (text, columns).prop_filter_map("a word", |(text, columns)| WordSearch::new(&text.join(" "), columns).unwrap())
+    };
     let term = (0..kinds.len())
         .prop_flat_map(move |column| any_test(kinds[column]).prop_map(move |test| Filter::Term(Term { column, test })));
+    let term = prop_oneof![12 => term, 1 => words().prop_map(Filter::Words)];
     // As expressions make them, and without simplification.
     let filter = term.prop_recursive(3, 8, 3, |inner| {
         let several = proptest::collection::vec(inner.clone(), 2..4);
@@ -139,20 +145,32 @@ pub(crate) fn any_query() -> impl Strategy<Value = Query> {
         });
     let select = proptest::option::of(proptest::sample::subsequence((0..columns.len()).collect::<Vec<_>>(), 1..4));
     let filters = proptest::collection::vec(filter, 0..3);
-    (filters, sort, select, 1_u32..8, any::<bool>()).prop_map(|(filters, sort, select, limit, count)| Query {
-        filter: Filter::all(filters),
-        select,
-        sort,
-        count,
-        ..Query::everything(limit)
-    })
+    let ranked = proptest::option::weighted(0.2, (words(), any::<bool>()));
+    (filters, sort, select, 1_u32..8, any::<bool>(), ranked).prop_map(
+        |(mut filters, sort, select, limit, count, ranked)| {
+            let ranking = ranked.map(|(search, descending)| {
+                filters.push(Filter::Words(search.clone()));
+                Ranking { by: RankedBy::Relevance(search), descending }
+            });
+            Query { filter: Filter::all(filters), ranking, select, sort, count, ..Query::everything(limit) }
+        },
+    )
+}
+
+/// The number that a ranking gives to a record, in its direction.
+fn rank(ranking: &Ranking, record: &Record) -> u32 {
+    let number = match &ranking.by {
+        RankedBy::Relevance(search) => search.relevance(search.bits_of_record(record)),
+    };
+    if ranking.descending { !number } else { number }
 }
 
 /// The answer by definition: all records filtered and sorted.
 pub(crate) fn naive(definition: &Definition, records: &[Record], query: &Query) -> Vec<serde_json::Value> {
     let mut matching: Vec<&Record> = records.iter().filter(|record| query.filter.matches(record)).collect();
     matching.sort_by(|left, right| {
-        query.order(definition).iter().fold(Ordering::Equal, |order, term| {
+        let by_rank = query.ranking.as_ref().map_or(Ordering::Equal, |by| rank(by, left).cmp(&rank(by, right)));
+        query.order(definition).iter().fold(by_rank, |order, term| {
             let (left, right) = (&left.values[term.column], &right.values[term.column]);
             let nulls = left.is_null() || right.is_null();
             let next = ascending(left, right);

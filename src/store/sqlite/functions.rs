@@ -2,7 +2,10 @@
 
 use rusqlite::{Connection, functions::FunctionFlags, types::ValueRef};
 
-use crate::dataset::text::contains_folded;
+use crate::dataset::{
+    query::{WordBits, WordSearch},
+    text::{bare, contains_folded},
+};
 
 /// The flags of a function without side effects that depends only on its arguments.
 pub(super) const PURE: FunctionFlags =
@@ -16,5 +19,21 @@ pub(super) fn add_contains_folded(connection: &Connection) -> rusqlite::Result<(
             ValueRef::Text(text) => std::str::from_utf8(text).is_ok_and(|text| contains_folded(text, needle)),
             _ => false,
         })
+    })
+}
+
+/// Adds `has_words(words, text, …)`: whether the texts together have each word; see [`WordSearch`].
+pub(super) fn add_has_words(connection: &Connection) -> rusqlite::Result<()> {
+    connection.create_scalar_function("has_words", -1, PURE, |call| {
+        let Ok(Some(search)) = WordSearch::new(call.get_raw(0).as_str()?, Vec::new()) else { return Ok(false) };
+        let mut all = 0;
+        for nth in 1..call.len() {
+            if let ValueRef::Text(text) = call.get_raw(nth)
+                && let Ok(text) = std::str::from_utf8(text)
+            {
+                all |= search.bits_of(&bare(text)).0;
+            }
+        }
+        Ok(search.is_met(WordBits(all)))
     })
 }

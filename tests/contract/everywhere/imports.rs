@@ -19,7 +19,7 @@ use super::{
 use crate::support;
 
 fn column(name: &str, kind: ColumnType) -> Column {
-    Column { name: name.to_owned(), kind, description: String::new(), personal: false }
+    Column { name: name.to_owned(), kind, description: String::new(), personal: false, searchable: false }
 }
 
 fn index(partition: &str, sort: Option<&str>) -> Index {

@@ -63,6 +63,7 @@ default = "none"
 fold = "lower"
 blanks = ["-"]
 personal = true
+searchable = true
 [[column]]
 name = "city"
 headers = ["City"]

@@ -113,6 +113,9 @@ impl Speaker<'_> {
             let column = label(self.definition.column_name(term.column));
             terms.push(self.say(&format!("explore-order-{kind}-{way}"), &[("column", column.into())])?);
         }
+        if query.ranking.is_some() {
+            terms.insert(0, self.say("explore-order-relevance", &[])?);
+        }
         if terms.is_empty() {
             let column = label(self.definition.column_name(self.definition.key));
             return self.say("explore-order-usual", &[("column", column.into())]);
@@ -130,6 +133,7 @@ impl Speaker<'_> {
                 self.say("explore-says-not", &[("inner", inner.into())])
             }
             Filter::Term(term) => self.term(term),
+            Filter::Words(search) => self.say("explore-says-words", &[("words", search.words().join(" ").into())]),
         }
     }
 
@@ -138,7 +142,7 @@ impl Speaker<'_> {
         let text = self.filter(filter)?;
         Ok(match filter {
             Filter::All(_) | Filter::Any(_) => format!("({text})"),
-            Filter::Not(_) | Filter::Term(_) => text,
+            Filter::Not(_) | Filter::Term(_) | Filter::Words(_) => text,
         })
     }
 

@@ -89,6 +89,7 @@ pub(super) fn add_columns(filter: &Filter, columns: &mut Vec<usize>) {
         Filter::All(filters) | Filter::Any(filters) => filters.iter().for_each(|filter| add_columns(filter, columns)),
         Filter::Not(filter) => add_columns(filter, columns),
         Filter::Term(term) => columns.push(term.column),
+        Filter::Words(search) => columns.extend(search.columns()),
     }
 }
 

@@ -51,6 +51,10 @@ pub(super) fn of_filter(shape: &Shape, filter: &Filter) -> (String, Vec<Sql>) {
             // The negation of unknown would be unknown.
             (format!("NOT ifnull({condition}, 0)"), params)
         }
+        Filter::Words(search) => {
+            let names: Vec<&str> = search.columns().iter().map(|column| shape.name(*column)).collect();
+            (format!("has_words(?, {})", names.join(", ")), vec![Sql::Text(search.words().join(" "))])
+        }
         Filter::Term(term) => {
             let (conditions, params): (Vec<String>, Vec<Vec<Sql>>) =
                 of_test(shape.name(term.column), &term.test, false).into_iter().unzip();

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, atomic::Ordering};
 
 use super::{
     columns::ColumnSlot,
-    find::{FoundStates, StatesAsked, states},
+    find::{StatesAsked, states},
     pool::{self, Lanes},
     reading::{QuestionFailure, RecordReading, Watch},
     render,
@@ -136,7 +136,8 @@ fn write(
         Ok(RecordsWanted::More)
     };
     // An index that has the order is read once. Without a projection that is less than to read the table again and again.
-    match way::way(definition, reading.shape, query).filter(|way| way.complete || !slot.is_there()) {
+    let way = if query.ranking.is_none() { way::way(definition, reading.shape, query) } else { None };
+    match way.filter(|way| way.complete || !slot.is_there()) {
         Some(way) => {
             let mut take = take;
             walk::each(reading.connection(), &order, &way, limit, |record| take(&record))?;
@@ -161,14 +162,16 @@ fn compared(
     loop {
         let most = if slot.is_there() { STATES_PER_PART } else { STATES_PER_PART_LIVE }.min(left);
         let after = last.as_ref().map(|position| position.values.as_slice());
-        let asked = StatesAsked { at: None, filter: &query.filter, order, after, most };
-        let FoundStates { states, .. } = states(reading, slot, asked)?;
+        let asked =
+            StatesAsked { at: None, filter: &query.filter, ranking: query.ranking.as_ref(), order, after, most };
+        let found = states(reading, slot, asked)?;
         let (mut wanted, mut taken) = (RecordsWanted::More, 0);
-        walk::fetch(reading.connection(), reading.shape, order, &states, |record| {
+        walk::fetch(reading.connection(), reading.shape, order, &found.states, |record| {
             wanted = take(&record)?;
             taken += 1;
             if taken == most {
-                last = Some(record.position(&reading.data_set.definition, order, reading.version)?);
+                let place = record.position(&reading.data_set.definition, order, reading.version)?;
+                last = Some(found.ranked(taken - 1, place));
             }
             Ok(wanted)
         })?;

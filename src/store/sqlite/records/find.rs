@@ -19,7 +19,7 @@ use crate::{
     dataset::{
         Definition, Document, Value,
         columns::{self, FirstWanted},
-        query::{Filter, Position, Query, SortTerm},
+        query::{Filter, Position, Query, Ranking, SortTerm},
     },
     store::records::{DataSet, Explained, Page, RecordStoreError, rules},
 };
@@ -39,7 +39,8 @@ pub(super) fn page(reading: &RecordReading<'_>, slot: &ColumnSlot, query: &Query
     let at = reading.pinned(query.version())?;
     let query = &*placed(reading, slot, query, at)?;
     let definition = &reading.data_set.definition;
-    let way = if at.is_none() { way::way(definition, reading.shape, query) } else { None };
+    let is_walked = at.is_none() && query.ranking.is_none();
+    let way = if is_walked { way::way(definition, reading.shape, query) } else { None };
     let walked = match &way {
         None => None,
         Some(way) if way.complete => Some(walked(reading, query, way)?),
@@ -70,6 +71,7 @@ pub(super) struct StatesAsked<'a> {
     /// The version, unless it is the present one.
     pub(super) at: Option<u64>,
     pub(super) filter: &'a Filter,
+    pub(super) ranking: Option<&'a Ranking>,
     pub(super) order: &'a [SortTerm],
     pub(super) after: Option<&'a [Value]>,
     pub(super) most: usize,
@@ -79,6 +81,8 @@ pub(super) struct StatesAsked<'a> {
 pub(super) struct FoundStates {
     /// Their tables and numbers, in their order.
     pub(super) states: Vec<(RecordTable, i64)>,
+    /// The numbers of a ranking, in the same order; none without one.
+    ranked: Vec<u32>,
     /// The way there in words.
     explained: &'static str,
 }
@@ -89,14 +93,25 @@ pub(super) fn states(
     slot: &ColumnSlot,
     asked: StatesAsked<'_>,
 ) -> Result<FoundStates, QuestionFailure> {
-    let StatesAsked { at, filter, order, after, most } = asked;
+    let StatesAsked { at, filter, ranking, order, after, most } = asked;
     let definition = &reading.data_set.definition;
     let others: Vec<usize> = order.iter().map(|term| term.column).collect();
     ask(reading, slot, at.unwrap_or(reading.version), &summary::needed(filter, &others), |blocks| {
-        let found = columns::first(blocks, &FirstWanted { definition, filter, order, after, most })?;
+        let found = columns::first(blocks, &FirstWanted { definition, filter, ranking, order, after, most })?;
+        let ranked = found.iter().filter_map(|found| found.ranked).collect();
         let addresses = found.into_iter().map(|found| blocks.address(found, reading));
-        Ok(FoundStates { states: addresses.collect::<Result<_, _>>()?, explained: blocks.explained() })
+        Ok(FoundStates { states: addresses.collect::<Result<_, _>>()?, ranked, explained: blocks.explained() })
     })
+}
+
+impl FoundStates {
+    /// Adds the number that a ranking gives to a state to the values of its place.
+    pub(super) fn ranked(&self, nth: usize, mut place: Position) -> Position {
+        if let Some(number) = self.ranked.get(nth) {
+            place.values.insert(0, Value::Integer(i64::from(*number)));
+        }
+        place
+    }
 }
 
 /// The query with the values of the record to continue after, where its cursor leaves them out.
@@ -111,11 +126,13 @@ fn placed<'q>(
     let (mut found, mut last) = (None, None::<Position>);
     while found.is_none() {
         let after = last.as_ref().map(|position| position.values.as_slice());
-        let asked = StatesAsked { at, filter: &anchor.filter, order: &order, after, most: ANCHOR_RECORDS };
-        let FoundStates { states, .. } = states(reading, slot, asked)?;
-        let mut met = None;
-        walk::fetch(reading.connection(), reading.shape, &order, &states, |record| {
-            let position = record.position(definition, &order, anchor.version)?;
+        let ranking = query.ranking.as_ref();
+        let asked = StatesAsked { at, filter: &anchor.filter, ranking, order: &order, after, most: ANCHOR_RECORDS };
+        let found_states = states(reading, slot, asked)?;
+        let (mut met, mut nth) = (None, 0);
+        walk::fetch(reading.connection(), reading.shape, &order, &found_states.states, |record| {
+            let position = found_states.ranked(nth, record.position(definition, &order, anchor.version)?);
+            nth += 1;
             if anchor.is_at(&position.values) {
                 found = Some(position);
                 return Ok(RecordsWanted::Enough);
@@ -124,7 +141,7 @@ fn placed<'q>(
             Ok(RecordsWanted::More)
         })?;
         last = met;
-        if states.len() < ANCHOR_RECORDS {
+        if found_states.states.len() < ANCHOR_RECORDS {
             break;
         }
     }
@@ -153,7 +170,7 @@ pub(super) fn page_soon(
     data_set: &DataSet,
     query: &Query,
 ) -> Option<Result<Page, RecordStoreError>> {
-    if (query.count && !query.filter.parts().is_empty()) || query.anchor.is_some() {
+    if (query.count && !query.filter.parts().is_empty()) || query.anchor.is_some() || query.ranking.is_some() {
         return None;
     }
     let watch = Watch::new(clock, u64::MAX);
@@ -186,7 +203,7 @@ pub(super) fn page_soon(
 fn walked(reading: &RecordReading<'_>, query: &Query, way: &Way) -> Result<Page, QuestionFailure> {
     let mut gathered = Gathered::new(reading, query);
     let (order, limit) = (gathered.order.clone(), i64::from(query.limit) + 1);
-    walk::each(reading.connection(), &order, way, limit, |record| gathered.take(&record))?;
+    walk::each(reading.connection(), &order, way, limit, |record| gathered.take(&record, |place| place))?;
     Ok(gathered.page(way.explained()))
 }
 
@@ -201,10 +218,14 @@ fn compared(
     let order = gathered.order.clone();
     let after = query.after.as_ref().map(|position| position.values.as_slice());
     let most = usize::try_from(query.limit).unwrap_or(usize::MAX).saturating_add(1);
-    let asked = StatesAsked { at, filter: &query.filter, order: &order, after, most };
-    let FoundStates { states, explained } = states(reading, slot, asked)?;
-    walk::fetch(reading.connection(), reading.shape, &order, &states, |record| gathered.take(&record))?;
-    Ok(gathered.page(vec![explained.to_owned()]))
+    let asked = StatesAsked { at, filter: &query.filter, ranking: query.ranking.as_ref(), order: &order, after, most };
+    let found = states(reading, slot, asked)?;
+    let mut nth = 0;
+    walk::fetch(reading.connection(), reading.shape, &order, &found.states, |record| {
+        nth += 1;
+        gathered.take(&record, |place| found.ranked(nth - 1, place))
+    })?;
+    Ok(gathered.page(vec![found.explained.to_owned()]))
 }
 
 /// An unfinished page. It asks for one record more than it holds, to see whether another page follows.
@@ -228,7 +249,12 @@ impl<'a> Gathered<'a> {
         Self { definition, query, order, rendering, version, document: Document::list(), last: None, more: false }
     }
 
-    fn take(&mut self, record: &Yielded<'_>) -> Result<RecordsWanted, QuestionFailure> {
+    /// Takes in a record; `placed` completes its place.
+    fn take(
+        &mut self,
+        record: &Yielded<'_>,
+        placed: impl FnOnce(Position) -> Position,
+    ) -> Result<RecordsWanted, QuestionFailure> {
         if self.document.count() >= self.query.limit {
             self.more = true;
             return Ok(RecordsWanted::Enough);
@@ -241,7 +267,7 @@ impl<'a> Gathered<'a> {
         self.rendering.write(record.values, self.document.next_record()).map_err(rusqlite::Error::from)?;
         rules::check_page(self.document.bytes())?;
         if self.document.count() == self.query.limit {
-            self.last = Some(record.position(self.definition, &self.order, self.version)?);
+            self.last = Some(placed(record.position(self.definition, &self.order, self.version)?));
         }
         Ok(RecordsWanted::More)
     }

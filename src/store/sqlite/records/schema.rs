@@ -259,7 +259,8 @@ pub(super) fn uuid(row: &rusqlite::Row<'_>, place: usize) -> rusqlite::Result<Uu
 
 /// Adds the SQL functions for statements about records.
 pub(super) fn add_functions(connection: &Connection) -> rusqlite::Result<()> {
-    functions::add_contains_folded(connection)
+    functions::add_contains_folded(connection)?;
+    functions::add_has_words(connection)
 }
 
 #[cfg(test)]

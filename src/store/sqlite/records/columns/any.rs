@@ -102,6 +102,10 @@ impl ColumnBlocks for AnyBlocks<'_> {
         hand_over!(self, blocks => blocks.folded(block, column))
     }
 
+    fn bare(&self, block: usize, column: usize) -> Result<Arc<Dictionary>, QuestionFailure> {
+        hand_over!(self, blocks => blocks.bare(block, column))
+    }
+
     fn ranks(&self, block: usize) -> Result<Arc<Ranks>, QuestionFailure> {
         hand_over!(self, blocks => blocks.ranks(block))
     }

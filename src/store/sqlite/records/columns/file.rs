@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// The layout that this code writes and reads.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// The end of a whole file.
 const MAGIC: [u8; 8] = *b"permitdC";
 /// The footer: where the directory is, its size and checksum, and the mark.
@@ -152,6 +152,8 @@ pub(super) struct ColumnEntry {
     pub(super) chunk: ChunkExtents,
     /// The folded forms of texts, where they differ from the texts.
     pub(super) folded: Option<FileExtent>,
+    /// Their forms without accents, where they differ from the folded ones.
+    pub(super) bare: Option<FileExtent>,
     has_nulls: bool,
 }
 
@@ -249,14 +251,17 @@ impl ColumnFileWriter {
             let Some(column) = column else { return Err(ColumnFileError::Damaged("a column is missing")) };
             let bounds = column.chunk.bounds();
             let chunk = self.put_chunk(&column.chunk)?;
-            let folded = match &*column.chunk.dictionary {
-                texts @ Dictionary::Texts(_) => {
-                    let folded = texts.folded();
-                    if *texts == folded { None } else { Some(self.put(|out| folded.write(out))?) }
+            let (mut folded, mut bare) = (None, None);
+            if let texts @ Dictionary::Texts(_) = &*column.chunk.dictionary {
+                let (folded_texts, bare_texts) = (texts.folded(), texts.bare());
+                if *texts != folded_texts {
+                    folded = Some(self.put(|out| folded_texts.write(out))?);
                 }
-                _ => None,
-            };
-            entry.columns.push(ColumnEntry { chunk, folded, has_nulls: bounds.has_nulls });
+                if bare_texts != folded_texts {
+                    bare = Some(self.put(|out| bare_texts.write(out))?);
+                }
+            }
+            entry.columns.push(ColumnEntry { chunk, folded, bare, has_nulls: bounds.has_nulls });
             if let (Some(least), Some(greatest)) = (self.least.get_mut(nth), self.greatest.get_mut(nth)) {
                 least.push(&bounds.least);
                 greatest.push(&bounds.greatest.unwrap_or(Value::Null));

@@ -136,6 +136,10 @@ impl ColumnBlocks for LiveBlocks<'_> {
         Ok(self.load(block)?.column(column)?.folded())
     }
 
+    fn bare(&self, block: usize, column: usize) -> Result<Arc<Dictionary>, QuestionFailure> {
+        Ok(self.load(block)?.column(column)?.bare())
+    }
+
     fn ranks(&self, block: usize) -> Result<Arc<Ranks>, QuestionFailure> {
         let definition = &self.reading.data_set.definition;
         self.load(block)?.ranks(definition.key, definition.record_id)

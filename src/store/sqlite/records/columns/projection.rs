@@ -154,7 +154,7 @@ impl ShownVersion<'_> {
 
     /// The table and number of a state in the snapshot of a version that is not before the one that is shown.
     pub(super) fn address(&self, found: FoundRow, snapshot: u64) -> Result<(RecordTable, i64), QuestionFailure> {
-        let FoundRow { block, row } = found;
+        let FoundRow { block, row, .. } = found;
         if let Some(end) = self.projection.ends.get(&block).and_then(|ends| ends.get(&row))
             && end.until <= snapshot
         {
@@ -238,6 +238,16 @@ impl ColumnBlocks for ShownVersion<'_> {
             ProjectedBlock::File(entry) => {
                 let column = entry.column(column)?;
                 self.dictionary(column.folded.unwrap_or(column.chunk.dictionary))
+            }
+        }
+    }
+
+    fn bare(&self, block: usize, column: usize) -> Result<Arc<Dictionary>, QuestionFailure> {
+        match self.projection.block(block)? {
+            ProjectedBlock::Memory(states) => Ok(states.column(column)?.bare()),
+            ProjectedBlock::File(entry) => {
+                let column = entry.column(column)?;
+                self.dictionary(column.bare.or(column.folded).unwrap_or(column.chunk.dictionary))
             }
         }
     }

@@ -34,15 +34,20 @@ pub(super) struct StateBlock {
 pub(super) struct BlockColumn {
     pub(super) chunk: ColumnChunk,
     folded: OnceLock<Arc<Dictionary>>,
+    bare: OnceLock<Arc<Dictionary>>,
 }
 
 impl BlockColumn {
     fn new(chunk: ColumnChunk) -> Self {
-        Self { chunk, folded: OnceLock::new() }
+        Self { chunk, folded: OnceLock::new(), bare: OnceLock::new() }
     }
 
     pub(super) fn folded(&self) -> Arc<Dictionary> {
         Arc::clone(self.folded.get_or_init(|| Arc::new(self.chunk.dictionary.folded())))
+    }
+
+    pub(super) fn bare(&self) -> Arc<Dictionary> {
+        Arc::clone(self.bare.get_or_init(|| Arc::new(self.chunk.dictionary.bare())))
     }
 }
 

@@ -149,6 +149,7 @@ fn other_columns_take_effect_with_the_next_import() {
         kind: ColumnType::Text,
         description: String::new(),
         personal: false,
+        searchable: false,
     });
     changed.load_date = Some(7);
     changed.indexes.retain(|index| index.partition != "units");
