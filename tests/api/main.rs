@@ -60,5 +60,6 @@ mod several;
 mod stalled;
 mod stopping;
 mod tokens;
+mod words;
 
 const MODE: support::backend::Mode = support::backend::Mode::Sqlite;

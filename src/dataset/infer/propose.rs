@@ -337,6 +337,9 @@ fn is_row_id(draft: &Draft<'_>) -> bool {
         && matches!(draft.verdict.kind, ColumnType::Integer | ColumnType::Text)
 }
 
+/// A text of so many characters is likely to be of words that people look for.
+const SENTENCE_CHARS: usize = 40;
+
 fn write_column(out: &mut String, draft: &Draft<'_>, is_key: bool, date_order: Option<DateOrder>) -> fmt::Result {
     let Draft { column, verdict, .. } = draft;
     if let Some(reason) = verdict.personal {
@@ -381,6 +384,9 @@ fn write_column(out: &mut String, draft: &Draft<'_>, is_key: bool, date_order: O
     }
     if is_key {
         writeln!(out, "required = true")?;
+    }
+    if kind == ColumnType::Text && !is_key && verdict.personal.is_none() && column.longest >= SENTENCE_CHARS {
+        writeln!(out, "searchable = true")?;
     }
     if verdict.personal.is_some() {
         if !is_key {

@@ -53,9 +53,10 @@ const PARAMETERS: &[(&[&str], &str, Option<&str>)] = &[
         Some("sort"),
     ),
     (
-        &["$q", "q", "search", "_search", "$search", "text"],
-        "words are looked for in a column here, by its name and __contains, such as description__contains=roof",
-        None,
+        &["$q", "search", "_search", "$search", "text", "fulltext", "query_string"],
+        "words are looked for by q= here, in the columns that are made for it, or in one column by its name and __contains, such as \
+         description__contains=roof",
+        Some("q"),
     ),
     (
         &["$group", "$having", "group_by", "groupby", "_facet", "facet"],
@@ -225,7 +226,8 @@ mod tests {
             ("fields", Some("select")),
             ("orderBy", Some("sort")),
             ("order_by", Some("sort")),
-            ("$q", None),
+            ("$q", Some("q")),
+            ("search", Some("q")),
         ] {
             assert_eq!(parameter(name).map(|(_, meant)| meant), Some(meant), "{name}");
         }

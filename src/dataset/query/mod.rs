@@ -25,7 +25,7 @@ pub use groups::{GroupKey, Groups, KeyPart, Measure, MeasureKind, group_columns}
 pub use operator::Operator;
 pub use parameters::{RESERVED, YIELDING};
 pub use parse::{parse, parse_changes, parse_facets, parse_groups, parse_history, parse_read, parse_stats};
-pub use ranking::{RankedBy, Ranking};
+pub use ranking::{RELEVANCE, RankedBy, Ranking};
 pub use words::{SEARCH_WORDS_MAX, WordBits, WordSearch};
 pub(in crate::dataset) use words::{begins_word, ends_word};
 

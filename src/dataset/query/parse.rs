@@ -9,8 +9,8 @@ use serde_json::value::RawValue;
 
 pub use self::groups::parse_groups;
 use super::{
-    Changes, Delimiter, Facets, Filter, Format, History, InvalidParam, NAME_CHARS_SHOWN, Query, QueryLimits, RankedBy,
-    Ranking, ReadForm, SEARCH_WORDS_MAX, Since, SortTerm, Stats, Term, WordSearch, expression, foreign,
+    Changes, Delimiter, Facets, Filter, Format, History, InvalidParam, NAME_CHARS_SHOWN, Query, QueryLimits, RELEVANCE,
+    RankedBy, Ranking, ReadForm, SEARCH_WORDS_MAX, Since, SortTerm, Stats, Term, WordSearch, expression, foreign,
     operator::{ConditionMaker, Operator, VALUE_CHARS_SHOWN},
     parameters::{OF_CHANGES, OF_FACETS, OF_GROUPS, OF_HISTORY, OF_PAGE, OF_READ, OF_STATS, RESERVED, YIELDING},
 };
@@ -20,8 +20,6 @@ use crate::dataset::{
     suggest,
 };
 
-/// The name in `sort` of the order by relevance.
-const RELEVANCE: &str = "relevance";
 /// The message for any other value of `numbers`.
 const NUMBERS_EXPECTED: &str = "expected text; without the parameter numbers are numbers";
 /// Parameters allowed beyond the conditions: the reserved ones.
@@ -511,7 +509,9 @@ impl<'a> QueryReading<'a> {
     /// Refuses a parameter of another product, and says how to do the same here.
     fn is_foreign(&mut self, name: &str) -> bool {
         let Some((here, meant)) = foreign::parameter(name) else { return false };
-        let meant = meant.filter(|meant| self.allowed.contains(meant)).map(str::to_owned);
+        let is_searched = || self.takes_filters && self.definition.searched().next().is_some();
+        let is_allowed = |meant: &&str| self.allowed.contains(meant) || (*meant == "q" && is_searched());
+        let meant = meant.filter(is_allowed).map(str::to_owned);
         self.refuse(name, format!("is no parameter here: {here}"), meant);
         true
     }

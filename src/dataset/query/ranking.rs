@@ -2,6 +2,9 @@
 
 use super::WordSearch;
 
+/// The name in `sort` of the order by relevance.
+pub const RELEVANCE: &str = "relevance";
+
 /// An order by a number that follows from a record and the question.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ranking {

@@ -100,10 +100,16 @@ impl<'a> DataSetInDocument<'a> {
             .fails(&[InvalidParameters])
     }
 
-    /// References to the conditions, and to `filter`.
+    /// References to the conditions, to `filter`, and to `q` where there is one.
     fn conditions(&self) -> Vec<Value> {
         let named = parameter::conditions(self.definition).into_iter().map(|(name, _)| name);
-        std::iter::once(format!("{}.filter", self.name())).chain(named).map(|name| shared(&name)).collect()
+        let search = parameter::of_page(self.definition).into_iter().map(|(name, _)| name);
+        let search = search.filter(|name| name.ends_with(".q"));
+        std::iter::once(format!("{}.filter", self.name()))
+            .chain(search)
+            .chain(named)
+            .map(|name| shared(&name))
+            .collect()
     }
 
     fn list(&self) -> Operation {

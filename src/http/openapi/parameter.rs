@@ -6,7 +6,7 @@ use super::schema::{self, described, integer, one_named, one_of, text};
 use crate::{
     dataset::{
         Column, ColumnType, Definition,
-        query::{Delimiter, Format, Operator, QueryLimits, RESERVED},
+        query::{Delimiter, Format, Operator, QueryLimits, RELEVANCE, RESERVED, SEARCH_WORDS_MAX},
     },
     http::routes::params::{LIMIT_DEFAULT, LIMIT_MAX},
 };
@@ -125,22 +125,42 @@ pub(super) fn of_page(definition: &Definition) -> Vec<(String, Value)> {
     let orders: Vec<(String, String)> = ascending.chain(descending).collect();
     let of_columns = |words: Value, most: usize| json!({ "type": "array", "items": words, "minItems": 1, "maxItems": most, "uniqueItems": true });
     let named = |name: &str| format!("{}.{name}", definition.name);
-    vec![
+    let is_searched = definition.searched().next().is_some();
+    let relevance = is_searched.then(|| (RELEVANCE.to_owned(), RELEVANCE.to_uppercase()));
+    let sort_says = if is_searched {
+        "The columns to order by; `-` before one turns it round. Nulls come last. The record's key and id decide between those that \
+         are alike. With `q`, `relevance` before them puts the most relevant records first."
+    } else {
+        "The columns to order by; `-` before one turns it round. Nulls come last. The record's key and id decide between those that \
+         are alike."
+    };
+    let orders: Vec<(String, String)> = relevance.into_iter().chain(orders).collect();
+    let mut parameters = vec![
         (named("filter"), filter(definition)),
         (
             named("select"),
             listed("select", "The columns to answer with, in this order.", of_columns(one_of(&columns), columns.len())),
         ),
-        (
-            named("sort"),
-            listed(
-                "sort",
-                "The columns to order by; `-` before one turns it round. Nulls come last. The record's key and id decide \
-                 between those that are alike.",
-                of_columns(one_named(&orders), limits.sort_columns_max),
-            ),
-        ),
-    ]
+        (named("sort"), listed("sort", sort_says, of_columns(one_named(&orders), limits.sort_columns_max))),
+    ];
+    parameters.extend(search(definition).map(|search| (named("q"), search)));
+    parameters
+}
+
+/// The parameter for a search for words, where there are columns that it looks into.
+fn search(definition: &Definition) -> Option<Value> {
+    let searched: Vec<String> =
+        definition.searched().map(|column| format!("`{}`", definition.column_name(column))).collect();
+    if searched.is_empty() || definition.column_index("q").is_some() {
+        return None;
+    }
+    let description = format!(
+        "Words to look for in {}: each is a word of a text, or the beginning of one, in any order; case and accents make no difference. \
+         Up to {SEARCH_WORDS_MAX} words.",
+        searched.join(", ")
+    );
+    let most = QueryLimits::default().value_bytes_max;
+    Some(in_query("q", &description, json!({ "type": "string", "minLength": 1, "maxLength": most })))
 }
 
 /// The parameter that names the columns to summarise, out of those that `is_meant` accepts.
