@@ -3,6 +3,8 @@
 
 mod address;
 mod chart;
+mod drawing;
+mod groups;
 pub(super) mod reader;
 mod record;
 mod rows;

@@ -242,6 +242,66 @@ async fn values_and_a_chart_cost_one_request_each_and_lead_to_their_rows() {
 }
 
 #[tokio::test]
+async fn groups_are_drawn_by_month_and_split_by_a_value() {
+    let looking = Looking::at(400, 1000).await;
+    let before = looking.left().await;
+    let html = looking
+        .page(&format!("{BASE}?group-by=month(file_date)&group-measure=sum(estimated_cost)&group-split=existing_use"))
+        .await;
+    let text = read(&html);
+    assert!(text.contains("This page cost 2 requests;"), "{text}");
+    assert!(text.contains("sum estimated cost by month file date"), "{text}");
+    assert_eq!(looking.left().await, before - 3);
+    // The table says what the API says of the same groups.
+    let url = "/permits/groups?by=month(file_date)&measure=sum(estimated_cost)&limit=1000&numbers=text";
+    let answer = looking.app.send(looking.app.request(Method::GET, url).bearer_auth(&looking.token)).await.expect(200);
+    let groups = answer.json()["groups"].clone();
+    let last = groups.as_array().unwrap().iter().rfind(|group| !group["month_file_date"].is_null()).unwrap().clone();
+    let (month, sum) = (last["month_file_date"].as_str().unwrap(), last["sum_estimated_cost"].as_str().unwrap());
+    let whole: f64 = sum.parse().unwrap();
+    assert!(text.replace(',', "").contains(&format!("{month} {whole:.2}")), "{month} {sum}: {text}");
+    let drawing = html.split_once("<figure>").unwrap().1.split_once("</figure>").unwrap().0;
+    assert!(
+        drawing.contains("class=\"s1\" x=") && drawing.contains("class=\"s2\" x="),
+        "two values have colours: {drawing}"
+    );
+    // A group leads to its rows.
+    let led = looking.page(&link(&html, &format!("{month}</a>"))).await;
+    let conditions = format!("file_date__gte={month}-01&");
+    assert!(
+        unescaped(&led).contains(&conditions) && read(&led).contains("whose file date is not before 1 "),
+        "{}",
+        read(&led)
+    );
+    for wrong in [
+        "group-by=month(status)",
+        "group-by=file_date&group-measure=avg(x)",
+        "group-by=status&group-split=existing_use&group-measure=mean(estimated_cost)",
+    ] {
+        let answer = looking.open(&format!("{BASE}?{wrong}")).await.expect(400);
+        assert!(read(&answer.body).contains("Nothing was asked, and nothing was charged"), "{wrong}");
+    }
+    let days = read(&looking.page(&format!("{BASE}?group-by=weekday(file_date)")).await);
+    assert!(days.contains("Monday") && days.contains("count by weekday file date"), "{days}");
+    let german = read(&looking.open_in(&format!("{BASE}?group-by=weekday(file_date)"), "de").await.expect(200).body);
+    assert!(german.contains("Montag"), "{german}");
+}
+
+#[tokio::test]
+async fn words_are_searched_on_the_page() {
+    let looking = Looking::at(400, 1000).await;
+    let html = looking.page(&format!("{BASE}?q=re&sort=relevance")).await;
+    let text = read(&html);
+    assert!(text.contains("whose texts hold the words “re”, the most relevant first."), "{text}");
+    assert!(rows(&html) > 5);
+    // Without the words there is no order by them.
+    let without = looking.page(&link(&html, "Remove: texts hold")).await;
+    assert!(read(&without).contains("in the order of application number"), "{}", read(&without));
+    let wrong = looking.open(&format!("{BASE}?q=%2B")).await.expect(400);
+    assert!(read(&wrong.body).contains("holds no word"), "{}", read(&wrong.body));
+}
+
+#[tokio::test]
 async fn where_nothing_matches_the_page_says_what_to_loosen() {
     let looking = Looking::at(5, 1000).await;
     let html = looking.page(&format!("{BASE}?status=nothing&estimated_cost__gte=1")).await;

@@ -1,4 +1,4 @@
-//! The query of a page of records: in the grammar of the API, with two parameters of the page's own. Their names have a hyphen, which no
+//! The query of a page of records: in the grammar of the API, with some parameters of the page's own. Their names have a hyphen, which no
 //! column's name has.
 
 use form_urlencoded::Serializer;
@@ -12,8 +12,14 @@ use crate::{
 pub(super) const VALUES: &str = "values-of";
 /// The column that the chart shows.
 pub(super) const CHART: &str = "chart-of";
+/// What records are grouped by, as `by` has it.
+pub(super) const GROUP_BY: &str = "group-by";
+/// The column that groups are split by.
+pub(super) const GROUP_SPLIT: &str = "group-split";
+/// What is measured of groups, as `measure` has it.
+pub(super) const GROUP_MEASURE: &str = "group-measure";
 /// The page's own parameters.
-const OWN: [&str; 2] = [VALUES, CHART];
+const OWN: [&str; 5] = [VALUES, CHART, GROUP_BY, GROUP_SPLIT, GROUP_MEASURE];
 /// Parameters that change neither which records are meant nor their order.
 const BESIDE: [&str; 4] = ["select", "limit", "count", "cursor"];
 /// Parameters of a page at most: the page shows each with a link that holds all the others.
@@ -112,6 +118,19 @@ impl PageAddress {
     /// The parameters of the API for an export: without a limit, a cursor and a count.
     pub(super) fn of_export(&self) -> Self {
         self.of_api().without(&["limit"])
+    }
+
+    /// The parameters of the API for groups of the same records.
+    pub(super) fn of_groups(&self, by: &str, split: Option<&str>, measure: Option<&str>, limit: usize) -> Self {
+        let others = ["select", "sort", "limit", "count", "cursor"];
+        let mut asked = self.of_api().without(&others);
+        let by = split.map_or_else(|| by.to_owned(), |split| format!("{by},{split}"));
+        asked.0.insert(0, ("by".to_owned(), by));
+        if let Some(measure) = measure {
+            asked.0.insert(1, ("measure".to_owned(), measure.to_owned()));
+        }
+        asked.0.push(("limit".to_owned(), limit.to_string()));
+        asked
     }
 
     /// The address of the page.

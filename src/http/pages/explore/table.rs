@@ -9,7 +9,8 @@ use actix_web::http::{
 use serde_json::{Value as Json, json};
 
 use super::{
-    address::{CHART, PARAMETERS_MAX, PageAddress, VALUES},
+    address::{CHART, GROUP_BY, GROUP_MEASURE, GROUP_SPLIT, PARAMETERS_MAX, PageAddress, VALUES},
+    groups,
     reader::{DataReader, NotShown, TEMPLATE, trouble},
     rows::HtmlRows,
     summary, wording,
@@ -17,7 +18,7 @@ use super::{
 use crate::{
     dataset::{
         Column, ColumnType, Definition,
-        query::{Format, InvalidParam, Query},
+        query::{Format, Groups, InvalidParam, Query},
         summary::Facet,
     },
     http::{
@@ -40,22 +41,25 @@ const LONG_BYTES: usize = 2_000;
 /// Conditions, and mistakes, that a page shows at most. Each has a link that holds all the others.
 const SHOWN_MAX: usize = 20;
 const SIZES: [u32; 4] = [25, 50, 100, 250];
+const OF_GROUPS: [&str; 3] = [GROUP_BY, GROUP_SPLIT, GROUP_MEASURE];
 
 /// The columns that are asked about besides the rows.
 #[derive(Default)]
 struct Beside {
     values: Option<usize>,
     chart: Option<usize>,
+    groups: Option<Groups>,
 }
 
 impl Beside {
     /// The number of questions about them.
     fn cost(&self) -> u64 {
-        match (self.values, self.chart) {
+        let of_columns = match (self.values, self.chart) {
             (None, None) => 0,
             (Some(one), Some(other)) if one != other => 2,
             _ => 1,
-        }
+        };
+        of_columns + u64::from(self.groups.is_some())
     }
 }
 
@@ -88,7 +92,12 @@ pub(super) async fn show(reader: &DataReader<'_>) -> Shown {
         })
     };
     let values = noted(summary::column(reader, &address, VALUES));
-    let beside = Beside { values, chart: noted(summary::column(reader, &address, CHART)) };
+    let chart = noted(summary::column(reader, &address, CHART));
+    let groups = groups::question(reader, &address).unwrap_or_else(|found| {
+        wrong.extend(found);
+        None
+    });
+    let beside = Beside { values, chart, groups };
     let query = match reader.data.question(&reader.data_set, &address.of_api().query()) {
         Ok(query) => Some(query),
         Err(found) => {
@@ -206,6 +215,19 @@ impl TablePage<'_, '_> {
             let drawn = summary::drawn(reader, &self.address, facet, *records);
             self.put("chart", drawn);
         }
+        if let Some(asked) = &beside.groups {
+            match reader.data.groups_of(who, &reader.data_set, asked).await {
+                Ok(found) => {
+                    let drawn = groups::drawn(reader, &self.address, asked, &found);
+                    self.put("groups", drawn);
+                }
+                Err(problem) => {
+                    kept = kept.saturating_sub(cost - DataSets::charged(&problem, cost));
+                    let Some(says) = trouble(&problem) else { return Err(problem) };
+                    self.put("beside_trouble", says);
+                }
+            }
+        }
         Ok(kept)
     }
 
@@ -248,6 +270,7 @@ impl TablePage<'_, '_> {
             .collect();
         let limit = self.query.as_ref().map_or(100, |query| query.limit);
         let size_is_usual = SIZES.contains(&limit);
+        let is_searched = definition.searched().next().is_some() && definition.column_index("q").is_none();
         let parts = [
             ("dataset", self.reader.described()),
             ("heads", self.heads(&chosen)),
@@ -267,7 +290,16 @@ impl TablePage<'_, '_> {
             ("chart_of", json!(self.address.get(CHART))),
             ("chart_hidden", json!(self.address.without(&[CHART]).pairs())),
             ("chart_off", json!(self.address.without(&[CHART]).path(&base))),
-            ("rows_only", json!(self.address.without(&[CHART, VALUES]).path(&base))),
+            ("groups_by", json!(self.address.get(GROUP_BY))),
+            ("groups_split", json!(self.address.get(GROUP_SPLIT))),
+            ("groups_measure", json!(self.address.get(GROUP_MEASURE))),
+            ("groups_choices", groups::choices(self.reader)),
+            ("groups_hidden", json!(self.address.without(&OF_GROUPS).pairs())),
+            ("groups_off", json!(self.address.without(&OF_GROUPS).path(&base))),
+            ("words", json!(self.address.get("q"))),
+            ("is_searched", json!(is_searched)),
+            ("words_hidden", json!(self.address.without(&["q", "sort"]).pairs())),
+            ("rows_only", json!(self.address.without(&[&[CHART, VALUES], OF_GROUPS.as_slice()].concat()).path(&base))),
             ("again", json!(self.address.path(&base))),
             ("counted", json!(self.address.with("count", "exact").path(&base))),
             ("first", json!(first)),
@@ -326,7 +358,10 @@ impl TablePage<'_, '_> {
                 Ok(query) if !query.filter.parts().is_empty() => self.speaker().filter(&query.filter)?,
                 _ => wording::cut(&format!("{name} = {value}"), 80).into_owned(),
             };
-            let without = self.address.without(&[name]).path(&self.reader.base());
+            // Without a search there is no relevance.
+            let is_search = name == "q" && self.query.as_ref().is_none_or(|query| query.ranking.is_some());
+            let names: &[&str] = if is_search { &[name, "sort"] } else { &[name] };
+            let without = self.address.without(names).path(&self.reader.base());
             chips.push(json!({ "said": said, "href": without, "is_wrong": is_wrong }));
         }
         Ok(Json::Array(chips))

@@ -16,12 +16,12 @@ use crate::{
     },
     dataset::{
         cursor, json,
-        query::{self, Facets, InvalidParam, Query},
+        query::{self, Facets, Groups, InvalidParam, Query},
         summary::Facet,
     },
     domain::{bounds::DataAction, credential::Credential, id::UserId},
     http::{Charge, Problem, ProblemCode, state::Service, wire},
-    store::records::{DataSet, RecordsSummary},
+    store::records::{DataSet, RecordsGroups, RecordsSummary},
 };
 
 /// A page of records, with whole numbers and amounts as texts.
@@ -86,6 +86,31 @@ impl DataSets {
         let key = self.service.cursor_key.of(data_set.instance);
         let asked = query::parse(&data_set.definition, raw_query, &query::QueryLimits::default(), &key);
         asked.map(|asked| Query { numbers_as_texts: true, ..asked })
+    }
+
+    /// The question for groups that these parameters ask for.
+    ///
+    /// # Errors
+    /// All wrong parameters.
+    pub(in crate::http) fn question_of_groups(
+        &self,
+        data_set: &DataSet,
+        raw_query: &str,
+    ) -> Result<Groups, Vec<InvalidParam>> {
+        query::parse_groups(&data_set.definition, raw_query, &query::QueryLimits::default())
+    }
+
+    /// Groups of records.
+    ///
+    /// # Errors
+    /// The same as for the API.
+    pub(in crate::http) async fn groups_of(
+        &self,
+        who: UserId,
+        data_set: &Arc<DataSet>,
+        asked: &Groups,
+    ) -> Result<RecordsGroups, Problem> {
+        self.queries.groups(who, Arc::clone(data_set), asked.clone()).await.map_err(query_problem)
     }
 
     /// A page of records.
