@@ -28,6 +28,8 @@ mod admin;
 mod administrators;
 #[path = "api/admission.rs"]
 mod admission;
+#[path = "api/as_of.rs"]
+mod as_of;
 #[path = "api/ask.rs"]
 mod ask;
 #[path = "api/caching.rs"]

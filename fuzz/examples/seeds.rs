@@ -99,6 +99,10 @@ const FILTERS: [&str; 59] = [
     "(((((((((title = a)))))))))",
     "title = a & size = 1",
     "format=csv&delimiter=%3B&numbers=text",
+    "as_of=3&status=issued",
+    "by=status&columns=status&as_of=2016-12-01T09:30:00%2B01:00&as_of__eq=1",
+    "as_of=99999999999999999999&select=status",
+    "as_of=9999-12-31",
 ];
 
 fn filters() -> io::Result<()> {

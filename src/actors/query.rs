@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     dataset::{
-        query::{Changes, Facets, Groups, History, Query, Stats},
+        query::{AsOf, Changes, Facets, Groups, History, Query, Stats},
         summary::{Facet, Figures},
     },
     domain::id::UserId,
@@ -96,6 +96,10 @@ enum AskedQuestion {
     AddUp(Stats, Reply<Result<RecordsSummary<Figures>, QueryError>>),
     /// Groups records.
     GroupRecords(Groups, Reply<Result<RecordsGroups, QueryError>>),
+    /// Finds the version that a question is about.
+    FindVersion(AsOf, Reply<Result<u64, QueryError>>),
+    /// Reads the records that a key had, or one of them.
+    GetEarlier(WantedRecords, AsOf, Reply<Result<Option<FoundRecords>, QueryError>>),
     /// Reads the changes by imports.
     GetChanges(Changes, Reply<Result<Past, QueryError>>),
     /// Reads the states of the records of a key, or of one of them.
@@ -110,6 +114,8 @@ impl AskedQuestion {
             Self::CountValues(_, reply) => reply.span(),
             Self::AddUp(_, reply) => reply.span(),
             Self::GroupRecords(_, reply) => reply.span(),
+            Self::FindVersion(_, reply) => reply.span(),
+            Self::GetEarlier(.., reply) => reply.span(),
             Self::GetChanges(_, reply) => reply.span(),
             Self::GetHistory(.., reply) => reply.span(),
         }
@@ -278,6 +284,13 @@ impl Handler<Ask> for QueryActor {
                 AskedQuestion::GroupRecords(groups, reply) => {
                     shares.in_turn(who, reply, records.groups(&data_set, &groups)).await;
                 }
+                AskedQuestion::FindVersion(as_of, reply) => {
+                    shares.in_turn(who, reply, records.version_at(&data_set, as_of)).await;
+                }
+                AskedQuestion::GetEarlier(WantedRecords { key, record_id, .. }, as_of, reply) => {
+                    let reading = records.get_at(&data_set, &key, record_id.as_deref(), as_of);
+                    shares.in_turn(who, reply, reading).await;
+                }
                 AskedQuestion::GetChanges(Changes { since, limit, .. }, reply) => {
                     shares.in_turn(who, reply, records.changes(&data_set, &since, limit)).await;
                 }
@@ -381,6 +394,28 @@ impl Queries {
         groups: Groups,
     ) -> Result<RecordsGroups, QueryError> {
         self.ask(who, data_set, |reply| AskedQuestion::GroupRecords(groups, reply)).await
+    }
+
+    /// The held version that a question as of this is about.
+    ///
+    /// # Errors
+    /// When the actor or the store does not answer, or there is no place for the question.
+    pub async fn version_at(&self, who: UserId, data_set: Arc<DataSet>, as_of: AsOf) -> Result<u64, QueryError> {
+        self.ask(who, data_set, |reply| AskedQuestion::FindVersion(as_of, reply)).await
+    }
+
+    /// The records that bore a key in an earlier version, or one of them.
+    ///
+    /// # Errors
+    /// When the actor or the store does not answer, or there is no place for the question.
+    pub async fn get_at(
+        &self,
+        who: UserId,
+        wanted: WantedRecords,
+        as_of: AsOf,
+    ) -> Result<Option<FoundRecords>, QueryError> {
+        let data_set = Arc::clone(&wanted.data_set);
+        self.ask(who, data_set, |reply| AskedQuestion::GetEarlier(wanted, as_of, reply)).await
     }
 
     /// The changes by imports.

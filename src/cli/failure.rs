@@ -211,6 +211,7 @@ fn records_exit(error: &RecordStoreError) -> Exit {
     match error {
         RecordStoreError::UnknownDataSet { .. }
         | RecordStoreError::VersionGone { .. }
+        | RecordStoreError::MomentGone { .. }
         | RecordStoreError::NoSuchVersion { .. } => Exit::NotFound,
         RecordStoreError::BadName { .. } => Exit::Usage,
         RecordStoreError::ImportRunning { .. }

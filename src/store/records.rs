@@ -30,7 +30,7 @@ pub use self::{
 pub use crate::dataset::query::Since;
 use crate::dataset::{
     Definition, Record,
-    query::{Facets, Groups, PageStart, Query, Stats},
+    query::{AsOf, Facets, Groups, PageStart, Query, Stats},
     summary::{Facet, Figures},
 };
 
@@ -96,7 +96,7 @@ pub trait RecordCatalog: Send + Sync {
 /// Every question fails with [`RecordStoreError::Busy`] where too many wait, with [`RecordStoreError::TimedOut`] where it takes too
 /// long, with [`RecordStoreError::DefinitionChanged`] where the columns have changed since it was checked against `data_set`, with
 /// [`RecordStoreError::Copying`] while a node does not have the records yet, with [`RecordStoreError::VersionGone`] where it
-/// continues at a version that is no longer held, and with [`RecordStoreError::Unavailable`] or [`RecordStoreError::Corrupt`] where
+/// continues at a version that is no longer held, as [`RecordQuestions::version_at`] where it is as of a version or moment, and with [`RecordStoreError::Unavailable`] or [`RecordStoreError::Corrupt`] where
 /// the records cannot be read.
 #[async_trait]
 pub trait RecordQuestions: Send + Sync {
@@ -131,6 +131,26 @@ pub trait RecordQuestions: Send + Sync {
     /// As all questions; [`RecordStoreError::TooManyGroups`] and [`RecordStoreError::TooManyValues`] where they need more memory than
     /// there is for a question.
     async fn groups(&self, data_set: &Arc<DataSet>, groups: &Groups) -> Result<RecordsGroups, RecordStoreError>;
+
+    /// The held version that a question as of this is about.
+    ///
+    /// # Errors
+    /// As all questions: [`RecordStoreError::VersionGone`] or [`RecordStoreError::MomentGone`] where it is not held;
+    /// [`RecordStoreError::NoSuchVersion`] after the present version.
+    async fn version_at(&self, data_set: &Arc<DataSet>, as_of: AsOf) -> Result<u64, RecordStoreError>;
+
+    /// All records that bore a key in an earlier version, or one of them, in the form of [`RecordReader::get`]; none if there was no
+    /// such record.
+    ///
+    /// # Errors
+    /// As [`Self::version_at`], and [`RecordStoreError::TooLarge`].
+    async fn get_at(
+        &self,
+        data_set: &Arc<DataSet>,
+        key: &str,
+        record_id: Option<&str>,
+        as_of: AsOf,
+    ) -> Result<Option<FoundRecords>, RecordStoreError>;
 
     /// The changes that imports have made since a place: ordered by version, key and record id. At most `limit` changes.
     ///

@@ -40,7 +40,7 @@ async fn behind_a_path_prefix_every_address_is_below_it() {
         "/permits/changes?since=1&limit=1",
     ] {
         let answer = app.get(path, &key).await.expect(200);
-        let link = answer.header("link").unwrap_or_else(|| panic!("{path} has no next page: {}", answer.body));
+        let link = answer.link("next").unwrap_or_else(|| panic!("{path} has no next page: {}", answer.body));
         let next = app.get(&behind(link), &key).await.expect(200);
         assert_ne!(next.json()["data"], answer.json()["data"], "{path}");
     }
@@ -332,7 +332,7 @@ async fn texts_are_found_whatever_their_case_and_composition() {
     );
     // A walk goes on with either form.
     let first = app.get("/things?low__ne=ISSUED&limit=1", &key).await.expect(200);
-    let next = first.header("link").expect("a next page").replace("ISSUED", "issued");
+    let next = first.link("next").expect("a next page").replace("ISSUED", "issued");
     let next = next.split_once("/things").unwrap().1.split_once('>').unwrap().0.to_owned();
     assert_eq!(app.get(&format!("/things{next}"), &key).await.expect(200).json()["data"][0]["name"], "b");
 }

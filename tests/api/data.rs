@@ -111,7 +111,7 @@ pub(crate) async fn walk(app: &TestApp, key: &str, path: &str) -> (Vec<Value>, u
         records.extend(page.clone());
         pages += 1;
         let cursor = document["page"]["next"].as_str().map(ToOwned::to_owned);
-        let Some(link) = answer.header("link") else {
+        let Some(link) = answer.link("next") else {
             assert_eq!(cursor, None, "no link, no cursor");
             return (records, pages);
         };
@@ -457,7 +457,7 @@ async fn whole_numbers_and_amounts_are_texts_for_who_asks() {
     assert_eq!(page.json()["data"], json!([first, second]));
     assert_eq!((&page.json()["page"]["limit"], &page.json()["dataset"]["version"]), (&json!(2), &json!(2)));
     // A walk may change its form, and the link keeps it.
-    let link = page.header("link").unwrap();
+    let link = page.link("next").unwrap();
     let next = link.strip_prefix('<').unwrap().split('>').next().unwrap().to_owned();
     assert_eq!(get(&next).await.json()["data"], json!([third]));
     let selected = get("/things?numbers=text&select=cost,size&sort=-cost&limit=1").await.json();

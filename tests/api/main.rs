@@ -22,6 +22,7 @@ mod address;
 mod admin;
 mod administrators;
 mod admission;
+mod as_of;
 mod ask;
 mod caching;
 mod connections;

@@ -43,7 +43,7 @@ async fn a_walk_sees_each_record_once_while_imports_commit() {
         import(&app, permits(), one_permit(old, "revoked"), "change.csv").await;
         import(&app, permits(), one_permit(&format!("9000000{nth:05}"), "filed"), "new.csv").await;
         nth += 1;
-        let Some(link) = answer.header("link") else { break };
+        let Some(link) = answer.link("next") else { break };
         next = link.strip_prefix('<').unwrap().split('>').next().unwrap().to_owned();
     }
     assert_eq!(seen, expected);
@@ -91,7 +91,7 @@ async fn a_nightly_consumer_fetches_what_has_changed() {
     loop {
         let answer = app.get(&next, &key).await.expect(200);
         paged.extend(answer.json()["data"].as_array().unwrap().clone());
-        let Some(link) = answer.header("link") else { break };
+        let Some(link) = answer.link("next") else { break };
         next = link.strip_prefix('<').unwrap().split('>').next().unwrap().to_owned();
     }
     assert_eq!(Value::from(paged), answer["data"]);
@@ -138,7 +138,7 @@ async fn a_record_has_a_history() {
     let one = app.get("/things/a/2/history", &key).await.expect(200).json();
     assert_eq!(one["data"].as_array().unwrap()[..], answer["data"].as_array().unwrap()[3..]);
     let first = app.get("/things/a/history?limit=2", &key).await.expect(200);
-    let link = first.header("link").unwrap().strip_prefix('<').unwrap().split('>').next().unwrap().to_owned();
+    let link = first.link("next").unwrap().strip_prefix('<').unwrap().split('>').next().unwrap().to_owned();
     let second = app.get(&link, &key).await.expect(200).json();
     assert_eq!(second["data"].as_array().unwrap()[..], answer["data"].as_array().unwrap()[2..4]);
     let cursor = link.split("cursor=").nth(1).unwrap();

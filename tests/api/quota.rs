@@ -125,7 +125,7 @@ impl Client {
 
 /// Where the next page begins, as a link or a document says.
 fn cursor_in(answer: &Answer) -> Option<String> {
-    let of_link = answer.header("link").and_then(|link| link.split("cursor=").nth(1));
+    let of_link = answer.link("next").and_then(|link| link.split("cursor=").nth(1));
     let of_link = of_link.and_then(|rest| rest.split(['>', '&']).next()).map(ToOwned::to_owned);
     let document: Option<Value> = serde_json::from_str(&answer.body).ok();
     of_link.or_else(|| document?["page"]["next"].as_str().map(ToOwned::to_owned))

@@ -89,6 +89,13 @@ impl Answer {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
+    /// The header field that links to something of this kind.
+    pub(crate) fn link(&self, rel: &str) -> Option<&str> {
+        let end = format!(">; rel=\"{rel}\"");
+        let mut links = self.headers.get_all("link").iter().filter_map(|link| link.to_str().ok());
+        links.find(|link| link.ends_with(&end))
+    }
+
     /// The same, once its status is the expected one.
     #[track_caller]
     pub(crate) fn expect(self, status: u16) -> Self {

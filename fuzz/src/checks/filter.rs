@@ -5,8 +5,8 @@ use crate::{
     dataset::{
         Definition,
         query::{
-            Filter, InvalidParam, Query, QueryLimits, parse, parse_changes, parse_facets, parse_groups, parse_history,
-            parse_stats,
+            AsOf, Filter, InvalidParam, Query, QueryLimits, parse, parse_changes, parse_facets, parse_groups,
+            parse_history, parse_read, parse_stats,
         },
     },
     subject::{cursor_key, definitions, everything, records},
@@ -45,6 +45,15 @@ fn check_query(definition: &Definition, raw_query: &str) -> Option<Query> {
             assert!((1..=1_000).contains(&query.limit), "{}", query.limit);
             assert!(query.order(definition).len() <= 8 + 2);
             assert_eq!(query.normal_form(definition), query.clone().normal_form(definition));
+            if let Some(as_of) = query.as_of {
+                let written = match as_of {
+                    AsOf::Version(version) => version.to_string(),
+                    AsOf::Moment(moment) => moment.to_string(),
+                };
+                assert_eq!(AsOf::parse(&written), Ok(as_of));
+                let of_other = |version| as_of == AsOf::Version(version);
+                assert!(query.version().is_none_or(of_other), "a cursor is of the version that is asked about");
+            }
             Some(query)
         }
         Err(problems) => {
@@ -130,6 +139,11 @@ fn check_other_questions(definition: &Definition, raw_query: &str) {
     }
     match parse_stats(definition, raw_query, &limits) {
         Ok(stats) => assert!((1..=8).contains(&stats.columns.len()) && !stats.normal_form(definition).is_empty()),
+        Err(problems) => check_problems(&problems),
+    }
+    match parse_read(definition, raw_query, &limits) {
+        // A condition is no part of such a question: what is left is a form, and a version or time.
+        Ok(form) => assert!(form.select.is_none_or(|select| !select.is_empty())),
         Err(problems) => check_problems(&problems),
     }
     if let Err(problems) = parse_changes(definition, raw_query, &limits, &key) {

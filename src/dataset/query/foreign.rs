@@ -64,6 +64,11 @@ const PARAMETERS: &[(&[&str], &str, Option<&str>)] = &[
         None,
     ),
     (&["$count", "total", "with_count"], "records are counted by count=exact here", Some("count")),
+    (
+        &["asof", "as-of", "asof_date", "as_of_date", "version", "_version", "at", "valid_at", "snapshot", "timestamp"],
+        "an earlier version is asked for by as_of= here, with a version or a time",
+        Some("as_of"),
+    ),
     (&["_format", "$format", "output", "_shape", "f"], "the form of the answer is format= here", Some("format")),
 ];
 

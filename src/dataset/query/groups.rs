@@ -6,7 +6,7 @@ use jiff::{
     tz::TimeZone,
 };
 
-use super::{Delimiter, Filter, Format, SortTerm, push_name};
+use super::{AsOf, Delimiter, Filter, Format, SortTerm, push_name};
 use crate::dataset::{Column, ColumnType, Definition, Value};
 
 /// What records are grouped by.
@@ -227,6 +227,8 @@ pub struct Groups {
     pub delimiter: Option<Delimiter>,
     /// As [`Query::numbers_as_texts`](super::Query::numbers_as_texts).
     pub numbers_as_texts: bool,
+    /// As [`Query::as_of`](super::Query::as_of).
+    pub as_of: Option<AsOf>,
 }
 
 /// The columns of groups, as a definition: filters and orders of groups are read against it.
@@ -263,7 +265,8 @@ impl Groups {
         order
     }
 
-    /// A text that is equal for all ways to ask the same question.
+    /// A text that is equal for all ways to ask the same question of one version; see
+    /// [`Query::normal_form`](super::Query::normal_form).
     pub fn normal_form(&self, definition: &Definition) -> String {
         let mut form = String::from("groups;filter=");
         self.filter.write_normal_form(definition, &mut form);

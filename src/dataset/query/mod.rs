@@ -1,6 +1,7 @@
 //! Questions to a data set: which records (filter), which of their columns (select), in which order (sort), how many, and from where on
 //! (cursor). This module defines what a store answers; how it finds the answer is up to the store.
 
+mod as_of;
 mod expression;
 mod filter;
 mod foreign;
@@ -18,12 +19,13 @@ use std::cmp::Ordering;
 
 use serde::Serialize;
 
+pub use as_of::AsOf;
 pub use filter::{Filter, Term, Test, after_prefix, ascending};
 pub use foreign::{KEY_IN_ADDRESS, is_key};
 pub use format::{Delimiter, Format};
 pub use groups::{GroupKey, Groups, KeyPart, Measure, MeasureKind, group_columns};
 pub use operator::Operator;
-pub use parameters::{RESERVED, YIELDING};
+pub use parameters::{AS_OF, RESERVED, YIELDING};
 pub use parse::{parse, parse_changes, parse_facets, parse_groups, parse_history, parse_read, parse_stats};
 pub use ranking::{RELEVANCE, RankedBy, Ranking};
 pub use words::{SEARCH_WORDS_MAX, WordBits, WordSearch};
@@ -225,6 +227,8 @@ pub struct ReadForm {
     pub select: Option<Vec<usize>>,
     /// As [`Query::numbers_as_texts`].
     pub numbers_as_texts: bool,
+    /// As [`Query::as_of`].
+    pub as_of: Option<AsOf>,
 }
 
 /// A question to a data set, checked against its definition.
@@ -260,6 +264,9 @@ pub struct Query {
     pub delimiter: Option<Delimiter>,
     /// Whether whole numbers and amounts are texts, for readers that keep numbers as doubles.
     pub numbers_as_texts: bool,
+    /// The version that is asked about; `None` means the present one, or that of the place to continue after. Where both are given,
+    /// they name the same version.
+    pub as_of: Option<AsOf>,
 }
 
 /// A question for the values of columns and their frequencies.
@@ -273,6 +280,8 @@ pub struct Facets {
     pub limit: u32,
     /// As [`Query::numbers_as_texts`].
     pub numbers_as_texts: bool,
+    /// As [`Query::as_of`].
+    pub as_of: Option<AsOf>,
 }
 
 /// A question for the figures of columns.
@@ -284,20 +293,22 @@ pub struct Stats {
     pub columns: Vec<usize>,
     /// As [`Query::numbers_as_texts`].
     pub numbers_as_texts: bool,
+    /// As [`Query::as_of`].
+    pub as_of: Option<AsOf>,
 }
 
 impl Facets {
-    /// A text that is equal for all ways to ask the same question.
+    /// A text that is equal for all ways to ask the same question of one version; see [`Query::normal_form`].
     pub fn normal_form(&self, definition: &Definition) -> String {
-        let Self { filter, columns, limit, numbers_as_texts } = self;
+        let Self { filter, columns, limit, numbers_as_texts, as_of: _ } = self;
         format!("facets;{};limit={limit};texts={numbers_as_texts}", summarised(definition, filter, columns))
     }
 }
 
 impl Stats {
-    /// A text that is equal for all ways to ask the same question.
+    /// A text that is equal for all ways to ask the same question of one version; see [`Query::normal_form`].
     pub fn normal_form(&self, definition: &Definition) -> String {
-        let Self { filter, columns, numbers_as_texts } = self;
+        let Self { filter, columns, numbers_as_texts, as_of: _ } = self;
         format!("stats;{};texts={numbers_as_texts}", summarised(definition, filter, columns))
     }
 }
@@ -331,6 +342,7 @@ impl Query {
             bom: false,
             delimiter: None,
             numbers_as_texts: false,
+            as_of: None,
         }
     }
 
@@ -348,9 +360,22 @@ impl Query {
     }
 
     /// The version in which the query continues.
-    pub fn version(&self) -> Option<u64> {
+    pub fn continued_version(&self) -> Option<u64> {
         let anchored = self.anchor.as_ref().map(|anchor| anchor.version);
         self.after.as_ref().map(|position| position.version).or(anchored)
+    }
+
+    /// The version in which the query continues, or that it names.
+    pub fn version(&self) -> Option<u64> {
+        self.continued_version().or_else(|| self.as_of.and_then(AsOf::version))
+    }
+
+    /// What is wrong with the cursor of a query as of a version, if it is of another one.
+    pub fn of_other_version(&self, as_of: u64) -> Option<InvalidParam> {
+        let of = self.continued_version().filter(|of| *of != as_of)?;
+        let reason =
+            format!("is of version {of}, and as_of asks for version {as_of}: ask as of {of}, or without as_of");
+        Some(InvalidParam::new("cursor", reason, None))
     }
 
     /// The query for the record after which this one continues; it finds the record's values in the order of this query.
@@ -376,8 +401,9 @@ impl Query {
         order
     }
 
-    /// A text that is equal for all ways to ask the same question: the order of parameters and list values and explicit defaults do not
-    /// count. `cursor` is not part of it.
+    /// A text that is equal for all ways to ask the same question of one version: the order of parameters and list values and explicit
+    /// defaults do not count. `cursor` is not part of it, nor is `as_of`: the version that is asked about is told beside it, so that a
+    /// question as of the present version and the same one without `as_of` are equal.
     pub fn normal_form(&self, definition: &Definition) -> String {
         let mut form = self.scope(definition);
         form.push_str(";select=");
@@ -407,8 +433,8 @@ impl Query {
         form
     }
 
-    /// The part of [`Query::normal_form`] that says which records come in which order. A cursor is bound to it alone: `limit`, `select`,
-    /// `numbers` and `explain` may change between pages.
+    /// The part of [`Query::normal_form`] that says which records come in which order. A cursor is bound to it, and has a version of its
+    /// own: `limit`, `select`, `numbers` and `explain` may change between pages.
     pub fn scope(&self, definition: &Definition) -> String {
         let mut form = String::from("filter=");
         self.filter.write_normal_form(definition, &mut form);

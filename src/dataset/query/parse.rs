@@ -9,10 +9,11 @@ use serde_json::value::RawValue;
 
 pub use self::groups::parse_groups;
 use super::{
-    Changes, Delimiter, Facets, Filter, Format, History, InvalidParam, NAME_CHARS_SHOWN, Query, QueryLimits, RELEVANCE,
-    RankedBy, Ranking, ReadForm, SEARCH_WORDS_MAX, Since, SortTerm, Stats, Term, WordSearch, expression, foreign,
+    AsOf, Changes, Delimiter, Facets, Filter, Format, History, InvalidParam, NAME_CHARS_SHOWN, Query, QueryLimits,
+    RELEVANCE, RankedBy, Ranking, ReadForm, SEARCH_WORDS_MAX, Since, SortTerm, Stats, Term, WordSearch, expression,
+    foreign,
     operator::{ConditionMaker, Operator, VALUE_CHARS_SHOWN},
-    parameters::{OF_CHANGES, OF_FACETS, OF_GROUPS, OF_HISTORY, OF_PAGE, OF_READ, OF_STATS, RESERVED, YIELDING},
+    parameters::{AS_OF, OF_CHANGES, OF_FACETS, OF_GROUPS, OF_HISTORY, OF_PAGE, OF_READ, OF_STATS, RESERVED, YIELDING},
 };
 use crate::dataset::{
     ColumnType, Definition,
@@ -37,7 +38,7 @@ pub fn parse(
     limits: &QueryLimits,
     cursor_key: &CursorKey,
 ) -> Result<Query, Vec<InvalidParam>> {
-    QueryReading::new(definition, limits, OF_PAGE).read(raw_query).page(cursor_key)
+    QueryReading::new(definition, limits, &OF_PAGE).read(raw_query).page(cursor_key)
 }
 
 /// Reads the query string of a read by key.
@@ -50,7 +51,8 @@ pub fn parse_read(
     limits: &QueryLimits,
 ) -> Result<ReadForm, Vec<InvalidParam>> {
     let mut reading = QueryReading::new(definition, limits, &OF_READ).without_filters().read(raw_query);
-    let form = ReadForm { select: reading.select.take(), numbers_as_texts: reading.numbers_as_texts };
+    let (select, numbers_as_texts, as_of) = (reading.select.take(), reading.numbers_as_texts, reading.as_of);
+    let form = ReadForm { select, numbers_as_texts, as_of };
     reading.finish(form)
 }
 
@@ -65,8 +67,8 @@ pub fn parse_facets(
 ) -> Result<Facets, Vec<InvalidParam>> {
     let mut reading = QueryReading::new(definition, limits, &OF_FACETS).read(raw_query);
     let columns = reading.summarised(|_| true, "");
-    let (limit, numbers_as_texts) = (reading.limit, reading.numbers_as_texts);
-    let facets = Facets { filter: reading.condition(), columns, limit, numbers_as_texts };
+    let (limit, numbers_as_texts, as_of) = (reading.limit, reading.numbers_as_texts, reading.as_of);
+    let facets = Facets { filter: reading.condition(), columns, limit, numbers_as_texts, as_of };
     reading.finish(facets)
 }
 
@@ -80,8 +82,8 @@ pub fn parse_stats(definition: &Definition, raw_query: &str, limits: &QueryLimit
         |kind| kind != ColumnType::Text,
         "is a text: there are figures of numbers, amounts, dates and timestamps; its values are counted by facets",
     );
-    let numbers_as_texts = reading.numbers_as_texts;
-    let stats = Stats { filter: reading.condition(), columns, numbers_as_texts };
+    let (numbers_as_texts, as_of) = (reading.numbers_as_texts, reading.as_of);
+    let stats = Stats { filter: reading.condition(), columns, numbers_as_texts, as_of };
     reading.finish(stats)
 }
 
@@ -184,6 +186,7 @@ struct QueryReading<'a> {
     numbers_as_texts: bool,
     columns: Option<Vec<usize>>,
     since: Option<String>,
+    as_of: Option<AsOf>,
     groups: GroupTexts,
 }
 
@@ -213,6 +216,7 @@ impl<'a> QueryReading<'a> {
             numbers_as_texts: false,
             columns: None,
             since: None,
+            as_of: None,
             groups: GroupTexts::default(),
         }
     }
@@ -307,6 +311,17 @@ impl<'a> QueryReading<'a> {
             },
             "since" => self.since = Some(value.to_owned()),
             "columns" => self.columns = self.column_list("columns", value),
+            AS_OF if self.allowed.contains(&AS_OF) => match AsOf::parse(value) {
+                Ok(as_of) => self.as_of = Some(as_of),
+                Err(reason) => self.refuse(AS_OF, reason, None),
+            },
+            AS_OF => {
+                let takes = self.allowed.join(", ");
+                let reason = format!(
+                    "is no parameter of this resource, which tells of all versions that are held: it takes {takes}"
+                );
+                self.refuse(AS_OF, reason, None);
+            }
             _ => self.filter(name, value),
         }
     }
@@ -591,6 +606,7 @@ impl<'a> QueryReading<'a> {
             bom: self.bom,
             delimiter: self.delimiter,
             numbers_as_texts: self.numbers_as_texts,
+            as_of: self.as_of,
         };
         // With another mistake in the query, the cursor's binding cannot be checked.
         if let (true, Some(text)) = (self.problems.is_empty(), &self.cursor) {
@@ -598,6 +614,9 @@ impl<'a> QueryReading<'a> {
                 Ok(place) => query.go_on(place),
                 Err(error) => self.refuse_cursor("cursor", error),
             }
+        }
+        if let Some(wrong) = query.as_of.and_then(AsOf::version).and_then(|version| query.of_other_version(version)) {
+            self.problems.push(wrong);
         }
         self.finish(query)
     }

@@ -64,6 +64,7 @@ pub(super) enum HeaderDoc {
     RequestId,
     ETag,
     Link,
+    Citation,
     Location,
     RateLimit,
     RateLimitPolicy,
@@ -81,7 +82,7 @@ impl HeaderDoc {
         match self {
             Self::RequestId => "x-request-id",
             Self::ETag => "ETag",
-            Self::Link => "Link",
+            Self::Link | Self::Citation => "Link",
             Self::Location => "Location",
             Self::RateLimit => "RateLimit",
             Self::RateLimitPolicy => "RateLimit-Policy",
@@ -104,6 +105,11 @@ impl HeaderDoc {
             ),
             Self::ETag => described("What If-None-Match or If-Match takes.", text()),
             Self::Link => described("Where the next page is, as `<…>; rel=\"next\"` (RFC 8288).", text()),
+            Self::Citation => described(
+                "Where the next page is, as `<…>; rel=\"next\"` (RFC 8288); and the address by which the answer can be cited, as `<…>; \
+                 rel=\"cite-as\"` (RFC 8574): the same question `as_of` the version that was answered.",
+                text(),
+            ),
             Self::Location => described("Where what was made is.", schema::address()),
             Self::RateLimit => described(
                 "What is left of the plan's limits: `\"burst\";r=7;t=1, \"daily\";r=412;t=30211`, where `r` are requests and `t` \

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     dataset::{
         Column, ColumnType, Definition, RecordIdRule,
-        query::{Format, QueryLimits},
+        query::{AS_OF, Format, QueryLimits},
     },
     http::{
         DataRoute,
@@ -115,7 +115,8 @@ impl<'a> DataSetInDocument<'a> {
     fn list(&self) -> Operation {
         let own = [self.select(), shared(&format!("{}.sort", self.name()))];
         let common =
-            ["limit", "cursor", "count", "explain", "format", "csv_safe", "bom", "delimiter", "numbers"].map(shared);
+            ["limit", "cursor", "count", "explain", "format", "csv_safe", "bom", "delimiter", "numbers", AS_OF]
+                .map(shared);
         let page =
             AnswerDoc::json(StatusCode::OK, "A page, or everything that matches.", reference(&self.named("records")))
                 .content("application/x-ndjson", described(text(), "A record a line, each as JSON."))
@@ -126,7 +127,7 @@ impl<'a> DataSetInDocument<'a> {
                 .content(Format::Parquet.media_type(), file("A Parquet file: columns with their types."))
                 .content(Format::Arrow.media_type(), file("Record batches of Arrow, as a stream (IPC)."))
                 .content(Format::Xlsx.media_type(), file("A workbook of one sheet."))
-                .may_have(HeaderDoc::Link)
+                .may_have(HeaderDoc::Citation)
                 .may_have(HeaderDoc::Disposition)
                 .may_have(HeaderDoc::DataSetVersion);
         self.new_operation("list", "Find records", page)
@@ -144,16 +145,19 @@ impl<'a> DataSetInDocument<'a> {
     }
 
     fn facets(&self) -> Operation {
-        let found = AnswerDoc::json(StatusCode::OK, "The values.", reference(&self.named("facets")));
+        let found = AnswerDoc::json(StatusCode::OK, "The values.", reference(&self.named("facets")))
+            .may_have(HeaderDoc::Citation);
         self.new_operation("facets", "Count the values of columns", found)
             .says("How often each value of these columns occurs among the records that meet the conditions.")
-            .takes([parameter::columns(self.definition, |_| true), shared("values"), shared("numbers")])
+            .takes([parameter::columns(self.definition, |_| true), shared("values"), shared("numbers"), shared(AS_OF)])
             .takes(self.conditions())
+            .fails(&[VersionGone])
     }
 
     fn groups(&self) -> Operation {
         let found = AnswerDoc::json(StatusCode::OK, "The groups.", reference(&self.named("groups")))
             .content("text/csv", described(text(), "A table (RFC 4180) under the names of keys and measures."))
+            .may_have(HeaderDoc::Citation)
             .may_have(HeaderDoc::Disposition);
         self.new_operation("groups", "Group records", found)
             .says(
@@ -161,16 +165,19 @@ impl<'a> DataSetInDocument<'a> {
                  each group. Sums are exact. A group of records without a value has the key null.",
             )
             .takes(parameter::of_groups(self.definition))
-            .takes(["groups", "group_format", "csv_safe", "bom", "delimiter", "numbers"].map(shared))
+            .takes(["groups", "group_format", "csv_safe", "bom", "delimiter", "numbers", AS_OF].map(shared))
             .takes(self.conditions())
+            .fails(&[VersionGone])
     }
 
     fn stats(&self) -> Operation {
-        let found = AnswerDoc::json(StatusCode::OK, "The figures.", reference(&self.named("stats")));
+        let found = AnswerDoc::json(StatusCode::OK, "The figures.", reference(&self.named("stats")))
+            .may_have(HeaderDoc::Citation);
         self.new_operation("stats", "Sum columns up", found)
             .says("Count, least, greatest, sum and mean of these columns, over the records that meet the conditions.")
-            .takes([parameter::columns(self.definition, is_summed_up), shared("numbers")])
+            .takes([parameter::columns(self.definition, is_summed_up), shared("numbers"), shared(AS_OF)])
             .takes(self.conditions())
+            .fails(&[VersionGone])
     }
 
     fn changes(&self) -> Operation {
@@ -238,18 +245,18 @@ impl<'a> DataSetInDocument<'a> {
             whole("", [("data", list(reference(&self.named("selection")))), ("dataset", reference("DataSetVersion"))]);
         let found =
             AnswerDoc::json(StatusCode::OK, "The records that bear the key, in the order of their ids.", schema);
-        self.new_operation("by_key", "Read the records that bear a key", found)
-            .takes([self.key(), self.select(), shared("numbers")])
-            .fails(&[NotFound])
+        self.new_operation("by_key", "Read the records that bear a key", found.may_have(HeaderDoc::Citation))
+            .takes([self.key(), self.select(), shared("numbers"), shared(AS_OF)])
+            .fails(&[NotFound, VersionGone])
     }
 
     fn record(&self) -> Operation {
         let schema =
             whole("", [("data", reference(&self.named("selection"))), ("dataset", reference("DataSetVersion"))]);
         let found = AnswerDoc::json(StatusCode::OK, "The record.", schema);
-        self.new_operation("record", "Read one record", found)
-            .takes([self.key(), self.record_id(), self.select(), shared("numbers")])
-            .fails(&[NotFound])
+        self.new_operation("record", "Read one record", found.may_have(HeaderDoc::Citation))
+            .takes([self.key(), self.record_id(), self.select(), shared("numbers"), shared(AS_OF)])
+            .fails(&[NotFound, VersionGone])
     }
 
     /// Its schemas among the components.

@@ -6,7 +6,7 @@ use super::schema::{self, described, integer, one_named, one_of, text};
 use crate::{
     dataset::{
         Column, ColumnType, Definition,
-        query::{Delimiter, Format, Operator, QueryLimits, RELEVANCE, RESERVED, SEARCH_WORDS_MAX},
+        query::{AS_OF, Delimiter, Format, Operator, QueryLimits, RELEVANCE, RESERVED, SEARCH_WORDS_MAX},
     },
     http::routes::params::{LIMIT_DEFAULT, LIMIT_MAX},
 };
@@ -50,7 +50,7 @@ pub(super) fn shared(name: &str) -> Value {
 /// The name of the parameter for a column and an operator.
 fn condition_name(column: &str, operator: Operator) -> String {
     match operator {
-        Operator::Equal if !RESERVED.contains(&column) => column.to_owned(),
+        Operator::Equal if column != AS_OF && !RESERVED.contains(&column) => column.to_owned(),
         _ => format!("{column}__{}", operator.name()),
     }
 }
@@ -303,6 +303,15 @@ pub(super) fn common() -> Vec<(&'static str, Value)> {
             ),
         ),
         ("numbers", in_query("numbers", numbers, one_of(&["text"]))),
+        (
+            AS_OF,
+            in_query(
+                AS_OF,
+                "What the records were: at a version of the data set, at a moment, or at the beginning of a day in UTC. 410 where that is not \
+                 held any more, 400 where it lies in the future. A cursor has its own version.",
+                json!({ "type": "string", "minLength": 1, "examples": ["1", "2026-11-01", "2026-11-01T12:00:00Z"] }),
+            ),
+        ),
         (
             "if-none-match",
             head("If-None-Match", "The ETag of an answer that is still at hand: 304 if it is up to date.", text()),

@@ -122,8 +122,9 @@ catalogue! {
         "What was asked contradicts what is there, such as a second user with the same address. The detail says with what.";
     /// 410.
     VersionGone = "version-gone", GONE, "That version is no longer held",
-        "A cursor, or a question for what has changed, names a version of the data set that is not kept any more, or whose \
-         columns were others. Begin again: without the cursor, or with a whole copy of the present version.";
+        "A cursor, as_of, or a question for what has changed, names a version of the data set that is not kept any more, or whose \
+         columns were others. The detail says from which version on they are kept. Begin again: without the cursor, as of a later \
+         version, or with a whole copy of the present one.";
     /// 410: a link of a mail.
     LinkOver = "link-over", GONE, "This link does not work any more",
         "It was used, has expired, or a newer one was sent. POST /password-resets mails a new link to set a password; whoever invited \

@@ -130,8 +130,9 @@ pub enum RecordStoreError {
     },
     /// The version of a question is no longer kept.
     #[error(
-        "version {version} of {name:?} is no longer held, only those from {held_from} on: read its pages from the first, \
-         or all of it by an export, and ask for changes since the version that it has then"
+        "version {version} of {name:?} is no longer held, only those from {held_from}{} on: read its pages from the first, \
+         or all of it by an export, and ask for changes since the version that it has then",
+        of_moment(since.as_deref())
     )]
     VersionGone {
         /// The data set.
@@ -140,6 +141,23 @@ pub enum RecordStoreError {
         version: u64,
         /// The earliest version that is held.
         held_from: u64,
+        /// The moment of that version, if known.
+        since: Option<String>,
+    },
+    /// The moment of a question is before all versions that are held.
+    #[error(
+        "what {name:?} was at {moment} is not held, only its versions from {held_from}{} on: ask as of that one or a later one",
+        of_moment(since.as_deref())
+    )]
+    MomentGone {
+        /// The data set.
+        name: String,
+        /// The moment asked for.
+        moment: String,
+        /// The earliest version that is held.
+        held_from: u64,
+        /// The moment of that version, if known.
+        since: Option<String>,
     },
     /// The version does not exist yet.
     #[error("{name:?} is at version {present}: there is no version {version} yet")]
@@ -196,6 +214,11 @@ pub enum RecordStoreError {
         /// The damage that was found.
         reason: String,
     },
+}
+
+/// The moment of a version in a message.
+fn of_moment(at: Option<&str>) -> String {
+    at.map(|at| format!(" ({at})")).unwrap_or_default()
 }
 
 impl RecordStoreError {

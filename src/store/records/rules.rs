@@ -55,9 +55,13 @@ pub(in crate::store) fn narrowing(definition: &Definition, counts: bool) -> Stri
     format!("{count}give one value for an indexed column ({}), or a narrower filter", indexed(definition).join(", "))
 }
 
-/// The error for a version that is no longer held.
-pub(in crate::store) fn gone(definition: &Definition, version: u64, held_from: u64) -> RecordStoreError {
-    RecordStoreError::VersionGone { name: definition.name.clone(), version, held_from }
+/// The error for a version that is no longer held. `since` is the moment of the earliest one that is.
+pub(in crate::store) fn gone(
+    definition: &Definition,
+    version: u64,
+    (held_from, since): (u64, Option<String>),
+) -> RecordStoreError {
+    RecordStoreError::VersionGone { name: definition.name.clone(), version, held_from, since }
 }
 
 /// The key column, and the columns that lead an index.

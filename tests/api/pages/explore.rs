@@ -96,6 +96,22 @@ fn rows(html: &str) -> usize {
 }
 
 #[tokio::test]
+async fn a_table_is_shown_as_of_a_version_or_a_time() {
+    let looking = Looking::at(30, 1000).await;
+    import(&looking.app, permits(), one_permit("900000000001", "revoked"), "new.csv").await;
+    for (as_of, expected) in [("", 31), ("as_of=2", 31), ("as_of=1", 30), ("as_of=2026-03-01T12:00:00Z", 31)] {
+        assert_eq!(rows(&looking.page(&format!("{BASE}?{as_of}")).await), expected, "{as_of}");
+    }
+    // Each page of it is of the same version.
+    let first = looking.page(&format!("{BASE}?as_of=1&limit=20")).await;
+    assert_eq!(rows(&looking.page(&link(&first, "Next page")).await), 10);
+    for as_of in ["0", "9", "9999-12-30", "2016-12-01", "never"] {
+        let answer = looking.open(&format!("{BASE}?as_of={as_of}")).await;
+        assert!(answer.status < 500 && rows(&answer.body) == 0, "{as_of}: {} {}", answer.status, read(&answer.body));
+    }
+}
+
+#[tokio::test]
 async fn a_table_is_chosen_ordered_and_turned_by_its_address() {
     let looking = Looking::at(120, 1000).await;
     let html = looking.page(BASE).await;

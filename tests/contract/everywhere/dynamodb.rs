@@ -227,7 +227,7 @@ fn a_question_is_no_request() {
             find(&store, &parse(raw_query)).unwrap();
         }
         export(&store, &Query { format: Some(Format::Csv), ..all() }).unwrap();
-        let asked = Facets { filter: all().filter, columns: vec![2], limit: 5, numbers_as_texts: false };
+        let asked = Facets { filter: all().filter, columns: vec![2], limit: 5, numbers_as_texts: false, as_of: None };
         assert_eq!(facets(&store, &asked).unwrap().records, 30);
         assert_eq!(changes(&store, &Since::Version(1), 100).unwrap().document.count(), 30);
     });

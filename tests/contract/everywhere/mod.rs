@@ -2,6 +2,7 @@
 //! asked the same questions.
 
 mod anew;
+mod as_of;
 mod dynamodb;
 mod held;
 mod imports;

@@ -160,7 +160,7 @@ proptest! {
         let measured: Vec<usize> = columns.iter().copied().filter(|column| ![0, 2].contains(column)).collect();
         for query in queries {
             let matching: Vec<&Record> = records.iter().filter(|record| query.filter.matches(record)).collect();
-            let asked = Facets { filter: query.filter.clone(), columns: columns.clone(), limit, numbers_as_texts: false };
+            let asked = Facets { filter: query.filter.clone(), columns: columns.clone(), limit, numbers_as_texts: false, as_of: None };
             let found = facets(&shared, &asked).unwrap();
             prop_assert_eq!(&found, &facets(&embedded, &asked).unwrap(), "{:?}", asked);
             prop_assert_eq!(found.records, matching.len() as u64);
@@ -177,7 +177,7 @@ proptest! {
             prop_assert_eq!(&found, &groups(&embedded, &asked).unwrap(), "{:?}", asked);
             prop_assert_eq!(&found, &groups(&copied, &asked).unwrap(), "{:?}", asked);
             prop_assert_eq!(found.found.records, matching.len() as u64);
-            let asked = Stats { filter: query.filter.clone(), columns: measured.clone(), numbers_as_texts: false };
+            let asked = Stats { filter: query.filter.clone(), columns: measured.clone(), numbers_as_texts: false, as_of: None };
             let found = stats(&shared, &asked).unwrap();
             prop_assert_eq!(&found, &stats(&embedded, &asked).unwrap(), "{:?}", asked);
             for figures in &found.columns {

@@ -198,8 +198,8 @@ fn no_question_runs_ahead_of_the_reads_by_key() {
     let reader = node.reader();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let by_key = || runtime.block_on(reader.get("things", "k001", None)).unwrap().unwrap().version;
-    let figures = Stats { filter: all().filter, columns: vec![3], numbers_as_texts: false };
-    let values = Facets { filter: all().filter, columns: vec![2], limit: 5, numbers_as_texts: false };
+    let figures = Stats { filter: all().filter, columns: vec![3], numbers_as_texts: false, as_of: None };
+    let values = Facets { filter: all().filter, columns: vec![2], limit: 5, numbers_as_texts: false, as_of: None };
     let at_once = || {
         let data_set = node.data_set("things").unwrap();
         // What it cannot answer at once goes to the actors' other way.

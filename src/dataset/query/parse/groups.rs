@@ -57,6 +57,7 @@ pub fn parse_groups(
         bom: reading.bom,
         delimiter: reading.delimiter,
         numbers_as_texts: reading.numbers_as_texts,
+        as_of: reading.as_of,
     };
     reading.finish(groups)
 }

@@ -94,6 +94,15 @@ pub(super) fn example(name: &str, subject: &Subject) -> Option<DocExample> {
             };
             lines(&[line("--etag-save"), line("--etag-compare")])
         }
+        "past" => {
+            let as_of = format!("as_of={}", subject.version);
+            let column = subject.best(|kind| kind == ColumnType::Text)?;
+            lines(&[
+                curl(&format!("{address}?{as_of}&limit=3")),
+                curl(&format!("{address}/$RECORD_KEY?{as_of}")),
+                curl(&format!("{address}/facets?columns={}&limit=10&{as_of}", column.name)),
+            ])
+        }
         "changes" => lines(&[curl(&format!("{address}/changes?since={}", subject.version))]),
         "history" => lines(&[curl(&format!("{address}/$RECORD_KEY/history"))]),
         "facets" => {

@@ -41,7 +41,7 @@ pub(super) fn place_in_guide(code: ProblemCode) -> &'static str {
         ProblemCode::InvalidKey | ProblemCode::KeyNotAllowedHere | ProblemCode::Scope => "getting-in",
         ProblemCode::InvalidParameters => "filters",
         ProblemCode::QuotaExceeded | ProblemCode::OwnShare | ProblemCode::TooManyFromAddress => "limits",
-        ProblemCode::VersionGone => "what-has-changed",
+        ProblemCode::VersionGone => "the-past",
         ProblemCode::SignInRequired
         | ProblemCode::InvalidCredentials
         | ProblemCode::CodeRequired

@@ -101,8 +101,9 @@ pub(super) fn told(code: ProblemCode) -> (&'static str, &'static str) {
         ),
         P::VersionGone => (
             "Diese Version wird nicht mehr gehalten",
-            "Ein Cursor oder eine Frage nach Änderungen nennt eine Version der Daten, die nicht mehr da ist oder andere Spalten hatte. Beginnen Sie \
-             neu: ohne den Cursor, oder mit einer ganzen Kopie der jetzigen Version.",
+            "Ein Cursor, as_of oder eine Frage nach Änderungen nennt eine Version der Daten, die nicht mehr da ist oder andere Spalten hatte. Die \
+             Einzelheit sagt, ab welcher Version sie da sind. Beginnen Sie neu: ohne den Cursor, mit einer späteren Version, oder mit einer ganzen \
+             Kopie der jetzigen.",
         ),
         P::LinkOver => (
             "Dieser Link gilt nicht mehr",

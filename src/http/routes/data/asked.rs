@@ -123,9 +123,10 @@ impl DataSets {
         data_set: &Arc<DataSet>,
         query: &Query,
     ) -> Result<PageOfRows, Problem> {
+        let query = self.settled(who, data_set, query.clone()).await?;
         let found = self.queries.find(who, Arc::clone(data_set), query.clone()).await.map_err(query_problem)?;
         let count = found.count;
-        let made = self.page(data_set, query, found)?;
+        let made = self.page(data_set, &query, found)?;
         let mut document: Value = serde_json::from_slice(&made.text).map_err(Problem::internal)?;
         Ok(PageOfRows { records: entries(&mut document), next: made.next, count })
     }
@@ -140,7 +141,13 @@ impl DataSets {
         data_set: &Arc<DataSet>,
         (query, column, limit): (&Query, usize, u32),
     ) -> Result<(u64, Facet), Problem> {
-        let facets = Facets { filter: query.filter.clone(), columns: vec![column], limit, numbers_as_texts: true };
+        let facets = Facets {
+            filter: query.filter.clone(),
+            columns: vec![column],
+            limit,
+            numbers_as_texts: true,
+            as_of: query.as_of,
+        };
         let found = self.queries.facets(who, Arc::clone(data_set), facets).await.map_err(query_problem)?;
         let RecordsSummary { records, columns, .. } = found;
         let facet = columns.into_iter().next().ok_or_else(|| Problem::internal("no values were counted"))?;

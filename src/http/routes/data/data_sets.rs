@@ -5,6 +5,7 @@ use bytes::Bytes;
 
 use crate::{
     actors::{gate::Gate, grants::Pass, query::Queries},
+    dataset::query::Format,
     http::{Problem, state::Service},
 };
 
@@ -41,6 +42,8 @@ pub(super) struct QuestionForm<'a> {
     pub(super) form: &'a str,
     /// The version that the answer will be of.
     pub(super) version: u64,
+    /// The form to cite the answer in; none if its question takes no `as_of`.
+    pub(super) cited_as: Option<Format>,
     /// The parameter that takes the cursor of the next page.
     pub(super) goes_on_by: &'a str,
     /// Whether whole numbers and amounts are written as strings.

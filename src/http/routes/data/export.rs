@@ -14,7 +14,7 @@ use actix_web::{
 use bytes::Bytes;
 
 use super::{
-    Admitted, DataSets,
+    Admitted, DataSets, as_of,
     caching::{self, Tag},
     failure::query_problem,
     limits,
@@ -23,7 +23,7 @@ use crate::{
     actors::{gate::Asking, grants::Pass, query::Exporting, turns::Turn},
     dataset::{
         export::{ExportError, WORKBOOK_RECORDS_MAX},
-        query::{Format, Query},
+        query::{AsOf, Format, Query},
     },
     domain::{bounds::DataAction, credential::Credential},
     http::{
@@ -46,33 +46,56 @@ impl DataSets {
         form: &str,
         credential: Credential,
     ) -> Result<Admitted, Problem> {
-        let tag = Tag::of(&data_set, data_set.version, form);
         let from = wire::client_of(request);
         let asking = Asking { from, data_set: Some(Arc::clone(&data_set)), action: DataAction::Export };
+        let cost = self.service.settings.records.export_cost;
+        let mut passed = None;
+        let version = match as_of::known(&data_set, query.as_of) {
+            Ok(version) => version,
+            // Only an admitted caller may ask which version that is, and nobody pays twice.
+            Err(as_of) => {
+                let mut pass = self.admit_export(credential, cost, asking.clone(), None).await?;
+                match self.version_of(pass.user, &data_set, Some(as_of)).await {
+                    Ok(version) => {
+                        passed = Some(pass);
+                        version
+                    }
+                    Err(problem) => {
+                        pass.keep(1, self.service.committer.clock.as_ref());
+                        return Ok((pass, Err(problem)));
+                    }
+                }
+            }
+        };
+        let query = Query { as_of: query.as_of.map(|_| AsOf::Version(version)), ..query };
+        let tag = Tag::of(&data_set, version, form);
         if request.headers().contains_key(header::IF_NONE_MATCH)
             && let Some(known) = tag.is_known(request)
         {
-            let pass = self.admit_as(credential, 1, asking).await?.map_err(limits::not_admitted)?;
+            let pass = self.admit_export(credential, 1, asking, passed).await?;
             return Ok((pass, Ok(caching::not_modified(known))));
         }
         let format = query.format.unwrap_or(Format::Ndjson);
-        if let Some(problem) = beyond_a_sheet(data_set.records, &query, format) {
+        // How many records an earlier version has is not known before they are read.
+        let records = if version == data_set.version { data_set.records } else { 0 };
+        if let Some(problem) = beyond_a_sheet(records, &query, format) {
             // It is known without reading a record.
-            return Ok((self.admit_as(credential, 1, asking).await?.map_err(limits::not_admitted)?, Err(problem)));
+            return Ok((self.admit_export(credential, 1, asking, passed).await?, Err(problem)));
         }
+        let head = || {
+            let mut head = head(request, &data_set, (version, format), &tag);
+            as_of::cite(request, &self.service.public_url, &mut head, (version, format)).map(|()| head)
+        };
         if request.method() == Method::HEAD {
             // HEAD counts as one request and makes no export: all header fields are known without making it.
-            let pass = self.admit_as(credential, 1, asking).await?.map_err(limits::not_admitted)?;
-            let head = head(request, &data_set, format, &tag);
-            let head = if caching::wants_nothing(request) { caching::without_body(head) } else { head };
-            return Ok((pass, Ok(head)));
+            let pass = self.admit_export(credential, 1, asking, passed).await?;
+            let unwanted = caching::wants_nothing(request);
+            return Ok((pass, if unwanted { head().map(caching::without_body) } else { head() }));
         }
         // The whole price or nothing: an export that the limits have no room for takes nothing of them.
-        let cost = self.service.settings.records.export_cost;
-        let admitted = self.admit_as(credential, cost, asking).await?;
-        let pass = admitted.map_err(|refused| limits::export_not_admitted(refused, cost))?;
+        let pass = self.admit_export(credential, cost, asking, passed).await?;
         if caching::wants_nothing(request) {
-            return Ok((pass, Ok(caching::without_body(head(request, &data_set, format, &tag)))));
+            return Ok((pass, head().map(caching::without_body)));
         }
         let Exporting { export, place } = match self.queries.export(pass.user, Arc::clone(&data_set), query).await {
             Ok(exporting) => exporting,
@@ -89,7 +112,27 @@ impl DataSets {
             coding::coded(&mut response, coding);
         }
         caching::tagged(&mut response, &Tag::of(&data_set, version, form), coding);
+        as_of::cite(request, &self.service.public_url, &mut response, (version, format))?;
         Ok((pass, Ok(response)))
+    }
+
+    /// Admits an answer of this cost about an export, or lowers the cost of the pass that there is already.
+    async fn admit_export(
+        &self,
+        credential: Credential,
+        cost: u64,
+        asking: Asking,
+        passed: Option<Pass>,
+    ) -> Result<Pass, Problem> {
+        if let Some(mut pass) = passed {
+            pass.keep(cost, self.service.committer.clock.as_ref());
+            return Ok(pass);
+        }
+        let admitted = self.admit_as(credential, cost, asking).await?;
+        admitted.map_err(|refused| match cost {
+            1 => limits::not_admitted(refused),
+            cost => limits::export_not_admitted(refused, cost),
+        })
     }
 }
 
@@ -102,9 +145,9 @@ fn beyond_a_sheet(records: u64, query: &Query, format: Format) -> Option<Problem
 }
 
 /// The header fields of an export, without making it. There is no length, since it is not known.
-fn head(request: &HttpRequest, data_set: &DataSet, format: Format, tag: &Tag) -> HttpResponse {
+fn head(request: &HttpRequest, data_set: &DataSet, (version, format): (u64, Format), tag: &Tag) -> HttpResponse {
     let mut response = HttpResponse::with_body(StatusCode::OK, BoxBody::new(body::None::new()));
-    describe(&mut response, data_set, format, data_set.version);
+    describe(&mut response, data_set, format, version);
     let coding = coding_of(request, format);
     if let Some(coding) = coding {
         coding::coded(&mut response, coding);

@@ -46,7 +46,9 @@ fn records_problem(error: RecordStoreError) -> Problem {
         RecordStoreError::UnknownDataSet { .. } | RecordStoreError::BadName { .. } => {
             Problem::new(ProblemCode::NotFound, text)
         }
-        RecordStoreError::VersionGone { .. } => Problem::new(ProblemCode::VersionGone, text),
+        RecordStoreError::VersionGone { .. } | RecordStoreError::MomentGone { .. } => {
+            Problem::new(ProblemCode::VersionGone, text)
+        }
         RecordStoreError::Busy
         | RecordStoreError::ImportRunning { .. }
         | RecordStoreError::Committing { .. }
@@ -98,7 +100,10 @@ mod tests {
             (RecordStoreError::TooLarge { bytes_max: 5, narrow: narrow() }.into(), Charge::Whole),
             (RecordStoreError::TooManyGroups { groups_max: 5 }.into(), Charge::Whole),
             (RecordStoreError::TooManyValues.into(), Charge::Whole),
-            (RecordStoreError::VersionGone { name: narrow(), version: 1, held_from: 2 }.into(), Charge::Whole),
+            (
+                RecordStoreError::VersionGone { name: narrow(), version: 1, held_from: 2, since: None }.into(),
+                Charge::Whole,
+            ),
             (RecordStoreError::Unavailable { doing: narrow(), reason: narrow() }.into(), Charge::Rate),
             (RecordStoreError::Corrupt { name: narrow(), reason: narrow() }.into(), Charge::Rate),
             (RecordStoreError::Busy.into(), Charge::Nothing),

@@ -16,7 +16,7 @@ use crate::{
     dataset::{
         export::{groups_as_csv, groups_as_json},
         json,
-        query::{self, Format, Groups},
+        query::{self, AsOf, Format, Groups},
     },
     domain::id::UserId,
     http::{InvalidParam, Problem},
@@ -32,15 +32,17 @@ impl DataSets {
     ) -> Result<HttpResponse, Problem> {
         let parsed = query::parse_groups(&data_set.definition, request.query_string(), &query::QueryLimits::default());
         let asked = parsed.map_err(|params| Problem::invalid_params(&params))?;
-        let asked = in_form(request, asked)?;
+        let mut asked = in_form(request, asked)?;
+        let version = self.version_of(who, &data_set, asked.as_of).await?;
+        asked.as_of = asked.as_of.map(|_| AsOf::Version(version));
         let form = asked.normal_form(&data_set.definition);
         let (is_csv, as_texts) = (asked.format == Some(Format::Csv), asked.numbers_as_texts);
         let make = async || {
             let found = self.queries.groups(who, Arc::clone(&data_set), asked.clone()).await.map_err(query_problem)?;
             Ok(written(&data_set, &asked, &found))
         };
-        let question =
-            QuestionForm { form: &form, version: data_set.version, goes_on_by: "", numbers_as_texts: as_texts };
+        let cited_as = asked.format;
+        let question = QuestionForm { form: &form, version, cited_as, goes_on_by: "", numbers_as_texts: as_texts };
         let mut response = self.answer_to(request, &data_set, question, make).await?;
         if is_csv && response.status() == StatusCode::OK {
             let headers = response.headers_mut();

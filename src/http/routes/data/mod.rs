@@ -1,5 +1,6 @@
 //! The data sets: `/{dataset}` and the paths below it. This is the hot path.
 
+mod as_of;
 pub(in crate::http) mod asked;
 mod caching;
 pub(in crate::http) mod data_sets;
@@ -44,7 +45,7 @@ use crate::{
     },
     dataset::{
         json,
-        query::{self as query_of, ReadForm},
+        query::{self as query_of, AS_OF, ReadForm},
     },
     domain::{
         bounds::DataAction,
@@ -270,6 +271,12 @@ impl DataSets {
             // Only an admitted caller is told what is wrong with the request.
             Err(problem) => return Ok((self.admit(request, Some(&data_set), credential).await?, Err(problem))),
         };
+        if let Some(as_of) = form.as_of {
+            let pass = self.admit(request, Some(&data_set), credential).await?;
+            // Boxed, since few reads are of the past.
+            let answer = Box::pin(self.read_earlier(request, pass.user, wanted, (as_of, &form))).await;
+            return Ok((pass, answer));
+        }
         let tag_of = |version: u64, key: &str, record_id: Option<&str>| {
             tag_in(&form, &data_set, caching::of_read(&data_set, version, key, record_id))
         };
@@ -395,29 +402,18 @@ fn document_in(form: &ReadForm, data_set: &DataSet, document: Bytes) -> Bytes {
     }
 }
 
-/// The address of the next page: the same query with the cursor in `parameter`.
-fn next_target(request: &HttpRequest, public_url: &str, parameter: &str, cursor: &str) -> String {
-    let is_it = |given: &&str| given.split('=').next() == Some(parameter);
-    let kept = request.query_string().split('&').filter(|given| !given.is_empty() && !is_it(given));
-    let mut target = format!("{public_url}{}?", request.uri().path());
-    for given in kept {
-        target.push_str(given);
-        target.push('&');
-    }
-    target.push_str(parameter);
-    target.push('=');
-    target.push_str(cursor);
-    target
-}
-
-/// Adds the link to the next page.
+/// Adds the link to the next page: the same query with the cursor in `parameter`, as of the same version.
 fn link(
     request: &HttpRequest,
     public_url: &str,
     response: &mut HttpResponse,
     (parameter, cursor): (&str, &str),
+    version: u64,
 ) -> Result<(), Problem> {
-    let link = format!("<{}>; rel=\"next\"", next_target(request, public_url, parameter, cursor));
+    // A time means the same version on every page.
+    let version = if as_of::has(request, AS_OF) { version.to_string() } else { String::new() };
+    let target = as_of::target(request, public_url, &[(AS_OF, &version), (parameter, cursor)]);
+    let link = format!("<{target}>; rel=\"next\"");
     response.headers_mut().insert(header::LINK, HeaderValue::from_str(&link).map_err(Problem::internal)?);
     Ok(())
 }
@@ -456,18 +452,22 @@ impl DataSets {
         &self,
         request: &HttpRequest,
         data_set: &DataSet,
-        QuestionForm { form, version, goes_on_by, numbers_as_texts }: QuestionForm<'_>,
+        QuestionForm { form, version, cited_as, goes_on_by, numbers_as_texts }: QuestionForm<'_>,
         make: impl AsyncFnOnce() -> Result<Made, Problem>,
     ) -> Result<HttpResponse, Problem> {
         let tag = Tag::of(data_set, version, form);
-        if request.headers().contains_key(header::IF_NONE_MATCH)
+        // A version that was given up has no answers any more, not even those at hand: the records know what to say.
+        let is_held = version >= data_set.held_from;
+        if is_held
+            && request.headers().contains_key(header::IF_NONE_MATCH)
             && let Some(known) = tag.is_known(request)
         {
             return Ok(caching::not_modified(known));
         }
         let wanted = Coding::accepted(request);
-        let (ready, tag) = match self.service.ready.get(&tag.0, wanted) {
-            Some(ready) => (ready, tag),
+        let ready = if is_held { self.service.ready.get(&tag.0, wanted) } else { None };
+        let (ready, tag, version) = match ready {
+            Some(ready) => (ready, tag, version),
             None => {
                 let made = make().await?;
                 let tag = if made.version == version { tag } else { Tag::of(data_set, made.version, form) };
@@ -476,13 +476,16 @@ impl DataSets {
                 if made.lasting {
                     self.service.ready.insert(tag.0, wanted, ready.clone());
                 }
-                (ready, tag)
+                (ready, tag, made.version)
             }
         };
         let mut response = sent(ready.body, ready.coding, numbers_as_texts);
         caching::tagged(&mut response, &tag, ready.coding);
         if let Some(cursor) = &ready.next {
-            link(request, &self.service.public_url, &mut response, (goes_on_by, cursor))?;
+            link(request, &self.service.public_url, &mut response, (goes_on_by, cursor), version)?;
+        }
+        if let Some(format) = cited_as {
+            as_of::cite(request, &self.service.public_url, &mut response, (version, format))?;
         }
         Ok(if caching::wants_nothing(request) { caching::without_body(response) } else { response })
     }

@@ -38,7 +38,13 @@ impl DataSets {
             let next = past.next.as_ref().map(|position| cursor::seal_change(key, &data_set.definition, position));
             listed(&data_set, past, (limit, numbers_as_texts), next.transpose())
         };
-        let asked = QuestionForm { form: &form, version: data_set.version, goes_on_by: "since", numbers_as_texts };
+        let asked = QuestionForm {
+            form: &form,
+            version: data_set.version,
+            cited_as: None,
+            goes_on_by: "since",
+            numbers_as_texts,
+        };
         self.answer_to(request, &data_set, asked, make).await
     }
 
@@ -64,7 +70,13 @@ impl DataSets {
             let next = past.next.as_ref().map(seal).transpose();
             listed(&data_set, past, (limit, numbers_as_texts), next)
         };
-        let asked = QuestionForm { form: &form, version: data_set.version, goes_on_by: "cursor", numbers_as_texts };
+        let asked = QuestionForm {
+            form: &form,
+            version: data_set.version,
+            cited_as: None,
+            goes_on_by: "cursor",
+            numbers_as_texts,
+        };
         self.answer_to(request, &data_set, asked, make).await
     }
 }

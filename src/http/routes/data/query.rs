@@ -30,19 +30,24 @@ impl DataSets {
             Err(problem) => return Ok((self.admit(request, Some(&data_set), credential).await?, Err(problem))),
         };
         let form = form(&data_set, &query);
-        // A page of a version never changes: the tag is known before the page.
-        let version = query.version().unwrap_or(data_set.version);
         if query.format.is_some_and(Format::is_export) {
             return self.export(request, data_set, query, &form, credential).await;
         }
         let pass = self.admit(request, Some(&data_set), credential).await?;
+        let query = match self.settled(pass.user, &data_set, query).await {
+            Ok(query) => query,
+            Err(problem) => return Ok((pass, Err(problem))),
+        };
+        // A page of a version never changes: the tag is known before the page.
+        let version = query.version().unwrap_or(data_set.version);
         let make = async || {
             let found = self.queries.find(pass.user, Arc::clone(&data_set), query.clone()).await;
             let page = found.map_err(query_problem)?;
             self.page(&data_set, &query, page)
         };
         let numbers_as_texts = query.numbers_as_texts;
-        let asked = QuestionForm { form: &form, version, goes_on_by: "cursor", numbers_as_texts };
+        let cited_as = Some(Format::Json);
+        let asked = QuestionForm { form: &form, version, cited_as, goes_on_by: "cursor", numbers_as_texts };
         let answer = self.answer_to(request, &data_set, asked, make).await;
         Ok((pass, answer))
     }

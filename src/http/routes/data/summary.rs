@@ -7,7 +7,10 @@ use bytes::Bytes;
 
 use super::{DataSets, Made, QuestionForm, failure::query_problem};
 use crate::{
-    dataset::{Definition, json, query},
+    dataset::{
+        Definition, json,
+        query::{self, AsOf, Format},
+    },
     domain::id::UserId,
     http::Problem,
     store::records::{DataSet, RecordsSummary},
@@ -21,7 +24,9 @@ impl DataSets {
         data_set: Arc<DataSet>,
     ) -> Result<HttpResponse, Problem> {
         let parsed = query::parse_facets(&data_set.definition, request.query_string(), &query::QueryLimits::default());
-        let asked = parsed.map_err(|params| Problem::invalid_params(&params))?;
+        let mut asked = parsed.map_err(|params| Problem::invalid_params(&params))?;
+        let version = self.version_of(who, &data_set, asked.as_of).await?;
+        asked.as_of = asked.as_of.map(|_| AsOf::Version(version));
         let form = asked.normal_form(&data_set.definition);
         let (limit, as_texts) = (asked.limit, asked.numbers_as_texts);
         let make = async || {
@@ -41,7 +46,8 @@ impl DataSets {
                 out.extend_from_slice(if facet.complete { b"true" } else { b"false" });
             }))
         };
-        let asked = QuestionForm { form: &form, version: data_set.version, goes_on_by: "", numbers_as_texts: as_texts };
+        let cited_as = Some(Format::Json);
+        let asked = QuestionForm { form: &form, version, cited_as, goes_on_by: "", numbers_as_texts: as_texts };
         self.answer_to(request, &data_set, asked, make).await
     }
 
@@ -52,7 +58,9 @@ impl DataSets {
         data_set: Arc<DataSet>,
     ) -> Result<HttpResponse, Problem> {
         let parsed = query::parse_stats(&data_set.definition, request.query_string(), &query::QueryLimits::default());
-        let asked = parsed.map_err(|params| Problem::invalid_params(&params))?;
+        let mut asked = parsed.map_err(|params| Problem::invalid_params(&params))?;
+        let version = self.version_of(who, &data_set, asked.as_of).await?;
+        asked.as_of = asked.as_of.map(|_| AsOf::Version(version));
         let form = asked.normal_form(&data_set.definition);
         let as_texts = asked.numbers_as_texts;
         let make = async || {
@@ -63,7 +71,8 @@ impl DataSets {
                 figures.write_members(as_texts, out);
             }))
         };
-        let asked = QuestionForm { form: &form, version: data_set.version, goes_on_by: "", numbers_as_texts: as_texts };
+        let cited_as = Some(Format::Json);
+        let asked = QuestionForm { form: &form, version, cited_as, goes_on_by: "", numbers_as_texts: as_texts };
         self.answer_to(request, &data_set, asked, make).await
     }
 }

@@ -44,13 +44,14 @@ use crate::{
     aws::Bridge,
     clock::SharedClock,
     dataset::{
-        query::{Facets, Groups, PageStart, Query, Stats},
+        query::{AsOf, Facets, Groups, PageStart, Query, Stats},
         summary::{Facet, Figures},
     },
     store::{
         records::{
-            CopyProgress, DataSet, Export, Held, ImportOrder, ImportSession, Page, Past, RecordCatalog, RecordImports,
-            RecordQuestions, RecordReader, RecordStoreError, RecordsGroups, RecordsSummary as Summary, Since, cache,
+            CopyProgress, DataSet, Export, FoundRecords, Held, ImportOrder, ImportSession, Page, Past, RecordCatalog,
+            RecordImports, RecordQuestions, RecordReader, RecordStoreError, RecordsGroups, RecordsSummary as Summary,
+            Since, cache,
         },
         sqlite::records::{FileRole, SqliteRecordSettings, SqliteRecordStore},
     },
@@ -182,21 +183,39 @@ impl RecordQuestions for DynamoRecordStore {
     }
 
     async fn facets(&self, data_set: &Arc<DataSet>, facets: &Facets) -> Result<Summary<Facet>, RecordStoreError> {
-        self.node.begin(data_set, None).await?;
+        self.node.begin(data_set, facets.as_of.and_then(AsOf::version)).await?;
         let answer = self.node.shared.engine.facets(data_set, facets).await;
         self.node.answered(data_set, answer, |answer| answer.version).await
     }
 
     async fn stats(&self, data_set: &Arc<DataSet>, stats: &Stats) -> Result<Summary<Figures>, RecordStoreError> {
-        self.node.begin(data_set, None).await?;
+        self.node.begin(data_set, stats.as_of.and_then(AsOf::version)).await?;
         let answer = self.node.shared.engine.stats(data_set, stats).await;
         self.node.answered(data_set, answer, |answer| answer.version).await
     }
 
     async fn groups(&self, data_set: &Arc<DataSet>, groups: &Groups) -> Result<RecordsGroups, RecordStoreError> {
-        self.node.begin(data_set, None).await?;
+        self.node.begin(data_set, groups.as_of.and_then(AsOf::version)).await?;
         let answer = self.node.shared.engine.groups(data_set, groups).await;
         self.node.answered(data_set, answer, |answer| answer.version).await
+    }
+
+    async fn version_at(&self, data_set: &Arc<DataSet>, as_of: AsOf) -> Result<u64, RecordStoreError> {
+        self.node.begin(data_set, as_of.version()).await?;
+        let answer = self.node.shared.engine.version_at(data_set, as_of).await;
+        self.node.answered(data_set, answer, |version| *version).await
+    }
+
+    async fn get_at(
+        &self,
+        data_set: &Arc<DataSet>,
+        key: &str,
+        record_id: Option<&str>,
+        as_of: AsOf,
+    ) -> Result<Option<FoundRecords>, RecordStoreError> {
+        self.node.begin(data_set, as_of.version()).await?;
+        let answer = self.node.shared.engine.get_at(data_set, key, record_id, as_of).await;
+        self.node.answered(data_set, answer, |found| found.as_ref().map_or(0, |found| found.version)).await
     }
 
     async fn changes(&self, data_set: &Arc<DataSet>, since: &Since, limit: u32) -> Result<Past, RecordStoreError> {

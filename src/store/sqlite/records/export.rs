@@ -104,7 +104,8 @@ fn write(
     outlet: &mut Outlet,
 ) -> Result<(), QuestionFailure> {
     let definition = &reading.data_set.definition;
-    let order = query.order(definition);
+    let (at, order) = (reading.pinned(query)?, query.order(definition));
+    let version = at.unwrap_or(reading.version);
     let unwritten = |error| RecordStoreError::of_export(definition, error);
     let mut writer = RowWriter::new(definition, query, workbooks).map_err(unwritten)?;
     let mut part = Vec::with_capacity(PART_BYTES + PART_BYTES / 4);
@@ -131,20 +132,21 @@ fn write(
         if part.len() >= PART_BYTES {
             let next = Vec::with_capacity(part.capacity());
             let full = std::mem::replace(&mut part, next);
-            outlet.send_blocking(reading.version, full, || reading.watch.is_over())?;
+            outlet.send_blocking(version, full, || reading.watch.is_over())?;
         }
         Ok(RecordsWanted::More)
     };
     // An index that has the order is read once. Without a projection that is less than to read the table again and again.
-    let way = if query.ranking.is_none() { way::way(definition, reading.shape, query) } else { None };
+    let is_walked = at.is_none() && query.ranking.is_none();
+    let way = if is_walked { way::way(definition, reading.shape, query) } else { None };
     match way.filter(|way| way.complete || !slot.is_there()) {
         Some(way) => {
             let mut take = take;
             walk::each(reading.connection(), &order, &way, limit, |record| take(&record))?;
         }
-        None => compared(reading, slot, query, (&order, limit), take)?,
+        None => compared(reading, slot, query, (at, &order, limit), take)?,
     }
-    let (version, watch) = (reading.version, reading.watch);
+    let watch = reading.watch;
     Ok(writer.finish(part, |part| outlet.send_blocking(version, part, || watch.is_over())).map_err(unwritten)??)
 }
 
@@ -153,7 +155,7 @@ fn compared(
     reading: &RecordReading<'_>,
     slot: &ColumnSlot,
     query: &Query,
-    (order, limit): (&[SortTerm], i64),
+    (at, order, limit): (Option<u64>, &[SortTerm], i64),
     mut take: impl FnMut(&Yielded<'_>) -> Result<RecordsWanted, QuestionFailure>,
 ) -> Result<(), QuestionFailure> {
     let mut last: Option<Position> = None;
@@ -162,8 +164,7 @@ fn compared(
     loop {
         let most = if slot.is_there() { STATES_PER_PART } else { STATES_PER_PART_LIVE }.min(left);
         let after = last.as_ref().map(|position| position.values.as_slice());
-        let asked =
-            StatesAsked { at: None, filter: &query.filter, ranking: query.ranking.as_ref(), order, after, most };
+        let asked = StatesAsked { at, filter: &query.filter, ranking: query.ranking.as_ref(), order, after, most };
         let found = states(reading, slot, asked)?;
         let (mut wanted, mut taken) = (RecordsWanted::More, 0);
         walk::fetch(reading.connection(), reading.shape, order, &found.states, |record| {

@@ -36,7 +36,7 @@ const END_BYTES: usize = 1024;
 
 /// A page of the records that match a query.
 pub(super) fn page(reading: &RecordReading<'_>, slot: &ColumnSlot, query: &Query) -> Result<Page, QuestionFailure> {
-    let at = reading.pinned(query.version())?;
+    let at = reading.pinned(query)?;
     let query = &*placed(reading, slot, query, at)?;
     let definition = &reading.data_set.definition;
     let is_walked = at.is_none() && query.ranking.is_none();
@@ -145,7 +145,7 @@ fn placed<'q>(
             break;
         }
     }
-    let gone = || rules::gone(definition, anchor.version, reading.held_from);
+    let gone = || reading.gone(anchor.version);
     Ok(Cow::Owned(Query { after: Some(found.ok_or_else(gone)?), anchor: None, ..query.clone() }))
 }
 
@@ -179,7 +179,7 @@ pub(super) fn page_soon(
     let outcome = watched
         .and_then(|()| RecordReading::begin((&lane.connection, &lane.shape), data_set, &watch))
         .and_then(|reading| {
-            if reading.pinned(query.version())?.is_some() {
+            if reading.pinned(query)?.is_some() {
                 return Ok(None);
             }
             match way::way(&data_set.definition, reading.shape, query) {
@@ -201,7 +201,7 @@ pub(super) fn page_soon(
 
 /// A page of the records that a walk meets.
 fn walked(reading: &RecordReading<'_>, query: &Query, way: &Way) -> Result<Page, QuestionFailure> {
-    let mut gathered = Gathered::new(reading, query);
+    let mut gathered = Gathered::new(reading, query, None);
     let (order, limit) = (gathered.order.clone(), i64::from(query.limit) + 1);
     walk::each(reading.connection(), &order, way, limit, |record| gathered.take(&record, |place| place))?;
     Ok(gathered.page(way.explained()))
@@ -214,7 +214,7 @@ fn compared(
     query: &Query,
     at: Option<u64>,
 ) -> Result<Page, QuestionFailure> {
-    let mut gathered = Gathered::new(reading, query);
+    let mut gathered = Gathered::new(reading, query, at);
     let order = gathered.order.clone();
     let after = query.after.as_ref().map(|position| position.values.as_slice());
     let most = usize::try_from(query.limit).unwrap_or(usize::MAX).saturating_add(1);
@@ -225,7 +225,8 @@ fn compared(
         nth += 1;
         gathered.take(&record, |place| found.ranked(nth - 1, place))
     })?;
-    Ok(gathered.page(vec![found.explained.to_owned()]))
+    let of_past = at.map(|version| format!("read them as of version {version}"));
+    Ok(gathered.page(std::iter::once(found.explained.to_owned()).chain(of_past).collect()))
 }
 
 /// An unfinished page. It asks for one record more than it holds, to see whether another page follows.
@@ -241,11 +242,12 @@ struct Gathered<'a> {
 }
 
 impl<'a> Gathered<'a> {
-    fn new(reading: &'a RecordReading<'_>, query: &'a Query) -> Self {
+    /// A page of a version, or of the present one.
+    fn new(reading: &'a RecordReading<'_>, query: &'a Query, at: Option<u64>) -> Self {
         let definition = &*reading.data_set.definition;
         let selected = query.select.as_deref().map(|select| Rendering::new(definition, Some(select)));
         let rendering = selected.map_or(Cow::Borrowed(&reading.shape.rendering), Cow::Owned);
-        let (order, version) = (query.order(definition), query.version().unwrap_or(reading.version));
+        let (order, version) = (query.order(definition), at.unwrap_or(reading.version));
         Self { definition, query, order, rendering, version, document: Document::list(), last: None, more: false }
     }
 

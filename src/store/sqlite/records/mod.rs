@@ -13,6 +13,7 @@ mod find;
 mod import;
 mod import_lock;
 mod lane;
+mod moments;
 mod naming;
 mod past;
 mod pool;
@@ -51,12 +52,12 @@ use self::{
 use crate::{
     clock::SharedClock,
     dataset::{
-        query::{Facets, Groups, PageStart, Query, Stats},
+        query::{AsOf, Facets, Groups, PageStart, Query, Stats},
         summary::{Facet, Figures},
     },
     store::records::{
-        DataSet, Export, Held, ImportOrder, ImportSession, Page, Past, RecordCatalog, RecordImports, RecordQuestions,
-        RecordReader, RecordStoreError, RecordsGroups, RecordsSummary, Since, rules,
+        DataSet, Export, FoundRecords, Held, ImportOrder, ImportSession, Page, Past, RecordCatalog, RecordImports,
+        RecordQuestions, RecordReader, RecordStoreError, RecordsGroups, RecordsSummary, Since, rules,
     },
 };
 
@@ -150,6 +151,21 @@ impl RecordQuestions for SqliteRecordStore {
     async fn groups(&self, data_set: &Arc<DataSet>, groups: &Groups) -> Result<RecordsGroups, RecordStoreError> {
         let groups = groups.clone();
         self.ask(data_set, move |reading, columns| summary::groups(reading, columns, &groups)).await
+    }
+
+    async fn version_at(&self, data_set: &Arc<DataSet>, as_of: AsOf) -> Result<u64, RecordStoreError> {
+        self.ask(data_set, move |reading, _| reading.version_at(as_of)).await
+    }
+
+    async fn get_at(
+        &self,
+        data_set: &Arc<DataSet>,
+        key: &str,
+        record_id: Option<&str>,
+        as_of: AsOf,
+    ) -> Result<Option<FoundRecords>, RecordStoreError> {
+        let (key, record_id) = (key.to_owned(), record_id.map(str::to_owned));
+        self.ask(data_set, move |reading, _| past::records_at(reading, &key, record_id.as_deref(), as_of)).await
     }
 
     async fn changes(&self, data_set: &Arc<DataSet>, since: &Since, limit: u32) -> Result<Past, RecordStoreError> {

@@ -5,6 +5,7 @@ use std::{
     collections::{HashMap, hash_map::Entry},
 };
 
+use bytes::Bytes;
 use jiff::Timestamp;
 use rusqlite::{
     Connection, OptionalExtension, params_from_iter,
@@ -20,11 +21,11 @@ use super::{
 };
 use crate::{
     dataset::{
-        ColumnType, Definition, Value,
-        query::{PageStart, Position},
+        ColumnType, Definition, Document, Value,
+        query::{AsOf, PageStart, Position},
     },
     store::records::{
-        DataSet, Past, RecordStoreError, Retention, Since,
+        DataSet, FoundRecords, Past, RecordStoreError, Retention, Since,
         past::{self, ChangeKind, Listing, PastState, RecordChange},
         retention::{self, KnownVersion},
         rules,
@@ -150,7 +151,7 @@ pub(super) fn changes(reading: &RecordReading<'_>, since: &Since, limit: u32) ->
     let definition = &reading.data_set.definition;
     let version = since.whole_version();
     if version < reading.changes_from {
-        return Err(rules::gone(definition, version, reading.changes_from).into());
+        return Err(reading.gone_before(version, reading.changes_from));
     }
     if version > reading.version {
         let (name, present) = (definition.name.clone(), reading.version);
@@ -236,7 +237,7 @@ fn placed<'s>(reading: &RecordReading<'_>, since: &'s Since) -> Result<Option<Co
             return Ok(Some(Cow::Owned(Position { version: anchor.version, values })));
         }
     }
-    Err(rules::gone(&reading.data_set.definition, anchor.version, reading.changes_from).into())
+    Err(reading.gone_before(anchor.version, reading.changes_from))
 }
 
 /// The past and present states of a key's records.
@@ -292,6 +293,44 @@ pub(super) fn history(
     Ok(Some(listing.finish(reading.version)))
 }
 
+/// The states of a key's records that count in a version.
+const STATES_AT: [&str; 2] = [
+    "SELECT \"$id\" AS id, before AS held, generation FROM changes INDEXED BY changes_of
+    WHERE \"$key\" = ?1 AND before IS NOT NULL AND was <= ?2 AND version > ?2",
+    "SELECT \"$id\", \"$values\", NULL FROM records INDEXED BY by_key WHERE \"$key\" = ?1 AND \"$from\" <= ?2",
+];
+
+/// The records that bore a key in a version, or one of them; none where there was no such record.
+pub(super) fn records_at(
+    reading: &RecordReading<'_>,
+    key: &str,
+    record_id: Option<&str>,
+    as_of: AsOf,
+) -> Result<Option<FoundRecords>, QuestionFailure> {
+    let version = reading.version_at(as_of)?;
+    let mut params = vec![Sql::Text(key.to_owned()), Sql::Integer(version.cast_signed())];
+    let mut states = STATES_AT.map(str::to_owned);
+    if let Some(text) = record_id {
+        let Some(id) = rules::written_id(&reading.data_set.definition, text) else { return Ok(None) };
+        params.push(owned(&id));
+        states.iter_mut().for_each(|sql| sql.push_str(" AND \"$id\" = ?3"));
+    }
+    let sql = format!("{} ORDER BY id", states.join(" UNION ALL "));
+    let mut statement = reading.connection().prepare_cached(&sql)?;
+    let mut shown = ShownPast::new(reading);
+    let mut rows = statement.query(params_from_iter(&params))?;
+    let mut document = if record_id.is_some() { Document::single() } else { Document::list() };
+    while let Some(row) = rows.next()? {
+        let values = row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?;
+        let generation = row.get::<_, Option<i64>>(2)?.unwrap_or(reading.data_set.generation.cast_signed());
+        shown.record(values, generation, document.next_record())?;
+        rules::check_answer(document.bytes())?;
+    }
+    let count = document.count();
+    let document = document.finish(&[], &reading.data_set.definition.name, version);
+    Ok((count > 0).then(|| FoundRecords { version, document: Bytes::from(document.into_boxed_slice()), count }))
+}
+
 /// The state to continue after, looked up again if its cursor left out its record id.
 fn placed_state<'p>(
     reading: &RecordReading<'_>,
@@ -312,7 +351,7 @@ fn placed_state<'p>(
             return Ok(Cow::Owned(Position { version: anchor.version, values }));
         }
     }
-    Err(rules::gone(&reading.data_set.definition, anchor.version, reading.changes_from).into())
+    Err(reading.gone_before(anchor.version, reading.changes_from))
 }
 
 /// Shows past records with the present columns.

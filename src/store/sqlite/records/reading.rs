@@ -10,9 +10,10 @@ use std::{
 
 use rusqlite::{Connection, ErrorCode};
 
-use super::{file::unavailable, schema, shape::Shape};
+use super::{file::unavailable, moments, schema, shape::Shape};
 use crate::{
     clock::SharedClock,
+    dataset::query::{AsOf, Query},
     store::records::{DataSet, RecordStoreError, rules},
 };
 
@@ -239,12 +240,59 @@ impl<'a> RecordReading<'a> {
         self.snapshot.connection
     }
 
-    /// The version to read the past at, for a question that continues at this version; none if that is the present one.
-    pub(super) fn pinned(&self, version: Option<u64>) -> Result<Option<u64>, RecordStoreError> {
-        let Some(version) = version else { return Ok(None) };
-        if version < self.held_from || version > self.version {
-            return Err(rules::gone(&self.data_set.definition, version, self.held_from));
+    /// The version to read the past at, for a query; none if that is the present one.
+    pub(super) fn pinned(&self, query: &Query) -> Result<Option<u64>, QuestionFailure> {
+        match query.continued_version() {
+            None => self.earlier(query.as_of),
+            // No cursor is of a version to come, unless the records are older ones that were put back.
+            Some(version) if version < self.held_from || version > self.version => Err(self.gone(version)),
+            Some(version) => Ok(Some(version).filter(|version| *version != self.version)),
         }
-        Ok(Some(version).filter(|version| *version != self.version))
+    }
+
+    /// The version to read the past at, for a question as of this; none if that is the present one.
+    pub(super) fn earlier(&self, as_of: Option<AsOf>) -> Result<Option<u64>, QuestionFailure> {
+        let version = as_of.map(|as_of| self.version_at(as_of)).transpose()?;
+        Ok(version.filter(|version| *version != self.version))
+    }
+
+    /// The held version that a question as of this is about.
+    pub(super) fn version_at(&self, as_of: AsOf) -> Result<u64, QuestionFailure> {
+        let version = match as_of {
+            AsOf::Version(version) => version,
+            AsOf::Moment(at) => {
+                moments::version_at(self.connection(), at)?.ok_or_else(|| self.before_all(&at.to_string()))?
+            }
+        };
+        if version > self.version {
+            let (name, present) = (self.data_set.definition.name.clone(), self.version);
+            return Err(RecordStoreError::NoSuchVersion { name, version, present }.into());
+        }
+        if version < self.held_from {
+            return Err(self.gone(version));
+        }
+        Ok(version)
+    }
+
+    /// The error for a version that is no longer held.
+    pub(super) fn gone(&self, version: u64) -> QuestionFailure {
+        self.gone_before(version, self.held_from)
+    }
+
+    /// The error for a version before this one, from which on the past is known.
+    pub(super) fn gone_before(&self, version: u64, known_from: u64) -> QuestionFailure {
+        match moments::of_version(self.connection(), known_from) {
+            Ok(since) => rules::gone(&self.data_set.definition, version, (known_from, since)).into(),
+            Err(error) => error.into(),
+        }
+    }
+
+    /// The error for a moment before those of all known versions.
+    fn before_all(&self, moment: &str) -> QuestionFailure {
+        let (name, moment, held_from) = (self.data_set.definition.name.clone(), moment.to_owned(), self.held_from);
+        match moments::of_version(self.connection(), held_from) {
+            Ok(since) => RecordStoreError::MomentGone { name, moment, held_from, since }.into(),
+            Err(error) => error.into(),
+        }
     }
 }

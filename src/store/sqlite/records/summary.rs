@@ -35,7 +35,8 @@ pub(super) fn facets(
     slot: &ColumnSlot,
     asked: &Facets,
 ) -> Result<RecordsSummary<Facet>, QuestionFailure> {
-    let (version, Facets { filter, columns, limit, .. }) = (reading.version, asked);
+    let Facets { filter, columns, limit, as_of, .. } = asked;
+    let version = reading.earlier(*as_of)?.unwrap_or(reading.version);
     let (records, columns) = ask(reading, slot, version, &needed(filter, columns), |blocks| {
         columns::facets(blocks, filter, columns, *limit)
     })?;
@@ -55,7 +56,8 @@ pub(super) fn stats(
     slot: &ColumnSlot,
     asked: &Stats,
 ) -> Result<RecordsSummary<Figures>, QuestionFailure> {
-    let (version, Stats { filter, columns, .. }) = (reading.version, asked);
+    let Stats { filter, columns, as_of, .. } = asked;
+    let version = reading.earlier(*as_of)?.unwrap_or(reading.version);
     let (records, columns) = ask(reading, slot, version, &needed(filter, columns), |blocks| {
         columns::stats(blocks, &reading.data_set.definition, filter, columns)
     })?;
@@ -68,7 +70,7 @@ pub(super) fn groups(
     slot: &ColumnSlot,
     asked: &Groups,
 ) -> Result<RecordsGroups, QuestionFailure> {
-    let version = reading.version;
+    let version = reading.earlier(asked.as_of)?.unwrap_or(reading.version);
     let keys = asked.by.iter().map(|key| key.column);
     let others: Vec<usize> = keys.chain(asked.measures.iter().filter_map(|measure| measure.column)).collect();
     let found = ask(reading, slot, version, &needed(&asked.filter, &others), |blocks| {

@@ -1,5 +1,6 @@
 //! A small data set of every type, stores in temporary folders, and the tests of each part.
 
+mod as_of;
 mod columns;
 mod crash;
 mod erasure;

@@ -15,13 +15,15 @@ use crate::{
     },
 };
 
-/// Imports one file after the other, and returns the records of each version.
-fn imported(store: &Store, imports: &[(Vec<Record>, bool)]) -> Vec<HeldVersion> {
+/// Imports one file after the other, and returns the records of each version. `imported` is called after each.
+pub(super) fn imported(store: &Store, imports: &[(Vec<Record>, bool)], imported: impl Fn()) -> Vec<HeldVersion> {
     let mut versions = vec![BTreeMap::new()];
     for (nth, (records, replace)) in imports.iter().enumerate() {
         let mut session = store.begin(&definition(), *replace && nth > 0);
         put_all(&mut *session, records);
         let result = session.commit().unwrap();
+        // A projection of an early version follows the later ones: states end in memory.
+        imported();
         let mut now: BTreeMap<(String, i64), Record> =
             if *replace { BTreeMap::new() } else { versions.last().unwrap().clone() };
         now.extend(stored(records).into_iter().map(|record| (identity(&record), record)));
@@ -64,7 +66,7 @@ fn all_states(store: &Store, key: &str, id: Option<&str>, limit: u32) -> Option<
     }
 }
 
-fn exported(store: &SqliteRecordStore, query: &Query) -> Vec<u8> {
+pub(super) fn exported(store: &SqliteRecordStore, query: &Query) -> Vec<u8> {
     wait(async {
         let data_set = store.data_set("things").unwrap();
         let mut export = store.export(&data_set, query).await.unwrap();
@@ -99,7 +101,7 @@ proptest! {
         limit in 1_u32..5,
     ) {
         let store = Store::with(fake_clock(), Retention::default());
-        let versions = imported(&store, &imports);
+        let versions = imported(&store, &imports, || ());
         for since in 1..versions.len() {
             prop_assert_eq!(all_changes(&store, since as u64, limit), expected_changes(&versions, since, moment));
         }
@@ -139,11 +141,11 @@ proptest! {
             let (facets, figures): (Vec<_>, Vec<_>) = columns.iter().map(tally).unzip();
             for store_asked in [&store.store, store.projecting()] {
                 let data_set = store_asked.data_set("things").unwrap();
-                let asked = Facets { filter: query.filter.clone(), columns: columns.clone(), limit, numbers_as_texts: false };
+                let asked = Facets { filter: query.filter.clone(), columns: columns.clone(), limit, numbers_as_texts: false, as_of: None };
                 let found = wait(store_asked.facets(&data_set, &asked)).unwrap();
                 prop_assert_eq!(found.records, matching.len() as u64);
                 prop_assert_eq!(&found.columns, &facets, "{:?}", asked);
-                let asked = Stats { filter: query.filter.clone(), columns: columns.clone(), numbers_as_texts: false };
+                let asked = Stats { filter: query.filter.clone(), columns: columns.clone(), numbers_as_texts: false, as_of: None };
                 let found = wait(store_asked.stats(&data_set, &asked)).unwrap();
                 prop_assert_eq!(found.records, matching.len() as u64);
                 let numbers = |found: &Figures| definition().columns[found.column].kind != ColumnType::Text;
