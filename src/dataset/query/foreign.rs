@@ -62,6 +62,11 @@ const PARAMETERS: &[(&[&str], &str, Option<&str>)] = &[
         "groups are at /groups?by=a&measure=count,sum(b)&having=… here",
         None,
     ),
+    (
+        &["lat", "latitude", "lon", "lng", "longitude", "radius", "distance", "geometry", "$geo", "latlng", "latlon"],
+        "places are near=37.77,-122.42,500m, bbox=west,south,east,north or within=POLYGON ((…)) here",
+        None,
+    ),
     (&["$count", "total", "with_count"], "records are counted by count=exact here", Some("count")),
     (&["_format", "$format", "output", "_shape", "f"], "the form of the answer is format= here", Some("format")),
 ];

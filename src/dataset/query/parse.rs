@@ -1,6 +1,7 @@
 //! Parses plain parameters into a [`Query`]: `status=issued&estimated_cost__gte=10000&sort=-file_date`.
 
 mod groups;
+mod places;
 
 use std::borrow::Cow;
 
@@ -77,8 +78,8 @@ pub fn parse_facets(
 pub fn parse_stats(definition: &Definition, raw_query: &str, limits: &QueryLimits) -> Result<Stats, Vec<InvalidParam>> {
     let mut reading = QueryReading::new(definition, limits, &OF_STATS).read(raw_query);
     let columns = reading.summarised(
-        |kind| kind != ColumnType::Text,
-        "is a text: there are figures of numbers, amounts, dates and timestamps; its values are counted by facets",
+        |kind| !matches!(kind, ColumnType::Text | ColumnType::Point),
+        "has no figures: there are figures of numbers, amounts, dates and timestamps; values of other types are counted by facets",
     );
     let numbers_as_texts = reading.numbers_as_texts;
     let stats = Stats { filter: reading.condition(), columns, numbers_as_texts };
@@ -377,6 +378,10 @@ impl<'a> QueryReading<'a> {
                 Some(column) if self.sort.iter().any(|term| term.column == column) => {
                     self.refuse("sort", format!("names the column {bare:?} twice"), None);
                 }
+                Some(column) if self.definition.column_kind(column) == ColumnType::Point => {
+                    let reason = format!("names {bare:?}, and points have no order: sort=distance orders by the distance from near=");
+                    self.refuse("sort", reason, None);
+                }
                 Some(column) => self.sort.push(SortTerm { column, descending }),
                 None => {}
             }
@@ -412,6 +417,9 @@ impl<'a> QueryReading<'a> {
             let reason = format!("is no parameter of this resource: it takes {}", self.allowed.join(", "));
             return self.refuse(name, reason, meant);
         }
+        if self.is_place(name, value) {
+            return;
+        }
         let (column_name, operator) = match name.rsplit_once("__") {
             // A column's own name may contain two underscores.
             Some(_) if self.definition.column_index(name).is_some() => (name, "eq"),
@@ -431,13 +439,18 @@ impl<'a> QueryReading<'a> {
             let (reason, meant) = condition.told(column_name, VALUE_CHARS_SHOWN);
             return self.refuse(name, reason, meant);
         }
+        self.condition_on(name, (column, operator), value);
+    }
+
+    /// Takes a condition on a column.
+    fn condition_on(&mut self, name: &str, (column, operator): (usize, Operator), value: &str) {
         let Some(left) = self.terms_left.checked_sub(1) else {
             let reason = format!("is one condition too many: at most {} are allowed", self.limits.terms_max);
             return self.refuse(name, reason, None);
         };
         self.terms_left = left;
         let conditions = ConditionMaker { definition: self.definition, limits: self.limits };
-        let values = if operator.takes_list() { self.list(value) } else { Ok(vec![Cow::Borrowed(value)]) };
+        let values = if operator.takes_list() { self.values(column, value) } else { Ok(vec![Cow::Borrowed(value)]) };
         match values.and_then(|values| conditions.test(column, operator, &values).map_err(|unfit| unfit.reason)) {
             Ok(test) => self.filters.push(Filter::Term(Term { column, test })),
             Err(reason) => self.refuse(name, reason, None),
