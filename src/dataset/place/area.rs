@@ -385,6 +385,18 @@ impl Area {
         (low, Point { latitude: north, longitude: LONGITUDE_MAX })
     }
 
+    /// Reads the operator and the value that [`Area::written`] gives.
+    ///
+    /// # Errors
+    /// What is wrong with the value.
+    pub fn read(operator: &str, value: &str) -> Result<Self, AreaError> {
+        match operator {
+            "near" => Circle::parse(value).map(Self::Near),
+            "bbox" => GeoBox::parse(value).map(Self::Box),
+            _ => Polygon::parse(value, usize::MAX).map(Self::Polygon),
+        }
+    }
+
     /// The operator of a condition that asks for the area, and the value that it is written with.
     pub fn written(&self) -> (&'static str, String) {
         let name = match self {

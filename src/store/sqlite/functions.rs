@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, functions::FunctionFlags, types::ValueRef};
 
-use crate::dataset::text::contains_folded;
+use crate::dataset::{Point, place::Area, text::contains_folded};
 
 /// The flags of a function without side effects that depends only on its arguments.
 pub(super) const PURE: FunctionFlags =
@@ -14,6 +14,22 @@ pub(super) fn add_contains_folded(connection: &Connection) -> rusqlite::Result<(
         let needle = call.get_raw(1).as_str()?;
         Ok(match call.get_raw(0) {
             ValueRef::Text(text) => std::str::from_utf8(text).is_ok_and(|text| contains_folded(text, needle)),
+            _ => false,
+        })
+    })
+}
+
+/// Adds `point_inside(point, operator, value)`, which tells whether a packed point is in an area: see [`Area::contains`]. A null is in none.
+pub(super) fn add_point_inside(connection: &Connection) -> rusqlite::Result<()> {
+    connection.create_scalar_function("point_inside", 3, PURE, |call| {
+        // The area is the same for all rows of a statement.
+        let area = call.get_or_create_aux(1, |operator| {
+            Area::read(operator.as_str()?, call.get_raw(2).as_str()?).map_err(|error| {
+                Box::new(rusqlite::Error::UserFunctionError(error.into())) as Box<dyn std::error::Error + Send + Sync>
+            })
+        })?;
+        Ok(match call.get_raw(0) {
+            ValueRef::Integer(packed) => Point::unpacked(packed).is_some_and(|point| area.contains(point)),
             _ => false,
         })
     })
