@@ -19,8 +19,8 @@ pub use self::error::ExportError;
 pub use self::groups::{groups_as_csv, groups_as_json};
 pub use self::workbook_rows::{WORKBOOK_RECORDS_MAX, WorkbookPlace};
 use self::{
-    arrow_stream::StreamRows, geojson_rows::GeoRows, parquet_rows::ParquetRows, published::PublishedColumn, text_rows::TextRows,
-    workbook_rows::SheetRows,
+    arrow_stream::StreamRows, geojson_rows::GeoRows, parquet_rows::ParquetRows, published::PublishedColumn,
+    text_rows::TextRows, workbook_rows::SheetRows,
 };
 use super::{
     Column, Definition,

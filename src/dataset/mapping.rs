@@ -5,8 +5,8 @@ pub(in crate::dataset) mod convert;
 pub(in crate::dataset) mod dates;
 mod header;
 mod mapper;
-mod point;
 pub(in crate::dataset) mod numbers;
+mod point;
 pub(in crate::dataset) mod reading;
 mod title;
 

@@ -346,7 +346,9 @@ fn any_row() -> impl Strategy<Value = Vec<Value>> {
                 .prop_map(|hours| Value::Timestamp(Timestamp::from_nanosecond(hours * 1_800_000_000_000).unwrap()))
                 .boxed(),
             ColumnType::Point => (0_i32..40)
-                .prop_map(|n| Value::Point(Point::of_degrees(37.0 + f64::from(n % 7) / 50.0, f64::from(n) / 50.0).unwrap()))
+                .prop_map(|n| {
+                    Value::Point(Point::of_degrees(37.0 + f64::from(n % 7) / 50.0, f64::from(n) / 50.0).unwrap())
+                })
                 .boxed(),
         };
         prop_oneof![1 => Just(Value::Null), 5 => value].boxed()
@@ -402,7 +404,13 @@ fn any_groups() -> impl Strategy<Value = crate::dataset::query::Groups> {
         ],
         1..5,
     );
-    let filter = proptest::sample::select(vec!["", "units__gt=0", "status__contains=A", "cost__isnull=true", "near=37.1,0.2,30km"]);
+    let filter = proptest::sample::select(vec![
+        "",
+        "units__gt=0",
+        "status__contains=A",
+        "cost__isnull=true",
+        "near=37.1,0.2,30km",
+    ]);
     (by, measures, filter, any::<bool>(), 1_u32..6).prop_map(|(by, measures, filter, backwards, limit)| {
         let sign = if backwards { "-" } else { "" };
         let raw = format!(

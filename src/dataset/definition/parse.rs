@@ -491,7 +491,10 @@ fn indexes(root: &DefinitionTable<'_>, columns: &[Column]) -> Result<Vec<Index>,
         let indexed = |key: &str, name: &str| {
             let place = place_of(node, key, name, columns)?;
             match columns.get(place).map(|column| column.kind) {
-                Some(ColumnType::Point) => Err(node.error(key, format!("{name:?} holds points, which have no order to index: conditions on places need no index"))),
+                Some(ColumnType::Point) => Err(node.error(
+                    key,
+                    format!("{name:?} holds points, which have no order to index: conditions on places need no index"),
+                )),
                 _ => Ok(()),
             }
         };

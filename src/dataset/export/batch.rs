@@ -5,7 +5,8 @@ use std::{collections::HashMap, sync::Arc};
 use arrow_array::{
     ArrayRef, RecordBatch,
     builder::{
-        ArrayBuilder, Date32Builder, Decimal128Builder, Float64Builder, Int64Builder, StringBuilder, StructBuilder, TimestampMicrosecondBuilder,
+        ArrayBuilder, Date32Builder, Decimal128Builder, Float64Builder, Int64Builder, StringBuilder, StructBuilder,
+        TimestampMicrosecondBuilder,
     },
 };
 use arrow_schema::{ArrowError, DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
@@ -149,8 +150,7 @@ impl BatchColumn {
 
 impl BatchRows {
     pub(super) fn new(columns: Vec<PublishedColumn>) -> Self {
-        let fields: Vec<Field> =
-            columns.iter().map(|column| field(&column.name, column.kind)).collect();
+        let fields: Vec<Field> = columns.iter().map(|column| field(&column.name, column.kind)).collect();
         let columns =
             columns.into_iter().map(|published| BatchColumn { values: ColumnValues::new(published.kind), published });
         Self { schema: Arc::new(Schema::new(fields)), columns: columns.collect(), rows: 0, bytes: 0 }

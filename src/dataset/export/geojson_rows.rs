@@ -91,3 +91,55 @@ fn push_text(value: &[u8], out: &mut Vec<u8>) {
         None => out.extend_from_slice(value),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::dataset::{Point, Value, query::Format, samples};
+
+    fn written(select: Option<Vec<usize>>, numbers_as_texts: bool) -> serde_json::Value {
+        let columns = [("key", "text"), ("record_id", "integer"), ("location", "point"), ("size", "integer")];
+        let definition = samples::definition("things", &columns);
+        let query = Query { select, numbers_as_texts, format: Some(Format::Geojson), ..Query::everything(9) };
+        let geometry = query.geometry(&definition).unwrap();
+        let mut rows = GeoRows::new(&definition, &query, geometry);
+        let place = Value::Point(Point::parse("37.7749,-122.4194").unwrap());
+        let records = [
+            [Value::Text("a\"b".into()), Value::Integer(1), place, Value::Integer(7)],
+            [Value::Text("c".into()), Value::Integer(2), Value::Null, Value::Null],
+        ];
+        let mut out = Vec::new();
+        rows.begin(&mut out);
+        for record in &records {
+            let values: Vec<Vec<u8>> = rows
+                .places()
+                .iter()
+                .map(|place| {
+                    let mut text = Vec::new();
+                    json::write_value(&record[*place], &mut text);
+                    text
+                })
+                .collect();
+            rows.row(values.iter().map(Vec::as_slice), &mut out);
+        }
+        rows.finish(&mut out);
+        serde_json::from_slice(&out).unwrap()
+    }
+
+    #[test]
+    fn records_are_features() {
+        let point = json!({ "type": "Point", "coordinates": [-122.4194, 37.7749] });
+        let whole = json!({ "type": "FeatureCollection", "features": [
+            { "type": "Feature", "id": "a\"b/1", "geometry": point, "properties": { "key": "a\"b", "record_id": 1, "size": 7 } },
+            { "type": "Feature", "id": "c/2", "geometry": null, "properties": { "key": "c", "record_id": 2, "size": null } },
+        ] });
+        assert_eq!(written(None, false), whole);
+        let some = written(Some(vec![2, 3]), true);
+        assert_eq!(some["features"][0]["properties"], json!({ "size": "7" }));
+        assert_eq!((&some["features"][0]["geometry"], &some["features"][0]["id"]), (&point, &json!("a\"b/1")));
+        let without = written(Some(vec![3]), false);
+        assert_eq!(without["features"][0]["geometry"], point);
+    }
+}

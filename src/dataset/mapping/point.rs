@@ -45,8 +45,12 @@ impl PointStep {
             (FoundCoordinate::Degrees(latitude), FoundCoordinate::Degrees(longitude)) => {
                 Ok(Value::Point(Point::of_degrees(latitude, longitude).map_err(ValueError::from)?))
             }
-            (FoundCoordinate::Degrees(_), FoundCoordinate::Blank) => Err(CellError::OneCoordinate("latitude", "longitude")),
-            (FoundCoordinate::Blank, FoundCoordinate::Degrees(_)) => Err(CellError::OneCoordinate("longitude", "latitude")),
+            (FoundCoordinate::Degrees(_), FoundCoordinate::Blank) => {
+                Err(CellError::OneCoordinate("latitude", "longitude"))
+            }
+            (FoundCoordinate::Blank, FoundCoordinate::Degrees(_)) => {
+                Err(CellError::OneCoordinate("longitude", "latitude"))
+            }
             (FoundCoordinate::Blank, FoundCoordinate::Blank) => Ok(self.default.clone()),
             // The row is rejected for it.
             _ => Ok(Value::Null),

@@ -99,7 +99,8 @@ impl LengthUnit {
 /// Reads a distance with its unit, in whole centimetres.
 fn distance_of(text: &str) -> Result<u32, AreaError> {
     let text = text.trim();
-    let found = LengthUnit::SIGNS.into_iter().find_map(|(sign, unit)| Some((text.strip_suffix(sign)?.trim_end(), unit)));
+    let found =
+        LengthUnit::SIGNS.into_iter().find_map(|(sign, unit)| Some((text.strip_suffix(sign)?.trim_end(), unit)));
     let number = |text: &str| {
         let is_plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
         if is_plain { text.parse::<f64>().ok() } else { None }
@@ -341,9 +342,8 @@ fn rings_of_geojson(text: &str) -> Result<Vec<Vec<Point>>, AreaError> {
 
 fn rings_of_text(text: &str) -> Result<Vec<Vec<Point>>, AreaError> {
     let tag = text.get(..7).filter(|tag| tag.eq_ignore_ascii_case("POLYGON")).ok_or(AreaError::Polygon)?;
-    let inside = |text: &'_ str| -> Option<String> {
-        Some(text.trim().strip_prefix('(')?.strip_suffix(')')?.trim().to_owned())
-    };
+    let inside =
+        |text: &'_ str| -> Option<String> { Some(text.trim().strip_prefix('(')?.strip_suffix(')')?.trim().to_owned()) };
     let all = text.get(tag.len()..).and_then(inside).ok_or(AreaError::Polygon)?;
     // Rings are separated by commas between parentheses.
     let (mut rings, mut rest) = (Vec::new(), all.as_str());

@@ -49,9 +49,26 @@ fn points_are_read_in_all_their_forms() {
     assert_eq!(point("0.00000004,-0.00000004").to_string(), "POINT (0 0)");
     assert_eq!(point("5e-8,1e1").to_string(), "POINT (10 0.0000001)");
     for wrong in [
-        "", "POINT EMPTY", "POINT (1)", "POINT (1 2 3)", "POINT (1, 2)", "37.7", "a,b", "1,2,3", "(1,2", "nan,0", "1e999,0",
-        "SRID=3857;POINT (1 2)", "LINESTRING (1 2, 3 4)", "{\"type\":\"Polygon\",\"coordinates\":[1,2]}", "{}", "{\"latitude\":1}",
-        "{\"type\":\"Point\",\"coordinates\":[\"1\",\"2\"]}", "{\"type\":\"Point\",\"coordinates\":[]}", ",", ".,.",
+        "",
+        "POINT EMPTY",
+        "POINT (1)",
+        "POINT (1 2 3)",
+        "POINT (1, 2)",
+        "37.7",
+        "a,b",
+        "1,2,3",
+        "(1,2",
+        "nan,0",
+        "1e999,0",
+        "SRID=3857;POINT (1 2)",
+        "LINESTRING (1 2, 3 4)",
+        "{\"type\":\"Polygon\",\"coordinates\":[1,2]}",
+        "{}",
+        "{\"latitude\":1}",
+        "{\"type\":\"Point\",\"coordinates\":[\"1\",\"2\"]}",
+        "{\"type\":\"Point\",\"coordinates\":[]}",
+        ",",
+        ".,.",
     ] {
         assert_eq!(Point::parse(wrong), Err(PointError::Form), "{wrong}");
     }
@@ -159,16 +176,28 @@ fn polygons_have_holes_and_edges() {
     ] {
         assert_eq!(square.contains(point(place)), is_within, "{place}");
     }
-    let json = r#"{"type":"Polygon","coordinates":[[[0,0],[10,0],[10,10],[0,10],[0,0]],[[4,4],[6,4],[6,6],[4,6],[4,4]]]}"#;
+    let json =
+        r#"{"type":"Polygon","coordinates":[[[0,0],[10,0],[10,10],[0,10],[0,0]],[[4,4],[6,4],[6,6],[4,6],[4,4]]]}"#;
     assert_eq!(read(json), Ok(square.clone()));
     assert_eq!(square.to_string(), "POLYGON ((0 0, 10 0, 10 10, 0 10, 0 0), (4 4, 6 4, 6 6, 4 6, 4 4))");
     assert_eq!(read("POLYGON ((0 0, 1 1, 0 0))"), Err(AreaError::FewCorners(2)));
-    let many = format!("POLYGON (({}))", (0..201).map(|nth| format!("{} {}", nth % 90, nth / 90)).collect::<Vec<_>>().join(","));
+    let many = format!(
+        "POLYGON (({}))",
+        (0..201).map(|nth| format!("{} {}", nth % 90, nth / 90)).collect::<Vec<_>>().join(",")
+    );
     assert_eq!(read(&many), Err(AreaError::TooManyVertices { vertices: 201, most: 200 }));
     assert_eq!(read("POLYGON ((0 0, 5 95, 5 0))"), Err(AreaError::Point(PointError::Exchanged)));
     for wrong in [
-        "", "POLYGON", "POLYGON ()", "POLYGON (())", "POLYGON ((0 0, 1 1, 1 0)", "POLYGON (0 0, 1 1, 1 0)", "POINT (1 2)",
-        "POLYGON ((0 0, 1 1, 1 0) (2 2, 3 3, 3 2))", "{\"type\":\"Polygon\",\"coordinates\":[[1,2]]}", "{\"type\":\"Point\"}",
+        "",
+        "POLYGON",
+        "POLYGON ()",
+        "POLYGON (())",
+        "POLYGON ((0 0, 1 1, 1 0)",
+        "POLYGON (0 0, 1 1, 1 0)",
+        "POINT (1 2)",
+        "POLYGON ((0 0, 1 1, 1 0) (2 2, 3 3, 3 2))",
+        "{\"type\":\"Polygon\",\"coordinates\":[[1,2]]}",
+        "{\"type\":\"Point\"}",
         "POLYGON ((0,0 1,1 1,0))",
     ] {
         assert_eq!(read(wrong), Err(AreaError::Polygon), "{wrong}");

@@ -191,9 +191,10 @@ pub(super) fn units(text: &str) -> Option<i64> {
         return None;
     }
     let decimals = fraction.bytes().chain(std::iter::repeat(b'0')).take(DECIMALS);
-    let units = whole.bytes().chain(decimals).fold(0_i64, |units, digit| {
-        units.saturating_mul(10).saturating_add(i64::from(digit - b'0')).min(BEYOND)
-    });
+    let units = whole
+        .bytes()
+        .chain(decimals)
+        .fold(0_i64, |units, digit| units.saturating_mul(10).saturating_add(i64::from(digit - b'0')).min(BEYOND));
     let rounds_up = fraction.as_bytes().get(DECIMALS).is_some_and(|digit| *digit >= b'5');
     let units = units + i64::from(rounds_up);
     Some(if is_negative { -units } else { units })

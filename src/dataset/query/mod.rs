@@ -343,7 +343,10 @@ impl Query {
             [] => Err("is geojson: this data set has no column of points".to_owned()),
             several => {
                 let names: Vec<&str> = several.iter().map(|place| definition.column_name(*place)).collect();
-                Err(format!("is geojson: name the column of the geometries first in select, one of {}", names.join(", ")))
+                Err(format!(
+                    "is geojson: name the column of the geometries first in select, one of {}",
+                    names.join(", ")
+                ))
             }
         }
     }

@@ -379,7 +379,9 @@ impl<'a> QueryReading<'a> {
                     self.refuse("sort", format!("names the column {bare:?} twice"), None);
                 }
                 Some(column) if self.definition.column_kind(column) == ColumnType::Point => {
-                    let reason = format!("names {bare:?}, and points have no order: sort=distance orders by the distance from near=");
+                    let reason = format!(
+                        "names {bare:?}, and points have no order: sort=distance orders by the distance from near="
+                    );
                     self.refuse("sort", reason, None);
                 }
                 Some(column) => self.sort.push(SortTerm { column, descending }),

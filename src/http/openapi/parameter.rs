@@ -116,7 +116,9 @@ fn meaning(operator: Operator) -> &'static str {
         Operator::NotIn => "is none of these values, or null",
         Operator::Contains => "holds this text, in capitals or not",
         Operator::StartsWith => "begins with this text",
-        Operator::Near => "is no farther from this point (latitude first) than this distance; units are m, km, mi and ft",
+        Operator::Near => {
+            "is no farther from this point (latitude first) than this distance; units are m, km, mi and ft"
+        }
         Operator::Bbox => "lies in this box of west, south, east, north",
         Operator::Within => "lies within this polygon (WKT or GeoJSON), or on its edge",
         Operator::IsNull => "is null (`true`) or is not (`false`)",

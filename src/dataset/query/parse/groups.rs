@@ -197,7 +197,9 @@ impl QueryReading<'_> {
         if !kind.suits(self.definition.column_kind(column)) {
             let of = self.definition.column_name(column).to_owned();
             let reason = match self.definition.column_kind(column) {
-                ColumnType::Point => format!("there is no {name} of points such as {of:?}: there are count and distinct"),
+                ColumnType::Point => {
+                    format!("there is no {name} of points such as {of:?}: there are count and distinct")
+                }
                 _ => format!("{name} is of numbers and amounts, and {of:?} is no such column"),
             };
             self.refuse("measure", reason, None);
