@@ -21,7 +21,7 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::{
-    Definition, Value,
+    Definition, Point, Value,
     query::{Anchor, Filter, PageStart, Position, Query, Term, Test},
 };
 
@@ -390,6 +390,7 @@ fn write_value(value: &Value, out: &mut Vec<u8>) {
         Value::Number(number) => (4, number.to_be_bytes().to_vec()),
         Value::Date(date) => (5, date.to_string().into_bytes()),
         Value::Timestamp(moment) => (6, moment.as_nanosecond().to_be_bytes().to_vec()),
+        Value::Point(point) => (7, point.packed().to_be_bytes().to_vec()),
     };
     out.push(tag);
     out.extend((bytes.len() as u64).to_be_bytes().iter().skip(4));
@@ -409,6 +410,7 @@ fn read_value(rest: &mut &[u8]) -> Option<Value> {
         4 => Value::Number(f64::from_be_bytes(bytes.try_into().ok()?)),
         5 => Value::Date(std::str::from_utf8(bytes).ok()?.parse().ok()?),
         6 => Value::Timestamp(Timestamp::from_nanosecond(i128::from_be_bytes(bytes.try_into().ok()?)).ok()?),
+        7 => Value::Point(Point::unpacked(i64::from_be_bytes(bytes.try_into().ok()?))?),
         _ => return None,
     })
 }

@@ -159,6 +159,12 @@ impl Definition {
         self.columns.get(place).map_or(ColumnType::Text, |column| column.kind)
     }
 
+    /// The places of the columns of points.
+    pub fn points(&self) -> Vec<usize> {
+        let columns = self.columns.iter().enumerate();
+        columns.filter(|(_, column)| column.kind == ColumnType::Point).map(|(place, _)| place).collect()
+    }
+
     /// The text in the form that the column at a place stores: in NFC, in the column's case, and for the key column in its one form.
     /// Queries use it too, so that they find what an import stored.
     pub fn canonical_text<'t>(&self, place: usize, text: &'t str) -> Cow<'t, str> {

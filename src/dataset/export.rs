@@ -1,4 +1,4 @@
-//! Writes all matching records, row by row: NDJSON, CSV, Parquet, a stream of Arrow, or a workbook.
+//! Writes all matching records, row by row: NDJSON, CSV, GeoJSON, Parquet, a stream of Arrow, or a workbook.
 //!
 //! Each form takes bounded memory, however many rows there are. What breaks off is not taken for whole by readers of the form, but for
 //! lines of text, whose end only HTTP knows.
@@ -6,6 +6,7 @@
 mod arrow_stream;
 mod batch;
 mod error;
+mod geojson_rows;
 mod groups;
 mod parquet_rows;
 mod published;
@@ -18,8 +19,8 @@ pub use self::error::ExportError;
 pub use self::groups::{groups_as_csv, groups_as_json};
 pub use self::workbook_rows::{WORKBOOK_RECORDS_MAX, WorkbookPlace};
 use self::{
-    arrow_stream::StreamRows, parquet_rows::ParquetRows, published::PublishedColumn, text_rows::TextRows,
-    workbook_rows::SheetRows,
+    arrow_stream::StreamRows, geojson_rows::GeoRows, parquet_rows::ParquetRows, published::PublishedColumn,
+    text_rows::TextRows, workbook_rows::SheetRows,
 };
 use super::{
     Column, Definition,
@@ -32,6 +33,7 @@ pub struct RowWriter(FormRows);
 /// The rows in one of the forms.
 enum FormRows {
     Text(TextRows),
+    Geo(GeoRows),
     Stream(Box<StreamRows>),
     Parquet(Box<ParquetRows>),
     Sheet(Box<SheetRows>),
@@ -41,7 +43,8 @@ impl RowWriter {
     /// A writer with the columns and in the form that the query asks for; NDJSON by default. A workbook is made at this place.
     ///
     /// # Errors
-    /// [`ExportError::Failed`] where a workbook cannot be begun at its place.
+    /// [`ExportError::NoGeometry`] where GeoJSON has no column of points; [`ExportError::Failed`] where a workbook cannot be begun at
+    /// its place.
     pub fn new(definition: &Definition, query: &Query, place: &WorkbookPlace) -> Result<Self, ExportError> {
         let columns: Vec<&Column> = match &query.select {
             None => definition.columns.iter().collect(),
@@ -52,10 +55,22 @@ impl RowWriter {
             format @ (Format::Json | Format::Ndjson | Format::Csv) => {
                 FormRows::Text(TextRows::new(&columns, query, format))
             }
+            Format::Geojson => {
+                let geometry = query.geometry(definition).map_err(ExportError::NoGeometry)?;
+                FormRows::Geo(GeoRows::new(definition, query, geometry))
+            }
             Format::Arrow => FormRows::Stream(Box::new(StreamRows::new(published())?)),
             Format::Parquet => FormRows::Parquet(Box::new(ParquetRows::new(published())?)),
             Format::Xlsx => FormRows::Sheet(Box::new(SheetRows::new(&definition.name, published(), place)?)),
         }))
+    }
+
+    /// The columns whose values a row consists of, by place, where these are others than the query selects.
+    pub fn places(&self) -> Option<&[usize]> {
+        match &self.0 {
+            FormRows::Geo(rows) => Some(rows.places()),
+            _ => None,
+        }
     }
 
     /// Appends what precedes the first row, such as the names of the columns in CSV.
@@ -65,6 +80,7 @@ impl RowWriter {
     pub fn begin(&mut self, out: &mut Vec<u8>) -> Result<(), ExportError> {
         match &mut self.0 {
             FormRows::Text(rows) => rows.begin(out),
+            FormRows::Geo(rows) => rows.begin(out),
             FormRows::Stream(rows) => rows.drain(out),
             FormRows::Parquet(rows) => rows.drain(out)?,
             FormRows::Sheet(_) => {}
@@ -72,8 +88,8 @@ impl RowWriter {
         Ok(())
     }
 
-    /// Takes in a row of values, each as [`json::write_value`](crate::dataset::json::write_value) writes it, in the order of the columns.
-    /// Appends what is ready: this row, several, or nothing yet.
+    /// Takes in a row of values, each as [`json::write_value`](crate::dataset::json::write_value) writes it, in the order of the columns,
+    /// or of [`RowWriter::places`]. Appends what is ready: this row, several, or nothing yet.
     ///
     /// # Errors
     /// Where the form cannot hold the row; [`ExportError::OfAnotherType`]; [`ExportError::Failed`].
@@ -84,6 +100,10 @@ impl RowWriter {
     ) -> Result<(), ExportError> {
         match &mut self.0 {
             FormRows::Text(rows) => {
+                rows.row(values, out);
+                Ok(())
+            }
+            FormRows::Geo(rows) => {
                 rows.row(values, out);
                 Ok(())
             }
@@ -105,6 +125,7 @@ impl RowWriter {
     ) -> Result<Result<(), E>, ExportError> {
         match self.0 {
             FormRows::Text(_) => {}
+            FormRows::Geo(rows) => rows.finish(&mut ready),
             FormRows::Stream(rows) => rows.finish(&mut ready)?,
             FormRows::Parquet(rows) => rows.finish(&mut ready)?,
             FormRows::Sheet(rows) => return rows.finish(send),

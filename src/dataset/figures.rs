@@ -158,6 +158,8 @@ impl TableTally {
         let of = |(place, column): (usize, &super::Column)| {
             let counted = match column.kind {
                 _ if !shows_values(definition, place) => Counted::Empty,
+                // The southernmost point says little of the others, and much of one record.
+                ColumnType::Point => Counted::Empty,
                 ColumnType::Text => Counted::Values(FacetTally::within(place, room)),
                 _ => Counted::Range(FiguresTally::new(place)),
             };

@@ -1,5 +1,5 @@
 //! The canonical JSON of values and records: dates and timestamps as RFC 3339 strings, money as a number with exactly two
-//! decimals, columns in their published order.
+//! decimals, columns in their published order, points as GeoJSON geometries.
 
 mod selection;
 mod texts;
@@ -44,6 +44,7 @@ pub fn write_value(value: &Value, out: &mut Vec<u8>) {
             out.push(b'"');
         }
         Value::Number(_) => write_display(value, out),
+        Value::Point(point) => point.write_geojson(out),
     }
 }
 

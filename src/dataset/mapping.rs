@@ -1,10 +1,12 @@
 //! Turns the rows of a file into records: the header is matched once, then every row is converted by place.
 
+mod above;
 pub(in crate::dataset) mod convert;
 pub(in crate::dataset) mod dates;
 mod header;
 mod mapper;
 pub(in crate::dataset) mod numbers;
+mod point;
 pub(in crate::dataset) mod reading;
 mod title;
 

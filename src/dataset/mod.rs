@@ -12,6 +12,7 @@ pub mod infer;
 pub mod json;
 pub mod last_rows;
 pub mod mapping;
+pub mod place;
 pub mod query;
 pub mod reader;
 pub mod sample;
@@ -25,4 +26,5 @@ pub mod value;
 
 pub use definition::{Column, ColumnType, Definition, Index, RecordIdRule};
 pub use document::Document;
+pub use place::Point;
 pub use value::{RECORD_BYTES_MAX, Record, Value, ValueError};

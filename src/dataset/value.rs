@@ -4,7 +4,10 @@ use std::cmp::Ordering;
 
 use jiff::{Timestamp, civil::Date};
 
-use super::ColumnType;
+use super::{
+    ColumnType,
+    place::{Point, PointError},
+};
 
 /// The longest record as JSON, in bytes, that every store holds with what it adds. DynamoDB's items have 400 KB.
 pub const RECORD_BYTES_MAX: usize = 350 * 1024;
@@ -26,6 +29,8 @@ pub enum Value {
     Date(Date),
     /// A moment, stored and shown in UTC.
     Timestamp(Timestamp),
+    /// A point on the earth.
+    Point(Point),
 }
 
 /// A row of a data set as it is stored and published: one value for each of [`super::Definition::columns`], in their order. Unpublished
@@ -57,6 +62,9 @@ pub enum ValueError {
     /// The text is not a moment.
     #[error("expected a timestamp such as 2016-12-01T09:30:00Z")]
     Timestamp,
+    /// The text is not a point, or there is no such point.
+    #[error(transparent)]
+    Point(#[from] PointError),
     /// The number exceeds the range of the type.
     #[error("the number is too large")]
     OutOfRange,
@@ -67,7 +75,7 @@ pub enum ValueError {
 
 impl Value {
     /// Parses the canonical text of a value, as written in JSON answers and query parameters: an ISO date, an RFC 3339 timestamp, a plain
-    /// number. The importer reads files more leniently.
+    /// number; a point in any form. The importer reads files more leniently.
     pub fn parse(kind: ColumnType, text: &str) -> Result<Self, ValueError> {
         match kind {
             ColumnType::Text => Ok(Self::Text(text.to_owned())),
@@ -79,6 +87,7 @@ impl Value {
             ColumnType::Number => parse_number(text).map(Self::Number),
             ColumnType::Date => parse_iso_date(text.as_bytes()).map(Self::Date).ok_or(ValueError::Date),
             ColumnType::Timestamp => text.parse::<Timestamp>().map(Self::Timestamp).map_err(|_| ValueError::Timestamp),
+            ColumnType::Point => Ok(Self::Point(Point::parse(text)?)),
         }
     }
 
@@ -97,6 +106,7 @@ impl Value {
             Self::Number(_) => Some(ColumnType::Number),
             Self::Date(_) => Some(ColumnType::Date),
             Self::Timestamp(_) => Some(ColumnType::Timestamp),
+            Self::Point(_) => Some(ColumnType::Point),
         }
     }
 
@@ -109,6 +119,7 @@ impl Value {
             (Self::Number(left), Self::Number(right)) => left.total_cmp(right),
             (Self::Date(left), Self::Date(right)) => left.cmp(right),
             (Self::Timestamp(left), Self::Timestamp(right)) => left.cmp(right),
+            (Self::Point(left), Self::Point(right)) => left.cmp(right),
             _ => self.rank().cmp(&other.rank()),
         }
     }
@@ -121,7 +132,8 @@ impl Value {
             Self::Number(_) => 3,
             Self::Date(_) => 4,
             Self::Timestamp(_) => 5,
-            Self::Text(_) => 6,
+            Self::Point(_) => 6,
+            Self::Text(_) => 7,
         }
     }
 }
@@ -140,6 +152,7 @@ impl std::fmt::Display for Value {
             Self::Number(number) => write!(f, "{number}"),
             Self::Date(date) => write!(f, "{date}"),
             Self::Timestamp(moment) => write!(f, "{moment}"),
+            Self::Point(point) => write!(f, "{point}"),
         }
     }
 }
@@ -238,6 +251,7 @@ mod tests {
             (-62_135_596_800_i64..253_370_764_800, 0_i32..1_000_000_000)
                 .prop_map(|(s, n)| Value::Timestamp(Timestamp::new(s, n).unwrap_or(Timestamp::UNIX_EPOCH))),
             any::<String>().prop_map(Value::Text),
+            (-90.0..=90.0, -180.0..=180.0).prop_map(|(lat, lon)| Value::Point(Point::of_degrees(lat, lon).unwrap())),
         ]
     }
 
@@ -260,7 +274,7 @@ mod tests {
 
         #[test]
         fn no_text_makes_parsing_fail_otherwise_than_by_an_error(text in any::<String>()) {
-            for kind in [ColumnType::Integer, ColumnType::Money, ColumnType::Number, ColumnType::Date, ColumnType::Timestamp] {
+            for (_, kind) in ColumnType::NAMES {
                 prop_assert!(Value::parse(kind, &text).map_or(true, |value| value.kind() == Some(kind)));
             }
         }

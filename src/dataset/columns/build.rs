@@ -42,7 +42,7 @@ impl ChunkBuilder {
     pub fn new(kind: ColumnType) -> Self {
         let different = match kind {
             ColumnType::Text => Different::Texts(TextList::default()),
-            ColumnType::Integer | ColumnType::Money => Different::Wholes(Vec::new()),
+            ColumnType::Integer | ColumnType::Money | ColumnType::Point => Different::Wholes(Vec::new()),
             ColumnType::Date => Different::Dates(Vec::new()),
             ColumnType::Timestamp => Different::Moments(Vec::new()),
             ColumnType::Number => Different::Reals(Vec::new()),
@@ -63,6 +63,7 @@ impl ChunkBuilder {
             Value::Number(real) => self.push_real(*real),
             Value::Date(date) => self.push_date(*date),
             Value::Timestamp(moment) => self.push_moment(moment.as_nanosecond()),
+            Value::Point(point) => self.push_whole(point.packed()),
             Value::Null => self.push_null(),
         }
     }
@@ -88,7 +89,7 @@ impl ChunkBuilder {
         self.rows.push(place);
     }
 
-    /// Appends a row with an integer or hundredths.
+    /// Appends a row with an integer, hundredths or a packed point.
     pub fn push_whole(&mut self, whole: i64) {
         let Different::Wholes(list) = &mut self.different else { return self.push_null() };
         self.rows.push(placed(&mut self.known, &self.hasher, list, whole));

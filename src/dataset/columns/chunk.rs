@@ -149,6 +149,10 @@ impl ColumnChunk {
                 }
                 _ => Mask::Nothing,
             },
+            Test::Inside(area) => {
+                let (from, marks) = dictionary.points_in(area);
+                self.codes.marked_from(from, &marks)
+            }
             Test::Null(true) => self.null_rows(),
             Test::Null(false) => self.null_rows().inverted(),
         }

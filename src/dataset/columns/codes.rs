@@ -98,6 +98,35 @@ impl Codes {
         if table.contains(&1) { self.marked(table) } else { Mask::Nothing }
     }
 
+    /// The rows whose code is marked with 1 in a list of marks for the codes from one on.
+    pub(super) fn marked_from(&self, first: usize, marks: &[u8]) -> Mask {
+        let (Some(least), Some(greatest)) =
+            (marks.iter().position(|mark| *mark == 1), marks.iter().rposition(|mark| *mark == 1))
+        else {
+            return Mask::Nothing;
+        };
+        let (Ok(from), Ok(to)) = (u16::try_from(first + least), u16::try_from(first + greatest)) else {
+            return Mask::Nothing;
+        };
+        let between = self.between(from, to);
+        let inner = marks.get(least..=greatest).unwrap_or_default();
+        if !inner.contains(&0) {
+            return between;
+        }
+        let Mask::Rows(mut rows) = between else { return between };
+        // Most rows are outside: eight of them at a time are left out.
+        for (part, block) in rows.chunks_mut(8).enumerate() {
+            if block.iter().all(|mark| *mark == 0) {
+                continue;
+            }
+            for (nth, row) in block.iter_mut().enumerate().filter(|(_, row)| **row == 1) {
+                let code = self.get(part * 8 + nth).unwrap_or_default();
+                *row = inner.get(usize::from(code.wrapping_sub(from))).copied().unwrap_or(0);
+            }
+        }
+        Mask::Rows(rows)
+    }
+
     /// The rows whose code is marked with 1 in a table.
     fn marked(&self, table: &[u8]) -> Mask {
         let marked = |code: usize| table.get(code).copied().unwrap_or(0);

@@ -3,7 +3,8 @@
 use jiff::{Span, Timestamp, civil::Date};
 
 use crate::dataset::{
-    ColumnType, Value,
+    ColumnType, Point, Value,
+    place::Area,
     text::{bare, folded},
 };
 
@@ -127,7 +128,7 @@ pub enum Dictionary {
         /// How many.
         len: usize,
     },
-    /// Whole numbers: integers, hundredths, days since 1970-01-01.
+    /// Whole numbers: integers, hundredths, days since 1970-01-01, packed points.
     Wholes {
         /// Their type.
         kind: ColumnType,
@@ -210,6 +211,7 @@ impl Dictionary {
                 match kind {
                     ColumnType::Money => Value::Money(whole),
                     ColumnType::Date => date_of(whole),
+                    ColumnType::Point => Point::unpacked(whole).map_or(Value::Null, Value::Point),
                     _ => Value::Integer(whole),
                 }
             }
@@ -221,7 +223,7 @@ impl Dictionary {
         }
     }
 
-    /// The whole number of a code: an integer, hundredths, or days.
+    /// The whole number of a code: an integer, hundredths, days, or a packed point.
     pub(super) fn whole(&self, code: u16) -> Option<i64> {
         match self {
             Self::Range { first, len, .. } if usize::from(code) < *len => first.checked_add(i64::from(code)),
@@ -259,6 +261,18 @@ impl Dictionary {
             // Questions are checked against the types of the columns.
             _ => (0, false),
         }
+    }
+
+    /// The codes of the points between the ends of an area, and a mark for each of them that is in the area.
+    pub(super) fn points_in(&self, area: &Area) -> (usize, Vec<u8>) {
+        let (low, high) = area.ends();
+        let from = self.place(&Value::Point(low)).0;
+        let (to, is_there) = self.place(&Value::Point(high));
+        let marks = (from..to + usize::from(is_there)).map(|place| {
+            let packed = u16::try_from(place).ok().and_then(|code| self.whole(code));
+            u8::from(packed.and_then(Point::unpacked).is_some_and(|point| area.contains(point)))
+        });
+        (from, marks.collect())
     }
 
     /// Memory, bytes.
@@ -335,6 +349,7 @@ pub(super) fn whole_of(value: &Value) -> Option<i64> {
     match value {
         Value::Integer(whole) | Value::Money(whole) => Some(*whole),
         Value::Date(date) => Some(days_of(*date)),
+        Value::Point(point) => Some(point.packed()),
         _ => None,
     }
 }
@@ -358,6 +373,7 @@ fn kind_byte(kind: ColumnType) -> u8 {
         ColumnType::Integer => 0,
         ColumnType::Money => 1,
         ColumnType::Date => 2,
+        ColumnType::Point => 3,
         // These have other forms.
         ColumnType::Text | ColumnType::Number | ColumnType::Timestamp => u8::MAX,
     }
@@ -368,6 +384,7 @@ fn kind_of(byte: [u8; 1]) -> Option<ColumnType> {
         [0] => Some(ColumnType::Integer),
         [1] => Some(ColumnType::Money),
         [2] => Some(ColumnType::Date),
+        [3] => Some(ColumnType::Point),
         _ => None,
     }
 }

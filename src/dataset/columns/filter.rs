@@ -115,6 +115,10 @@ fn decided(test: &Test, bounds: &ChunkBounds) -> Option<Mask> {
         Test::In(list) => list.iter().all(is_outside),
         Test::NotIn(list) => return list.iter().all(is_outside).then_some(Mask::Everything),
         Test::Contains(_) | Test::StartsWith(_) => !has_values,
+        Test::Inside(area) => {
+            let (low, high) = area.ends();
+            !has_values || is_above(&Value::Point(low)) || is_below(&Value::Point(high))
+        }
         Test::Null(true) if !has_values => return Some(Mask::Everything),
         Test::Null(true) => !has_nulls,
         Test::Null(false) if !has_nulls => return Some(Mask::Everything),

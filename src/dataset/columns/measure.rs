@@ -244,7 +244,7 @@ pub(super) fn holds(condition: &Filter, row: &[Measured]) -> bool {
             (Some(_), Test::NotEqual(_) | Test::NotIn(_) | Test::Null(false)) => true,
             (Some(side), Test::Less(_) | Test::LessOrEqual(_)) => side.is_lt(),
             (Some(side), Test::Greater(_) | Test::GreaterOrEqual(_)) => side.is_gt(),
-            (Some(_), Test::Contains(_) | Test::StartsWith(_)) => false,
+            (Some(_), Test::Contains(_) | Test::StartsWith(_) | Test::Inside(_)) => false,
         }),
         // Groups are not searched for words.
         Filter::Words(_) => false,

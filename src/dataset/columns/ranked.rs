@@ -1,10 +1,26 @@
 //! Orders by what a question says of a record: how relevant it is.
 
-use super::{blocks::ColumnBlocks, mask::Mask, words};
+use super::{blocks::ColumnBlocks, chunk::ColumnChunk, mask::Mask, words};
 use crate::dataset::{
-    Value,
+    Point, Value,
     query::{RankedBy, Ranking},
 };
+
+/// The distances of the wanted rows' points, by row; the greatest number where there is no point.
+fn distances(points: &ColumnChunk, from: Point, wanted: &Mask) -> Vec<u32> {
+    let mut known: Vec<Option<u32>> = vec![None; points.codes_len()];
+    let mut all = vec![u32::MAX; points.rows()];
+    wanted.each(points.rows(), |row| {
+        let code = points.codes.get(row).map_or(usize::MAX, usize::from);
+        if let (Some(known), Some(distance)) = (known.get_mut(code), all.get_mut(row)) {
+            *distance = *known.get_or_insert_with(|| match points.value(row) {
+                Value::Point(point) => point.distance_cm(from),
+                _ => u32::MAX,
+            });
+        }
+    });
+    all
+}
 
 /// The ranks of a block's rows: the lower, the earlier in the order.
 pub(super) struct BlockRanking {
@@ -22,6 +38,7 @@ impl BlockRanking {
     ) -> Result<Self, B::Failure> {
         let mut ranks = match &ranking.by {
             RankedBy::Relevance(search) => words::relevance(blocks, block, search, wanted)?,
+            RankedBy::Distance { column, from } => distances(&blocks.chunk(block, *column)?, *from, wanted),
         };
         if ranking.descending {
             ranks.iter_mut().for_each(|rank| *rank = !*rank);

@@ -106,6 +106,7 @@ impl CountedValue {
             Value::Integer(whole) | Value::Money(whole) => Self::Other(i128::from(*whole)),
             Value::Number(real) => Self::Other(i128::from((real + 0.0).to_bits())),
             Value::Date(date) => Self::Other(i128::from(days_of(*date))),
+            Value::Point(point) => Self::Other(i128::from(point.packed())),
             Value::Timestamp(moment) => Self::Other(moment.as_nanosecond()),
         }
     }
@@ -309,7 +310,7 @@ impl ColumnSums {
                 ColumnType::Integer => (Some(Sum::Integer(self.wholes)), Some(mean_of(self.wholes, count, 1))),
                 ColumnType::Money => (Some(Sum::Money(self.wholes)), Some(mean_of(self.wholes, count, 100))),
                 ColumnType::Number => (Some(Sum::Number(self.reals.value())), Some(self.reals.mean(count))),
-                ColumnType::Text | ColumnType::Date | ColumnType::Timestamp => (None, None),
+                ColumnType::Text | ColumnType::Date | ColumnType::Timestamp | ColumnType::Point => (None, None),
             };
         }
         self.figures

@@ -7,20 +7,22 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::dataset::{
-    ColumnType, Definition, Record, Value,
+    ColumnType, Definition, Point, Record, Value,
+    place::{Area, Circle, GeoBox, Polygon},
     query::{Filter, RankedBy, Ranking, SortTerm, Term, Test, WordSearch, ascending},
     samples,
     summary::FacetTally,
     text::folded,
 };
 
-const KINDS: [ColumnType; 6] = [
+const KINDS: [ColumnType; 7] = [
     ColumnType::Text,
     ColumnType::Integer,
     ColumnType::Money,
     ColumnType::Number,
     ColumnType::Date,
     ColumnType::Timestamp,
+    ColumnType::Point,
 ];
 
 /// Values that lie close together, far apart, and at the ends of their types.
@@ -47,8 +49,39 @@ fn any_value(kind: ColumnType) -> BoxedStrategy<Value> {
                 .prop_map(|moment| Value::Timestamp(Timestamp::from_nanosecond(moment).unwrap()))
                 .boxed()
         }
+        ColumnType::Point => {
+            let near = (37.7..37.8, -122.5..-122.4);
+            prop_oneof![near, (-90.0..=90.0, -180.0..=180.0), (37.0..37.0001, Just(-122.0))]
+                .prop_map(|(latitude, longitude)| Value::Point(Point::of_degrees(latitude, longitude).unwrap()))
+                .boxed()
+        }
     };
     prop_oneof![1 => Just(Value::Null), 6 => value].boxed()
+}
+
+/// Areas around, between and on points.
+fn areas(values: &[Value]) -> Vec<Test> {
+    let points: Vec<Point> =
+        values.iter().filter_map(|value| if let Value::Point(point) = value { Some(*point) } else { None }).collect();
+    let mut areas = Vec::new();
+    for (nth, point) in points.iter().enumerate() {
+        let other = points[(nth + 1) % points.len()];
+        for radius in [0, 50_000, point.distance_cm(other)] {
+            areas.push(Area::Near(Circle::new(*point, radius)));
+        }
+        let (south, north) = (*point.min(&other), *point.max(&other));
+        let boxed = |west: Point, east: Point| {
+            format!("{},{},{},{}", west.longitude(), south.latitude(), east.longitude(), north.latitude())
+        };
+        areas.push(Area::Box(GeoBox::parse(&boxed(*point, other)).unwrap()));
+        areas.push(Area::Box(GeoBox::parse(&boxed(other, *point)).unwrap()));
+    }
+    for corners in points.windows(3) {
+        let corner = |point: &Point| format!("{} {}", point.longitude(), point.latitude());
+        let text = format!("POLYGON (({}))", corners.iter().map(corner).collect::<Vec<_>>().join(", "));
+        areas.extend(Polygon::parse(&text, 3).map(Area::Polygon));
+    }
+    areas.into_iter().map(Test::Inside).collect()
 }
 
 fn any_column() -> impl Strategy<Value = (ColumnType, Vec<Value>, Vec<Value>)> {
@@ -76,6 +109,7 @@ fn any_words() -> impl Strategy<Value = Option<String>> {
 fn tests(kind: ColumnType, values: &[Value]) -> Vec<Test> {
     let values: Vec<Value> = values.iter().filter(|value| !value.is_null()).cloned().collect();
     let mut tests = vec![Test::Null(true), Test::Null(false)];
+    tests.extend(areas(&values));
     for value in &values {
         for make in [Test::Equal, Test::NotEqual, Test::Less, Test::LessOrEqual, Test::Greater, Test::GreaterOrEqual] {
             tests.push(make(value.clone()));
@@ -354,6 +388,7 @@ fn wide() -> Definition {
             ("height", "number"),
             ("day", "date"),
             ("at", "timestamp"),
+            ("spot", "point"),
         ],
     )
 }
@@ -370,6 +405,11 @@ fn any_row() -> impl Strategy<Value = Vec<Value>> {
                 .boxed(),
             ColumnType::Timestamp => (0_i128..200)
                 .prop_map(|hours| Value::Timestamp(Timestamp::from_nanosecond(hours * 1_800_000_000_000).unwrap()))
+                .boxed(),
+            ColumnType::Point => (0_i32..40)
+                .prop_map(|n| {
+                    Value::Point(Point::of_degrees(37.0 + f64::from(n % 7) / 50.0, f64::from(n) / 50.0).unwrap())
+                })
                 .boxed(),
         };
         prop_oneof![1 => Just(Value::Null), 5 => value].boxed()
@@ -396,6 +436,9 @@ fn any_groups() -> impl Strategy<Value = crate::dataset::query::Groups> {
             "day",
             "at",
             "height",
+            "spot",
+            "geohash(spot,4)",
+            "fine:geohash(spot,12)",
         ],
         1..4,
     )
@@ -416,11 +459,19 @@ fn any_groups() -> impl Strategy<Value = crate::dataset::query::Groups> {
             "median(height)",
             "distinct(status)",
             "distinct(at)",
+            "distinct(spot)",
+            "count(spot)",
             "max(height)",
         ],
         1..5,
     );
-    let filter = proptest::sample::select(vec!["", "units__gt=0", "status__contains=A", "cost__isnull=true"]);
+    let filter = proptest::sample::select(vec![
+        "",
+        "units__gt=0",
+        "status__contains=A",
+        "cost__isnull=true",
+        "near=37.1,0.2,30km",
+    ]);
     (by, measures, filter, any::<bool>(), 1_u32..6).prop_map(|(by, measures, filter, backwards, limit)| {
         let sign = if backwards { "-" } else { "" };
         let raw = format!(
@@ -541,7 +592,7 @@ proptest! {
 fn sums_beyond_their_type_are_compared_as_they_are() {
     let definition = wide();
     let row = |status: &str, units: i64| {
-        let mut row = vec![Value::Null; 8];
+        let mut row = vec![Value::Null; 9];
         (row[0], row[1], row[2], row[3]) =
             (Value::Text("k".into()), Value::Integer(1), Value::Text(status.into()), Value::Integer(units));
         row
@@ -594,7 +645,7 @@ fn sums_beyond_their_type_are_compared_as_they_are() {
 fn groups_keep_within_their_room() {
     let definition = wide();
     let row = |n: i64| {
-        let mut row = vec![Value::Null; 8];
+        let mut row = vec![Value::Null; 9];
         (row[0], row[1], row[3]) = (Value::Text("k".into()), Value::Integer(1), Value::Integer(n));
         row[2] = Value::Text("x".repeat(100) + &n.to_string());
         row

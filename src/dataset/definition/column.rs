@@ -18,6 +18,8 @@ pub enum ColumnType {
     Date,
     /// A moment in UTC.
     Timestamp,
+    /// A point on the earth.
+    Point,
 }
 
 /// A published column.
@@ -40,13 +42,14 @@ pub struct Column {
 
 impl ColumnType {
     /// All types by the names that definitions use.
-    pub const NAMES: [(&'static str, Self); 6] = [
+    pub const NAMES: [(&'static str, Self); 7] = [
         ("text", Self::Text),
         ("integer", Self::Integer),
         ("money", Self::Money),
         ("number", Self::Number),
         ("date", Self::Date),
         ("timestamp", Self::Timestamp),
+        ("point", Self::Point),
     ];
 
     /// The name that definitions use.
@@ -58,6 +61,7 @@ impl ColumnType {
             Self::Number => "number",
             Self::Date => "date",
             Self::Timestamp => "timestamp",
+            Self::Point => "point",
         }
     }
 }

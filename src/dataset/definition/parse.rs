@@ -73,7 +73,7 @@ pub(super) const ROOT: [&str; 21] = [
 ];
 pub(super) const GUARD: [&str; 3] = ["removed_max", "rejected_max", "nulled_max"];
 pub(super) const KEY: [&str; 4] = ["column", "prefix", "strip", "fold"];
-pub(super) const COLUMN: [&str; 16] = [
+pub(super) const COLUMN: [&str; 18] = [
     "name",
     "type",
     "description",
@@ -81,6 +81,8 @@ pub(super) const COLUMN: [&str; 16] = [
     "occurrence",
     "extract",
     "join",
+    "latitude",
+    "longitude",
     "required",
     "default",
     "fold",
@@ -237,6 +239,8 @@ struct Declared<'a> {
     name: &'a str,
     joined: bool,
     import: bool,
+    /// Whether it is read from a column of numbers.
+    is_number: bool,
 }
 
 fn columns(root: &DefinitionTable<'_>) -> Result<(Vec<Column>, Vec<Field>), DefinitionError> {
@@ -250,7 +254,10 @@ fn columns(root: &DefinitionTable<'_>) -> Result<(Vec<Column>, Vec<Field>), Defi
     let mut declared = Vec::with_capacity(nodes.len());
     for node in &nodes {
         let name = node.required_text("name")?;
-        declared.push(Declared { name, joined: node.has("join"), import: node.has("import") });
+        let is_number = node.has("headers") && node.text("type")? == Some(ColumnType::Number.as_str());
+        // What is made of other columns is there after them.
+        let joined = node.has("join") || node.has("latitude") || node.has("longitude");
+        declared.push(Declared { name, joined, import: node.has("import"), is_number });
     }
     let mut columns: Vec<Column> = Vec::new();
     let mut fields: Vec<Field> = Vec::new();
@@ -330,6 +337,9 @@ fn origin(
     let headers = node.texts("headers")?;
     let parts = node.children("join")?;
     let import = node.flag("import", false)?;
+    if node.has("latitude") || node.has("longitude") {
+        return coordinates(node, kind, declared);
+    }
     match (headers.is_empty(), parts.is_empty(), import) {
         (true, true, true) => Ok(FieldOrigin::Import),
         (true, false, false) => join(node, kind, &parts, place, declared),
@@ -345,9 +355,35 @@ fn origin(
         }
         _ => Err(node.error(
             "headers",
-            "exactly one of these says where the values come from: `headers` (a column of the file), `join` (other columns) or `import = true` (the import)",
+            "exactly one of these says where the values come from: `headers` (a column of the file), `join` (other columns), `latitude` and `longitude` (two columns of numbers) or `import = true` (the import)",
         )),
     }
+}
+
+fn coordinates(
+    node: &DefinitionTable<'_>,
+    kind: ColumnType,
+    declared: &[Declared<'_>],
+) -> Result<FieldOrigin, DefinitionError> {
+    if kind != ColumnType::Point {
+        let key = if node.has("latitude") { "latitude" } else { "longitude" };
+        return Err(node.error(key, "a column made of a latitude and a longitude needs `type = \"point\"`"));
+    }
+    for other in ["headers", "join", "import", "occurrence", "extract"] {
+        if node.has(other) {
+            return Err(node.error(other, "does not go together with `latitude` and `longitude`"));
+        }
+    }
+    let place = |key: &str| {
+        let name = node.required_text(key)?;
+        declared.iter().position(|column| column.name == name && column.is_number).ok_or_else(|| {
+            let known: Vec<&str> =
+                declared.iter().filter(|column| column.is_number).map(|column| column.name).collect();
+            let reason = format!("{name:?} is no column with `headers` and `type = \"number\"`");
+            node.error(key, format!("{reason}{}", hint(name, &known)))
+        })
+    };
+    Ok(FieldOrigin::Coordinates { latitude: place("latitude")?, longitude: place("longitude")? })
 }
 
 fn join(
@@ -461,10 +497,20 @@ fn indexes(root: &DefinitionTable<'_>, columns: &[Column]) -> Result<Vec<Index>,
     let index = |node: &DefinitionTable<'_>| {
         node.only(&INDEX)?;
         let partition = node.required_text("partition")?;
-        place_of(node, "partition", partition, columns)?;
+        let indexed = |key: &str, name: &str| {
+            let place = place_of(node, key, name, columns)?;
+            match columns.get(place).map(|column| column.kind) {
+                Some(ColumnType::Point) => Err(node.error(
+                    key,
+                    format!("{name:?} holds points, which have no order to index: conditions on places need no index"),
+                )),
+                _ => Ok(()),
+            }
+        };
+        indexed("partition", partition)?;
         let sort = node.text("sort")?;
         if let Some(sort) = sort {
-            place_of(node, "sort", sort, columns)?;
+            indexed("sort", sort)?;
         }
         Ok(Index { partition: partition.to_owned(), sort: sort.map(str::to_owned) })
     };

@@ -114,6 +114,13 @@ pub enum FieldOrigin {
         /// The parts, in order.
         parts: Vec<JoinPart>,
     },
+    /// Two other fields, which hold the coordinates of a point.
+    Coordinates {
+        /// The place in [`Source::fields`] of the field with the degrees north.
+        latitude: usize,
+        /// That of the degrees east.
+        longitude: usize,
+    },
     /// The import fills it: an ordinal record id, the load date.
     Import,
 }

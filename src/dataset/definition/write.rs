@@ -156,6 +156,11 @@ fn column(text: &mut TomlText, of: &Definition, field: &Field) {
             parts.iter().for_each(|part| text.line(&format!("    {{ {} }},", joined(part, &of.source.fields))));
             text.line("]");
         }
+        FieldOrigin::Coordinates { latitude, longitude } => {
+            let name = |place: &usize| of.source.fields.get(*place).map_or("", |field| field.name.as_str());
+            text.text("latitude", name(latitude));
+            text.text("longitude", name(longitude));
+        }
         FieldOrigin::Import => text.flag("import", true),
     }
     // The key is always required.

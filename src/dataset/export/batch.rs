@@ -1,21 +1,22 @@
 //! Record batches of Arrow: some rows, column by column, each column of the type that the definition says.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use arrow_array::{
     ArrayRef, RecordBatch,
     builder::{
-        Date32Builder, Decimal128Builder, Float64Builder, Int64Builder, StringBuilder, TimestampMicrosecondBuilder,
+        ArrayBuilder, Date32Builder, Decimal128Builder, Float64Builder, Int64Builder, StringBuilder, StructBuilder,
+        TimestampMicrosecondBuilder,
     },
 };
-use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow_schema::{ArrowError, DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
 use jiff::civil::Date;
 
 use super::{
     error::ExportError,
     published::{PublishedColumn, PublishedValue},
 };
-use crate::dataset::ColumnType;
+use crate::dataset::{ColumnType, Point};
 
 /// The most rows of a batch.
 const ROWS_MAX: usize = 8 * 1024;
@@ -52,6 +53,33 @@ enum ColumnValues {
     Number(Float64Builder),
     Date(Date32Builder),
     Timestamp(TimestampMicrosecondBuilder),
+    Point(PointsBuilder),
+}
+
+/// Points in the separated form of GeoArrow: two lists of degrees.
+#[derive(Debug)]
+struct PointsBuilder(StructBuilder);
+
+impl PointsBuilder {
+    fn new() -> Self {
+        let degrees = || Box::new(Float64Builder::with_capacity(0)) as Box<dyn ArrayBuilder>;
+        Self(StructBuilder::new(coordinate_fields(), vec![degrees(), degrees()]))
+    }
+
+    fn push(&mut self, point: Option<Point>) {
+        let degrees = [point.map_or(0.0, Point::longitude), point.map_or(0.0, Point::latitude)];
+        for (nth, degrees) in degrees.into_iter().enumerate() {
+            if let Some(builder) = self.0.field_builder::<Float64Builder>(nth) {
+                builder.append_value(degrees);
+            }
+        }
+        self.0.append(point.is_some());
+    }
+}
+
+/// The fields of a point: degrees east, then degrees north.
+fn coordinate_fields() -> Fields {
+    ["x", "y"].map(|name| Field::new(name, DataType::Float64, false)).into_iter().collect()
 }
 
 impl ColumnValues {
@@ -63,6 +91,7 @@ impl ColumnValues {
             ColumnType::Number => Self::Number(Float64Builder::with_capacity(0)),
             ColumnType::Date => Self::Date(Date32Builder::with_capacity(0)),
             ColumnType::Timestamp => Self::Timestamp(TimestampMicrosecondBuilder::with_capacity(0).with_timezone(UTC)),
+            ColumnType::Point => Self::Point(PointsBuilder::new()),
         }
     }
 
@@ -74,6 +103,7 @@ impl ColumnValues {
             Self::Number(builder) => Arc::new(builder.finish()),
             Self::Date(builder) => Arc::new(builder.finish()),
             Self::Timestamp(builder) => Arc::new(builder.finish()),
+            Self::Point(builder) => Arc::new(builder.0.finish()),
         }
     }
 
@@ -85,6 +115,7 @@ impl ColumnValues {
             Self::Number(builder) => builder.append_null(),
             Self::Date(builder) => builder.append_null(),
             Self::Timestamp(builder) => builder.append_null(),
+            Self::Point(builder) => builder.push(None),
         }
     }
 }
@@ -99,6 +130,7 @@ impl BatchColumn {
             (ColumnValues::Integer(builder), PublishedValue::Integer(number)) => builder.append_value(number),
             (ColumnValues::Money(builder), PublishedValue::Money(cents)) => builder.append_value(i128::from(cents)),
             (ColumnValues::Number(builder), PublishedValue::Number(number)) => builder.append_value(number),
+            (ColumnValues::Point(builder), PublishedValue::Point(point)) => builder.push(Some(point)),
             (ColumnValues::Date(builder), PublishedValue::Date(date)) => {
                 builder.append_value(
                     date.since(EPOCH).map_err(|error| ExportError::failed("write a date", &error))?.get_days(),
@@ -118,8 +150,7 @@ impl BatchColumn {
 
 impl BatchRows {
     pub(super) fn new(columns: Vec<PublishedColumn>) -> Self {
-        let fields: Vec<Field> =
-            columns.iter().map(|column| Field::new(&column.name, data_type(column.kind), true)).collect();
+        let fields: Vec<Field> = columns.iter().map(|column| field(&column.name, column.kind)).collect();
         let columns =
             columns.into_iter().map(|published| BatchColumn { values: ColumnValues::new(published.kind), published });
         Self { schema: Arc::new(Schema::new(fields)), columns: columns.collect(), rows: 0, bytes: 0 }
@@ -158,12 +189,28 @@ pub(super) fn failed(error: &ArrowError) -> ExportError {
     ExportError::failed("make a batch of records", error)
 }
 
+/// A column of a type. Points say that they are those of GeoArrow, in degrees of WGS 84, longitude first.
+fn field(name: &str, kind: ColumnType) -> Field {
+    let field = Field::new(name, data_type(kind), true);
+    if kind != ColumnType::Point {
+        return field;
+    }
+    let metadata = [
+        ("ARROW:extension:name", "geoarrow.point"),
+        ("ARROW:extension:metadata", "{\"crs\":\"OGC:CRS84\",\"crs_type\":\"authority_code\"}"),
+    ];
+    let metadata: HashMap<String, String> =
+        metadata.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+    field.with_metadata(metadata)
+}
+
 fn data_type(kind: ColumnType) -> DataType {
     match kind {
         ColumnType::Text => DataType::Utf8,
         ColumnType::Integer => DataType::Int64,
         ColumnType::Money => DataType::Decimal128(MONEY_DIGITS, MONEY_DECIMALS),
         ColumnType::Number => DataType::Float64,
+        ColumnType::Point => DataType::Struct(coordinate_fields()),
         ColumnType::Date => DataType::Date32,
         // Microseconds reach over all years; nanoseconds would end in 2262.
         ColumnType::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, Some(UTC.into())),

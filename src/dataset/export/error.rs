@@ -40,6 +40,9 @@ pub enum ExportError {
         /// The column's name.
         column: String,
     },
+    /// No column of points is there, or it is not clear which is meant.
+    #[error("the parameter format {0}")]
+    NoGeometry(String),
     /// A stored value is not of its column's type.
     #[error("a value of the column {column:?} is not of the column's type")]
     OfAnotherType {

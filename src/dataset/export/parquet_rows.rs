@@ -4,10 +4,14 @@ use parquet::{
     arrow::ArrowWriter,
     basic::{Compression, ZstdLevel},
     errors::ParquetError,
-    file::properties::{EnabledStatistics, WriterProperties},
+    file::{
+        metadata::KeyValue,
+        properties::{EnabledStatistics, WriterProperties},
+    },
 };
 
 use super::{batch::BatchRows, error::ExportError, published::PublishedColumn};
+use crate::dataset::ColumnType;
 
 /// The most rows of a group: readers skip and share out whole groups.
 const GROUP_ROWS_MAX: usize = 1024 * 1024;
@@ -33,6 +37,7 @@ impl ParquetRows {
             true => Compression::ZSTD(ZstdLevel::default()),
             false => Compression::UNCOMPRESSED,
         };
+        let geometries = geometries(&columns);
         let rows = BatchRows::new(columns);
         let properties = WriterProperties::builder()
             .set_compression(compression)
@@ -44,6 +49,7 @@ impl ParquetRows {
             // in memory until the end.
             .set_statistics_enabled(EnabledStatistics::Chunk)
             .set_offset_index_disabled(true)
+            .set_key_value_metadata(geometries.map(|text| vec![KeyValue::new("geo".to_owned(), text)]))
             .build();
         let file = ArrowWriter::try_new(Vec::new(), rows.schema().clone(), Some(properties));
         Ok(Self { rows, file: file.map_err(|error| failed(&error))? })
@@ -76,6 +82,15 @@ impl ParquetRows {
         self.file.finish().map_err(|error| failed(&error))?;
         self.drain(out)
     }
+}
+
+/// What the file says of its points, in the form of GeoParquet 1.1; nothing where there are none. The first such column is the main one.
+fn geometries(columns: &[PublishedColumn]) -> Option<String> {
+    let points = || columns.iter().filter(|column| column.kind == ColumnType::Point).map(|column| &column.name);
+    let first = points().next()?;
+    let column = serde_json::json!({ "encoding": "point", "geometry_types": ["Point"] });
+    let described: serde_json::Map<String, _> = points().map(|name| (name.clone(), column.clone())).collect();
+    Some(serde_json::json!({ "version": "1.1.0", "primary_column": first, "columns": described }).to_string())
 }
 
 fn failed(error: &ParquetError) -> ExportError {

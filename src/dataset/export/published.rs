@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use jiff::{Timestamp, civil::Date};
 
-use crate::dataset::{Column, ColumnType, json};
+use crate::dataset::{Column, ColumnType, Point, json};
 
 /// A value of a record, read from its JSON.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +23,8 @@ pub(super) enum PublishedValue<'v> {
     Date(Date),
     /// A moment.
     Timestamp(Timestamp),
+    /// A point.
+    Point(Point),
 }
 
 /// How the values of a published column are written.
@@ -55,6 +57,7 @@ impl PublishedColumn {
             ColumnType::Number => PublishedValue::Number(plain(value)?.parse().ok()?),
             ColumnType::Date => PublishedValue::Date(text(value)?.parse().ok()?),
             ColumnType::Timestamp => PublishedValue::Timestamp(text(value)?.parse().ok()?),
+            ColumnType::Point => PublishedValue::Point(point(value)?),
         })
     }
 }
@@ -66,6 +69,11 @@ pub(super) fn text(value: &[u8]) -> Option<Cow<'_, str>> {
         Ok(plain) if !plain.contains('\\') => Some(Cow::Borrowed(plain)),
         _ => serde_json::from_slice(value).ok().map(Cow::Owned),
     }
+}
+
+/// The point of a GeoJSON geometry.
+pub(super) fn point(value: &[u8]) -> Option<Point> {
+    Point::of_geojson(plain(value)?).ok()
 }
 
 fn plain(value: &[u8]) -> Option<&str> {
@@ -107,6 +115,7 @@ mod tests {
             (-300_000_000_000_i64..253_000_000_000, 0_i32..1_000_000_000)
                 .prop_map(|(s, n)| Value::Timestamp(Timestamp::new(s, n).unwrap())),
             any::<String>().prop_map(Value::Text),
+            (-90.0..=90.0, -180.0..=180.0).prop_map(|(lat, lon)| Value::Point(Point::of_degrees(lat, lon).unwrap())),
         ]
     }
 
@@ -124,6 +133,7 @@ mod tests {
                 Value::Number(number) => PublishedValue::Number(*number),
                 Value::Date(date) => PublishedValue::Date(*date),
                 Value::Timestamp(moment) => PublishedValue::Timestamp(*moment),
+                Value::Point(point) => PublishedValue::Point(*point),
             };
             prop_assert_eq!(column(kind).read(&written), Some(expected));
             prop_assert_eq!(column(kind).read(b"null"), Some(PublishedValue::Null));
@@ -151,6 +161,8 @@ mod tests {
             (ColumnType::Number, "\"a\""),
             (ColumnType::Date, "\"2016-02-30\""),
             (ColumnType::Timestamp, "\"2016-12-01\""),
+            (ColumnType::Point, "\"POINT (1 2)\""),
+            (ColumnType::Point, "{\"type\":\"Point\",\"coordinates\":[1,91]}"),
         ] {
             assert_eq!(column(kind).read(value.as_bytes()), None, "{value}");
         }

@@ -88,6 +88,11 @@ impl TextRows {
                 // Most readers would skip an empty line.
                 b"null" if self.before.len() == 1 => out.extend_from_slice(b"\"\""),
                 b"null" => {}
+                // Only a point is an object.
+                object if object.first() == Some(&b'{') => match published::point(object) {
+                    Some(point) => out.extend_from_slice(point.to_string().as_bytes()),
+                    None => out.extend_from_slice(object),
+                },
                 plain => out.extend_from_slice(plain),
             }
             return;

@@ -180,7 +180,7 @@ fn begin(sheet: &mut Worksheet, data_set: &str, columns: &[SheetColumn]) -> Resu
         let code = match column.published.kind {
             // Digits that somebody edits stay a text.
             ColumnType::Text if column.published.is_number_as_text => Some("@"),
-            ColumnType::Text | ColumnType::Integer | ColumnType::Number => None,
+            ColumnType::Text | ColumnType::Integer | ColumnType::Number | ColumnType::Point => None,
             ColumnType::Money => Some("0.00"),
             ColumnType::Date => Some("yyyy-mm-dd"),
             ColumnType::Timestamp => Some("yyyy-mm-dd hh:mm:ss"),
@@ -254,6 +254,7 @@ impl SheetCell {
         match value {
             PublishedValue::Null => Self::Blank,
             PublishedValue::Text(text) => Self::Text(text.into_owned()),
+            PublishedValue::Point(point) => Self::Text(point.to_string()),
             PublishedValue::Integer(number) => exact(number).map_or_else(as_text, Self::Number),
             PublishedValue::Money(cents) => exact(cents).map_or_else(as_text, |cents| Self::Number(cents / 100.0)),
             PublishedValue::Number(number) => {

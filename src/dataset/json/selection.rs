@@ -33,14 +33,16 @@ pub fn selected(definition: &Definition, document: &[u8], columns: &[usize]) -> 
     out
 }
 
-/// Writes some members of the record at the beginning of a text; returns the rest of the text. A record holds texts, numbers and nulls.
+/// Writes some members of the record at the beginning of a text; returns the rest of the text. A record
+/// holds texts, numbers, nulls, and objects: points.
 fn write_members<'a>(text: &'a [u8], names: &[&str], out: &mut Vec<u8>) -> &'a [u8] {
     let mut members: Vec<(&[u8], &[u8])> = Vec::new();
     let mut rest = text.get(1..).unwrap_or_default();
     while let Some(first) = rest.first() {
         let length = match first {
             b'"' | b'-' | b'0'..=b'9' => token_length(rest),
-            b'{' | b'}' | b',' | b':' => 1,
+            b'{' | b'[' => nested_length(rest),
+            b'}' | b',' | b':' => 1,
             _ => rest.iter().position(|byte| matches!(byte, b',' | b'}')).unwrap_or(rest.len()),
         };
         let (token, tail) = rest.split_at(length.clamp(1, rest.len()));
@@ -67,6 +69,23 @@ fn write_members<'a>(text: &'a [u8], names: &[&str], out: &mut Vec<u8>) -> &'a [
     rest
 }
 
+/// Bytes of the object or list at the beginning of a text.
+fn nested_length(text: &[u8]) -> usize {
+    let (mut at, mut depth) = (0, 0_usize);
+    while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
+        match rest.first() {
+            Some(b'{' | b'[') => depth += 1,
+            Some(b'}' | b']') => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        at += token_length(rest).clamp(1, rest.len());
+        if depth == 0 {
+            return at;
+        }
+    }
+    text.len()
+}
+
 /// A string without its quotes.
 fn unquoted(token: &[u8]) -> &[u8] {
     token.get(1..token.len().saturating_sub(1)).unwrap_or_default()
@@ -77,17 +96,22 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::dataset::{Document, Record, Value, json::write_record, samples};
+    use crate::dataset::{Document, Point, Record, Value, json::write_record, samples};
 
     fn definition() -> Definition {
-        samples::definition("things", &[("number", "text"), ("record_id", "integer"), ("cost", "money")])
+        samples::definition(
+            "things",
+            &[("number", "text"), ("record_id", "integer"), ("cost", "money"), ("place", "point")],
+        )
     }
 
     fn any_record() -> impl Strategy<Value = Record> {
         let text = prop_oneof![any::<String>(), Just("\",\"cost\":1},{".to_owned()), Just("\\".to_owned())];
         let cost = prop_oneof![Just(Value::Null), any::<i64>().prop_map(Value::Money)];
-        (text, any::<i64>(), cost)
-            .prop_map(|(text, id, cost)| Record { values: vec![Value::Text(text), Value::Integer(id), cost] })
+        let place = prop_oneof![Just(Value::Null), Just(Value::Point(Point::parse("-37.5,122.25").unwrap()))];
+        (text, any::<i64>(), cost, place).prop_map(|(text, id, cost, place)| Record {
+            values: vec![Value::Text(text), Value::Integer(id), cost, place],
+        })
     }
 
     proptest! {
@@ -95,7 +119,7 @@ mod tests {
         fn records_have_the_columns_that_are_selected_in_their_order(
             records in proptest::collection::vec(any_record(), 1..4),
             is_list in any::<bool>(),
-            (columns, count) in (Just(vec![0_usize, 1, 2]).prop_shuffle(), 1..=3_usize),
+            (columns, count) in (Just(vec![0_usize, 1, 2, 3]).prop_shuffle(), 1..=4_usize),
         ) {
             let (definition, columns) = (definition(), &columns[..count]);
             let written = |columns: Option<&[usize]>| {

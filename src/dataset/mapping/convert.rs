@@ -11,13 +11,14 @@ use super::{
     reading::{CellError, Reading, trim},
 };
 use crate::dataset::{
-    ColumnType, Value, ValueError,
+    ColumnType, Point, Value, ValueError,
     definition::{Extract, Mark},
+    place::{PointError, degrees_of},
     reader::{
         number_format::shortest,
         rows::{Cell, Numeral},
     },
-    value::{parse_cents, parse_number},
+    value::parse_cents,
 };
 
 /// The text of a cell without surrounding space; empty for a blank cell. A number becomes the text that its sheet shows.
@@ -52,6 +53,7 @@ pub(in crate::dataset) fn value_of(
         ColumnType::Number => Value::Number(number(cell, reading).map_err(|error| in_marks(error, reading.marks))?),
         ColumnType::Date => Value::Date(date(cell, reading)?),
         ColumnType::Timestamp => Value::Timestamp(timestamp(cell, reading)?),
+        ColumnType::Point => Value::Point(point(cell)?),
     };
     Ok((value, true))
 }
@@ -183,26 +185,16 @@ fn number(cell: Cell<'_>, reading: &Reading) -> Result<f64, CellError> {
     }
 }
 
-/// The coordinate in `POINT (lon lat)` or `(lat, lon)`.
+/// The point in a cell, in any of the forms that [`Point::parse`] reads.
+fn point(cell: Cell<'_>) -> Result<Point, CellError> {
+    let Cell::Text(text) = cell else { return Err(ValueError::from(PointError::Form).into()) };
+    Ok(Point::parse(trim(text)).map_err(ValueError::from)?)
+}
+
+/// The coordinate in a cell that holds a point, with all of its decimals.
 pub(in crate::dataset) fn coordinate(cell: Cell<'_>, extract: Extract) -> Result<f64, CellError> {
-    let Cell::Text(text) = cell else { return Err(CellError::Point) };
-    let text = trim(text);
-    let inside = |text: &str| Some(text.trim_start().strip_prefix('(')?.strip_suffix(')')?.trim().to_owned());
-    let has_tag = text.get(..5).is_some_and(|tag| tag.eq_ignore_ascii_case("POINT"));
-    let (latitude, longitude) = if has_tag {
-        let pair = text.get(5..).and_then(inside).ok_or(CellError::Point)?;
-        let (longitude, latitude) = pair.split_once(' ').ok_or(CellError::Point)?;
-        (latitude.trim().to_owned(), longitude.trim().to_owned())
-    } else {
-        let pair = inside(text).ok_or(CellError::Point)?;
-        let (latitude, longitude) = pair.split_once(',').ok_or(CellError::Point)?;
-        (latitude.trim().to_owned(), longitude.trim().to_owned())
-    };
-    let latitude = parse_number(&latitude).map_err(|_| CellError::Point)?;
-    let longitude = parse_number(&longitude).map_err(|_| CellError::Point)?;
-    if latitude.abs() > 90.0 || longitude.abs() > 180.0 {
-        return Err(CellError::Point);
-    }
+    let Cell::Text(text) = cell else { return Err(ValueError::from(PointError::Form).into()) };
+    let (latitude, longitude) = degrees_of(trim(text)).map_err(ValueError::from)?;
     Ok(match extract {
         Extract::Latitude => latitude,
         Extract::Longitude => longitude,
@@ -445,11 +437,11 @@ mod tests {
 
     #[test]
     fn points() {
-        for form in ["POINT (-122.5 37.75)", "(37.75, -122.5)", "point(-122.5 37.75)"] {
+        for form in ["POINT (-122.5 37.75)", "(37.75, -122.5)", "point(-122.5 37.75)", "37.75, -122.5"] {
             assert_eq!(coordinate(Cell::Text(form), Extract::Latitude), Ok(37.75), "{form}");
             assert_eq!(coordinate(Cell::Text(form), Extract::Longitude), Ok(-122.5), "{form}");
         }
-        for wrong in ["POINT EMPTY", "(91, 0)", "37.75, -122.5", "(a, b)", ""] {
+        for wrong in ["POINT EMPTY", "(91, 0)", "37.75 -122.5", "(a, b)", ""] {
             assert!(coordinate(Cell::Text(wrong), Extract::Latitude).is_err(), "{wrong}");
         }
     }

@@ -219,6 +219,10 @@ impl HeaderSearch {
                     let lacks_a_part = parts.iter().any(|part| is_absent(part.field));
                     free().filter(|_| is_ours || lacks_a_part)
                 }
+                FieldOrigin::Coordinates { latitude, longitude } if !is_found => {
+                    let is_absent = |part: &usize| matches!(places.get(*part), None | Some(Ok(None)));
+                    free().filter(|_| is_ours || is_absent(latitude) || is_absent(longitude))
+                }
                 _ => None,
             };
             if let (Some(own), Some(slot)) = (own, places.get_mut(place)) {
@@ -236,6 +240,10 @@ impl HeaderSearch {
                 // Without one of its parts, a joined text is incomplete.
                 FieldOrigin::Join { parts } => {
                     place.is_none() && parts.iter().any(|part| is_absent.get(part.field) == Some(&true))
+                }
+                FieldOrigin::Coordinates { latitude, longitude } => {
+                    let lacks = |part: &usize| places.get(*part).copied().flatten().is_none();
+                    place.is_none() && (lacks(latitude) || lacks(longitude))
                 }
                 FieldOrigin::Import => false,
             });
@@ -343,7 +351,7 @@ impl Spellings {
                 normal: headers.iter().map(|header| normal_header(&nfc(header))).collect(),
                 counted: false,
             },
-            FieldOrigin::Join { .. } | FieldOrigin::Import => Self::default(),
+            FieldOrigin::Join { .. } | FieldOrigin::Coordinates { .. } | FieldOrigin::Import => Self::default(),
         }
     }
 

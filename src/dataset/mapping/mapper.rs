@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use super::{
+    above::Above,
     convert::{coordinate, text_of, value_of},
     header::FoundHeader,
     numbers::Marks,
+    point::{FoundCoordinate, PointStep},
     reading::{CellError, Reading, trim},
     title::title_case,
 };
@@ -13,7 +15,7 @@ use crate::dataset::{
     ColumnType, RECORD_BYTES_MAX, Record, RecordIdRule, Value,
     definition::{Case, Definition, Extract, Field, FieldOrigin, Fold, JoinPart},
     json::write_value,
-    reader::{Cell, CellProblem, FileRow, Note, NumberFormat, Numeral, ReadError, RowCells, letters_of},
+    reader::{Cell, CellProblem, FileRow, Note, ReadError, RowCells, letters_of},
     text::{folded, nfc},
 };
 
@@ -35,6 +37,9 @@ pub struct Mapper {
     key_header: String,
     reads: Vec<ReadStep>,
     joins: Vec<JoinStep>,
+    points: Vec<PointStep>,
+    /// The coordinates of the current row that points need, by field.
+    coordinates: Vec<FoundCoordinate>,
     /// The texts of the current row that joins need, by field.
     texts: Vec<String>,
     /// Bytes of text since the last batch was handed over.
@@ -81,6 +86,7 @@ struct ReadStep {
     target: Option<usize>,
     is_key: bool,
     is_joined: bool,
+    is_coordinate: bool,
     /// How this column reads dates, if different from others.
     reading: Option<Reading>,
     /// The value that fills a blank cell, if the column is filled down.
@@ -92,53 +98,6 @@ struct ReadStep {
     fold: Fold,
     /// Texts that mean "no value", folded.
     blanks: Vec<String>,
-}
-
-/// A cell kept to fill blank cells below it.
-#[derive(Debug, Default)]
-struct Above {
-    text: String,
-    kind: AboveKind,
-}
-
-#[derive(Debug, Default)]
-enum AboveKind {
-    #[default]
-    Blank,
-    Text,
-    Number(NumberFormat),
-    Bool(bool),
-    Moment(jiff::civil::DateTime),
-}
-
-impl Above {
-    fn keep(&mut self, cell: Cell<'_>) {
-        self.text.clear();
-        self.kind = match cell {
-            // An error is not filled down.
-            Cell::Blank | Cell::Error(_) => AboveKind::Blank,
-            Cell::Text(text) => {
-                self.text.push_str(text);
-                AboveKind::Text
-            }
-            Cell::Number(Numeral { digits, format }) => {
-                self.text.push_str(digits);
-                AboveKind::Number(format.clone())
-            }
-            Cell::Bool(flag) => AboveKind::Bool(flag),
-            Cell::Moment(moment) => AboveKind::Moment(moment),
-        };
-    }
-
-    fn cell(&self) -> Cell<'_> {
-        match &self.kind {
-            AboveKind::Blank => Cell::Blank,
-            AboveKind::Text => Cell::Text(&self.text),
-            AboveKind::Number(format) => Cell::Number(Numeral { digits: &self.text, format }),
-            AboveKind::Bool(flag) => Cell::Bool(*flag),
-            AboveKind::Moment(moment) => Cell::Moment(*moment),
-        }
-    }
 }
 
 struct JoinStep {
@@ -170,11 +129,19 @@ impl Mapper {
             zone: dialect.zone(),
         };
         let mut is_joined = vec![false; source.fields.len()];
-        for field in &source.fields {
-            let FieldOrigin::Join { parts } = &field.origin else { continue };
+        let mut is_coordinate = is_joined.clone();
+        for (place, field) in source.fields.iter().enumerate() {
+            let (flags, parts): (_, Vec<usize>) = match &field.origin {
+                FieldOrigin::Join { parts } => (&mut is_joined, parts.iter().map(|part| part.field).collect()),
+                // A point that the file has is taken as it is.
+                FieldOrigin::Coordinates { latitude, longitude } if places.get(place).copied().flatten().is_none() => {
+                    (&mut is_coordinate, vec![*latitude, *longitude])
+                }
+                _ => continue,
+            };
             for part in parts {
-                if let Some(joined) = is_joined.get_mut(part.field) {
-                    *joined = true;
+                if let Some(flag) = flags.get_mut(part) {
+                    *flag = true;
                 }
             }
         }
@@ -183,6 +150,7 @@ impl Mapper {
         };
         let mut reads = Vec::new();
         let mut joins = Vec::new();
+        let mut points = Vec::new();
         for ((place, field), is_joined) in source.fields.iter().enumerate().zip(is_joined) {
             let default = match &field.default {
                 None => Value::Null,
@@ -192,6 +160,7 @@ impl Mapper {
                 })?,
             };
             let found = places.get(place).copied().flatten();
+            let is_coordinate = is_coordinate.get(place).copied().unwrap_or_default();
             let read = |extract: Option<Extract>| ReadStep {
                 field: place,
                 name: field.name.clone(),
@@ -199,6 +168,7 @@ impl Mapper {
                 target: field.target,
                 is_key: field.target == Some(definition.key),
                 is_joined,
+                is_coordinate,
                 reading: field.date_order.map(|date_order| Reading { date_order, ..reading.clone() }),
                 above: field.fill_down.then(Above::default),
                 kind: field.kind,
@@ -211,10 +181,10 @@ impl Mapper {
             };
             match &field.origin {
                 // Unpublished columns that no join needs are not read at all.
-                FieldOrigin::Header { extract, .. } if field.target.is_some() || is_joined => {
+                FieldOrigin::Header { extract, .. } if field.target.is_some() || is_joined || is_coordinate => {
                     reads.push(read(*extract))
                 }
-                FieldOrigin::Join { .. } if found.is_some() => reads.push(read(None)),
+                FieldOrigin::Join { .. } | FieldOrigin::Coordinates { .. } if found.is_some() => reads.push(read(None)),
                 // Columns that the import fills are only read from an exported file.
                 FieldOrigin::Import
                     if found.is_some() && (is_ordinal(field.target) || field.target == Some(definition.key)) =>
@@ -231,10 +201,21 @@ impl Mapper {
                     fold: field.fold,
                     parts: parts.iter().map(with_folded_words).collect(),
                 }),
+                FieldOrigin::Coordinates { latitude, longitude } => {
+                    points.extend(field.target.map(|target| PointStep {
+                        name: field.name.clone(),
+                        target,
+                        required: field.required,
+                        default,
+                        latitude: *latitude,
+                        longitude: *longitude,
+                    }));
+                }
                 FieldOrigin::Header { .. } | FieldOrigin::Import => {}
             }
         }
         let texts = vec![String::new(); source.fields.len()];
+        let coordinates = vec![FoundCoordinate::default(); source.fields.len()];
         let is_counted = |field: &Field| field.target == Some(definition.key) && field.origin == FieldOrigin::Import;
         let counts_keys = source.fields.iter().any(is_counted) && !reads.iter().any(|step: &ReadStep| step.is_key);
         Ok(Self {
@@ -248,6 +229,8 @@ impl Mapper {
             key_header,
             reads,
             joins,
+            points,
+            coordinates,
             texts,
             bytes: 0,
             short: MetTally::default(),
@@ -342,7 +325,7 @@ impl Mapper {
                     Err(_) => {}
                 }
             }
-            if let Some(target) = step.target {
+            if step.target.is_some() || step.is_coordinate {
                 let read = if step.is_key {
                     key_of(&self.definition, &self.key_header, cell, step).map(|read| {
                         key = Some(read.clone());
@@ -351,6 +334,11 @@ impl Mapper {
                 } else {
                     step.value(cell, &self.reading)
                 };
+                if step.is_coordinate
+                    && let Some(slot) = self.coordinates.get_mut(step.field)
+                {
+                    *slot = FoundCoordinate::of(read.as_ref().ok().map(|(value, _)| value));
+                }
                 match read {
                     Ok((value, exact)) => {
                         if let Value::Text(text) = &value {
@@ -359,7 +347,7 @@ impl Mapper {
                         if !exact {
                             self.rounded.meet(line);
                         }
-                        if let Some(slot) = values.get_mut(target) {
+                        if let Some(slot) = step.target.and_then(|target| values.get_mut(target)) {
                             *slot = value;
                         }
                     }
@@ -379,6 +367,19 @@ impl Mapper {
             }
             if let Some(slot) = values.get_mut(target) {
                 *slot = value;
+            }
+        }
+        for step in &self.points {
+            match step.value(&self.coordinates) {
+                Ok(value) if value.is_null() && step.required => {
+                    problems.push(problem(&step.name, "", &MissingValue));
+                }
+                Ok(value) => {
+                    if let Some(slot) = values.get_mut(step.target) {
+                        *slot = value;
+                    }
+                }
+                Err(error) => problems.push(problem(&step.name, &step.shown(&self.coordinates), &error)),
             }
         }
         problems.extend(too_long(&values));

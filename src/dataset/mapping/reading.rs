@@ -31,8 +31,8 @@ pub(in crate::dataset) enum CellError {
     Value(#[from] ValueError),
     #[error("the cell holds {0}")]
     Unusable(String),
-    #[error("expected a point such as POINT (-122.41 37.72) or (37.72, -122.41)")]
-    Point,
+    #[error("has a {0} and no {1}")]
+    OneCoordinate(&'static str, &'static str),
     #[error("expected a date such as 2016-12-01 or {0}")]
     Date(&'static str),
     #[error("there is no such day{0}")]

@@ -255,7 +255,8 @@ impl<'a> Parser<'a> {
         if operator == Operator::IsNull && values.is_empty() {
             values.push((start, Cow::Borrowed("true")));
         }
-        if !operator.takes_list() && values.len() != 1 {
+        let has_enough = operator.takes_list() || (operator.joins_values() && !values.is_empty()) || values.len() == 1;
+        if !has_enough {
             let reason = format!("{name} takes a column and one value, not {} values", values.len());
             return self.stop(start, &reason, None);
         }

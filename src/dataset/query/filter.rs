@@ -3,7 +3,7 @@
 use std::{cmp::Ordering, fmt::Write};
 
 use super::WordSearch;
-use crate::dataset::{Definition, Record, Value, text::contains_folded};
+use crate::dataset::{Definition, Record, Value, place::Area, text::contains_folded};
 
 /// A condition on a record. [`Filter::matches`] defines its meaning; a store may find the same records in any way.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,6 +55,8 @@ pub enum Test {
     Contains(String),
     /// The value is a text that begins with this one.
     StartsWith(String),
+    /// The value is a point in this area.
+    Inside(Area),
     /// The value is null (`true`) or not null (`false`).
     Null(bool),
 }
@@ -249,6 +251,7 @@ impl Test {
             Self::NotIn(list) => !list.iter().any(|bound| compare(bound) == Some(Ordering::Equal)),
             Self::Contains(needle) => matches!(value, Value::Text(text) if contains_folded(text, needle)),
             Self::StartsWith(prefix) => matches!(value, Value::Text(text) if text.starts_with(prefix.as_str())),
+            Self::Inside(area) => matches!(value, Value::Point(point) if area.contains(*point)),
             Self::Null(wanted) => value.is_null() == *wanted,
         }
     }
@@ -266,6 +269,11 @@ impl Test {
             Self::NotIn(list) => return write_list(" !in ", list.iter(), out),
             Self::Contains(needle) => return write_list("*", [&Value::Text(needle.clone())], out),
             Self::StartsWith(prefix) => return write_list("^", [&Value::Text(prefix.clone())], out),
+            Self::Inside(area) => {
+                let (operator, value) = area.written();
+                out.push_str(&format!(" {operator} {value:?}"));
+                return;
+            }
             Self::Null(true) => (" null", &[]),
             Self::Null(false) => (" !null", &[]),
         };

@@ -63,6 +63,11 @@ const PARAMETERS: &[(&[&str], &str, Option<&str>)] = &[
         "groups are at /groups?by=a&measure=count,sum(b)&having=… here",
         None,
     ),
+    (
+        &["lat", "latitude", "lon", "lng", "longitude", "radius", "distance", "geometry", "$geo", "latlng", "latlon"],
+        "places are near=37.77,-122.42,500m, bbox=west,south,east,north or within=POLYGON ((…)) here",
+        None,
+    ),
     (&["$count", "total", "with_count"], "records are counted by count=exact here", Some("count")),
     (
         &["asof", "as-of", "asof_date", "as_of_date", "version", "_version", "at", "valid_at", "snapshot", "timestamp"],

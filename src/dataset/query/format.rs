@@ -9,6 +9,8 @@ pub enum Format {
     Ndjson,
     /// All matching records as a table (RFC 4180).
     Csv,
+    /// All matching records as a feature collection (RFC 7946).
+    Geojson,
     /// All matching records as a Parquet file.
     Parquet,
     /// All matching records as a stream of Arrow record batches (IPC).
@@ -19,7 +21,8 @@ pub enum Format {
 
 impl Format {
     /// All of them.
-    pub const ALL: [Self; 6] = [Self::Json, Self::Ndjson, Self::Csv, Self::Parquet, Self::Arrow, Self::Xlsx];
+    pub const ALL: [Self; 7] =
+        [Self::Json, Self::Ndjson, Self::Csv, Self::Geojson, Self::Parquet, Self::Arrow, Self::Xlsx];
 
     /// The name in the parameter `format`.
     pub fn name(self) -> &'static str {
@@ -27,6 +30,7 @@ impl Format {
             Self::Json => "json",
             Self::Ndjson => "ndjson",
             Self::Csv => "csv",
+            Self::Geojson => "geojson",
             Self::Parquet => "parquet",
             Self::Arrow => "arrow",
             Self::Xlsx => "xlsx",
@@ -39,6 +43,7 @@ impl Format {
             Self::Json => "application/json",
             Self::Ndjson => "application/x-ndjson",
             Self::Csv => "text/csv; charset=utf-8",
+            Self::Geojson => "application/geo+json",
             Self::Parquet => "application/vnd.apache.parquet",
             Self::Arrow => "application/vnd.apache.arrow.stream",
             Self::Xlsx => "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",

@@ -7,7 +7,7 @@ use jiff::{
 };
 
 use super::{AsOf, Delimiter, Filter, Format, SortTerm, push_name};
-use crate::dataset::{Column, ColumnType, Definition, Value};
+use crate::dataset::{Column, ColumnType, Definition, Value, place::geohash};
 
 /// What records are grouped by.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,6 +43,8 @@ pub enum KeyPart {
     WholeBin(i64),
     /// The same for numbers with a fraction.
     RealBin(f64),
+    /// The geohash of so many letters that a point is in.
+    Geohash(u8),
 }
 
 impl KeyPart {
@@ -62,7 +64,7 @@ impl KeyPart {
         match self {
             Self::Whole | Self::WholeBin(_) | Self::RealBin(_) => column,
             Self::Year | Self::Weekday => ColumnType::Integer,
-            Self::Quarter | Self::Month | Self::Week => ColumnType::Text,
+            Self::Quarter | Self::Month | Self::Week | Self::Geohash(_) => ColumnType::Text,
             Self::Day => ColumnType::Date,
             Self::Hour => ColumnType::Timestamp,
         }
@@ -75,6 +77,7 @@ impl KeyPart {
             (Self::WholeBin(width), Value::Integer(whole)) => Value::Integer(bin(*whole, width)),
             (Self::WholeBin(width), Value::Money(cents)) => Value::Money(bin(*cents, width)),
             (Self::RealBin(width), Value::Number(number)) => Value::Number(real_bin(*number, width)),
+            (Self::Geohash(length), Value::Point(point)) => Value::Text(geohash(*point, length)),
             (part, Value::Date(date)) => part.of_moment(date.to_datetime(jiff::civil::Time::midnight())),
             (part, Value::Timestamp(moment)) => part.of_moment(moment.to_zoned(TimeZone::UTC).datetime()),
             _ => Value::Null,
@@ -100,7 +103,7 @@ impl KeyPart {
                 hour.map_or(Value::Null, Value::Timestamp)
             }
             Self::Weekday => Value::Integer(i64::from(date.weekday().to_monday_one_offset())),
-            Self::Whole | Self::WholeBin(_) | Self::RealBin(_) => Value::Null,
+            Self::Whole | Self::WholeBin(_) | Self::RealBin(_) | Self::Geohash(_) => Value::Null,
         }
     }
 
@@ -108,6 +111,7 @@ impl KeyPart {
         let name = Self::DATES.into_iter().find_map(|(name, part)| (part == self).then_some(name));
         match self {
             Self::WholeBin(width) => out.push_str(&format!("bin {width} ")),
+            Self::Geohash(length) => out.push_str(&format!("geohash {length} ")),
             Self::RealBin(width) => out.push_str(&format!("bin {width:?} ")),
             _ => out.push_str(name.unwrap_or_default()),
         }
@@ -188,7 +192,8 @@ impl MeasureKind {
             Self::Sum | Self::Mean | Self::Median => {
                 matches!(kind, ColumnType::Integer | ColumnType::Money | ColumnType::Number)
             }
-            Self::Count | Self::Min | Self::Max | Self::Distinct => true,
+            Self::Min | Self::Max => kind != ColumnType::Point,
+            Self::Count | Self::Distinct => true,
         }
     }
 

@@ -27,11 +27,11 @@ pub use groups::{GroupKey, Groups, KeyPart, Measure, MeasureKind, group_columns}
 pub use operator::Operator;
 pub use parameters::{AS_OF, RESERVED, YIELDING};
 pub use parse::{parse, parse_changes, parse_facets, parse_groups, parse_history, parse_read, parse_stats};
-pub use ranking::{RELEVANCE, RankedBy, Ranking};
+pub use ranking::{DISTANCE, RELEVANCE, RankedBy, Ranking};
 pub use words::{SEARCH_WORDS_MAX, WordBits, WordSearch};
 pub(in crate::dataset) use words::{begins_word, ends_word};
 
-use super::{Definition, Value};
+use super::{ColumnType, Definition, Value};
 
 /// Limits on the size of a question.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +52,8 @@ pub struct QueryLimits {
     pub group_keys_max: usize,
     /// The most measures of groups.
     pub measures_max: usize,
+    /// The most vertices of a polygon.
+    pub polygon_vertices_max: usize,
     /// The longest decoded value of one parameter, bytes.
     pub value_bytes_max: usize,
     /// Records in a page if `limit` is absent.
@@ -71,6 +73,7 @@ impl Default for QueryLimits {
             summary_columns_max: 8,
             group_keys_max: 4,
             measures_max: 8,
+            polygon_vertices_max: 200,
             value_bytes_max: 4096,
             page_records_default: 100,
             page_records_max: 1000,
@@ -343,6 +346,29 @@ impl Query {
             delimiter: None,
             numbers_as_texts: false,
             as_of: None,
+        }
+    }
+
+    /// The column whose points are the geometries of GeoJSON: the first such column that is selected, or else the only one.
+    ///
+    /// # Errors
+    /// The reason why there is none, to follow the name of the parameter `format`.
+    pub fn geometry(&self, definition: &Definition) -> Result<usize, String> {
+        let is_point = |place: &usize| definition.column_kind(*place) == ColumnType::Point;
+        if let Some(place) = self.select.iter().flatten().copied().find(is_point) {
+            return Ok(place);
+        }
+        let points = definition.points();
+        match points.as_slice() {
+            [only] => Ok(*only),
+            [] => Err("is geojson: this data set has no column of points".to_owned()),
+            several => {
+                let names: Vec<&str> = several.iter().map(|place| definition.column_name(*place)).collect();
+                Err(format!(
+                    "is geojson: name the column of the geometries first in select, one of {}",
+                    names.join(", ")
+                ))
+            }
         }
     }
 

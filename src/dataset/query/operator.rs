@@ -6,7 +6,9 @@ use jiff::tz::TimeZone;
 
 use super::{QueryLimits, Test, ascending};
 use crate::dataset::{
-    ColumnType, Definition, Value, suggest,
+    ColumnType, Definition, Value,
+    place::{Area, AreaError, Circle, GeoBox, Polygon},
+    suggest,
     text::folded,
     value::{ValueError, parse_iso_date},
 };
@@ -18,7 +20,7 @@ pub(super) const PLUS_HINT: &str = "a + in an address means a space: write it as
 pub(super) const VALUE_CHARS_SHOWN: usize = 80;
 
 /// Names that other interfaces use for these operators.
-const ALIASES: [(&str, Operator); 17] = [
+const ALIASES: [(&str, Operator); 21] = [
     ("equals", Operator::Equal),
     ("exact", Operator::Equal),
     ("neq", Operator::NotEqual),
@@ -36,6 +38,10 @@ const ALIASES: [(&str, Operator); 17] = [
     ("prefix", Operator::StartsWith),
     ("null", Operator::IsNull),
     ("is", Operator::IsNull),
+    ("nearby", Operator::Near),
+    ("dwithin", Operator::Near),
+    ("box", Operator::Bbox),
+    ("intersects", Operator::Within),
 ];
 
 /// An operator of a condition on one column.
@@ -63,13 +69,19 @@ pub enum Operator {
     Contains,
     /// The value begins with the text.
     StartsWith,
+    /// The value is no farther from a point than a distance.
+    Near,
+    /// The value lies between two latitudes and two longitudes.
+    Bbox,
+    /// The value lies within a polygon.
+    Within,
     /// The value is null, or is not.
     IsNull,
 }
 
 impl Operator {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 15] = [
         Self::Equal,
         Self::NotEqual,
         Self::Less,
@@ -81,8 +93,14 @@ impl Operator {
         Self::NotIn,
         Self::Contains,
         Self::StartsWith,
+        Self::Near,
+        Self::Bbox,
+        Self::Within,
         Self::IsNull,
     ];
+
+    /// Those that ask for places.
+    pub const PLACES: [Self; 3] = [Self::Near, Self::Bbox, Self::Within];
 
     /// The operator's name: behind a column's name and two underscores, and as a function in an expression.
     pub fn name(self) -> &'static str {
@@ -98,6 +116,9 @@ impl Operator {
             Self::NotIn => "notin",
             Self::Contains => "contains",
             Self::StartsWith => "startswith",
+            Self::Near => "near",
+            Self::Bbox => "bbox",
+            Self::Within => "within",
             Self::IsNull => "isnull",
         }
     }
@@ -123,8 +144,26 @@ impl Operator {
     pub fn suits(self, kind: ColumnType) -> bool {
         match self {
             Self::Contains | Self::StartsWith => kind == ColumnType::Text,
-            _ => true,
+            Self::Near | Self::Bbox | Self::Within => kind == ColumnType::Point,
+            Self::Less | Self::LessOrEqual | Self::Greater | Self::GreaterOrEqual | Self::Between => {
+                kind != ColumnType::Point
+            }
+            Self::Equal | Self::NotEqual | Self::In | Self::NotIn | Self::IsNull => true,
         }
+    }
+
+    /// Why the operator does not apply to a column whose type it does not suit.
+    fn unsuited(self) -> &'static str {
+        match self {
+            Self::Contains | Self::StartsWith => "this operator is for text columns only",
+            Self::Near | Self::Bbox | Self::Within => "this operator is for columns of points only",
+            _ => "points have no order: ask for places with near, bbox or within",
+        }
+    }
+
+    /// Tells whether several values of the operator are one text, separated by commas.
+    pub(super) fn joins_values(self) -> bool {
+        matches!(self, Self::Near | Self::Bbox)
     }
 
     /// Tells whether the operator takes any number of values.
@@ -164,7 +203,7 @@ impl ConditionMaker<'_> {
     /// The test for an operator and its values. An operator with one operand gets one value.
     pub(super) fn test(&self, column: usize, operator: Operator, values: &[Cow<'_, str>]) -> Result<Test, Unfit> {
         if !operator.suits(self.definition.column_kind(column)) {
-            return Err("this operator is for text columns only".into());
+            return Err(operator.unsuited().into());
         }
         if values.len() > self.limits.list_values_max {
             let (count, most) = (values.len(), self.limits.list_values_max);
@@ -172,6 +211,7 @@ impl ConditionMaker<'_> {
         }
         let text = values.first().map_or("", |value| value.as_ref());
         let one = || self.value(column, text);
+        let told = |error: AreaError| error.to_string();
         Ok(match operator {
             Operator::Equal => Test::Equal(one()?),
             Operator::NotEqual => Test::NotEqual(one()?),
@@ -188,6 +228,12 @@ impl ConditionMaker<'_> {
             Operator::NotIn => Test::none_of(self.list(column, values)?),
             Operator::Contains => Test::Contains(folded(text).into_owned()),
             Operator::StartsWith => Test::StartsWith(self.definition.canonical_text(column, text).into_owned()),
+            Operator::Near => Test::Inside(Area::Near(Circle::parse(&values.join(",")).map_err(told)?)),
+            Operator::Bbox => Test::Inside(Area::Box(GeoBox::parse(&values.join(",")).map_err(told)?)),
+            Operator::Within => {
+                let polygon = Polygon::parse(text, self.limits.polygon_vertices_max);
+                Test::Inside(Area::Polygon(polygon.map_err(told)?))
+            }
             Operator::IsNull => match text {
                 "true" => Test::Null(true),
                 "false" => Test::Null(false),

@@ -1,6 +1,8 @@
 //! Parses plain parameters into a [`Query`]: `status=issued&estimated_cost__gte=10000&sort=-file_date`.
 
 mod groups;
+mod places;
+mod ranked;
 
 use std::borrow::Cow;
 
@@ -8,10 +10,10 @@ use percent_encoding::percent_decode;
 use serde_json::value::RawValue;
 
 pub use self::groups::parse_groups;
+use self::ranked::RankName;
 use super::{
     AsOf, Changes, Delimiter, Facets, Filter, Format, History, InvalidParam, NAME_CHARS_SHOWN, Query, QueryLimits,
-    RELEVANCE, RankedBy, Ranking, ReadForm, SEARCH_WORDS_MAX, Since, SortTerm, Stats, Term, WordSearch, expression,
-    foreign,
+    ReadForm, Since, SortTerm, Stats, Term, WordSearch, expression, foreign,
     operator::{ConditionMaker, Operator, VALUE_CHARS_SHOWN},
     parameters::{AS_OF, OF_CHANGES, OF_FACETS, OF_GROUPS, OF_HISTORY, OF_PAGE, OF_READ, OF_STATS, RESERVED, YIELDING},
 };
@@ -79,8 +81,8 @@ pub fn parse_facets(
 pub fn parse_stats(definition: &Definition, raw_query: &str, limits: &QueryLimits) -> Result<Stats, Vec<InvalidParam>> {
     let mut reading = QueryReading::new(definition, limits, &OF_STATS).read(raw_query);
     let columns = reading.summarised(
-        |kind| kind != ColumnType::Text,
-        "is a text: there are figures of numbers, amounts, dates and timestamps; its values are counted by facets",
+        |kind| !matches!(kind, ColumnType::Text | ColumnType::Point),
+        "has no figures: there are figures of numbers, amounts, dates and timestamps; values of other types are counted by facets",
     );
     let (numbers_as_texts, as_of) = (reading.numbers_as_texts, reading.as_of);
     let stats = Stats { filter: reading.condition(), columns, numbers_as_texts, as_of };
@@ -172,7 +174,7 @@ struct QueryReading<'a> {
     terms_left: usize,
     select: Option<Vec<usize>>,
     words: Option<WordSearch>,
-    is_ranked: bool,
+    ranked: Option<(RankName, bool)>,
     sort: Vec<SortTerm>,
     limit: u32,
     limit_asked: Option<u32>,
@@ -202,7 +204,7 @@ impl<'a> QueryReading<'a> {
             terms_left: limits.terms_max,
             select: None,
             words: None,
-            is_ranked: false,
+            ranked: None,
             sort: Vec::new(),
             limit: limits.page_records_default,
             limit_asked: None,
@@ -393,69 +395,21 @@ impl<'a> QueryReading<'a> {
         }
         for name in names {
             let (bare, descending) = name.strip_prefix('-').map_or((name, false), |bare| (bare, true));
-            if bare == RELEVANCE && self.definition.column_index(bare).is_none() {
-                self.ranked(descending);
+            if self.is_rank(bare, descending) {
                 continue;
             }
             match self.column("sort", bare) {
                 Some(column) if self.sort.iter().any(|term| term.column == column) => {
                     self.refuse("sort", format!("names the column {bare:?} twice"), None);
                 }
+                Some(column) if self.definition.column_kind(column) == ColumnType::Point => {
+                    let reason = format!(
+                        "names {bare:?}, and points have no order: sort=distance orders by the distance from near="
+                    );
+                    self.refuse("sort", reason, None);
+                }
                 Some(column) => self.sort.push(SortTerm { column, descending }),
                 None => {}
-            }
-        }
-    }
-
-    /// Notes that the most relevant records come first.
-    fn ranked(&mut self, descending: bool) {
-        let refusal = if descending {
-            Some("relevance is written without -: the most relevant records come first")
-        } else if self.is_ranked {
-            Some("names relevance twice")
-        } else if !self.sort.is_empty() {
-            Some("relevance comes before columns, which decide among records that are alike: sort=relevance,-file_date")
-        } else {
-            None
-        };
-        if let Some(reason) = refusal {
-            self.refuse("sort", reason.to_owned(), None);
-        }
-        self.is_ranked = true;
-    }
-
-    /// A parameter that yields to a column of its name, where there is none.
-    fn yielding(&mut self, name: &str, value: &str) {
-        if !self.takes_filters {
-            let reason = format!("is no parameter of this resource: it takes {}", self.allowed.join(", "));
-            return self.refuse(name, reason, None);
-        }
-        self.search(name, value);
-    }
-
-    fn search(&mut self, name: &str, value: &str) {
-        let columns: Vec<usize> = self.definition.searched().collect();
-        if columns.is_empty() {
-            let reason =
-                "no column of this data set is searched for words: ask a column, as in description__contains=kitchen";
-            return self.refuse(name, reason.to_owned(), None);
-        }
-        let Some(left) = self.terms_left.checked_sub(1) else {
-            let reason = format!("is one condition too many: at most {} are allowed", self.limits.terms_max);
-            return self.refuse(name, reason, None);
-        };
-        self.terms_left = left;
-        match WordSearch::new(value, columns) {
-            Ok(Some(search)) => {
-                self.words = Some(search.clone());
-                self.filters.push(Filter::Words(search));
-            }
-            Ok(None) => {
-                let reason = "holds no word: a word is of letters and digits, as in q=kitchen remodel";
-                self.refuse(name, reason.to_owned(), None);
-            }
-            Err(many) => {
-                self.refuse(name, format!("has {many} different words: at most {SEARCH_WORDS_MAX} are allowed"), None);
             }
         }
     }
@@ -489,6 +443,9 @@ impl<'a> QueryReading<'a> {
             let reason = format!("is no parameter of this resource: it takes {}", self.allowed.join(", "));
             return self.refuse(name, reason, meant);
         }
+        if self.is_place(name, value) {
+            return;
+        }
         let (column_name, operator) = match name.rsplit_once("__") {
             // A column's own name may contain two underscores.
             Some(_) if self.definition.column_index(name).is_some() => (name, "eq"),
@@ -508,13 +465,18 @@ impl<'a> QueryReading<'a> {
             let (reason, meant) = condition.told(column_name, VALUE_CHARS_SHOWN);
             return self.refuse(name, reason, meant);
         }
+        self.condition_on(name, (column, operator), value);
+    }
+
+    /// Takes a condition on a column.
+    fn condition_on(&mut self, name: &str, (column, operator): (usize, Operator), value: &str) {
         let Some(left) = self.terms_left.checked_sub(1) else {
             let reason = format!("is one condition too many: at most {} are allowed", self.limits.terms_max);
             return self.refuse(name, reason, None);
         };
         self.terms_left = left;
         let conditions = ConditionMaker { definition: self.definition, limits: self.limits };
-        let values = if operator.takes_list() { self.list(value) } else { Ok(vec![Cow::Borrowed(value)]) };
+        let values = if operator.takes_list() { self.values(column, value) } else { Ok(vec![Cow::Borrowed(value)]) };
         match values.and_then(|values| conditions.test(column, operator, &values).map_err(|unfit| unfit.reason)) {
             Ok(test) => self.filters.push(Filter::Term(Term { column, test })),
             Err(reason) => self.refuse(name, reason, None),
@@ -581,18 +543,11 @@ impl<'a> QueryReading<'a> {
 
     fn page(mut self, cursor_key: &CursorKey) -> Result<Query, Vec<InvalidParam>> {
         let everything = |columns: &Vec<usize>| columns.iter().copied().eq(0..self.definition.columns.len());
-        let ranking = match (self.is_ranked, self.words.take()) {
-            (true, Some(search)) => Some(Ranking { by: RankedBy::Relevance(search), descending: true }),
-            (true, None) if self.problems.is_empty() => {
-                let reason = "relevance is of a search: give the words, too, as in q=kitchen&sort=relevance";
-                self.refuse("sort", reason.to_owned(), None);
-                None
-            }
-            _ => None,
-        };
+        let filter = self.condition();
+        let ranking = self.ranking(&filter);
         let mut query = Query {
             select: self.select.take().filter(|columns| !everything(columns)),
-            filter: self.condition(),
+            filter,
             ranking,
             sort: std::mem::take(&mut self.sort),
             limit: self.limit,

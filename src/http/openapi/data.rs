@@ -59,7 +59,10 @@ impl<'a> DataSetInDocument<'a> {
 
     /// Its parameters among the components.
     pub(super) fn parameters(&self) -> impl Iterator<Item = (String, Value)> {
-        parameter::conditions(self.definition).into_iter().chain(parameter::of_page(self.definition))
+        parameter::conditions(self.definition)
+            .into_iter()
+            .chain(parameter::places(self.definition))
+            .chain(parameter::of_page(self.definition))
     }
 
     /// Its operations.
@@ -102,7 +105,8 @@ impl<'a> DataSetInDocument<'a> {
 
     /// References to the conditions, to `filter`, and to `q` where there is one.
     fn conditions(&self) -> Vec<Value> {
-        let named = parameter::conditions(self.definition).into_iter().map(|(name, _)| name);
+        let all = parameter::conditions(self.definition).into_iter().chain(parameter::places(self.definition));
+        let named = all.map(|(name, _)| name);
         let search = parameter::of_page(self.definition).into_iter().map(|(name, _)| name);
         let search = search.filter(|name| name.ends_with(".q"));
         std::iter::once(format!("{}.filter", self.name()))
@@ -123,6 +127,13 @@ impl<'a> DataSetInDocument<'a> {
                 .content(
                     "text/csv",
                     described(text(), "A table (RFC 4180) under the names of its columns. A null is an empty cell."),
+                )
+                .content(
+                    Format::Geojson.media_type(),
+                    described(
+                        json!({ "type": "object" }),
+                        "A feature collection (RFC 7946): a record a feature, whose geometry is its point.",
+                    ),
                 )
                 .content(Format::Parquet.media_type(), file("A Parquet file: columns with their types."))
                 .content(Format::Arrow.media_type(), file("Record batches of Arrow, as a stream (IPC)."))
@@ -418,7 +429,7 @@ fn kept(answer: AnswerDoc) -> AnswerDoc {
 
 /// Whether the values of a column have a meaningful order.
 fn is_summed_up(kind: ColumnType) -> bool {
-    kind != ColumnType::Text
+    !matches!(kind, ColumnType::Text | ColumnType::Point)
 }
 
 /// A value of any column.

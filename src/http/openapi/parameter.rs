@@ -21,7 +21,54 @@ pub(super) fn value(kind: ColumnType) -> Value {
         ColumnType::Number => json!({ "type": "number", "format": "double" }),
         ColumnType::Date => schema::date(),
         ColumnType::Timestamp => schema::moment(),
+        ColumnType::Point => json!({
+            "type": "object", "required": ["type", "coordinates"], "additionalProperties": false,
+            "description": "A point as GeoJSON (RFC 7946): degrees of WGS 84, the longitude first.",
+            "properties": {
+                "type": { "const": "Point" },
+                "coordinates": {
+                    "type": "array", "minItems": 2, "maxItems": 2,
+                    "prefixItems": [
+                        { "type": "number", "minimum": -180, "maximum": 180 },
+                        { "type": "number", "minimum": -90, "maximum": 90 },
+                    ],
+                    "items": { "type": "number" },
+                },
+            },
+        }),
     }
+}
+
+/// The schema of a point in a parameter.
+fn point_text() -> Value {
+    json!({
+        "type": "string",
+        "description": "A point: `37.7749,-122.4194` (latitude first), or `POINT (-122.4194 37.7749)` (longitude first).",
+        "example": "37.7749,-122.4194",
+    })
+}
+
+/// The schema of the value of a condition on places.
+fn place_text(operator: Operator) -> Value {
+    let example = match operator {
+        Operator::Near => "37.7749,-122.4194,500m",
+        Operator::Bbox => "-122.52,37.7,-122.35,37.83",
+        _ => "POLYGON ((-122.43 37.77, -122.41 37.77, -122.41 37.79, -122.43 37.77))",
+    };
+    json!({ "type": "string", "example": example })
+}
+
+/// The conditions on the only column of points, without its name: component name and parameter. None where there is not one such column.
+pub(super) fn places(definition: &Definition) -> Vec<(String, Value)> {
+    let [column] = definition.points()[..] else { return Vec::new() };
+    let column = definition.column_name(column);
+    let free = Operator::PLACES.into_iter().filter(|operator| definition.column_index(operator.name()).is_none());
+    let short = |operator: Operator| {
+        let name = operator.name();
+        let description = format!("`{column}` {}. Short for `{column}__{name}`.", meaning(operator));
+        (format!("{}.{name}", definition.name), in_query(name, &description, place_text(operator)))
+    };
+    free.map(short).collect()
 }
 
 /// A segment of the path.
@@ -69,6 +116,11 @@ fn meaning(operator: Operator) -> &'static str {
         Operator::NotIn => "is none of these values, or null",
         Operator::Contains => "holds this text, in capitals or not",
         Operator::StartsWith => "begins with this text",
+        Operator::Near => {
+            "is no farther from this point (latitude first) than this distance; units are m, km, mi and ft"
+        }
+        Operator::Bbox => "lies in this box of west, south, east, north",
+        Operator::Within => "lies within this polygon (WKT or GeoJSON), or on its edge",
         Operator::IsNull => "is null (`true`) or is not (`false`)",
     }
 }
@@ -84,6 +136,7 @@ fn condition(column: &Column, operator: Operator, limits: &QueryLimits) -> Value
         ColumnType::Timestamp => {
             json!({ "anyOf": [schema::moment(), schema::date()] })
         }
+        ColumnType::Point => point_text(),
         kind => value(kind),
     };
     let mut parameter = match operator {
@@ -95,6 +148,7 @@ fn condition(column: &Column, operator: Operator, limits: &QueryLimits) -> Value
             listed(&name, &description, json!({ "type": "array", "items": value, "minItems": 1, "maxItems": most }))
         }
         Operator::IsNull => in_query(&name, &description, schema::flag()),
+        Operator::Near | Operator::Bbox | Operator::Within => in_query(&name, &description, place_text(operator)),
         _ => in_query(&name, &description, value),
     };
     if let Value::Object(fields) = &mut parameter {
@@ -119,9 +173,15 @@ pub(super) fn conditions(definition: &Definition) -> Vec<(String, Value)> {
 pub(super) fn of_page(definition: &Definition) -> Vec<(String, Value)> {
     let limits = QueryLimits::default();
     let columns: Vec<&str> = definition.columns.iter().map(|column| column.name.as_str()).collect();
-    let ascending = columns.iter().map(|column| ((*column).to_owned(), column.to_uppercase()));
+    let ordered: Vec<&str> = definition
+        .columns
+        .iter()
+        .filter(|column| column.kind != ColumnType::Point)
+        .map(|column| column.name.as_str())
+        .collect();
+    let ascending = ordered.iter().map(|column| ((*column).to_owned(), column.to_uppercase()));
     let descending =
-        columns.iter().map(|column| (format!("-{column}"), format!("{}_DESCENDING", column.to_uppercase())));
+        ordered.iter().map(|column| (format!("-{column}"), format!("{}_DESCENDING", column.to_uppercase())));
     let orders: Vec<(String, String)> = ascending.chain(descending).collect();
     let of_columns = |words: Value, most: usize| json!({ "type": "array", "items": words, "minItems": 1, "maxItems": most, "uniqueItems": true });
     let named = |name: &str| format!("{}.{name}", definition.name);

@@ -228,7 +228,8 @@ impl RecordStoreError {
             ExportError::TooManyRecords { .. }
             | ExportError::TooLargeWorkbook { .. }
             | ExportError::TooLongForCell { .. }
-            | ExportError::TooPrecise { .. } => Self::NotHeld { reason: error.to_string() },
+            | ExportError::TooPrecise { .. }
+            | ExportError::NoGeometry(_) => Self::NotHeld { reason: error.to_string() },
             ExportError::OfAnotherType { .. } => {
                 Self::Corrupt { name: definition.name.clone(), reason: error.to_string() }
             }

@@ -6,7 +6,8 @@ use jiff::civil::date;
 use proptest::prelude::*;
 
 use crate::dataset::{
-    Column, ColumnType, Definition, Record, Value, json,
+    Column, ColumnType, Definition, Point, Record, Value, json,
+    place::{Area, Circle, GeoBox, Polygon},
     query::{Filter, Query, RankedBy, Ranking, SortTerm, Term, Test, WordSearch, ascending},
     text::folded,
 };
@@ -23,6 +24,7 @@ pub(crate) fn definition() -> Definition {
         ("filed", "date"),
         ("changed", "timestamp"),
         ("load_date", "date"),
+        ("place", "point"),
     ];
     let columns: Vec<serde_json::Value> =
         columns.iter().map(|(name, kind)| serde_json::json!({ "name": name, "kind": kind })).collect();
@@ -61,8 +63,29 @@ pub(crate) fn any_value(kind: ColumnType) -> BoxedStrategy<Value> {
                 )
             })
             .boxed(),
+        ColumnType::Point => any_point().prop_map(Value::Point).boxed(),
     };
     prop_oneof![1 => Just(Value::Null), 5 => value].boxed()
+}
+
+/// A point of few, some of which are beside each other or on the antimeridian.
+fn any_point() -> impl Strategy<Value = Point> {
+    let places = ["37.77,-122.42", "37.77,-122.4199999", "37.79,-122.4", "0,0", "-17,180", "-17,-179", "90,0"];
+    proptest::sample::select(places.to_vec()).prop_map(|text| Point::parse(text).unwrap())
+}
+
+fn any_area() -> impl Strategy<Value = Area> {
+    let radius = proptest::sample::select(vec![0, 2, 50_000, 500_000, 2_001_511_444]);
+    let boxes = ["-122.42,37.77,-122.42,37.77", "-123,37,-122,38", "170,-20,-170,0", "-180,-90,180,90"];
+    let polygons = [
+        "POLYGON ((-122.42 37.77, -122.3 37.77, -122.3 37.9))",
+        "POLYGON ((-1 -1, 1 -1, 1 1, -1 1, -1 -1), (0 0, 0.5 0, 0.5 0.5, 0 0))",
+    ];
+    prop_oneof![
+        (any_point(), radius).prop_map(|(centre, radius)| Area::Near(Circle::new(centre, radius))),
+        proptest::sample::select(boxes.to_vec()).prop_map(|text| Area::Box(GeoBox::parse(text).unwrap())),
+        proptest::sample::select(polygons.to_vec()).prop_map(|text| Area::Polygon(Polygon::parse(text, 9).unwrap())),
+    ]
 }
 
 /// Any record of the definition, in the form of an import's row.
@@ -100,6 +123,9 @@ fn any_test(kind: ColumnType) -> BoxedStrategy<Test> {
         list().prop_map(Test::NotIn),
         any::<bool>().prop_map(Test::Null),
     ];
+    if kind == ColumnType::Point {
+        return prop_oneof![1 => tests, 2 => any_area().prop_map(Test::Inside)].boxed();
+    }
     if kind != ColumnType::Text {
         return tests.boxed();
     }
@@ -145,12 +171,22 @@ pub(crate) fn any_query() -> impl Strategy<Value = Query> {
         });
     let select = proptest::option::of(proptest::sample::subsequence((0..columns.len()).collect::<Vec<_>>(), 1..4));
     let filters = proptest::collection::vec(filter, 0..3);
-    let ranked = proptest::option::weighted(0.2, (words(), any::<bool>()));
+    let place = definition().column_index("place").unwrap();
+    let by_words = (words(), any::<bool>()).prop_map(|(search, descending)| {
+        let ranking = Ranking { by: RankedBy::Relevance(search.clone()), descending };
+        (Filter::Words(search), ranking)
+    });
+    let by_distance = (any_point(), any::<bool>()).prop_map(move |(from, descending)| {
+        let near = Test::Inside(Area::Near(Circle::new(from, 2_000_000_000)));
+        let ranking = Ranking { by: RankedBy::Distance { column: place, from }, descending };
+        (Filter::Term(Term { column: place, test: near }), ranking)
+    });
+    let ranked = proptest::option::weighted(0.2, prop_oneof![by_words, by_distance]);
     (filters, sort, select, 1_u32..8, any::<bool>(), ranked).prop_map(
         |(mut filters, sort, select, limit, count, ranked)| {
-            let ranking = ranked.map(|(search, descending)| {
-                filters.push(Filter::Words(search.clone()));
-                Ranking { by: RankedBy::Relevance(search), descending }
+            let ranking = ranked.map(|(filter, ranking)| {
+                filters.push(filter);
+                ranking
             });
             Query { filter: Filter::all(filters), ranking, select, sort, count, ..Query::everything(limit) }
         },
@@ -161,6 +197,10 @@ pub(crate) fn any_query() -> impl Strategy<Value = Query> {
 fn rank(ranking: &Ranking, record: &Record) -> u32 {
     let number = match &ranking.by {
         RankedBy::Relevance(search) => search.relevance(search.bits_of_record(record)),
+        RankedBy::Distance { column, from } => match &record.values[*column] {
+            Value::Point(point) => point.distance_cm(*from),
+            _ => u32::MAX,
+        },
     };
     if ranking.descending { !number } else { number }
 }

@@ -3,6 +3,8 @@
 use rusqlite::{Connection, functions::FunctionFlags, types::ValueRef};
 
 use crate::dataset::{
+    Point,
+    place::Area,
     query::{WordBits, WordSearch},
     text::{bare, contains_folded},
 };
@@ -35,5 +37,21 @@ pub(super) fn add_has_words(connection: &Connection) -> rusqlite::Result<()> {
             }
         }
         Ok(search.is_met(WordBits(all)))
+    })
+}
+
+/// Adds `point_inside(point, operator, value)`, which tells whether a packed point is in an area: see [`Area::contains`]. A null is in none.
+pub(super) fn add_point_inside(connection: &Connection) -> rusqlite::Result<()> {
+    connection.create_scalar_function("point_inside", 3, PURE, |call| {
+        // The area is the same for all rows of a statement.
+        let area = call.get_or_create_aux(1, |operator| {
+            Area::read(operator.as_str()?, call.get_raw(2).as_str()?).map_err(|error| {
+                Box::new(rusqlite::Error::UserFunctionError(error.into())) as Box<dyn std::error::Error + Send + Sync>
+            })
+        })?;
+        Ok(match call.get_raw(0) {
+            ValueRef::Integer(packed) => Point::unpacked(packed).is_some_and(|point| area.contains(point)),
+            _ => false,
+        })
     })
 }

@@ -85,6 +85,17 @@ type = "number"
 headers = ["Place"]
 extract = "latitude"
 [[column]]
+name = "lon"
+type = "number"
+headers = ["Place"]
+extract = "longitude"
+publish = false
+[[column]]
+name = "spot"
+type = "point"
+latitude = "lat"
+longitude = "lon"
+[[column]]
 name = "loaded"
 type = "date"
 import = true

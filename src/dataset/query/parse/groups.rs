@@ -4,6 +4,7 @@ use super::{OF_GROUPS, PROBLEMS_MAX, QueryReading, expression};
 use crate::dataset::{
     ColumnType, Definition, Value,
     definition::Source,
+    place::GEOHASH_LENGTH_MAX,
     query::{
         Filter, Format, GroupKey, Groups, InvalidParam, KeyPart, Measure, MeasureKind, QueryLimits, SortTerm,
         group_columns,
@@ -87,8 +88,11 @@ impl QueryReading<'_> {
             let name = alias.map_or_else(|| format!("bin_{}", self.definition.column_name(column)), str::to_owned);
             return Some(GroupKey { name, column, part });
         }
+        if function == "geohash" {
+            return self.geohash(alias, arguments);
+        }
         let Some((function, part)) = KeyPart::DATES.into_iter().find(|(name, _)| *name == function) else {
-            let names = || KeyPart::DATES.into_iter().map(|(name, _)| name).chain(["bin"]);
+            let names = || KeyPart::DATES.into_iter().map(|(name, _)| name).chain(["bin", "geohash"]);
             let reason = format!(
                 "there is nothing like {:?} to group by: a column, or {} of one",
                 shortened(function),
@@ -114,6 +118,29 @@ impl QueryReading<'_> {
         }
         let name = alias.map_or_else(|| format!("{function}_{}", self.definition.column_name(column)), str::to_owned);
         Some(GroupKey { name, column, part })
+    }
+
+    /// The key `geohash(location,6)`.
+    fn geohash(&mut self, alias: Option<&str>, arguments: &str) -> Option<GroupKey> {
+        let (name, length) = arguments.split_once(',').unwrap_or((arguments, ""));
+        let column = self.column("by", name.trim())?;
+        if self.definition.column_kind(column) != ColumnType::Point {
+            let reason = format!("there are geohashes of points, and {:?} is no such column", name.trim());
+            self.refuse("by", reason, None);
+            return None;
+        }
+        let found = length.trim().parse().ok().filter(|length| (1..=GEOHASH_LENGTH_MAX).contains(length));
+        let Some(length) = found else {
+            let reason = format!(
+                "{:?} is no length of a geohash: expected a number of letters from 1 to {GEOHASH_LENGTH_MAX}, as in geohash({},6)",
+                shortened(length.trim()),
+                name.trim()
+            );
+            self.refuse("by", reason, None);
+            return None;
+        };
+        let name = alias.map_or_else(|| format!("geohash_{}", self.definition.column_name(column)), str::to_owned);
+        Some(GroupKey { name, column, part: KeyPart::Geohash(length) })
     }
 
     /// The part for bins of a column, of a width that is written as its values are.
@@ -170,7 +197,13 @@ impl QueryReading<'_> {
         let column = self.column("measure", arguments.trim())?;
         if !kind.suits(self.definition.column_kind(column)) {
             let of = self.definition.column_name(column).to_owned();
-            self.refuse("measure", format!("{name} is of numbers and amounts, and {of:?} is no such column"), None);
+            let reason = match self.definition.column_kind(column) {
+                ColumnType::Point => {
+                    format!("there is no {name} of points such as {of:?}: there are count and distinct")
+                }
+                _ => format!("{name} is of numbers and amounts, and {of:?} is no such column"),
+            };
+            self.refuse("measure", reason, None);
             return None;
         }
         let name = alias.map_or_else(|| format!("{name}_{}", self.definition.column_name(column)), str::to_owned);

@@ -68,12 +68,12 @@ async fn page(visit: &DataSetVisit, data_set: &DataSet, status: StatusCode, form
         let field = definition.source.fields.iter().find(|field| field.target == Some(place));
         let headers = match field.map(|field| &field.origin) {
             Some(FieldOrigin::Header { headers, .. }) => headers.clone(),
-            Some(FieldOrigin::Join { .. }) => Vec::new(),
+            Some(FieldOrigin::Join { .. } | FieldOrigin::Coordinates { .. }) => Vec::new(),
             Some(FieldOrigin::Import) | None => Vec::new(),
         };
         let made = match field.map(|field| &field.origin) {
             Some(FieldOrigin::Header { .. }) => "read",
-            Some(FieldOrigin::Join { .. }) => "joined",
+            Some(FieldOrigin::Join { .. } | FieldOrigin::Coordinates { .. }) => "joined",
             Some(FieldOrigin::Import) | None => "made",
         };
         json!({

@@ -141,7 +141,7 @@ fn is_summed(kind: ColumnType) -> bool {
 
 /// Whether the order of such a column's values has a meaning.
 fn is_ordered(kind: ColumnType) -> bool {
-    kind != ColumnType::Text
+    !matches!(kind, ColumnType::Text | ColumnType::Point)
 }
 
 /// The answer with a page of records, shortened.

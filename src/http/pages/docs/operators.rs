@@ -9,14 +9,18 @@ use super::{
 };
 use crate::dataset::{ColumnType, query::Operator};
 
-const TYPES: [ColumnType; 6] = [
+const TYPES: [ColumnType; 7] = [
     ColumnType::Text,
     ColumnType::Integer,
     ColumnType::Money,
     ColumnType::Number,
     ColumnType::Date,
     ColumnType::Timestamp,
+    ColumnType::Point,
 ];
+/// A box and a polygon to ask for.
+const BOX: &str = "-122.52,37.7,-122.35,37.83";
+const POLYGON: &str = "POLYGON ((-122.43 37.77, -122.41 37.77, -122.41 37.79, -122.43 37.77))";
 /// Characters that the condition on the beginning of a text has.
 const BEGIN_CHARS: usize = 3;
 
@@ -54,6 +58,9 @@ fn asked(subject: &Subject, column: &SubjectColumn, operator: Operator) -> Asked
         Operator::Contains => encoded(word(&one)),
         Operator::StartsWith => encoded(begin(&one)),
         Operator::Less => encoded(&other),
+        Operator::Near => encoded(&format!("{one},500m")),
+        Operator::Bbox => encoded(BOX),
+        Operator::Within => encoded(POLYGON),
         Operator::IsNull => "true".to_owned(),
         _ => encoded(&one),
     };
@@ -89,7 +96,12 @@ fn finds(subject: &Subject, column: &SubjectColumn, operator: Operator) -> Optio
             | Operator::Contains
             | Operator::StartsWith
             | Operator::Between => Some(Finds::Some),
-            Operator::Less | Operator::Greater | Operator::IsNull => None,
+            Operator::Less
+            | Operator::Greater
+            | Operator::Near
+            | Operator::Bbox
+            | Operator::Within
+            | Operator::IsNull => None,
         };
     }
     let (least, greatest) = column.range.as_ref()?;
@@ -111,7 +123,11 @@ mod tests {
         let kinds = kinds(&Subject::made_up("https://x.example"));
         assert_eq!(kinds.len(), TYPES.len());
         for kind in kinds {
-            let expected = if kind["type"] == "text" { 12 } else { 10 };
+            let expected = match kind["type"].as_str() {
+                Some("text") => 12,
+                Some("point") => 8,
+                _ => 10,
+            };
             assert_eq!(kind["asked"].as_array().unwrap().len(), expected, "{kind}");
         }
     }

@@ -59,6 +59,7 @@ impl SubjectColumn {
             ColumnType::Number => ("1.5", "2.5"),
             ColumnType::Date => ("2026-01-01", "2026-12-31"),
             ColumnType::Timestamp => ("2026-01-01T00:00:00Z", "2026-12-31T00:00:00Z"),
+            ColumnType::Point => ("37.7749,-122.4194", "37.7955,-122.3937"),
         };
         match (own(0), own(1)) {
             (Some(one), Some(other)) => (one, other),
@@ -132,6 +133,7 @@ impl Subject {
             column("weight_kg", ColumnType::Number, "Its weight."),
             column("published", ColumnType::Date, "The day it was published."),
             column("lent_at", ColumnType::Timestamp, "When it was lent last."),
+            column("library", ColumnType::Point, "Where it is."),
         ];
         Self {
             public_url: public_url.to_owned(),

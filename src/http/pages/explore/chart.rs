@@ -64,7 +64,7 @@ pub(super) fn bars(name: &str, kind: ColumnType, facet: &Facet, language: Langua
         facet.values.iter().filter(|(value, _)| !value.is_null()).map(|(value, count)| (value, *count)).collect();
     let (bars, lying, others) = match kind {
         // The most frequent texts are known for any number of values.
-        ColumnType::Text => most_frequent(name, &values, language),
+        ColumnType::Text | ColumnType::Point => most_frequent(name, &values, language),
         _ if !facet.complete => return None,
         ColumnType::Date | ColumnType::Timestamp => (periods(name, &values), false, 0),
         _ if values.len() <= BARS_MAX => {

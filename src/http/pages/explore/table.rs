@@ -332,6 +332,8 @@ impl TablePage<'_, '_> {
             let sorted = sort.filter(|term| term.column == *place);
             // A second click reverses the order, a third removes it.
             let (aria, next) = match sorted.map(|term| term.descending) {
+                // Points have no order.
+                None if column.kind == ColumnType::Point => ("", None),
                 None => ("", Some(column.name.clone())),
                 Some(false) => ("ascending", Some(format!("-{}", column.name))),
                 Some(true) => ("descending", None),
@@ -389,6 +391,7 @@ impl TablePage<'_, '_> {
                     (format!("{name}__contains"), "contains", "text"),
                     (format!("{name}__startswith"), "starts", "text"),
                 ],
+                ColumnType::Point => vec![(self.is_field(name), "is", "text")],
                 kind => {
                     let input = match kind {
                         ColumnType::Date => "date",

@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 
 use crate::{
     dataset::{
-        ColumnType, Definition, Value,
+        ColumnType, Definition, Point, Value,
         query::{Filter, Query, Term, Test},
     },
     http::{
@@ -44,6 +44,7 @@ pub(super) fn value(value: &Value, language: Language) -> String {
         Value::Money(_) | Value::Number(_) => wording::decimal(&value.to_string(), language),
         Value::Date(date) => wording::day(*date, language),
         Value::Timestamp(at) => wording::moment(*at, language),
+        Value::Point(point) => point.to_string(),
     }
 }
 
@@ -58,6 +59,9 @@ pub(super) fn shown(kind: ColumnType, value: &Json, language: Language) -> Strin
         }
         (ColumnType::Timestamp, Json::String(text)) => {
             text.parse::<Timestamp>().map_or_else(|_| text.clone(), |at| wording::moment(at, language))
+        }
+        (ColumnType::Point, other) => {
+            Point::of_geojson(&other.to_string()).map_or_else(|_| other.to_string(), |point| point.to_string())
         }
         (_, Json::String(text)) => text.clone(),
         (_, Json::Number(number)) => wording::decimal(&number.to_string(), language),
@@ -105,7 +109,7 @@ impl Speaker<'_> {
         let mut terms = Vec::new();
         for term in &query.sort {
             let kind = match self.definition.column_kind(term.column) {
-                ColumnType::Text => "text",
+                ColumnType::Text | ColumnType::Point => "text",
                 ColumnType::Date | ColumnType::Timestamp => "day",
                 ColumnType::Integer | ColumnType::Money | ColumnType::Number => "number",
             };
@@ -176,6 +180,10 @@ impl Speaker<'_> {
             Test::NotIn(values) => list("explore-none-of", values),
             Test::Contains(text) => one("explore-contains", &Value::Text(text.clone())),
             Test::StartsWith(text) => one("explore-starts-with", &Value::Text(text.clone())),
+            Test::Inside(area) => {
+                let (operator, value) = area.written();
+                self.say(&format!("explore-{operator}"), &[("column", name), ("value", value.into())])
+            }
             Test::Null(true) => self.say("explore-is-empty", &[("column", name)]),
             Test::Null(false) => self.say("explore-is-not-empty", &[("column", name)]),
         }

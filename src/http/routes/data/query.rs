@@ -79,6 +79,11 @@ impl DataSets {
         refuse(query.csv_safe && format != Format::Csv, "csv_safe", of_csv);
         refuse(query.bom && format != Format::Csv, "bom", of_csv);
         refuse(query.delimiter.is_some() && format != Format::Csv, "delimiter", of_csv);
+        if format == Format::Geojson
+            && let Err(reason) = query.geometry(&data_set.definition)
+        {
+            wrong.push(InvalidParam::new("format", reason, None));
+        }
         if format == Format::Csv {
             // A cell of CSV has no type: it is the same answer.
             query.numbers_as_texts = false;
@@ -127,6 +132,7 @@ pub(super) fn accepted(request: &HttpRequest) -> Format {
             "application/json" | "application/*" | "*/*" => Format::Json,
             "application/x-ndjson" | "application/ndjson" | "application/jsonl" => Format::Ndjson,
             "text/csv" => Format::Csv,
+            "application/geo+json" => Format::Geojson,
             "application/vnd.apache.parquet" | "application/x-parquet" => Format::Parquet,
             "application/vnd.apache.arrow.stream" => Format::Arrow,
             "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet" => Format::Xlsx,
@@ -158,6 +164,7 @@ mod tests {
             ("text/csv;q=0.5, application/json", Format::Json),
             ("application/json;q=0, text/csv;q=0.1", Format::Csv),
             ("image/png", Format::Json),
+            ("application/geo+json, application/json;q=0.9", Format::Geojson),
             ("application/vnd.apache.parquet", Format::Parquet),
             ("application/vnd.apache.arrow.stream, application/json;q=0.1", Format::Arrow),
             ("text/csv;q=0.5, application/vnd.openxmlformats-officedocument.spreadsheetml.sheet;q=0.8", Format::Xlsx),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use crate::{
-    dataset::{Column, ColumnType, Definition, Record, Value},
+    dataset::{Column, ColumnType, Definition, Point, Record, Value},
     store::{
         StoreError,
         dynamodb::{
@@ -251,6 +251,7 @@ fn attribute(value: &Value) -> Option<AttributeValue> {
     Some(match value {
         Value::Null => return None,
         Value::Integer(_) | Value::Money(_) => number(value),
+        Value::Point(point) => number(point.packed()),
         Value::Number(float) => match *float {
             // DynamoDB has no negative zero, and a smaller range.
             zero if zero == 0.0 && zero.is_sign_positive() => number(0),
@@ -276,6 +277,10 @@ fn read(attribute: Option<&AttributeValue>, column: &Column) -> Result<Value, St
         }
         (ColumnType::Number, Some(AttributeValue::N(digits) | AttributeValue::S(digits))) => {
             Value::Number(digits.parse().map_err(|error| wrong(&error))?)
+        }
+        (ColumnType::Point, Some(AttributeValue::N(digits))) => {
+            let point = scaled(digits, 0).and_then(Point::unpacked);
+            Value::Point(point.ok_or_else(|| wrong(&"it is no point"))?)
         }
         (ColumnType::Date, Some(AttributeValue::S(text))) => Value::Date(text.parse().map_err(|error| wrong(&error))?),
         (ColumnType::Timestamp, Some(AttributeValue::S(text))) => {

@@ -97,7 +97,13 @@ pub(super) fn add_columns(filter: &Filter, columns: &mut Vec<usize>) {
 pub(super) fn limits(test: &Test) -> bool {
     !matches!(
         test,
-        Test::NotEqual(_) | Test::NotIn(_) | Test::Contains(_) | Test::Equal(_) | Test::Null(true) | Test::In(_)
+        Test::NotEqual(_)
+            | Test::NotIn(_)
+            | Test::Contains(_)
+            | Test::Inside(_)
+            | Test::Equal(_)
+            | Test::Null(true)
+            | Test::In(_)
     )
 }
 

@@ -36,6 +36,15 @@ pub(super) fn of_test(column: &str, test: &Test, sought: bool) -> Vec<(String, V
             conditions.extend(after_prefix(prefix).map(|end| (format!("{name} < ?"), vec![Sql::Text(end)])));
             conditions
         }
+        Test::Inside(area) => {
+            let (low, high) = area.ends();
+            let (operator, value) = area.written();
+            let ends = vec![Sql::Integer(low.packed()), Sql::Integer(high.packed())];
+            let mut conditions = one(format!("{name} BETWEEN ? AND ?"), ends);
+            let written = vec![Sql::Text(operator.to_owned()), Sql::Text(value)];
+            conditions.push((format!("point_inside({name}, ?, ?)"), written));
+            conditions
+        }
         Test::Null(true) => one(format!("{name} IS NULL"), Vec::new()),
         Test::Null(false) => one(format!("{name} IS NOT NULL"), Vec::new()),
     }

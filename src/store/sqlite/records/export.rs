@@ -110,6 +110,7 @@ fn write(
     let mut writer = RowWriter::new(definition, query, workbooks).map_err(unwritten)?;
     let mut part = Vec::with_capacity(PART_BYTES + PART_BYTES / 4);
     writer.begin(&mut part).map_err(unwritten)?;
+    let places = writer.places().map(<[usize]>::to_vec).or_else(|| query.select.clone());
     let limit = query.limit_asked.map_or(-1, i64::from);
     let (mut left, mut taken) = (limit, 0_u64);
     let take = |record: &Yielded<'_>| {
@@ -121,7 +122,8 @@ fn write(
         if taken.is_multiple_of(ROWS_PER_LOOK) && outlet.is_left() {
             return Err(QuestionFailure::Gone);
         }
-        match &query.select {
+        // Some forms need columns beside those that are selected.
+        match &places {
             None => writer.row(render::values(record.values), &mut part).map_err(unwritten)?,
             Some(select) => {
                 let values: Vec<&[u8]> = render::values(record.values).collect();

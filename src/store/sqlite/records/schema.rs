@@ -18,7 +18,7 @@ use rusqlite::{
 use uuid::Uuid;
 
 use crate::{
-    dataset::{ColumnType, Definition, Value, columns::ChunkBuilder},
+    dataset::{ColumnType, Definition, Point, Value, columns::ChunkBuilder},
     store::sqlite::functions,
 };
 
@@ -158,7 +158,7 @@ pub(super) fn quoted(name: &str) -> String {
 fn storage(kind: ColumnType) -> &'static str {
     match kind {
         ColumnType::Text | ColumnType::Timestamp => "TEXT",
-        ColumnType::Integer | ColumnType::Money | ColumnType::Date => "INTEGER",
+        ColumnType::Integer | ColumnType::Money | ColumnType::Date | ColumnType::Point => "INTEGER",
         ColumnType::Number => "REAL",
     }
 }
@@ -167,7 +167,7 @@ fn storage(kind: ColumnType) -> &'static str {
 pub(super) fn smallest(kind: ColumnType) -> Sql {
     match kind {
         ColumnType::Text | ColumnType::Timestamp => Sql::Text(String::new()),
-        ColumnType::Integer | ColumnType::Money | ColumnType::Date => Sql::Integer(i64::MIN),
+        ColumnType::Integer | ColumnType::Money | ColumnType::Date | ColumnType::Point => Sql::Integer(i64::MIN),
         ColumnType::Number => Sql::Real(f64::NEG_INFINITY),
     }
 }
@@ -193,6 +193,7 @@ pub(super) fn owned(value: &Value) -> Sql {
         Value::Integer(number) | Value::Money(number) => Sql::Integer(*number),
         Value::Number(number) => Sql::Real(*number),
         Value::Date(date) => Sql::Integer(number_of_date(*date)),
+        Value::Point(point) => Sql::Integer(point.packed()),
         Value::Timestamp(moment) => Sql::Text(format!("{moment:.9}")),
     }
 }
@@ -209,6 +210,10 @@ pub(super) fn value(kind: ColumnType, stored: ValueRef<'_>) -> FromSqlResult<Val
         ColumnType::Number => Value::Number(f64::column_result(stored)?),
         ColumnType::Date => Value::Date(date_of_number(i64::column_result(stored)?)?),
         ColumnType::Timestamp => Value::Timestamp(stored.as_str()?.parse().map_err(FromSqlError::other)?),
+        ColumnType::Point => {
+            let packed = i64::column_result(stored)?;
+            Value::Point(Point::unpacked(packed).ok_or(FromSqlError::OutOfRange(packed))?)
+        }
     })
 }
 
@@ -220,7 +225,7 @@ pub(super) fn push(column: &mut ChunkBuilder, kind: ColumnType, stored: ValueRef
     }
     match kind {
         ColumnType::Text => column.push_text(stored.as_str()?),
-        ColumnType::Integer | ColumnType::Money => column.push_whole(stored.as_i64()?),
+        ColumnType::Integer | ColumnType::Money | ColumnType::Point => column.push_whole(stored.as_i64()?),
         ColumnType::Number => column.push_real(stored.as_f64()?),
         ColumnType::Date => column.push_date(date_of_number(stored.as_i64()?)?),
         ColumnType::Timestamp => {
@@ -260,7 +265,8 @@ pub(super) fn uuid(row: &rusqlite::Row<'_>, place: usize) -> rusqlite::Result<Uu
 /// Adds the SQL functions for statements about records.
 pub(super) fn add_functions(connection: &Connection) -> rusqlite::Result<()> {
     functions::add_contains_folded(connection)?;
-    functions::add_has_words(connection)
+    functions::add_has_words(connection)?;
+    functions::add_point_inside(connection)
 }
 
 #[cfg(test)]

@@ -51,6 +51,7 @@ fn plan(connection: &Connection, raw_query: &str, after: bool) -> (&'static str,
             ColumnType::Number => Value::Number(3.0),
             ColumnType::Date => Value::Date(date(2016, 12, 5)),
             ColumnType::Timestamp => Value::Timestamp(jiff::Timestamp::UNIX_EPOCH),
+            ColumnType::Point => panic!("no index has points"),
         });
         query.after = Some(Position { version: 1, values: values.collect() });
     }

@@ -1,0 +1,201 @@
+//! The forms in which points are written.
+
+use std::fmt;
+
+use serde_json::value::RawValue;
+
+use super::{DECIMALS, Geometry, Point, UNITS_OF_DEGREE};
+
+/// Why a text is no point. Completes "the value …".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PointError {
+    /// The text has none of the forms of a point.
+    #[error("expected a point such as POINT (-122.4194 37.7749) or 37.7749,-122.4194 (latitude first)")]
+    Form,
+    /// The latitude is out of range.
+    #[error("the latitude is beyond 90 degrees")]
+    Latitude,
+    /// The longitude is out of range.
+    #[error("the longitude is beyond 180 degrees")]
+    Longitude,
+    /// The latitude is out of range, and would not be as a longitude.
+    #[error(
+        "the latitude is beyond 90 degrees: latitude and longitude look exchanged. POINT and GeoJSON have the longitude first, a pair has the latitude first"
+    )]
+    Exchanged,
+}
+
+impl Point {
+    /// Reads a point: `POINT (lon lat)` (WKT, also with `SRID=4326;` before it), `(lat, lon)` or `lat, lon`, a GeoJSON point, or an
+    /// object with the members `latitude` and `longitude`, as Socrata writes them.
+    ///
+    /// # Errors
+    /// When the text has none of these forms, or a coordinate is beyond its range.
+    pub fn parse(text: &str) -> Result<Self, PointError> {
+        let Coordinates { latitude, longitude } = Coordinates::of(text)?;
+        let units = |text: &str| units(text).ok_or(PointError::Form);
+        Self::of_units(units(latitude)?, units(longitude)?)
+    }
+
+    /// Appends the point as a GeoJSON geometry: `{"type":"Point","coordinates":[-122.4194,37.7749]}`.
+    pub fn write_geojson(self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"type\":\"Point\",\"coordinates\":[");
+        out.extend_from_slice(Degrees(self.longitude).to_string().as_bytes());
+        out.push(b',');
+        out.extend_from_slice(Degrees(self.latitude).to_string().as_bytes());
+        out.extend_from_slice(b"]}");
+    }
+
+    /// Reads a GeoJSON point, which may have an altitude.
+    ///
+    /// # Errors
+    /// As [`Point::parse`].
+    pub fn of_geojson(text: &str) -> Result<Self, PointError> {
+        let Coordinates { latitude, longitude } = Coordinates::of_geojson(text)?;
+        let units = |text: &str| units(text).ok_or(PointError::Form);
+        Self::of_units(units(latitude)?, units(longitude)?)
+    }
+}
+
+/// The point of two numbers of GeoJSON.
+pub(super) fn position(longitude: &RawValue, latitude: &RawValue) -> Result<Point, PointError> {
+    let units = |number: &RawValue| units(number.get()).ok_or(PointError::Form);
+    Point::of_units(units(latitude)?, units(longitude)?)
+}
+
+/// The latitude and longitude that a text holds in one of the forms of [`Point::parse`], in degrees as they are written, unrounded.
+///
+/// # Errors
+/// As [`Point::parse`].
+pub fn degrees_of(text: &str) -> Result<(f64, f64), PointError> {
+    Point::parse(text)?;
+    let Coordinates { latitude, longitude } = Coordinates::of(text)?;
+    let degrees = |text: &str| number(text).ok_or(PointError::Form);
+    Ok((degrees(latitude)?, degrees(longitude)?))
+}
+
+/// The coordinates of a point as they are written.
+struct Coordinates<'t> {
+    latitude: &'t str,
+    longitude: &'t str,
+}
+
+impl<'t> Coordinates<'t> {
+    fn of(text: &'t str) -> Result<Self, PointError> {
+        let text = text.trim();
+        if text.starts_with('{') {
+            return Self::of_geojson(text).or_else(|_| Self::of_members(text).ok_or(PointError::Form));
+        }
+        let bare = text.get(..5).filter(|tag| tag.eq_ignore_ascii_case("SRID=")).and_then(|_| text.split_once(';'));
+        let bare = match bare {
+            None => text,
+            Some((tag, rest)) if tag.get(5..).map(str::trim) == Some("4326") => rest.trim_start(),
+            Some(_) => return Err(PointError::Form),
+        };
+        if bare.get(..5).is_some_and(|tag| tag.eq_ignore_ascii_case("POINT")) {
+            let pair = bare.get(5..).and_then(inside).ok_or(PointError::Form)?;
+            let (longitude, latitude) = pair.split_once(char::is_whitespace).ok_or(PointError::Form)?;
+            return Ok(Self { latitude: latitude.trim(), longitude });
+        }
+        let (latitude, longitude) = inside(text).unwrap_or(text).split_once(',').ok_or(PointError::Form)?;
+        Ok(Self { latitude: latitude.trim(), longitude: longitude.trim() })
+    }
+
+    fn of_geojson(text: &'t str) -> Result<Self, PointError> {
+        let geometry: Geometry<'t> = serde_json::from_str(text).map_err(|_| PointError::Form)?;
+        if geometry.kind != "Point" {
+            return Err(PointError::Form);
+        }
+        let numbers: Vec<&'t RawValue> =
+            serde_json::from_str(geometry.coordinates.get()).map_err(|_| PointError::Form)?;
+        match numbers.as_slice() {
+            [longitude, latitude] | [longitude, latitude, _] => {
+                Ok(Self { latitude: latitude.get(), longitude: longitude.get() })
+            }
+            _ => Err(PointError::Form),
+        }
+    }
+
+    fn of_members(text: &'t str) -> Option<Self> {
+        Some(Self { latitude: member(text, "latitude")?, longitude: member(text, "longitude")? })
+    }
+}
+
+/// Writes `POINT (-122.4194 37.7749)`.
+impl fmt::Display for Point {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "POINT ({} {})", Degrees(self.longitude), Degrees(self.latitude))
+    }
+}
+
+/// A coordinate as the shortest decimal of degrees.
+pub(super) struct Degrees(pub(super) i32);
+
+impl fmt::Display for Degrees {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (units, of_degree) = (self.0.unsigned_abs(), UNITS_OF_DEGREE.unsigned_abs());
+        if self.0 < 0 {
+            f.write_str("-")?;
+        }
+        write!(f, "{}", units / of_degree)?;
+        let mut fraction = units % of_degree;
+        if fraction == 0 {
+            return Ok(());
+        }
+        let mut decimals = DECIMALS;
+        while fraction.is_multiple_of(10) {
+            fraction /= 10;
+            decimals -= 1;
+        }
+        write!(f, ".{fraction:0decimals$}")
+    }
+}
+
+/// The value of a member of an object, without its quotes.
+fn member<'t>(text: &'t str, name: &str) -> Option<&'t str> {
+    ['\'', '"'].into_iter().find_map(|quote| {
+        let (_, behind) = text.split_once(&format!("{quote}{name}{quote}"))?;
+        let value = behind.trim_start().strip_prefix(':')?.trim_start();
+        let value = value.strip_prefix(['\'', '"']).unwrap_or(value);
+        let end = value.find(|next: char| next == ',' || next == '}' || next == '\'' || next == '"')?;
+        value.get(..end).map(str::trim)
+    })
+}
+
+/// The text between parentheses that are all around it.
+fn inside(text: &str) -> Option<&str> {
+    Some(text.trim_start().strip_prefix('(')?.strip_suffix(')')?.trim())
+}
+
+/// The number of a decimal.
+fn number(text: &str) -> Option<f64> {
+    let is_part = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b'+' | b'e' | b'E');
+    text.parse().ok().filter(|number: &f64| number.is_finite() && text.bytes().all(is_part))
+}
+
+/// The units of a decimal of degrees, rounded half away from zero; none for any other text. Numbers far beyond all degrees become one
+/// beyond all degrees.
+pub(super) fn units(text: &str) -> Option<i64> {
+    const BEYOND: i64 = i64::MAX / 2;
+    if text.contains(['e', 'E']) {
+        // It is shown without an exponent.
+        return units(&number(text)?.to_string());
+    }
+    let (is_negative, digits) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if (whole.is_empty() && fraction.is_empty()) || !is_digits(whole) || !is_digits(fraction) {
+        return None;
+    }
+    let decimals = fraction.bytes().chain(std::iter::repeat(b'0')).take(DECIMALS);
+    let units = whole
+        .bytes()
+        .chain(decimals)
+        .fold(0_i64, |units, digit| units.saturating_mul(10).saturating_add(i64::from(digit - b'0')).min(BEYOND));
+    let rounds_up = fraction.as_bytes().get(DECIMALS).is_some_and(|digit| *digit >= b'5');
+    let units = units + i64::from(rounds_up);
+    Some(if is_negative { -units } else { units })
+}
