@@ -5,8 +5,9 @@ use std::sync::LazyLock;
 use jiff::{Timestamp, civil::date};
 
 use crate::dataset::{
-    ColumnType, Definition, Record, Value,
+    ColumnType, Definition, Point, Record, Value,
     cursor::CursorKey,
+    place::Area,
     query::{Filter, Test},
     reader::ReadLimits,
 };
@@ -99,6 +100,7 @@ fn ordinary(kind: ColumnType) -> Value {
         ColumnType::Number => Value::Number(-0.0),
         ColumnType::Date => Value::Date(date(2016, 12, 1)),
         ColumnType::Timestamp => Value::Timestamp(Timestamp::UNIX_EPOCH),
+        ColumnType::Point => Value::Point(Point::parse("37.77,-122.42").expect("it is a point")),
     }
 }
 
@@ -106,6 +108,9 @@ fn name_values(filter: &Filter, named: &mut Vec<(usize, Value)>) {
     match filter {
         Filter::All(filters) | Filter::Any(filters) => filters.iter().for_each(|filter| name_values(filter, named)),
         Filter::Not(filter) => name_values(filter, named),
+        Filter::Words(search) => {
+            named.extend(search.columns().iter().map(|column| (*column, Value::Text(search.words().join(" ")))));
+        }
         Filter::Term(term) => match &term.test {
             Test::Equal(value)
             | Test::NotEqual(value)
@@ -120,7 +125,8 @@ fn name_values(filter: &Filter, named: &mut Vec<(usize, Value)>) {
             Test::Contains(text) | Test::StartsWith(text) => {
                 named.push((term.column, Value::Text(format!("{text}{}", text.to_uppercase()))));
             }
-            Test::Null(_) => {}
+            Test::Inside(Area::Near(circle)) => named.push((term.column, Value::Point(circle.centre()))),
+            Test::Inside(_) | Test::Null(_) => {}
         },
     }
 }

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     dataset::{
-        query::{AsOf, Changes, Facets, Groups, History, Query, Stats},
+        query::{Changes, Facets, Groups, History, PointInTime, Query, Stats},
         summary::{Facet, Figures},
     },
     domain::id::UserId,
@@ -97,9 +97,9 @@ enum AskedQuestion {
     /// Groups records.
     GroupRecords(Groups, Reply<Result<RecordsGroups, QueryError>>),
     /// Finds the version that a question is about.
-    FindVersion(AsOf, Reply<Result<u64, QueryError>>),
+    FindVersion(PointInTime, Reply<Result<u64, QueryError>>),
     /// Reads the records that a key had, or one of them.
-    GetEarlier(WantedRecords, AsOf, Reply<Result<Option<FoundRecords>, QueryError>>),
+    GetEarlier(WantedRecords, PointInTime, Reply<Result<Option<FoundRecords>, QueryError>>),
     /// Reads the changes by imports.
     GetChanges(Changes, Reply<Result<Past, QueryError>>),
     /// Reads the states of the records of a key, or of one of them.
@@ -400,7 +400,7 @@ impl Queries {
     ///
     /// # Errors
     /// When the actor or the store does not answer, or there is no place for the question.
-    pub async fn version_at(&self, who: UserId, data_set: Arc<DataSet>, as_of: AsOf) -> Result<u64, QueryError> {
+    pub async fn version_at(&self, who: UserId, data_set: Arc<DataSet>, as_of: PointInTime) -> Result<u64, QueryError> {
         self.ask(who, data_set, |reply| AskedQuestion::FindVersion(as_of, reply)).await
     }
 
@@ -412,7 +412,7 @@ impl Queries {
         &self,
         who: UserId,
         wanted: WantedRecords,
-        as_of: AsOf,
+        as_of: PointInTime,
     ) -> Result<Option<FoundRecords>, QueryError> {
         let data_set = Arc::clone(&wanted.data_set);
         self.ask(who, data_set, |reply| AskedQuestion::GetEarlier(wanted, as_of, reply)).await

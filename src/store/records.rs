@@ -30,7 +30,7 @@ pub use self::{
 pub use crate::dataset::query::Since;
 use crate::dataset::{
     Definition, Record,
-    query::{AsOf, Facets, Groups, PageStart, Query, Stats},
+    query::{Facets, Groups, PageStart, PointInTime, Query, Stats},
     summary::{Facet, Figures},
 };
 
@@ -137,7 +137,7 @@ pub trait RecordQuestions: Send + Sync {
     /// # Errors
     /// As all questions: [`RecordStoreError::VersionGone`] or [`RecordStoreError::MomentGone`] where it is not held;
     /// [`RecordStoreError::NoSuchVersion`] after the present version.
-    async fn version_at(&self, data_set: &Arc<DataSet>, as_of: AsOf) -> Result<u64, RecordStoreError>;
+    async fn version_at(&self, data_set: &Arc<DataSet>, as_of: PointInTime) -> Result<u64, RecordStoreError>;
 
     /// All records that bore a key in an earlier version, or one of them, in the form of [`RecordReader::get`]; none if there was no
     /// such record.
@@ -149,7 +149,7 @@ pub trait RecordQuestions: Send + Sync {
         data_set: &Arc<DataSet>,
         key: &str,
         record_id: Option<&str>,
-        as_of: AsOf,
+        as_of: PointInTime,
     ) -> Result<Option<FoundRecords>, RecordStoreError>;
 
     /// The changes that imports have made since a place: ordered by version, key and record id. At most `limit` changes.

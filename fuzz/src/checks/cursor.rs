@@ -5,7 +5,7 @@ use jiff::{Timestamp, civil::Date};
 
 use crate::{
     dataset::{
-        ColumnType, Definition, Value,
+        ColumnType, Definition, Point, Value,
         cursor::{CursorError, PAGE_CURSOR_CHARS_MAX, open, open_change, open_state, seal, seal_change, seal_state},
         query::{PageStart, Position, Query, SortTerm},
     },
@@ -142,6 +142,7 @@ fn value(kind: ColumnType, input: &mut Unstructured<'_>) -> Result<Value> {
                 (input.int_in_range(-9_999..=9_999)?, input.int_in_range(1..=12)?, input.int_in_range(1..=31)?);
             Value::Date(Date::new(year, month, day).unwrap_or(Date::MIN))
         }
+        ColumnType::Point => Point::unpacked(input.arbitrary()?).map_or(Value::Null, Value::Point),
         ColumnType::Timestamp => {
             let (second, nanosecond) = (input.arbitrary()?, input.int_in_range(0..=999_999_999)?);
             Value::Timestamp(Timestamp::new(second, nanosecond).unwrap_or(Timestamp::MAX))

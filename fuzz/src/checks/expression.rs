@@ -5,11 +5,24 @@ use crate::dataset::{
     query::{Filter, Term, Test},
 };
 
-/// The expression, or none for the filter that every record matches: an expression is never empty.
+/// The expression; none for the filter that every record matches, since an expression is never empty, and none for a search for words,
+/// which is a parameter of its own.
 pub(super) fn of(definition: &Definition, filter: &Filter) -> Option<String> {
     let mut out = String::new();
+    if has_words(filter) {
+        return None;
+    }
     (*filter != Filter::All(Vec::new())).then(|| write(definition, filter, &mut out))?;
     Some(out)
+}
+
+fn has_words(filter: &Filter) -> bool {
+    match filter {
+        Filter::All(filters) | Filter::Any(filters) => filters.iter().any(has_words),
+        Filter::Not(filter) => has_words(filter),
+        Filter::Words(_) => true,
+        Filter::Term(_) => false,
+    }
 }
 
 fn write(definition: &Definition, filter: &Filter, out: &mut String) {
@@ -21,6 +34,7 @@ fn write(definition: &Definition, filter: &Filter, out: &mut String) {
             write(definition, filter, out);
             out.push(')');
         }
+        Filter::Words(_) => unreachable!("it was looked at before"),
         Filter::Term(Term { column, test }) => write_test(&definition.columns[*column].name, test, out),
     }
 }
@@ -52,6 +66,10 @@ fn write_test(column: &str, test: &Test, out: &mut String) {
         Test::Between(low, high) => ("between", vec![low.clone(), high.clone()]),
         Test::In(values) => ("in", values.clone()),
         Test::NotIn(values) => ("notin", values.clone()),
+        Test::Inside(area) => {
+            let (operator, value) = area.written();
+            (operator, vec![Value::Text(value)])
+        }
         Test::Null(wanted) => ("isnull", vec![Value::Text(wanted.to_string())]),
     };
     match sign.strip_prefix(' ') {

@@ -5,7 +5,7 @@ use crate::{
     dataset::{
         Definition,
         query::{
-            AsOf, Filter, InvalidParam, Query, QueryLimits, parse, parse_changes, parse_facets, parse_groups,
+            Filter, InvalidParam, PointInTime, Query, QueryLimits, parse, parse_changes, parse_facets, parse_groups,
             parse_history, parse_read, parse_stats,
         },
     },
@@ -47,11 +47,11 @@ fn check_query(definition: &Definition, raw_query: &str) -> Option<Query> {
             assert_eq!(query.normal_form(definition), query.clone().normal_form(definition));
             if let Some(as_of) = query.as_of {
                 let written = match as_of {
-                    AsOf::Version(version) => version.to_string(),
-                    AsOf::Moment(moment) => moment.to_string(),
+                    PointInTime::Version(version) => version.to_string(),
+                    PointInTime::Moment(moment) => moment.to_string(),
                 };
-                assert_eq!(AsOf::parse(&written), Ok(as_of));
-                let of_other = |version| as_of == AsOf::Version(version);
+                assert_eq!(PointInTime::parse(&written), Ok(as_of));
+                let of_other = |version| as_of == PointInTime::Version(version);
                 assert!(query.version().is_none_or(of_other), "a cursor is of the version that is asked about");
             }
             Some(query)

@@ -2,12 +2,12 @@
 
 use jiff::{Timestamp, tz::TimeZone};
 
-use super::operator::PLUS_HINT;
+use super::parameters::PLUS_HINT;
 use crate::dataset::{ColumnType, Value, value::parse_iso_date};
 
-/// The version that a question is about, unless it is the present one.
+/// The point in the past of a data set that a question is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AsOf {
+pub enum PointInTime {
     /// This version.
     Version(u64),
     /// The version that was the present one at this moment: the last whose own moment is not after it.
@@ -17,7 +17,7 @@ pub enum AsOf {
 const EXPECTED: &str = "expected a version such as 12, a moment such as 2026-11-01T12:00:00Z, or a day such as 2026-11-01, \
                         which means its beginning in UTC";
 
-impl AsOf {
+impl PointInTime {
     /// Reads a version number, a moment (RFC 3339), or a day, which means its beginning in UTC.
     ///
     /// # Errors
@@ -64,20 +64,20 @@ mod tests {
         },
     };
 
-    fn moment(text: &str) -> AsOf {
-        AsOf::Moment(text.parse().unwrap())
+    fn moment(text: &str) -> PointInTime {
+        PointInTime::Moment(text.parse().unwrap())
     }
 
     #[test]
     fn a_version_or_a_time_is_read() {
         let cases = [
-            ("12", AsOf::Version(12)),
-            ("0", AsOf::Version(0)),
-            ("007", AsOf::Version(7)),
-            ("18446744073709551615", AsOf::Version(u64::MAX)),
-            ("99999999999999999999999999", AsOf::Version(u64::MAX)),
+            ("12", PointInTime::Version(12)),
+            ("0", PointInTime::Version(0)),
+            ("007", PointInTime::Version(7)),
+            ("18446744073709551615", PointInTime::Version(u64::MAX)),
+            ("99999999999999999999999999", PointInTime::Version(u64::MAX)),
             // A day without its dashes is a number.
-            ("20261101", AsOf::Version(20_261_101)),
+            ("20261101", PointInTime::Version(20_261_101)),
             ("2026-11-01", moment("2026-11-01T00:00:00Z")),
             ("2026-11-01T12:00:00Z", moment("2026-11-01T12:00:00Z")),
             ("2026-11-01T12:00:00.000001+02:00", moment("2026-11-01T10:00:00.000001Z")),
@@ -86,7 +86,7 @@ mod tests {
             ("0001-01-01", moment("0001-01-01T00:00:00Z")),
         ];
         for (text, expected) in cases {
-            assert_eq!(AsOf::parse(text), Ok(expected), "{text}");
+            assert_eq!(PointInTime::parse(text), Ok(expected), "{text}");
         }
     }
 
@@ -112,10 +112,10 @@ mod tests {
             "2026-11-01 12:00",
         ];
         for text in absurd {
-            let reason = AsOf::parse(text).expect_err(text);
+            let reason = PointInTime::parse(text).expect_err(text);
             assert!(reason.starts_with("expected a version such as"), "{text}: {reason}");
         }
-        let spaced = AsOf::parse("2026-11-01T12:00:00 02:00").unwrap_err();
+        let spaced = PointInTime::parse("2026-11-01T12:00:00 02:00").unwrap_err();
         assert!(spaced.contains("%2B"), "{spaced}");
     }
 
@@ -137,7 +137,7 @@ mod tests {
     #[test]
     fn every_question_about_records_takes_it_and_no_question_about_the_past() {
         let (definition, limits, key) = (definition(), QueryLimits::default(), CursorKey::new([7; 32]));
-        let three = Some(AsOf::Version(3));
+        let three = Some(PointInTime::Version(3));
         assert_eq!(read("as_of=3&format=csv").unwrap().as_of, three);
         assert_eq!(read("as_of=3").unwrap().version(), Some(3));
         assert_eq!(read("as_of=2026-11-01").unwrap().version(), None, "the store knows which that is");
@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn a_column_of_that_name_is_reached_by_its_operators() {
         let query = read("as_of__eq=2026-01-01&as_of__gte=2025-01-01&as_of=3&sort=as_of&select=as_of").unwrap();
-        assert_eq!((query.filter.terms(), query.as_of), (2, Some(AsOf::Version(3))));
+        assert_eq!((query.filter.terms(), query.as_of), (2, Some(PointInTime::Version(3))));
         assert_eq!(read("filter=as_of+%3D+2026-01-01").unwrap().filter.terms(), 1);
     }
 
@@ -189,7 +189,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_text_is_read_or_refused(text in any::<String>()) {
-            if let Err(reason) = AsOf::parse(&text) {
+            if let Err(reason) = PointInTime::parse(&text) {
                 prop_assert!(reason.starts_with("expected"));
             }
         }
@@ -197,7 +197,7 @@ mod tests {
         #[test]
         fn what_a_moment_is_written_as_is_read(second in -62_000_000_000_i64..250_000_000_000, nanosecond in 0..1_000_000_000) {
             let at = Timestamp::new(second, nanosecond).unwrap();
-            prop_assert_eq!(AsOf::parse(&at.to_string()), Ok(AsOf::Moment(at)));
+            prop_assert_eq!(PointInTime::parse(&at.to_string()), Ok(PointInTime::Moment(at)));
         }
     }
 }

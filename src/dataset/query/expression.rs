@@ -16,7 +16,8 @@ use std::borrow::Cow;
 
 use super::{
     Filter, InvalidParam, QueryLimits, Term,
-    operator::{ConditionMaker, Operator, PLUS_HINT, Unfit},
+    operator::{ConditionMaker, Operator, Unfit},
+    parameters::PLUS_HINT,
 };
 use crate::dataset::{Definition, suggest};
 

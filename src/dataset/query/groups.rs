@@ -6,7 +6,7 @@ use jiff::{
     tz::TimeZone,
 };
 
-use super::{AsOf, Delimiter, Filter, Format, SortTerm, push_name};
+use super::{Delimiter, Filter, Format, PointInTime, SortTerm, push_name};
 use crate::dataset::{Column, ColumnType, Definition, Value, place::geohash};
 
 /// What records are grouped by.
@@ -233,7 +233,7 @@ pub struct Groups {
     /// As [`Query::numbers_as_texts`](super::Query::numbers_as_texts).
     pub numbers_as_texts: bool,
     /// As [`Query::as_of`](super::Query::as_of).
-    pub as_of: Option<AsOf>,
+    pub as_of: Option<PointInTime>,
 }
 
 /// The columns of groups, as a definition: filters and orders of groups are read against it.

@@ -19,7 +19,7 @@ use std::cmp::Ordering;
 
 use serde::Serialize;
 
-pub use as_of::AsOf;
+pub use as_of::PointInTime;
 pub use filter::{Filter, Term, Test, after_prefix, ascending};
 pub use foreign::{KEY_IN_ADDRESS, is_key};
 pub use format::{Delimiter, Format};
@@ -231,7 +231,7 @@ pub struct ReadForm {
     /// As [`Query::numbers_as_texts`].
     pub numbers_as_texts: bool,
     /// As [`Query::as_of`].
-    pub as_of: Option<AsOf>,
+    pub as_of: Option<PointInTime>,
 }
 
 /// A question to a data set, checked against its definition.
@@ -269,7 +269,7 @@ pub struct Query {
     pub numbers_as_texts: bool,
     /// The version that is asked about; `None` means the present one, or that of the place to continue after. Where both are given,
     /// they name the same version.
-    pub as_of: Option<AsOf>,
+    pub as_of: Option<PointInTime>,
 }
 
 /// A question for the values of columns and their frequencies.
@@ -284,7 +284,7 @@ pub struct Facets {
     /// As [`Query::numbers_as_texts`].
     pub numbers_as_texts: bool,
     /// As [`Query::as_of`].
-    pub as_of: Option<AsOf>,
+    pub as_of: Option<PointInTime>,
 }
 
 /// A question for the figures of columns.
@@ -297,7 +297,7 @@ pub struct Stats {
     /// As [`Query::numbers_as_texts`].
     pub numbers_as_texts: bool,
     /// As [`Query::as_of`].
-    pub as_of: Option<AsOf>,
+    pub as_of: Option<PointInTime>,
 }
 
 impl Facets {
@@ -393,7 +393,7 @@ impl Query {
 
     /// The version in which the query continues, or that it names.
     pub fn version(&self) -> Option<u64> {
-        self.continued_version().or_else(|| self.as_of.and_then(AsOf::version))
+        self.continued_version().or_else(|| self.as_of.and_then(PointInTime::version))
     }
 
     /// What is wrong with the cursor of a query as of a version, if it is of another one.

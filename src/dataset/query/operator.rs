@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use jiff::tz::TimeZone;
 
-use super::{QueryLimits, Test, ascending};
+use super::{QueryLimits, Test, ascending, parameters::PLUS_HINT};
 use crate::dataset::{
     ColumnType, Definition, Value,
     place::{Area, AreaError, Circle, GeoBox, Polygon},
@@ -12,9 +12,6 @@ use crate::dataset::{
     text::folded,
     value::{ValueError, parse_iso_date},
 };
-
-/// The hint for a space that was meant as a plus sign.
-pub(super) const PLUS_HINT: &str = "a + in an address means a space: write it as %2B";
 
 /// The most characters of a value that a message repeats.
 pub(super) const VALUE_CHARS_SHOWN: usize = 80;

@@ -1,5 +1,8 @@
 //! The names of the parameters that questions take beside conditions.
 
+/// The hint for a space that was meant as a plus sign.
+pub(super) const PLUS_HINT: &str = "a + in an address means a space: write it as %2B";
+
 /// The parameters of all questions that are not filters. A column with such a name is reached by `<name>__eq`.
 pub const RESERVED: [&str; 14] = [
     "filter",

@@ -12,8 +12,8 @@ use serde_json::value::RawValue;
 pub use self::groups::parse_groups;
 use self::ranked::RankName;
 use super::{
-    AsOf, Changes, Delimiter, Facets, Filter, Format, History, InvalidParam, NAME_CHARS_SHOWN, Query, QueryLimits,
-    ReadForm, Since, SortTerm, Stats, Term, WordSearch, expression, foreign,
+    Changes, Delimiter, Facets, Filter, Format, History, InvalidParam, NAME_CHARS_SHOWN, PointInTime, Query,
+    QueryLimits, ReadForm, Since, SortTerm, Stats, Term, WordSearch, expression, foreign,
     operator::{ConditionMaker, Operator, VALUE_CHARS_SHOWN},
     parameters::{AS_OF, OF_CHANGES, OF_FACETS, OF_GROUPS, OF_HISTORY, OF_PAGE, OF_READ, OF_STATS, RESERVED, YIELDING},
 };
@@ -188,7 +188,7 @@ struct QueryReading<'a> {
     numbers_as_texts: bool,
     columns: Option<Vec<usize>>,
     since: Option<String>,
-    as_of: Option<AsOf>,
+    as_of: Option<PointInTime>,
     groups: GroupTexts,
 }
 
@@ -313,7 +313,7 @@ impl<'a> QueryReading<'a> {
             },
             "since" => self.since = Some(value.to_owned()),
             "columns" => self.columns = self.column_list("columns", value),
-            AS_OF if self.allowed.contains(&AS_OF) => match AsOf::parse(value) {
+            AS_OF if self.allowed.contains(&AS_OF) => match PointInTime::parse(value) {
                 Ok(as_of) => self.as_of = Some(as_of),
                 Err(reason) => self.refuse(AS_OF, reason, None),
             },
@@ -570,7 +570,9 @@ impl<'a> QueryReading<'a> {
                 Err(error) => self.refuse_cursor("cursor", error),
             }
         }
-        if let Some(wrong) = query.as_of.and_then(AsOf::version).and_then(|version| query.of_other_version(version)) {
+        if let Some(wrong) =
+            query.as_of.and_then(PointInTime::version).and_then(|version| query.of_other_version(version))
+        {
             self.problems.push(wrong);
         }
         self.finish(query)

@@ -6,7 +6,7 @@ use permitd::{
     clock::ManualClock,
     dataset::{
         export::groups_as_json,
-        query::{AsOf, Facets, Format, Groups, PageStart, Query, QueryLimits, parse_groups},
+        query::{Facets, Format, Groups, PageStart, PointInTime, Query, QueryLimits, parse_groups},
         summary::FacetTally,
     },
     store::records::{ImportOrder, RecordStore, RecordStoreError, Retention},
@@ -21,7 +21,7 @@ use super::{
 };
 use crate::support;
 
-fn version_at(store: &Arc<dyn RecordStore>, as_of: AsOf) -> Result<u64, RecordStoreError> {
+fn version_at(store: &Arc<dyn RecordStore>, as_of: PointInTime) -> Result<u64, RecordStoreError> {
     let store = Arc::clone(store);
     wait(async move { store.version_at(&store.data_set("things").unwrap(), as_of).await })
 }
@@ -31,14 +31,14 @@ fn get_at(store: &Arc<dyn RecordStore>, key: &str, id: Option<&str>, version: u6
     let (store, key, id) = (Arc::clone(store), key.to_owned(), id.map(str::to_owned));
     let found = wait(async move {
         let data_set = store.data_set("things").unwrap();
-        store.get_at(&data_set, &key, id.as_deref(), AsOf::Version(version)).await
+        store.get_at(&data_set, &key, id.as_deref(), PointInTime::Version(version)).await
     });
     found.unwrap().map(|found| String::from_utf8(found.document.to_vec()).unwrap())
 }
 
 /// Every page of a query as of a version.
 fn pages(store: &Arc<dyn RecordStore>, query: &Query, version: u64) -> Vec<serde_json::Value> {
-    let mut query = Query { as_of: Some(AsOf::Version(version)), ..query.clone() };
+    let mut query = Query { as_of: Some(PointInTime::Version(version)), ..query.clone() };
     let mut found = Vec::new();
     loop {
         let page = find(store, &query).unwrap();
@@ -85,11 +85,11 @@ proptest! {
                 let records: Vec<_> = held.values().cloned().collect();
                 // Version n is of the second n.
                 let at = beginning() + jiff::SignedDuration::from_millis(version as i64 * 1_000 + 500);
-                prop_assert_eq!(version_at(store, AsOf::Moment(at)).unwrap(), version);
+                prop_assert_eq!(version_at(store, PointInTime::Moment(at)).unwrap(), version);
                 for query in &queries {
                     let expected = naive(&definition(), &records, query);
                     prop_assert_eq!(&pages(store, query, version), &expected, "version {}: {:?}", version, query);
-                    let as_of = Some(AsOf::Version(version));
+                    let as_of = Some(PointInTime::Version(version));
                     let asked = Query { as_of, format: Some(Format::Ndjson), ..query.clone() };
                     let lines = export(store, &asked).unwrap();
                     let lines: Vec<serde_json::Value> = lines
@@ -118,9 +118,9 @@ proptest! {
                     prop_assert_eq!(found, (ids > 0).then_some(ids));
                 }
             }
-            let early = version_at(store, AsOf::Version(last + 1)).unwrap_err();
+            let early = version_at(store, PointInTime::Version(last + 1)).unwrap_err();
             prop_assert!(matches!(early, RecordStoreError::NoSuchVersion { .. }), "{}", early);
-            let gone = version_at(store, AsOf::Moment(beginning())).unwrap_err();
+            let gone = version_at(store, PointInTime::Moment(beginning())).unwrap_err();
             prop_assert!(matches!(gone, RecordStoreError::MomentGone { held_from: 1, .. }), "{}", gone);
         }
     }

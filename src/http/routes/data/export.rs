@@ -16,6 +16,7 @@ use bytes::Bytes;
 use super::{
     Admitted, DataSets, as_of,
     caching::{self, Tag},
+    citing,
     failure::query_problem,
     limits,
 };
@@ -23,7 +24,7 @@ use crate::{
     actors::{gate::Asking, grants::Pass, query::Exporting, turns::Turn},
     dataset::{
         export::{ExportError, WORKBOOK_RECORDS_MAX},
-        query::{AsOf, Format, Query},
+        query::{Format, PointInTime, Query},
     },
     domain::{bounds::DataAction, credential::Credential},
     http::{
@@ -67,7 +68,7 @@ impl DataSets {
                 }
             }
         };
-        let query = Query { as_of: query.as_of.map(|_| AsOf::Version(version)), ..query };
+        let query = Query { as_of: query.as_of.map(|_| PointInTime::Version(version)), ..query };
         let tag = Tag::of(&data_set, version, form);
         if request.headers().contains_key(header::IF_NONE_MATCH)
             && let Some(known) = tag.is_known(request)
@@ -84,7 +85,7 @@ impl DataSets {
         }
         let head = || {
             let mut head = head(request, &data_set, (version, format), &tag);
-            as_of::cite(request, &self.service.public_url, &mut head, (version, format)).map(|()| head)
+            citing::cite(request, &self.service.public_url, &mut head, (version, format)).map(|()| head)
         };
         if request.method() == Method::HEAD {
             // HEAD counts as one request and makes no export: all header fields are known without making it.
@@ -112,7 +113,7 @@ impl DataSets {
             coding::coded(&mut response, coding);
         }
         caching::tagged(&mut response, &Tag::of(&data_set, version, form), coding);
-        as_of::cite(request, &self.service.public_url, &mut response, (version, format))?;
+        citing::cite(request, &self.service.public_url, &mut response, (version, format))?;
         Ok((pass, Ok(response)))
     }
 

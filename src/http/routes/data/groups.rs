@@ -16,7 +16,7 @@ use crate::{
     dataset::{
         export::{groups_as_csv, groups_as_json},
         json,
-        query::{self, AsOf, Format, Groups},
+        query::{self, Format, Groups, PointInTime},
     },
     domain::id::UserId,
     http::{InvalidParam, Problem},
@@ -34,7 +34,7 @@ impl DataSets {
         let asked = parsed.map_err(|params| Problem::invalid_params(&params))?;
         let mut asked = in_form(request, asked)?;
         let version = self.version_of(who, &data_set, asked.as_of).await?;
-        asked.as_of = asked.as_of.map(|_| AsOf::Version(version));
+        asked.as_of = asked.as_of.map(|_| PointInTime::Version(version));
         let form = asked.normal_form(&data_set.definition);
         let (is_csv, as_texts) = (asked.format == Some(Format::Csv), asked.numbers_as_texts);
         let make = async || {

@@ -3,6 +3,7 @@
 mod as_of;
 pub(in crate::http) mod asked;
 mod caching;
+mod citing;
 pub(in crate::http) mod data_sets;
 mod directory;
 mod export;
@@ -411,8 +412,8 @@ fn link(
     version: u64,
 ) -> Result<(), Problem> {
     // A time means the same version on every page.
-    let version = if as_of::has(request, AS_OF) { version.to_string() } else { String::new() };
-    let target = as_of::target(request, public_url, &[(AS_OF, &version), (parameter, cursor)]);
+    let version = if citing::has(request, AS_OF) { version.to_string() } else { String::new() };
+    let target = citing::target(request, public_url, &[(AS_OF, &version), (parameter, cursor)]);
     let link = format!("<{target}>; rel=\"next\"");
     response.headers_mut().insert(header::LINK, HeaderValue::from_str(&link).map_err(Problem::internal)?);
     Ok(())
@@ -485,7 +486,7 @@ impl DataSets {
             link(request, &self.service.public_url, &mut response, (goes_on_by, cursor), version)?;
         }
         if let Some(format) = cited_as {
-            as_of::cite(request, &self.service.public_url, &mut response, (version, format))?;
+            citing::cite(request, &self.service.public_url, &mut response, (version, format))?;
         }
         Ok(if caching::wants_nothing(request) { caching::without_body(response) } else { response })
     }

@@ -9,7 +9,7 @@ use super::{DataSets, Made, QuestionForm, failure::query_problem};
 use crate::{
     dataset::{
         Definition, json,
-        query::{self, AsOf, Format},
+        query::{self, Format, PointInTime},
     },
     domain::id::UserId,
     http::Problem,
@@ -26,7 +26,7 @@ impl DataSets {
         let parsed = query::parse_facets(&data_set.definition, request.query_string(), &query::QueryLimits::default());
         let mut asked = parsed.map_err(|params| Problem::invalid_params(&params))?;
         let version = self.version_of(who, &data_set, asked.as_of).await?;
-        asked.as_of = asked.as_of.map(|_| AsOf::Version(version));
+        asked.as_of = asked.as_of.map(|_| PointInTime::Version(version));
         let form = asked.normal_form(&data_set.definition);
         let (limit, as_texts) = (asked.limit, asked.numbers_as_texts);
         let make = async || {
@@ -60,7 +60,7 @@ impl DataSets {
         let parsed = query::parse_stats(&data_set.definition, request.query_string(), &query::QueryLimits::default());
         let mut asked = parsed.map_err(|params| Problem::invalid_params(&params))?;
         let version = self.version_of(who, &data_set, asked.as_of).await?;
-        asked.as_of = asked.as_of.map(|_| AsOf::Version(version));
+        asked.as_of = asked.as_of.map(|_| PointInTime::Version(version));
         let form = asked.normal_form(&data_set.definition);
         let as_texts = asked.numbers_as_texts;
         let make = async || {

@@ -44,7 +44,7 @@ use crate::{
     aws::Bridge,
     clock::SharedClock,
     dataset::{
-        query::{AsOf, Facets, Groups, PageStart, Query, Stats},
+        query::{Facets, Groups, PageStart, PointInTime, Query, Stats},
         summary::{Facet, Figures},
     },
     store::{
@@ -183,24 +183,24 @@ impl RecordQuestions for DynamoRecordStore {
     }
 
     async fn facets(&self, data_set: &Arc<DataSet>, facets: &Facets) -> Result<Summary<Facet>, RecordStoreError> {
-        self.node.begin(data_set, facets.as_of.and_then(AsOf::version)).await?;
+        self.node.begin(data_set, facets.as_of.and_then(PointInTime::version)).await?;
         let answer = self.node.shared.engine.facets(data_set, facets).await;
         self.node.answered(data_set, answer, |answer| answer.version).await
     }
 
     async fn stats(&self, data_set: &Arc<DataSet>, stats: &Stats) -> Result<Summary<Figures>, RecordStoreError> {
-        self.node.begin(data_set, stats.as_of.and_then(AsOf::version)).await?;
+        self.node.begin(data_set, stats.as_of.and_then(PointInTime::version)).await?;
         let answer = self.node.shared.engine.stats(data_set, stats).await;
         self.node.answered(data_set, answer, |answer| answer.version).await
     }
 
     async fn groups(&self, data_set: &Arc<DataSet>, groups: &Groups) -> Result<RecordsGroups, RecordStoreError> {
-        self.node.begin(data_set, groups.as_of.and_then(AsOf::version)).await?;
+        self.node.begin(data_set, groups.as_of.and_then(PointInTime::version)).await?;
         let answer = self.node.shared.engine.groups(data_set, groups).await;
         self.node.answered(data_set, answer, |answer| answer.version).await
     }
 
-    async fn version_at(&self, data_set: &Arc<DataSet>, as_of: AsOf) -> Result<u64, RecordStoreError> {
+    async fn version_at(&self, data_set: &Arc<DataSet>, as_of: PointInTime) -> Result<u64, RecordStoreError> {
         self.node.begin(data_set, as_of.version()).await?;
         let answer = self.node.shared.engine.version_at(data_set, as_of).await;
         self.node.answered(data_set, answer, |version| *version).await
@@ -211,7 +211,7 @@ impl RecordQuestions for DynamoRecordStore {
         data_set: &Arc<DataSet>,
         key: &str,
         record_id: Option<&str>,
-        as_of: AsOf,
+        as_of: PointInTime,
     ) -> Result<Option<FoundRecords>, RecordStoreError> {
         self.node.begin(data_set, as_of.version()).await?;
         let answer = self.node.shared.engine.get_at(data_set, key, record_id, as_of).await;

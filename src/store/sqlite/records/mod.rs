@@ -52,7 +52,7 @@ use self::{
 use crate::{
     clock::SharedClock,
     dataset::{
-        query::{AsOf, Facets, Groups, PageStart, Query, Stats},
+        query::{Facets, Groups, PageStart, PointInTime, Query, Stats},
         summary::{Facet, Figures},
     },
     store::records::{
@@ -153,7 +153,7 @@ impl RecordQuestions for SqliteRecordStore {
         self.ask(data_set, move |reading, columns| summary::groups(reading, columns, &groups)).await
     }
 
-    async fn version_at(&self, data_set: &Arc<DataSet>, as_of: AsOf) -> Result<u64, RecordStoreError> {
+    async fn version_at(&self, data_set: &Arc<DataSet>, as_of: PointInTime) -> Result<u64, RecordStoreError> {
         self.ask(data_set, move |reading, _| reading.version_at(as_of)).await
     }
 
@@ -162,7 +162,7 @@ impl RecordQuestions for SqliteRecordStore {
         data_set: &Arc<DataSet>,
         key: &str,
         record_id: Option<&str>,
-        as_of: AsOf,
+        as_of: PointInTime,
     ) -> Result<Option<FoundRecords>, RecordStoreError> {
         let (key, record_id) = (key.to_owned(), record_id.map(str::to_owned));
         self.ask(data_set, move |reading, _| past::records_at(reading, &key, record_id.as_deref(), as_of)).await

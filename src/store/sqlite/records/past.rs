@@ -22,7 +22,7 @@ use super::{
 use crate::{
     dataset::{
         ColumnType, Definition, Document, Value,
-        query::{AsOf, PageStart, Position},
+        query::{PageStart, PointInTime, Position},
     },
     store::records::{
         DataSet, FoundRecords, Past, RecordStoreError, Retention, Since,
@@ -305,7 +305,7 @@ pub(super) fn records_at(
     reading: &RecordReading<'_>,
     key: &str,
     record_id: Option<&str>,
-    as_of: AsOf,
+    as_of: PointInTime,
 ) -> Result<Option<FoundRecords>, QuestionFailure> {
     let version = reading.version_at(as_of)?;
     let mut params = vec![Sql::Text(key.to_owned()), Sql::Integer(version.cast_signed())];

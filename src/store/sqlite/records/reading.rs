@@ -13,7 +13,7 @@ use rusqlite::{Connection, ErrorCode};
 use super::{file::unavailable, moments, schema, shape::Shape};
 use crate::{
     clock::SharedClock,
-    dataset::query::{AsOf, Query},
+    dataset::query::{PointInTime, Query},
     store::records::{DataSet, RecordStoreError, rules},
 };
 
@@ -251,16 +251,16 @@ impl<'a> RecordReading<'a> {
     }
 
     /// The version to read the past at, for a question as of this; none if that is the present one.
-    pub(super) fn earlier(&self, as_of: Option<AsOf>) -> Result<Option<u64>, QuestionFailure> {
+    pub(super) fn earlier(&self, as_of: Option<PointInTime>) -> Result<Option<u64>, QuestionFailure> {
         let version = as_of.map(|as_of| self.version_at(as_of)).transpose()?;
         Ok(version.filter(|version| *version != self.version))
     }
 
     /// The held version that a question as of this is about.
-    pub(super) fn version_at(&self, as_of: AsOf) -> Result<u64, QuestionFailure> {
+    pub(super) fn version_at(&self, as_of: PointInTime) -> Result<u64, QuestionFailure> {
         let version = match as_of {
-            AsOf::Version(version) => version,
-            AsOf::Moment(at) => {
+            PointInTime::Version(version) => version,
+            PointInTime::Moment(at) => {
                 moments::version_at(self.connection(), at)?.ok_or_else(|| self.before_all(&at.to_string()))?
             }
         };
