@@ -74,6 +74,7 @@ test-dist:
 	scripts/test-dist
 
 # Measures and prints the ratios of docs/BENCHMARKS.md; BENCH has options, such as BENCH="--only P1,P3" or BENCH=--quick.
+# P15 asks DuckDB, Datasette and ROAPI the same questions; the bench installs them below target/ as it needs them.
 bench: bench-tools
 	$(CARGO) bench --profile dist --bench goals -- $(BENCH)
 

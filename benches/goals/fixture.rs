@@ -47,11 +47,18 @@ impl Fixture {
 
     /// The same in a directory of its own.
     pub(crate) fn named(plan: &Plan, name: &str, rows: u64) -> Outcome<Self> {
+        Self::of_file(plan, name, rows, &sample(plan, rows, "csv")?, None)
+    }
+
+    /// The same of a file of so many rows, by a definition of permits of its own if one is given.
+    pub(crate) fn of_file(plan: &Plan, name: &str, rows: u64, file: &Path, definition: Option<&Path>) -> Outcome<Self> {
         let data = plan.scratch.join(format!("data-{name}"));
-        let sample = sample(plan, rows, "csv")?;
-        process::output(
-            process::permitd().arg("import").arg(&sample).args(["--dataset", "permits", "--data"]).arg(&data),
-        )?;
+        let mut import = process::permitd();
+        import.arg("import").arg(file).args(["--dataset", "permits", "--data"]).arg(&data);
+        if let Some(definition) = definition {
+            import.arg("--definition").arg(definition);
+        }
+        process::output(&mut import)?;
         let Invited { key, admin_token } = invite(&data, &[])?;
         let session = plan.by_session.then(|| sign_in(&data)).transpose()?;
         let paths = data.join("paths.txt");

@@ -18,11 +18,13 @@ use crate::{
 };
 
 /// What is installed, exactly.
-const PACKAGES: [&str; 2] = ["datasette==0.65.1", "roapi==0.12.7"];
+const PACKAGES: [&str; 3] = ["datasette==0.65.1", "roapi==0.12.7", "duckdb==2.0.1"];
 /// Connections that ask at the same time.
 const CONNECTIONS: u32 = 16;
 /// How many times their rate a point read and a filter must reach.
 const WANTED: (f64, f64) = (80.0, 100.0);
+/// The same for a filter that is answered anew each time: of Datasette with an index on each column, the goal names no other.
+const WANTED_ANEW: f64 = 100.0;
 /// What a question may take in Datasette: longer than any does.
 const TIME_MS: &str = "60000";
 
@@ -51,14 +53,14 @@ pub(crate) fn measure(plan: &Plan) -> Outcome<Vec<Finding>> {
     let filter =
         |database: &str| format!("/{database}/permits.json?status=issued&_sort=status_date&_size=100&_shape=array");
     let theirs = ("Datasette, each column of the questions indexed", &datasette);
-    findings.extend(compare(plan, fixture, &ours, theirs, [&point("plain"), &filter("plain")], true)?);
+    findings.extend(compare(plan, fixture, &ours, theirs, [&point("plain"), &filter("plain")], Wanted::Always)?);
     let theirs = ("Datasette, with the index that fits the filter", &datasette);
-    findings.extend(compare(plan, fixture, &ours, theirs, [&point("fitted"), &filter("fitted")], false)?);
+    findings.extend(compare(plan, fixture, &ours, theirs, [&point("fitted"), &filter("fitted")], Wanted::Told)?);
     drop(datasette);
     let roapi = roapi(plan, &tools, &csv)?;
     let point = format!("/api/tables/permits?filter[application_number]=%27%23{number}%27");
     let filter = "/api/tables/permits?filter[status]=%27issued%27&sort=status_date&limit=100";
-    findings.extend(compare(plan, fixture, &ours, ("ROAPI", &roapi), [&point, filter], true)?);
+    findings.extend(compare(plan, fixture, &ours, ("ROAPI", &roapi), [&point, filter], Wanted::AskedBefore)?);
     Ok(findings)
 }
 
@@ -143,13 +145,24 @@ pub(crate) fn roapi(plan: &Plan, tools: &Path, csv: &Path) -> Outcome<Server> {
     Server::start(command, address, (address, "/health"), plan.scratch.join("roapi.log"))
 }
 
+/// Which ratios are goals.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    /// All of them.
+    Always,
+    /// Those of what was asked before.
+    AskedBefore,
+    /// None: they are told for comparison.
+    Told,
+}
+
 fn compare(
     plan: &Plan,
     fixture: &Fixture,
     (ours, anew): &(Server, Rate),
     (name, theirs): (&str, &Server),
     [point, filter]: [&str; 2],
-    is_goal: bool,
+    goals: Wanted,
 ) -> Outcome<Vec<Finding>> {
     let load = |path| Load {
         target: Target::Path(path),
@@ -158,11 +171,11 @@ fn compare(
         succeeds: true,
         cores: LOAD_CORE,
     };
-    let finding = |what: String, ours: &Rate, theirs: &Rate, wanted: f64| {
+    let finding = |what: String, ours: &Rate, theirs: &Rate, wanted: Option<f64>| {
         let figures = format!("{} against {}", rate(ours.per_s), rate(theirs.per_s));
-        match is_goal {
-            true => Finding::at_least("P4", what, figures, ours.per_s / theirs.per_s, wanted),
-            false => Finding::told("P4", what, figures, ours.per_s / theirs.per_s),
+        match wanted {
+            Some(wanted) => Finding::at_least("P4", what, figures, ours.per_s / theirs.per_s, wanted),
+            None => Finding::told("P4", what, figures, ours.per_s / theirs.per_s),
         }
     };
     let loads = [load(&fixture.hot_path), load(point), load(FILTER), load(filter)];
@@ -173,11 +186,12 @@ fn compare(
         return Err("four rates were wanted".into());
     };
     let page = "first page of 100 of a filter";
-    let anew_what = format!("{page}, made anew each time, against {name}");
-    let anew_figures = format!("{} against {}", rate(anew.per_s), rate(their_filter.per_s));
+    let point_wanted = (goals != Wanted::Told).then_some(WANTED.0);
+    let filter_wanted = (goals != Wanted::Told).then_some(WANTED.1);
+    let anew_wanted = (goals == Wanted::Always).then_some(WANTED_ANEW);
     Ok(vec![
-        finding(format!("point read against {name}"), our_point, their_point, WANTED.0),
-        finding(format!("{page}, asked before, against {name}"), our_filter, their_filter, WANTED.1),
-        Finding::told("P4", anew_what, anew_figures, anew.per_s / their_filter.per_s),
+        finding(format!("point read against {name}"), our_point, their_point, point_wanted),
+        finding(format!("{page}, asked before, against {name}"), our_filter, their_filter, filter_wanted),
+        finding(format!("{page}, made anew each time, against {name}"), anew, their_filter, anew_wanted),
     ])
 }

@@ -11,6 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
 use crate::{Outcome, http};
 
 /// Where the measured servers run.
@@ -39,6 +41,27 @@ pub(crate) fn pinned(core: &str, program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new("taskset");
     command.args(["-c", core]).arg(program).stdin(Stdio::null());
     command
+}
+
+/// Keeps the thread that made it on one core, with what it starts, until it is dropped.
+pub(crate) struct OnCore(CpuSet);
+
+impl OnCore {
+    /// Goes to a core.
+    pub(crate) fn new(core: &str) -> Outcome<Self> {
+        let before = sched_getaffinity(None)?;
+        let mut cores = CpuSet::new();
+        cores.set(core.parse()?);
+        sched_setaffinity(None, &cores)?;
+        Ok(Self(before))
+    }
+}
+
+impl Drop for OnCore {
+    fn drop(&mut self) {
+        // These were the cores before; where they have been taken away meanwhile, the thread stays where it is.
+        sched_setaffinity(None, &self.0).ok();
+    }
 }
 
 /// An address that nobody listens on now.

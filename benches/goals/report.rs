@@ -128,17 +128,21 @@ pub(crate) fn machine(options: &str) -> String {
 const PAGE: &str = "# Benchmarks
 `make bench` prints this table; a run of all goals (`make bench BENCH=\"--large\"`) also writes it here. Ratios are what
 counts: both sides of each were measured in the same run, in alternation, the server on one core and the load on the
-other; the figures are medians. `PERFORMANCE` numbers P1 to P14 name the goals that the project has set itself.
+other; the figures are medians. `PERFORMANCE` numbers P1 to P15 name the goals that the project has set itself.
 
 ";
 
 /// Where the part begins that people have written: it is kept.
 const NOTES: &str = "\n## Notes\n";
 
-/// Writes the page.
-pub(crate) fn write_page(path: &Path, machine: &str, findings: &[Finding]) -> Outcome<()> {
+/// Writes the page. `tables` have their headings.
+pub(crate) fn write_page(path: &Path, machine: &str, findings: &[Finding], tables: &[(&str, String)]) -> Outcome<()> {
     let page = fs::read_to_string(path).unwrap_or_default();
     let notes = page.find(NOTES).and_then(|at| page.get(at..)).unwrap_or_default();
-    fs::write(path, format!("{PAGE}{}\n{machine}{notes}", table(findings)))?;
+    let mut text = format!("{PAGE}{}\n{machine}", table(findings));
+    for (heading, table) in tables {
+        write!(text, "\n## {heading}\n{table}")?;
+    }
+    fs::write(path, text + notes)?;
     Ok(())
 }

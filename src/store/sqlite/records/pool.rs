@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// The niceness of these threads against those of requests: at 15, each gets a thirtieth of the time of a request thread that uses
-/// all it can get, and whatever those leave unused (docs/BENCHMARKS.md, "Twenty questions").
+/// all it can get, and whatever those leave unused (docs/BENCHMARKS.md, "Thirty questions").
 const NICENESS: i32 = 15;
 
 /// The pool of threads.
