@@ -10,7 +10,7 @@ mod text;
 use serde_json::value::RawValue;
 
 pub use area::{Area, AreaError, Circle, GeoBox, LengthUnit, Polygon};
-pub use geohash::{GEOHASH_LENGTH_MAX, geohash};
+pub use geohash::{GEOHASH_LENGTH_MAX, geohash, geohash_ends};
 pub use text::{PointError, degrees_of};
 
 /// The parts of a degree.

@@ -51,6 +51,7 @@ mod page;
 mod pages;
 mod past;
 mod permissions;
+mod places;
 mod protocol;
 mod provider;
 mod quota;

@@ -383,6 +383,7 @@ fn every_column_and_operator_is_a_parameter_with_a_type() {
                         (_, ColumnType::Number) => ("number", Some("double")),
                         (_, ColumnType::Date) => ("string", Some("date")),
                         (_, ColumnType::Timestamp) => ("string", Some("date-time")),
+                        (_, ColumnType::Point) => ("string", None),
                     };
                     assert_eq!((&value["type"], value["format"].as_str()), (&json!(kind), format), "{path}: {name}");
                     conditions += 1;

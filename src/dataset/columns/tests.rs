@@ -305,10 +305,10 @@ proptest! {
         prop_assert_eq!(count(&blocks, &filter).unwrap(), expected.len() as u64);
         let others = count(&blocks, &Filter::Not(Box::new(filter.clone()))).unwrap();
         prop_assert_eq!(others, (rows.len() - expected.len()) as u64);
-        for nth in 0..rows.len() {
+        for (nth, row) in rows.iter().enumerate() {
             let only = Filter::Term(Term { column: 1, test: Test::Equal(Value::Integer(nth as i64)) });
             let both = count(&blocks, &Filter::all([only, filter.clone()])).unwrap();
-            prop_assert_eq!(both, u64::from(search.is_met(bits(&&rows[nth]))));
+            prop_assert_eq!(both, u64::from(search.is_met(bits(&row))));
         }
         let (mut gathered, mut after): (Vec<&Vec<Value>>, Option<Vec<Value>>) = (Vec::new(), None);
         loop {

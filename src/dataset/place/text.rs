@@ -157,7 +157,7 @@ fn member<'t>(text: &'t str, name: &str) -> Option<&'t str> {
         let (_, behind) = text.split_once(&format!("{quote}{name}{quote}"))?;
         let value = behind.trim_start().strip_prefix(':')?.trim_start();
         let value = value.strip_prefix(['\'', '"']).unwrap_or(value);
-        let end = value.find(|next: char| next == ',' || next == '}' || next == '\'' || next == '"')?;
+        let end = value.find([',', '}', '\'', '"'])?;
         value.get(..end).map(str::trim)
     })
 }

@@ -6,7 +6,7 @@ use super::schema::{self, described, integer, one_named, one_of, text};
 use crate::{
     dataset::{
         Column, ColumnType, Definition,
-        query::{AS_OF, Delimiter, Format, Operator, QueryLimits, RELEVANCE, RESERVED, SEARCH_WORDS_MAX},
+        query::{AS_OF, DISTANCE, Delimiter, Format, Operator, QueryLimits, RELEVANCE, RESERVED, SEARCH_WORDS_MAX},
     },
     http::routes::params::{LIMIT_DEFAULT, LIMIT_MAX},
 };
@@ -186,22 +186,32 @@ pub(super) fn of_page(definition: &Definition) -> Vec<(String, Value)> {
     let of_columns = |words: Value, most: usize| json!({ "type": "array", "items": words, "minItems": 1, "maxItems": most, "uniqueItems": true });
     let named = |name: &str| format!("{}.{name}", definition.name);
     let is_searched = definition.searched().next().is_some();
-    let relevance = is_searched.then(|| (RELEVANCE.to_owned(), RELEVANCE.to_uppercase()));
-    let sort_says = if is_searched {
-        "The columns to order by; `-` before one turns it round. Nulls come last. The record's key and id decide between those that \
-         are alike. With `q`, `relevance` before them puts the most relevant records first."
-    } else {
-        "The columns to order by; `-` before one turns it round. Nulls come last. The record's key and id decide between those that \
-         are alike."
+    let has_points = !definition.points().is_empty();
+    let rank = |is_there: bool, names: &[&str]| {
+        let names: Vec<&str> = if is_there { names.to_vec() } else { Vec::new() };
+        let said = |name: &str| {
+            name.strip_prefix('-').map_or(name.to_uppercase(), |bare| format!("{}_DESCENDING", bare.to_uppercase()))
+        };
+        names.into_iter().map(|name| (name.to_owned(), said(name))).collect::<Vec<_>>()
     };
-    let orders: Vec<(String, String)> = relevance.into_iter().chain(orders).collect();
+    let ranks = [rank(is_searched, &[RELEVANCE]), rank(has_points, &[DISTANCE, "-distance"])].concat();
+    let mut sort_says = "The columns to order by; `-` before one turns it round. Nulls come last. The record's key and id decide between those that \
+                         are alike."
+        .to_owned();
+    if is_searched {
+        sort_says.push_str(" With `q`, `relevance` before them puts the most relevant records first.");
+    }
+    if has_points {
+        sort_says.push_str(" With `near`, `distance` before them puts the nearest records first.");
+    }
+    let orders: Vec<(String, String)> = ranks.into_iter().chain(orders).collect();
     let mut parameters = vec![
         (named("filter"), filter(definition)),
         (
             named("select"),
             listed("select", "The columns to answer with, in this order.", of_columns(one_of(&columns), columns.len())),
         ),
-        (named("sort"), listed("sort", sort_says, of_columns(one_named(&orders), limits.sort_columns_max))),
+        (named("sort"), listed("sort", &sort_says, of_columns(one_named(&orders), limits.sort_columns_max))),
     ];
     parameters.extend(search(definition).map(|search| (named("q"), search)));
     parameters

@@ -5,6 +5,7 @@ mod address;
 mod chart;
 mod drawing;
 mod groups;
+mod map;
 pub(super) mod reader;
 mod record;
 mod rows;

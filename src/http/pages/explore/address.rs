@@ -18,8 +18,10 @@ pub(super) const GROUP_BY: &str = "group-by";
 pub(super) const GROUP_SPLIT: &str = "group-split";
 /// What is measured of groups, as `measure` has it.
 pub(super) const GROUP_MEASURE: &str = "group-measure";
+/// The column of points that a map shows.
+pub(super) const MAP: &str = "map-of";
 /// The page's own parameters.
-const OWN: [&str; 5] = [VALUES, CHART, GROUP_BY, GROUP_SPLIT, GROUP_MEASURE];
+const OWN: [&str; 6] = [MAP, VALUES, CHART, GROUP_BY, GROUP_SPLIT, GROUP_MEASURE];
 /// Parameters that change neither which records are meant nor their order.
 const BESIDE: [&str; 4] = ["select", "limit", "count", "cursor"];
 /// Parameters of a page at most: the page shows each with a link that holds all the others.

@@ -38,6 +38,26 @@ explore-empty-value = leer
 explore-chosen = gewählt
 explore-values-more = Es gibt noch mehr Werte als diese.
 explore-values-off = Keine Werte zählen
+explore-map = Karte
+explore-map-show = Zeichnen (+2 Anfragen)
+explore-map-of = { $count ->
+    [one] 1 Eintrag
+   *[other] { $count } Einträge
+} nach { $column }
+explore-map-alt = Eine Karte der Einträge nach { $column }: je mehr Einträge eine Zelle hat, desto dunkler ist sie. Die größten Zellen stehen in der Tabelle darunter.
+explore-map-none = Kein passender Eintrag hat einen Ort, es gibt also nichts zu zeichnen.
+explore-map-hint = Norden ist oben. Eine Zelle führt zu ihren Einträgen allein und zu deren Karte.
+explore-map-without = { $count ->
+    [one] 1 Eintrag hat keinen Ort.
+   *[other] { $count } Einträge haben keinen Ort.
+}
+explore-map-table = Die Zellen mit den meisten Einträgen
+explore-map-cell = Mitte der Zelle (Breite, Länge)
+explore-past = Die Vergangenheit
+explore-past-label = Stand
+explore-past-hint = Ein Tag, ein Zeitpunkt wie 2026-01-31T12:00:00Z oder die Nummer einer Version. Leer ist die Gegenwart.
+explore-past-show = Zurückblicken
+explore-past-off = Die Gegenwart zeigen
 explore-words = Wörter
 explore-words-find = Suchen
 explore-words-relevance = Suchen, die passendsten zuerst
@@ -107,7 +127,7 @@ explore-paid = Diese Seite hat { $cost ->
     [one] 1 Anfrage
    *[other] { $cost } Anfragen
 } gekostet; { $left } von { $quota } sind heute noch übrig.
-explore-costs = Jede Seite mit Zeilen kostet 1 Anfrage; häufige Werte, ein Diagramm und Gruppen kosten je 1 weitere.
+explore-costs = Jede Seite mit Zeilen kostet 1 Anfrage; häufige Werte, ein Diagramm und Gruppen kosten je 1 weitere, eine Karte 2.
 explore-request = Als Anfrage
 explore-request-text = So bekommt ein Programm mit seinem Schlüssel dieselben Zeilen. Das kostet 1 Anfrage.
 explore-request-guide = Wie eine Anfrage sagt, was sie will

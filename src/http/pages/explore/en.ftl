@@ -38,6 +38,26 @@ explore-empty-value = empty
 explore-chosen = chosen
 explore-values-more = There are more values than these.
 explore-values-off = Do not count values
+explore-map = Map
+explore-map-show = Draw (+2 requests)
+explore-map-of = { $count ->
+    [one] 1 record
+   *[other] { $count } records
+} by { $column }
+explore-map-alt = A map of the records by { $column }: the more records a cell has, the darker it is. The largest cells stand in the table below it.
+explore-map-none = No record that matches has a place, so there is nothing to draw.
+explore-map-hint = North is up. Click a cell to see its records alone, and the map of them.
+explore-map-without = { $count ->
+    [one] 1 record has no place.
+   *[other] { $count } records have no place.
+}
+explore-map-table = The cells with the most records
+explore-map-cell = Middle of the cell (latitude, longitude)
+explore-past = The past
+explore-past-label = As of
+explore-past-hint = A day, a moment such as 2026-01-31T12:00:00Z, or the number of a version. Nothing is the present.
+explore-past-show = Look back
+explore-past-off = Show the present
 explore-words = Words
 explore-words-find = Find
 explore-words-relevance = Find, the most relevant first
@@ -107,7 +127,7 @@ explore-paid = This page cost { $cost ->
     [one] 1 request
    *[other] { $cost } requests
 }; { $left } of { $quota } are left today.
-explore-costs = Each page of rows costs 1 request; frequent values, a chart and groups cost 1 more each.
+explore-costs = Each page of rows costs 1 request; frequent values, a chart and groups cost 1 more each, and a map 2.
 explore-request = As a request
 explore-request-text = A program gets the same rows like this, with its key. It costs 1 request.
 explore-request-guide = How a request says what it wants

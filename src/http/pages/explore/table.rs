@@ -9,8 +9,8 @@ use actix_web::http::{
 use serde_json::{Value as Json, json};
 
 use super::{
-    address::{CHART, GROUP_BY, GROUP_MEASURE, GROUP_SPLIT, PARAMETERS_MAX, PageAddress, VALUES},
-    groups,
+    address::{CHART, GROUP_BY, GROUP_MEASURE, GROUP_SPLIT, MAP, PARAMETERS_MAX, PageAddress, VALUES},
+    groups, map,
     reader::{DataReader, NotShown, TEMPLATE, trouble},
     rows::HtmlRows,
     summary, wording,
@@ -49,6 +49,7 @@ struct Beside {
     values: Option<usize>,
     chart: Option<usize>,
     groups: Option<Groups>,
+    map: Option<usize>,
 }
 
 impl Beside {
@@ -59,7 +60,7 @@ impl Beside {
             (Some(one), Some(other)) if one != other => 2,
             _ => 1,
         };
-        of_columns + u64::from(self.groups.is_some())
+        of_columns + u64::from(self.groups.is_some()) + if self.map.is_some() { map::COST } else { 0 }
     }
 }
 
@@ -93,11 +94,12 @@ pub(super) async fn show(reader: &DataReader<'_>) -> Shown {
     };
     let values = noted(summary::column(reader, &address, VALUES));
     let chart = noted(summary::column(reader, &address, CHART));
+    let map = noted(map::column(reader, &address));
     let groups = groups::question(reader, &address).unwrap_or_else(|found| {
         wrong.extend(found);
         None
     });
-    let beside = Beside { values, chart, groups };
+    let beside = Beside { values, chart, groups, map };
     let query = match reader.data.question(&reader.data_set, &address.of_api().query()) {
         Ok(query) => Some(query),
         Err(found) => {
@@ -228,6 +230,16 @@ impl TablePage<'_, '_> {
                 }
             }
         }
+        if let Some(column) = beside.map {
+            match map::drawn(reader, who, &self.address, column).await {
+                Ok(drawn) => self.put("map", drawn),
+                Err(problem) => {
+                    kept = kept.saturating_sub(cost - DataSets::charged(&problem, cost));
+                    let Some(says) = trouble(&problem) else { return Err(problem) };
+                    self.put("beside_trouble", says);
+                }
+            }
+        }
         Ok(kept)
     }
 
@@ -296,10 +308,20 @@ impl TablePage<'_, '_> {
             ("groups_choices", groups::choices(self.reader)),
             ("groups_hidden", json!(self.address.without(&OF_GROUPS).pairs())),
             ("groups_off", json!(self.address.without(&OF_GROUPS).path(&base))),
+            ("map_of", json!(self.address.get(MAP))),
+            ("map_choices", map::choices(self.reader)),
+            ("map_hidden", json!(self.address.without(&[MAP]).pairs())),
+            ("map_off", json!(self.address.without(&[MAP]).path(&base))),
+            ("as_of", json!(self.address.get("as_of"))),
+            ("as_of_hidden", json!(self.address.without(&["as_of"]).pairs())),
+            ("as_of_off", json!(self.address.without(&["as_of"]).path(&base))),
             ("words", json!(self.address.get("q"))),
             ("is_searched", json!(is_searched)),
             ("words_hidden", json!(self.address.without(&["q", "sort"]).pairs())),
-            ("rows_only", json!(self.address.without(&[&[CHART, VALUES], OF_GROUPS.as_slice()].concat()).path(&base))),
+            (
+                "rows_only",
+                json!(self.address.without(&[&[CHART, VALUES, MAP], OF_GROUPS.as_slice()].concat()).path(&base)),
+            ),
             ("again", json!(self.address.path(&base))),
             ("counted", json!(self.address.with("count", "exact").path(&base))),
             ("first", json!(first)),
@@ -482,6 +504,7 @@ impl TablePage<'_, '_> {
         let export = |format: Format| self.address.of_export().with("format", format.name());
         let curl = |url: &str| format!("curl -H \"x-api-key: $KEY\" '{}'", url.replace('\'', "%27"));
         let curl_of = |format: Format| curl(&format!("{public_url}{}", of(&export(format))));
+        let has_points = !self.definition().points().is_empty();
         let downloads = [
             ("CSV", Format::Csv),
             ("Excel", Format::Xlsx),
@@ -489,14 +512,19 @@ impl TablePage<'_, '_> {
             ("Arrow", Format::Arrow),
             ("NDJSON", Format::Ndjson),
         ];
-        let downloads = downloads.map(|(shown, format)| {
-            let address = match format {
-                // A click opens the file in a spreadsheet, which takes some texts for formulas, and others for texts of its own code page.
-                Format::Csv => export(format).with("csv_safe", "true").with("bom", "true"),
-                _ => export(format),
-            };
-            json!({ "format": shown, "href": of(&address), "file": format!("{name}.{}", format.suffix()) })
-        });
+        let geojson = has_points.then_some(("GeoJSON", Format::Geojson));
+        let downloads: Vec<Json> = downloads
+            .into_iter()
+            .chain(geojson)
+            .map(|(shown, format)| {
+                let address = match format {
+                    // A click opens the file in a spreadsheet, which takes some texts for formulas, and others for texts of its own code page.
+                    Format::Csv => export(format).with("csv_safe", "true").with("bom", "true"),
+                    _ => export(format),
+                };
+                json!({ "format": shown, "href": of(&address), "file": format!("{name}.{}", format.suffix()) })
+            })
+            .collect();
         json!({
             "url": page, "curl": curl(&page), "curl_csv": curl_of(Format::Csv), "curl_ndjson": curl_of(Format::Ndjson),
             "curl_parquet": format!("{} -o {name}.parquet", curl_of(Format::Parquet)), "downloads": downloads,
