@@ -304,6 +304,54 @@ async fn groups_are_drawn_by_month_and_split_by_a_value() {
 }
 
 #[tokio::test]
+async fn a_map_leads_into_its_cells() {
+    let looking = Looking::at(5, 1000).await;
+    let columns = "[[column]]\nname = \"location\"\ntype = \"point\"\nheaders = [\"Location\"]\n";
+    let mut file = "Name,Location\n".to_owned();
+    for nth in 0..40 {
+        file.push_str(&format!(
+            "r{nth},POINT ({} {})\n",
+            -122.5 + f64::from(nth % 8) * 0.02,
+            37.7 + f64::from(nth / 8) * 0.02
+        ));
+    }
+    file.push_str("none,\n");
+    import(&looking.app, things_with("", columns), file.into_bytes(), "things.csv").await;
+    let html = looking.page("/things/explore?map-of=location").await;
+    let text = read(&html);
+    assert!(text.contains("40 records by location") && text.contains("1 record has no place."), "{text}");
+    assert!(text.contains("This page cost 3 requests;"), "{text}");
+    assert_eq!(html.matches("class=\"s1\" x=").count(), 40, "a cell for each: they lie apart");
+    // A cell leads to its records, and to the map of them.
+    let at = html.find("location__bbox=").unwrap();
+    let begin = html[..at].rfind("href=\"").unwrap() + 6;
+    let led = unescaped(html[begin..].split('"').next().unwrap());
+    let inside = looking.page(&led).await;
+    assert_eq!(rows(&inside), 1, "{led}");
+    assert!(read(&inside).contains("1 record by location"));
+    let wrong = looking.open("/things/explore?map-of=name").await.expect(400);
+    assert!(read(&wrong.body).contains("there is no such column of points"));
+    assert!(!looking.page(BASE).await.contains("map-of"), "there is nothing to draw without points");
+}
+
+#[tokio::test]
+async fn the_page_looks_back_to_an_earlier_version() {
+    let looking = Looking::at(30, 1000).await;
+    let columns = "[[column]]\nname = \"status\"\nheaders = [\"Status\"]\n";
+    for status in ["drafted", "finished"] {
+        let rows = format!("Name,Status\na,{status}\n");
+        import(&looking.app, things_with("", columns), rows.into_bytes(), "things.csv").await;
+    }
+    let past = looking.page("/things/explore?as_of=1&group-by=status").await;
+    assert!(read(&past).contains("drafted") && !read(&past).contains("finished"), "{}", read(&past));
+    assert!(read(&past).contains("as of 1"), "{}", read(&past));
+    let present = looking.page(&link(&past, "Show the present")).await;
+    assert!(read(&present).contains("finished") && !read(&present).contains("drafted"), "{}", read(&present));
+    let wrong = looking.open("/things/explore?as_of=yesterday").await.expect(400);
+    assert!(wrong.body.contains("id=\"error-as_of\""), "{}", read(&wrong.body));
+}
+
+#[tokio::test]
 async fn words_are_searched_on_the_page() {
     let looking = Looking::at(400, 1000).await;
     let html = looking.page(&format!("{BASE}?q=re&sort=relevance")).await;

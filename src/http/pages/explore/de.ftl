@@ -141,6 +141,7 @@ explore-says-and = { $left } und { $right }
 explore-says-both = { $left } und { $right }
 explore-says-or = { $left } oder { $right }
 explore-says-not = nicht ({ $inner })
+explore-says-as-of = Stand { $value }
 explore-says-words = Texte enthalten die Wörter „{ $words }“
 explore-order-relevance = die passendsten zuerst
 explore-order-usual = in der Reihenfolge von { $column }

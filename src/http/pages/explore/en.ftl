@@ -141,6 +141,7 @@ explore-says-and = { $left } and whose { $right }
 explore-says-both = { $left } and { $right }
 explore-says-or = { $left } or { $right }
 explore-says-not = not ({ $inner })
+explore-says-as-of = as of { $value }
 explore-says-words = texts hold the words “{ $words }”
 explore-order-relevance = the most relevant first
 explore-order-usual = in the order of { $column }

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     dataset::{
         Column, ColumnType, Definition,
-        query::{Format, Groups, InvalidParam, Query},
+        query::{AS_OF, Format, Groups, InvalidParam, Query},
         summary::Facet,
     },
     http::{
@@ -380,6 +380,7 @@ impl TablePage<'_, '_> {
             let is_wrong = self.wrong.iter().any(|wrong| wrong.name == *name);
             let said = match self.reader.data.question(&self.reader.data_set, &alone.query()) {
                 Ok(query) if !query.filter.parts().is_empty() => self.speaker().filter(&query.filter)?,
+                Ok(_) if name == AS_OF => self.speaker().as_of(value)?,
                 _ => wording::cut(&format!("{name} = {value}"), 80).into_owned(),
             };
             // Without a search there is no relevance.

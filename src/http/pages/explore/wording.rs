@@ -127,6 +127,11 @@ impl Speaker<'_> {
         self.joined("explore-order-then", terms)
     }
 
+    /// The time that is looked back to, for a chip.
+    pub(super) fn as_of(&self, value: &str) -> Result<String, Problem> {
+        self.say("explore-says-as-of", &[("value", cut(value, TEXT_CHARS).into_owned().into())])
+    }
+
     /// A filter by itself, for a chip.
     pub(super) fn filter(&self, filter: &Filter) -> Result<String, Problem> {
         match filter {
