@@ -4,19 +4,18 @@
 //! more. So equality, order and areas are exact. A coordinate with more decimals is rounded, half away from zero.
 
 mod area;
+mod degrees;
 mod geohash;
 mod text;
 
 use serde_json::value::RawValue;
 
 pub use area::{Area, AreaError, Circle, GeoBox, LengthUnit, Polygon};
+pub use degrees::PointError;
+use degrees::UNITS_OF_DEGREE;
 pub use geohash::{GEOHASH_LENGTH_MAX, geohash, geohash_ends};
-pub use text::{PointError, degrees_of};
+pub use text::degrees_of;
 
-/// The parts of a degree.
-const UNITS_OF_DEGREE: i32 = 10_000_000;
-/// The decimals of a degree.
-const DECIMALS: usize = 7;
 const LATITUDE_MAX: i32 = 90 * UNITS_OF_DEGREE;
 const LONGITUDE_MAX: i32 = 180 * UNITS_OF_DEGREE;
 /// The mean radius of the earth (IUGG), in centimetres.
@@ -38,7 +37,7 @@ impl Point {
     /// When a coordinate is beyond its range.
     pub fn of_degrees(latitude: f64, longitude: f64) -> Result<Self, PointError> {
         // The shortest decimal of a number is what its author wrote.
-        let units = |degrees: f64| text::units(&degrees.to_string()).ok_or(PointError::Form);
+        let units = |degrees: f64| degrees::units(&degrees.to_string()).ok_or(PointError::Form);
         Self::of_units(units(latitude)?, units(longitude)?)
     }
 

@@ -2,16 +2,11 @@
 
 use std::cmp::Ordering;
 
-use super::{blocks::ColumnBlocks, chunk::ChunkBounds, mask::Mask, words};
+use super::{blocks::ColumnBlocks, chunk::ChunkBounds, few, mask::Mask, words};
 use crate::dataset::{
     Value,
     query::{Filter, Test, ascending},
 };
-
-/// To search the text of one row takes as long as to search so many bytes of many texts at once.
-pub(super) const ROW_BYTES: u64 = 400;
-/// With more rows than one in so many, the texts of all rows are searched at once in any case.
-pub(super) const FEW_ROWS: u64 = 16;
 
 /// The rows of a block that are shown and match a filter.
 pub(super) fn matching<B: ColumnBlocks>(blocks: &B, block: usize, filter: &Filter) -> Result<Mask, B::Failure> {
@@ -83,9 +78,9 @@ fn rows<B: ColumnBlocks>(blocks: &B, block: usize, filter: &Filter, wanted: &Mas
             };
             let rows = blocks.rows(block)?;
             let few = wanted.count(rows);
-            if few * FEW_ROWS < rows as u64 {
+            if few::may_pay(few, rows) {
                 let chunk = blocks.chunk(block, term.column)?;
-                if few * ROW_BYTES < chunk.dictionary.bytes() as u64 {
+                if few::pays(few, &chunk.dictionary) {
                     return Ok(chunk.containing(needle, wanted));
                 }
             }

@@ -13,6 +13,7 @@ mod chunk;
 mod codes;
 mod dictionary;
 mod fence;
+mod few;
 mod filter;
 mod first;
 mod groups;

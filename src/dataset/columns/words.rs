@@ -3,7 +3,7 @@
 use super::{
     blocks::ColumnBlocks,
     dictionary::{Dictionary, NextOccurrence, TextList},
-    filter::{FEW_ROWS, ROW_BYTES},
+    few,
     mask::Mask,
 };
 use crate::dataset::{
@@ -47,10 +47,10 @@ fn bits_of_rows<B: ColumnBlocks>(
     let few = wanted.count(rows);
     let mut all: Vec<u64> = Vec::new();
     for column in search.columns() {
-        if few * FEW_ROWS < rows as u64 {
+        if few::may_pay(few, rows) {
             let chunk = blocks.chunk(block, *column)?;
             let Dictionary::Texts(list) = &*chunk.dictionary else { continue };
-            if few * ROW_BYTES < list.bytes() as u64 {
+            if few::pays(few, &chunk.dictionary) {
                 all.resize(rows, 0);
                 let mut known: Vec<Option<u64>> = vec![None; list.len()];
                 wanted.each(rows, |row| {

@@ -5,8 +5,9 @@ use std::fmt::{self, Write};
 use serde_json::value::RawValue;
 
 use super::{
-    EARTH_RADIUS_CM, Geometry, LATITUDE_MAX, LONGITUDE_MAX, Point, PointError, UNITS_OF_DEGREE,
-    text::{self, Degrees},
+    EARTH_RADIUS_CM, Geometry, LATITUDE_MAX, LONGITUDE_MAX, Point,
+    degrees::{self, Degrees, PointError, UNITS_OF_DEGREE},
+    text,
 };
 
 /// The longest distance on the earth, in whole centimetres: half its circumference.
@@ -211,7 +212,7 @@ impl GeoBox {
     /// # Errors
     /// When these are not four numbers in their ranges.
     pub fn parse(text: &str) -> Result<Self, AreaError> {
-        let units: Option<Vec<i64>> = text.split(',').map(|part| text::units(part.trim())).collect();
+        let units: Option<Vec<i64>> = text.split(',').map(|part| degrees::units(part.trim())).collect();
         let Some([west, south, east, north]) = units.as_deref() else { return Err(AreaError::Box) };
         let (low, high) = (Point::of_units(*south, *west)?, Point::of_units(*north, *east)?);
         if low.latitude > high.latitude {
@@ -352,7 +353,7 @@ fn rings_of_text(text: &str) -> Result<Vec<Vec<Point>>, AreaError> {
         let ring = ring.trim_start().strip_prefix('(').ok_or(AreaError::Polygon)?;
         let vertex = |pair: &str| {
             let (longitude, latitude) = pair.trim().split_once(char::is_whitespace).ok_or(AreaError::Polygon)?;
-            let units = |text: &str| text::units(text.trim()).ok_or(AreaError::Polygon);
+            let units = |text: &str| degrees::units(text.trim()).ok_or(AreaError::Polygon);
             Ok(Point::of_units(units(latitude)?, units(longitude)?)?)
         };
         rings.push(ring.split(',').map(vertex).collect::<Result<Vec<_>, AreaError>>()?);

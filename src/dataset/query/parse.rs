@@ -10,12 +10,12 @@ use percent_encoding::percent_decode;
 use serde_json::value::RawValue;
 
 pub use self::groups::parse_groups;
-use self::ranked::RankName;
 use super::{
     Changes, Delimiter, Facets, Filter, Format, History, InvalidParam, NAME_CHARS_SHOWN, PointInTime, Query,
     QueryLimits, ReadForm, Since, SortTerm, Stats, Term, WordSearch, expression, foreign,
     operator::{ConditionMaker, Operator, VALUE_CHARS_SHOWN},
     parameters::{AS_OF, OF_CHANGES, OF_FACETS, OF_GROUPS, OF_HISTORY, OF_PAGE, OF_READ, OF_STATS, RESERVED, YIELDING},
+    ranking::RankName,
 };
 use crate::dataset::{
     ColumnType, Definition,

@@ -9,6 +9,13 @@ pub const RELEVANCE: &str = "relevance";
 /// The name in `sort` of the order by distance.
 pub const DISTANCE: &str = "distance";
 
+/// The names of orders that follow from a question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RankName {
+    Relevance,
+    Distance,
+}
+
 /// An order by a number that follows from a record and the question.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ranking {

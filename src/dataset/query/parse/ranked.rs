@@ -3,15 +3,8 @@
 use super::QueryReading;
 use crate::dataset::{
     place::Area,
-    query::{DISTANCE, Filter, RELEVANCE, RankedBy, Ranking, SEARCH_WORDS_MAX, Test, WordSearch},
+    query::{DISTANCE, Filter, RELEVANCE, RankedBy, Ranking, SEARCH_WORDS_MAX, Test, WordSearch, ranking::RankName},
 };
-
-/// The names of orders that follow from a question.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum RankName {
-    Relevance,
-    Distance,
-}
 
 impl QueryReading<'_> {
     /// Takes a term of `sort` that is no column but names such an order. A column of that name keeps it.
