@@ -106,6 +106,14 @@ impl Problem {
         Self::new(ProblemCode::InvalidParameters, detail).member("invalid_params", Value::Array(listed))
     }
 
+    /// The parameters that a refusal because of wrong parameters names.
+    pub(in crate::http) fn wrong_params(&self) -> Vec<InvalidParam> {
+        let listed = self.0.members.iter().find(|(name, _)| *name == "invalid_params").map(|(_, listed)| listed);
+        let listed = listed.and_then(Value::as_array).into_iter().flatten();
+        let text = |param: &Value, name: &str| param.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        listed.map(|param| InvalidParam::new(&text(param, "name"), text(param, "reason"), None)).collect()
+    }
+
     /// The same with another detail.
     #[must_use]
     pub fn detailed(mut self, detail: impl Into<Cow<'static, str>>) -> Self {

@@ -207,6 +207,9 @@ impl Mapper {
                         target,
                         required: field.required,
                         default,
+                        is_shown: [latitude, longitude].into_iter().all(|coordinate| {
+                            definition.source.fields.get(*coordinate).is_some_and(|field| field.target.is_some())
+                        }),
                         latitude: *latitude,
                         longitude: *longitude,
                     }));
@@ -351,7 +354,11 @@ impl Mapper {
                             *slot = value;
                         }
                     }
-                    Err(error) => problems.push(problem(&step.name, &quoted(cell), &error)),
+                    Err(error) => {
+                        // What is not published is shown to nobody.
+                        let shown = if step.target.is_some() { quoted(cell) } else { String::new() };
+                        problems.push(problem(&step.name, &shown, &error));
+                    }
                 }
             }
             step.above = above;

@@ -9,6 +9,8 @@ pub(super) struct PointStep {
     pub(super) target: usize,
     pub(super) required: bool,
     pub(super) default: Value,
+    /// Whether both coordinates are published: what is not is shown to nobody.
+    pub(super) is_shown: bool,
     /// The fields of the coordinates.
     pub(super) latitude: usize,
     pub(super) longitude: usize,
@@ -57,8 +59,11 @@ impl PointStep {
         }
     }
 
-    /// The coordinates as a person sees them.
+    /// The coordinates as a person sees them; nothing where they are not published.
     pub(super) fn shown(&self, coordinates: &[FoundCoordinate]) -> String {
+        if !self.is_shown {
+            return String::new();
+        }
         let of = |field: usize| match coordinates.get(field) {
             Some(FoundCoordinate::Degrees(degrees)) => degrees.to_string(),
             _ => String::new(),

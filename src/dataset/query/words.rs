@@ -161,7 +161,7 @@ fn stands_alone(c: char) -> bool {
 pub(in crate::dataset) fn begins_word(text: &str, at: usize) -> bool {
     match text.as_bytes().get(..at).and_then(<[u8]>::last) {
         None => true,
-        Some(before) if before.is_ascii() => !before.is_ascii_alphanumeric(),
+        Some(before) if before.is_ascii() && !before.is_ascii_alphanumeric() => true,
         Some(_) => {
             let before = text.get(..at).and_then(|before| before.chars().next_back());
             let next = text.get(at..).and_then(|rest| rest.chars().next());
@@ -208,6 +208,9 @@ mod tests {
             ("MÜLLER", "muller"),
             ("201612", "#2016121234"),
             ("京都", "東京都庁"),
+            ("階", "3階 12月"),
+            ("月", "3階 12月"),
+            ("棟", "A棟"),
             ("strasse", "Straße"),
             ("o'brien", "O’Brien"),
         ] {

@@ -266,7 +266,7 @@ pub(super) fn of_groups(definition: &Definition) -> Vec<Value> {
     };
     let by_says = format!(
         "What to group by, up to {}: columns, `year`, `quarter`, `month`, `week`, `day`, `weekday` of dates and timestamps, `hour` of \
-         timestamps, and `bin(column,width)` of numbers and amounts. A key has the column's name, or that of the part and the column; \
+         timestamps, `bin(column,width)` of numbers and amounts, and `geohash(column,letters)` of points. A key has the column's name, or that of the part and the column; \
          `name:` before it gives it another.",
         limits.group_keys_max
     );

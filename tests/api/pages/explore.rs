@@ -329,6 +329,11 @@ async fn a_map_leads_into_its_cells() {
     let inside = looking.page(&led).await;
     assert_eq!(rows(&inside), 1, "{led}");
     assert!(read(&inside).contains("1 record by location"));
+    for page in ["/things/about", "/docs?dataset=things"] {
+        assert!(looking.page(page).await.contains("Place"), "{page}");
+    }
+    let nearest = looking.page("/things/explore?near=37.7,-122.5,50km&sort=distance").await;
+    assert!(read(&nearest).contains("the nearest first."), "{}", read(&nearest));
     let wrong = looking.open("/things/explore?map-of=name").await.expect(400);
     assert!(read(&wrong.body).contains("there is no such column of points"));
     assert!(!looking.page(BASE).await.contains("map-of"), "there is nothing to draw without points");
@@ -347,6 +352,13 @@ async fn the_page_looks_back_to_an_earlier_version() {
     assert!(read(&past).contains("as of 1"), "{}", read(&past));
     let present = looking.page(&link(&past, "Show the present")).await;
     assert!(read(&present).contains("finished") && !read(&present).contains("drafted"), "{}", read(&present));
+    let before = looking.left().await;
+    let to_come = looking.open("/things/explore?as_of=99&limit=25").await.expect(400);
+    let text = read(&to_come.body);
+    assert!(text.contains("the newest version is 2") && text.contains("nothing was charged"), "{text}");
+    assert_eq!(looking.left().await, before - 1);
+    let gone = looking.open("/things/explore?as_of=2001-01-01&limit=25").await.expect(410);
+    assert!(read(&gone.body).contains("The past is not kept so far back"), "{}", read(&gone.body));
     let wrong = looking.open("/things/explore?as_of=yesterday").await.expect(400);
     assert!(wrong.body.contains("id=\"error-as_of\""), "{}", read(&wrong.body));
 }

@@ -37,6 +37,7 @@ about-type-money = Betrag
 about-type-number = Zahl
 about-type-date = Datum
 about-type-timestamp = Datum und Uhrzeit
+about-type-point = Ort
 about-access = So erhalten Sie Zugang
 about-access-default = Datensätze lesen alle, die eingeladen wurden. Bitten Sie um eine Einladung: Sie bringt einen Schlüssel für Programme und ein Passwort, mit dem Sie sich hier anmelden.
 about-ask = Ansprechpartner:

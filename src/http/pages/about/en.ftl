@@ -37,6 +37,7 @@ about-type-money = Amount
 about-type-number = Number
 about-type-date = Date
 about-type-timestamp = Date and time
+about-type-point = Place
 about-access = How to get access
 about-access-default = Records are read by people who were invited. Ask for an invitation: it brings a key for programs, and a password to sign in with here.
 about-ask = Whom to ask:

@@ -102,6 +102,8 @@ explore-trouble-rate-text = Die Anfragen kommen schneller, als Ihr Plan erlaubt.
     [one] 1 Sekunde
    *[other] { $seconds } Sekunden
 } und versuchen Sie es dann noch einmal. Es wurde nichts berechnet.
+explore-trouble-past = So weit zurück wird die Vergangenheit nicht aufbewahrt
+explore-trouble-past-text = Was die Daten damals waren, wird nicht mehr aufbewahrt, oder es gab sie noch nicht.
 explore-trouble-gone = Diese Seiten werden nicht mehr aufbewahrt
 explore-trouble-gone-text = Die Daten haben sich geändert, seit Sie zu blättern begonnen haben. Beginnen Sie wieder mit der ersten Seite.
 explore-trouble-broad = Die Frage ist zu weit gefasst
@@ -143,6 +145,8 @@ explore-says-or = { $left } oder { $right }
 explore-says-not = nicht ({ $inner })
 explore-says-as-of = Stand { $value }
 explore-says-words = Texte enthalten die Wörter „{ $words }“
+explore-order-nearest = die nächsten zuerst
+explore-order-farthest = die fernsten zuerst
 explore-order-relevance = die passendsten zuerst
 explore-order-usual = in der Reihenfolge von { $column }
 explore-order-then = { $left }, dann { $right }

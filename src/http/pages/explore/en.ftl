@@ -102,6 +102,8 @@ explore-trouble-rate-text = Requests come faster than your plan allows. Wait { $
     [one] 1 second
    *[other] { $seconds } seconds
 }, then try again. Nothing was charged.
+explore-trouble-past = The past is not kept so far back
+explore-trouble-past-text = What the data was then is not kept any more, or the data did not exist yet.
 explore-trouble-gone = These pages are no longer kept
 explore-trouble-gone-text = The data has changed since you began to turn the pages. Begin again with the first one.
 explore-trouble-broad = The question is too broad
@@ -143,6 +145,8 @@ explore-says-or = { $left } or { $right }
 explore-says-not = not ({ $inner })
 explore-says-as-of = as of { $value }
 explore-says-words = texts hold the words “{ $words }”
+explore-order-nearest = the nearest first
+explore-order-farthest = the farthest first
 explore-order-relevance = the most relevant first
 explore-order-usual = in the order of { $column }
 explore-order-then = { $left }, then { $right }

@@ -114,6 +114,13 @@ fn cells(RecordsGroups { found, .. }: &RecordsGroups) -> FoundCells {
     FoundCells { cells, without, is_cut: (found.rows.len() as u64) < found.count }
 }
 
+/// The ends of a box that was asked for, unless it crosses the antimeridian.
+fn ends_of(text: &str) -> Option<Ends> {
+    let degrees: Vec<f64> = text.split(',').map(|part| part.trim().parse().ok()).collect::<Option<_>>()?;
+    let [west, south, east, north] = degrees.as_slice() else { return None };
+    (west <= east).then_some([*west, *south, *east, *north])
+}
+
 /// The box around all cells.
 fn around(found: &FoundCells) -> Option<Ends> {
     let boxes = found.cells.iter().map(|(ends, _)| *ends);
@@ -147,8 +154,16 @@ fn map(reader: &DataReader<'_>, address: &PageAddress, name: &str, found: &Found
     let most = found.cells.iter().map(|(_, count)| *count).max().unwrap_or(1);
     let condition = format!("{name}__bbox");
     let bare = address.without(&[&condition, "bbox"]);
+    let own = [condition.as_str(), "bbox"].into_iter().filter_map(|name| address.get(name)).filter_map(ends_of);
+    let own: Vec<Ends> = own.collect();
     let tile = |([w, s, e, n], count): &(Ends, u64)| {
-        let area = [w, s, e, n].map(|degrees| format!("{}", (degrees * 1e7).round() / 1e7)).join(",");
+        // A cell is without its eastern and northern side, and a box is not; the box that was asked for holds on.
+        let less = |degrees: f64, most: f64| if degrees < most { degrees - 1e-7 } else { degrees };
+        let cell = [*w, *s, less(*e, 180.0), less(*n, 90.0)];
+        let area = own.iter().fold(cell, |[w, s, e, n], [west, south, east, north]| {
+            [w.max(*west), s.max(*south), e.min(*east), n.min(*north)]
+        });
+        let area = area.map(|degrees| format!("{}", (degrees * 1e7).round() / 1e7)).join(",");
         let x = |degrees: f64| WIDTH * (degrees - west) / (east - west);
         let y = |degrees: f64| height * (north - degrees) / (north - south);
         // By the logarithm: a few cells have most of the records.
@@ -175,6 +190,8 @@ mod tests {
     fn cells_fit_what_is_shown() {
         assert_eq!(letters_for([-180.0, -85.0, 180.0, 85.0]), 2, "the world");
         assert_eq!(letters_for([-122.52, 37.7, -122.35, 37.83]), 6, "a city");
+        assert_eq!(ends_of("-122.5, 37.7,-122.4,37.8"), Some([-122.5, 37.7, -122.4, 37.8]));
+        assert_eq!((ends_of("170,-2,-170,2"), ends_of("1,2,3")), (None, None));
         assert_eq!(letters_for([-122.4201, 37.7701, -122.42, 37.7702]), 9, "a house");
         for letters in 1..=9_u8 {
             let whole = [-122.5, 37.5, -122.5, 37.5];

@@ -129,9 +129,18 @@ pub(super) async fn show(reader: &DataReader<'_>) -> Shown {
                 // The page shows no further answers: it is charged one request at most.
                 Err(problem) => (DataSets::charged(&problem, 1), Some(problem)),
             };
-            if let Some(problem) = failed {
+            let wrong = failed.as_ref().map(Problem::wrong_params).unwrap_or_default();
+            if !wrong.is_empty() {
+                // A version to come: only the store knows that there is none yet.
+                (made.wrong, made.status) = (wrong, StatusCode::BAD_REQUEST);
+                let paid = reader.charged(&mut pass, 0, made.status);
+                made.put("paid", paid);
+            } else if let Some(problem) = failed {
                 made.status = problem.code().status();
-                let says = trouble(&problem);
+                let mut says = trouble(&problem);
+                if problem.code() == ProblemCode::VersionGone && made.address.get("cursor").is_none() {
+                    says = Some(json!({ "kind": "past", "detail": problem.detail() }));
+                }
                 let paid = reader.charged(&mut pass, kept, made.status);
                 let Some(says) = says else { return Err(problem.into()) };
                 made.put("trouble", says);

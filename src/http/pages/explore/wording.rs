@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 use crate::{
     dataset::{
         ColumnType, Definition, Point, Value,
-        query::{Filter, Query, Term, Test},
+        query::{Filter, Query, RankedBy, Term, Test},
     },
     http::{
         Problem,
@@ -117,8 +117,13 @@ impl Speaker<'_> {
             let column = label(self.definition.column_name(term.column));
             terms.push(self.say(&format!("explore-order-{kind}-{way}"), &[("column", column.into())])?);
         }
-        if query.ranking.is_some() {
-            terms.insert(0, self.say("explore-order-relevance", &[])?);
+        if let Some(ranking) = &query.ranking {
+            let id = match (&ranking.by, ranking.descending) {
+                (RankedBy::Relevance(_), _) => "explore-order-relevance",
+                (RankedBy::Distance { .. }, false) => "explore-order-nearest",
+                (RankedBy::Distance { .. }, true) => "explore-order-farthest",
+            };
+            terms.insert(0, self.say(id, &[])?);
         }
         if terms.is_empty() {
             let column = label(self.definition.column_name(self.definition.key));
