@@ -12,6 +12,8 @@ mod drift;
 mod excel_97;
 #[path = "datasets/hostile.rs"]
 mod hostile;
+#[path = "datasets/points.rs"]
+mod points;
 #[path = "datasets/real.rs"]
 mod real;
 #[path = "datasets/report.rs"]

@@ -31,7 +31,7 @@ ROOT_KEYS = {
 KEY_KEYS = {"column", "prefix", "strip", "fold"}
 COLUMN_KEYS = {
     "name", "type", "description", "headers", "occurrence", "extract", "join", "import", "required", "default",
-    "date_order", "fold", "blanks", "publish", "personal",
+    "date_order", "fold", "blanks", "publish", "personal", "searchable",
 }
 MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 HOURS_OF_ZONES = {
@@ -354,6 +354,8 @@ class Reader:
         kind = column.get("type", "text")
         if kind == "text":
             return self.text(column, cell)
+        if kind == "point":
+            return tuple(degrees(coordinate(cell.text, which)) for which in ("longitude", "latitude"))
         if kind in ("date", "timestamp"):
             order = column.get("date_order", self.definition.get("date_order", "month_first"))
             at, fraction, offset = self.moment(cell, order)
@@ -380,8 +382,17 @@ def coordinate(text, which):
     return (point or pair)[which]
 
 
+def degrees(number):
+    """A coordinate as it is kept: with seven decimals."""
+    return Decimal(number).quantize(Decimal("0.0000001"), ROUND_HALF_UP)
+
+
 def published(kind, value):
     """A value of a record, of the type that the definition declares."""
+    if kind == "point":
+        if not isinstance(value, dict) or value.get("type") != "Point":
+            raise Odd("no point of GeoJSON")
+        return tuple(degrees(number) for number in value["coordinates"])
     of_json = {"integer": int, "money": (int, Decimal), "number": (int, Decimal)}
     if not isinstance(value, of_json.get(kind, str)) or isinstance(value, bool):
         raise Odd(f"no {kind} of JSON")
