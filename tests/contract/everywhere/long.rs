@@ -19,7 +19,7 @@ use super::{
 use crate::support;
 
 /// The column of the long texts.
-const NOTE: usize = 9;
+const NOTE: usize = 10;
 const UNITS: usize = 3;
 
 /// The definition of the samples with one more text, by which nothing is looked up.
@@ -33,7 +33,7 @@ fn definition() -> Definition {
 }
 
 fn record(key: String, units: i64, note: Option<String>) -> Record {
-    let mut values = vec![Value::Null; 10];
+    let mut values = vec![Value::Null; NOTE + 1];
     values[0] = Value::Text(key);
     values[UNITS] = Value::Integer(units);
     values[NOTE] = note.map_or(Value::Null, Value::Text);
