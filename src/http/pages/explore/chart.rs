@@ -86,7 +86,7 @@ fn most_frequent(name: &str, values: &[(&Value, u64)], language: Language) -> (V
 }
 
 /// The place of a value on an axis.
-fn number(value: &Value) -> f64 {
+pub(super) fn number(value: &Value) -> f64 {
     match value {
         Value::Integer(number) => *number as f64,
         Value::Money(cents) => *cents as f64 / 100.0,

@@ -3,11 +3,10 @@
 use serde_json::{Value as Json, json};
 
 use super::wording;
-use crate::http::pages::language::Language;
 
 /// The drawing's size.
 const WIDTH: f64 = 720.0;
-const HEIGHT: f64 = 240.0;
+const HEIGHT: f64 = 220.0;
 /// The room for names and numbers around the bars.
 const LEFT: f64 = 230.0;
 const RIGHT: f64 = 110.0;
@@ -18,9 +17,18 @@ const ROW: f64 = 26.0;
 /// Names below vertical bars at most.
 const NAMES_MAX: usize = 6;
 
+/// What is there is seen, however little it is.
+const LEAST: f64 = 1.0;
+/// Characters of a bar's name, and of its full name.
+const LABEL_CHARS: usize = 32;
+const FULL_CHARS: usize = 200;
+
 /// A bar of several parts.
 pub(super) struct Stack {
+    /// Its name where there is little room.
     pub(super) label: String,
+    /// Its whole name.
+    pub(super) full: String,
     /// Its number, as it is written.
     pub(super) written: String,
     /// The series of each part, and its number. Parts below zero are not drawn.
@@ -34,7 +42,7 @@ impl Stack {
 }
 
 /// Rounds a number of the drawing to a tenth.
-fn tenth(number: f64) -> f64 {
+pub(super) fn tenth(number: f64) -> f64 {
     (number * 10.0).round() / 10.0
 }
 
@@ -42,6 +50,7 @@ fn tenth(number: f64) -> f64 {
 pub(super) fn stacked(bars: &[Stack], standing: bool) -> Json {
     let most = bars.iter().map(Stack::total).fold(0.0, f64::max);
     let scale = |number: f64, room: f64| if most > 0.0 { room * number / most } else { 0.0 };
+    let size = |low: f64, high: f64| (high - low).max(LEAST);
     let wide = WIDTH / bars.len().max(1) as f64;
     let every = bars.len().div_ceil(NAMES_MAX).max(1);
     let drawn = bars.iter().enumerate().map(|(nth, bar)| {
@@ -56,12 +65,12 @@ pub(super) fn stacked(bars: &[Stack], standing: bool) -> Json {
                 if standing {
                     let (low, high) = (scale(before, HEIGHT - FOOT - HEAD), scale(so_far, HEIGHT - FOOT - HEAD));
                     let x = nth as f64 * wide + wide * 0.06;
-                    json!({ "x": tenth(x), "y": tenth(HEIGHT - FOOT - high), "w": tenth(wide * 0.88), "h": tenth(high - low), "class": class })
+                    json!({ "x": tenth(x), "y": tenth(HEIGHT - FOOT - low - size(low, high)), "w": tenth(wide * 0.88), "h": tenth(size(low, high)), "class": class })
                 } else {
                     let room = WIDTH - LEFT - RIGHT;
                     let (low, high) = (scale(before, room), scale(so_far, room));
                     let y = nth as f64 * ROW + 3.0;
-                    json!({ "x": tenth(LEFT + low), "y": y, "w": tenth(high - low), "h": ROW - 8.0, "class": class })
+                    json!({ "x": tenth(LEFT + low), "y": y, "w": tenth(size(low, high)), "h": ROW - 8.0, "class": class })
                 }
             })
             .collect();
@@ -70,8 +79,8 @@ pub(super) fn stacked(bars: &[Stack], standing: bool) -> Json {
             false => (LEFT - 10.0, tenth(nth as f64 * ROW + 17.0), true),
         };
         json!({
-            "parts": parts, "label": if shown { wording::cut(&bar.label, 32) } else { "".into() }, "text_x": text_x, "text_y": text_y,
-            "count_x": tenth(LEFT + scale(bar.total(), WIDTH - LEFT - RIGHT) + 8.0), "full": bar.label, "written": bar.written,
+            "parts": parts, "label": if shown { wording::cut(&bar.label, LABEL_CHARS) } else { "".into() }, "text_x": text_x, "text_y": text_y,
+            "count_x": tenth(LEFT + scale(bar.total(), WIDTH - LEFT - RIGHT) + 8.0), "full": wording::cut(&bar.full, FULL_CHARS), "written": bar.written,
         })
     });
     let drawn: Vec<Json> = drawn.collect();
@@ -83,16 +92,6 @@ pub(super) fn stacked(bars: &[Stack], standing: bool) -> Json {
     })
 }
 
-/// The name of a day of the week, Monday being 1.
-pub(super) fn weekday(day: i64, language: Language) -> String {
-    let names = match language {
-        Language::English => ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"],
-        Language::German => ["Montag", "Dienstag", "Mittwoch", "Donnerstag", "Freitag", "Samstag", "Sonntag"],
-    };
-    let nth = usize::try_from(day - 1).ok();
-    nth.and_then(|nth| names.get(nth)).map_or_else(|| day.to_string(), |name| (*name).to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,6 +100,7 @@ mod tests {
     fn parts_lie_upon_each_other() {
         let stack = |label: &str, parts: &[(usize, f64)]| Stack {
             label: label.into(),
+            full: label.into(),
             written: "x".into(),
             parts: parts.to_vec(),
         };

@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 use super::{
     DataReader,
     address::{GROUP_BY, GROUP_MEASURE, GROUP_SPLIT, PageAddress},
-    drawing, wording,
+    chart, drawing, wording,
 };
 use crate::{
     dataset::{
@@ -16,6 +16,7 @@ use crate::{
         columns::Measured,
         query::{GroupKey, Groups, InvalidParam, KeyPart, MeasureKind},
     },
+    http::Problem,
     store::records::RecordsGroups,
 };
 
@@ -26,6 +27,8 @@ const PERIODS_MAX: usize = 120;
 const BARS_MAX: usize = 15;
 /// Values of the column that bars are split by, with a colour of their own.
 const SERIES_MAX: usize = 5;
+/// Characters of a key that are shown.
+const KEY_CHARS: usize = 40;
 /// Parts of dates that are offered.
 const PARTS: [&str; 5] = ["month", "quarter", "year", "week", "weekday"];
 /// Measures of numbers that are offered.
@@ -36,7 +39,12 @@ const MEASURES: [&str; 5] = ["sum", "mean", "median", "min", "max"];
 /// # Errors
 /// What is wrong with these parameters. What is wrong with others is said elsewhere.
 pub(super) fn question(reader: &DataReader<'_>, address: &PageAddress) -> Result<Option<Groups>, Vec<InvalidParam>> {
-    let Some(by) = address.get(GROUP_BY) else { return Ok(None) };
+    let Some(by) = address.get(GROUP_BY) else {
+        let alone = [GROUP_MEASURE, GROUP_SPLIT].into_iter().filter(|name| address.get(name).is_some());
+        let reason = "is of groups: say what to group by, too, in group-by";
+        let wrong: Vec<InvalidParam> = alone.map(|name| InvalidParam::new(name, reason, None)).collect();
+        return if wrong.is_empty() { Ok(None) } else { Err(wrong) };
+    };
     let asked = address.of_groups(by, address.get(GROUP_SPLIT), address.get(GROUP_MEASURE), GROUPS_MAX);
     let own = |wrong: InvalidParam| match wrong.name.as_str() {
         "by" => Some(InvalidParam { name: GROUP_BY.to_owned(), did_you_mean: None, ..wrong }),
@@ -100,18 +108,6 @@ struct GroupBar {
     written: Value,
 }
 
-/// The number of a measure, and the value that says it.
-fn number(measured: &Measured) -> (f64, Value) {
-    let value = measured.value();
-    let number = match &value {
-        Value::Integer(number) => *number as f64,
-        Value::Money(cents) => *cents as f64 / 100.0,
-        Value::Number(number) => *number,
-        _ => 0.0,
-    };
-    (number, value)
-}
-
 /// The sum of two measures of one column.
 fn added(one: &Value, other: &Value, sum: f64) -> Value {
     let exact = match (one, other) {
@@ -123,9 +119,17 @@ fn added(one: &Value, other: &Value, sum: f64) -> Value {
 }
 
 /// The chart and the table of found groups.
-pub(super) fn drawn(reader: &DataReader<'_>, address: &PageAddress, asked: &Groups, found: &RecordsGroups) -> Json {
+///
+/// # Errors
+/// When a message is missing.
+pub(super) fn drawn(
+    reader: &DataReader<'_>,
+    address: &PageAddress,
+    asked: &Groups,
+    found: &RecordsGroups,
+) -> Result<Json, Problem> {
     let language = reader.visit.language;
-    let Some(key) = asked.by.first() else { return Json::Null };
+    let Some(key) = asked.by.first() else { return Ok(Json::Null) };
     let columns = asked.columns(&reader.data_set.definition);
     let name_of = |place: usize| columns.get(place).map_or("", |column| column.name.as_str());
     let series = if asked.by.len() > 1 { series(&found.found.rows) } else { Vec::new() };
@@ -138,7 +142,8 @@ pub(super) fn drawn(reader: &DataReader<'_>, address: &PageAddress, asked: &Grou
             }
             _ => 0,
         };
-        let (number, written) = number(measured);
+        let written = measured.value();
+        let number = chart::number(&written);
         match bars.iter_mut().find(|bar| bar.key == *value) {
             Some(bar) => {
                 *bar.by_series.entry(nth).or_default() += number;
@@ -165,33 +170,39 @@ pub(super) fn drawn(reader: &DataReader<'_>, address: &PageAddress, asked: &Grou
     }
     let base = reader.base();
     let label = |value: &Value| match value {
-        Value::Integer(day) if key.part == KeyPart::Weekday => drawing::weekday(*day, language),
-        Value::Integer(year) if key.part == KeyPart::Year => year.to_string(),
-        value => wording::cut(&wording::value(value, language), 40).into_owned(),
+        Value::Integer(day) if key.part == KeyPart::Weekday => {
+            wording::say(language, &format!("explore-weekday-{day}"), &[])
+        }
+        Value::Integer(year) if key.part == KeyPart::Year => Ok(year.to_string()),
+        value => Ok(wording::cut(&wording::value(value, language), KEY_CHARS).into_owned()),
     };
+    let labels: Vec<String> = bars.iter().map(|bar| label(&bar.key)).collect::<Result<_, _>>()?;
     let rows: Vec<Json> = bars
         .iter()
-        .map(|bar| {
+        .zip(&labels)
+        .map(|(bar, label)| {
             let led = conditions(reader, key, &bar.key).map(|conditions| {
                 let bare = address.without(&conditions.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>());
                 conditions.iter().fold(bare, |led, (name, value)| led.with(name, value)).path(&base)
             });
             json!({
-                "label": label(&bar.key), "is_empty": bar.key.is_null(), "href": led,
+                "label": label, "is_empty": bar.key.is_null(), "href": led,
                 "written": wording::value(&bar.written, language),
             })
         })
         .collect();
     let stacks: Vec<drawing::Stack> = bars
         .iter()
-        .map(|bar| drawing::Stack {
-            label: label(&bar.key),
+        .zip(&labels)
+        .map(|(bar, label)| drawing::Stack {
+            label: label.clone(),
+            full: label.clone(),
             written: wording::value(&bar.written, language),
             parts: bar.by_series.iter().map(|(nth, number)| (*nth, *number)).collect(),
         })
         .collect();
     let names: Vec<String> =
-        series.iter().map(|value| wording::cut(&wording::value(value, language), 40).into_owned()).collect();
+        series.iter().map(|value| wording::cut(&wording::value(value, language), KEY_CHARS).into_owned()).collect();
     let has_others = bars.iter().any(|bar| bar.by_series.contains_key(&SERIES_MAX));
     let is_cut = bars.len() < found_bars || (found.found.rows.len() as u64) < found.found.count;
     let asks = address.of_groups(
@@ -205,12 +216,12 @@ pub(super) fn drawn(reader: &DataReader<'_>, address: &PageAddress, asked: &Grou
         reader.visit.service.public_url,
         asks.path(&format!("/{}/groups", reader.data_set.definition.name))
     );
-    json!({
+    Ok(json!({
         "key": wording::label(name_of(0)), "measure": wording::label(name_of(columns.len() - 1)),
         "split": (asked.by.len() > 1).then(|| wording::label(name_of(1))),
         "drawing": drawing::stacked(&stacks, is_of_time), "rows": rows, "series": names, "has_others": has_others,
         "is_cut": is_cut, "shown": bars.len(), "curl": format!("curl -H \"x-api-key: $KEY\" '{}'", url.replace('\'', "%27")),
-    })
+    }))
 }
 
 /// The values of the second key with the largest sums, in the order of their size.
@@ -218,7 +229,7 @@ fn series(rows: &[Vec<Measured>]) -> Vec<Value> {
     let mut sums: Vec<(Value, f64)> = Vec::new();
     for row in rows {
         let (Some(Measured::Value(split)), Some(measured)) = (row.get(1), row.last()) else { continue };
-        let number = number(measured).0.abs();
+        let number = chart::number(&measured.value()).abs();
         match sums.iter_mut().find(|(known, _)| known == split) {
             Some((_, sum)) => *sum += number,
             None => sums.push((split.clone(), number)),

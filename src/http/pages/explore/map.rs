@@ -5,6 +5,7 @@ use serde_json::{Value as Json, json};
 use super::{
     DataReader,
     address::{MAP, PageAddress},
+    drawing::tenth,
     wording,
 };
 use crate::{
@@ -136,11 +137,6 @@ fn letters_for([west, south, east, north]: Ends) -> u8 {
         .find(|letters| across / width(*letters) >= CELLS_ACROSS)
         .unwrap_or(GEOHASH_LENGTH_MAX)
         .min(9)
-}
-
-/// Rounds a number of the drawing to a tenth.
-fn tenth(number: f64) -> f64 {
-    (number * 10.0).round() / 10.0
 }
 
 fn map(reader: &DataReader<'_>, address: &PageAddress, name: &str, found: &FoundCells) -> Json {

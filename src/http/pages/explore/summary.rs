@@ -5,7 +5,8 @@ use serde_json::{Value as Json, json};
 use super::{
     DataReader,
     address::PageAddress,
-    chart::{self, Bars},
+    chart,
+    drawing::{self, Stack},
     wording,
 };
 use crate::dataset::{ColumnType, Value, query::InvalidParam, suggest, summary::Facet};
@@ -14,18 +15,6 @@ use crate::dataset::{ColumnType, Value, query::InvalidParam, suggest, summary::F
 const VALUES_LISTED: usize = 20;
 /// Characters of a value that are shown.
 const VALUE_CHARS: usize = 60;
-/// The drawing's size.
-const WIDTH: f64 = 720.0;
-const HEIGHT: f64 = 220.0;
-/// The room for names and numbers around the bars.
-const LEFT: f64 = 230.0;
-const FOOT: f64 = 24.0;
-const HEAD: f64 = 16.0;
-/// The height of a horizontal bar, with the space below it.
-const ROW: f64 = 26.0;
-/// Names below vertical bars at most.
-const NAMES_MAX: usize = 6;
-
 /// How many values of a column the page needs.
 pub(super) fn values_wanted(kind: ColumnType, is_drawn: bool) -> u32 {
     match (kind, is_drawn) {
@@ -97,7 +86,18 @@ pub(super) fn drawn(reader: &DataReader<'_>, address: &PageAddress, facet: &Face
     // Not all values of a text column are known.
     let known: u64 = bars.bars.iter().map(|bar| bar.count).sum();
     bars.others = records.saturating_sub(known).saturating_sub(bars.empty);
-    let drawing = if bars.lying { lying(&bars) } else { standing(&bars) };
+    let written = |count: u64| crate::http::pages::wording::number(count as f64, language);
+    let stacks: Vec<Stack> = bars
+        .bars
+        .iter()
+        .map(|bar| Stack {
+            label: bar.short.clone(),
+            full: bar.label.clone(),
+            written: written(bar.count),
+            parts: vec![(0, bar.count as f64)],
+        })
+        .collect();
+    let drawing = drawing::stacked(&stacks, !bars.lying);
     let bare_of =
         [format!("{name}__gte"), format!("{name}__lt"), format!("{name}__lte"), format!("{name}__eq"), name.to_owned()];
     let bare = address.without(&bare_of.each_ref().map(String::as_str));
@@ -110,44 +110,4 @@ pub(super) fn drawn(reader: &DataReader<'_>, address: &PageAddress, facet: &Face
         })
         .collect();
     json!({ "column": column, "drawing": drawing, "rows": rows, "empty": bars.empty, "others": bars.others })
-}
-
-/// Rounds a number of the drawing to a tenth.
-fn tenth(number: f64) -> f64 {
-    (number * 10.0).round() / 10.0
-}
-
-fn lying(bars: &Bars) -> Json {
-    let most = bars.bars.iter().map(|bar| bar.count).max().unwrap_or(1).max(1) as f64;
-    let drawn = bars.bars.iter().enumerate().map(|(nth, bar)| {
-        let y = nth as f64 * ROW;
-        let width = (WIDTH - LEFT - 90.0) * bar.count as f64 / most;
-        json!({
-            "x": LEFT, "y": tenth(y + 3.0), "w": tenth(width.max(1.0)), "h": ROW - 8.0, "label": wording::cut(&bar.label, 32),
-            "text_x": LEFT - 10.0, "text_y": tenth(y + 17.0), "anchor": "end", "count": bar.count,
-            "count_x": tenth(LEFT + width + 8.0), "full": wording::cut(&bar.label, 200),
-        })
-    });
-    let drawn: Vec<Json> = drawn.collect();
-    json!({ "width": WIDTH, "height": (bars.bars.len() as f64 * ROW).max(ROW), "lying": true, "bars": drawn })
-}
-
-fn standing(bars: &Bars) -> Json {
-    let most = bars.bars.iter().map(|bar| bar.count).max().unwrap_or(1).max(1);
-    let wide = WIDTH / bars.bars.len().max(1) as f64;
-    let every = bars.bars.len().div_ceil(NAMES_MAX).max(1);
-    let room = HEIGHT - FOOT - HEAD;
-    let drawn = bars.bars.iter().enumerate().map(|(nth, bar)| {
-        let height = room * bar.count as f64 / most as f64;
-        let height = if bar.count > 0 { height.max(1.5) } else { 0.0 };
-        let x = nth as f64 * wide;
-        let is_named = nth % every == 0;
-        json!({
-            "x": tenth(x + wide * 0.06), "y": tenth(HEIGHT - FOOT - height), "w": tenth(wide * 0.88), "h": tenth(height),
-            "label": if is_named { bar.short.as_str() } else { "" }, "text_x": tenth(x + wide * 0.06), "text_y": HEIGHT - 7.0,
-            "anchor": "start", "count": bar.count, "full": bar.label,
-        })
-    });
-    let drawn: Vec<Json> = drawn.collect();
-    json!({ "width": WIDTH, "height": HEIGHT, "lying": false, "bars": drawn, "most": most, "axis": HEIGHT - FOOT })
 }

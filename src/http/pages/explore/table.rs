@@ -211,11 +211,7 @@ impl TablePage<'_, '_> {
             let limit = summary::values_wanted(kind, beside.chart == Some(column));
             match reader.data.values_of(who, &reader.data_set, (query, column, limit)).await {
                 Ok(found) => drop(known.insert(column, found)),
-                Err(problem) => {
-                    kept = kept.saturating_sub(cost - DataSets::charged(&problem, cost));
-                    let Some(says) = trouble(&problem) else { return Err(problem) };
-                    self.put("beside_trouble", says);
-                }
+                Err(problem) => kept -= self.lacks(problem, cost)?,
             }
         }
         if let Some((records, facet)) = beside.values.and_then(|column| known.get(&column)) {
@@ -228,28 +224,25 @@ impl TablePage<'_, '_> {
         }
         if let Some(asked) = &beside.groups {
             match reader.data.groups_of(who, &reader.data_set, asked).await {
-                Ok(found) => {
-                    let drawn = groups::drawn(reader, &self.address, asked, &found);
-                    self.put("groups", drawn);
-                }
-                Err(problem) => {
-                    kept = kept.saturating_sub(cost - DataSets::charged(&problem, cost));
-                    let Some(says) = trouble(&problem) else { return Err(problem) };
-                    self.put("beside_trouble", says);
-                }
+                Ok(found) => self.put("groups", groups::drawn(reader, &self.address, asked, &found)?),
+                Err(problem) => kept -= self.lacks(problem, cost)?,
             }
         }
         if let Some(column) = beside.map {
             match map::drawn(reader, who, &self.address, column).await {
                 Ok(drawn) => self.put("map", drawn),
-                Err(problem) => {
-                    kept = kept.saturating_sub(cost - DataSets::charged(&problem, cost));
-                    let Some(says) = trouble(&problem) else { return Err(problem) };
-                    self.put("beside_trouble", says);
-                }
+                Err(problem) => kept -= self.lacks(problem, cost)?,
             }
         }
         Ok(kept)
+    }
+
+    /// Notes that one of the parts beside the rows could not be made, of a page of this cost. Returns how many requests that gives back.
+    fn lacks(&mut self, problem: Problem, cost: u64) -> Result<u64, Problem> {
+        let given_back = cost - DataSets::charged(&problem, cost);
+        let Some(says) = trouble(&problem) else { return Err(problem) };
+        self.put("beside_trouble", says);
+        Ok(given_back)
     }
 
     fn rows(&mut self, chosen: &[usize], page: &PageOfRows) {
