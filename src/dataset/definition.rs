@@ -149,6 +149,11 @@ impl Definition {
         self.columns.iter().enumerate().filter(|(_, column)| column.searchable).map(|(place, _)| place)
     }
 
+    /// Whether `q` looks for words: there are columns for that, and none has this name.
+    pub fn is_searched(&self) -> bool {
+        self.searched().next().is_some() && self.column_index("q").is_none()
+    }
+
     /// The name of the column at a place; empty if there is none.
     pub fn column_name(&self, place: usize) -> &str {
         self.columns.get(place).map_or("", |column| column.name.as_str())

@@ -22,7 +22,7 @@ async fn the_grammar_of_other_products_is_refused_with_how_it_is_done_here() {
         ("%24offset=5", "$offset", Some("cursor"), "cursor="),
         ("%24select=status", "$select", Some("select"), "select=a,b"),
         ("%24order=status", "$order", Some("sort"), "sort=a,-b"),
-        ("%24q=roof", "$q", None, "__contains"),
+        ("%24q=roof", "$q", Some("q"), "__contains"),
         ("offset=100", "offset", Some("cursor"), "page.next"),
         ("page=2", "page", Some("cursor"), "page.next"),
         ("per_page=5", "per_page", Some("limit"), "limit="),

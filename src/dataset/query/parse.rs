@@ -248,7 +248,9 @@ impl<'a> QueryReading<'a> {
                 continue;
             };
             if names_seen.iter().any(|seen| *seen == name) {
-                self.refuse(&name, "is given more than once: write it once, with __in for several values".into(), None);
+                let is_parameter = self.allowed.contains(&name.as_ref()) || YIELDING.contains(&name.as_ref());
+                let how = if is_parameter { "" } else { ", with __in for several values" };
+                self.refuse(&name, format!("is given more than once: write it once{how}"), None);
                 continue;
             }
             self.parameter(&name, &value);
@@ -486,7 +488,7 @@ impl<'a> QueryReading<'a> {
     /// Refuses a parameter of another product, and says how to do the same here.
     fn is_foreign(&mut self, name: &str) -> bool {
         let Some((here, meant)) = foreign::parameter(name) else { return false };
-        let is_searched = || self.takes_filters && self.definition.searched().next().is_some();
+        let is_searched = || self.takes_filters && self.definition.is_searched();
         let is_allowed = |meant: &&str| self.allowed.contains(meant) || (*meant == "q" && is_searched());
         let meant = meant.filter(is_allowed).map(str::to_owned);
         self.refuse(name, format!("is no parameter here: {here}"), meant);

@@ -185,7 +185,7 @@ pub(super) fn of_page(definition: &Definition) -> Vec<(String, Value)> {
     let orders: Vec<(String, String)> = ascending.chain(descending).collect();
     let of_columns = |words: Value, most: usize| json!({ "type": "array", "items": words, "minItems": 1, "maxItems": most, "uniqueItems": true });
     let named = |name: &str| format!("{}.{name}", definition.name);
-    let is_searched = definition.searched().next().is_some();
+    let is_searched = definition.is_searched();
     let has_points = !definition.points().is_empty();
     let rank = |is_there: bool, names: &[&str]| {
         let names: Vec<&str> = if is_there { names.to_vec() } else { Vec::new() };
@@ -219,11 +219,11 @@ pub(super) fn of_page(definition: &Definition) -> Vec<(String, Value)> {
 
 /// The parameter for a search for words, where there are columns that it looks into.
 fn search(definition: &Definition) -> Option<Value> {
-    let searched: Vec<String> =
-        definition.searched().map(|column| format!("`{}`", definition.column_name(column))).collect();
-    if searched.is_empty() || definition.column_index("q").is_some() {
+    if !definition.is_searched() {
         return None;
     }
+    let searched: Vec<String> =
+        definition.searched().map(|column| format!("`{}`", definition.column_name(column))).collect();
     let description = format!(
         "Words to look for in {}: each is a word of a text, or the beginning of one, in any order; case and accents make no difference. \
          Up to {SEARCH_WORDS_MAX} words.",

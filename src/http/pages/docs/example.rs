@@ -63,6 +63,7 @@ pub(super) fn example(name: &str, subject: &Subject) -> Option<DocExample> {
             lines(&[curl(&format!("{address}/$RECORD_KEY")), curl(&format!("{address}/$RECORD_KEY/$RECORD_ID"))])
         }
         "conditions" => conditions(subject, &address),
+        "words" => words(subject, &address)?,
         "expression" => expression(subject, &address),
         "left" => {
             let own = ["me", "me/usage"].map(|path| curl(&format!("{}/{path}", subject.public_url)));
@@ -166,6 +167,19 @@ fn conditions(subject: &Subject, address: &str) -> DocExample {
     let count = text.and_then(|column| column.frequent.first()).and_then(|(_, count)| *count);
     let finds = count.filter(|_| all_meet).map(Finds::Records);
     lines(&[curl(&format!("{address}?{}", conditions.join("&")))]).finding(finds)
+}
+
+/// A search for the first words of a value, where the data set is searched for words.
+fn words(subject: &Subject, address: &str) -> Option<DocExample> {
+    let column = &subject.columns[subject.searched?];
+    let value = column.value();
+    let words: Vec<&str> =
+        value.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).take(2).collect();
+    let words = if words.is_empty() { "example".to_owned() } else { words.join(" ") };
+    let asked = format!("--data-urlencode 'q={words}' -d sort=relevance -d limit=5");
+    // Values of the column's figures are those of records.
+    let finds = column.has_values().then_some(Finds::Some);
+    Some(DocExample::new(format!("curl -G -H \"x-api-key: $KEY\" \"{address}\" \\\n  {asked}")).finding(finds))
 }
 
 /// An expression that no list of conditions can express.

@@ -25,6 +25,8 @@ pub(super) struct Subject {
     pub(super) key: usize,
     /// The place of the record id's column.
     pub(super) record_id: usize,
+    /// The place of a column that is searched for words, where `q` looks for them.
+    pub(super) searched: Option<usize>,
 }
 
 /// A column of the data set.
@@ -97,6 +99,7 @@ impl Subject {
                 range,
             }
         });
+        let searched = definition.searched().next().filter(|_| definition.is_searched());
         Self {
             public_url: public_url.to_owned(),
             name: definition.name.clone(),
@@ -106,6 +109,7 @@ impl Subject {
             columns: columns.collect(),
             key: definition.key,
             record_id: definition.record_id,
+            searched,
         }
     }
 
@@ -144,6 +148,7 @@ impl Subject {
             columns,
             key: 0,
             record_id: 1,
+            searched: Some(2),
         }
     }
 
