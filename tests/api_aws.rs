@@ -40,6 +40,8 @@ mod data;
 mod erasure;
 #[path = "api/exports.rs"]
 mod exports;
+#[path = "api/groups.rs"]
+mod groups;
 #[path = "api/idempotency.rs"]
 mod idempotency;
 #[path = "api/imports/mod.rs"]
@@ -60,6 +62,8 @@ mod page;
 mod pages;
 #[path = "api/past.rs"]
 mod past;
+#[path = "api/places.rs"]
+mod places;
 #[path = "api/provider.rs"]
 mod provider;
 #[path = "api/quota.rs"]
@@ -76,5 +80,7 @@ mod ses;
 mod stalled;
 #[path = "api/tokens.rs"]
 mod tokens;
+#[path = "api/words.rs"]
+mod words;
 
 const MODE: support::backend::Mode = support::backend::Mode::Aws;

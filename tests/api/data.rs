@@ -52,6 +52,19 @@ pub(crate) fn things() -> Definition {
     things_with("load_date = \"load_date\"", columns)
 }
 
+/// A server with things that have these columns besides, of the rows of a CSV file, and a key that no limit stops.
+pub(crate) async fn things_of(columns: &str, rows: &str) -> (TestApp, String) {
+    let app = TestApp::start().await;
+    let key = unlimited(&app).await;
+    import(&app, things_with("", columns), rows.as_bytes().to_vec(), "things.csv").await;
+    (app, key)
+}
+
+/// The names of the things on a page.
+pub(crate) fn names(page: &Value) -> Vec<&str> {
+    page["data"].as_array().unwrap().iter().map(|record| record["name"].as_str().unwrap()).collect()
+}
+
 /// Things that have a name and a record id, with more entries and columns.
 pub(crate) fn things_with(entries: &str, columns: &str) -> Definition {
     let text = format!(

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::{
     app::TestApp,
     ask::sqlite3,
-    data::{import, serving, things_with, unlimited},
+    data::{serving, things_of},
 };
 
 /// Things with a column of every type.
@@ -19,8 +19,6 @@ async fn measured() -> (TestApp, String) {
         ("seen", "timestamp"),
     ]
     .map(|(name, kind)| format!("[[column]]\nname = \"{name}\"\ntype = \"{kind}\"\nheaders = [\"{name}\"]\n"));
-    let app = TestApp::start().await;
-    let key = unlimited(&app).await;
     let rows = "\
 Name,kind,count_of_all,cost,size,day,seen
 a,red,9007199254740993,90071992547409.93,0.1,2016-12-31,2016-12-31T23:59:59Z
@@ -29,8 +27,7 @@ c,blue,3,7,0.7,2017-01-01,2017-01-01T00:59:59.5Z
 d,blue,-4,-2.50,,2017-01-02,
 e,,,,0.1,,2017-01-02T12:00:00Z
 ";
-    import(&app, things_with("", &columns.concat()), rows.as_bytes().to_vec(), "things.csv").await;
-    (app, key)
+    things_of(&columns.concat(), rows).await
 }
 
 #[tokio::test]
@@ -169,12 +166,10 @@ async fn a_mistake_in_a_question_for_groups_says_what_is_meant() {
 /// A list of values is bounded as a page is.
 #[tokio::test]
 async fn an_answer_of_long_texts_is_refused_before_it_is_made() {
-    let app = TestApp::start().await;
-    let key = unlimited(&app).await;
     let long = "x".repeat(200_000);
     let rows: String = (0..100).map(|row| format!("n{row},{row}{long}\n")).collect();
     let columns = "[[column]]\nname = \"note\"\ntype = \"text\"\nheaders = [\"Note\"]\n";
-    import(&app, things_with("", columns), format!("Name,Note\n{rows}").into_bytes(), "things.csv").await;
+    let (app, key) = things_of(columns, &format!("Name,Note\n{rows}")).await;
     for question in ["facets?columns=note", "groups?by=note", "groups?by=name&measure=max(note)"] {
         let refused = app.get(&format!("/things/{question}"), &key).await.expect(400).json();
         assert!(refused["detail"].as_str().unwrap().contains("with limit"), "{question}: {refused}");

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     app::TestApp,
-    data::{import, things_with, unlimited},
+    data::{import, names, things_of, things_with, unlimited},
 };
 
 const COLUMNS: &str = "[[column]]\nname = \"location\"\ntype = \"point\"\nheaders = [\"Location\"]\n\
@@ -20,20 +20,9 @@ d,,4
 e,\"-17.5, 180\",5
 ";
 
-async fn placed() -> (TestApp, String) {
-    let app = TestApp::start().await;
-    let key = unlimited(&app).await;
-    import(&app, things_with("", COLUMNS), ROWS.as_bytes().to_vec(), "things.csv").await;
-    (app, key)
-}
-
-fn names(answer: &Value) -> Vec<&str> {
-    answer["data"].as_array().unwrap().iter().map(|record| record["name"].as_str().unwrap()).collect()
-}
-
 #[tokio::test]
 async fn records_are_found_by_their_places() {
-    let (app, key) = placed().await;
+    let (app, key) = things_of(COLUMNS, ROWS).await;
     for (query, expected) in [
         ("near=37.7749,-122.4194,100m", vec!["a"]),
         ("near=37.7749,-122.4194,120m", vec!["a", "b"]),
@@ -67,7 +56,7 @@ async fn records_are_found_by_their_places() {
 
 #[tokio::test]
 async fn a_place_is_a_geometry_in_every_answer() {
-    let (app, key) = placed().await;
+    let (app, key) = things_of(COLUMNS, ROWS).await;
     let point = json!({ "type": "Point", "coordinates": [-122.4194, 37.7749] });
     for path in ["/things/a?select=location,name", "/things?name=a&select=location,name&numbers=text"] {
         let answer = app.get(path, &key).await.expect(200).json();
@@ -107,7 +96,7 @@ async fn a_place_is_a_geometry_in_every_answer() {
 
 #[tokio::test]
 async fn what_cannot_be_asked_of_places_is_said() {
-    let (app, key) = placed().await;
+    let (app, key) = things_of(COLUMNS, ROWS).await;
     for (query, expected) in [
         ("near=37.7749,-122.4194,500", "no unit"),
         ("near=-122.4194,37.7749,500m", "exchanged"),

@@ -1,11 +1,8 @@
 //! Words: what `q` finds, in which order, and what it says where it cannot be asked.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::{
-    app::TestApp,
-    data::{import, serving, things_with, unlimited, walk},
-};
+use crate::data::{names, serving, things_of, walk};
 
 const COLUMNS: &str = "[[column]]\nname = \"note\"\nheaders = [\"Note\"]\nsearchable = true\n\
     [[column]]\nname = \"place\"\nheaders = [\"Place\"]\nsearchable = true\n\
@@ -21,20 +18,9 @@ e,,,kitchen
 f,the kitchen remodel,,
 ";
 
-async fn noted() -> (TestApp, String) {
-    let app = TestApp::start().await;
-    let key = unlimited(&app).await;
-    import(&app, things_with("", COLUMNS), ROWS.as_bytes().to_vec(), "things.csv").await;
-    (app, key)
-}
-
-fn names(answer: &Value) -> Vec<&str> {
-    answer["data"].as_array().unwrap().iter().map(|record| record["name"].as_str().unwrap()).collect()
-}
-
 #[tokio::test]
 async fn words_are_found_in_the_columns_that_are_searched() {
-    let (app, key) = noted().await;
+    let (app, key) = things_of(COLUMNS, ROWS).await;
     for (words, expected) in [
         ("kitchen", vec!["a", "b", "c", "f"]),
         ("remodel+kitchen", vec!["a", "b", "c", "f"]),
@@ -74,7 +60,7 @@ async fn a_walk_by_relevance_meets_each_record_once() {
 
 #[tokio::test]
 async fn what_cannot_be_searched_is_said() {
-    let (app, key) = noted().await;
+    let (app, key) = things_of(COLUMNS, ROWS).await;
     let told = async |query: &str| {
         let answer = app.get(&format!("/things{query}"), &key).await.expect(400).json();
         let wrong = &answer["invalid_params"][0];
@@ -87,17 +73,15 @@ async fn what_cannot_be_searched_is_said() {
         ("?sort=relevance", "sort: relevance is of a search: give the words"),
         ("?q=a&sort=-relevance", "sort: relevance is written without -"),
         ("?q=a&sort=name,relevance", "sort: relevance comes before columns"),
-        ("?q=a&q=b", "q: is given more than once"),
+        ("?q=a&q=b", "q: is given more than once: write it once"),
         ("?search=kitchen", "search: is no parameter here: words are looked for by q="),
         ("/changes?since=0&q=a", "q: is no parameter of this resource"),
     ] {
         let told = told(query).await;
         assert!(told.starts_with(expected), "{query}: {told}");
     }
-    let elsewhere = TestApp::start().await;
-    let key = unlimited(&elsewhere).await;
     let columns = "[[column]]\nname = \"q\"\nheaders = [\"Q\"]\n";
-    import(&elsewhere, things_with("", columns), b"Name,Q\na,kitchen\nb,bath\n".to_vec(), "things.csv").await;
+    let (elsewhere, key) = things_of(columns, "Name,Q\na,kitchen\nb,bath\n").await;
     let answer = elsewhere.get("/things?q=kitchen", &key).await.expect(200).json();
     assert_eq!(names(&answer), ["a"], "a column of that name keeps it");
     let (app, key) = serving(20).await;
