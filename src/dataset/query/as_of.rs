@@ -28,8 +28,9 @@ impl PointInTime {
             return Ok(Self::Version(text.parse().unwrap_or(u64::MAX)));
         }
         if let Some(day) = parse_iso_date(text.as_bytes()) {
-            let begins = day.to_zoned(TimeZone::UTC).map_err(|_| EXPECTED.to_owned())?;
-            return Ok(Self::Moment(begins.timestamp()));
+            // The last day of all has no beginning that can be told: it lies in the future.
+            let begins = day.to_zoned(TimeZone::UTC).map_or(Timestamp::MAX, |begins| begins.timestamp());
+            return Ok(Self::Moment(begins));
         }
         let moment = |text: &str| match Value::parse(ColumnType::Timestamp, text) {
             Ok(Value::Timestamp(moment)) => Some(moment),
@@ -83,6 +84,7 @@ mod tests {
             ("2026-11-01T12:00:00.000001+02:00", moment("2026-11-01T10:00:00.000001Z")),
             ("2016-12-31T23:59:60Z", moment("2016-12-31T23:59:59Z")),
             ("9999-12-30", moment("9999-12-30T00:00:00Z")),
+            ("9999-12-31", PointInTime::Moment(Timestamp::MAX)),
             ("0001-01-01", moment("0001-01-01T00:00:00Z")),
         ];
         for (text, expected) in cases {

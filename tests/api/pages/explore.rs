@@ -350,6 +350,17 @@ async fn the_page_looks_back_to_an_earlier_version() {
     let past = looking.page("/things/explore?as_of=1&group-by=status").await;
     assert!(read(&past).contains("drafted") && !read(&past).contains("finished"), "{}", read(&past));
     assert!(read(&past).contains("as of 1"), "{}", read(&past));
+    // A row leads to the record of that time.
+    let led = looking.page(&link(&past, ">a</a>")).await;
+    assert!(read(&led).contains("drafted") && read(&led).contains("This is the record as of 1."), "{}", read(&led));
+    for (as_of, status, said) in
+        [("99", 400, "the newest version is 2"), ("x", 400, "expected a version"), ("0", 410, "not kept so far back")]
+    {
+        let answer = looking.open(&format!("/things/explore/a?as_of={as_of}")).await.expect(status);
+        assert!(read(&answer.body).contains(said), "{as_of}: {}", read(&answer.body));
+    }
+    let now = looking.page(&link(&led, "Show the present")).await;
+    assert!(!read(&now).contains("as of 1."), "{}", read(&now));
     let present = looking.page(&link(&past, "Show the present")).await;
     assert!(read(&present).contains("finished") && !read(&present).contains("drafted"), "{}", read(&present));
     let before = looking.left().await;

@@ -99,6 +99,7 @@ explore-chart-none = Kein passender Datensatz hat einen Wert für { $column }; e
 explore-chart-too-many = { $column } hat mehr als { $most } verschiedene Werte, zu viele für ein Diagramm. Grenzen Sie die Frage mit einem Filter ein oder wählen Sie eine andere Spalte.
 explore-beside-broad = Die Werte konnten nicht gezählt werden: Dafür müsste zu viel gelesen werden. Grenzen Sie die Frage mit einem Filter ein.
 explore-beside-busy = Die Werte konnten nicht gezählt werden, weil der Server zu viel zu tun hat. Sie wurden nicht berechnet. Laden Sie die Seite gleich noch einmal.
+explore-beside-wrong = Das konnte nicht gezählt werden: etwas an der Frage stimmt nicht.
 explore-beside-gone = Die Werte konnten nicht gezählt werden, weil sich die Daten geändert haben. Laden Sie die Seite noch einmal.
 explore-trouble-quota = Ihre Anfragen für heute sind aufgebraucht
 explore-trouble-quota-text = Alle { $quota } Anfragen von heute sind verbraucht. Ab { $again } geht es weiter; Ihre Frage bleibt in der Adresse dieser Seite erhalten.
@@ -109,6 +110,8 @@ explore-trouble-rate-text = Die Anfragen kommen schneller, als Ihr Plan erlaubt.
     [one] 1 Sekunde
    *[other] { $seconds } Sekunden
 } und versuchen Sie es dann noch einmal. Es wurde nichts berechnet.
+explore-trouble-wrong = Etwas an der Adresse stimmt nicht
+explore-trouble-wrong-text = Was daran nicht stimmt:
 explore-trouble-past = So weit zurück wird die Vergangenheit nicht aufbewahrt
 explore-trouble-past-text = Was die Daten damals waren, wird nicht mehr aufbewahrt, oder es gab sie noch nicht.
 explore-trouble-gone = Diese Seiten werden nicht mehr aufbewahrt

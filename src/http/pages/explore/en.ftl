@@ -99,6 +99,7 @@ explore-chart-none = No record that matches has a value of { $column }, so there
 explore-chart-too-many = { $column } has more than { $most } different values, too many for one chart. Narrow the question with a filter, or choose another column.
 explore-beside-broad = The values could not be counted: that is too much to read. Narrow the question with a filter.
 explore-beside-busy = The values could not be counted, because the server has too much to do. They were not charged. Load the page again in a moment.
+explore-beside-wrong = This could not be counted: something in the question is not right.
 explore-beside-gone = The values could not be counted, because the data has changed. Load the page again.
 explore-trouble-quota = Your requests for today are used up
 explore-trouble-quota-text = All { $quota } requests of today are used. You can go on from { $again }, and your question stays in this page’s address.
@@ -109,6 +110,8 @@ explore-trouble-rate-text = Requests come faster than your plan allows. Wait { $
     [one] 1 second
    *[other] { $seconds } seconds
 }, then try again. Nothing was charged.
+explore-trouble-wrong = Something in the address is not right
+explore-trouble-wrong-text = What is wrong with it:
 explore-trouble-past = The past is not kept so far back
 explore-trouble-past-text = What the data was then is not kept any more, or the data did not exist yet.
 explore-trouble-gone = These pages are no longer kept

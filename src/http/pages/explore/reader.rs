@@ -127,12 +127,20 @@ pub(super) fn limited(is_quota: bool, retry_after_ns: i64, standing: &KeyStandin
 }
 
 /// What a page says of a question without an answer; none where the problem has a page of its own.
-pub(super) fn trouble(problem: &Problem) -> Option<Value> {
+///
+/// A version that is gone ends the turning of pages where the page `is_turned`; else it was asked for.
+pub(super) fn trouble(problem: &Problem, is_turned: bool) -> Option<Value> {
+    let wrong = problem.wrong_params();
+    if !wrong.is_empty() {
+        let told: Vec<String> = wrong.iter().map(|param| format!("{}: {}", param.name, param.reason)).collect();
+        return Some(json!({ "kind": "wrong", "detail": told.join("; ") }));
+    }
     let kind = match problem.code() {
         ProblemCode::InvalidParameters => "broad",
         ProblemCode::Overloaded if problem.charge() == crate::http::Charge::Whole => "broad",
         ProblemCode::Overloaded | ProblemCode::OwnShare => "busy",
-        ProblemCode::VersionGone => "gone",
+        ProblemCode::VersionGone if is_turned => "gone",
+        ProblemCode::VersionGone => "past",
         _ => return None,
     };
     Some(json!({ "kind": kind, "detail": problem.detail() }))

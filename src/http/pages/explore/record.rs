@@ -7,13 +7,14 @@ use actix_web::http::{
 use serde_json::{Value as Json, json};
 
 use super::{
+    address::PageAddress,
     reader::{DataReader, NotShown, trouble},
     wording,
 };
 use crate::{
     dataset::{
         Definition, Value,
-        query::{Filter, Query, Term, Test},
+        query::{AS_OF, Filter, InvalidParam, PointInTime, Query, Term, Test},
     },
     http::{
         Problem, ProblemCode,
@@ -53,12 +54,14 @@ pub(super) async fn show(reader: &DataReader<'_>, key: &str, id: Option<&str>) -
     let (status, kept, found) = match found {
         Ok(Some(found)) => (StatusCode::OK, COST, Ok(found)),
         Ok(None) => (StatusCode::NOT_FOUND, COST, Ok(json!({ "is_unknown": true }))),
+        // What is wrong with a question costs nothing.
+        Err(problem) if !problem.wrong_params().is_empty() => (problem.code().status(), 0, Err(problem)),
         Err(problem) => (problem.code().status(), DataSets::charged(&problem, 1), Err(problem)),
     };
     let paid = reader.charged(&mut pass, kept, status);
     let mut context = match found {
         Ok(found) => found,
-        Err(problem) => match trouble(&problem) {
+        Err(problem) => match trouble(&problem, reader.request().query_string().contains("cursor=")) {
             Some(says) => json!({ "trouble": says }),
             None => return Err(problem.into()),
         },
@@ -86,7 +89,12 @@ async fn found(
     let definition = &reader.data_set.definition;
     let is_it = Test::Equal(Value::Text(key.to_owned()));
     let filter = Filter::Term(Term { column: definition.key, test: is_it });
-    let query = Query { filter, numbers_as_texts: true, ..Query::everything(RECORDS_MAX) };
+    let raw = reader.request().query_string();
+    let address = PageAddress::read(raw);
+    let as_of = address.get(AS_OF);
+    let wrong = |reason| Problem::invalid_params(&[InvalidParam::new(AS_OF, reason, None)]);
+    let at = as_of.map(|text| PointInTime::parse(text).map_err(wrong)).transpose()?;
+    let query = Query { filter, numbers_as_texts: true, as_of: at, ..Query::everything(RECORDS_MAX) };
     let records = reader.data.rows(who, &reader.data_set, &query).await?.records;
     let id_name = definition.column_name(definition.record_id);
     let id_of = |record: &Json| record.get(id_name).and_then(Json::as_str).unwrap_or_default().to_owned();
@@ -96,20 +104,23 @@ async fn found(
         (None, [only]) => Some(only),
         (None, _) => None,
     };
-    let raw = reader.request().query_string();
-    let Some((states, next)) = reader.data.states_of(who, &reader.data_set, (key, id), raw).await? else {
+    // A history is of all versions.
+    let of_history: Vec<&str> = raw.split('&').filter(|given| given.split('=').next() != Some(AS_OF)).collect();
+    let of_history = of_history.join("&");
+    let Some((states, next)) = reader.data.states_of(who, &reader.data_set, (key, id), &of_history).await? else {
         return Ok(None);
     };
     if states.is_empty() && records.is_empty() {
         return Ok(None);
     }
     let language = reader.visit.language;
+    let then = |path: &str| as_of_path(path, as_of);
     let listed: Vec<Json> = records
         .iter()
         .map(|record| {
             let id = id_of(record);
             let is_chosen = chosen.is_some_and(|chosen| id_of(chosen) == id);
-            json!({ "id": id, "href": reader.path_of(key, Some(&id)), "is_chosen": is_chosen, "summary": summary(definition, record, language) })
+            json!({ "id": id, "href": then(&reader.path_of(key, Some(&id))), "is_chosen": is_chosen, "summary": summary(definition, record, language) })
         })
         .collect();
     let path = reader.path_of(key, id);
@@ -126,11 +137,18 @@ async fn found(
         "several_ids": id.is_none() && records.len() != 1,
         "id_label": wording::label(id_name),
         "history": history(definition, &states, next.is_none(), is_first, language),
-        "history_next": next.map(|cursor| format!("{path}?cursor={cursor}")),
-        "history_first": (!is_first).then_some(path.clone()),
-        "request": of_api(""),
+        "history_next": next.map(|cursor| address.going_on(&cursor).path(&path)),
+        "history_first": (!is_first).then(|| then(&path)),
+        "as_of": as_of,
+        "present": path,
+        "request": then(&of_api("")),
         "request_history": of_api("/history"),
     })))
+}
+
+/// The address of a page or a request as of the same time.
+pub(super) fn as_of_path(path: &str, as_of: Option<&str>) -> String {
+    as_of.map_or_else(|| path.to_owned(), |as_of| PageAddress::default().with(AS_OF, as_of).path(path))
 }
 
 /// All values of a record.

@@ -12,6 +12,7 @@ use super::{
     address::{CHART, GROUP_BY, GROUP_MEASURE, GROUP_SPLIT, MAP, PARAMETERS_MAX, PageAddress, VALUES},
     groups, map,
     reader::{DataReader, NotShown, TEMPLATE, trouble},
+    record::as_of_path,
     rows::HtmlRows,
     summary, wording,
 };
@@ -137,10 +138,7 @@ pub(super) async fn show(reader: &DataReader<'_>) -> Shown {
                 made.put("paid", paid);
             } else if let Some(problem) = failed {
                 made.status = problem.code().status();
-                let mut says = trouble(&problem);
-                if problem.code() == ProblemCode::VersionGone && made.address.get("cursor").is_none() {
-                    says = Some(json!({ "kind": "past", "detail": problem.detail() }));
-                }
+                let says = trouble(&problem, made.address.get("cursor").is_some());
                 let paid = reader.charged(&mut pass, kept, made.status);
                 let Some(says) = says else { return Err(problem.into()) };
                 made.put("trouble", says);
@@ -240,7 +238,7 @@ impl TablePage<'_, '_> {
     /// Notes that one of the parts beside the rows could not be made, of a page of this cost. Returns how many requests that gives back.
     fn lacks(&mut self, problem: Problem, cost: u64) -> Result<u64, Problem> {
         let given_back = cost - DataSets::charged(&problem, cost);
-        let Some(says) = trouble(&problem) else { return Err(problem) };
+        let Some(says) = trouble(&problem, true) else { return Err(problem) };
         self.put("beside_trouble", says);
         Ok(given_back)
     }
@@ -254,7 +252,8 @@ impl TablePage<'_, '_> {
         let mut rows = HtmlRows::new();
         for record in &page.records {
             let text_of = |name: &str| record.get(name).and_then(Json::as_str).unwrap_or_default();
-            let href = format!("{prefix}{}", self.reader.path_of(text_of(key), Some(text_of(id))));
+            let path = self.reader.path_of(text_of(key), Some(text_of(id)));
+            let href = format!("{prefix}{}", as_of_path(&path, self.address.get(AS_OF)));
             let cells = columns.iter().map(|column| {
                 let value = record.get(&column.name).unwrap_or(&Json::Null);
                 (wording::shown(column.kind, value, language), is_number(column.kind))
@@ -284,7 +283,6 @@ impl TablePage<'_, '_> {
             .collect();
         let limit = self.query.as_ref().map_or(100, |query| query.limit);
         let size_is_usual = SIZES.contains(&limit);
-        let is_searched = definition.searched().next().is_some() && definition.column_index("q").is_none();
         let parts = [
             ("dataset", self.reader.described()),
             ("heads", self.heads(&chosen)),
@@ -318,7 +316,7 @@ impl TablePage<'_, '_> {
             ("as_of_hidden", json!(self.address.without(&["as_of"]).pairs())),
             ("as_of_off", json!(self.address.without(&["as_of"]).path(&base))),
             ("words", json!(self.address.get("q"))),
-            ("is_searched", json!(is_searched)),
+            ("is_searched", json!(definition.is_searched())),
             ("words_hidden", json!(self.address.without(&["q", "sort"]).pairs())),
             (
                 "rows_only",

@@ -9,7 +9,7 @@ use crate::{
     actors::query::{QueryError, WantedRecords},
     dataset::query::{AS_OF, Format, PointInTime, Query, ReadForm},
     domain::id::UserId,
-    http::{InvalidParam, Problem},
+    http::{InvalidParam, Problem, ProblemCode},
     store::records::{DataSet, RecordStoreError},
 };
 
@@ -99,6 +99,13 @@ fn unknown_version(error: QueryError) -> Problem {
         QueryError::Records(RecordStoreError::NoSuchVersion { present, .. }) => {
             let reason = format!("is of a version to come: the newest version is {present}");
             Problem::invalid_params(&[InvalidParam::new(AS_OF, reason, Some(&present.to_string()))])
+        }
+        QueryError::Records(RecordStoreError::VersionGone { name, version, held_from, since }) => {
+            let since = since.map(|since| format!(" ({since})")).unwrap_or_default();
+            let detail = format!(
+                "version {version} of {name:?} is not held, only those from {held_from}{since} on: ask as of that one or a later one"
+            );
+            Problem::new(ProblemCode::VersionGone, detail)
         }
         error => query_problem(error),
     }

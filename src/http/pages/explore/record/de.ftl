@@ -1,6 +1,8 @@
 explore-record-unknown = Diesen Datensatz gibt es nicht
 explore-record-unknown-text = Kein Datensatz trägt diese Nummer, und soweit der Verlauf zurückreicht, trug sie auch keiner. Vielleicht wird sie anders geschrieben.
 explore-record-all = Alle Datensätze
+explore-record-then = Das ist der Eintrag mit Stand { $time }.
+explore-record-absent = Mit Stand { $time } gab es diesen Eintrag nicht.
 explore-record-gone = Diesen Datensatz gibt es nicht mehr. Ein Import hat ihn entfernt; unten steht, was er war.
 explore-record-all-columns = Der Datensatz
 explore-record-same = { $count ->

@@ -1,6 +1,8 @@
 explore-record-unknown = There is no such record
 explore-record-unknown-text = No record bears this number, and none did as far back as the history goes. It may be spelt differently.
 explore-record-all = All records
+explore-record-then = This is the record as of { $time }.
+explore-record-absent = As of { $time } there was no such record.
 explore-record-gone = This record is not there any more. An import removed it; below is what it was.
 explore-record-all-columns = The record
 explore-record-same = { $count ->
