@@ -1,6 +1,7 @@
 //! Proposes a definition for a file that nobody has described yet: a commented TOML to start from.
 //!
-//! The whole file is read. A type is proposed only if every value of the column has it and loses nothing of what is written. Otherwise the
+//! The whole file is read. A type is proposed only if every value of the column has it and loses nothing of what is written,
+//! but for decimals of a place's degrees beyond the seventh. Otherwise the
 //! column is text, and a comment says how many values do not fit. Columns that look personal are proposed as unpublished, for a person to
 //! decide.
 

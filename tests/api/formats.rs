@@ -1,6 +1,6 @@
 //! Exports with types: Parquet, streams of Arrow, workbooks.
 
-use std::{fmt::Write as _, io::Cursor, process::Command};
+use std::{fmt::Write as _, io::Cursor, ops::Range, process::Command};
 
 use arrow_array::{
     Array, RecordBatch,
@@ -340,15 +340,78 @@ async fn what_breaks_off_is_not_taken_for_whole() {
     }
 }
 
+/// Runs a script of this folder with the libraries that people read exports with; it says "done" at its end.
+fn read_by(script: &str, arguments: &[&str]) {
+    let python = tools::folder().join("venv/bin/python");
+    let script = repository().join("tests/formats").join(script);
+    let output = Command::new(python).arg(script).args(arguments).output().unwrap();
+    let said = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text).into_owned()).concat();
+    assert!(output.status.success() && said.ends_with("done\n"), "{said}");
+}
+
 #[tokio::test]
 async fn real_readers_read_the_same_values() {
     let app = TestApp::start().await;
     let key = unlimited(&app).await;
     import(&app, typed(), EDGES.as_bytes().to_vec(), "things.csv").await;
-    let python = tools::folder().join("venv/bin/python");
     let url = app.url("").trim_end_matches('/').to_owned();
-    let script = repository().join("tests/formats/readers.py");
-    let output = Command::new(python).arg(script).args([&url, &key, "things"]).output().unwrap();
-    let said = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text).into_owned()).concat();
-    assert!(output.status.success() && said.ends_with("done\n"), "{said}");
+    read_by("readers.py", &[&url, &key, "things"]);
+}
+
+/// Rows of every type, some without values; `salt` makes others of the same keys.
+fn some_of_everything(rows: Range<u64>, salt: u64) -> String {
+    const NOTES: [&str; 6] =
+        ["An old oak tree", "OAK; older than the Café", "café olé", "a soak in the bay", "Oakland, old oaks", ""];
+    let mut file = "Name,Kind,Note,Count,Cost,Size,Day,Seen,Location\n".to_owned();
+    let mut state = 0x9E37_79B9_7F4A_7C15 ^ salt;
+    let mut next = |below: u64| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 20) % below
+    };
+    for row in rows {
+        let kind = ["tree", "Bush", "bush", "hedge", ""][next(5) as usize];
+        let note = NOTES[next(6) as usize];
+        let mut or_nothing = |value: String| if next(9) == 0 { String::new() } else { value };
+        let cells = [
+            or_nothing(format!("{}", row % 1500).replace("13", "-13")),
+            or_nothing(format!("{}.{:02}", row * 7 % 900, row % 100)),
+            or_nothing(format!("{:.4}", (row as f64 * 0.37).sin() * 3.0)),
+            or_nothing(format!("20{}-{:02}-{:02}", 18 + row % 5, 1 + row % 12, 1 + row * 5 % 28)),
+            or_nothing(format!("2019-{:02}-{:02}T{:02}:30:00Z", 1 + row * 7 % 12, 1 + row % 28, row % 24)),
+            or_nothing(format!(
+                "POINT (-122.{} 37.{})",
+                390_001 + row * 7919 % 59_990,
+                750_003 + row * 104_729 % 59_990
+            )),
+        ];
+        writeln!(file, "n{row:05},{kind},\"{note}\",{}", cells.join(",")).unwrap();
+    }
+    file
+}
+
+/// Filters, orders, groups, words and places, now and as of an earlier version.
+#[tokio::test]
+async fn duckdb_finds_the_same_in_the_same_rows_and_readers_the_same_places() {
+    let columns = r#"
+        [[column]]
+        name = "kind"
+        type = "text"
+        headers = ["Kind"]
+        [[column]]
+        name = "location"
+        type = "point"
+        headers = ["Location"]
+    "#;
+    let definition = typed().to_toml().replace("name = \"note\"", "name = \"note\"\nsearchable = true");
+    let definition = Definition::from_toml(&format!("{definition}{columns}"), "things.toml").unwrap();
+    let app = TestApp::start().await;
+    let key = unlimited(&app).await;
+    import(&app, definition.clone(), some_of_everything(0..2_000, 1).into_bytes(), "things.csv").await;
+    // These rows are changed, and some are new.
+    import(&app, definition, some_of_everything(1_500..2_300, 2).into_bytes(), "more.csv").await;
+    let url = app.url("").trim_end_matches('/').to_owned();
+    read_by("questions.py", &[&url, &key, "things", "1", "2"]);
+    read_by("places.py", &[&url, &key, "things"]);
 }

@@ -53,6 +53,14 @@ const TREES: &str = r#"
     type = "timestamp"
     headers = ["Seen"]
     [[column]]
+    name = "note"
+    searchable = true
+    headers = ["Note"]
+    [[column]]
+    name = "place"
+    type = "point"
+    headers = ["Place"]
+    [[column]]
     name = "planter"
     headers = ["Planter"]
     publish = false
@@ -85,9 +93,10 @@ fn trees() -> Definition {
 async fn planted(rows: u64) -> TestApp {
     // Whoever asks at random guesses much, and is not to wait for each answer.
     let app = TestApp::set(&[("http.refusal_delay_max_ms", "0")], rows).await;
-    let head = "Tag,Worth,Girth,Planted,Seen,Planter\n";
-    let first = format!("{head}A1,0.07,1.5,2016-12-01,2016-12-01T09:30:00Z,Eve\nA1,4,,,,\nB2,1.13,2e-3,,,Eve\n");
-    let then = format!("{head}A1,12345.67,1.5,2016-12-01,2016-12-01T09:30:00Z,Eve\nA1,4,,,,\n");
+    let head = "Tag,Worth,Girth,Planted,Seen,Planter,Note,Place\n";
+    let whole = "1.5,2016-12-01,2016-12-01T09:30:00Z,Eve,an old oak,POINT (-122.4 37.7)";
+    let first = format!("{head}A1,0.07,{whole}\nA1,4,,,,,,\nB2,1.13,2e-3,,,Eve,,\n");
+    let then = format!("{head}A1,12345.67,{whole}\nA1,4,,,,,,\n");
     import(&app, trees(), first.into_bytes(), "trees.csv").await;
     import(&app, trees(), then.into_bytes(), "trees.csv").await;
     app

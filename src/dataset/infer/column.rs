@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 
 use super::personal::ColumnLooks;
 use crate::dataset::{
-    ColumnType, Value, ValueError,
+    ColumnType, Point, Value, ValueError,
     definition::{DateOrder, Dialect, Mark},
     mapping::{
         convert::{CURRENCIES, text_of, value_of},
@@ -101,6 +101,10 @@ pub(super) struct ColumnStats {
     /// Values with a comma or a point before three digits, which can be read in two ways.
     pub(super) two_ways_comma: u64,
     pub(super) two_ways_point: u64,
+    /// Places in a form that nothing else has.
+    pub(super) places: Fit,
+    /// The greatest distance of a number from zero; infinite where it is not known.
+    pub(super) largest: f64,
     pub(super) month_first: Dates,
     pub(super) day_first: Dates,
     /// Dates that can be read in two ways.
@@ -179,6 +183,8 @@ impl ColumnStats {
             comma_evidence: 0,
             two_ways_comma: 0,
             two_ways_point: 0,
+            places: Fit::default(),
+            largest: 0.0,
             month_first: Dates::default(),
             day_first: Dates::default(),
             two_ways_date: 0,
@@ -239,6 +245,7 @@ impl ColumnStats {
         if self.looks.values < GIVE_UP_AFTER * 50 {
             self.looks.add(&text);
         }
+        self.add_place(line, &text);
         match cell {
             Cell::Number(number) => self.add_number(line, number, readings),
             Cell::Moment(moment) => {
@@ -254,6 +261,16 @@ impl ColumnStats {
             _ => self.add_text(line, &text, readings),
         }
         true
+    }
+
+    fn add_place(&mut self, line: u64, text: &str) {
+        let distance = text.parse().map_or(f64::INFINITY, f64::abs);
+        self.largest = self.largest.max(if distance.is_nan() { f64::INFINITY } else { distance });
+        // Other pairs of numbers, such as 1,204, are something else as often.
+        let text = text.trim_start();
+        let begins = |tag: &str| text.get(..tag.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(tag));
+        let is_meant = !self.places.is_given_up() && ["(", "{", "POINT", "SRID="].into_iter().any(begins);
+        self.places.take(line, is_meant && Point::parse(text).is_ok());
     }
 
     fn count_distinct(&mut self, text: &str, hashes_left: &mut usize) {

@@ -6,7 +6,7 @@ use super::{
     ChosenHeader, ColumnTable,
     column::ColumnStats,
     name::{unique_name, words_of},
-    verdict::{ColumnVerdict, Writing},
+    verdict::{ColumnVerdict, Writing, coordinate_of},
 };
 use crate::dataset::{
     ColumnType,
@@ -182,6 +182,7 @@ fn write_definition(out: &mut String, proposal: &Proposal<'_>) -> fmt::Result {
     for draft in *drafts {
         write_column(out, draft, draft.name == key_name && key.is_some(), proposal.writing.date_order)?;
     }
+    write_places(out, drafts)?;
     if row_id.is_none() {
         writeln!(out, "# The row's place among those of its key, from 1: the import fills it.")?;
         writeln!(out, "[[column]]\nname = {}\ntype = \"integer\"\nimport = true\n", quoted(&record_id))?;
@@ -339,6 +340,30 @@ fn is_row_id(draft: &Draft<'_>) -> bool {
 
 /// A text of so many characters is likely to be of words that people look for.
 const SENTENCE_CHARS: usize = 40;
+
+/// Proposes a place for each pair of a latitude and a longitude that every row has both of, or none.
+fn write_places(out: &mut String, drafts: &[Draft<'_>]) -> fmt::Result {
+    let mut named: Vec<String> = drafts.iter().map(|draft| draft.name.clone()).collect();
+    let of = |is_latitude: bool| {
+        let words = move |draft: &'_ Draft<'_>| coordinate_of(draft.column, &draft.verdict, is_latitude);
+        drafts.iter().filter_map(move |draft| words(draft).map(|words| (draft, words)))
+    };
+    for (latitude, mut words) in of(true) {
+        let mut fitting = of(false)
+            .filter(|(longitude, others)| *others == words && longitude.column.filled == latitude.column.filled);
+        let (Some((longitude, _)), None) = (fitting.next(), fitting.next()) else { continue };
+        if named.len() + OWN_COLUMNS >= COLUMNS_MAX {
+            continue;
+        }
+        words.push("location".to_owned());
+        let name = unique_name(&words, |name| named.iter().any(|known| known == name));
+        writeln!(out, "# A place of two columns: near, bbox, within and maps ask for it.")?;
+        writeln!(out, "[[column]]\nname = {}\ntype = \"point\"", quoted(&name))?;
+        writeln!(out, "latitude = {}\nlongitude = {}\n", quoted(&latitude.name), quoted(&longitude.name))?;
+        named.push(name);
+    }
+    Ok(())
+}
 
 fn write_column(out: &mut String, draft: &Draft<'_>, is_key: bool, date_order: Option<DateOrder>) -> fmt::Result {
     let Draft { column, verdict, .. } = draft;

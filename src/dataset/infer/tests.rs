@@ -55,6 +55,45 @@ fn types_key_and_personal_columns() {
 }
 
 #[test]
+fn places_are_found_in_one_column_or_in_two() {
+    for form in ["\"({lat}, {lon})\"", "POINT ({lon} {lat})", "SRID=4326;POINT({lon} {lat})"] {
+        let text = rows("Id,Where,Kind", 30, |nth| {
+            let place = form.replace("{lat}", &format!("37.{nth:03}")).replace("{lon}", &format!("-122.{nth:03}"));
+            format!("A{nth},{place},x")
+        });
+        let (toml, definition) = proposed(&text);
+        assert_eq!(kind(&definition, "where"), ColumnType::Point, "{toml}");
+        let (toml, definition) = proposed(&format!("{text}B,somewhere,x\n"));
+        assert_eq!(kind(&definition, "where"), ColumnType::Text);
+        assert!(toml.contains("1 of 31 values does not fit the type point, the first on line 32"), "{toml}");
+    }
+    let geojson = r#""{""type"":""Point"",""coordinates"":[-122.4,37.7]}""#;
+    let (_, definition) = proposed(&format!("Id,Where\n1,{geojson}\n2,\n3,{geojson}\n"));
+    assert_eq!(kind(&definition, "where"), ColumnType::Point);
+    // A pair without parentheses can be something else.
+    let (_, definition) = proposed("Id;Where\n1;37,122\n2;38,123\n");
+    assert_ne!(kind(&definition, "where"), ColumnType::Point);
+
+    let pairs = |header: &str, row: &str| proposed(&format!("{header}\na1,{row}\na2,{row}\n")).1;
+    let definition = pairs("Id,Lat,Long", "37.75,-122.5");
+    assert_eq!(kind(&definition, "location"), ColumnType::Point);
+    let definition = pairs("Id,Pickup Latitude,Pickup Longitude,Dropoff Latitude,Dropoff Longitude", "1.5,2.5,3.5,4.5");
+    assert_eq!(kind(&definition, "pickup_location"), ColumnType::Point);
+    assert_eq!(kind(&definition, "dropoff_location"), ColumnType::Point);
+    assert_eq!(kind(&pairs("Id,Lat,Lon,Location", "37.75,-122.5,here"), "location_2"), ColumnType::Point);
+    for (header, row) in [
+        ("Id,Lat,Lon", "95.5,-122.5"),
+        ("Id,Lat,Lon", "37.75,-190.5"),
+        ("Id,Lat,Width", "37.75,-122.5"),
+        ("Id,Lat,From Lon", "37.75,-122.5"),
+        ("Id,Lat,Lon,Lng", "37.75,-122.5,-122.5"),
+        ("Id,Lat,Lon", "37.75,"),
+    ] {
+        assert!(pairs(header, row).column_index("location").is_none(), "{header}: {row}");
+    }
+}
+
+#[test]
 fn a_type_never_changes_a_value() {
     for (values, expected) in [
         (&["0.760995978569", "18.16"][..], ColumnType::Number),

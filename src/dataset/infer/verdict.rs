@@ -46,6 +46,8 @@ const DATE_WORDS: [&str; 20] = [
 const KEY_WORDS: [&str; 10] =
     ["permit", "application", "case", "job", "license", "licence", "reference", "parcel", "account", "ticket"];
 const NUMBER_WORDS: [&str; 10] = ["number", "no", "id", "key", "nbr", "num", "nr", "code", "identifier", "uuid"];
+const LATITUDE_WORDS: [&str; 2] = ["latitude", "lat"];
+const LONGITUDE_WORDS: [&str; 4] = ["longitude", "long", "lng", "lon"];
 /// Words for identifiers that are numbers: leading zeros count, and nobody adds them up.
 const LABEL_WORDS: [&str; 27] = [
     "version",
@@ -197,6 +199,10 @@ impl ColumnVerdict {
         if let Some(kind) = self.date_of(column, has(&DATE_WORDS), writing) {
             return kind;
         }
+        if column.places.is_whole_but(but) {
+            self.remarks.push("Coordinates are kept with seven decimals of a degree, about a centimetre.".to_owned());
+            return ColumnType::Point;
+        }
         let numbers = if writing.decimal == Mark::Comma { &column.comma } else { &column.point };
         let is_odd = (column.two_ways_comma > 0 && writing.comma_is_unsure && column.point_evidence == 0)
             || (column.two_ways_point > 0 && writing.point_is_unsure && column.point_evidence == 0);
@@ -216,6 +222,10 @@ impl ColumnVerdict {
                 fit.first
             )
         };
+        if column.places.fits > 0 && column.places.misfits * 10 <= column.filled {
+            self.remarks.push(misfits("point", &column.places));
+            return ColumnType::Text;
+        }
         if column.more_than_number > 0 || column.percent > 0 || column.scientific > 0 {
             let why = if column.percent > 0 {
                 "Percentages are kept as they are written; type = \"number\" makes 0.125 of 12.5%."
@@ -326,6 +336,19 @@ impl ColumnVerdict {
         }
         Some(ColumnType::Timestamp)
     }
+}
+
+/// What columns of coordinates have in their names besides; `None` where a column is none of latitudes, or of longitudes.
+pub(super) fn coordinate_of(column: &ColumnStats, verdict: &ColumnVerdict, is_latitude: bool) -> Option<Vec<String>> {
+    let (names, most): (&[&str], f64) = if is_latitude { (&LATITUDE_WORDS, 90.0) } else { (&LONGITUDE_WORDS, 180.0) };
+    let (meant, others): (Vec<String>, Vec<String>) =
+        words_of(&column.header).into_iter().partition(|word| names.contains(&word.as_str()));
+    let is_it = meant.len() == 1
+        && verdict.kind == ColumnType::Number
+        && verdict.personal.is_none()
+        && column.errors == 0
+        && column.largest <= most;
+    is_it.then_some(others)
 }
 
 /// How suitable a column is as the key: 0 if it cannot be one.

@@ -42,6 +42,7 @@ pub(super) const TREES: &str = r#"
     [[column]]
     name = "cut"
     description = "How it was cut."
+    searchable = true
     headers = ["Cut"]
     [[column]]
     name = "rings"
@@ -63,6 +64,10 @@ pub(super) const TREES: &str = r#"
     name = "seen"
     type = "timestamp"
     headers = ["Seen"]
+    [[column]]
+    name = "place"
+    type = "point"
+    headers = ["Place"]
 "#;
 
 /// Thirty trees; every third lacks what can be lacking, and the texts are none that shells and addresses like.
@@ -70,11 +75,14 @@ pub(super) fn trees() -> String {
     let row = |nth: usize| {
         let cut = ["\"cut, \"\"round\"\" & 100% o'clock\"", "[tall] $HOME", "`x`"][nth % 3];
         match nth % 3 {
-            2 => format!("T/{nth},{cut},,,,,\n"),
-            _ => format!("T/{nth},{cut},{nth},{nth}.50,{nth}e-1,2016-12-01,2016-12-01T09:30:{:02}Z\n", nth % 60),
+            2 => format!("T/{nth},{cut},,,,,,\n"),
+            _ => {
+                let seen = format!("2016-12-01T09:30:{:02}Z", nth % 60);
+                format!("T/{nth},{cut},{nth},{nth}.50,{nth}e-1,2016-12-01,{seen},POINT (-122.{nth} 37.{nth})\n")
+            }
         }
     };
-    String::from("Tag,Cut,Rings,Worth,Girth,Planted,Seen\n") + &(0..60).map(row).collect::<String>()
+    String::from("Tag,Cut,Rings,Worth,Girth,Planted,Seen,Place\n") + &(0..60).map(row).collect::<String>()
 }
 
 /// Whoever asks with what stands in the guide.
