@@ -31,7 +31,8 @@ ROOT_KEYS = {
 KEY_KEYS = {"column", "prefix", "strip", "fold"}
 COLUMN_KEYS = {
     "name", "type", "description", "headers", "occurrence", "extract", "join", "import", "required", "default",
-    "date_order", "fold", "blanks", "publish", "personal", "searchable",
+    "date_order", "fold", "blanks", "publish", "personal", "searchable", "latitude",
+    "longitude",
 }
 MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 HOURS_OF_ZONES = {
@@ -372,6 +373,11 @@ class Reader:
             raise Odd("more digits than 64 bits hold")
         return int(number) if kind == "integer" else float(number)
 
+    def place(self, cells):
+        """The longitude and the latitude of two columns of numbers; none where one of them has no value."""
+        numbers = [None if self.expected(column, cell) is None else self.number(cell) for column, cell in cells]
+        return None if None in numbers else tuple(degrees(number) for number in numbers)
+
 
 def coordinate(text, which):
     """The latitude or longitude in `POINT (longitude latitude)` or `(latitude, longitude)`."""
@@ -431,7 +437,8 @@ def compare(path, definition, records, rejected):
     """Gives how many rows and values were compared, and the differences."""
     read = [column for column in definition["column"] if "headers" in column]
     shown_columns = [column for column in definition["column"] if column.get("publish", True)]
-    compared = [column for column in shown_columns if "headers" in column]
+    compared = [column for column in shown_columns if "headers" in column or "latitude" in column]
+    by_name = {column["name"]: column for column in definition["column"]}
     places, rows = table_of(path, definition, read)
     reader, differences, values = Reader(definition), [], 0
     of_file = dict(rows)
@@ -450,18 +457,23 @@ def compare(path, definition, records, rejected):
         if list(record) != [column["name"] for column in shown_columns]:
             differences.append(f"line {line}: the columns are {', '.join(record)}")
         for column in compared:
-            place = places.get(column["name"], sys.maxsize)
-            cell = of_file[line][place] if place < len(of_file[line]) else Cell(None)
+            cells = []
+            for name in [column["longitude"], column["latitude"]] if "latitude" in column else [column["name"]]:
+                place = places.get(name, sys.maxsize)
+                cells.append((by_name[name], of_file[line][place] if place < len(of_file[line]) else Cell(None)))
             value = record.get(column["name"])
             values += 1
             try:
-                wanted = reader.expected(column, cell)
+                if "latitude" in column:
+                    wanted = reader.place(cells)
+                else:
+                    wanted = reader.expected(*cells[0])
                 given = None if value is None else published(column.get("type", "text"), value)
                 why = "" if wanted == given else f"which says {wanted!r}"
             except Odd as error:
                 why = f"which is odd ({error})"
             if why:
-                said = f"line {line}, column {column['name']}: the cell is {cell.value!r}, {why}"
+                said = f"line {line}, column {column['name']}: the cell is {[cell.value for _, cell in cells]}, {why}"
                 differences.append(f"{said}; published is {value!r}")
     joins = [column["name"] for column in shown_columns if "join" in column]
     if joins:
