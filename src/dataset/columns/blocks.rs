@@ -57,6 +57,12 @@ pub trait ColumnBlocks {
     /// Where they cannot be read, or there is no time left.
     fn bare(&self, block: usize, column: usize) -> Result<Arc<Dictionary>, Self::Failure>;
 
+    /// The folded forms of a text column's different values, if they are in memory.
+    fn folded_at_hand(&self, block: usize, column: usize) -> Option<Arc<Dictionary>>;
+
+    /// The forms without case and accents of a text column's different values, if they are in memory.
+    fn bare_at_hand(&self, block: usize, column: usize) -> Option<Arc<Dictionary>>;
+
     /// The order of a block's rows by key and record id.
     ///
     /// # Errors

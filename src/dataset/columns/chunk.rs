@@ -162,15 +162,7 @@ impl ColumnChunk {
     /// texts.
     pub(super) fn containing(&self, needle: &str, rows: &Mask) -> Mask {
         let Dictionary::Texts(list) = &*self.dictionary else { return Mask::Nothing };
-        let mut known: Vec<Option<bool>> = vec![None; list.len()];
-        let mut marks = vec![0; self.rows()];
-        rows.each(self.rows(), |row| {
-            let place = self.codes.get(row).map_or(usize::MAX, usize::from);
-            if let (Some(known), Some(mark)) = (known.get_mut(place), marks.get_mut(row)) {
-                *mark = u8::from(*known.get_or_insert_with(|| contains_folded(list.get(place), needle)));
-            }
-        });
-        Mask::Rows(marks)
+        self.codes.passing_of(rows, |place| place < list.len() && contains_folded(list.get(place), needle))
     }
 
     /// Appends the chunk for a file.

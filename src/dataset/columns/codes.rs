@@ -5,6 +5,9 @@ use super::mask::Mask;
 /// The most states in a block: their codes fit into two bytes.
 pub const BLOCK_ROWS: usize = 1 << 16;
 
+/// Where the codes that may be marked are fewer than one in so many rows, most rows are left out at once.
+const OUTSIDE_MOST: usize = 64;
+
 /// A code for each row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Codes {
@@ -108,8 +111,13 @@ impl Codes {
         let (Ok(from), Ok(to)) = (u16::try_from(first + least), u16::try_from(first + greatest)) else {
             return Mask::Nothing;
         };
-        let between = self.between(from, to);
         let inner = marks.get(least..=greatest).unwrap_or_default();
+        if inner.len() * OUTSIDE_MOST >= self.len() && inner.contains(&0) {
+            let mut table = vec![0; usize::from(to) + 1];
+            table.iter_mut().skip(usize::from(from)).zip(inner).for_each(|(to, mark)| *to = *mark);
+            return self.marked(&table);
+        }
+        let between = self.between(from, to);
         if !inner.contains(&0) {
             return between;
         }
@@ -129,18 +137,34 @@ impl Codes {
 
     /// The rows whose code is marked with 1 in a table.
     fn marked(&self, table: &[u8]) -> Mask {
-        let marked = |code: usize| table.get(code).copied().unwrap_or(0);
+        // A table of fixed size needs no check for each row.
         match self {
             Self::Narrow(list) => {
-                // A table of fixed size needs no check for each row.
-                let mut all = [0_u8; 256];
+                let mut all = [0_u8; 1 << 8];
                 all.iter_mut().zip(table).for_each(|(to, from)| *to = *from);
                 #[expect(clippy::indexing_slicing, reason = "a byte is always within 256 places")]
                 let rows = list.iter().map(|code| all[usize::from(*code)]).collect();
                 Mask::Rows(rows)
             }
-            Self::Wide(list) => Mask::Rows(list.iter().map(|code| marked(usize::from(*code))).collect()),
+            Self::Wide(list) => {
+                let mut all = [0_u8; 1 << 16];
+                all.iter_mut().zip(table).for_each(|(to, from)| *to = *from);
+                #[expect(clippy::indexing_slicing, reason = "two bytes are always within 65,536 places")]
+                let rows = list.iter().map(|code| all[usize::from(*code)]).collect();
+                Mask::Rows(rows)
+            }
         }
+    }
+
+    /// Of some rows, those whose code passes a test.
+    pub(super) fn passing_of(&self, rows: &Mask, mut test: impl FnMut(usize) -> bool) -> Mask {
+        let mut marks = vec![0; self.len()];
+        rows.each(self.len(), |row| {
+            if let (Some(code), Some(mark)) = (self.get(row), marks.get_mut(row)) {
+                *mark = u8::from(test(usize::from(code)));
+            }
+        });
+        Mask::Rows(marks)
     }
 
     /// Joins the bits of each row's code with those that the row has.

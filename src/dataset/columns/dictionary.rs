@@ -49,6 +49,11 @@ impl TextList {
         self.buffer.get(start as usize..*end as usize).unwrap_or_default()
     }
 
+    /// Tells whether the text at a place contains another one.
+    pub(super) fn contains(&self, place: usize, finder: &memchr::memmem::Finder<'_>) -> bool {
+        finder.find(self.get(place).as_bytes()).is_some()
+    }
+
     /// The texts in their order.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         (0..self.len()).map(|place| self.get(place))
@@ -80,9 +85,15 @@ impl TextList {
         let (finder, bytes) = (memchr::memmem::Finder::new(needle), self.buffer.as_bytes());
         let (mut from, mut place) = (0, 0);
         while let Some(at) = bytes.get(from..).and_then(|rest| finder.find(rest)).map(|at| from + at) {
-            // The next text that ends behind the beginning of what was found.
-            let ahead = self.ends.get(place..).unwrap_or_default();
-            place += ahead.partition_point(|end| *end as usize <= at);
+            // The next text that ends behind the beginning of what was found: most often it is near.
+            let is_before = |end: &u32| *end as usize <= at;
+            let (mut near, mut ahead) = (16, self.ends.get(place..).unwrap_or_default());
+            while let Some((passed, rest)) = ahead.split_at_checked(near)
+                && passed.last().is_some_and(is_before)
+            {
+                (place, near, ahead) = (place + near, near * 2, rest);
+            }
+            place += ahead.get(..near).unwrap_or(ahead).partition_point(is_before);
             let Some(end) = self.ends.get(place).map(|end| *end as usize) else { break };
             if at + needle.len() > end {
                 // It reaches into the next text.

@@ -2,8 +2,10 @@
 
 use super::dictionary::Dictionary;
 
-/// To search the text of one row takes as long as to search so many bytes of many texts at once.
-const ROW_BYTES: u64 = 400;
+/// To fold and search the text of one row takes as long as to search so many bytes of many texts at once.
+const FOLDED_ROW_BYTES: u64 = 2_400;
+/// The same for a text whose folded form is in memory.
+const ROW_BYTES: u64 = 800;
 /// With more rows than one in so many, the texts of all rows are searched at once in any case.
 const FEW_ROWS: u64 = 16;
 
@@ -12,7 +14,12 @@ pub(super) fn may_pay(wanted: u64, rows: usize) -> bool {
     wanted * FEW_ROWS < rows as u64
 }
 
-/// Tells whether so many rows are few enough for these texts.
+/// Tells whether so many rows are few enough for these texts, which are in folded form.
 pub(super) fn pays(wanted: u64, texts: &Dictionary) -> bool {
     wanted * ROW_BYTES < texts.bytes() as u64
+}
+
+/// Tells whether so many rows are few enough for these texts, each of which would have to be folded.
+pub(super) fn pays_folding(wanted: u64, texts: &Dictionary) -> bool {
+    wanted * FOLDED_ROW_BYTES < texts.bytes() as u64
 }

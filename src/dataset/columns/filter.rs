@@ -2,7 +2,9 @@
 
 use std::cmp::Ordering;
 
-use super::{blocks::ColumnBlocks, chunk::ChunkBounds, few, mask::Mask, words};
+use memchr::memmem::Finder;
+
+use super::{blocks::ColumnBlocks, chunk::ChunkBounds, dictionary::Dictionary, few, mask::Mask, words};
 use crate::dataset::{
     Value,
     query::{Filter, Test, ascending},
@@ -79,9 +81,20 @@ fn rows<B: ColumnBlocks>(blocks: &B, block: usize, filter: &Filter, wanted: &Mas
             let rows = blocks.rows(block)?;
             let few = wanted.count(rows);
             if few::may_pay(few, rows) {
-                let chunk = blocks.chunk(block, term.column)?;
-                if few::pays(few, &chunk.dictionary) {
-                    return Ok(chunk.containing(needle, wanted));
+                if let Some(folded) = blocks.folded_at_hand(block, term.column) {
+                    if let Dictionary::Texts(list) = &*folded
+                        && few::pays(few, &folded)
+                    {
+                        let (codes, finder) = (blocks.codes(block, term.column)?, Finder::new(needle));
+                        return Ok(
+                            codes.passing_of(wanted, |place| place < list.len() && list.contains(place, &finder))
+                        );
+                    }
+                } else {
+                    let chunk = blocks.chunk(block, term.column)?;
+                    if few::pays_folding(few, &chunk.dictionary) {
+                        return Ok(chunk.containing(needle, wanted));
+                    }
                 }
             }
             let marks = blocks.folded(block, term.column)?.containing(needle);

@@ -21,6 +21,9 @@ use crate::dataset::{
 /// The fewest rows to collect before those that are too many are dropped.
 const COLLECTED_MIN: usize = 256;
 
+/// Where no more than one row in so many is alike in a term, the next one is not looked at for all of them.
+const ALIKE_FEW: u64 = 256;
+
 /// What the first records are wanted of.
 #[derive(Debug, Clone, Copy)]
 pub struct FirstWanted<'a> {
@@ -312,6 +315,13 @@ impl<'a, B: ColumnBlocks> Collected<'a, B> {
     }
 }
 
+/// A side of a place in an order.
+#[derive(Clone, Copy)]
+enum Side {
+    Before,
+    After,
+}
+
 /// A place in the order, in the codes of a block.
 struct LocalPlace {
     /// Zero where there is no ranking.
@@ -417,7 +427,7 @@ impl<'l, B: ColumnBlocks> LocalOrder<'l, B> {
         }
     }
 
-    /// The rows that may lie between two places, by what decides first.
+    /// The rows that may lie between two places.
     fn within(&self, after: Option<&LocalPlace>, fence: Option<&LocalPlace>) -> Result<Mask, B::Failure> {
         if after.is_none() && fence.is_none() {
             return Ok(Mask::Everything);
@@ -426,25 +436,31 @@ impl<'l, B: ColumnBlocks> LocalOrder<'l, B> {
             let rank = |place: Option<&LocalPlace>| place.map(|place| place.rank);
             return Ok(ranking.between(rank(after).unwrap_or(0), rank(fence).unwrap_or(u32::MAX)));
         }
-        let Some(term) = self.terms.first() else { return self.ranked(after, fence) };
-        let key = |place: Option<&LocalPlace>| place.and_then(|place| place.keys.first().copied());
-        let (first, last) = (key(after).unwrap_or(0), key(fence).unwrap_or(u32::MAX));
-        let all = term.between(first, last);
-        if self.terms.len() > 1 || self.end.is_none() || all == Mask::Nothing {
-            return Ok(all);
+        if self.terms.is_empty() {
+            return self.ranked(after, fence);
         }
-        // Of the rows that are alike in the only term, the end decides: there may be very many of them.
-        let mut inner = all;
-        for (key, after, fence) in [(first, after, None), (last, None, fence)] {
-            if after.is_some() || fence.is_some() {
-                let alike = term.between(key, key);
-                if !alike.is_empty() {
-                    let outside = alike.and(self.ranked(after, fence)?.inverted());
-                    inner = inner.and(outside.inverted());
-                }
-            }
+        Ok(self.beside(after, Side::After, 0)?.and(self.beside(fence, Side::Before, 0)?))
+    }
+
+    /// The rows that may lie on one side of a place, by the terms from one on.
+    fn beside(&self, place: Option<&LocalPlace>, side: Side, nth: usize) -> Result<Mask, B::Failure> {
+        let Some(place) = place else { return Ok(Mask::Everything) };
+        let (Some(term), Some(key)) = (self.terms.get(nth), place.keys.get(nth).copied()) else {
+            return match side {
+                Side::Before => self.ranked(None, Some(place)),
+                Side::After => self.ranked(Some(place), None),
+            };
+        };
+        let beyond = match side {
+            Side::Before => key.checked_sub(1).map(|last| term.between(0, last)),
+            Side::After => key.checked_add(1).map(|first| term.between(first, u32::MAX)),
+        };
+        let (beyond, alike) = (beyond.unwrap_or(Mask::Nothing), term.between(key, key));
+        // A few rows are compared one by one sooner.
+        if alike.count(self.rows) * ALIKE_FEW <= self.rows as u64 {
+            return Ok(beyond.or(alike));
         }
-        Ok(inner)
+        Ok(beyond.or(alike.and(self.beside(Some(place), side, nth + 1)?)))
     }
 
     /// The rows that lie between two places by the end of the order.

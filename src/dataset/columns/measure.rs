@@ -1,9 +1,6 @@
 //! Measures of groups: what is known of each so far, and what a block adds to it.
 
-use std::{
-    cmp::Ordering,
-    collections::{BTreeMap, HashMap, HashSet},
-};
+use std::{cmp::Ordering, collections::HashSet};
 
 use hashbrown::DefaultHashBuilder;
 
@@ -17,6 +14,9 @@ use crate::dataset::{
     query::{Filter, Measure, MeasureKind, SortTerm, Test, ascending},
     summary::{ExactSum, Sum, mean_of},
 };
+
+/// The most counters of the codes of a block's cells: beyond, what occurs is sorted.
+const COUNTERS_MAX: usize = 1 << 21;
 
 /// The number of no group.
 pub(super) const NONE: u32 = u32::MAX;
@@ -82,26 +82,35 @@ pub(super) enum Gauge {
         count: u64,
     },
     End(Value),
-    /// How often each value occurs.
-    Values(BTreeMap<OrderedValue, u64>),
+    /// The numbers in ascending order, and how often each occurs.
+    Numbers(Vec<(OrderedNumber, u64)>),
     Different(HashSet<CountedValue, DefaultHashBuilder>),
 }
 
-/// A number in the order of numbers.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct OrderedValue(Value);
+/// A number in the order of numbers: a whole one itself, and any other as the number that its bits make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct OrderedNumber(i64);
 
-impl Eq for OrderedValue {}
-
-impl PartialOrd for OrderedValue {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
+impl OrderedNumber {
+    /// The number of a code; none for a null, and for what is no number.
+    fn of(dictionary: &Dictionary, code: u16) -> Option<Self> {
+        match dictionary {
+            Dictionary::Reals(list) => {
+                let bits = list.get(usize::from(code))?.to_bits().cast_signed();
+                Some(Self(Self::turned(bits)))
+            }
+            other => other.whole(code).map(Self),
+        }
     }
-}
 
-impl Ord for OrderedValue {
-    fn cmp(&self, other: &Self) -> Ordering {
-        ascending(&self.0, &other.0)
+    /// The greater a negative number's bits, the less it is.
+    fn turned(bits: i64) -> i64 {
+        if bits < 0 { bits ^ i64::MAX } else { bits }
+    }
+
+    /// The number that is no whole one.
+    fn real(self) -> f64 {
+        f64::from_bits(Self::turned(self.0).cast_unsigned())
     }
 }
 
@@ -202,26 +211,25 @@ pub(super) fn add_block(
             }
         }
         (MeasureKind::Median | MeasureKind::Distinct, dictionary) => {
-            let mut pairs: HashMap<(u32, u16), u64, DefaultHashBuilder> = HashMap::default();
-            chunk.codes.each_with(of_row, |code, cell| {
-                if usize::from(code) < null && (cell as usize) < len {
-                    *pairs.entry((cell, code)).or_insert(0) += 1;
-                }
-            });
-            for ((cell, code), count) in pairs {
-                match gauge_of(groups, places, cell as usize, nth) {
-                    Some(Gauge::Values(known)) => {
-                        let known = known.entry(OrderedValue(dictionary.value(code))).or_insert_with(|| {
-                            remembered.values += 1;
-                            0
-                        });
-                        *known += count;
+            let occurrences = occurrences(chunk, CellsOfGroups { of_row, places });
+            for of_cell in occurrences.chunk_by(|left, right| left.cell == right.cell) {
+                let Some(cell) = of_cell.first().map(|one| one.cell as usize) else { continue };
+                match gauge_of(groups, places, cell, nth) {
+                    Some(Gauge::Numbers(known)) => {
+                        let number = |one: &Occurrence| {
+                            OrderedNumber::of(dictionary, one.code).map(|number| (number, u64::from(one.count)))
+                        };
+                        let before = known.len();
+                        *known = merged(known, of_cell.iter().filter_map(number));
+                        remembered.values += known.len() - before;
                     }
                     Some(Gauge::Different(known)) => {
-                        let (counted, bytes) = counted(chunk, code);
-                        if known.insert(counted) {
-                            remembered.values += 1;
-                            remembered.text_bytes += bytes;
+                        for one in of_cell {
+                            let (counted, bytes) = counted(chunk, one.code);
+                            if known.insert(counted) {
+                                remembered.values += 1;
+                                remembered.text_bytes += bytes;
+                            }
                         }
                     }
                     _ => {}
@@ -229,6 +237,67 @@ pub(super) fn add_block(
             }
         }
     }
+}
+
+/// How often a code occurs in the rows of a cell.
+#[derive(Debug, Clone, Copy)]
+struct Occurrence {
+    cell: u32,
+    code: u16,
+    count: u32,
+}
+
+/// The codes that occur in each cell, in the order of cells and codes. Nulls are left out.
+fn occurrences(chunk: &ColumnChunk, CellsOfGroups { of_row, places }: CellsOfGroups<'_>) -> Vec<Occurrence> {
+    let (cells, codes) = (places.len(), chunk.dictionary.len());
+    if cells.saturating_mul(codes) <= COUNTERS_MAX {
+        let mut counters = vec![0_u32; cells * codes];
+        chunk.codes.each_with(of_row, |code, cell| {
+            let (cell, code) = (cell as usize, usize::from(code));
+            if code < codes
+                && let Some(counter) = counters.get_mut(cell * codes + code)
+            {
+                *counter += 1;
+            }
+        });
+        let of_cell = |(cell, counters): (u32, &[u32])| {
+            let counted = (0..=u16::MAX).zip(counters.to_vec()).filter(|(_, count)| *count > 0);
+            counted.map(move |(code, count)| Occurrence { cell, code, count }).collect::<Vec<_>>()
+        };
+        return (0..).zip(counters.chunks(codes.max(1))).flat_map(of_cell).collect();
+    }
+    let mut pairs: Vec<(u32, u16)> = Vec::with_capacity(of_row.len());
+    chunk.codes.each_with(of_row, |code, cell| {
+        if usize::from(code) < codes && (cell as usize) < cells {
+            pairs.push((cell, code));
+        }
+    });
+    pairs.sort_unstable();
+    let alike = pairs.chunk_by(|left, right| left == right);
+    alike
+        .filter_map(|alike| {
+            let (cell, code) = *alike.first()?;
+            Some(Occurrence { cell, code, count: u32::try_from(alike.len()).unwrap_or(u32::MAX) })
+        })
+        .collect()
+}
+
+/// Two lists in ascending order as one, in which each number stands once.
+fn merged(
+    left: &[(OrderedNumber, u64)],
+    right: impl Iterator<Item = (OrderedNumber, u64)>,
+) -> Vec<(OrderedNumber, u64)> {
+    let mut all = Vec::with_capacity(left.len());
+    let mut left = left.iter().copied().peekable();
+    for (number, count) in right {
+        while let Some(before) = left.next_if(|(known, _)| *known < number) {
+            all.push(before);
+        }
+        let known = left.next_if(|(known, _)| *known == number);
+        all.push((number, count + known.map_or(0, |(_, count)| count)));
+    }
+    all.extend(left);
+    all
 }
 
 /// Whether a condition holds for a group.
@@ -266,7 +335,7 @@ pub(super) fn gauge(definition: &Definition, measure: &Measure) -> Gauge {
         }
         (MeasureKind::Sum | MeasureKind::Mean, _) => Gauge::Wholes { sum: 0, count: 0 },
         (MeasureKind::Min | MeasureKind::Max, _) => Gauge::End(Value::Null),
-        (MeasureKind::Median, _) => Gauge::Values(BTreeMap::new()),
+        (MeasureKind::Median, _) => Gauge::Numbers(Vec::new()),
         (MeasureKind::Distinct, _) => Gauge::Different(HashSet::default()),
     }
 }
@@ -287,36 +356,30 @@ pub(super) fn measured(kind: MeasureKind, column: ColumnType, gauge: Gauge) -> M
         Gauge::Reals { sum, count } if kind == MeasureKind::Mean => Value::Number(sum.mean(count)),
         Gauge::Reals { sum, .. } => return Measured::Sum(Sum::Number(sum.value())),
         Gauge::End(value) => value,
-        Gauge::Values(values) => return median(&values),
+        Gauge::Numbers(numbers) => return median(column, &numbers),
         Gauge::Different(values) => whole_count(values.len() as u64),
     };
     Measured::Value(value)
 }
 
-/// The middle of values that occur so often; null where there are none.
-fn median(values: &BTreeMap<OrderedValue, u64>) -> Measured {
-    let count: u64 = values.values().sum();
+/// The middle of numbers of a column's type, with how often each occurs; null where there are none.
+fn median(kind: ColumnType, numbers: &[(OrderedNumber, u64)]) -> Measured {
+    let count: u64 = numbers.iter().map(|(_, times)| times).sum();
     let nth = |wanted: u64| {
         let mut before = 0;
-        let found = values.iter().find(|(_, times)| {
-            before += **times;
+        let found = numbers.iter().find(|(_, times)| {
+            before += times;
             before > wanted
         });
-        found.map(|(value, _)| &value.0)
+        found.map(|(number, _)| *number)
     };
     let Some(last) = count.checked_sub(1) else { return Measured::Value(Value::Null) };
-    match (nth(last / 2), nth(count / 2)) {
-        (Some(Value::Number(low)), Some(Value::Number(high))) => {
-            let (sum, halves) = (low + high, low / 2.0 + high / 2.0);
-            // The halves of the least numbers are rounded, and the sum of the greatest is beyond them.
-            Measured::Value(Value::Number(if sum.is_finite() { sum / 2.0 } else { halves }))
-        }
-        (Some(Value::Integer(low)), Some(Value::Integer(high))) => {
-            Measured::Middle { halves: i128::from(*low) + i128::from(*high), is_money: false }
-        }
-        (Some(Value::Money(low)), Some(Value::Money(high))) => {
-            Measured::Middle { halves: i128::from(*low) + i128::from(*high), is_money: true }
-        }
-        _ => Measured::Value(Value::Null),
+    let (Some(low), Some(high)) = (nth(last / 2), nth(count / 2)) else { return Measured::Value(Value::Null) };
+    if kind == ColumnType::Number {
+        let (low, high) = (low.real(), high.real());
+        let (sum, halves) = (low + high, low / 2.0 + high / 2.0);
+        // The halves of the least numbers are rounded, and the sum of the greatest is beyond them.
+        return Measured::Value(Value::Number(if sum.is_finite() { sum / 2.0 } else { halves }));
     }
+    Measured::Middle { halves: i128::from(low.0) + i128::from(high.0), is_money: kind == ColumnType::Money }
 }

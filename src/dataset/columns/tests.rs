@@ -182,6 +182,14 @@ impl ColumnBlocks for ValueBlocks {
         Ok(Arc::new(self.blocks[block][column].dictionary.bare()))
     }
 
+    fn folded_at_hand(&self, block: usize, column: usize) -> Option<Arc<Dictionary>> {
+        block.is_multiple_of(2).then(|| Arc::new(self.blocks[block][column].dictionary.folded()))
+    }
+
+    fn bare_at_hand(&self, block: usize, column: usize) -> Option<Arc<Dictionary>> {
+        block.is_multiple_of(2).then(|| Arc::new(self.blocks[block][column].dictionary.bare()))
+    }
+
     fn ranks(&self, block: usize) -> Result<Arc<Ranks>, Infallible> {
         Ok(Arc::new(Ranks::new(&self.blocks[block][0], &self.blocks[block][1])))
     }

@@ -1,7 +1,10 @@
 //! Searches for words over columns.
 
+use std::sync::Arc;
+
 use super::{
     blocks::ColumnBlocks,
+    codes::Codes,
     dictionary::{Dictionary, NextOccurrence, TextList},
     few,
     mask::Mask,
@@ -18,7 +21,24 @@ pub(super) fn met<B: ColumnBlocks>(
     search: &WordSearch,
     wanted: &Mask,
 ) -> Result<Mask, B::Failure> {
-    let bits = bits_of_rows(blocks, block, search, (wanted, false))?;
+    if let Some(texts) = RowTexts::of_few(blocks, block, search, wanted)? {
+        let rows = blocks.rows(block)?;
+        let mut marks = vec![0; rows];
+        wanted.each(rows, |row| {
+            if let Some(mark) = marks.get_mut(row) {
+                *mark = u8::from(search.is_met(WordBits(texts.bits(search, row))));
+            }
+        });
+        return Ok(Mask::Rows(marks));
+    }
+    if let [column] = search.columns() {
+        let dictionary = blocks.bare(block, *column)?;
+        let Dictionary::Texts(list) = &*dictionary else { return Ok(Mask::Nothing) };
+        let Some(bits) = bits_of_texts(list, search, false) else { return Ok(Mask::Nothing) };
+        let marks: Vec<u8> = bits.into_iter().map(|bits| u8::from(search.is_met(WordBits(bits)))).collect();
+        return Ok(blocks.codes(block, *column)?.marked_of(&marks));
+    }
+    let bits = bits_of_rows(blocks, block, search, false)?;
     if bits.is_empty() {
         return Ok(Mask::Nothing);
     }
@@ -32,36 +52,85 @@ pub(super) fn relevance<B: ColumnBlocks>(
     search: &WordSearch,
     wanted: &Mask,
 ) -> Result<Vec<u32>, B::Failure> {
-    let bits = bits_of_rows(blocks, block, search, (wanted, true))?;
+    if let Some(texts) = RowTexts::of_few(blocks, block, search, wanted)? {
+        let rows = blocks.rows(block)?;
+        let mut all = vec![0; rows];
+        wanted.each(rows, |row| {
+            if let Some(relevance) = all.get_mut(row) {
+                *relevance = search.relevance(WordBits(texts.bits(search, row)));
+            }
+        });
+        return Ok(all);
+    }
+    let bits = bits_of_rows(blocks, block, search, true)?;
     Ok(bits.into_iter().map(|bits| search.relevance(WordBits(bits))).collect())
 }
 
-/// The bits of the texts of each wanted row, with those of the words' order if they are `ordered`; empty where no row has any.
+/// The texts of a block, where it pays to search those of some rows one by one.
+struct RowTexts(Vec<ColumnTexts>);
+
+struct ColumnTexts {
+    codes: Arc<Codes>,
+    texts: Arc<Dictionary>,
+    /// Whether the texts are in bare form.
+    is_bare: bool,
+}
+
+impl RowTexts {
+    /// The texts, if the wanted rows are few enough.
+    fn of_few<B: ColumnBlocks>(
+        blocks: &B,
+        block: usize,
+        search: &WordSearch,
+        wanted: &Mask,
+    ) -> Result<Option<Self>, B::Failure> {
+        let rows = blocks.rows(block)?;
+        let few = wanted.count(rows);
+        if !few::may_pay(few, rows) {
+            return Ok(None);
+        }
+        let mut columns = Vec::with_capacity(search.columns().len());
+        for column in search.columns() {
+            let (codes, texts, is_bare) = match blocks.bare_at_hand(block, *column) {
+                Some(texts) if few::pays(few, &texts) => (blocks.codes(block, *column)?, texts, true),
+                Some(_) => return Ok(None),
+                None => {
+                    let chunk = blocks.chunk(block, *column)?;
+                    if !few::pays_folding(few, &chunk.dictionary) {
+                        return Ok(None);
+                    }
+                    (chunk.codes, chunk.dictionary, false)
+                }
+            };
+            columns.push(ColumnTexts { codes, texts, is_bare });
+        }
+        Ok(Some(Self(columns)))
+    }
+
+    /// The bits of a row, those of the words' order included.
+    fn bits(&self, search: &WordSearch, row: usize) -> u64 {
+        let of_column = |ColumnTexts { codes, texts, is_bare }: &ColumnTexts| {
+            let Dictionary::Texts(list) = &**texts else { return 0 };
+            // A null has no text.
+            match (codes.get(row).map_or("", |code| list.get(usize::from(code))), is_bare) {
+                (text, true) => search.bits_of(text).0,
+                (text, false) => search.bits_of(&bare(text)).0,
+            }
+        };
+        self.0.iter().map(of_column).fold(0, |all, bits| all | bits)
+    }
+}
+
+/// The bits of the texts of each row, with those of the words' order if they are `ordered`; empty where no row has any.
 fn bits_of_rows<B: ColumnBlocks>(
     blocks: &B,
     block: usize,
     search: &WordSearch,
-    (wanted, ordered): (&Mask, bool),
+    ordered: bool,
 ) -> Result<Vec<u64>, B::Failure> {
     let rows = blocks.rows(block)?;
-    let few = wanted.count(rows);
     let mut all: Vec<u64> = Vec::new();
     for column in search.columns() {
-        if few::may_pay(few, rows) {
-            let chunk = blocks.chunk(block, *column)?;
-            let Dictionary::Texts(list) = &*chunk.dictionary else { continue };
-            if few::pays(few, &chunk.dictionary) {
-                all.resize(rows, 0);
-                let mut known: Vec<Option<u64>> = vec![None; list.len()];
-                wanted.each(rows, |row| {
-                    let place = chunk.codes.get(row).map_or(usize::MAX, usize::from);
-                    if let (Some(known), Some(bits)) = (known.get_mut(place), all.get_mut(row)) {
-                        *bits |= *known.get_or_insert_with(|| search.bits_of(&bare(list.get(place))).0);
-                    }
-                });
-                continue;
-            }
-        }
         let dictionary = blocks.bare(block, *column)?;
         let Dictionary::Texts(list) = &*dictionary else { continue };
         if let Some(mut of_code) = bits_of_texts(list, search, ordered) {

@@ -144,7 +144,7 @@ fn write(
     match way.filter(|way| way.complete || !slot.is_there()) {
         Some(way) => {
             let mut take = take;
-            walk::each(reading.connection(), &order, &way, limit, |record| take(&record))?;
+            walk::each(reading.connection(), reading.shape, &order, &way, limit, |record| take(&record))?;
         }
         None => compared(reading, slot, query, (at, &order, limit), take)?,
     }
@@ -173,7 +173,7 @@ fn compared(
             wanted = take(&record)?;
             taken += 1;
             if taken == most {
-                let place = record.position(&reading.data_set.definition, order, reading.version)?;
+                let place = record.position(&reading.data_set.definition, reading.version)?;
                 last = Some(found.ranked(taken - 1, place));
             }
             Ok(wanted)

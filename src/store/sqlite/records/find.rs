@@ -131,7 +131,7 @@ fn placed<'q>(
         let found_states = states(reading, slot, asked)?;
         let (mut met, mut nth) = (None, 0);
         walk::fetch(reading.connection(), reading.shape, &order, &found_states.states, |record| {
-            let position = found_states.ranked(nth, record.position(definition, &order, anchor.version)?);
+            let position = found_states.ranked(nth, record.position(definition, anchor.version)?);
             nth += 1;
             if anchor.is_at(&position.values) {
                 found = Some(position);
@@ -165,7 +165,7 @@ fn turn(reading: &RecordReading<'_>, query: &Query, way: &Way) -> Result<Option<
 /// not.
 pub(super) fn page_soon(
     lane: &mut Lane,
-    path: &Path,
+    (path, slot): (&Path, &ColumnSlot),
     clock: &SharedClock,
     data_set: &DataSet,
     query: &Query,
@@ -183,7 +183,8 @@ pub(super) fn page_soon(
                 return Ok(None);
             }
             match way::way(&data_set.definition, reading.shape, query) {
-                Some(way) if way.narrow => {
+                // A projection answers sooner than a walk that meets others finds out whether it pays.
+                Some(way) if way.complete || (way.narrow && !slot.is_there()) => {
                     let mut page = walked(&reading, query, &way)?;
                     page.count = query.count.then_some(reading.records);
                     Ok(Some(page))
@@ -202,8 +203,10 @@ pub(super) fn page_soon(
 /// A page of the records that a walk meets.
 fn walked(reading: &RecordReading<'_>, query: &Query, way: &Way) -> Result<Page, QuestionFailure> {
     let mut gathered = Gathered::new(reading, query, None);
-    let (order, limit) = (gathered.order.clone(), i64::from(query.limit) + 1);
-    walk::each(reading.connection(), &order, way, limit, |record| gathered.take(&record, |place| place))?;
+    let (order, limit) = (query.order(&reading.data_set.definition), i64::from(query.limit) + 1);
+    walk::each(reading.connection(), reading.shape, &order, way, limit, |record| {
+        gathered.take(&record, |place| place)
+    })?;
     Ok(gathered.page(way.explained()))
 }
 
@@ -215,7 +218,7 @@ fn compared(
     at: Option<u64>,
 ) -> Result<Page, QuestionFailure> {
     let mut gathered = Gathered::new(reading, query, at);
-    let order = gathered.order.clone();
+    let order = query.order(&reading.data_set.definition);
     let after = query.after.as_ref().map(|position| position.values.as_slice());
     let most = usize::try_from(query.limit).unwrap_or(usize::MAX).saturating_add(1);
     let asked = StatesAsked { at, filter: &query.filter, ranking: query.ranking.as_ref(), order: &order, after, most };
@@ -233,7 +236,6 @@ fn compared(
 struct Gathered<'a> {
     definition: &'a Definition,
     query: &'a Query,
-    order: Vec<SortTerm>,
     rendering: Cow<'a, Rendering>,
     version: u64,
     document: Document,
@@ -247,8 +249,8 @@ impl<'a> Gathered<'a> {
         let definition = &*reading.data_set.definition;
         let selected = query.select.as_deref().map(|select| Rendering::new(definition, Some(select)));
         let rendering = selected.map_or(Cow::Borrowed(&reading.shape.rendering), Cow::Owned);
-        let (order, version) = (query.order(definition), at.unwrap_or(reading.version));
-        Self { definition, query, order, rendering, version, document: Document::list(), last: None, more: false }
+        let version = at.unwrap_or(reading.version);
+        Self { definition, query, rendering, version, document: Document::list(), last: None, more: false }
     }
 
     /// Takes in a record; `placed` completes its place.
@@ -269,7 +271,7 @@ impl<'a> Gathered<'a> {
         self.rendering.write(record.values, self.document.next_record()).map_err(rusqlite::Error::from)?;
         rules::check_page(self.document.bytes())?;
         if self.document.count() == self.query.limit {
-            self.last = Some(placed(record.position(self.definition, &self.order, self.version)?));
+            self.last = Some(placed(record.position(self.definition, self.version)?));
         }
         Ok(RecordsWanted::More)
     }

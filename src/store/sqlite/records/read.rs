@@ -151,7 +151,7 @@ impl RecordReader for SqliteRecordReader {
             Err(error) => return Some(Err(error)),
         };
         match lane(&mut self.lanes.borrow_mut(), &served, data_set) {
-            Ok(lane) => page_soon(lane, &served.path, &self.shared.clock, data_set, query),
+            Ok(lane) => page_soon(lane, (&served.path, &served.columns), &self.shared.clock, data_set, query),
             Err(error) => Some(Err(error)),
         }
     }

@@ -9,8 +9,11 @@ use crate::{
 
 /// Marks a length that takes four more bytes.
 const LONG: u8 = u8::MAX;
-/// Most names and values are shorter. Copying a fixed number of bytes is cheaper than copying by length.
+/// Most names and values are shorter, and nearly all others shorter than two of them. Copying a fixed number of bytes is cheaper than
+/// copying by length.
 const CHUNK: usize = 32;
+/// Room for bytes that are copied beyond the end.
+const SPARE: usize = 2 * CHUNK;
 
 /// Writes the JSON of each value after its length: a byte, or [`LONG`] and four bytes, the least significant first. The columns'
 /// names, two thirds of a record's text, are left out.
@@ -57,15 +60,22 @@ pub(super) fn as_published(value: Value, stored: &[u8], place: usize) -> Value {
 /// Writes the first `length` bytes of a text at the beginning of `room`, and returns the room after them; nothing if they do not
 /// fit.
 fn put<'r>(text: &[u8], length: usize, room: &'r mut [u8]) -> Option<&'r mut [u8]> {
-    match (text.first_chunk::<CHUNK>(), room.first_chunk_mut::<CHUNK>()) {
-        // Bytes copied beyond the length are overwritten by the next text.
-        (Some(text), Some(room)) if length <= CHUNK => *room = *text,
-        _ => room.get_mut(..length)?.copy_from_slice(text.get(..length)?),
+    // Bytes copied beyond the length are overwritten by the next text.
+    if length <= CHUNK
+        && let (Some(text), Some(room)) = (text.first_chunk::<CHUNK>(), room.first_chunk_mut::<CHUNK>())
+    {
+        *room = *text;
+    } else if length <= SPARE
+        && let (Some(text), Some(room)) = (text.first_chunk::<SPARE>(), room.first_chunk_mut::<SPARE>())
+    {
+        *room = *text;
+    } else {
+        room.get_mut(..length)?.copy_from_slice(text.get(..length)?);
     }
     room.get_mut(length..)
 }
 
-/// A text padded to at least a chunk.
+/// A text padded so that chunks can be copied.
 #[derive(Debug, Clone)]
 struct Padded {
     text: Vec<u8>,
@@ -75,7 +85,7 @@ struct Padded {
 impl Padded {
     fn new(mut text: Vec<u8>) -> Self {
         let length = text.len();
-        text.resize(length.max(CHUNK), 0);
+        text.resize(length.max(SPARE), 0);
         Self { text, length }
     }
 }
@@ -135,8 +145,7 @@ impl Rendering {
     /// Appends the record with these values.
     pub(super) fn write(&self, values: &[u8], out: &mut Vec<u8>) -> Result<(), FromSqlError> {
         let start = out.len();
-        // Copying in chunks needs room for one more chunk.
-        out.resize(start + self.bytes_max(values) + CHUNK, 0);
+        out.resize(start + self.bytes_max(values) + SPARE, 0);
         let left = match self.fill(values, out.get_mut(start..).unwrap_or_default()) {
             Ok(left) => left,
             Err(torn) => {
@@ -243,7 +252,7 @@ mod tests {
     #[test]
     fn values_of_any_length_come_back() {
         let definition = definition();
-        for length in [0, 1, 29, 30, 31, 32, 33, 252, 253, 254, 255, 256, 70_000] {
+        for length in [0, 1, 29, 30, 31, 32, 33, 61, 62, 63, 64, 65, 252, 253, 254, 255, 256, 70_000] {
             let mut values: Vec<Value> = definition.columns.iter().map(|_| Value::Null).collect();
             values[0] = Value::Text("x".repeat(length));
             let record = Record { values };

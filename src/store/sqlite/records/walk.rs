@@ -25,26 +25,41 @@ pub(super) struct Yielded<'r> {
     /// Its values in the form of answers.
     pub(super) values: &'r [u8],
     row: &'r Row<'r>,
+    source: &'r RecordSource<'r>,
+}
+
+/// Where records come from.
+struct RecordSource<'r> {
+    snapshot: &'r Connection,
+    shape: &'r Shape,
+    order: &'r [SortTerm],
+    /// The table in which a record's place has to be looked up; none where each row has it behind the values.
+    apart: Option<RecordTable>,
 }
 
 impl<'r> Yielded<'r> {
-    fn of(row: &'r Row<'r>) -> rusqlite::Result<Self> {
-        Ok(Self { values: row.get_ref(0)?.as_bytes()?, row })
+    fn of(row: &'r Row<'r>, source: &'r RecordSource<'r>) -> rusqlite::Result<Self> {
+        Ok(Self { values: row.get_ref(0)?.as_bytes()?, row, source })
     }
 
     /// Its place in the order.
-    pub(super) fn position(
-        &self,
-        definition: &Definition,
-        order: &[SortTerm],
-        version: u64,
-    ) -> rusqlite::Result<Position> {
-        let value = |(nth, term): (usize, &SortTerm)| {
-            let kind = definition.columns.get(term.column).map(|column| column.kind);
-            let kind = kind.ok_or(rusqlite::Error::InvalidColumnIndex(term.column))?;
-            Ok(schema::value(kind, self.row.get_ref(1 + nth)?)?)
+    pub(super) fn position(&self, definition: &Definition, version: u64) -> rusqlite::Result<Position> {
+        let RecordSource { snapshot, shape, order, apart } = self.source;
+        let values = |row: &Row<'_>| {
+            let value = |(nth, term): (usize, &SortTerm)| {
+                let kind = definition.columns.get(term.column).map(|column| column.kind);
+                let kind = kind.ok_or(rusqlite::Error::InvalidColumnIndex(term.column))?;
+                Ok(schema::value(kind, row.get_ref(1 + nth)?)?)
+            };
+            order.iter().enumerate().map(value).collect::<rusqlite::Result<Vec<Value>>>()
         };
-        let values = order.iter().enumerate().map(value).collect::<rusqlite::Result<Vec<Value>>>()?;
+        let values = match apart {
+            None => values(self.row)?,
+            Some(table) => {
+                let sql = way::by_number(&way::with_place(shape, order, *table), *table);
+                snapshot.prepare_cached(&sql)?.query_row([self.row.get::<_, i64>(1)?], values)?
+            }
+        };
         Ok(Position { version, values })
     }
 }
@@ -60,6 +75,7 @@ pub(super) enum RecordsWanted {
 /// records; a negative limit is none.
 pub(super) fn each(
     snapshot: &Connection,
+    shape: &Shape,
     order: &[SortTerm],
     way: &Way,
     limit: i64,
@@ -67,11 +83,12 @@ pub(super) fn each(
 ) -> Result<(), QuestionFailure> {
     let limit = Sql::Integer(limit);
     if let [stream] = way.streams.as_slice() {
+        let source = RecordSource { snapshot, shape, order, apart: Some(RecordTable::Records) };
         for segment in stream {
             let mut statement = snapshot.prepare_cached(&segment.sql)?;
             let mut rows = statement.query(params_from_iter(segment.params.iter().chain([&limit])))?;
             while let Some(row) = rows.next()? {
-                if let RecordsWanted::Enough = take(Yielded::of(row)?)? {
+                if let RecordsWanted::Enough = take(Yielded::of(row, &source)?)? {
                     return Ok(());
                 }
             }
@@ -94,7 +111,7 @@ pub(super) fn each(
         head.advance()?;
         heads.push(head);
     }
-    merge(&mut heads, order, &mut take)
+    merge(&mut heads, &RecordSource { snapshot, shape, order, apart: None }, &mut take)
 }
 
 /// Hands states to `take`, by their tables and numbers, until it has enough.
@@ -105,10 +122,7 @@ pub(super) fn fetch(
     states: &[(RecordTable, i64)],
     mut take: impl FnMut(Yielded<'_>) -> Result<RecordsWanted, QuestionFailure>,
 ) -> Result<(), QuestionFailure> {
-    let statement = |table: RecordTable| {
-        let columns = way::results(shape, order, table);
-        snapshot.prepare_cached(&format!("SELECT {columns} FROM {} WHERE \"$row\" = ?", table.name()))
-    };
+    let statement = |table: RecordTable| snapshot.prepare_cached(&way::by_number(&way::with_number(table), table));
     let mut present = statement(RecordTable::Records)?;
     let mut old = statement(RecordTable::Old)?;
     for (table, number) in states {
@@ -117,7 +131,8 @@ pub(super) fn fetch(
             RecordTable::Old => old.query((number,))?,
         };
         let row = rows.next()?.ok_or_else(|| QuestionFailure::columns("a state is not in the records"))?;
-        if let RecordsWanted::Enough = take(Yielded::of(row)?)? {
+        let source = RecordSource { snapshot, shape, order, apart: Some(*table) };
+        if let RecordsWanted::Enough = take(Yielded::of(row, &source)?)? {
             return Ok(());
         }
     }
@@ -150,9 +165,10 @@ impl<'s> StreamHead<'s> {
 
 fn merge(
     heads: &mut [StreamHead<'_>],
-    order: &[SortTerm],
+    source: &RecordSource<'_>,
     take: &mut impl FnMut(Yielded<'_>) -> Result<RecordsWanted, QuestionFailure>,
 ) -> Result<(), QuestionFailure> {
+    let order = source.order;
     loop {
         let mut first: Option<(usize, &Row<'_>)> = None;
         for (nth, head) in heads.iter().enumerate() {
@@ -166,7 +182,7 @@ fn merge(
             }
         }
         let Some((nth, row)) = first else { return Ok(()) };
-        let wanted = take(Yielded::of(row)?)?;
+        let wanted = take(Yielded::of(row, source)?)?;
         if let RecordsWanted::Enough = wanted {
             return Ok(());
         }

@@ -13,7 +13,7 @@ mod place;
 mod sought;
 mod write;
 
-pub(super) use self::write::results;
+pub(super) use self::write::{by_number, with_number, with_place};
 use self::{
     index::{best, walk},
     sought::WaySought,

@@ -106,6 +106,14 @@ impl ColumnBlocks for AnyBlocks<'_> {
         hand_over!(self, blocks => blocks.bare(block, column))
     }
 
+    fn folded_at_hand(&self, block: usize, column: usize) -> Option<Arc<Dictionary>> {
+        hand_over!(self, blocks => blocks.folded_at_hand(block, column))
+    }
+
+    fn bare_at_hand(&self, block: usize, column: usize) -> Option<Arc<Dictionary>> {
+        hand_over!(self, blocks => blocks.bare_at_hand(block, column))
+    }
+
     fn ranks(&self, block: usize) -> Result<Arc<Ranks>, QuestionFailure> {
         hand_over!(self, blocks => blocks.ranks(block))
     }

@@ -151,10 +151,22 @@ pub(super) struct ChunkExtents {
 pub(super) struct ColumnEntry {
     pub(super) chunk: ChunkExtents,
     /// The folded forms of texts, where they differ from the texts.
-    pub(super) folded: Option<FileExtent>,
+    folded: Option<FileExtent>,
     /// Their forms without accents, where they differ from the folded ones.
-    pub(super) bare: Option<FileExtent>,
+    bare: Option<FileExtent>,
     has_nulls: bool,
+}
+
+impl ColumnEntry {
+    /// The dictionary of the folded forms.
+    pub(super) fn folded(&self) -> FileExtent {
+        self.folded.unwrap_or(self.chunk.dictionary)
+    }
+
+    /// The dictionary of the forms without case and accents.
+    pub(super) fn bare(&self) -> FileExtent {
+        self.bare.unwrap_or_else(|| self.folded())
+    }
 }
 
 /// The path of a data set's projection.

@@ -140,6 +140,14 @@ impl ColumnBlocks for LiveBlocks<'_> {
         Ok(self.load(block)?.column(column)?.bare())
     }
 
+    fn folded_at_hand(&self, _block: usize, _column: usize) -> Option<Arc<Dictionary>> {
+        None
+    }
+
+    fn bare_at_hand(&self, _block: usize, _column: usize) -> Option<Arc<Dictionary>> {
+        None
+    }
+
     fn ranks(&self, block: usize) -> Result<Arc<Ranks>, QuestionFailure> {
         let definition = &self.reading.data_set.definition;
         self.load(block)?.ranks(definition.key, definition.record_id)

@@ -132,6 +132,14 @@ impl ShownVersion<'_> {
         }
     }
 
+    /// A dictionary, if it is in memory.
+    fn at_hand(&self, extent: FileExtent) -> Option<Arc<Dictionary>> {
+        match self.cache.get(PartKey { projection: self.projection.id, at: extent.at })? {
+            Part::Dictionary(dictionary) => Some(dictionary),
+            _ => None,
+        }
+    }
+
     fn codes_at(&self, extent: FileExtent, rows: usize) -> Result<Arc<Codes>, QuestionFailure> {
         match self.part(extent, |file| Ok(Part::Codes(Arc::new(file.codes(extent, rows)?))))? {
             Part::Codes(codes) => Ok(codes),
@@ -235,20 +243,28 @@ impl ColumnBlocks for ShownVersion<'_> {
     fn folded(&self, block: usize, column: usize) -> Result<Arc<Dictionary>, QuestionFailure> {
         match self.projection.block(block)? {
             ProjectedBlock::Memory(states) => Ok(states.column(column)?.folded()),
-            ProjectedBlock::File(entry) => {
-                let column = entry.column(column)?;
-                self.dictionary(column.folded.unwrap_or(column.chunk.dictionary))
-            }
+            ProjectedBlock::File(entry) => self.dictionary(entry.column(column)?.folded()),
         }
     }
 
     fn bare(&self, block: usize, column: usize) -> Result<Arc<Dictionary>, QuestionFailure> {
         match self.projection.block(block)? {
             ProjectedBlock::Memory(states) => Ok(states.column(column)?.bare()),
-            ProjectedBlock::File(entry) => {
-                let column = entry.column(column)?;
-                self.dictionary(column.bare.or(column.folded).unwrap_or(column.chunk.dictionary))
-            }
+            ProjectedBlock::File(entry) => self.dictionary(entry.column(column)?.bare()),
+        }
+    }
+
+    fn folded_at_hand(&self, block: usize, column: usize) -> Option<Arc<Dictionary>> {
+        match self.projection.block(block).ok()? {
+            ProjectedBlock::Memory(states) => Some(states.column(column).ok()?.folded()),
+            ProjectedBlock::File(entry) => self.at_hand(entry.column(column).ok()?.folded()),
+        }
+    }
+
+    fn bare_at_hand(&self, block: usize, column: usize) -> Option<Arc<Dictionary>> {
+        match self.projection.block(block).ok()? {
+            ProjectedBlock::Memory(states) => Some(states.column(column).ok()?.bare()),
+            ProjectedBlock::File(entry) => self.at_hand(entry.column(column).ok()?.bare()),
         }
     }
 

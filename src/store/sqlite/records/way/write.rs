@@ -19,8 +19,18 @@ use crate::{
     },
 };
 
-/// The result columns: a record's values, followed by the columns of its position.
-pub(in crate::store::sqlite::records) fn results(shape: &Shape, order: &[SortTerm], table: RecordTable) -> String {
+/// The statement that reads a state by its number.
+pub(in crate::store::sqlite::records) fn by_number(results: &str, table: RecordTable) -> String {
+    format!("SELECT {results} FROM {} WHERE \"$row\" = ?", table.name())
+}
+
+/// The result columns: a state's values and its number, by which its place is looked up. Each further column would be read for each row.
+pub(in crate::store::sqlite::records) fn with_number(table: RecordTable) -> String {
+    format!("{}, \"$row\"", table.values())
+}
+
+/// The result columns: a state's values, followed by the columns of its place.
+pub(in crate::store::sqlite::records) fn with_place(shape: &Shape, order: &[SortTerm], table: RecordTable) -> String {
     let mut results = table.values().to_owned();
     for term in order {
         results.push_str(", ");
@@ -31,10 +41,20 @@ pub(in crate::store::sqlite::records) fn results(shape: &Shape, order: &[SortTer
 
 /// The streams of a walk.
 pub(super) fn ordered(sought: &WaySought<'_>, split: &IndexedBranches<'_, '_>) -> Vec<Vec<Segment>> {
-    split.searches.iter().map(|(branch, candidate)| segments(sought, branch, candidate)).collect()
+    let results = match split.searches.as_slice() {
+        [_] => with_number(RecordTable::Records),
+        // They are merged by their places.
+        _ => with_place(sought.shape, &sought.order, RecordTable::Records),
+    };
+    split.searches.iter().map(|(branch, candidate)| segments(sought, branch, candidate, &results)).collect()
 }
 
-fn segments(sought: &WaySought<'_>, branch: &Branch<'_>, candidate: &IndexCandidate<'_>) -> Vec<Segment> {
+fn segments(
+    sought: &WaySought<'_>,
+    branch: &Branch<'_>,
+    candidate: &IndexCandidate<'_>,
+    results: &str,
+) -> Vec<Segment> {
     let order = candidate.serves.as_deref().unwrap_or_default();
     let after = match beginning(sought, branch) {
         Beginning::Nowhere => return Vec::new(),
@@ -42,7 +62,7 @@ fn segments(sought: &WaySought<'_>, branch: &Branch<'_>, candidate: &IndexCandid
         Beginning::After { terms, inclusive } => Some((terms, inclusive)),
     };
     let segment = |order: &[SortTerm], add: &dyn Fn(&mut StatementText)| {
-        segment(sought, (branch, candidate), (order, after.is_some()), add)
+        segment(sought, results, (branch, candidate), (order, after.is_some()), add)
     };
     let Some((first, rest)) = order.split_first() else {
         // The filter asks for one record: nothing follows it.
@@ -78,12 +98,12 @@ fn segments(sought: &WaySought<'_>, branch: &Branch<'_>, candidate: &IndexCandid
 
 fn segment(
     sought: &WaySought<'_>,
+    results: &str,
     (branch, candidate): (&Branch<'_>, &IndexCandidate<'_>),
     (order, is_after): (&[SortTerm], bool),
     add: &dyn Fn(&mut StatementText),
 ) -> Segment {
-    let results = results(sought.shape, &sought.order, RecordTable::Records);
-    let mut sql = StatementText::select(&results, &candidate.index.name);
+    let mut sql = StatementText::select(results, &candidate.index.name);
     let next = candidate.index.columns.get(candidate.bound).copied();
     let position = |column: usize| sought.position(column).filter(|_| is_after);
     let continues = next.filter(|next| position(*next).is_some_and(|value| !value.is_null()));
