@@ -149,6 +149,10 @@ impl ColumnChunk {
                 }
                 _ => Mask::Nothing,
             },
+            Test::Inside(area) if dictionary.points_between(area).len() > self.rows() => {
+                let inside = |code: u16| dictionary.point(code).is_some_and(|point| area.contains(point));
+                self.codes.passing_of(&Mask::Everything, |code| u16::try_from(code).is_ok_and(inside))
+            }
             Test::Inside(area) => {
                 let (from, marks) = dictionary.points_in(area);
                 self.codes.marked_from(from, &marks)

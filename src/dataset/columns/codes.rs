@@ -8,6 +8,9 @@ pub const BLOCK_ROWS: usize = 1 << 16;
 /// Where the codes that may be marked are fewer than one in so many rows, most rows are left out at once.
 const OUTSIDE_MOST: usize = 64;
 
+/// The rows from which on a table of all codes pays.
+const TABLE_ROWS: usize = 1 << 12;
+
 /// A code for each row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Codes {
@@ -73,6 +76,17 @@ impl Codes {
         match self {
             Self::Narrow(list) => list.len(),
             Self::Wide(list) => list.len() * 2,
+        }
+    }
+
+    /// The codes of some rows.
+    pub(super) fn of_rows(&self, rows: &[u16]) -> Self {
+        fn of<T: Copy + Default>(list: &[T], rows: &[u16]) -> Vec<T> {
+            rows.iter().map(|row| list.get(usize::from(*row)).copied().unwrap_or_default()).collect()
+        }
+        match self {
+            Self::Narrow(list) => Self::Narrow(of(list, rows)),
+            Self::Wide(list) => Self::Wide(of(list, rows)),
         }
     }
 
@@ -145,6 +159,11 @@ impl Codes {
                 #[expect(clippy::indexing_slicing, reason = "a byte is always within 256 places")]
                 let rows = list.iter().map(|code| all[usize::from(*code)]).collect();
                 Mask::Rows(rows)
+            }
+            // For few rows such a table would take longer.
+            Self::Wide(list) if list.len() < TABLE_ROWS => {
+                let marked = |code: &u16| table.get(usize::from(*code)).copied().unwrap_or(0);
+                Mask::Rows(list.iter().map(marked).collect())
             }
             Self::Wide(list) => {
                 let mut all = [0_u8; 1 << 16];

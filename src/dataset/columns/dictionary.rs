@@ -1,5 +1,7 @@
 //! Dictionaries: the different values of a column in a block, in ascending order.
 
+use std::ops::Range;
+
 use jiff::{Span, Timestamp, civil::Date};
 
 use crate::dataset::{
@@ -276,14 +278,22 @@ impl Dictionary {
 
     /// The codes of the points between the ends of an area, and a mark for each of them that is in the area.
     pub(super) fn points_in(&self, area: &Area) -> (usize, Vec<u8>) {
+        let places = self.points_between(area);
+        let point = |place: usize| u16::try_from(place).ok().and_then(|code| self.point(code));
+        let marks = places.clone().map(|place| u8::from(point(place).is_some_and(|point| area.contains(point))));
+        (places.start, marks.collect())
+    }
+
+    /// The places of the points that may lie in an area.
+    pub(super) fn points_between(&self, area: &Area) -> Range<usize> {
         let (low, high) = area.ends();
-        let from = self.place(&Value::Point(low)).0;
         let (to, is_there) = self.place(&Value::Point(high));
-        let marks = (from..to + usize::from(is_there)).map(|place| {
-            let packed = u16::try_from(place).ok().and_then(|code| self.whole(code));
-            u8::from(packed.and_then(Point::unpacked).is_some_and(|point| area.contains(point)))
-        });
-        (from, marks.collect())
+        self.place(&Value::Point(low)).0..to + usize::from(is_there)
+    }
+
+    /// The point of a code.
+    pub(super) fn point(&self, code: u16) -> Option<Point> {
+        self.whole(code).and_then(Point::unpacked)
     }
 
     /// Memory, bytes.

@@ -3,15 +3,15 @@
 use super::dictionary::Dictionary;
 
 /// To fold and search the text of one row takes as long as to search so many bytes of many texts at once.
-const FOLDED_ROW_BYTES: u64 = 2_400;
+const FOLDED_ROW_BYTES: u64 = 4_000;
 /// The same for a text whose folded form is in memory.
-const ROW_BYTES: u64 = 800;
-/// With more rows than one in so many, the texts of all rows are searched at once in any case.
-const FEW_ROWS: u64 = 16;
+const ROW_BYTES: u64 = 2_000;
+/// With more rows, the texts of all rows are searched at once in any case.
+const FEW_ROWS: u64 = 1 << 12;
 
-/// Tells whether so many rows of all may be few enough, whatever their texts.
-pub(super) fn may_pay(wanted: u64, rows: usize) -> bool {
-    wanted * FEW_ROWS < rows as u64
+/// Tells whether so many rows may be few enough, whatever the texts.
+pub(super) fn may_pay(wanted: u64) -> bool {
+    wanted <= FEW_ROWS
 }
 
 /// Tells whether so many rows are few enough for these texts, which are in folded form.

@@ -38,7 +38,7 @@ pub(super) fn narrowed<B: ColumnBlocks>(
 }
 
 /// Tells whether a filter searches in texts.
-fn searches(filter: &Filter) -> bool {
+pub(super) fn searches(filter: &Filter) -> bool {
     match filter {
         Filter::All(filters) | Filter::Any(filters) => filters.iter().any(searches),
         Filter::Not(filter) => searches(filter),
@@ -80,7 +80,7 @@ fn rows<B: ColumnBlocks>(blocks: &B, block: usize, filter: &Filter, wanted: &Mas
             };
             let rows = blocks.rows(block)?;
             let few = wanted.count(rows);
-            if few::may_pay(few, rows) {
+            if few::may_pay(few) {
                 if let Some(folded) = blocks.folded_at_hand(block, term.column) {
                     if let Dictionary::Texts(list) = &*folded
                         && few::pays(few, &folded)

@@ -16,6 +16,7 @@ mod fence;
 mod few;
 mod filter;
 mod first;
+mod front;
 mod groups;
 mod mask;
 mod measure;

@@ -29,6 +29,11 @@ impl Ranks {
         Self::of(rows)
     }
 
+    /// The order of so many rows that lie in it.
+    pub(super) fn in_order(rows: usize) -> Self {
+        Self::of((0..=u16::MAX).take(rows).collect())
+    }
+
     fn of(rows: Vec<u16>) -> Self {
         let mut of_row = vec![0; rows.len()];
         for (rank, row) in (0..=u16::MAX).zip(&rows) {

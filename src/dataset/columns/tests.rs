@@ -283,6 +283,31 @@ proptest! {
     }
 
     #[test]
+    fn a_front_that_is_enough_has_the_first_of_all(
+        (kind, values, _) in any_column(),
+        keys in proptest::collection::vec("[ab]{1,2}", 24),
+        (descending, bounded) in any::<(bool, bool)>(),
+        (nth, most, block_rows) in (any::<proptest::sample::Index>(), 1_usize..4, 1_usize..9),
+        (front_rows, after) in (1_u64..6, proptest::option::of(("[ab]{1,2}", 0_i64..24))),
+    ) {
+        let definition = samples::definition("things", &[("key", "text"), ("id", "integer"), ("value", kind.as_str())]);
+        let row = |(nth, (value, key)): (usize, (&Value, &String))| {
+            vec![Value::Text(key.clone()), Value::Integer(nth as i64), value.clone()]
+        };
+        let rows: Vec<Vec<Value>> = values.iter().zip(&keys).enumerate().map(row).collect();
+        let order = [0, 1].map(|column| SortTerm { column, descending });
+        let tests = tests(kind, &values);
+        let filter = Filter::Term(Term { column: 2, test: tests[nth.index(tests.len())].clone() });
+        let blocks = ValueBlocks::new(&definition, &rows, block_rows, bounded);
+        let after = after.map(|(key, id)| [Value::Text(key), Value::Integer(id)]);
+        let after = after.as_ref().map(<[Value; 2]>::as_slice);
+        let wanted = FirstWanted { definition: &definition, filter: &filter, ranking: None, order: &order, after, most };
+        if let Some(found) = front::first_within(&blocks, &wanted, (front_rows, 1)).unwrap() {
+            prop_assert_eq!(found, first::first_of_all(&blocks, &wanted).unwrap());
+        }
+    }
+
+    #[test]
     fn facets_are_the_same_in_any_memory((kind, values, _) in any_column(), limit in 1_u32..5, bytes_max in 0_usize..900) {
         let definition = samples::definition("things", &[("key", "text"), ("id", "integer"), ("value", kind.as_str())]);
         let rows: Vec<Vec<Value>> =

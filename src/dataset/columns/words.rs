@@ -84,9 +84,8 @@ impl RowTexts {
         search: &WordSearch,
         wanted: &Mask,
     ) -> Result<Option<Self>, B::Failure> {
-        let rows = blocks.rows(block)?;
-        let few = wanted.count(rows);
-        if !few::may_pay(few, rows) {
+        let few = wanted.count(blocks.rows(block)?);
+        if !few::may_pay(few) {
             return Ok(None);
         }
         let mut columns = Vec::with_capacity(search.columns().len());

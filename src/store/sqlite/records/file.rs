@@ -22,7 +22,7 @@ pub(super) const LOCK_WAIT: Duration = Duration::from_secs(2);
 /// Statements kept prepared by each connection.
 const STATEMENTS_KEPT: usize = 64;
 /// The page cache of one reading connection, beside that of the operating system.
-const READER_CACHE_KIB: i64 = 2 * 1024;
+const READER_CACHE_KIB: i64 = 8 * 1024;
 
 pub(super) fn open(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
     let access = access | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
