@@ -15,6 +15,9 @@ pub trait ColumnBlocks {
     /// Why a block cannot be read.
     type Failure;
 
+    /// Tells whether blocks are kept: then to read parts of all of them costs less than to read all of one after the other.
+    fn are_kept(&self) -> bool;
+
     /// The number of blocks.
     fn count(&self) -> usize;
 

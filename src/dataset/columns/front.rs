@@ -37,7 +37,7 @@ pub(super) fn first_within<B: ColumnBlocks>(
     wanted: &FirstWanted<'_>,
     (front_rows, rows_for_one): (u64, u64),
 ) -> Result<Option<Vec<FoundRow>>, B::Failure> {
-    let Some(order) = KeyOrder::of(wanted) else { return Ok(None) };
+    let Some(order) = KeyOrder::of(wanted).filter(|_| blocks.are_kept()) else { return Ok(None) };
     let mut all = 0;
     for block in 0..blocks.count() {
         all += blocks.rows(block)? as u64;
@@ -162,6 +162,10 @@ impl<'b, B: ColumnBlocks> Front<'b, B> {
 
 impl<B: ColumnBlocks> ColumnBlocks for Front<'_, B> {
     type Failure = B::Failure;
+
+    fn are_kept(&self) -> bool {
+        true
+    }
 
     fn count(&self) -> usize {
         self.rows.len()

@@ -150,6 +150,10 @@ impl ValueBlocks {
 impl ColumnBlocks for ValueBlocks {
     type Failure = Infallible;
 
+    fn are_kept(&self) -> bool {
+        true
+    }
+
     fn count(&self) -> usize {
         self.blocks.len()
     }

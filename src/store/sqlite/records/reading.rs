@@ -65,6 +65,13 @@ impl Watch {
         self.0.abandoned.load(Ordering::Relaxed) || self.0.clock.monotonic_us() >= self.0.deadline_us
     }
 
+    /// Lets requests that wait for the processor go first, and fails if the time is up or nobody waits. A thread that is about to
+    /// work for some tenths of a millisecond calls it: otherwise the system may let it run for milliseconds before it looks at others.
+    pub(super) fn give_way(&self) -> Result<(), QuestionFailure> {
+        std::thread::yield_now();
+        if self.is_over() { Err(QuestionFailure::TimeUp) } else { Ok(()) }
+    }
+
     /// Notes that nobody waits any more.
     pub(super) fn abandon(&self) {
         self.0.abandoned.store(true, Ordering::Relaxed);

@@ -74,6 +74,10 @@ macro_rules! hand_over {
 impl ColumnBlocks for AnyBlocks<'_> {
     type Failure = QuestionFailure;
 
+    fn are_kept(&self) -> bool {
+        hand_over!(self, blocks => blocks.are_kept())
+    }
+
     fn count(&self) -> usize {
         hand_over!(self, blocks => blocks.count())
     }

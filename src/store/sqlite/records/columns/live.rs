@@ -108,6 +108,10 @@ impl<'a> LiveBlocks<'a> {
 impl ColumnBlocks for LiveBlocks<'_> {
     type Failure = QuestionFailure;
 
+    fn are_kept(&self) -> bool {
+        false
+    }
+
     fn count(&self) -> usize {
         self.blocks.len()
     }

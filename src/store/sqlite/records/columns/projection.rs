@@ -189,6 +189,10 @@ impl ShownVersion<'_> {
 impl ColumnBlocks for ShownVersion<'_> {
     type Failure = QuestionFailure;
 
+    fn are_kept(&self) -> bool {
+        true
+    }
+
     fn count(&self) -> usize {
         self.projection.file.directory.blocks.len() + self.projection.added.len()
     }
@@ -198,9 +202,7 @@ impl ColumnBlocks for ShownVersion<'_> {
     }
 
     fn visible(&self, block: usize) -> Result<Mask, QuestionFailure> {
-        if self.watch.is_over() {
-            return Err(QuestionFailure::TimeUp);
-        }
+        self.watch.give_way()?;
         let place = self.projection.block(block)?;
         let mut mask = match place {
             ProjectedBlock::Memory(states) => states.visible(self.version),
