@@ -27,6 +27,8 @@ use crate::{
 /// The budget of a walk that may meet records that do not match, in looks at its watch: some tenths of a millisecond. Columns take as
 /// long for many records.
 const SOON_LOOKS: u32 = 4;
+/// Longer pages would not fit that budget.
+const SOON_RECORDS_MAX: u32 = 300;
 /// Records that are looked at together to find the one that a page continues after.
 const ANCHOR_RECORDS: usize = 1000;
 /// The most room to reserve before a page is known to need it.
@@ -170,7 +172,8 @@ pub(super) fn page_soon(
     data_set: &DataSet,
     query: &Query,
 ) -> Option<Result<Page, RecordStoreError>> {
-    if (query.count && !query.filter.parts().is_empty()) || query.anchor.is_some() || query.ranking.is_some() {
+    let is_long = query.limit > SOON_RECORDS_MAX || (query.count && !query.filter.parts().is_empty());
+    if is_long || query.anchor.is_some() || query.ranking.is_some() {
         return None;
     }
     let watch = Watch::new(clock, u64::MAX);

@@ -144,23 +144,27 @@ impl Rendering {
 
     /// Appends the record with these values.
     pub(super) fn write(&self, values: &[u8], out: &mut Vec<u8>) -> Result<(), FromSqlError> {
-        let start = out.len();
-        out.resize(start + self.bytes_max(values) + SPARE, 0);
-        let left = match self.fill(values, out.get_mut(start..).unwrap_or_default()) {
-            Ok(left) => left,
+        let (start, room) = (out.len(), self.bytes_max(values) + SPARE);
+        // Behind the room the values are copied, so that a chunk can be copied of the last ones, too.
+        out.resize(start + room + values.len() + SPARE, 0);
+        let (room, source) = out.get_mut(start..).unwrap_or_default().split_at_mut(room);
+        if let Some(source) = source.get_mut(..values.len()) {
+            source.copy_from_slice(values);
+        }
+        let length = room.len();
+        match self.fill(StoredValues { bytes: source, spare: SPARE }, room) {
+            Ok(left) => out.truncate(start + length - left),
             Err(torn) => {
                 out.truncate(start);
                 return Err(FromSqlError::other(torn));
             }
-        };
-        out.truncate(out.len() - left);
+        }
         Ok(())
     }
 
     /// Writes the record, and returns the size of the remaining room.
-    fn fill(&self, values: &[u8], mut room: &mut [u8]) -> Result<usize, Torn> {
+    fn fill(&self, mut parts: StoredValues<'_>, mut room: &mut [u8]) -> Result<usize, Torn> {
         let torn = |values| Torn { values, columns: self.columns };
-        let mut parts = StoredValues(values);
         if self.all {
             for (done, (_, before)) in self.published.iter().enumerate() {
                 let (value, length) = parts.next().ok_or_else(|| torn(done))?;
@@ -189,17 +193,24 @@ impl Rendering {
 
 /// The JSON of each value, in the order of the columns.
 pub(super) fn values(stored: &[u8]) -> impl Iterator<Item = &[u8]> {
-    StoredValues(stored).map(|(text, length)| text.get(..length).unwrap_or_default())
+    StoredValues { bytes: stored, spare: 0 }.map(|(text, length)| text.get(..length).unwrap_or_default())
 }
 
 /// Iterates over the stored values, each with its length before it. Ends before a truncated value.
-struct StoredValues<'a>(&'a [u8]);
+struct StoredValues<'a> {
+    bytes: &'a [u8],
+    /// Bytes at the end that belong to no value.
+    spare: usize,
+}
 
 impl<'a> Iterator for StoredValues<'a> {
     type Item = (&'a [u8], usize);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let (first, rest) = self.0.split_first()?;
+        if self.bytes.len() <= self.spare {
+            return None;
+        }
+        let (first, rest) = self.bytes.split_first()?;
         let (length, rest) = match *first {
             LONG => {
                 let (length, rest) = rest.split_first_chunk()?;
@@ -207,7 +218,7 @@ impl<'a> Iterator for StoredValues<'a> {
             }
             short => (usize::from(short), rest),
         };
-        self.0 = rest.get(length..)?;
+        self.bytes = rest.get(length..).filter(|behind| behind.len() >= self.spare)?;
         Some((rest, length))
     }
 }
