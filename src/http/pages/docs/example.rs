@@ -171,7 +171,7 @@ fn conditions(subject: &Subject, address: &str) -> DocExample {
 
 /// A search for the first words of a value, where the data set is searched for words.
 fn words(subject: &Subject, address: &str) -> Option<DocExample> {
-    let column = &subject.columns[subject.searched?];
+    let column = subject.columns.get(subject.searched?)?;
     let value = column.value();
     let words: Vec<&str> =
         value.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).take(2).collect();
