@@ -11,8 +11,7 @@ use std::{
 };
 
 use super::{
-    blocks::ColumnBlocks, chunk::ColumnChunk, fence::TermKeys, filter, front, mask::Mask, ranked::BlockRanking,
-    ranks::Ranks,
+    blocks::ColumnBlocks, chunk::ColumnChunk, fence::TermKeys, filter, mask::Mask, ranked::BlockRanking, ranks::Ranks,
 };
 use crate::dataset::{
     Definition, Value,
@@ -53,18 +52,7 @@ pub struct FoundRow {
     pub ranked: Option<u32>,
 }
 
-/// The first records in an order that match a filter and follow a place.
-///
-/// # Errors
-/// Where a block cannot be read, or there is no time left.
-pub fn first<B: ColumnBlocks>(blocks: &B, wanted: &FirstWanted<'_>) -> Result<Vec<FoundRow>, B::Failure> {
-    match front::first(blocks, wanted)? {
-        Some(found) => Ok(found),
-        None => first_of_all(blocks, wanted),
-    }
-}
-
-/// The same, of all rows.
+/// The first records in an order that match a filter and follow a place, of all rows.
 pub(super) fn first_of_all<B: ColumnBlocks>(blocks: &B, wanted: &FirstWanted<'_>) -> Result<Vec<FoundRow>, B::Failure> {
     first_collecting(blocks, wanted, COLLECTED_MIN)
 }

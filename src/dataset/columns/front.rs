@@ -22,16 +22,20 @@ const ROWS_FOR_ONE: (u64, u64) = (16, 80);
 /// A front that has to grow grows by no more than this.
 const GROWTH_MAX: u64 = 8;
 
-/// The first records in the order of keys, if a part of all records has them; `None` where the order is another one, or too few match.
-pub(super) fn first<B: ColumnBlocks>(
-    blocks: &B,
-    wanted: &FirstWanted<'_>,
-) -> Result<Option<Vec<FoundRow>>, B::Failure> {
+/// The first records in an order that match a filter and follow a place.
+///
+/// # Errors
+/// Where a block cannot be read, or there is no time left.
+pub fn first<B: ColumnBlocks>(blocks: &B, wanted: &FirstWanted<'_>) -> Result<Vec<FoundRow>, B::Failure> {
     let rows_for_one = if filter::searches(wanted.filter) { ROWS_FOR_ONE.1 } else { ROWS_FOR_ONE.0 };
-    first_within(blocks, wanted, (FRONT_ROWS, rows_for_one))
+    match first_within(blocks, wanted, (FRONT_ROWS, rows_for_one))? {
+        Some(found) => Ok(found),
+        None => first_of_all(blocks, wanted),
+    }
 }
 
-/// The same with so many rows in the first front, each of which takes as long as so many of whole blocks.
+/// The first records in the order of keys, if a part of all records has them; `None` where the order is another one, or too few match. The
+/// first front has so many rows, each of which takes as long as so many of whole blocks.
 pub(super) fn first_within<B: ColumnBlocks>(
     blocks: &B,
     wanted: &FirstWanted<'_>,
