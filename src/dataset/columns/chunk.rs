@@ -151,7 +151,7 @@ impl ColumnChunk {
             },
             Test::Inside(area) if dictionary.points_between(area).len() > self.rows() => {
                 let inside = |code: u16| dictionary.point(code).is_some_and(|point| area.contains(point));
-                self.codes.passing_of(&Mask::Everything, |code| u16::try_from(code).is_ok_and(inside))
+                self.codes.passing_of(&Mask::Everything, inside)
             }
             Test::Inside(area) => {
                 let (from, marks) = dictionary.points_in(area);
@@ -166,7 +166,7 @@ impl ColumnChunk {
     /// texts.
     pub(super) fn containing(&self, needle: &str, rows: &Mask) -> Mask {
         let Dictionary::Texts(list) = &*self.dictionary else { return Mask::Nothing };
-        self.codes.passing_of(rows, |place| place < list.len() && contains_folded(list.get(place), needle))
+        self.codes.passing_of(rows, |code| list.at(code).is_some_and(|text| contains_folded(text, needle)))
     }
 
     /// Appends the chunk for a file.

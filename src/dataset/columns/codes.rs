@@ -112,7 +112,7 @@ impl Codes {
 
     /// The rows whose code is marked with 1 in a table, which may have no mark.
     pub(super) fn marked_of(&self, table: &[u8]) -> Mask {
-        if table.contains(&1) { self.marked(table) } else { Mask::Nothing }
+        if table.contains(&1) { self.marked(0, table) } else { Mask::Nothing }
     }
 
     /// The rows whose code is marked with 1 in a list of marks for the codes from one on.
@@ -127,9 +127,7 @@ impl Codes {
         };
         let inner = marks.get(least..=greatest).unwrap_or_default();
         if inner.len() * OUTSIDE_MOST >= self.len() && inner.contains(&0) {
-            let mut table = vec![0; usize::from(to) + 1];
-            table.iter_mut().skip(usize::from(from)).zip(inner).for_each(|(to, mark)| *to = *mark);
-            return self.marked(&table);
+            return self.marked(from, inner);
         }
         let between = self.between(from, to);
         if !inner.contains(&0) {
@@ -149,25 +147,29 @@ impl Codes {
         Mask::Rows(rows)
     }
 
-    /// The rows whose code is marked with 1 in a table.
-    fn marked(&self, table: &[u8]) -> Mask {
+    /// The rows whose code is marked with 1 in a table of the codes from one on.
+    fn marked(&self, first: u16, table: &[u8]) -> Mask {
+        fn fill(all: &mut [u8], first: u16, table: &[u8]) {
+            all.iter_mut().skip(usize::from(first)).zip(table).for_each(|(to, from)| *to = *from);
+        }
         // A table of fixed size needs no check for each row.
         match self {
             Self::Narrow(list) => {
                 let mut all = [0_u8; 1 << 8];
-                all.iter_mut().zip(table).for_each(|(to, from)| *to = *from);
+                fill(&mut all, first, table);
                 #[expect(clippy::indexing_slicing, reason = "a byte is always within 256 places")]
                 let rows = list.iter().map(|code| all[usize::from(*code)]).collect();
                 Mask::Rows(rows)
             }
             // For few rows such a table would take longer.
             Self::Wide(list) if list.len() < TABLE_ROWS => {
-                let marked = |code: &u16| table.get(usize::from(*code)).copied().unwrap_or(0);
+                let place = |code: &u16| code.checked_sub(first).map(usize::from);
+                let marked = |code| place(code).and_then(|place| table.get(place)).copied().unwrap_or(0);
                 Mask::Rows(list.iter().map(marked).collect())
             }
             Self::Wide(list) => {
                 let mut all = [0_u8; 1 << 16];
-                all.iter_mut().zip(table).for_each(|(to, from)| *to = *from);
+                fill(&mut all, first, table);
                 #[expect(clippy::indexing_slicing, reason = "two bytes are always within 65,536 places")]
                 let rows = list.iter().map(|code| all[usize::from(*code)]).collect();
                 Mask::Rows(rows)
@@ -176,11 +178,11 @@ impl Codes {
     }
 
     /// Of some rows, those whose code passes a test.
-    pub(super) fn passing_of(&self, rows: &Mask, mut test: impl FnMut(usize) -> bool) -> Mask {
+    pub(super) fn passing_of(&self, rows: &Mask, mut test: impl FnMut(u16) -> bool) -> Mask {
         let mut marks = vec![0; self.len()];
         rows.each(self.len(), |row| {
             if let (Some(code), Some(mark)) = (self.get(row), marks.get_mut(row)) {
-                *mark = u8::from(test(usize::from(code)));
+                *mark = u8::from(test(code));
             }
         });
         Mask::Rows(marks)

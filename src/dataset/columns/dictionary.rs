@@ -51,9 +51,10 @@ impl TextList {
         self.buffer.get(start as usize..*end as usize).unwrap_or_default()
     }
 
-    /// Tells whether the text at a place contains another one.
-    pub(super) fn contains(&self, place: usize, finder: &memchr::memmem::Finder<'_>) -> bool {
-        finder.find(self.get(place).as_bytes()).is_some()
+    /// The text of a code; none for a null.
+    pub(super) fn at(&self, code: u16) -> Option<&str> {
+        let place = usize::from(code);
+        (place < self.len()).then(|| self.get(place))
     }
 
     /// The texts in their order.

@@ -85,10 +85,9 @@ fn rows<B: ColumnBlocks>(blocks: &B, block: usize, filter: &Filter, wanted: &Mas
                     if let Dictionary::Texts(list) = &*folded
                         && few::pays(few, &folded)
                     {
-                        let (codes, finder) = (blocks.codes(block, term.column)?, Finder::new(needle));
-                        return Ok(
-                            codes.passing_of(wanted, |place| place < list.len() && list.contains(place, &finder))
-                        );
+                        let finder = Finder::new(needle);
+                        let has = |code| list.at(code).is_some_and(|text| finder.find(text.as_bytes()).is_some());
+                        return Ok(blocks.codes(block, term.column)?.passing_of(wanted, has));
                     }
                 } else {
                     let chunk = blocks.chunk(block, term.column)?;

@@ -41,6 +41,22 @@ pub struct FirstWanted<'a> {
     pub most: usize,
 }
 
+impl<'a> FirstWanted<'a> {
+    /// The terms of the order, and its end.
+    pub(super) fn terms(&self) -> (&'a [SortTerm], Option<OrderEnd>) {
+        match self.order {
+            [terms @ .., key, id]
+                if key.column == self.definition.key
+                    && id.column == self.definition.record_id
+                    && key.descending == id.descending =>
+            {
+                (terms, Some(OrderEnd { descending: key.descending }))
+            }
+            all => (all, None),
+        }
+    }
+}
+
 /// The place of a state in blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FoundRow {
@@ -86,8 +102,8 @@ struct Candidate {
 
 /// The end of most orders: key and record id, both in one direction. Ranks are compared in its place.
 #[derive(Clone, Copy)]
-struct OrderEnd {
-    descending: bool,
+pub(super) struct OrderEnd {
+    pub(super) descending: bool,
 }
 
 struct Collected<'a, B: ColumnBlocks> {
@@ -105,16 +121,7 @@ struct Collected<'a, B: ColumnBlocks> {
 
 impl<'a, B: ColumnBlocks> Collected<'a, B> {
     fn new(blocks: &'a B, wanted: &'a FirstWanted<'a>, collected_min: usize) -> Self {
-        let (terms, end) = match wanted.order {
-            [terms @ .., key, id]
-                if key.column == wanted.definition.key
-                    && id.column == wanted.definition.record_id
-                    && key.descending == id.descending =>
-            {
-                (terms, Some(OrderEnd { descending: key.descending }))
-            }
-            all => (all, None),
-        };
+        let (terms, end) = wanted.terms();
         let collected_max = wanted.most.saturating_mul(2).max(collected_min);
         Self { blocks, wanted, terms, end, candidates: Vec::new(), collected_max, is_fenced: false }
     }

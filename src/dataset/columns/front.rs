@@ -1,7 +1,7 @@
 //! Pages in the order of keys, without reading all records: the rows of every block that come first in that order are taken out, and if
 //! enough of them match, no other counts.
 
-use std::sync::Arc;
+use std::{cmp::Ordering, sync::Arc};
 
 use super::{
     blocks::ColumnBlocks,
@@ -9,7 +9,7 @@ use super::{
     codes::Codes,
     dictionary::Dictionary,
     filter,
-    first::{FirstWanted, FoundRow, first_of_all},
+    first::{FirstWanted, FoundRow, OrderEnd, first_of_all},
     mask::Mask,
     ranks::Ranks,
 };
@@ -41,7 +41,10 @@ pub(super) fn first_within<B: ColumnBlocks>(
     wanted: &FirstWanted<'_>,
     (front_rows, rows_for_one): (u64, u64),
 ) -> Result<Option<Vec<FoundRow>>, B::Failure> {
-    let Some(order) = KeyOrder::of(wanted).filter(|_| blocks.are_kept()) else { return Ok(None) };
+    let end = match wanted.terms() {
+        ([], Some(end)) if wanted.ranking.is_none() && blocks.are_kept() => end,
+        _ => return Ok(None),
+    };
     let mut all = 0;
     for block in 0..blocks.count() {
         all += blocks.rows(block)? as u64;
@@ -49,9 +52,9 @@ pub(super) fn first_within<B: ColumnBlocks>(
     let mut rows = front_rows;
     // What was looked at for nothing is a part of what all records take.
     while rows.saturating_mul(rows_for_one) < all {
-        let front = Front::new(blocks, wanted, order, rows, all)?;
+        let front = Front::new(blocks, wanted, end, rows)?;
         let found = first_of_all(&front, wanted)?;
-        if found.len() == wanted.most {
+        if found.len() == wanted.most || front.is_all {
             return Ok(Some(found.into_iter().map(|found| front.of_block(found)).collect()));
         }
         let looked_at = front.rows.iter().map(|rows| rows.len() as u64).sum::<u64>();
@@ -61,43 +64,22 @@ pub(super) fn first_within<B: ColumnBlocks>(
     Ok(None)
 }
 
-/// The order of keys, one way or the other.
-#[derive(Clone, Copy)]
-struct KeyOrder {
-    descending: bool,
-}
-
-impl KeyOrder {
-    fn of(wanted: &FirstWanted<'_>) -> Option<Self> {
-        match wanted.order {
-            [key, id]
-                if wanted.ranking.is_none()
-                    && key.column == wanted.definition.key
-                    && id.column == wanted.definition.record_id
-                    && key.descending == id.descending =>
-            {
-                Some(Self { descending: key.descending })
-            }
-            _ => None,
-        }
-    }
-}
-
 /// The rows of all blocks that come first: blocks of fewer rows.
 struct Front<'b, B: ColumnBlocks> {
     blocks: &'b B,
     /// The rows of each block, in the order of keys.
     rows: Vec<Vec<u16>>,
+    /// Whether no row follows them.
+    is_all: bool,
 }
 
 impl<'b, B: ColumnBlocks> Front<'b, B> {
-    /// About so many of all rows, from the place to continue after on.
+    /// About so many of the rows that follow the place to continue after.
     fn new(
         blocks: &'b B,
         wanted: &FirstWanted<'_>,
-        KeyOrder { descending }: KeyOrder,
+        OrderEnd { descending }: OrderEnd,
         front_rows: u64,
-        all: u64,
     ) -> Result<Self, B::Failure> {
         let definition = wanted.definition;
         let mut places = Vec::with_capacity(blocks.count());
@@ -116,12 +98,14 @@ impl<'b, B: ColumnBlocks> Front<'b, B> {
             places.push((keys, ids, ranks, left));
         }
         // The end of the front: in each block, what lies as far behind its beginning as is its share; of these, the nearest one.
+        let all: u64 = places.iter().map(|(.., (from, to))| (to - from) as u64).sum();
+        let is_all = front_rows >= all;
         let share = |(from, to): (usize, usize)| {
             let own = ((to - from) as u64).saturating_mul(front_rows) / all.max(1);
             usize::try_from(own).unwrap_or(usize::MAX)
         };
         let mut end: Option<[Value; 2]> = None;
-        for (keys, ids, ranks, left) in &places {
+        for (keys, ids, ranks, left) in places.iter().filter(|_| !is_all) {
             let place = if descending { left.1.checked_sub(share(*left) + 1) } else { Some(left.0 + share(*left)) };
             let Some(row) = place.filter(|place| (left.0..left.1).contains(place)).and_then(|place| ranks.row(place))
             else {
@@ -130,9 +114,8 @@ impl<'b, B: ColumnBlocks> Front<'b, B> {
             let here = [keys.value(row), ids.value(row)];
             let is_nearer = |known: &[Value; 2]| {
                 let terms = wanted.order.iter().zip(here.iter().zip(known));
-                terms.fold(std::cmp::Ordering::Equal, |so_far, (term, (here, known))| {
-                    so_far.then_with(|| term.compare(here, known))
-                }) == std::cmp::Ordering::Less
+                let mut orders = terms.map(|(term, (here, known))| term.compare(here, known));
+                orders.find(|order| order.is_ne()) == Some(Ordering::Less)
             };
             if end.as_ref().is_none_or(is_nearer) {
                 end = Some(here);
@@ -150,7 +133,7 @@ impl<'b, B: ColumnBlocks> Front<'b, B> {
             let row = |place: usize| ranks.row(place).and_then(|row| u16::try_from(row).ok());
             rows.push((from..to).filter_map(row).collect());
         }
-        Ok(Self { blocks, rows })
+        Ok(Self { blocks, rows, is_all })
     }
 
     fn rows_of(&self, block: usize) -> &[u16] {

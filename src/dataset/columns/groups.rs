@@ -10,7 +10,9 @@ use super::{
     chunk::ColumnChunk,
     filter,
     mask::Mask,
-    measure::{CellsOfGroups, KnownGroup, Measured, NONE, Remembered, add_block, gauge, holds, measured, whole_count},
+    measure::{
+        CellsOfGroups, KnownGroup, Measured, NONE, Remembered, add_block, gauge, holds, measured, settle, whole_count,
+    },
     summary::CountedValue,
 };
 use crate::dataset::{
@@ -218,6 +220,9 @@ impl<'a> GatheredGroups<'a> {
             let chunk = blocks.chunk(block, column).map_err(GroupFailure::Blocks)?;
             let of_groups = CellsOfGroups { of_row: &cells.of_row, places: &places };
             add_block(&mut self.groups, (nth, measure.kind), &chunk, of_groups, &mut self.remembered);
+            if self.remembered.values > self.room.values_max {
+                settle(&mut self.groups, &mut self.remembered);
+            }
             let Remembered { values, text_bytes } = self.remembered;
             if values > self.room.values_max || text_bytes > self.room.text_bytes_max {
                 return Err(GroupFailure::TooManyValues);

@@ -18,6 +18,9 @@ use crate::dataset::{
 /// The most counters of the codes of a block's cells: beyond, what occurs is sorted.
 const COUNTERS_MAX: usize = 1 << 21;
 
+/// So many numbers are not worth putting in order.
+const LATER_MIN: usize = 256;
+
 /// The number of no group.
 pub(super) const NONE: u32 = u32::MAX;
 
@@ -73,18 +76,46 @@ impl Measured {
 /// What is known of a measure of a group.
 pub(super) enum Gauge {
     Count(u64),
-    Wholes {
-        sum: i128,
-        count: u64,
-    },
-    Reals {
-        sum: ExactSum,
-        count: u64,
-    },
+    Wholes { sum: i128, count: u64 },
+    Reals { sum: ExactSum, count: u64 },
     End(Value),
-    /// The numbers in ascending order, and how often each occurs.
-    Numbers(Vec<(OrderedNumber, u64)>),
+    Numbers(NumberRuns),
     Different(HashSet<CountedValue, DefaultHashBuilder>),
+}
+
+/// Numbers, and how often each occurs. What blocks add is put in order once there is as much of it as is in order already: so each number
+/// is moved a few times, however many blocks there are.
+#[derive(Debug, Default)]
+pub(super) struct NumberRuns {
+    /// In ascending order, each once.
+    sorted: Vec<(OrderedNumber, u64)>,
+    later: Vec<(OrderedNumber, u64)>,
+}
+
+impl NumberRuns {
+    /// What is remembered.
+    fn len(&self) -> usize {
+        self.sorted.len() + self.later.len()
+    }
+
+    fn add(&mut self, numbers: impl Iterator<Item = (OrderedNumber, u64)>) {
+        self.later.extend(numbers);
+        if self.later.len() > self.sorted.len().max(LATER_MIN) {
+            self.settle();
+        }
+    }
+
+    /// Puts all numbers in order.
+    fn settle(&mut self) {
+        self.sorted.append(&mut self.later);
+        // Runs that are in order already are merged.
+        self.sorted.sort_by_key(|(number, _)| *number);
+        self.sorted.dedup_by(|next, known| {
+            let is_same = next.0 == known.0;
+            known.1 += if is_same { next.1 } else { 0 };
+            is_same
+        });
+    }
 }
 
 /// A number in the order of numbers: a whole one itself, and any other as the number that its bits make.
@@ -220,8 +251,8 @@ pub(super) fn add_block(
                             OrderedNumber::of(dictionary, one.code).map(|number| (number, u64::from(one.count)))
                         };
                         let before = known.len();
-                        *known = merged(known, of_cell.iter().filter_map(number));
-                        remembered.values += known.len() - before;
+                        known.add(of_cell.iter().filter_map(number));
+                        remembered.values = (remembered.values + known.len()).saturating_sub(before);
                     }
                     Some(Gauge::Different(known)) => {
                         for one in of_cell {
@@ -235,6 +266,17 @@ pub(super) fn add_block(
                     _ => {}
                 }
             }
+        }
+    }
+}
+
+/// Lets measures remember each number once.
+pub(super) fn settle(groups: &mut [KnownGroup], remembered: &mut Remembered) {
+    for gauge in groups.iter_mut().flat_map(|group| &mut group.gauges) {
+        if let Gauge::Numbers(known) = gauge {
+            let before = known.len();
+            known.settle();
+            remembered.values -= before - known.len();
         }
     }
 }
@@ -282,24 +324,6 @@ fn occurrences(chunk: &ColumnChunk, CellsOfGroups { of_row, places }: CellsOfGro
         .collect()
 }
 
-/// Two lists in ascending order as one, in which each number stands once.
-fn merged(
-    left: &[(OrderedNumber, u64)],
-    right: impl Iterator<Item = (OrderedNumber, u64)>,
-) -> Vec<(OrderedNumber, u64)> {
-    let mut all = Vec::with_capacity(left.len());
-    let mut left = left.iter().copied().peekable();
-    for (number, count) in right {
-        while let Some(before) = left.next_if(|(known, _)| *known < number) {
-            all.push(before);
-        }
-        let known = left.next_if(|(known, _)| *known == number);
-        all.push((number, count + known.map_or(0, |(_, count)| count)));
-    }
-    all.extend(left);
-    all
-}
-
 /// Whether a condition holds for a group.
 pub(super) fn holds(condition: &Filter, row: &[Measured]) -> bool {
     match condition {
@@ -335,7 +359,7 @@ pub(super) fn gauge(definition: &Definition, measure: &Measure) -> Gauge {
         }
         (MeasureKind::Sum | MeasureKind::Mean, _) => Gauge::Wholes { sum: 0, count: 0 },
         (MeasureKind::Min | MeasureKind::Max, _) => Gauge::End(Value::Null),
-        (MeasureKind::Median, _) => Gauge::Numbers(Vec::new()),
+        (MeasureKind::Median, _) => Gauge::Numbers(NumberRuns::default()),
         (MeasureKind::Distinct, _) => Gauge::Different(HashSet::default()),
     }
 }
@@ -356,7 +380,10 @@ pub(super) fn measured(kind: MeasureKind, column: ColumnType, gauge: Gauge) -> M
         Gauge::Reals { sum, count } if kind == MeasureKind::Mean => Value::Number(sum.mean(count)),
         Gauge::Reals { sum, .. } => return Measured::Sum(Sum::Number(sum.value())),
         Gauge::End(value) => value,
-        Gauge::Numbers(numbers) => return median(column, &numbers),
+        Gauge::Numbers(mut numbers) => {
+            numbers.settle();
+            return median(column, &numbers.sorted);
+        }
         Gauge::Different(values) => whole_count(values.len() as u64),
     };
     Measured::Value(value)
@@ -382,4 +409,38 @@ fn median(kind: ColumnType, numbers: &[(OrderedNumber, u64)]) -> Measured {
         return Measured::Value(Value::Number(if sum.is_finite() { sum / 2.0 } else { halves }));
     }
     Measured::Middle { halves: i128::from(low.0) + i128::from(high.0), is_money: kind == ColumnType::Money }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn numbers_that_come_in_parts_are_counted_as_one_list(
+            parts in proptest::collection::vec(proptest::collection::btree_map(any::<i8>(), 1_u64..4, 0..90), 0..20),
+        ) {
+            let (mut runs, mut all) = (NumberRuns::default(), BTreeMap::new());
+            for part in parts {
+                part.iter().for_each(|(number, count)| *all.entry(i64::from(*number)).or_insert(0) += count);
+                runs.add(part.into_iter().map(|(number, count)| (OrderedNumber(number.into()), count)));
+                prop_assert!(runs.len() <= 2 * all.len() + LATER_MIN + 90, "what is remembered is bounded");
+            }
+            runs.settle();
+            let expected: Vec<_> = all.into_iter().map(|(number, count)| (OrderedNumber(number), count)).collect();
+            prop_assert_eq!(runs.sorted, expected);
+        }
+
+        #[test]
+        fn numbers_have_the_order_of_their_keys(left in any::<f64>(), right in any::<f64>()) {
+            prop_assume!(!left.is_nan() && !right.is_nan() && left != right);
+            let key = |number| OrderedNumber::of(&Dictionary::Reals(vec![number]), 0).unwrap();
+            prop_assert_eq!(key(left).cmp(&key(right)), left.partial_cmp(&right).unwrap());
+            prop_assert_eq!(key(left).real().to_bits(), left.to_bits());
+        }
+    }
 }

@@ -22,13 +22,7 @@ pub(super) fn met<B: ColumnBlocks>(
     wanted: &Mask,
 ) -> Result<Mask, B::Failure> {
     if let Some(texts) = RowTexts::of_few(blocks, block, search, wanted)? {
-        let rows = blocks.rows(block)?;
-        let mut marks = vec![0; rows];
-        wanted.each(rows, |row| {
-            if let Some(mark) = marks.get_mut(row) {
-                *mark = u8::from(search.is_met(WordBits(texts.bits(search, row))));
-            }
-        });
+        let marks = texts.of_rows(search, (wanted, blocks.rows(block)?), |bits| u8::from(search.is_met(bits)));
         return Ok(Mask::Rows(marks));
     }
     if let [column] = search.columns() {
@@ -53,14 +47,7 @@ pub(super) fn relevance<B: ColumnBlocks>(
     wanted: &Mask,
 ) -> Result<Vec<u32>, B::Failure> {
     if let Some(texts) = RowTexts::of_few(blocks, block, search, wanted)? {
-        let rows = blocks.rows(block)?;
-        let mut all = vec![0; rows];
-        wanted.each(rows, |row| {
-            if let Some(relevance) = all.get_mut(row) {
-                *relevance = search.relevance(WordBits(texts.bits(search, row)));
-            }
-        });
-        return Ok(all);
+        return Ok(texts.of_rows(search, (wanted, blocks.rows(block)?), |bits| search.relevance(bits)));
     }
     let bits = bits_of_rows(blocks, block, search, true)?;
     Ok(bits.into_iter().map(|bits| search.relevance(WordBits(bits))).collect())
@@ -106,12 +93,28 @@ impl RowTexts {
         Ok(Some(Self(columns)))
     }
 
+    /// What is made of the bits of the wanted rows, of so many in the block; the default value for the others.
+    fn of_rows<T: Clone + Default>(
+        &self,
+        search: &WordSearch,
+        (wanted, rows): (&Mask, usize),
+        make: impl Fn(WordBits) -> T,
+    ) -> Vec<T> {
+        let mut all = vec![T::default(); rows];
+        wanted.each(rows, |row| {
+            if let Some(of_row) = all.get_mut(row) {
+                *of_row = make(WordBits(self.bits(search, row)));
+            }
+        });
+        all
+    }
+
     /// The bits of a row, those of the words' order included.
     fn bits(&self, search: &WordSearch, row: usize) -> u64 {
         let of_column = |ColumnTexts { codes, texts, is_bare }: &ColumnTexts| {
             let Dictionary::Texts(list) = &**texts else { return 0 };
             // A null has no text.
-            match (codes.get(row).map_or("", |code| list.get(usize::from(code))), is_bare) {
+            match (codes.get(row).and_then(|code| list.at(code)).unwrap_or_default(), is_bare) {
                 (text, true) => search.bits_of(text).0,
                 (text, false) => search.bits_of(&bare(text)).0,
             }

@@ -11,7 +11,7 @@ use super::{
     render,
     served::Served,
     shared::SharedRecords,
-    walk::{self, RecordsWanted, Yielded},
+    walk::{self, PlacesWanted, RecordsWanted, Yielded},
     way,
 };
 use crate::{
@@ -138,10 +138,10 @@ fn write(
         }
         Ok(RecordsWanted::More)
     };
-    // An index that has the order is read once. Without a projection that is less than to read the table again and again.
+    // An index that has the order is read once.
     let is_walked = at.is_none() && query.ranking.is_none();
     let way = if is_walked { way::way(definition, reading.shape, query) } else { None };
-    match way.filter(|way| way.complete || !slot.is_there()) {
+    match way.filter(|way| way.may_pay(slot)) {
         Some(way) => {
             let mut take = take;
             walk::each(reading.connection(), reading.shape, &order, &way, limit, |record| take(&record))?;
@@ -169,7 +169,7 @@ fn compared(
         let asked = StatesAsked { at, filter: &query.filter, ranking: query.ranking.as_ref(), order, after, most };
         let found = states(reading, slot, asked)?;
         let (mut wanted, mut taken) = (RecordsWanted::More, 0);
-        walk::fetch(reading.connection(), reading.shape, order, &found.states, |record| {
+        walk::fetch(reading.connection(), reading.shape, (order, PlacesWanted::Few), &found.states, |record| {
             wanted = take(&record)?;
             taken += 1;
             if taken == most {

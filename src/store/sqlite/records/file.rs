@@ -21,9 +21,8 @@ use crate::{
 pub(super) const LOCK_WAIT: Duration = Duration::from_secs(2);
 /// Statements kept prepared by each connection.
 const STATEMENTS_KEPT: usize = 64;
-/// The page cache of one reading connection, beside that of the operating system. The records of the largest page (1,000), each on a
-/// page of the file (8 KiB), have room in it.
-const READER_CACHE_KIB: i64 = 12 * 1024;
+/// The page cache of one reading connection, beside that of the operating system.
+const READER_CACHE_KIB: i64 = 2 * 1024;
 
 pub(super) fn open(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
     let access = access | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;

@@ -11,7 +11,7 @@ use super::{
     render::Rendering,
     schema::RecordTable,
     summary,
-    walk::{self, RecordsWanted, Yielded},
+    walk::{self, PlacesWanted, RecordsWanted, Yielded},
     way::{self, Way},
 };
 use crate::{
@@ -46,9 +46,8 @@ pub(super) fn page(reading: &RecordReading<'_>, slot: &ColumnSlot, query: &Query
     let walked = match &way {
         None => None,
         Some(way) if way.complete => Some(walked(reading, query, way)?),
-        // A projection answers sooner than a walk finds out whether it pays.
-        Some(_) if slot.is_there() => None,
-        Some(way) => turn(reading, query, way)?,
+        Some(way) if way.may_pay(slot) => turn(reading, query, way)?,
+        Some(_) => None,
     };
     let mut page = match walked {
         Some(page) => page,
@@ -132,7 +131,8 @@ fn placed<'q>(
         let asked = StatesAsked { at, filter: &anchor.filter, ranking, order: &order, after, most: ANCHOR_RECORDS };
         let found_states = states(reading, slot, asked)?;
         let (mut met, mut nth) = (None, 0);
-        walk::fetch(reading.connection(), reading.shape, &order, &found_states.states, |record| {
+        let all = (order.as_slice(), PlacesWanted::All);
+        walk::fetch(reading.connection(), reading.shape, all, &found_states.states, |record| {
             let position = found_states.ranked(nth, record.position(definition, anchor.version)?);
             nth += 1;
             if anchor.is_at(&position.values) {
@@ -186,8 +186,7 @@ pub(super) fn page_soon(
                 return Ok(None);
             }
             match way::way(&data_set.definition, reading.shape, query) {
-                // A projection answers sooner than a walk that meets others finds out whether it pays.
-                Some(way) if way.complete || (way.narrow && !slot.is_there()) => {
+                Some(way) if way.narrow && way.may_pay(slot) => {
                     let mut page = walked(&reading, query, &way)?;
                     page.count = query.count.then_some(reading.records);
                     Ok(Some(page))
@@ -227,7 +226,7 @@ fn compared(
     let asked = StatesAsked { at, filter: &query.filter, ranking: query.ranking.as_ref(), order: &order, after, most };
     let found = states(reading, slot, asked)?;
     let mut nth = 0;
-    walk::fetch(reading.connection(), reading.shape, &order, &found.states, |record| {
+    walk::fetch(reading.connection(), reading.shape, (&order, PlacesWanted::Few), &found.states, |record| {
         nth += 1;
         gathered.take(&record, |place| found.ranked(nth - 1, place))
     })?;

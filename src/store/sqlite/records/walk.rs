@@ -114,15 +114,30 @@ pub(super) fn each(
     merge(&mut heads, &RecordSource { snapshot, shape, order, apart: None }, &mut take)
 }
 
+/// Whose places are asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum PlacesWanted {
+    /// Those of a few records: each is looked up.
+    Few,
+    /// Those of all: they are read with the records.
+    All,
+}
+
 /// Hands states to `take`, by their tables and numbers, until it has enough.
 pub(super) fn fetch(
     snapshot: &Connection,
     shape: &Shape,
-    order: &[SortTerm],
+    (order, places): (&[SortTerm], PlacesWanted),
     states: &[(RecordTable, i64)],
     mut take: impl FnMut(Yielded<'_>) -> Result<RecordsWanted, QuestionFailure>,
 ) -> Result<(), QuestionFailure> {
-    let statement = |table: RecordTable| snapshot.prepare_cached(&way::by_number(&way::with_number(table), table));
+    let statement = |table: RecordTable| {
+        let results = match places {
+            PlacesWanted::Few => way::with_number(table),
+            PlacesWanted::All => way::with_place(shape, order, table),
+        };
+        snapshot.prepare_cached(&way::by_number(&results, table))
+    };
     let mut present = statement(RecordTable::Records)?;
     let mut old = statement(RecordTable::Old)?;
     for (table, number) in states {
@@ -131,7 +146,8 @@ pub(super) fn fetch(
             RecordTable::Old => old.query((number,))?,
         };
         let row = rows.next()?.ok_or_else(|| QuestionFailure::columns("a state is not in the records"))?;
-        let source = RecordSource { snapshot, shape, order, apart: Some(*table) };
+        let apart = (places == PlacesWanted::Few).then_some(*table);
+        let source = RecordSource { snapshot, shape, order, apart };
         if let RecordsWanted::Enough = take(Yielded::of(row, &source)?)? {
             return Ok(());
         }

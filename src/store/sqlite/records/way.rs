@@ -21,6 +21,7 @@ use self::{
 };
 use super::{
     branch::{Branch, splits},
+    columns::ColumnSlot,
     shape::Shape,
     statement::Segment,
 };
@@ -58,6 +59,12 @@ pub(super) fn way(definition: &Definition, shape: &Shape, query: &Query) -> Opti
 }
 
 impl Way {
+    /// Whether to walk may take less time than to compare columns. A projection answers sooner than a walk that meets records that do not
+    /// match; without one the table would be read again and again.
+    pub(super) fn may_pay(&self, slot: &ColumnSlot) -> bool {
+        self.complete || !slot.is_there()
+    }
+
     /// The way in words.
     pub(super) fn explained(&self) -> Vec<String> {
         let mut words: Vec<String> = self.indexes.iter().map(|index| format!("search the index {index}")).collect();
