@@ -52,6 +52,64 @@ pub(crate) fn things() -> Definition {
     things_with("load_date = \"load_date\"", columns)
 }
 
+/// A data set with a column of every type.
+pub(crate) const TREES: &str = r#"
+    name = "trees"
+    title = "Trees of the city"
+    record_id = "record_id"
+    [about]
+    public = true
+    access = "Ask the gardeners."
+    contact = "trees@example.org"
+    [key]
+    column = "tag"
+    [[column]]
+    name = "tag"
+    description = "The tag on the trunk."
+    headers = ["Tag"]
+    [[column]]
+    name = "record_id"
+    type = "integer"
+    import = true
+    [[column]]
+    name = "cut"
+    description = "How it was cut."
+    searchable = true
+    headers = ["Cut"]
+    [[column]]
+    name = "rings"
+    type = "integer"
+    headers = ["Rings"]
+    [[column]]
+    name = "worth"
+    type = "money"
+    headers = ["Worth"]
+    [[column]]
+    name = "girth"
+    type = "number"
+    headers = ["Girth"]
+    [[column]]
+    name = "planted"
+    type = "date"
+    headers = ["Planted"]
+    [[column]]
+    name = "seen"
+    type = "timestamp"
+    headers = ["Seen"]
+    [[column]]
+    name = "place"
+    type = "point"
+    headers = ["Place"]
+"#;
+
+/// Columns of these names and types, whose headers are their names.
+pub(crate) fn columns_of(columns: &[(&str, &str)]) -> String {
+    let column = |(name, kind): &(&str, &str)| {
+        format!("[[column]]\nname = \"{name}\"\ntype = \"{kind}\"\nheaders = [\"{name}\"]\n")
+    };
+    columns.iter().map(column).collect()
+}
+
 /// A server with things that have these columns besides, of the rows of a CSV file, and a key that no limit stops.
 pub(crate) async fn things_of(columns: &str, rows: &str) -> (TestApp, String) {
     let app = TestApp::start().await;

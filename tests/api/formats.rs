@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::{
     app::TestApp,
-    data::{import, serving, things_with, unlimited},
+    data::{columns_of, import, serving, things_with, unlimited},
     support::{repository, tools},
 };
 
@@ -295,7 +295,9 @@ async fn what_a_format_does_not_hold_is_refused_with_the_way_out() {
     assert_eq!(sheet(export(&app, &key, "things?format=xlsx&name__startswith=n&limit=100").await.1).len(), 101);
     let left: Vec<_> =
         std::fs::read_dir(app.data().join("records")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    let is_of_records = |name: &str| name.starts_with("things.db") || name == "things.columns";
+    // A projection is written when the server comes to it.
+    let own = ["things.columns", "things.columns-unfinished"];
+    let is_of_records = |name: &str| name.starts_with("things.db") || own.contains(&name);
     assert!(left.iter().all(|name| is_of_records(&name.to_string_lossy())), "{left:?}");
 }
 
@@ -362,7 +364,7 @@ async fn real_readers_read_the_same_values() {
 fn some_of_everything(rows: Range<u64>, salt: u64) -> String {
     const NOTES: [&str; 6] =
         ["An old oak tree", "OAK; older than the Café", "café olé", "a soak in the bay", "Oakland, old oaks", ""];
-    let mut file = "Name,Kind,Note,Count,Cost,Size,Day,Seen,Location\n".to_owned();
+    let mut file = "Name,kind,note,count_of_all,cost,size,day,seen,location\n".to_owned();
     let mut state = 0x9E37_79B9_7F4A_7C15 ^ salt;
     let mut next = |below: u64| {
         state ^= state << 13;
@@ -394,18 +396,17 @@ fn some_of_everything(rows: Range<u64>, salt: u64) -> String {
 /// Filters, orders, groups, words and places, now and as of an earlier version.
 #[tokio::test]
 async fn duckdb_finds_the_same_in_the_same_rows_and_readers_the_same_places() {
-    let columns = r#"
-        [[column]]
-        name = "kind"
-        type = "text"
-        headers = ["Kind"]
-        [[column]]
-        name = "location"
-        type = "point"
-        headers = ["Location"]
-    "#;
-    let definition = typed().to_toml().replace("name = \"note\"", "name = \"note\"\nsearchable = true");
-    let definition = Definition::from_toml(&format!("{definition}{columns}"), "things.toml").unwrap();
+    let columns = columns_of(&[
+        ("kind", "text"),
+        ("note", "text"),
+        ("count_of_all", "integer"),
+        ("cost", "money"),
+        ("size", "number"),
+        ("day", "date"),
+        ("seen", "timestamp"),
+        ("location", "point"),
+    ]);
+    let definition = things_with("", &columns.replace("name = \"note\"", "name = \"note\"\nsearchable = true"));
     let app = TestApp::start().await;
     let key = unlimited(&app).await;
     import(&app, definition.clone(), some_of_everything(0..2_000, 1).into_bytes(), "things.csv").await;

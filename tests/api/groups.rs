@@ -5,20 +5,19 @@ use serde_json::{Value, json};
 use crate::{
     app::TestApp,
     ask::sqlite3,
-    data::{serving, things_of},
+    data::{columns_of, serving, things_of},
 };
 
 /// Things with a column of every type.
 async fn measured() -> (TestApp, String) {
-    let columns = [
+    let columns = columns_of(&[
         ("kind", "text"),
         ("count_of_all", "integer"),
         ("cost", "money"),
         ("size", "number"),
         ("day", "date"),
         ("seen", "timestamp"),
-    ]
-    .map(|(name, kind)| format!("[[column]]\nname = \"{name}\"\ntype = \"{kind}\"\nheaders = [\"{name}\"]\n"));
+    ]);
     let rows = "\
 Name,kind,count_of_all,cost,size,day,seen
 a,red,9007199254740993,90071992547409.93,0.1,2016-12-31,2016-12-31T23:59:59Z
@@ -27,7 +26,7 @@ c,blue,3,7,0.7,2017-01-01,2017-01-01T00:59:59.5Z
 d,blue,-4,-2.50,,2017-01-02,
 e,,,,0.1,,2017-01-02T12:00:00Z
 ";
-    things_of(&columns.concat(), rows).await
+    things_of(&columns, rows).await
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use crate::{
     accounts::member,
     app::TestApp,
     browser::{Browser, Page},
-    data::{imported, unlimited},
+    data::{TREES, imported, unlimited},
     imports::{THINGS, Things, things},
     support::{data_dir, repository},
 };
@@ -19,56 +19,6 @@ const ANA: &str = "ana@example.org";
 const EVE: &str = "eve@example.org";
 /// That of all members.
 const PASSWORD: &str = "correct horse battery";
-
-/// A data set with a column of every type.
-pub(super) const TREES: &str = r#"
-    name = "trees"
-    title = "Trees of the city"
-    record_id = "record_id"
-    [about]
-    public = true
-    access = "Ask the gardeners."
-    contact = "trees@example.org"
-    [key]
-    column = "tag"
-    [[column]]
-    name = "tag"
-    description = "The tag on the trunk."
-    headers = ["Tag"]
-    [[column]]
-    name = "record_id"
-    type = "integer"
-    import = true
-    [[column]]
-    name = "cut"
-    description = "How it was cut."
-    searchable = true
-    headers = ["Cut"]
-    [[column]]
-    name = "rings"
-    type = "integer"
-    headers = ["Rings"]
-    [[column]]
-    name = "worth"
-    type = "money"
-    headers = ["Worth"]
-    [[column]]
-    name = "girth"
-    type = "number"
-    headers = ["Girth"]
-    [[column]]
-    name = "planted"
-    type = "date"
-    headers = ["Planted"]
-    [[column]]
-    name = "seen"
-    type = "timestamp"
-    headers = ["Seen"]
-    [[column]]
-    name = "place"
-    type = "point"
-    headers = ["Place"]
-"#;
 
 /// Thirty trees; every third lacks what can be lacking, and the texts are none that shells and addresses like.
 pub(super) fn trees() -> String {

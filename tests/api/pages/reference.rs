@@ -6,12 +6,12 @@ use permitd::dataset::Definition;
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
-use super::docs::{Asking, TREES, trees};
+use super::docs::{Asking, trees};
 use crate::{
     accounts::{member, sign_in},
     app::TestApp,
     browser::{Browser, Page},
-    data::{imported, unlimited},
+    data::{TREES, imported, unlimited},
     imports::{THINGS, Things, things},
 };
 

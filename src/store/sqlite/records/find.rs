@@ -176,7 +176,7 @@ pub(super) fn page_soon(
     if is_long || query.anchor.is_some() || query.ranking.is_some() {
         return None;
     }
-    let watch = Watch::new(clock, u64::MAX);
+    let watch = Watch::of_request(clock);
     watch.turn(Some(SOON_LOOKS));
     let watched = watch.over(&mut lane.connection).map_err(QuestionFailure::from);
     let outcome = watched

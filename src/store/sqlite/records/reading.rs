@@ -43,11 +43,22 @@ struct Watched {
     spent: AtomicU8,
     /// Whether interruptions are suspended.
     rests: AtomicBool,
+    /// Whether the thread gives way to requests at each look.
+    gives_way: bool,
 }
 
 impl Watch {
-    /// A watch that runs out after so many milliseconds.
+    /// A watch that runs out after so many milliseconds, for a thread that gives way to requests.
     pub(super) fn new(clock: &SharedClock, allowed_ms: u64) -> Self {
+        Self::of(clock, allowed_ms, true)
+    }
+
+    /// A watch without an end, for a thread that answers requests.
+    pub(super) fn of_request(clock: &SharedClock) -> Self {
+        Self::of(clock, u64::MAX, false)
+    }
+
+    fn of(clock: &SharedClock, allowed_ms: u64, gives_way: bool) -> Self {
         let allowed_us = i64::try_from(allowed_ms.saturating_mul(1_000)).unwrap_or(i64::MAX);
         Self(Arc::new(Watched {
             deadline_us: clock.monotonic_us().saturating_add(allowed_us),
@@ -57,6 +68,7 @@ impl Watch {
             budget_looks: AtomicU32::new(u32::MAX),
             spent: AtomicU8::new(Spent::Nothing as u8),
             rests: AtomicBool::new(false),
+            gives_way,
         }))
     }
 
@@ -65,11 +77,18 @@ impl Watch {
         self.0.abandoned.load(Ordering::Relaxed) || self.0.clock.monotonic_us() >= self.0.deadline_us
     }
 
-    /// Lets requests that wait for the processor go first, and fails if the time is up or nobody waits. A thread that is about to
-    /// work for some tenths of a millisecond calls it: otherwise the system may let it run for milliseconds before it looks at others.
-    pub(super) fn give_way(&self) -> Result<(), QuestionFailure> {
-        std::thread::yield_now();
+    /// Fails if the time is up or nobody waits. To be called before work of some tenths of a millisecond.
+    pub(super) fn check(&self) -> Result<(), QuestionFailure> {
+        self.give_way();
         if self.is_over() { Err(QuestionFailure::TimeUp) } else { Ok(()) }
+    }
+
+    /// Lets requests that wait for the processor go first: otherwise the system may let this thread run for milliseconds before it looks
+    /// at others.
+    fn give_way(&self) {
+        if self.0.gives_way {
+            std::thread::yield_now();
+        }
     }
 
     /// Notes that nobody waits any more.
@@ -102,6 +121,7 @@ impl Watch {
         if self.0.rests.load(Ordering::Relaxed) {
             return false;
         }
+        self.give_way();
         let looks = self.0.looks.fetch_add(1, Ordering::Relaxed).saturating_add(1);
         let spent = if self.is_over() {
             Spent::Time

@@ -202,7 +202,7 @@ impl ColumnBlocks for ShownVersion<'_> {
     }
 
     fn visible(&self, block: usize) -> Result<Mask, QuestionFailure> {
-        self.watch.give_way()?;
+        self.watch.check()?;
         let place = self.projection.block(block)?;
         let mut mask = match place {
             ProjectedBlock::Memory(states) => states.visible(self.version),
