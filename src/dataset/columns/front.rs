@@ -1,7 +1,11 @@
-//! Pages in the order of keys, without reading all records: the rows of every block that come first in that order are taken out, and if
-//! enough of them match, no other counts.
+//! Pages in the order of keys, without reading all records: the rows of every block that come first in that order are looked at, then
+//! those that follow them, until there are enough.
 
-use std::{cmp::Ordering, sync::Arc};
+use std::{
+    cmp::Ordering,
+    collections::{BinaryHeap, binary_heap::PeekMut},
+    sync::Arc,
+};
 
 use super::{
     blocks::ColumnBlocks,
@@ -13,13 +17,13 @@ use super::{
     mask::Mask,
     ranks::Ranks,
 };
-use crate::dataset::Value;
+use crate::dataset::{Value, query::ascending};
 
 /// Rows of the first front: enough for a page where one record in twenty matches.
 const FRONT_ROWS: u64 = 2_048;
 /// A row of a front takes as long as so many rows of whole blocks: where codes are compared, and where texts are searched.
 const ROWS_FOR_ONE: (u64, u64) = (16, 80);
-/// A front that has to grow grows by no more than this.
+/// A front has no more rows than so many times those of the fronts before it.
 const GROWTH_MAX: u64 = 8;
 
 /// The first records in an order that match a filter and follow a place.
@@ -45,105 +49,234 @@ pub(super) fn first_within<B: ColumnBlocks>(
         ([], Some(end)) if wanted.ranking.is_none() && blocks.are_kept() => end,
         _ => return Ok(None),
     };
-    let mut all = 0;
-    for block in 0..blocks.count() {
-        all += blocks.rows(block)? as u64;
-    }
-    let mut rows = front_rows;
-    // What was looked at for nothing is a part of what all records take.
-    while rows.saturating_mul(rows_for_one) < all {
-        let front = Front::new(blocks, wanted, end, rows)?;
-        let found = first_of_all(&front, wanted)?;
-        if found.len() == wanted.most || front.is_all {
-            return Ok(Some(found.into_iter().map(|found| front.of_block(found)).collect()));
+    let mut ahead = Ahead::read(blocks, wanted, end)?;
+    let (mut found, mut looked_at, mut rows) = (Vec::new(), 0_u64, front_rows);
+    // What is looked at for nothing is a part of what all records take.
+    while (looked_at + rows).saturating_mul(rows_for_one) < ahead.rows_of_all {
+        let front = ahead.next_front(rows);
+        looked_at += front.len();
+        front.append_first(wanted, end, &mut found)?;
+        if found.len() == wanted.most || ahead.is_over() {
+            return Ok(Some(found));
         }
-        let looked_at = front.rows.iter().map(|rows| rows.len() as u64).sum::<u64>();
-        let share = (wanted.most as u64 + 1).saturating_mul(looked_at.max(rows)) / found.len().max(1) as u64;
-        rows = share.saturating_add(share / 2).clamp(rows.saturating_mul(2), rows.saturating_mul(GROWTH_MAX));
+        // As many as seem to be missing, and a fourth more: another front would take longer.
+        let missing = (wanted.most - found.len()) as u64;
+        let seem = missing.saturating_mul(looked_at) / (found.len() as u64).max(1);
+        rows = seem
+            .saturating_add(seem / 4)
+            .clamp((front_rows / 4).max(1), looked_at.max(rows).saturating_mul(GROWTH_MAX));
     }
     Ok(None)
 }
 
-/// The rows of all blocks that come first: blocks of fewer rows.
-struct Front<'b, B: ColumnBlocks> {
+/// The rows that are not looked at yet.
+struct Ahead<'b, B: ColumnBlocks> {
     blocks: &'b B,
-    /// The rows of each block, in the order of keys.
-    rows: Vec<Vec<u16>>,
-    /// Whether no row follows them.
-    is_all: bool,
+    end: OrderEnd,
+    rest: Vec<BlockRest>,
+    /// The rows of all blocks, those before the place to continue after included.
+    rows_of_all: u64,
 }
 
-impl<'b, B: ColumnBlocks> Front<'b, B> {
-    /// About so many of the rows that follow the place to continue after.
-    fn new(
-        blocks: &'b B,
-        wanted: &FirstWanted<'_>,
-        OrderEnd { descending }: OrderEnd,
-        front_rows: u64,
-    ) -> Result<Self, B::Failure> {
-        let definition = wanted.definition;
-        let mut places = Vec::with_capacity(blocks.count());
+/// What is left of a block.
+struct BlockRest {
+    keys: ColumnChunk,
+    ids: ColumnChunk,
+    ranks: Arc<Ranks>,
+    /// The first rank that is left.
+    from: usize,
+    /// The first rank that is not.
+    to: usize,
+}
+
+impl BlockRest {
+    fn len(&self) -> u64 {
+        (self.to - self.from) as u64
+    }
+
+    /// The key and record id of a rank.
+    fn identity(&self, rank: usize) -> Option<Identity> {
+        self.ranks.row(rank).map(|row| Identity([self.keys.value(row), self.ids.value(row)]))
+    }
+}
+
+/// A key and a record id.
+#[derive(Debug, Clone)]
+struct Identity([Value; 2]);
+
+impl Identity {
+    fn compare(&self, other: &Self) -> Ordering {
+        let ([key, id], [other_key, other_id]) = (&self.0, &other.0);
+        ascending(key, other_key).then_with(|| ascending(id, other_id))
+    }
+}
+
+impl OrderEnd {
+    /// An order of keys and record ids in this direction.
+    fn directed(self, order: Ordering) -> Ordering {
+        if self.descending { order.reverse() } else { order }
+    }
+}
+
+impl<'b, B: ColumnBlocks> Ahead<'b, B> {
+    /// The rows that follow the place to continue after.
+    fn read(blocks: &'b B, wanted: &FirstWanted<'_>, end: OrderEnd) -> Result<Self, B::Failure> {
+        let (mut rest, mut rows_of_all) = (Vec::with_capacity(blocks.count()), 0);
         for block in 0..blocks.count() {
             let rows = blocks.rows(block)?;
-            let (keys, ids) = (blocks.chunk(block, definition.key)?, blocks.chunk(block, definition.record_id)?);
+            rows_of_all += rows as u64;
+            let keys = blocks.chunk(block, wanted.definition.key)?;
+            let ids = blocks.chunk(block, wanted.definition.record_id)?;
             let ranks = blocks.ranks(block)?;
-            // The ranks that are left.
-            let left = match wanted.after {
+            let (from, to) = match wanted.after {
                 Some([key, id]) => {
                     let (begin, behind) = ranks.range(&keys, &ids, key, id);
-                    if descending { (0, begin) } else { (behind, rows) }
+                    if end.descending { (0, begin) } else { (behind, rows) }
                 }
                 _ => (0, rows),
             };
-            places.push((keys, ids, ranks, left));
+            rest.push(BlockRest { keys, ids, ranks, from, to });
         }
-        // The end of the front: in each block, what lies as far behind its beginning as is its share; of these, the nearest one.
-        let all: u64 = places.iter().map(|(.., (from, to))| (to - from) as u64).sum();
-        let is_all = front_rows >= all;
-        let share = |(from, to): (usize, usize)| {
-            let own = ((to - from) as u64).saturating_mul(front_rows) / all.max(1);
-            usize::try_from(own).unwrap_or(usize::MAX)
+        Ok(Self { blocks, end, rest, rows_of_all })
+    }
+
+    fn is_over(&self) -> bool {
+        self.rest.iter().all(|rest| rest.len() == 0)
+    }
+
+    /// Takes the rows that come next, at least one and about so many; fewer where the blocks follow one another.
+    fn next_front(&mut self, rows: u64) -> Front<'b, B> {
+        let cuts = self.cuts(rows);
+        let take = |(rest, cut): (&mut BlockRest, usize)| {
+            let places = match self.end.descending {
+                false => std::mem::replace(&mut rest.from, cut)..cut,
+                true => cut..std::mem::replace(&mut rest.to, cut),
+            };
+            let row = |place: usize| rest.ranks.row(place).and_then(|row| u16::try_from(row).ok());
+            places.filter_map(row).collect()
         };
-        let mut end: Option<[Value; 2]> = None;
-        for (keys, ids, ranks, left) in places.iter().filter(|_| !is_all) {
-            let place = if descending { left.1.checked_sub(share(*left) + 1) } else { Some(left.0 + share(*left)) };
-            let Some(row) = place.filter(|place| (left.0..left.1).contains(place)).and_then(|place| ranks.row(place))
-            else {
-                continue;
-            };
-            let here = [keys.value(row), ids.value(row)];
-            let is_nearer = |known: &[Value; 2]| {
-                let terms = wanted.order.iter().zip(here.iter().zip(known));
-                let mut orders = terms.map(|(term, (here, known))| term.compare(here, known));
-                orders.find(|order| order.is_ne()) == Some(Ordering::Less)
-            };
-            if end.as_ref().is_none_or(is_nearer) {
-                end = Some(here);
-            }
+        Front { blocks: self.blocks, rows: self.rest.iter_mut().zip(cuts).map(take).collect() }
+    }
+
+    /// The rank in each block up to which, or down to which, the next rows reach.
+    fn cuts(&self, rows: u64) -> Vec<usize> {
+        let all: u64 = self.rest.iter().map(BlockRest::len).sum();
+        // In each block, what lies as far behind its beginning as is its share.
+        let mut ends: Vec<Identity> = Vec::with_capacity(self.rest.len());
+        for rest in self.rest.iter().filter(|rest| rest.len() > 0 && rows < all) {
+            let share =
+                usize::try_from(u128::from(rest.len()) * u128::from(rows) / u128::from(all)).unwrap_or(usize::MAX);
+            let rank = if self.end.descending { rest.to - share - 1 } else { rest.from + share };
+            ends.extend(rest.identity(rank));
         }
-        let mut rows = Vec::with_capacity(places.len());
-        for (keys, ids, ranks, (from, to)) in &places {
-            let (from, to) = match &end {
-                None => (*from, *to),
-                Some([key, id]) => {
-                    let (begin, behind) = ranks.range(keys, ids, key, id);
-                    if descending { ((*from).max(begin), *to) } else { (*from, (*to).min(behind)) }
+        ends.sort_unstable_by(|left, right| self.end.directed(left.compare(right)));
+        let up_to = |end: Option<&Identity>| -> (Vec<usize>, u64) {
+            let cut = |rest: &BlockRest| match end {
+                None if self.end.descending => rest.from,
+                None => rest.to,
+                Some(Identity([key, id])) => {
+                    let (begin, behind) = rest.ranks.range(&rest.keys, &rest.ids, key, id);
+                    if self.end.descending { begin } else { behind }.clamp(rest.from, rest.to)
                 }
             };
-            let row = |place: usize| ranks.row(place).and_then(|row| u16::try_from(row).ok());
-            rows.push((from..to).filter_map(row).collect());
-        }
-        Ok(Self { blocks, rows, is_all })
+            let taken =
+                |(rest, cut): (&BlockRest, &usize)| if self.end.descending { rest.to - cut } else { cut - rest.from };
+            let cuts: Vec<usize> = self.rest.iter().map(cut).collect();
+            let taken = self.rest.iter().zip(&cuts).map(|rest| taken(rest) as u64).sum();
+            (cuts, taken)
+        };
+        // The middle of these is the end of about so many rows, unless the blocks follow one another: then the nearest one is the end.
+        let (cuts, taken) = up_to(ends.get(ends.len() / 2));
+        if taken > rows.saturating_mul(2) { up_to(ends.first()).0 } else { cuts }
+    }
+}
+
+/// Rows of all blocks that come next: blocks of fewer rows.
+struct Front<'b, B: ColumnBlocks> {
+    blocks: &'b B,
+    /// The rows of each block, in the order of keys, ascending.
+    rows: Vec<Vec<u16>>,
+}
+
+/// The next row of a block that matches. The greatest head is the one that comes first.
+struct Head {
+    identity: Identity,
+    end: OrderEnd,
+    block: usize,
+    /// Its place among the block's rows that match, from the first in the order on.
+    nth: usize,
+}
+
+impl Ord for Head {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.end.directed(self.identity.compare(&other.identity)).reverse()
+    }
+}
+
+impl PartialOrd for Head {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Head {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Head {}
+
+impl<B: ColumnBlocks> Front<'_, B> {
+    fn len(&self) -> u64 {
+        self.rows.iter().map(|rows| rows.len() as u64).sum()
     }
 
     fn rows_of(&self, block: usize) -> &[u16] {
         self.rows.get(block).map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// A row of the front as one of its block.
-    fn of_block(&self, found: FoundRow) -> FoundRow {
-        let row = self.rows_of(found.block).get(found.row).copied().unwrap_or_default();
-        FoundRow { row: usize::from(row), ..found }
+    /// Appends the rows that match in their order, up to as many as are wanted in all.
+    fn append_first(
+        &self,
+        wanted: &FirstWanted<'_>,
+        end: OrderEnd,
+        found: &mut Vec<FoundRow>,
+    ) -> Result<(), B::Failure> {
+        let (mut matching, mut heads) = (Vec::with_capacity(self.rows.len()), BinaryHeap::new());
+        for (block, rows) in self.rows.iter().enumerate() {
+            let mut of_block: Vec<usize> = Vec::new();
+            if !rows.is_empty() {
+                let mask = filter::matching(self, block, wanted.filter)?;
+                let mut take = |place: usize| of_block.extend(rows.get(place).copied().map(usize::from));
+                mask.each(rows.len(), &mut take);
+            }
+            if end.descending {
+                of_block.reverse();
+            }
+            matching.push(of_block);
+        }
+        let head = |block: usize, nth: usize| -> Result<Option<Head>, B::Failure> {
+            let Some(row) = matching.get(block).and_then(|rows| rows.get(nth)).copied() else { return Ok(None) };
+            let key = self.blocks.chunk(block, wanted.definition.key)?.value(row);
+            let id = self.blocks.chunk(block, wanted.definition.record_id)?.value(row);
+            Ok(Some(Head { identity: Identity([key, id]), end, block, nth }))
+        };
+        for block in 0..matching.len() {
+            heads.extend(head(block, 0)?);
+        }
+        while found.len() < wanted.most
+            && let Some(mut first) = heads.peek_mut()
+        {
+            let Head { block, nth, .. } = *first;
+            let row = matching.get(block).and_then(|rows| rows.get(nth)).copied().unwrap_or_default();
+            found.push(FoundRow { block, row, ranked: None });
+            match head(block, nth + 1)? {
+                Some(next) => *first = next,
+                None => drop(PeekMut::pop(first)),
+            }
+        }
+        Ok(())
     }
 }
 

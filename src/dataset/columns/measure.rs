@@ -302,11 +302,13 @@ fn occurrences(chunk: &ColumnChunk, CellsOfGroups { of_row, places }: CellsOfGro
                 *counter += 1;
             }
         });
-        let of_cell = |(cell, counters): (u32, &[u32])| {
-            let counted = (0..=u16::MAX).zip(counters.to_vec()).filter(|(_, count)| *count > 0);
-            counted.map(move |(code, count)| Occurrence { cell, code, count }).collect::<Vec<_>>()
-        };
-        return (0..).zip(counters.chunks(codes.max(1))).flat_map(of_cell).collect();
+        let mut occurring = Vec::with_capacity(of_row.len());
+        for (cell, counters) in (0..).zip(counters.chunks(codes.max(1))) {
+            for (code, count) in (0..=u16::MAX).zip(counters).filter(|(_, count)| **count > 0) {
+                occurring.push(Occurrence { cell, code, count: *count });
+            }
+        }
+        return occurring;
     }
     let mut pairs: Vec<(u32, u16)> = Vec::with_capacity(of_row.len());
     chunk.codes.each_with(of_row, |code, cell| {

@@ -100,27 +100,33 @@ impl RowTexts {
         (wanted, rows): (&Mask, usize),
         make: impl Fn(WordBits) -> T,
     ) -> Vec<T> {
-        let mut all = vec![T::default(); rows];
-        wanted.each(rows, |row| {
-            if let Some(of_row) = all.get_mut(row) {
-                *of_row = make(WordBits(self.bits(search, row)));
+        let mut places = Vec::new();
+        wanted.each(rows, |row| places.push(row));
+        let mut bits = vec![0; places.len()];
+        for ColumnTexts { codes, texts, is_bare } in &self.0 {
+            let Dictionary::Texts(list) = &**texts else { continue };
+            // A null has no text.
+            let text = |row: &usize| codes.get(*row).and_then(|code| list.at(code)).unwrap_or_default();
+            let of_rows: Vec<&str> = places.iter().map(text).collect();
+            touch(&of_rows);
+            for (bits, text) in bits.iter_mut().zip(of_rows) {
+                *bits |= if *is_bare { search.bits_of(text).0 } else { search.bits_of(&bare(text)).0 };
             }
-        });
+        }
+        let mut all = vec![T::default(); rows];
+        for (row, bits) in places.into_iter().zip(bits) {
+            if let Some(of_row) = all.get_mut(row) {
+                *of_row = make(WordBits(bits));
+            }
+        }
         all
     }
+}
 
-    /// The bits of a row, those of the words' order included.
-    fn bits(&self, search: &WordSearch, row: usize) -> u64 {
-        let of_column = |ColumnTexts { codes, texts, is_bare }: &ColumnTexts| {
-            let Dictionary::Texts(list) = &**texts else { return 0 };
-            // A null has no text.
-            match (codes.get(row).and_then(|code| list.at(code)).unwrap_or_default(), is_bare) {
-                (text, true) => search.bits_of(text).0,
-                (text, false) => search.bits_of(&bare(text)).0,
-            }
-        };
-        self.0.iter().map(of_column).fold(0, |all, bits| all | bits)
-    }
+/// Reads the beginning of each text. These lie far from each other in memory, which sends several at the same time where nothing waits for
+/// one of them.
+fn touch(texts: &[&str]) {
+    std::hint::black_box(texts.iter().fold(0, |all, text| all ^ text.as_bytes().first().copied().unwrap_or(0)));
 }
 
 /// The bits of the texts of each row, with those of the words' order if they are `ordered`; empty where no row has any.
