@@ -10,7 +10,7 @@ mod text;
 
 use serde_json::value::RawValue;
 
-pub use area::{Area, AreaError, Circle, GeoBox, LengthUnit, Polygon};
+pub use area::{Area, AreaError, Circle, GeoBox, LengthUnit, Polygon, Reach};
 pub use degrees::PointError;
 use degrees::UNITS_OF_DEGREE;
 pub use geohash::{GEOHASH_LENGTH_MAX, geohash, geohash_ends};

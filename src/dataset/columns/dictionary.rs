@@ -280,9 +280,19 @@ impl Dictionary {
     /// The codes of the points between the ends of an area, and a mark for each of them that is in the area.
     pub(super) fn points_in(&self, area: &Area) -> (usize, Vec<u8>) {
         let places = self.points_between(area);
-        let point = |place: usize| u16::try_from(place).ok().and_then(|code| self.point(code));
-        let marks = places.clone().map(|place| u8::from(point(place).is_some_and(|point| area.contains(point))));
-        (places.start, marks.collect())
+        let is_in = |packed: i64| Point::unpacked(packed).is_some_and(|point| area.contains(point));
+        let marks = match self {
+            // Most points of these latitudes lie elsewhere.
+            Self::Wholes { list, .. } => {
+                let (list, reach) = (list.get(places.clone()).unwrap_or_default(), area.reach());
+                list.iter().map(|packed| u8::from(reach.has(*packed) && is_in(*packed))).collect()
+            }
+            _ => {
+                let whole = |place: usize| u16::try_from(place).ok().and_then(|code| self.whole(code));
+                places.clone().map(|place| u8::from(whole(place).is_some_and(is_in))).collect()
+            }
+        };
+        (places.start, marks)
     }
 
     /// The places of the points that may lie in an area.

@@ -365,6 +365,26 @@ fn rings_of_text(text: &str) -> Result<Vec<Vec<Point>>, AreaError> {
     }
 }
 
+/// Meridians from a western one to an eastern one, as [`Point::packed`] has longitudes. It may cross the antimeridian.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reach {
+    west: u32,
+    span: u32,
+}
+
+impl Reach {
+    /// Tells whether a packed point lies between them.
+    pub fn has(self, packed: i64) -> bool {
+        packed_longitude(packed).wrapping_sub(self.west) <= self.span
+    }
+}
+
+/// The longitude of a packed point, counted from one that is west of all.
+fn packed_longitude(packed: i64) -> u32 {
+    let [longitude @ .., _, _, _, _] = packed.to_le_bytes();
+    u32::from_le_bytes(longitude)
+}
+
 impl Area {
     /// Tells whether a point is in the area.
     pub fn contains(&self, point: Point) -> bool {
@@ -384,6 +404,20 @@ impl Area {
         };
         let low = Point { latitude: south, longitude: -LONGITUDE_MAX };
         (low, Point { latitude: north, longitude: LONGITUDE_MAX })
+    }
+
+    /// The meridians between which every point of the area lies.
+    pub fn reach(&self) -> Reach {
+        let (west, east) = match self {
+            Self::Near(Circle { around: area, .. }) | Self::Box(area) => (area.west, area.east),
+            Self::Polygon(polygon) => (polygon.low.longitude, polygon.high.longitude),
+        };
+        // 180 degrees west and east are one meridian, at both ends of the numbers.
+        if west.abs() == LONGITUDE_MAX || east.abs() == LONGITUDE_MAX {
+            return Reach { west: 0, span: u32::MAX };
+        }
+        let west = packed_longitude(Point { latitude: 0, longitude: west }.packed());
+        Reach { west, span: packed_longitude(Point { latitude: 0, longitude: east }.packed()).wrapping_sub(west) }
     }
 
     /// Reads the operator and the value that [`Area::written`] gives.

@@ -281,6 +281,7 @@ proptest! {
                 prop_assert_eq!(area.contains(point), distance <= radius, "{} {} {}", centre, point, radius);
                 let (low, high) = area.ends();
                 prop_assert!(!area.contains(point) || (low <= point && point <= high));
+                prop_assert!(!area.contains(point) || area.reach().has(point.packed()));
             }
         }
     }
@@ -296,6 +297,7 @@ proptest! {
         // Two sides on the two sides of one meridian: nothing else is between them.
         prop_assume!(!(west.longitude == LONGITUDE_MAX && east.longitude == -LONGITUDE_MAX) || point.longitude.abs() != LONGITUDE_MAX);
         prop_assert_eq!(area.contains(point), is_between && (south..=north).contains(&point.latitude));
+        prop_assert!(!is_between || area.reach().has(point.packed()));
     }
 
     #[test]
@@ -309,8 +311,10 @@ proptest! {
         let at = plain(&point);
         let expected = rings.iter().any(|ring| is_on_edge(ring, at))
             || rings.iter().filter(|ring| is_in_ring(ring, at)).count() % 2 == 1;
-        prop_assert_eq!(Area::Polygon(polygon.clone()).contains(point), expected);
-        let written = Area::Polygon(polygon.clone()).to_string();
+        let area = Area::Polygon(polygon.clone());
+        prop_assert_eq!(area.contains(point), expected);
+        prop_assert!(!expected || area.reach().has(point.packed()));
+        let written = area.to_string();
         prop_assert_eq!(Polygon::parse(&written, 200), Ok(polygon));
     }
 
