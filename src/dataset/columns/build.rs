@@ -15,21 +15,23 @@ use crate::dataset::{ColumnType, Value};
 /// The place of a null among different values.
 const NULL: u32 = u32::MAX;
 
-/// A column of a block that is being made: its different values as they came, and the place among them of each row's.
+/// A column of a block that is being made: its values as they came, and the place among them of each row's. Whole numbers are all there,
+/// other values each once.
 #[derive(Debug)]
 pub struct ChunkBuilder {
     kind: ColumnType,
     different: Different,
-    /// The places of different values, by hash.
+    /// The places of values of which each is there once, by hash.
     known: HashTable<u32>,
     hasher: DefaultHashBuilder,
     rows: Vec<u32>,
 }
 
-/// Different values of one type, in the order of their first rows.
+/// Values of one type, in the order of their first rows.
 #[derive(Debug)]
 enum Different {
     Texts(TextList),
+    /// Those of all rows: near each other, they need not be told apart.
     Wholes(Vec<i64>),
     Dates(Vec<Date>),
     Moments(Vec<i128>),
@@ -92,7 +94,8 @@ impl ChunkBuilder {
     /// Appends a row with an integer, hundredths or a packed point.
     pub fn push_whole(&mut self, whole: i64) {
         let Different::Wholes(list) = &mut self.different else { return self.push_null() };
-        self.rows.push(placed(&mut self.known, &self.hasher, list, whole));
+        self.rows.push(u32::try_from(list.len()).unwrap_or(NULL));
+        list.push(whole);
     }
 
     /// Appends a row with a date.
@@ -114,7 +117,7 @@ impl ChunkBuilder {
     }
 
     /// The chunk. At most [`BLOCK_ROWS`] rows have codes.
-    pub fn finish(self) -> ColumnChunk {
+    pub fn finish(mut self) -> ColumnChunk {
         debug_assert!(self.rows.len() <= BLOCK_ROWS, "a block has too many rows");
         let (dictionary, order) = match self.different {
             Different::Texts(list) => {
@@ -123,8 +126,21 @@ impl ChunkBuilder {
                 order.iter().for_each(|place| sorted.push(list.get(*place as usize)));
                 (Dictionary::Texts(sorted), order)
             }
-            Different::Wholes(list) => wholes(self.kind, list),
-            Different::Dates(list) => wholes(self.kind, list.into_iter().map(days_of).collect()),
+            Different::Wholes(list) => match range(self.kind, &list) {
+                Some(range) => range,
+                None => {
+                    let (mut different, known) = (Vec::new(), &mut self.known);
+                    let mut place = |whole| placed(known, &self.hasher, &mut different, whole);
+                    let places: Vec<u32> = list.into_iter().map(&mut place).collect();
+                    let of_row = |row: &mut u32| *row = places.get(*row as usize).copied().unwrap_or(NULL);
+                    self.rows.iter_mut().for_each(of_row);
+                    wholes(self.kind, different)
+                }
+            },
+            Different::Dates(list) => {
+                let list: Vec<i64> = list.into_iter().map(days_of).collect();
+                range(self.kind, &list).unwrap_or_else(|| wholes(self.kind, list))
+            }
             Different::Moments(list) => {
                 let (list, order) = sorted(list, |moment| *moment);
                 (Dictionary::Moments(list), order)
@@ -195,22 +211,20 @@ fn sorted<T: Copy, K: Ord>(list: Vec<T>, key: impl Fn(&T) -> K) -> (Vec<T>, Vec<
     pairs.into_iter().unzip()
 }
 
-/// A dictionary of whole numbers. Next to a range come the codes of the values; otherwise the places that the sorted values had.
-fn wholes(kind: ColumnType, list: Vec<i64>) -> (Dictionary, Vec<u32>) {
-    let (first, last) =
-        (list.iter().min().copied().unwrap_or_default(), list.iter().max().copied().unwrap_or_default());
-    let len = i128::from(last) - i128::from(first) + 1;
+/// Whole numbers that lie near each other as a range, and the code of each.
+fn range(kind: ColumnType, list: &[i64]) -> Option<(Dictionary, Vec<u32>)> {
+    let (first, last) = (list.iter().min().copied()?, list.iter().max().copied()?);
+    let len = usize::try_from(i128::from(last) - i128::from(first) + 1).ok();
     // One code is left for null.
-    match usize::try_from(len).ok().filter(|len| *len < BLOCK_ROWS && !list.is_empty()) {
-        Some(len) => {
-            let codes = list.iter().map(|whole| u32::try_from(whole.wrapping_sub(first)).unwrap_or(NULL)).collect();
-            (Dictionary::Range { kind, first, len }, codes)
-        }
-        None => {
-            let (list, order) = sorted(list, |whole| *whole);
-            (Dictionary::Wholes { kind, list }, order)
-        }
-    }
+    let len = len.filter(|len| *len < BLOCK_ROWS)?;
+    let codes = list.iter().map(|whole| u32::try_from(whole.wrapping_sub(first)).unwrap_or(NULL)).collect();
+    Some((Dictionary::Range { kind, first, len }, codes))
+}
+
+/// Different whole numbers in ascending order, and the places that they had.
+fn wholes(kind: ColumnType, list: Vec<i64>) -> (Dictionary, Vec<u32>) {
+    let (list, order) = sorted(list, |whole| *whole);
+    (Dictionary::Wholes { kind, list }, order)
 }
 
 /// Bits that are in the order of the numbers, which are finite.
