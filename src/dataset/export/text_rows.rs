@@ -99,15 +99,19 @@ impl TextRows {
         };
         let text = published::text(value).unwrap_or_else(|| String::from_utf8_lossy(inside));
         let guarded = self.csv_safe && text.starts_with(FORMULA_STARTS);
-        let quoted =
-            text.is_empty() || text.contains([char::from(self.delimiter), '"', '\r', '\n']) || text != text.trim();
+        let has_quotes = memchr::memchr(b'"', text.as_bytes()).is_some();
+        let quoted = text.is_empty()
+            || has_quotes
+            || memchr::memchr3(self.delimiter, b'\r', b'\n', text.as_bytes()).is_some()
+            || text.starts_with(char::is_whitespace)
+            || text.ends_with(char::is_whitespace);
         if quoted {
             out.push(b'"');
         }
         if guarded {
             out.push(b'\'');
         }
-        if text.contains('"') {
+        if has_quotes {
             out.extend_from_slice(text.replace('"', "\"\"").as_bytes());
         } else {
             out.extend_from_slice(text.as_bytes());

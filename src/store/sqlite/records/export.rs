@@ -6,7 +6,8 @@ use std::sync::{Arc, PoisonError, atomic::Ordering};
 use super::{
     columns::ColumnSlot,
     find::{StatesAsked, states},
-    pool::{self, Lanes},
+    lane::Lanes,
+    pool,
     reading::{QuestionFailure, RecordReading, Watch},
     render,
     served::Served,
@@ -66,7 +67,7 @@ pub(super) async fn begin(
     let (watch, limit_ms) = (Watch::new(clock, settings.export_timeout_ms), settings.export_timeout_ms);
     let work = move || {
         pool::step_back();
-        let outcome = pool::read(&mut Lanes::new(), &served, &data_set, &watch, |reading, columns| {
+        let outcome = pool::read(&mut Lanes::of_scans(), &served, &data_set, &watch, |reading, columns| {
             write(reading, columns, &query, &workbooks, &mut outlet)
         });
         let error = match outcome {

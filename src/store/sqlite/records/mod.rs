@@ -209,7 +209,7 @@ impl SqliteRecordStore {
     /// Makes or refreshes a data set's column projection on the calling thread. The error says why there is none.
     #[cfg(test)]
     fn tend_columns(&self, name: &str) -> Result<(), String> {
-        columns::tend(&self.shared, name, &mut pool::Lanes::new(), &Watch::new(&self.shared.clock, u64::MAX))
+        columns::tend(&self.shared, name, &mut lane::Lanes::of_scans(), &Watch::new(&self.shared.clock, u64::MAX))
     }
 
     /// Tells whether a data set has a column projection of its present columns.

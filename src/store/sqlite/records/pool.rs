@@ -1,7 +1,6 @@
 //! Threads that answer long questions: a fixed number, with a bounded number of waiting questions and a time limit for each.
 
 use std::{
-    collections::HashMap,
     sync::{
         Arc, Mutex, PoisonError,
         mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
@@ -13,7 +12,7 @@ use tokio::sync::oneshot;
 
 use super::{
     columns::ColumnSlot,
-    lane::{Lane, lane},
+    lane::Lanes,
     reading::{QuestionFailure, RecordReading, Watch},
     served::Served,
     shared::SharedRecords,
@@ -36,7 +35,6 @@ pub(super) struct Pool {
 }
 
 type FindJob = Box<dyn FnOnce(&mut Lanes) + Send>;
-pub(super) type Lanes = HashMap<u64, Lane>;
 
 /// Abandons the watch when dropped: the caller has gone.
 struct Waiting(Watch);
@@ -118,7 +116,7 @@ pub(super) fn read<T>(
     watch: &Watch,
     question: impl FnOnce(&RecordReading<'_>, &ColumnSlot) -> Result<T, QuestionFailure>,
 ) -> Result<T, QuestionFailure> {
-    let lane = lane(lanes, served, data_set)?;
+    let lane = lanes.lane(served, data_set)?;
     watch.over(&mut lane.connection)?;
     question(&RecordReading::begin((&lane.connection, &lane.shape), data_set, watch)?, &served.columns)
 }
@@ -144,7 +142,7 @@ pub(super) fn step_back() {
 
 fn work(jobs: &Mutex<Receiver<FindJob>>) {
     step_back();
-    let mut lanes = Lanes::new();
+    let mut lanes = Lanes::of_answers();
     loop {
         let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(job) = job else { return };

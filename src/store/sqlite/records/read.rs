@@ -2,7 +2,6 @@
 
 use std::{
     cell::RefCell,
-    collections::HashMap,
     sync::{Arc, atomic::Ordering},
 };
 
@@ -13,7 +12,7 @@ use rusqlite::types::Value as Sql;
 use super::{
     file::unavailable,
     find::page_soon,
-    lane::{Lane, lane},
+    lane::{Lane, Lanes},
     schema,
     served::Served,
     shared::SharedRecords,
@@ -34,12 +33,12 @@ const ATTEMPTS_MAX: usize = 3;
 
 pub(super) struct SqliteRecordReader {
     shared: Arc<SharedRecords>,
-    lanes: RefCell<HashMap<u64, Lane>>,
+    lanes: RefCell<Lanes>,
 }
 
 impl SqliteRecordReader {
     pub(super) fn new(shared: Arc<SharedRecords>) -> Self {
-        Self { shared, lanes: RefCell::default() }
+        Self { shared, lanes: RefCell::new(Lanes::of_answers()) }
     }
 
     fn read(
@@ -80,7 +79,7 @@ impl SqliteRecordReader {
         };
         let failed = |error: rusqlite::Error| unavailable("read", &served.path, &error);
         let mut lanes = self.lanes.borrow_mut();
-        let lane = lane(&mut lanes, served, &current)?;
+        let lane = lanes.lane(served, &current)?;
         fetch(lane, key, id.as_ref(), &current.definition.name).map_err(failed)?
     }
 }
@@ -150,7 +149,7 @@ impl RecordReader for SqliteRecordReader {
             Ok(served) => served,
             Err(error) => return Some(Err(error)),
         };
-        match lane(&mut self.lanes.borrow_mut(), &served, data_set) {
+        match self.lanes.borrow_mut().lane(&served, data_set) {
             Ok(lane) => page_soon(lane, (&served.path, &served.columns), &self.shared.clock, data_set, query),
             Err(error) => Some(Err(error)),
         }

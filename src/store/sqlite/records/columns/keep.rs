@@ -7,7 +7,8 @@ use std::{
 
 use super::{
     super::{
-        pool::{self, Lanes},
+        lane::Lanes,
+        pool,
         reading::{QuestionFailure, Watch},
         shared::SharedRecords,
     },
@@ -32,13 +33,13 @@ impl ColumnKeeper {
                 let (calls, watch, shared) = (Arc::clone(&calls), watch.clone(), Arc::clone(shared));
                 let work = move || {
                     pool::step_back();
-                    let mut lanes = Lanes::new();
+                    let mut lanes = Lanes::of_scans();
                     while let Some(name) = calls.next() {
                         if let Err(reason) = tend(&shared, &name, &mut lanes, &watch) {
                             // Questions are answered without it, and call again after a while.
                             tracing::warn!(data_set = name, reason, "a column projection was not made");
                         }
-                        lanes.retain(|id, _| shared.all_served().iter().any(|served| served.id == *id));
+                        lanes.keep(|id| shared.all_served().iter().any(|served| served.id == id));
                     }
                 };
                 let thread = std::thread::Builder::new().name("records-columns".to_owned()).spawn(work);
