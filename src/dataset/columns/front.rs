@@ -144,7 +144,7 @@ impl<'b, B: ColumnBlocks> Ahead<'b, B> {
         self.rest.iter().all(|rest| rest.len() == 0)
     }
 
-    /// Takes the rows that come next, at least one and about so many; fewer where the blocks follow one another.
+    /// Takes the rows that come next, at least one, and about so many.
     fn next_front(&mut self, rows: u64) -> Front<'b, B> {
         let cuts = self.cuts(rows);
         let take = |(rest, cut): (&mut BlockRest, usize)| {
@@ -161,17 +161,54 @@ impl<'b, B: ColumnBlocks> Ahead<'b, B> {
     /// The rank in each block up to which, or down to which, the next rows reach.
     fn cuts(&self, rows: u64) -> Vec<usize> {
         let all: u64 = self.rest.iter().map(BlockRest::len).sum();
-        // In each block, what lies as far behind its beginning as is its share.
-        let mut ends: Vec<Identity> = Vec::with_capacity(self.rest.len());
-        for rest in self.rest.iter().filter(|rest| rest.len() > 0 && rows < all) {
-            let share =
-                usize::try_from(u128::from(rest.len()) * u128::from(rows) / u128::from(all)).unwrap_or(usize::MAX);
-            let rank = if self.end.descending { rest.to - share - 1 } else { rest.from + share };
-            ends.extend(rest.identity(rank));
+        if rows >= all {
+            return self.rest.iter().map(|rest| if self.end.descending { rest.from } else { rest.to }).collect();
         }
-        ends.sort_unstable_by(|left, right| self.end.directed(left.compare(right)));
-        let up_to = |end: Option<&Identity>| -> (Vec<usize>, u64) {
-            let cut = |rest: &BlockRest| match end {
+        // In each block, what lies as far behind its beginning as is its share. The middle of these is the end of about so many rows,
+        // unless keys and blocks have to do with each other.
+        let share = |rest: &BlockRest| u128::from(rest.len()) * u128::from(rows) / u128::from(all);
+        let share = |rest: &BlockRest| u64::try_from(share(rest)).unwrap_or(u64::MAX);
+        let ends = self.rest.iter().filter_map(|rest| self.identity(rest, share(rest))).collect();
+        let ends = self.in_order(ends, |end: &Identity| end);
+        let (cuts, taken) = self.up_to(ends.get(ends.len() / 2));
+        if (rows / 4..=rows * 2).contains(&taken) {
+            return cuts;
+        }
+        // More places in each block, twice as far each time, with the rows between them.
+        let mut ends = Vec::new();
+        for rest in &self.rest {
+            let (mut before, mut reach) = (0, share(rest) + 1);
+            while before < rest.len().min(rows) {
+                let to = reach.min(rest.len());
+                ends.extend(self.identity(rest, to - 1).map(|end| (end, to - before)));
+                (before, reach) = (to, reach * 2);
+            }
+        }
+        let mut passed = 0;
+        let ends = self.in_order(ends, |(end, _)| end);
+        let end = ends.iter().find(|(_, between)| {
+            passed += between;
+            passed >= rows
+        });
+        self.up_to(end.map(|(end, _)| end)).0
+    }
+
+    /// The key and record id of the row that so many rows of a block come before; none where it has no such row.
+    fn identity(&self, rest: &BlockRest, before: u64) -> Option<Identity> {
+        let before = usize::try_from(before).ok().filter(|before| *before < rest.to - rest.from)?;
+        rest.identity(if self.end.descending { rest.to - before - 1 } else { rest.from + before })
+    }
+
+    fn in_order<T>(&self, mut list: Vec<T>, identity: impl Fn(&T) -> &Identity) -> Vec<T> {
+        list.sort_unstable_by(|left, right| self.end.directed(identity(left).compare(identity(right))));
+        list
+    }
+
+    /// The ranks in each block up to a place, and how many rows are before them; with no place, up to the end.
+    fn up_to(&self, end: Option<&Identity>) -> (Vec<usize>, u64) {
+        let mut taken = 0;
+        let mut cut = |rest: &BlockRest| {
+            let cut = match end {
                 None if self.end.descending => rest.from,
                 None => rest.to,
                 Some(Identity([key, id])) => {
@@ -179,15 +216,11 @@ impl<'b, B: ColumnBlocks> Ahead<'b, B> {
                     if self.end.descending { begin } else { behind }.clamp(rest.from, rest.to)
                 }
             };
-            let taken =
-                |(rest, cut): (&BlockRest, &usize)| if self.end.descending { rest.to - cut } else { cut - rest.from };
-            let cuts: Vec<usize> = self.rest.iter().map(cut).collect();
-            let taken = self.rest.iter().zip(&cuts).map(|rest| taken(rest) as u64).sum();
-            (cuts, taken)
+            taken += if self.end.descending { rest.to - cut } else { cut - rest.from } as u64;
+            cut
         };
-        // The middle of these is the end of about so many rows, unless the blocks follow one another: then the nearest one is the end.
-        let (cuts, taken) = up_to(ends.get(ends.len() / 2));
-        if taken > rows.saturating_mul(2) { up_to(ends.first()).0 } else { cuts }
+        let cuts = self.rest.iter().map(&mut cut).collect();
+        (cuts, taken)
     }
 }
 
@@ -340,5 +373,49 @@ impl<B: ColumnBlocks> ColumnBlocks for Front<'_, B> {
     fn ranks(&self, block: usize) -> Result<Arc<Ranks>, B::Failure> {
         // They lie in their order.
         Ok(Arc::new(Ranks::in_order(self.rows_of(block).len())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::dataset::{
+        columns::tests::ValueBlocks,
+        query::{Filter, SortTerm},
+        samples,
+    };
+
+    proptest! {
+        #[test]
+        fn fronts_are_of_about_as_many_rows_as_are_asked_for_however_keys_and_blocks_lie(
+            numbers in proptest::collection::vec(0_i64..50, 1..400),
+            is_sorted in any::<bool>(),
+            (descending, block_rows) in (any::<bool>(), 1_usize..60),
+            rows in 1_u64..60,
+        ) {
+            let definition = samples::definition("things", &[("key", "text"), ("id", "integer")]);
+            let mut numbers = numbers;
+            if is_sorted {
+                numbers.sort_unstable();
+            }
+            let row = |(nth, number): (i64, &i64)| vec![Value::Text(format!("{number:02}")), Value::Integer(nth)];
+            let all: Vec<Vec<Value>> = (0..).zip(&numbers).map(row).collect();
+            let blocks = ValueBlocks::new(&definition, &all, block_rows, false);
+            let order = [0, 1].map(|column| SortTerm { column, descending });
+            let filter = Filter::All(Vec::new());
+            let wanted =
+                FirstWanted { definition: &definition, filter: &filter, ranking: None, order: &order, after: None, most: 1 };
+            let mut ahead = Ahead::read(&blocks, &wanted, OrderEnd { descending }).unwrap();
+            let mut left = all.len() as u64;
+            while !ahead.is_over() {
+                let front = ahead.next_front(rows);
+                let fewest = (rows / 4).clamp(1, left);
+                prop_assert!((fewest..=rows * 5 + blocks.count() as u64).contains(&front.len()), "{} of {rows}", front.len());
+                left -= front.len();
+            }
+            prop_assert_eq!(left, 0);
+        }
     }
 }

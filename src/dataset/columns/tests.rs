@@ -127,13 +127,13 @@ fn tests(kind: ColumnType, values: &[Value]) -> Vec<Test> {
 }
 
 /// Blocks in memory, with columns of one value a row: a key, a record id, and others.
-struct ValueBlocks {
+pub(super) struct ValueBlocks {
     blocks: Vec<Vec<ColumnChunk>>,
     bounds: Option<Vec<Vec<ChunkBounds>>>,
 }
 
 impl ValueBlocks {
-    fn new(definition: &Definition, rows: &[Vec<Value>], block_rows: usize, bounded: bool) -> Self {
+    pub(super) fn new(definition: &Definition, rows: &[Vec<Value>], block_rows: usize, bounded: bool) -> Self {
         let column = |rows: &[Vec<Value>], place: usize| {
             let values: Vec<Value> = rows.iter().map(|row| row[place].clone()).collect();
             chunk(definition.column_kind(place), &values)
