@@ -49,7 +49,7 @@ pub(super) fn first_within<B: ColumnBlocks>(
         ([], Some(end)) if wanted.ranking.is_none() && blocks.are_kept() => end,
         _ => return Ok(None),
     };
-    let mut ahead = Ahead::read(blocks, wanted, end)?;
+    let mut ahead = RowsAhead::read(blocks, wanted, end)?;
     let (mut found, mut looked_at, mut rows) = (Vec::new(), 0_u64, front_rows);
     // What is looked at for nothing is a part of what all records take.
     while (looked_at + rows).saturating_mul(rows_for_one) < ahead.rows_of_all {
@@ -70,7 +70,7 @@ pub(super) fn first_within<B: ColumnBlocks>(
 }
 
 /// The rows that are not looked at yet.
-struct Ahead<'b, B: ColumnBlocks> {
+struct RowsAhead<'b, B: ColumnBlocks> {
     blocks: &'b B,
     end: OrderEnd,
     rest: Vec<BlockRest>,
@@ -95,16 +95,16 @@ impl BlockRest {
     }
 
     /// The key and record id of a rank.
-    fn identity(&self, rank: usize) -> Option<Identity> {
-        self.ranks.row(rank).map(|row| Identity([self.keys.value(row), self.ids.value(row)]))
+    fn identity(&self, rank: usize) -> Option<RowIdentity> {
+        self.ranks.row(rank).map(|row| RowIdentity([self.keys.value(row), self.ids.value(row)]))
     }
 }
 
 /// A key and a record id.
 #[derive(Debug, Clone)]
-struct Identity([Value; 2]);
+struct RowIdentity([Value; 2]);
 
-impl Identity {
+impl RowIdentity {
     fn compare(&self, other: &Self) -> Ordering {
         let ([key, id], [other_key, other_id]) = (&self.0, &other.0);
         ascending(key, other_key).then_with(|| ascending(id, other_id))
@@ -118,7 +118,7 @@ impl OrderEnd {
     }
 }
 
-impl<'b, B: ColumnBlocks> Ahead<'b, B> {
+impl<'b, B: ColumnBlocks> RowsAhead<'b, B> {
     /// The rows that follow the place to continue after.
     fn read(blocks: &'b B, wanted: &FirstWanted<'_>, end: OrderEnd) -> Result<Self, B::Failure> {
         let (mut rest, mut rows_of_all) = (Vec::with_capacity(blocks.count()), 0);
@@ -169,7 +169,7 @@ impl<'b, B: ColumnBlocks> Ahead<'b, B> {
         let share = |rest: &BlockRest| u128::from(rest.len()) * u128::from(rows) / u128::from(all);
         let share = |rest: &BlockRest| u64::try_from(share(rest)).unwrap_or(u64::MAX);
         let ends = self.rest.iter().filter_map(|rest| self.identity(rest, share(rest))).collect();
-        let ends = self.in_order(ends, |end: &Identity| end);
+        let ends = self.in_order(ends, |end: &RowIdentity| end);
         let (cuts, taken) = self.up_to(ends.get(ends.len() / 2));
         if (rows / 4..=rows * 2).contains(&taken) {
             return cuts;
@@ -194,24 +194,24 @@ impl<'b, B: ColumnBlocks> Ahead<'b, B> {
     }
 
     /// The key and record id of the row that so many rows of a block come before; none where it has no such row.
-    fn identity(&self, rest: &BlockRest, before: u64) -> Option<Identity> {
+    fn identity(&self, rest: &BlockRest, before: u64) -> Option<RowIdentity> {
         let before = usize::try_from(before).ok().filter(|before| *before < rest.to - rest.from)?;
         rest.identity(if self.end.descending { rest.to - before - 1 } else { rest.from + before })
     }
 
-    fn in_order<T>(&self, mut list: Vec<T>, identity: impl Fn(&T) -> &Identity) -> Vec<T> {
+    fn in_order<T>(&self, mut list: Vec<T>, identity: impl Fn(&T) -> &RowIdentity) -> Vec<T> {
         list.sort_unstable_by(|left, right| self.end.directed(identity(left).compare(identity(right))));
         list
     }
 
     /// The ranks in each block up to a place, and how many rows are before them; with no place, up to the end.
-    fn up_to(&self, end: Option<&Identity>) -> (Vec<usize>, u64) {
+    fn up_to(&self, end: Option<&RowIdentity>) -> (Vec<usize>, u64) {
         let mut taken = 0;
         let mut cut = |rest: &BlockRest| {
             let cut = match end {
                 None if self.end.descending => rest.from,
                 None => rest.to,
-                Some(Identity([key, id])) => {
+                Some(RowIdentity([key, id])) => {
                     let (begin, behind) = rest.ranks.range(&rest.keys, &rest.ids, key, id);
                     if self.end.descending { begin } else { behind }.clamp(rest.from, rest.to)
                 }
@@ -233,7 +233,7 @@ struct Front<'b, B: ColumnBlocks> {
 
 /// The next row of a block that matches. The greatest head is the one that comes first.
 struct Head {
-    identity: Identity,
+    identity: RowIdentity,
     end: OrderEnd,
     block: usize,
     /// Its place among the block's rows that match, from the first in the order on.
@@ -293,7 +293,7 @@ impl<B: ColumnBlocks> Front<'_, B> {
             let Some(row) = matching.get(block).and_then(|rows| rows.get(nth)).copied() else { return Ok(None) };
             let key = self.blocks.chunk(block, wanted.definition.key)?.value(row);
             let id = self.blocks.chunk(block, wanted.definition.record_id)?.value(row);
-            Ok(Some(Head { identity: Identity([key, id]), end, block, nth }))
+            Ok(Some(Head { identity: RowIdentity([key, id]), end, block, nth }))
         };
         for block in 0..matching.len() {
             heads.extend(head(block, 0)?);
@@ -407,7 +407,7 @@ mod tests {
             let filter = Filter::All(Vec::new());
             let wanted =
                 FirstWanted { definition: &definition, filter: &filter, ranking: None, order: &order, after: None, most: 1 };
-            let mut ahead = Ahead::read(&blocks, &wanted, OrderEnd { descending }).unwrap();
+            let mut ahead = RowsAhead::read(&blocks, &wanted, OrderEnd { descending }).unwrap();
             let mut left = all.len() as u64;
             while !ahead.is_over() {
                 let front = ahead.next_front(rows);

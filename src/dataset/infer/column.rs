@@ -1,6 +1,7 @@
 //! Statistics of a column, collected value by value in bounded memory.
 
 use std::{
+    borrow::Cow,
     collections::HashSet,
     hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
 };
@@ -103,8 +104,8 @@ pub(super) struct ColumnStats {
     pub(super) two_ways_point: u64,
     /// Places in a form that nothing else has.
     pub(super) places: Fit,
-    /// The greatest distance of a number from zero; infinite where it is not known.
-    pub(super) largest: f64,
+    /// The greatest distance of a number from zero.
+    pub(super) largest: Largest,
     pub(super) month_first: Dates,
     pub(super) day_first: Dates,
     /// Dates that can be read in two ways.
@@ -170,6 +171,20 @@ impl Readings {
     }
 }
 
+/// The greatest distance of numbers from zero, by the decimal mark that they are read with; infinite where it is not known.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Largest {
+    point: f64,
+    comma: f64,
+}
+
+impl Largest {
+    /// That of numbers with this mark.
+    pub(super) fn with(self, decimal: Mark) -> f64 {
+        if decimal == Mark::Comma { self.comma } else { self.point }
+    }
+}
+
 impl ColumnStats {
     pub(super) fn new(header: &str) -> Self {
         Self {
@@ -184,7 +199,7 @@ impl ColumnStats {
             two_ways_comma: 0,
             two_ways_point: 0,
             places: Fit::default(),
-            largest: 0.0,
+            largest: Largest::default(),
             month_first: Dates::default(),
             day_first: Dates::default(),
             two_ways_date: 0,
@@ -264,8 +279,12 @@ impl ColumnStats {
     }
 
     fn add_place(&mut self, line: u64, text: &str) {
-        let distance = text.parse().map_or(f64::INFINITY, f64::abs);
-        self.largest = self.largest.max(if distance.is_nan() { f64::INFINITY } else { distance });
+        let distance =
+            |text: &str| text.parse().ok().filter(|number: &f64| !number.is_nan()).map_or(f64::INFINITY, f64::abs);
+        self.largest.point = self.largest.point.max(distance(text));
+        let is_comma = text.contains(',') && !text.contains('.');
+        let with_point = if is_comma { Cow::Owned(text.replace(',', ".")) } else { Cow::Borrowed(text) };
+        self.largest.comma = self.largest.comma.max(distance(&with_point));
         // Other pairs of numbers, such as 1,204, are something else as often.
         let text = text.trim_start();
         let begins = |tag: &str| text.get(..tag.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(tag));

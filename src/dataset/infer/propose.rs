@@ -10,7 +10,7 @@ use super::{
 };
 use crate::dataset::{
     ColumnType,
-    definition::{COLUMNS_MAX, DateOrder, Quote, Said, normal_header},
+    definition::{COLUMNS_MAX, DateOrder, Mark, Quote, Said, normal_header},
 };
 
 /// Columns that the import fills.
@@ -182,7 +182,7 @@ fn write_definition(out: &mut String, proposal: &Proposal<'_>) -> fmt::Result {
     for draft in *drafts {
         write_column(out, draft, draft.name == key_name && key.is_some(), proposal.writing.date_order)?;
     }
-    write_places(out, drafts)?;
+    write_places(out, drafts, proposal.writing.decimal)?;
     if row_id.is_none() {
         writeln!(out, "# The row's place among those of its key, from 1: the import fills it.")?;
         writeln!(out, "[[column]]\nname = {}\ntype = \"integer\"\nimport = true\n", quoted(&record_id))?;
@@ -342,10 +342,10 @@ fn is_row_id(draft: &Draft<'_>) -> bool {
 const SENTENCE_CHARS: usize = 40;
 
 /// Proposes a place for each pair of a latitude and a longitude that every row has both of, or none.
-fn write_places(out: &mut String, drafts: &[Draft<'_>]) -> fmt::Result {
+fn write_places(out: &mut String, drafts: &[Draft<'_>], decimal: Mark) -> fmt::Result {
     let mut named: Vec<String> = drafts.iter().map(|draft| draft.name.clone()).collect();
     let of = |is_latitude: bool| {
-        let words = move |draft: &'_ Draft<'_>| coordinate_of(draft.column, &draft.verdict, is_latitude);
+        let words = move |draft: &'_ Draft<'_>| coordinate_of(draft.column, &draft.verdict, decimal, is_latitude);
         drafts.iter().filter_map(move |draft| words(draft).map(|words| (draft, words)))
     };
     for (latitude, mut words) in of(true) {

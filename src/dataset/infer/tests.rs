@@ -81,6 +81,9 @@ fn places_are_found_in_one_column_or_in_two() {
     assert_eq!(kind(&definition, "pickup_location"), ColumnType::Point);
     assert_eq!(kind(&definition, "dropoff_location"), ColumnType::Point);
     assert_eq!(kind(&pairs("Id,Lat,Lon,Location", "37.75,-122.5,here"), "location_2"), ColumnType::Point);
+    let commas = |row: &str| proposed(&format!("Id;Lat;Lon\na1;{row}\na2;{row}\n")).1;
+    assert_eq!(kind(&commas("37,7749;-122,4194"), "location"), ColumnType::Point);
+    assert!(commas("97,7749;-122,4194").column_index("location").is_none());
     for (header, row) in [
         ("Id,Lat,Lon", "95.5,-122.5"),
         ("Id,Lat,Lon", "37.75,-190.5"),

@@ -339,7 +339,12 @@ impl ColumnVerdict {
 }
 
 /// What columns of coordinates have in their names besides; `None` where a column is none of latitudes, or of longitudes.
-pub(super) fn coordinate_of(column: &ColumnStats, verdict: &ColumnVerdict, is_latitude: bool) -> Option<Vec<String>> {
+pub(super) fn coordinate_of(
+    column: &ColumnStats,
+    verdict: &ColumnVerdict,
+    decimal: Mark,
+    is_latitude: bool,
+) -> Option<Vec<String>> {
     let (names, most): (&[&str], f64) = if is_latitude { (&LATITUDE_WORDS, 90.0) } else { (&LONGITUDE_WORDS, 180.0) };
     let (meant, others): (Vec<String>, Vec<String>) =
         words_of(&column.header).into_iter().partition(|word| names.contains(&word.as_str()));
@@ -347,7 +352,7 @@ pub(super) fn coordinate_of(column: &ColumnStats, verdict: &ColumnVerdict, is_la
         && verdict.kind == ColumnType::Number
         && verdict.personal.is_none()
         && column.errors == 0
-        && column.largest <= most;
+        && column.largest.with(decimal) <= most;
     is_it.then_some(others)
 }
 

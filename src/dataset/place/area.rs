@@ -236,7 +236,8 @@ impl GeoBox {
 }
 
 /// A polygon with holes. Its edges are straight in degrees, as on a map of latitudes and longitudes; it does not cross the
-/// antimeridian. What is in an odd number of its rings is within it, and so is every point of an edge.
+/// antimeridian. Within it is what the first ring surrounds and no other one does; the edges of the first ring and of holes in it are
+/// within it. A ring that crosses itself surrounds what it goes round an odd number of times.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Polygon {
     /// The corners of each ring, the first one once.
@@ -295,29 +296,42 @@ impl Polygon {
         {
             return false;
         }
-        let mut is_within = false;
-        for ring in &self.rings {
-            let ends = ring.iter().skip(1).chain(ring.first());
-            for (from, to) in ring.iter().zip(ends) {
-                let (low, high) = if from.latitude <= to.latitude { (from, to) } else { (to, from) };
-                if !is_between(point.latitude, low.latitude, high.latitude) {
-                    continue;
-                }
-                match side(*low, *high, point) {
-                    0 => {
-                        let (west, east) = (low.longitude.min(high.longitude), low.longitude.max(high.longitude));
-                        if is_between(point.longitude, west, east) {
-                            return true;
-                        }
-                    }
-                    // The edge is east of the point. Its upper end counts for the next edge.
-                    side if side > 0 && point.latitude < high.latitude => is_within = !is_within,
-                    _ => {}
+        let [outline, holes @ ..] = self.rings.as_slice() else { return false };
+        place_in(outline, point) != RingPlace::Outside
+            && holes.iter().all(|hole| place_in(hole, point) != RingPlace::Inside)
+    }
+}
+
+/// Where a point lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum RingPlace {
+    Inside,
+    Edge,
+    Outside,
+}
+
+/// Where a point lies by a ring.
+fn place_in(ring: &[Point], point: Point) -> RingPlace {
+    let is_between = |at: i32, low: i32, high: i32| low <= at && at <= high;
+    let mut is_inside = false;
+    for (from, to) in ring.iter().zip(ring.iter().skip(1).chain(ring.first())) {
+        let (low, high) = if from.latitude <= to.latitude { (from, to) } else { (to, from) };
+        if !is_between(point.latitude, low.latitude, high.latitude) {
+            continue;
+        }
+        match side(*low, *high, point) {
+            0 => {
+                let (west, east) = (low.longitude.min(high.longitude), low.longitude.max(high.longitude));
+                if is_between(point.longitude, west, east) {
+                    return RingPlace::Edge;
                 }
             }
+            // The edge is east of the point. Its upper end counts for the next edge.
+            side if side > 0 && point.latitude < high.latitude => is_inside = !is_inside,
+            _ => {}
         }
-        is_within
     }
+    if is_inside { RingPlace::Inside } else { RingPlace::Outside }
 }
 
 /// On which side of a line a point lies: above zero to the left of it, zero on it. Exact.

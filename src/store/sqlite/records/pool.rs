@@ -34,6 +34,9 @@ pub(super) struct Pool {
     threads: Vec<JoinHandle<()>>,
 }
 
+/// Advice where questions will soon be answered sooner.
+const NOT_YET: &str = "repeat it in a minute, when the columns are ready that answer it sooner";
+
 type FindJob = Box<dyn FnOnce(&mut Lanes) + Send>;
 
 /// Abandons the watch when dropped: the caller has gone.
@@ -82,7 +85,13 @@ impl Pool {
         let (reply, answer) = oneshot::channel();
         let limit_ms = self.timeout_ms;
         let job: FindJob = Box::new(move |lanes| {
-            let timed_out = || RecordStoreError::TimedOut { limit_ms, narrow: narrow.clone() };
+            let timed_out = || {
+                let narrow = match served.columns.is_awaited(data_set.records) {
+                    true => format!("{NOT_YET}, or {narrow}"),
+                    false => narrow.clone(),
+                };
+                RecordStoreError::TimedOut { limit_ms, narrow }
+            };
             let outcome = if watch.is_over() {
                 Err(timed_out())
             } else {

@@ -12,7 +12,7 @@ use super::{
         schema::{self, RecordTable},
     },
     ColumnSettings,
-    file::{ColumnFileError, ColumnFileWriter, DatabaseMark, ProjectedVersion},
+    file::{ColumnFileError, ColumnFileWriter, DatabaseMark, ProjectedVersion, path_of},
     states::StateReader,
 };
 
@@ -45,7 +45,7 @@ pub(super) fn build(
     };
     let definition = &reading.data_set.definition;
     let (key, id) = (definition.key, definition.record_id);
-    let mut writer = ColumnFileWriter::begin(database, reading.shape).map_err(failed)?;
+    let mut writer = ColumnFileWriter::begin(database, reading.shape).map_err(|error| failed(database, &error))?;
     std::thread::scope(|scope| {
         let (sender, blocks) = sync_channel::<StateReader>(1);
         let writing = scope.spawn(move || {
@@ -53,7 +53,7 @@ pub(super) fn build(
             for reader in blocks {
                 let states = reader.finish();
                 let ranks = states.ranks(key, id)?;
-                writer.block(&states, &ranks).map_err(failed)?;
+                writer.block(&states, &ranks).map_err(|error| failed(database, &error))?;
             }
             Ok::<_, QuestionFailure>(writer)
         });
@@ -63,12 +63,13 @@ pub(super) fn build(
         // Where both failed, the writer's failure was first: the reader stops when nobody takes its blocks.
         let writer = written?;
         read?;
-        writer.finish(database, mark, of).map_err(failed)
+        writer.finish(database, mark, of).map_err(|error| failed(database, &error))
     })
 }
 
-fn failed(error: ColumnFileError) -> QuestionFailure {
-    QuestionFailure::Columns(error.to_string())
+/// The failure to write the file, which names it.
+fn failed(database: &Path, error: &ColumnFileError) -> QuestionFailure {
+    QuestionFailure::Columns(format!("cannot write {}: {error}", path_of(database).display()))
 }
 
 /// Reads all states, in blocks. Stops when a block is not taken.

@@ -18,7 +18,7 @@ use super::{
     cache::ColumnCache,
     calls::KeeperCalls,
     catch_up::catch_up,
-    file::{ColumnFile, DatabaseMark, remove_file},
+    file::{ColumnFile, DatabaseMark, path_of, remove_file},
     projection::Projection,
 };
 use crate::{clock::SharedClock, dataset::columns::BLOCK_ROWS};
@@ -78,9 +78,19 @@ impl ColumnSlot {
         &self.cache
     }
 
+    /// Tells whether projections are kept here.
+    fn is_kept(&self) -> bool {
+        self.settings.kept && self.settings.bytes_max > 0
+    }
+
+    /// Tells whether there will be a projection of so many records, and is none yet.
+    pub(in super::super) fn is_awaited(&self, records: u64) -> bool {
+        self.is_kept() && records >= self.settings.states_min && !self.is_there()
+    }
+
     /// Asks the keeper to look after the projection.
     pub(in super::super) fn call(&self) {
-        if self.settings.kept && self.settings.bytes_max > 0 {
+        if self.is_kept() {
             self.calls.call(&self.name);
         }
     }
@@ -173,7 +183,8 @@ impl ColumnSlot {
 
     fn remove(&self) {
         if let Err(error) = remove_file(&self.database) {
-            tracing::warn!(data_set = self.name, %error, "a column projection could not be removed");
+            let file = path_of(&self.database);
+            tracing::warn!(data_set = self.name, file = %file.display(), %error, "a column projection could not be removed");
         }
     }
 
@@ -209,7 +220,8 @@ impl ColumnSlot {
             Ok(Some(found)) => found,
             Ok(None) => return Ok(false),
             Err(error) => {
-                tracing::warn!(data_set = self.name, %error, "a column projection is not used, and made anew");
+                let file = path_of(&self.database);
+                tracing::warn!(data_set = self.name, file = %file.display(), %error, "a column projection is not used, and made anew");
                 self.remove();
                 return Ok(false);
             }

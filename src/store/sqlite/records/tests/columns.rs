@@ -3,7 +3,7 @@
 use std::{
     fs,
     path::PathBuf,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use super::*;
@@ -283,31 +283,56 @@ fn what_is_no_longer_held_leaves_the_file() {
 fn imports_and_questions_at_once_see_whole_versions() {
     let store = Store::of(400);
     store.projecting();
-    let over = AtomicBool::new(false);
+    let (over, answered) = (AtomicBool::new(false), AtomicU64::new(0));
     std::thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| {
-                let query = parsed(&definition(), "sort=latitude&limit=1000&count=exact");
-                while !over.load(Ordering::Relaxed) {
-                    wait(store.projecting.refresh()).unwrap();
-                    let data_set = store.projecting.data_set("things").unwrap();
-                    let page = match wait(store.projecting.find(&data_set, &query)) {
-                        Err(RecordStoreError::Busy) => continue,
-                        page => page.unwrap(),
-                    };
-                    let found = data(&page.document.finish(&[], "things", 1));
-                    assert_eq!((found.len(), page.count), (400, Some(400)));
-                    // Each version has one status in all records.
-                    assert!(found.iter().all(|record| record["status"] == found[0]["status"]), "{}", page.version);
-                }
-            });
-        }
+        let ask = || {
+            let query = parsed(&definition(), "sort=latitude&limit=1000&count=exact");
+            while !over.load(Ordering::Relaxed) {
+                wait(store.projecting.refresh()).unwrap();
+                let data_set = store.projecting.data_set("things").unwrap();
+                let page = match wait(store.projecting.find(&data_set, &query)) {
+                    Err(RecordStoreError::Busy) => continue,
+                    page => page.unwrap(),
+                };
+                let found = data(&page.document.finish(&[], "things", 1));
+                assert_eq!((found.len(), page.count), (400, Some(400)));
+                // Each version has one status in all records.
+                assert!(found.iter().all(|record| record["status"] == found[0]["status"]), "{}", page.version);
+                answered.fetch_add(1, Ordering::Relaxed);
+            }
+        };
+        let asking = [scope.spawn(ask), scope.spawn(ask)];
         for round in 0..12 {
             let status = format!("status {round}");
             let records: Vec<Record> = (0..400).map(|n| record(&format!("k{n:06}"), &status, n)).collect();
             store.import(&definition(), &records);
+            // One of these began after the import: more changes at once than are caught up with would end the projection.
+            let enough = answered.load(Ordering::Relaxed) + 3;
+            while answered.load(Ordering::Relaxed) < enough && !asking.iter().any(|thread| thread.is_finished()) {
+                std::thread::yield_now();
+            }
         }
         over.store(true, Ordering::Relaxed);
     });
     assert!(store.projecting.has_columns("things"));
+}
+
+#[test]
+fn a_question_that_is_given_up_before_there_are_columns_says_so() {
+    let store = Store::of(2000);
+    // Where a file would be written, nothing can be.
+    std::fs::create_dir(store.folder.path().join("records/things.columns-unfinished")).unwrap();
+    for kept in [true, false] {
+        let clock = ManualClock::at(jiff::Timestamp::UNIX_EPOCH);
+        let hurried = store.another_with(clock.clone(), |settings| {
+            settings.find_timeout_ms = 60;
+            settings.columns = ColumnSettings { bytes_max: 20_000, kept, ..settings.columns };
+        });
+        let data_set = hurried.data_set("things").unwrap();
+        clock.hurry_us(10_000);
+        let slow = parsed(&data_set.definition, "sort=latitude&status__contains=nothing");
+        let told = wait(hurried.find(&data_set, &slow)).unwrap_err().to_string();
+        assert_eq!(told.contains("repeat it in a minute, when the columns are ready"), kept, "{told}");
+        assert!(told.contains("given up after 60 ms") && told.contains("indexed column"), "{told}");
+    }
 }
