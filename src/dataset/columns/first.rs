@@ -96,7 +96,7 @@ struct Candidate {
     rank: u32,
     /// Its values in the terms of the order, without the end.
     values: Vec<Value>,
-    /// Its key and record id, once they are needed.
+    /// Its key and record id, once they are needed; from the beginning where its block would have to be read again for them.
     identity: OnceCell<[Value; 2]>,
 }
 
@@ -224,7 +224,10 @@ impl<'a, B: ColumnBlocks> Collected<'a, B> {
                 },
                 rank: local.rank(row),
                 values: local.terms.iter().map(|term| term.value(row)).collect(),
-                identity: OnceCell::new(),
+                identity: match self.blocks.are_kept() {
+                    true => OnceCell::new(),
+                    false => OnceCell::from(local.identity(row)?),
+                },
             });
             if self.candidates.len() >= self.collected_max {
                 self.drop_surplus()?;
@@ -288,7 +291,7 @@ impl<'a, B: ColumnBlocks> Collected<'a, B> {
         }
         let Some(end) = self.end else { return Ordering::Equal };
         let compared = || {
-            if left.at.block == right.at.block {
+            if left.at.block == right.at.block && self.blocks.are_kept() {
                 let ranks = self.blocks.ranks(left.at.block)?;
                 return Ok(ranks.rank(left.at.row).cmp(&ranks.rank(right.at.row)));
             }
@@ -356,7 +359,7 @@ struct LocalOrder<'l, B: ColumnBlocks> {
     end: Option<OrderEnd>,
     rows: usize,
     ranks: OnceCell<Arc<Ranks>>,
-    identity: OnceCell<[ColumnChunk; 2]>,
+    identities: OnceCell<[ColumnChunk; 2]>,
 }
 
 impl<'l, B: ColumnBlocks> LocalOrder<'l, B> {
@@ -377,7 +380,7 @@ impl<'l, B: ColumnBlocks> LocalOrder<'l, B> {
             end: collected.end,
             rows: collected.blocks.rows(block)?,
             ranks: OnceCell::new(),
-            identity: OnceCell::new(),
+            identities: OnceCell::new(),
         })
     }
 
@@ -387,6 +390,21 @@ impl<'l, B: ColumnBlocks> LocalOrder<'l, B> {
         }
         let ranks = self.blocks.ranks(self.block)?;
         Ok(self.ranks.get_or_init(|| ranks))
+    }
+
+    /// The keys and the record ids.
+    fn identities(&self) -> Result<&[ColumnChunk; 2], B::Failure> {
+        if let Some(identities) = self.identities.get() {
+            return Ok(identities);
+        }
+        let keys = self.blocks.chunk(self.block, self.definition.key)?;
+        let ids = self.blocks.chunk(self.block, self.definition.record_id)?;
+        Ok(self.identities.get_or_init(|| [keys, ids]))
+    }
+
+    /// The key and the record id of a row.
+    fn identity(&self, row: usize) -> Result<[Value; 2], B::Failure> {
+        Ok(self.identities()?.each_ref().map(|chunk| chunk.value(row)))
     }
 
     /// The rank of a row; zero where there is no ranking.
@@ -417,14 +435,7 @@ impl<'l, B: ColumnBlocks> LocalOrder<'l, B> {
                 if let Some(place) = place.get() {
                     return Ok(Some(*place));
                 }
-                let [keys, ids] = match self.identity.get() {
-                    Some(identity) => identity,
-                    None => {
-                        let keys = self.blocks.chunk(self.block, self.definition.key)?;
-                        let ids = self.blocks.chunk(self.block, self.definition.record_id)?;
-                        self.identity.get_or_init(|| [keys, ids])
-                    }
-                };
+                let [keys, ids] = self.identities()?;
                 let found = self.ranks()?.range(keys, ids, key, id);
                 Ok(Some(*place.get_or_init(|| found)))
             }

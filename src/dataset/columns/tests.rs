@@ -3,7 +3,7 @@
 mod groups;
 mod words;
 
-use std::{convert::Infallible, sync::Arc};
+use std::{cell::RefCell, convert::Infallible, sync::Arc};
 
 use jiff::{Timestamp, civil::date};
 use proptest::prelude::*;
@@ -130,9 +130,19 @@ fn tests(kind: ColumnType, values: &[Value]) -> Vec<Test> {
 pub(super) struct ValueBlocks {
     blocks: Vec<Vec<ColumnChunk>>,
     bounds: Option<Vec<Vec<ChunkBounds>>>,
+    are_kept: bool,
+    /// The blocks that were read, one after the other.
+    read: RefCell<Vec<usize>>,
 }
 
 impl ValueBlocks {
+    fn block(&self, block: usize) -> &[ColumnChunk] {
+        if self.read.borrow().last() != Some(&block) {
+            self.read.borrow_mut().push(block);
+        }
+        &self.blocks[block]
+    }
+
     pub(super) fn new(definition: &Definition, rows: &[Vec<Value>], block_rows: usize, bounded: bool) -> Self {
         let column = |rows: &[Vec<Value>], place: usize| {
             let values: Vec<Value> = rows.iter().map(|row| row[place].clone()).collect();
@@ -143,7 +153,7 @@ impl ValueBlocks {
             .map(|rows| (0..definition.columns.len()).map(|place| column(rows, place)).collect())
             .collect();
         let bounds = || blocks.iter().map(|block| block.iter().map(|chunk| chunk.bounds()).collect()).collect();
-        Self { bounds: bounded.then(bounds), blocks }
+        Self { bounds: bounded.then(bounds), blocks, are_kept: true, read: RefCell::default() }
     }
 }
 
@@ -151,7 +161,7 @@ impl ColumnBlocks for ValueBlocks {
     type Failure = Infallible;
 
     fn are_kept(&self) -> bool {
-        true
+        self.are_kept
     }
 
     fn count(&self) -> usize {
@@ -159,7 +169,7 @@ impl ColumnBlocks for ValueBlocks {
     }
 
     fn rows(&self, block: usize) -> Result<usize, Infallible> {
-        Ok(self.blocks[block][0].rows())
+        Ok(self.block(block)[0].rows())
     }
 
     fn visible(&self, _block: usize) -> Result<Mask, Infallible> {
@@ -171,31 +181,31 @@ impl ColumnBlocks for ValueBlocks {
     }
 
     fn chunk(&self, block: usize, column: usize) -> Result<ColumnChunk, Infallible> {
-        Ok(self.blocks[block][column].clone())
+        Ok(self.block(block)[column].clone())
     }
 
     fn codes(&self, block: usize, column: usize) -> Result<Arc<Codes>, Infallible> {
-        Ok(Arc::clone(&self.blocks[block][column].codes))
+        Ok(Arc::clone(&self.block(block)[column].codes))
     }
 
     fn folded(&self, block: usize, column: usize) -> Result<Arc<Dictionary>, Infallible> {
-        Ok(Arc::new(self.blocks[block][column].dictionary.folded()))
+        Ok(Arc::new(self.block(block)[column].dictionary.folded()))
     }
 
     fn bare(&self, block: usize, column: usize) -> Result<Arc<Dictionary>, Infallible> {
-        Ok(Arc::new(self.blocks[block][column].dictionary.bare()))
+        Ok(Arc::new(self.block(block)[column].dictionary.bare()))
     }
 
     fn folded_at_hand(&self, block: usize, column: usize) -> Option<Arc<Dictionary>> {
-        block.is_multiple_of(2).then(|| Arc::new(self.blocks[block][column].dictionary.folded()))
+        (self.are_kept && block.is_multiple_of(2)).then(|| Arc::new(self.block(block)[column].dictionary.folded()))
     }
 
     fn bare_at_hand(&self, block: usize, column: usize) -> Option<Arc<Dictionary>> {
-        block.is_multiple_of(2).then(|| Arc::new(self.blocks[block][column].dictionary.bare()))
+        (self.are_kept && block.is_multiple_of(2)).then(|| Arc::new(self.block(block)[column].dictionary.bare()))
     }
 
     fn ranks(&self, block: usize) -> Result<Arc<Ranks>, Infallible> {
-        Ok(Arc::new(Ranks::new(&self.blocks[block][0], &self.blocks[block][1])))
+        Ok(Arc::new(Ranks::new(&self.block(block)[0], &self.block(block)[1])))
     }
 }
 
@@ -252,7 +262,7 @@ proptest! {
         keys in proptest::collection::vec("[ab]{1,2}", 24),
         directions in any::<(bool, bool)>(),
         (sorted, most, block_rows) in (any::<bool>(), 1_usize..9, 1_usize..9),
-        bounded in any::<bool>(),
+        (bounded, are_kept) in any::<(bool, bool)>(),
     ) {
         let definition = samples::definition("things", &[("key", "text"), ("id", "integer"), ("value", kind.as_str())]);
         let row = |(nth, (value, key)): (usize, (&Value, &String))| {
@@ -269,12 +279,16 @@ proptest! {
             let next = ascending(left, right);
             so_far.then(if term.descending && !left.is_null() && !right.is_null() { next.reverse() } else { next })
         }));
-        let (blocks, filter) = (ValueBlocks::new(&definition, &rows, block_rows, bounded), Filter::All(Vec::new()));
+        let (mut blocks, filter) = (ValueBlocks::new(&definition, &rows, block_rows, bounded), Filter::All(Vec::new()));
+        blocks.are_kept = are_kept;
         let (mut gathered, mut after): (Vec<&Vec<Value>>, Option<Vec<Value>>) = (Vec::new(), None);
         loop {
             let wanted =
                 FirstWanted { definition: &definition, filter: &filter, ranking: None, order: &order, after: after.as_deref(), most };
             let found = first::first_collecting(&blocks, &wanted, 2).unwrap();
+            // Blocks that are not kept are read once.
+            let read = blocks.read.take();
+            prop_assert!(are_kept || read.len() <= blocks.count(), "{read:?}");
             gathered.extend(found.iter().map(|found| &rows[found.block * block_rows + found.row]));
             if found.len() < most {
                 break;
