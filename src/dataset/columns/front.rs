@@ -17,7 +17,10 @@ use super::{
     mask::Mask,
     ranks::Ranks,
 };
-use crate::dataset::{Value, query::ascending};
+use crate::dataset::{
+    Value,
+    query::{Filter, ascending},
+};
 
 /// Rows of the first front: enough for a page where one record in twenty matches.
 const FRONT_ROWS: u64 = 2_048;
@@ -55,7 +58,8 @@ pub(super) fn first_within<B: ColumnBlocks>(
     while (looked_at + rows).saturating_mul(rows_for_one) < ahead.rows_of_all {
         let front = ahead.next_front(rows);
         looked_at += front.len();
-        front.append_first(wanted, end, &mut found)?;
+        let matching = front.matching(wanted.filter)?;
+        ahead.append_first(&matching, wanted.most, &mut found);
         if found.len() == wanted.most || ahead.is_over() {
             return Ok(Some(found));
         }
@@ -94,9 +98,9 @@ impl BlockRest {
         (self.to - self.from) as u64
     }
 
-    /// The key and record id of a rank.
-    fn identity(&self, rank: usize) -> Option<RowIdentity> {
-        self.ranks.row(rank).map(|row| RowIdentity([self.keys.value(row), self.ids.value(row)]))
+    /// The key and record id of a row.
+    fn identity_of(&self, row: usize) -> RowIdentity {
+        RowIdentity([self.keys.value(row), self.ids.value(row)])
     }
 }
 
@@ -193,10 +197,36 @@ impl<'b, B: ColumnBlocks> RowsAhead<'b, B> {
         self.up_to(end.map(|(end, _)| end)).0
     }
 
+    /// Appends rows of all blocks in their order, up to as many as are wanted in all. Those of each block are in the order of keys, ascending.
+    fn append_first(&self, rows: &[Vec<usize>], most: usize, found: &mut Vec<FoundRow>) {
+        let head = |block: usize, nth: usize| {
+            let (rows, rest) = (rows.get(block)?, self.rest.get(block)?);
+            let place = if self.end.descending { rows.len().checked_sub(nth + 1)? } else { nth };
+            let row = *rows.get(place)?;
+            Some(Head {
+                identity: rest.identity_of(row),
+                end: self.end,
+                at: FoundRow { block, row, ranked: None },
+                nth,
+            })
+        };
+        let mut heads: BinaryHeap<Head> = (0..rows.len()).filter_map(|block| head(block, 0)).collect();
+        while found.len() < most
+            && let Some(mut first) = heads.peek_mut()
+        {
+            found.push(first.at);
+            match head(first.at.block, first.nth + 1) {
+                Some(next) => *first = next,
+                None => drop(PeekMut::pop(first)),
+            }
+        }
+    }
+
     /// The key and record id of the row that so many rows of a block come before; none where it has no such row.
     fn identity(&self, rest: &BlockRest, before: u64) -> Option<RowIdentity> {
         let before = usize::try_from(before).ok().filter(|before| *before < rest.to - rest.from)?;
-        rest.identity(if self.end.descending { rest.to - before - 1 } else { rest.from + before })
+        let rank = if self.end.descending { rest.to - before - 1 } else { rest.from + before };
+        rest.ranks.row(rank).map(|row| rest.identity_of(row))
     }
 
     fn in_order<T>(&self, mut list: Vec<T>, identity: impl Fn(&T) -> &RowIdentity) -> Vec<T> {
@@ -235,7 +265,7 @@ struct Front<'b, B: ColumnBlocks> {
 struct Head {
     identity: RowIdentity,
     end: OrderEnd,
-    block: usize,
+    at: FoundRow,
     /// Its place among the block's rows that match, from the first in the order on.
     nth: usize,
 }
@@ -269,47 +299,18 @@ impl<B: ColumnBlocks> Front<'_, B> {
         self.rows.get(block).map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// Appends the rows that match in their order, up to as many as are wanted in all.
-    fn append_first(
-        &self,
-        wanted: &FirstWanted<'_>,
-        end: OrderEnd,
-        found: &mut Vec<FoundRow>,
-    ) -> Result<(), B::Failure> {
-        let (mut matching, mut heads) = (Vec::with_capacity(self.rows.len()), BinaryHeap::new());
+    /// The rows of each block that match, in the order of keys, ascending.
+    fn matching(&self, filter: &Filter) -> Result<Vec<Vec<usize>>, B::Failure> {
+        let mut matching = Vec::with_capacity(self.rows.len());
         for (block, rows) in self.rows.iter().enumerate() {
             let mut of_block: Vec<usize> = Vec::new();
             if !rows.is_empty() {
-                let mask = filter::matching(self, block, wanted.filter)?;
-                let mut take = |place: usize| of_block.extend(rows.get(place).copied().map(usize::from));
-                mask.each(rows.len(), &mut take);
-            }
-            if end.descending {
-                of_block.reverse();
+                let mask = filter::matching(self, block, filter)?;
+                mask.each(rows.len(), |place| of_block.extend(rows.get(place).copied().map(usize::from)));
             }
             matching.push(of_block);
         }
-        let head = |block: usize, nth: usize| -> Result<Option<Head>, B::Failure> {
-            let Some(row) = matching.get(block).and_then(|rows| rows.get(nth)).copied() else { return Ok(None) };
-            let key = self.blocks.chunk(block, wanted.definition.key)?.value(row);
-            let id = self.blocks.chunk(block, wanted.definition.record_id)?.value(row);
-            Ok(Some(Head { identity: RowIdentity([key, id]), end, block, nth }))
-        };
-        for block in 0..matching.len() {
-            heads.extend(head(block, 0)?);
-        }
-        while found.len() < wanted.most
-            && let Some(mut first) = heads.peek_mut()
-        {
-            let Head { block, nth, .. } = *first;
-            let row = matching.get(block).and_then(|rows| rows.get(nth)).copied().unwrap_or_default();
-            found.push(FoundRow { block, row, ranked: None });
-            match head(block, nth + 1)? {
-                Some(next) => *first = next,
-                None => drop(PeekMut::pop(first)),
-            }
-        }
-        Ok(())
+        Ok(matching)
     }
 }
 
@@ -381,11 +382,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::dataset::{
-        columns::tests::ValueBlocks,
-        query::{Filter, SortTerm},
-        samples,
-    };
+    use crate::dataset::{columns::tests::ValueBlocks, query::SortTerm, samples};
 
     proptest! {
         #[test]

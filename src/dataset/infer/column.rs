@@ -1,7 +1,6 @@
 //! Statistics of a column, collected value by value in bounded memory.
 
 use std::{
-    borrow::Cow,
     collections::HashSet,
     hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
 };
@@ -281,10 +280,10 @@ impl ColumnStats {
     fn add_place(&mut self, line: u64, text: &str) {
         let distance =
             |text: &str| text.parse().ok().filter(|number: &f64| !number.is_nan()).map_or(f64::INFINITY, f64::abs);
-        self.largest.point = self.largest.point.max(distance(text));
+        let point = distance(text);
         let is_comma = text.contains(',') && !text.contains('.');
-        let with_point = if is_comma { Cow::Owned(text.replace(',', ".")) } else { Cow::Borrowed(text) };
-        self.largest.comma = self.largest.comma.max(distance(&with_point));
+        let comma = if is_comma { distance(&text.replace(',', ".")) } else { point };
+        self.largest = Largest { point: self.largest.point.max(point), comma: self.largest.comma.max(comma) };
         // Other pairs of numbers, such as 1,204, are something else as often.
         let text = text.trim_start();
         let begins = |tag: &str| text.get(..tag.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(tag));

@@ -85,7 +85,12 @@ impl ColumnSlot {
 
     /// Tells whether there will be a projection of so many records, and is none yet.
     pub(in super::super) fn is_awaited(&self, records: u64) -> bool {
-        self.is_kept() && records >= self.settings.states_min && !self.is_there()
+        self.is_kept() && self.pays(records) && !self.is_there()
+    }
+
+    /// Tells whether so many states are worth a projection.
+    fn pays(&self, states: u64) -> bool {
+        self.settings.bytes_max > 0 && states >= self.settings.states_min.max(1)
     }
 
     /// Asks the keeper to look after the projection.
@@ -192,7 +197,7 @@ impl ColumnSlot {
     pub(super) fn tend(&self, reading: &RecordReading<'_>) -> Result<(), QuestionFailure> {
         let sum = "SELECT ifnull(sum(changes), 0) FROM versions";
         let old: u64 = reading.connection().query_row(sum, [], |row| schema::count(row, 0))?;
-        if self.settings.bytes_max == 0 || reading.records + old < self.settings.states_min.max(1) {
+        if !self.pays(reading.records + old) {
             *self.present.lock().unwrap_or_else(PoisonError::into_inner) = None;
             self.remove();
             return Ok(());
