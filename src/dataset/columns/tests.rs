@@ -136,6 +136,16 @@ pub(super) struct ValueBlocks {
 }
 
 impl ValueBlocks {
+    /// The same as blocks that have to be read again each time.
+    fn not_kept(self) -> Self {
+        Self { are_kept: false, read: RefCell::default(), ..self }
+    }
+
+    /// Tells whether blocks that are not kept were read once each since this was asked.
+    fn were_read_once(&self) -> bool {
+        self.read.take().len() <= self.count() || self.are_kept
+    }
+
     fn block(&self, block: usize) -> &[ColumnChunk] {
         if self.read.borrow().last() != Some(&block) {
             self.read.borrow_mut().push(block);
@@ -279,16 +289,14 @@ proptest! {
             let next = ascending(left, right);
             so_far.then(if term.descending && !left.is_null() && !right.is_null() { next.reverse() } else { next })
         }));
-        let (mut blocks, filter) = (ValueBlocks::new(&definition, &rows, block_rows, bounded), Filter::All(Vec::new()));
-        blocks.are_kept = are_kept;
+        let (blocks, filter) = (ValueBlocks::new(&definition, &rows, block_rows, bounded), Filter::All(Vec::new()));
+        let blocks = if are_kept { blocks } else { blocks.not_kept() };
         let (mut gathered, mut after): (Vec<&Vec<Value>>, Option<Vec<Value>>) = (Vec::new(), None);
         loop {
             let wanted =
                 FirstWanted { definition: &definition, filter: &filter, ranking: None, order: &order, after: after.as_deref(), most };
             let found = first::first_collecting(&blocks, &wanted, 2).unwrap();
-            // Blocks that are not kept are read once.
-            let read = blocks.read.take();
-            prop_assert!(are_kept || read.len() <= blocks.count(), "{read:?}");
+            prop_assert!(blocks.were_read_once());
             gathered.extend(found.iter().map(|found| &rows[found.block * block_rows + found.row]));
             if found.len() < most {
                 break;
@@ -334,7 +342,10 @@ proptest! {
         let mut tally = FacetTally::new(2);
         values.iter().for_each(|value| tally.add(value));
         let found = summary::facets_within(&blocks, &Filter::All(Vec::new()), &[2], limit, bytes_max).unwrap();
-        prop_assert_eq!(found, (values.len() as u64, vec![tally.finish(limit)]));
+        prop_assert_eq!(&found, &(values.len() as u64, vec![tally.finish(limit)]));
+        let blocks = blocks.not_kept();
+        prop_assert_eq!(summary::facets(&blocks, &Filter::All(Vec::new()), &[2], limit).unwrap(), found);
+        prop_assert!(blocks.were_read_once());
     }
 
     #[test]

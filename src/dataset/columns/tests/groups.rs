@@ -209,7 +209,10 @@ proptest! {
         let definition = wide();
         let blocks = ValueBlocks::new(&definition, &rows, block_rows, true);
         let found = groups(&blocks, &definition, &asked, GroupRoom::default()).unwrap();
-        prop_assert_eq!(found, naive_groups(&rows, &asked));
+        prop_assert_eq!(&found, &naive_groups(&rows, &asked));
+        let blocks = blocks.not_kept();
+        prop_assert_eq!(groups(&blocks, &definition, &asked, GroupRoom::default()).unwrap(), found);
+        prop_assert!(blocks.were_read_once());
     }
 
     #[test]

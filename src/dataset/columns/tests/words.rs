@@ -24,7 +24,7 @@ proptest! {
         search in any_words().prop_filter_map("a word", |text| {
             text.and_then(|text| WordSearch::new(&text, vec![2, 3]).ok().flatten())
         }),
-        (most, block_rows, descending) in (1_usize..9, 1_usize..40, any::<bool>()),
+        (most, block_rows, descending, are_kept) in (1_usize..9, 1_usize..40, any::<bool>(), any::<bool>()),
     ) {
         let definition = samples::definition("things", &[("key", "text"), ("id", "integer"), ("a", "text"), ("b", "text")]);
         let text = |text: &Option<String>| text.clone().map_or(Value::Null, Value::Text);
@@ -41,6 +41,7 @@ proptest! {
         let order = [0, 1].map(|column| SortTerm { column, descending: false });
         // With many texts in a block besides, few of them are searched one by one.
         let blocks = ValueBlocks::new(&definition, &rows, block_rows, false);
+        let blocks = if are_kept { blocks } else { blocks.not_kept() };
         prop_assert_eq!(count(&blocks, &filter).unwrap(), expected.len() as u64);
         let others = count(&blocks, &Filter::Not(Box::new(filter.clone()))).unwrap();
         prop_assert_eq!(others, (rows.len() - expected.len()) as u64);
@@ -50,10 +51,12 @@ proptest! {
             prop_assert_eq!(both, u64::from(search.is_met(bits(&row))));
         }
         let (mut gathered, mut after): (Vec<&Vec<Value>>, Option<Vec<Value>>) = (Vec::new(), None);
+        blocks.read.take();
         loop {
             let ranking = Some(&ranking);
             let wanted = FirstWanted { definition: &definition, filter: &filter, ranking, order: &order, after: after.as_deref(), most };
             let found = first::first_collecting(&blocks, &wanted, 2).unwrap();
+            prop_assert!(blocks.were_read_once());
             for found in &found {
                 let row = &rows[found.block * block_rows + found.row];
                 prop_assert_eq!(found.ranked, Some(search.relevance(bits(&row))));
