@@ -90,6 +90,8 @@ bench-tools:
 lint:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --all-targets --all-features -- -D warnings
+	$(CARGO) fmt --manifest-path fuzz/Cargo.toml --check
+	$(CARGO) clippy --manifest-path fuzz/Cargo.toml --locked --target-dir $(TARGET)/fuzz --lib --bins --examples -- -D warnings
 
 fmt:
 	$(CARGO) fmt --all

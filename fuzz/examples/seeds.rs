@@ -9,7 +9,7 @@ use jiff::{Timestamp, civil::date};
 use permitd_fuzz::{
     checks::{HISTORIES, questions},
     dataset::{
-        ColumnType, Definition, Value, cursor,
+        ColumnType, Definition, Point, Value, cursor,
         query::Position,
         sample::{SampleFormat, generate},
     },
@@ -39,7 +39,7 @@ fn write(target: &str, name: &str, bytes: impl AsRef<[u8]>) -> io::Result<()> {
 }
 
 /// Queries and expressions of the documentation and of the tests.
-const FILTERS: [&str; 59] = [
+const FILTERS: &[&str] = &[
     "estimated_cost__gte=1000000&sort=-estimated_cost&limit=1&select=application_number,estimated_cost",
     "statsu=issued",
     "status__in=issued,complete&file_date__between=2016-12-01,2016-12-31",
@@ -103,6 +103,13 @@ const FILTERS: [&str; 59] = [
     "by=status&columns=status&as_of=2016-12-01T09:30:00%2B01:00&as_of__eq=1",
     "as_of=99999999999999999999&select=status",
     "as_of=9999-12-31",
+    "place__near=37.75,-122.5,500m&sort=distance&limit=5&format=geojson",
+    "near=37.75,-122.5,2km&place__ne=37.75,-122.5",
+    "bbox=179,-20,-179,-15&place__isnull=false",
+    "within=POLYGON+((-122.43+37.77,+-122.41+37.77,+-122.41+37.79,+-122.43+37.77))",
+    "filter=near(place,+37.77,+-122.42,+%22500m%22)+OR+NOT+bbox(place,+-122.52,+37.7,+-122.35,+37.83)",
+    "q=plan+iss*&by=geohash(place,4)&measure=count,median(cost)",
+    "by=status,month(day)&measure=count,sum(cost)&having=count+%3E+1&sort=-count&limit=5",
 ];
 
 fn filters() -> io::Result<()> {
@@ -147,6 +154,7 @@ fn value(definition: &Definition, column: usize) -> Value {
         ColumnType::Number => Value::Number(37.78),
         ColumnType::Date => Value::Date(date(2016, 12, 1)),
         ColumnType::Timestamp => Value::Timestamp(Timestamp::UNIX_EPOCH),
+        ColumnType::Point => Value::Point(Point::parse("-37.75,179.999").expect("it is a point")),
     }
 }
 

@@ -69,12 +69,14 @@ impl Fit {
 }
 
 /// How numbers with one kind of decimal mark fit.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Numbers {
     pub(super) integer: Fit,
     pub(super) number: Fit,
     /// Amounts with at most two decimals.
     pub(super) money: Fit,
+    /// The greatest distance of a number from zero; infinite where a value is none.
+    pub(super) largest: f64,
 }
 
 /// How dates with one order of day and month fit.
@@ -103,8 +105,6 @@ pub(super) struct ColumnStats {
     pub(super) two_ways_point: u64,
     /// Places in a form that nothing else has.
     pub(super) places: Fit,
-    /// The greatest distance of a number from zero.
-    pub(super) largest: Largest,
     pub(super) month_first: Dates,
     pub(super) day_first: Dates,
     /// Dates that can be read in two ways.
@@ -170,20 +170,6 @@ impl Readings {
     }
 }
 
-/// The greatest distance of numbers from zero, by the decimal mark that they are read with; infinite where it is not known.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Largest {
-    point: f64,
-    comma: f64,
-}
-
-impl Largest {
-    /// That of numbers with this mark.
-    pub(super) fn with(self, decimal: Mark) -> f64 {
-        if decimal == Mark::Comma { self.comma } else { self.point }
-    }
-}
-
 impl ColumnStats {
     pub(super) fn new(header: &str) -> Self {
         Self {
@@ -198,7 +184,6 @@ impl ColumnStats {
             two_ways_comma: 0,
             two_ways_point: 0,
             places: Fit::default(),
-            largest: Largest::default(),
             month_first: Dates::default(),
             day_first: Dates::default(),
             two_ways_date: 0,
@@ -277,13 +262,12 @@ impl ColumnStats {
         true
     }
 
+    /// How numbers with this decimal mark fit.
+    pub(super) fn numbers(&self, decimal: Mark) -> &Numbers {
+        if decimal == Mark::Comma { &self.comma } else { &self.point }
+    }
+
     fn add_place(&mut self, line: u64, text: &str) {
-        let distance =
-            |text: &str| text.parse().ok().filter(|number: &f64| !number.is_nan()).map_or(f64::INFINITY, f64::abs);
-        let point = distance(text);
-        let is_comma = text.contains(',') && !text.contains('.');
-        let comma = if is_comma { distance(&text.replace(',', ".")) } else { point };
-        self.largest = Largest { point: self.largest.point.max(point), comma: self.largest.comma.max(comma) };
         // Other pairs of numbers, such as 1,204, are something else as often.
         let text = text.trim_start();
         let begins = |tag: &str| text.get(..tag.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(tag));
@@ -342,6 +326,7 @@ impl ColumnStats {
             numbers.integer.take(line, false);
             numbers.number.take(line, false);
             numbers.money.take(line, false);
+            numbers.largest = f64::INFINITY;
         }
     }
 
@@ -422,7 +407,12 @@ impl Numbers {
                 value_of(cell, ColumnType::Integer, reading),
                 Ok(_) | Err(CellError::Value(ValueError::OutOfRange))
             );
-        let number = integer || (!is_long && value_of(cell, ColumnType::Number, reading).is_ok());
+        let read = if is_long { None } else { value_of(cell, ColumnType::Number, reading).ok() };
+        let number = integer || read.is_some();
+        self.largest = match read {
+            Some((Value::Number(number), _)) => self.largest.max(number.abs()),
+            _ => f64::INFINITY,
+        };
         let money = matches!(value_of(cell, ColumnType::Money, reading), Ok((Value::Money(_), true)));
         self.integer.take(line, integer);
         self.number.take(line, number);

@@ -84,6 +84,9 @@ fn places_are_found_in_one_column_or_in_two() {
     let commas = |row: &str| proposed(&format!("Id;Lat;Lon\na1;{row}\na2;{row}\n")).1;
     assert_eq!(kind(&commas("37,7749;-122,4194"), "location"), ColumnType::Point);
     assert!(commas("97,7749;-122,4194").column_index("location").is_none());
+    // A point groups digits here: the latitude of the last row is 47,123.
+    let (_, definition) = proposed("Id;Lat;Lon\na1;37,7749;-122,4194\na2;37,5;-122,4194\na3;47.123;-122,4194\n");
+    assert!(definition.column_index("location").is_none());
     for (header, row) in [
         ("Id,Lat,Lon", "95.5,-122.5"),
         ("Id,Lat,Lon", "37.75,-190.5"),

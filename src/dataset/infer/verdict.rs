@@ -203,7 +203,7 @@ impl ColumnVerdict {
             self.remarks.push("Coordinates are kept with seven decimals of a degree, about a centimetre.".to_owned());
             return ColumnType::Point;
         }
-        let numbers = if writing.decimal == Mark::Comma { &column.comma } else { &column.point };
+        let numbers = column.numbers(writing.decimal);
         let is_odd = (column.two_ways_comma > 0 && writing.comma_is_unsure && column.point_evidence == 0)
             || (column.two_ways_point > 0 && writing.point_is_unsure && column.point_evidence == 0);
         if is_odd && is_number(numbers, but) {
@@ -352,7 +352,7 @@ pub(super) fn coordinate_of(
         && verdict.kind == ColumnType::Number
         && verdict.personal.is_none()
         && column.errors == 0
-        && column.largest.with(decimal) <= most;
+        && column.numbers(decimal).largest <= most;
     is_it.then_some(others)
 }
 
