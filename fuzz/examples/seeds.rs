@@ -143,7 +143,9 @@ fn cursors() -> io::Result<()> {
     }
     // What the round trips are made of.
     let bytes: Vec<u8> = (0..=255).map(|byte: u8| byte.wrapping_mul(167)).collect();
-    write("cursor", "bytes", bytes)
+    write("cursor", "bytes", bytes)?;
+    // Found by fuzzing: the least number of 32 bits was taken for a coordinate.
+    write("cursor", "point-of-least-number", b"\xff\xcc\xffALyjDoBn1_Xpg")
 }
 
 fn value(definition: &Definition, column: usize) -> Value {

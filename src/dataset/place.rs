@@ -43,7 +43,7 @@ impl Point {
 
     /// The point at these coordinates, in units of 1e-7 degrees.
     fn of_units(latitude: i64, longitude: i64) -> Result<Self, PointError> {
-        let within = |units: i64, most: i32| i32::try_from(units).ok().filter(|units| units.abs() <= most);
+        let within = |units: i64, most: i32| i32::try_from(units).ok().filter(|units| (-most..=most).contains(units));
         match (within(latitude, LATITUDE_MAX), within(longitude, LONGITUDE_MAX)) {
             (Some(latitude), Some(longitude)) => Ok(Self { latitude, longitude }),
             (None, _) if within(longitude, LATITUDE_MAX).is_some() && within(latitude, LONGITUDE_MAX).is_some() => {

@@ -77,6 +77,10 @@ fn points_are_read_in_all_their_forms() {
     assert_eq!(Point::parse("90.0000001,100"), Err(PointError::Latitude));
     assert_eq!(Point::parse("POINT (180.0000001 5)"), Err(PointError::Longitude));
     assert_eq!(Point::parse("99999999999999999999999999,0"), Err(PointError::Latitude));
+    // The least number of 32 bits has no positive counterpart.
+    assert_eq!(Point::parse("-214.7483648,0"), Err(PointError::Latitude));
+    assert_eq!(Point::parse("0,-214.7483648"), Err(PointError::Longitude));
+    assert_eq!(Point::unpacked(0), None);
     assert_eq!(degrees_of("POINT (-122.41364091508 37.5)"), Ok((37.5, -122.413_640_915_08)));
 }
 
