@@ -91,7 +91,9 @@ lint:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --all-targets --all-features -- -D warnings
 	$(CARGO) fmt --manifest-path fuzz/Cargo.toml --check
-	$(CARGO) clippy --manifest-path fuzz/Cargo.toml --locked --target-dir $(TARGET)/fuzz --lib --bins --examples -- -D warnings
+	$(CARGO) clippy --manifest-path fuzz/Cargo.toml --locked --target-dir $(TARGET)/beside --lib --bins --examples -- -D warnings
+	$(CARGO) fmt --manifest-path benches/kernels/Cargo.toml --check
+	$(CARGO) clippy --manifest-path benches/kernels/Cargo.toml --locked --target-dir $(TARGET)/beside -- -D warnings
 
 fmt:
 	$(CARGO) fmt --all
