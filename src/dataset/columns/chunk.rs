@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{codes::Codes, dictionary::Dictionary, mask::Mask};
+use super::{codes::Codes, dictionary::Dictionary, few, mask::Mask};
 use crate::dataset::{
     Value,
     query::{Test, after_prefix},
@@ -151,7 +151,7 @@ impl ColumnChunk {
             },
             Test::Inside(area) if dictionary.points_between(area).len() > self.rows() => {
                 let inside = |code: u16| dictionary.point(code).is_some_and(|point| area.contains(point));
-                self.codes.passing_of(&Mask::Everything, inside)
+                self.codes.passing(inside)
             }
             Test::Inside(area) => {
                 let (from, marks) = dictionary.points_in(area);
@@ -166,7 +166,7 @@ impl ColumnChunk {
     /// texts.
     pub(super) fn containing(&self, needle: &str, rows: &Mask) -> Mask {
         let Dictionary::Texts(list) = &*self.dictionary else { return Mask::Nothing };
-        self.codes.passing_of(rows, |code| list.at(code).is_some_and(|text| contains_folded(text, needle)))
+        few::passing(list, &self.codes, rows, |text| contains_folded(text, needle))
     }
 
     /// Appends the chunk for a file.

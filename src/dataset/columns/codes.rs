@@ -177,15 +177,9 @@ impl Codes {
         }
     }
 
-    /// Of some rows, those whose code passes a test.
-    pub(super) fn passing_of(&self, rows: &Mask, mut test: impl FnMut(u16) -> bool) -> Mask {
-        let mut marks = vec![0; self.len()];
-        rows.each(self.len(), |row| {
-            if let (Some(code), Some(mark)) = (self.get(row), marks.get_mut(row)) {
-                *mark = u8::from(test(code));
-            }
-        });
-        Mask::Rows(marks)
+    /// The rows whose code passes a test.
+    pub(super) fn passing(&self, test: impl Fn(u16) -> bool) -> Mask {
+        Mask::Rows((0..self.len()).map(|row| u8::from(self.get(row).is_some_and(&test))).collect())
     }
 
     /// Joins the bits of each row's code with those that the row has.

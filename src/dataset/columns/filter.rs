@@ -86,8 +86,8 @@ fn rows<B: ColumnBlocks>(blocks: &B, block: usize, filter: &Filter, wanted: &Mas
                         && few::pays(few, &folded)
                     {
                         let finder = Finder::new(needle);
-                        let has = |code| list.at(code).is_some_and(|text| finder.find(text.as_bytes()).is_some());
-                        return Ok(blocks.codes(block, term.column)?.passing_of(wanted, has));
+                        let codes = blocks.codes(block, term.column)?;
+                        return Ok(few::passing(list, &codes, wanted, |text| finder.find(text.as_bytes()).is_some()));
                     }
                 } else {
                     let chunk = blocks.chunk(block, term.column)?;

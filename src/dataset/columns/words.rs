@@ -105,13 +105,11 @@ impl RowTexts {
         let mut bits = vec![0; places.len()];
         for ColumnTexts { codes, texts, is_bare } in &self.0 {
             let Dictionary::Texts(list) = &**texts else { continue };
-            // A null has no text.
-            let text = |row: &usize| codes.get(*row).and_then(|code| list.at(code)).unwrap_or_default();
-            let of_rows: Vec<&str> = places.iter().map(text).collect();
-            touch(&of_rows);
-            for (bits, text) in bits.iter_mut().zip(of_rows) {
-                *bits |= if *is_bare { search.bits_of(text).0 } else { search.bits_of(&bare(text)).0 };
-            }
+            few::each_text(list, codes, &places, |nth, text| {
+                if let Some(bits) = bits.get_mut(nth) {
+                    *bits |= if *is_bare { search.bits_of(text).0 } else { search.bits_of(&bare(text)).0 };
+                }
+            });
         }
         let mut all = vec![T::default(); rows];
         for (row, bits) in places.into_iter().zip(bits) {
@@ -121,12 +119,6 @@ impl RowTexts {
         }
         all
     }
-}
-
-/// Reads the beginning of each text. These lie far from each other in memory, which sends several at the same time where nothing waits for
-/// one of them.
-fn touch(texts: &[&str]) {
-    std::hint::black_box(texts.iter().fold(0, |all, text| all ^ text.as_bytes().first().copied().unwrap_or(0)));
 }
 
 /// The bits of the texts of each row, with those of the words' order if they are `ordered`; empty where no row has any.
