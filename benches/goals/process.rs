@@ -2,7 +2,7 @@
 
 use std::{
     ffi::OsStr,
-    fs,
+    fs, io,
     net::{SocketAddr, TcpListener},
     os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
@@ -187,6 +187,11 @@ impl Server {
     /// Resident memory, MiB.
     pub(crate) fn resident_mib(&self) -> f64 {
         memory_mib(self.child.id(), "VmRSS").unwrap_or(f64::NAN)
+    }
+
+    /// Lets [`Self::peak_mib`] forget what was before: see proc_pid_clear_refs(5).
+    pub(crate) fn forget_peak(&self) -> io::Result<()> {
+        fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5")
     }
 
     /// The most memory that it had at any time, MiB.

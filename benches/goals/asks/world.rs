@@ -142,6 +142,8 @@ fn version(server: &Server, key: &str) -> Outcome<u64> {
 
 /// Exports all records to a file, and tells how long it took, how many bytes that was and what memory.
 pub(super) fn export(server: &Server, key: &str, query: &str, file: &Path) -> Outcome<()> {
+    // A projection may have been made before.
+    server.forget_peak()?;
     let (resident_mib, started) = (server.resident_mib(), Instant::now());
     let mut export = Command::new("curl");
     export.args(["--silent", "--show-error", "--fail", "--header", &format!("x-api-key: {key}"), "--output"]);
