@@ -45,8 +45,7 @@ pub(super) fn each_text(list: &TextList, codes: &Codes, rows: &[usize], mut take
 
 /// Of some rows, those whose text passes a test.
 pub(super) fn passing(list: &TextList, codes: &Codes, wanted: &Mask, test: impl Fn(&str) -> bool) -> Mask {
-    let mut rows = Vec::new();
-    wanted.each(codes.len(), |row| rows.push(row));
+    let rows = wanted.rows(codes.len());
     let mut marks = vec![0; codes.len()];
     each_text(list, codes, &rows, |nth, text| {
         if let Some(mark) = rows.get(nth).and_then(|row| marks.get_mut(*row)) {

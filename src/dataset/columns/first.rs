@@ -200,11 +200,8 @@ impl<'a, B: ColumnBlocks> Collected<'a, B> {
         if self.wanted.ranking.is_none() {
             mask = filtered(true, mask)?;
         }
-        let rows = local.rows;
-        // Rows are taken in parts, so that an error ends the loop.
-        let mut marked = Vec::new();
-        mask.each(rows, |row| marked.push(row));
-        for row in marked {
+        // A list, so that an error ends the loop.
+        for row in mask.rows(local.rows) {
             let is_after = match &after {
                 Some(after) => local.compare(row, after)? == Ordering::Greater,
                 None => true,

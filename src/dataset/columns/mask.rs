@@ -84,6 +84,13 @@ impl Mask {
         }
     }
 
+    /// The rows in it, of so many in the block, in ascending order.
+    pub(super) fn rows(&self, rows: usize) -> Vec<usize> {
+        let mut marked = Vec::new();
+        self.each(rows, |row| marked.push(row));
+        marked
+    }
+
     /// Hands each row in it to `take`, of so many in the block, in ascending order.
     pub fn each(&self, rows: usize, mut take: impl FnMut(usize)) {
         match self {

@@ -100,8 +100,7 @@ impl RowTexts {
         (wanted, rows): (&Mask, usize),
         make: impl Fn(WordBits) -> T,
     ) -> Vec<T> {
-        let mut places = Vec::new();
-        wanted.each(rows, |row| places.push(row));
+        let places = wanted.rows(rows);
         let mut bits = vec![0; places.len()];
         for ColumnTexts { codes, texts, is_bare } in &self.0 {
             let Dictionary::Texts(list) = &**texts else { continue };
