@@ -63,7 +63,12 @@ impl<'a> WrittenNumber<'a> {
             Some(at) => (mantissa.get(..at).unwrap_or_default(), mantissa.get(at + 1..).unwrap_or_default()),
             None => (mantissa, ""),
         };
+        let written = whole.len();
         let whole = ungrouped(whole, marks.thousands).ok_or(Wrong::Form)?;
+        // Nobody groups digits before an exponent: the mark is a decimal one, of another language.
+        if mantissa.len() < bare.len() && whole.len() < written {
+            return Err(Wrong::Form);
+        }
         let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
         if (whole.is_empty() && fraction.is_empty()) || !is_digits(&whole) || !is_digits(fraction) {
             return Err(Wrong::Form);
@@ -225,6 +230,11 @@ mod tests {
         }
         for text in ["1,5", "1,2345", "12,34,567", "--5", "-5-", "1.2.3", "five", "", "-", "1e", "e5", "1,234,5"] {
             assert!(plain(text, Marks::PLAIN).is_err(), "{text}");
+        }
+        for (text, marks) in
+            [("9.000E-2", GERMAN), ("1.500E3", GERMAN), ("1.234e0", GERMAN), ("1,250E-1", Marks::PLAIN)]
+        {
+            assert_eq!(plain(text, marks), Err(Wrong::Form), "{text}");
         }
         assert_eq!(plain("007", Marks::PLAIN), Err(Wrong::Zeros));
         let unsure = Marks { unsure: true, ..Marks::PLAIN };

@@ -50,6 +50,14 @@ fn points_are_read_in_all_their_forms() {
     assert_eq!(point("5e-8,1e1").to_string(), "POINT (10 0.0000001)");
     for wrong in [
         "",
+        "{\"latitude\":\"37,7749\",\"longitude\":\"-122,4194\"}",
+        "{\"latitude\":37,5,\"longitude\":10.5}",
+        "{'latitude': '37,5', 'longitude': '10.5'}",
+        "{\"a\":{\"latitude\":1},\"latitude\":37.5,\"longitude\":10.5}",
+        "{\"latitude\":37.5,\"longitude\":10.5,\"latitude\":12}",
+        "{\"latitude\":37.5,\"longitude\":10.5}}}",
+        "{\"latitude\":37.5,\"longitude\":10.5} and more",
+        "{\"latitude\":\"37.5,\"longitude\":10.5}",
         "POINT EMPTY",
         "POINT (1)",
         "POINT (1 2 3)",

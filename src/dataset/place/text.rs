@@ -101,6 +101,10 @@ impl<'t> Coordinates<'t> {
     }
 
     fn of_members(text: &'t str) -> Option<Self> {
+        let count = |brace| text.matches(brace).count();
+        if !text.ends_with('}') || count('{') != count('}') {
+            return None;
+        }
         Some(Self { latitude: member(text, "latitude")?, longitude: member(text, "longitude")? })
     }
 }
@@ -112,15 +116,22 @@ impl fmt::Display for Point {
     }
 }
 
-/// The value of a member of an object, without its quotes.
+/// The value of a member of an object, without its quotes; none where there are two of the name, or something else than the next member
+/// follows: what is cut short there would be another number.
 fn member<'t>(text: &'t str, name: &str) -> Option<&'t str> {
-    ['\'', '"'].into_iter().find_map(|quote| {
-        let (_, behind) = text.split_once(&format!("{quote}{name}{quote}"))?;
-        let value = behind.trim_start().strip_prefix(':')?.trim_start();
-        let value = value.strip_prefix(['\'', '"']).unwrap_or(value);
-        let end = value.find([',', '}', '\'', '"'])?;
-        value.get(..end).map(str::trim)
-    })
+    const QUOTES: [char; 2] = ['\'', '"'];
+    let key =
+        QUOTES.map(|quote| format!("{quote}{name}{quote}")).into_iter().find(|key| text.contains(key.as_str()))?;
+    let (_, behind) = text.split_once(&key).filter(|(_, behind)| !behind.contains(&key))?;
+    let value = behind.trim_start().strip_prefix(':')?.trim_start();
+    let (value, rest) = match value.strip_prefix(QUOTES) {
+        Some(quoted) => quoted.split_once(value.chars().next()?)?,
+        None => value.split_at(value.find([',', '}'])?),
+    };
+    let rest = rest.trim_start();
+    let is_over =
+        rest.starts_with('}') || rest.strip_prefix(',').is_some_and(|next| next.trim_start().starts_with(QUOTES));
+    is_over.then(|| value.trim())
 }
 
 /// The text between parentheses that are all around it.
