@@ -335,6 +335,7 @@ fn stored(events: String) -> StoredCommit {
         recorded_at: "2026-03-01T12:00:00Z".parse().unwrap(),
         events,
         marked: false,
+        hash: None,
     }
 }
 

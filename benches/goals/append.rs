@@ -9,6 +9,7 @@ use std::{
 use jiff::Timestamp;
 use permitd::{
     domain::{
+        chain::ChainHash,
         event::{Event, Origin},
         id::{CommandId, StreamId, UserId, Who},
         persisted::{self, NewEvent},
@@ -83,11 +84,12 @@ fn synced_writes_per_s(folder: &Path, life: Duration) -> Outcome<f64> {
 struct Person {
     id: Uuid,
     version: u64,
+    head: ChainHash,
 }
 
 impl Person {
     fn new(number: u128) -> Self {
-        Self { id: replay::scattered(u64::try_from(number).unwrap_or(u64::MAX), 8), version: 0 }
+        Self { id: replay::scattered(u64::try_from(number).unwrap_or(u64::MAX), 8), version: 0, head: ChainHash::START }
     }
 
     /// A new plan for somebody known; the first commit also takes their address, as an invitation does.
@@ -99,6 +101,7 @@ impl Person {
         let append = Append {
             stream: StreamId::User(UserId(self.id)),
             expected_version: self.version,
+            previous: self.head,
             command: CommandId::unique(id),
             request_hash: None,
             recorded_at: Timestamp::now(),
@@ -111,6 +114,7 @@ impl Person {
             publishes: false,
         };
         self.version += 1;
+        self.head = append.hash();
         Ok(append)
     }
 }

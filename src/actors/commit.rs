@@ -13,6 +13,7 @@ use super::counting::counters;
 use crate::{
     clock::SharedClock,
     domain::{
+        chain::ChainHash,
         email::Email,
         event::{AsOf, Event, Origin, Recorded},
         fulfilment,
@@ -106,6 +107,8 @@ pub struct LoadedStream {
     pub state: State,
     /// Its version.
     pub version: u64,
+    /// Its hash up to this version.
+    head: ChainHash,
     key: Option<PersonalKey>,
     earlier: Option<FirstTry>,
 }
@@ -323,6 +326,7 @@ impl Committer {
         let append = Append {
             stream: stream.clone(),
             expected_version: loaded.version,
+            previous: loaded.head,
             command: envelope.command.clone(),
             request_hash: envelope.request_hash.as_ref().map(|hash| self.secrets.request_mark(hash)),
             recorded_at,
@@ -418,7 +422,8 @@ impl Committer {
     /// When the stream cannot be read, or the command's id was used for another request.
     pub async fn load(&self, stream: &StreamId, envelope: Option<&Envelope>) -> Result<LoadedStream, CommandError> {
         let key = self.personal_key(stream).await?;
-        let mut loaded = LoadedStream { state: State::empty(stream), version: 0, key, earlier: None };
+        let mut loaded =
+            LoadedStream { state: State::empty(stream), version: 0, head: ChainHash::START, key, earlier: None };
         loop {
             let commits = self.stores.log.load(stream, loaded.version, PAGE_COMMITS).await?;
             // A missing key means an erased person, but also one that was invited after the key was looked up.
@@ -437,7 +442,8 @@ impl Committer {
     /// The state of a stream at a version.
     pub(super) async fn load_until(&self, stream: &StreamId, version: u64) -> Result<State, CommandError> {
         let key = self.personal_key(stream).await?;
-        let mut loaded = LoadedStream { state: State::empty(stream), version: 0, key, earlier: None };
+        let mut loaded =
+            LoadedStream { state: State::empty(stream), version: 0, head: ChainHash::START, key, earlier: None };
         while loaded.version < version {
             let commits = self.stores.log.load(stream, loaded.version, PAGE_COMMITS).await?;
             if commits.is_empty() {
@@ -456,7 +462,8 @@ impl Committer {
     /// When the stream cannot be read.
     pub async fn load_as_of(&self, stream: &StreamId, as_of: AsOf) -> Result<State, CommandError> {
         let key = self.personal_key(stream).await?;
-        let mut loaded = LoadedStream { state: State::empty(stream), version: 0, key, earlier: None };
+        let mut loaded =
+            LoadedStream { state: State::empty(stream), version: 0, head: ChainHash::START, key, earlier: None };
         loop {
             let commits = self.stores.log.load(stream, loaded.version, PAGE_COMMITS).await?;
             for commit in &commits {
@@ -527,6 +534,7 @@ impl LoadedStream {
         let events = persisted::decode(commit, self.key.as_ref())?;
         events.iter().for_each(|event| self.state.apply(event));
         self.version = commit.version;
+        self.head = commit.hash_after(self.head);
         let Some(envelope) = envelope.filter(|envelope| envelope.command == commit.command) else { return Ok(()) };
         let is_same = match (&commit.request_hash, &envelope.request_hash) {
             (Some(kept), Some(request_hash)) => secrets.is_mark_of(kept, request_hash),

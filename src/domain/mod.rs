@@ -5,6 +5,7 @@ pub mod admin_token;
 pub mod admission;
 pub mod attempts;
 pub mod bounds;
+pub mod chain;
 pub mod credential;
 pub mod data_set;
 pub mod email;

@@ -23,6 +23,7 @@ pub use self::{
 use crate::{
     domain::{
         admission::{Grant, GrantHolder, KeyUse, Return, Tally, UsageCount},
+        chain::{ChainHash, Link},
         id::{CommandId, StreamId, UserId},
         key::{KeyHash, KeyId},
         persisted::StoredCommit,
@@ -79,6 +80,8 @@ pub struct Append {
     pub stream: StreamId,
     /// The version that the decision was based on; 0 for a new stream.
     pub expected_version: u64,
+    /// The hash of the stream up to and with that version; [`ChainHash::START`] for a new stream. The commit's own hash follows on it.
+    pub previous: ChainHash,
     /// The command.
     pub command: CommandId,
     /// The mark of what the client sent with its `Idempotency-Key` ([`crate::secrets::Secrets::request_mark`]).
@@ -528,6 +531,20 @@ pub struct Stores {
     pub replay: Arc<dyn Replayable>,
     /// The store as a whole.
     pub upkeep: Arc<dyn Upkeep>,
+}
+
+impl Append {
+    /// The hash of the stream up to and with this commit.
+    pub fn hash(&self) -> ChainHash {
+        self.previous.then(&Link {
+            stream: &self.stream,
+            version: self.expected_version.saturating_add(1),
+            recorded_at: self.recorded_at,
+            command: &self.command,
+            request_hash: self.request_hash.as_deref(),
+            events: &self.events,
+        })
+    }
 }
 
 impl Stores {

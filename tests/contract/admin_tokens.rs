@@ -6,7 +6,6 @@ use permitd::domain::{
     id::StreamId,
     key::{KeyHash, KeyId},
     permission::{Permission, Permissions},
-    view::State,
 };
 
 use crate::backend::{Backend, Stream, beginning};
@@ -30,7 +29,7 @@ pub(crate) async fn tokens_come_back_as_they_were_written<B: Backend>() {
     let stores = backend.stores();
     assert!(stores.views.admin_tokens().await.unwrap().is_empty());
     let stream = StreamId::AdminTokens;
-    let mut tokens = Stream { state: State::empty(&stream), id: stream, version: 0, key: None };
+    let mut tokens = Stream::of(stream);
     tokens.write(&stores, vec![issued(1), issued(2)], beginning()).await;
     tokens.write(&stores, vec![Event::AdminTokenRevoked { token: id(1) }, issued(5)], beginning()).await;
     let rows = tokens.rows().tokens;

@@ -7,6 +7,7 @@ use permitd::{
     clock::{Clock, ManualClock, SharedClock},
     domain::{
         bounds::KeyBounds,
+        chain::ChainHash,
         event::{Event, Origin, Recorded, Role},
         id::{CommandId, StreamId, UserId, Who},
         key::{ApiKey, KeyId},
@@ -79,6 +80,7 @@ pub(crate) struct Stream {
     pub(crate) id: StreamId,
     pub(crate) state: State,
     pub(crate) version: u64,
+    pub(crate) head: ChainHash,
     pub(crate) key: Option<PersonalKey>,
 }
 
@@ -86,12 +88,17 @@ impl Stream {
     pub(crate) fn user(number: u128) -> Self {
         let id = StreamId::User(UserId(Uuid::from_u128(number)));
         let key = PersonalKey::from_bytes([u8::try_from(number % 256).unwrap(); 32]);
-        Self { state: State::empty(&id), id, version: 0, key: Some(key) }
+        Self { state: State::empty(&id), id, version: 0, head: ChainHash::START, key: Some(key) }
     }
 
     pub(crate) fn plan(name: &str) -> Self {
         let id = StreamId::Plan(name.to_owned());
-        Self { state: State::empty(&id), id, version: 0, key: None }
+        Self { state: State::empty(&id), id, version: 0, head: ChainHash::START, key: None }
+    }
+
+    /// A stream of nobody.
+    pub(crate) fn of(id: StreamId) -> Self {
+        Self { state: State::empty(&id), id, version: 0, head: ChainHash::START, key: None }
     }
 
     pub(crate) fn user_id(&self) -> UserId {
@@ -127,6 +134,7 @@ impl Stream {
         let append = Append {
             stream: self.id.clone(),
             expected_version: self.version,
+            previous: self.head,
             command: CommandId::unique(Uuid::now_v7()),
             request_hash: None,
             recorded_at: at,
@@ -144,6 +152,7 @@ impl Stream {
     /// Writes events; the new version.
     pub(crate) async fn write(&mut self, stores: &Stores, events: Vec<Event>, at: Timestamp) -> u64 {
         let (append, state) = self.commit(events, at);
+        self.head = append.hash();
         self.version = stores.log.append(append).await.unwrap();
         self.state = state;
         self.version
@@ -152,8 +161,9 @@ impl Stream {
     /// Writes events as somebody might who does not know what others write.
     pub(crate) async fn try_write(&mut self, stores: &Stores, events: Vec<Event>) -> Result<u64, AppendError> {
         let (append, state) = self.commit(events, beginning());
+        let head = append.hash();
         let version = stores.log.append(append).await?;
-        (self.version, self.state) = (version, state);
+        (self.version, self.state, self.head) = (version, state, head);
         Ok(version)
     }
 

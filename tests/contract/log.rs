@@ -4,9 +4,10 @@ use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use permitd::{
     domain::{
+        chain::{self, ChainHash},
         event::{Event, Role},
         id::{CommandId, UserId},
-        persisted,
+        persisted::{self, StoredCommit},
         personal::Personal,
         plan::{KeyRules, Limits},
     },
@@ -38,6 +39,41 @@ pub(crate) async fn versions_rise_by_one_and_a_stream_is_read_in_order<B: Backen
     assert!(stores.log.load(&ana.id, 3, 10).await.unwrap().is_empty());
 }
 
+/// Asserts that each commit has a hash, which follows from its content and the commit before it.
+fn assert_chained(commits: &[StoredCommit]) {
+    let mut head = ChainHash::START;
+    for commit in commits {
+        head = head.then(&commit.link());
+        assert_eq!(commit.hash, Some(head), "version {} of {}", commit.version, commit.stream);
+    }
+    assert_eq!(chain::head(commits), head);
+}
+
+pub(crate) async fn the_commits_of_a_stream_are_chained_by_hash<B: Backend>() {
+    let backend = B::new();
+    let (stores, others) = (backend.stores(), backend.stores_of_another_process());
+    let (mut ana, mut free) = (Stream::user(1), Stream::plan("free"));
+    let (append, state) = ana.commit(vec![invited("ana@example.org")], beginning());
+    let asked = Append { request_hash: Some("mark".to_owned()), ..append };
+    (ana.version, ana.state, ana.head) = (stores.log.append(asked.clone()).await.unwrap(), state, asked.hash());
+    free.write(&stores, vec![role(0)], beginning()).await;
+    for number in 1..=3 {
+        ana.write(&others, vec![role(number), role(number + 1)], beginning()).await;
+    }
+    let commits = stores.log.load(&ana.id, 0, 10).await.unwrap();
+    assert_eq!(commits.len(), 4);
+    assert_chained(&commits);
+    assert_eq!(commits.last().and_then(|last| last.hash), Some(ana.head));
+    let read = stores.log.read(0, 10).await.unwrap();
+    let back = stores.log.read_back(None, 10).await.unwrap();
+    for found in [read, back] {
+        let mut of_ana: Vec<_> = found.into_iter().filter(|commit| commit.stream == ana.id).collect();
+        of_ana.sort_by_key(|commit| commit.version);
+        assert_chained(&of_ana);
+        assert_eq!(of_ana.len(), 4, "however they are read");
+    }
+}
+
 /// Writers that compete for one stream, and the commits of each.
 const WRITERS: u64 = 20;
 const COMMITS_PER_WRITER: u64 = 20;
@@ -64,6 +100,7 @@ pub(crate) async fn twenty_writers_of_one_stream_lose_nothing<B: Backend>() {
                             let events = persisted::decode(commit, key.as_ref()).unwrap();
                             events.iter().for_each(|event| stream.state.apply(event));
                             stream.version = commit.version;
+                            stream.head = commit.hash_after(stream.head);
                         }
                     }
                     Err(error) => panic!("{error}"),
@@ -78,6 +115,7 @@ pub(crate) async fn twenty_writers_of_one_stream_lose_nothing<B: Backend>() {
     let last = 1 + WRITERS * COMMITS_PER_WRITER;
     assert_eq!(versions, (2..=last).collect::<Vec<_>>(), "each has a version of its own");
     assert!(done.iter().map(|(_, conflicts)| conflicts).sum::<u64>() > 0, "they did compete");
+    assert_chained(&stores.log.load(&ana.id, 0, 1000).await.unwrap());
     let row = stores.views.user(ana.user_id()).await.unwrap().expect("the row");
     assert_eq!(row.version, last);
 }
@@ -104,7 +142,7 @@ pub(crate) async fn a_command_commits_once<B: Backend>() {
     append.command = CommandId::stored("idem:1");
     append.request_hash = Some("hash".to_owned());
     assert_eq!(stores.log.append(append.clone()).await.unwrap(), 2);
-    (ana.version, ana.state) = (2, state);
+    (ana.version, ana.state, ana.head) = (2, state, append.hash());
     for number in 0..50 {
         ana.write(&stores, vec![role(number)], beginning()).await;
     }

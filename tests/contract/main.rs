@@ -43,6 +43,7 @@ macro_rules! cases {
         run! { $backend log:
             versions_rise_by_one_and_a_stream_is_read_in_order,
             twenty_writers_of_one_stream_lose_nothing,
+            the_commits_of_a_stream_are_chained_by_hash,
             a_command_commits_once,
             a_name_has_one_owner,
             a_refused_commit_leaves_nothing,

@@ -14,7 +14,7 @@ use permitd::{
         persisted::StoredCommit,
         personal::Personal,
         plan::{KeyRules, Limits},
-        view::{Rows, State},
+        view::Rows,
     },
     replay,
     secrets::{Secrets, SeededEntropy},
@@ -209,6 +209,7 @@ pub(crate) async fn an_early_command_is_found_in_a_stream_over_1_mb<B: Tables>()
     }
     let (mut late, state) = ana.commit(vec![Event::RoleChanged { role: Role::Admin }], beginning());
     late.command = CommandId::stored("idem:late");
+    ana.head = late.hash();
     ana.version = stores.log.append(late.clone()).await.unwrap();
     ana.state = state;
     ana.write(&stores, vec![Event::UserDisabled], beginning()).await;
@@ -398,7 +399,7 @@ pub(crate) async fn what_is_wrong_is_found_and_put_right<B: Tables>() {
     (ana.version, ana.state) = (stores.log.append(append).await.unwrap(), state);
     ana.write(&stores, vec![issued(&key(1)), issued(&key(2)), issued(&key(3))], beginning()).await;
     let id = StreamId::DataSet("permits".to_owned());
-    let mut permits = Stream { state: State::empty(&id), id, version: 0, key: None };
+    let mut permits = Stream::of(id);
     for import in [8, 9] {
         let import = Uuid::from_u128(import);
         let (file_name, definition) = ("f.csv".to_owned(), "d".to_owned());

@@ -13,7 +13,7 @@ use permitd::{
         personal::Personal,
         plan::{KeyRules, Limits},
         sign_in::{SessionEnd, SignInEvent, SignInMethod},
-        view::{InvitationState, Rows, State, UserStatus},
+        view::{InvitationState, Rows, UserStatus},
     },
     store::{DueFilter, UserFilter},
 };
@@ -61,7 +61,7 @@ pub(crate) async fn rows_come_back_as_they_were_written<B: Backend>() {
     assert_eq!(stores.views.plans().await.unwrap(), plan.rows().plans);
 
     let id = StreamId::DataSet("permits".to_owned());
-    let mut data_set = Stream { state: State::empty(&id), id, version: 0, key: None };
+    let mut data_set = Stream::of(id);
     let import = Uuid::from_u128(9);
     let counts = ImportCounts { inserted: 1, updated: 2, unchanged: 3, removed: 4, rejected: 5 };
     let started =

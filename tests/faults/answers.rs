@@ -11,6 +11,7 @@ use permitd::{
     },
     domain::{
         bounds::KeyChange,
+        chain::ChainHash,
         event::Role,
         id::{CommandId, StreamId, UserId, Who},
         key::KeyId,
@@ -76,6 +77,7 @@ async fn commands_of_an_earlier_version_are_answered_again() {
     let append = Append {
         stream: StreamId::Plan("old".to_owned()),
         expected_version: 0,
+        previous: ChainHash::START,
         command: keyed("p", "one").command,
         request_hash: Some("one".to_owned()),
         recorded_at: world.now(),

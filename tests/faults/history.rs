@@ -7,6 +7,7 @@ use permitd::{
     actors::{account::AccountCommand, commit::CommandError},
     domain::{
         bounds::KeyChange,
+        chain::{self, ChainHash},
         event::{Event, Role},
         id::{CommandId, StreamId},
         persisted::CodecError,
@@ -83,6 +84,7 @@ async fn from_the_future(world: &World, stream: StreamId, recorded_at: Timestamp
     let loaded = world.stores.log.load(&stream, 0, 1000).await.unwrap();
     let append = Append {
         expected_version: loaded.last().map_or(0, |commit| commit.version),
+        previous: chain::head(&loaded),
         stream,
         command: CommandId::unique(id),
         request_hash: None,
@@ -207,8 +209,10 @@ async fn what_an_earlier_version_wrote_in_plain_is_shown_to_nobody_after_the_era
     let (user, _) = world.member(ANA).await;
     let stream = StreamId::User(user);
     let golden = |name: &str| std::fs::read_to_string(format!("schemas/events/golden/{name}.v1.json")).unwrap();
+    let loaded = world.stores.log.load(&stream, 0, 1000).await.unwrap();
     let append = Append {
         expected_version: world.load(user).await.version,
+        previous: chain::head(&loaded),
         stream,
         command: CommandId::unique(Uuid::from_u128(99)),
         request_hash: None,
@@ -264,6 +268,7 @@ async fn a_mailbox_that_an_earlier_version_claimed_in_one_form_is_taken_in_all()
         let name = format!("email#{}", world.committer.secrets.email_claims(old).remove(0));
         let append = Append {
             expected_version: 0,
+            previous: ChainHash::START,
             stream: StreamId::Plan("of-old".to_owned()),
             command: CommandId::unique(Uuid::from_u128(1)),
             request_hash: None,

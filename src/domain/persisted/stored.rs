@@ -7,7 +7,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use crate::domain::id::{CommandId, StreamId};
+use crate::domain::{
+    chain::ChainHash,
+    id::{CommandId, StreamId},
+};
 
 /// A commit as it is stored: all events of one command.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +33,8 @@ pub struct StoredCommit {
     pub events: String,
     /// Whether the commit is still marked: its consequences may not be done yet.
     pub marked: bool,
+    /// The hash of the stream up to and with this commit; none for a commit from before there were chains.
+    pub hash: Option<ChainHash>,
 }
 
 /// The encoded events of a commit and their place in the log, from any store.

@@ -426,6 +426,7 @@ mod tests {
                 recorded_at: Timestamp::UNIX_EPOCH,
                 events: format!("[{text}]"),
                 marked: false,
+                hash: None,
             };
             let [recorded] = <[Recorded; 1]>::try_from(persisted::decode(&commit, None).unwrap()).unwrap();
             for language in Language::ALL {

@@ -5,11 +5,13 @@
 //! | `s`, `v` | stream, version |
 //! | `c`, `h` | command, hash of the request |
 //! | `e` | the encoded events |
-//! | `t` | the writer's time, microseconds since the Unix epoch |
+//! | `t` | the microsecond of its position, since the Unix epoch: the writer's time, unless the commit was moved here |
+//! | `at` | the writer's time, where it differs from `t` |
 //! | `n` | what tells it from its writer's other commits of the same microsecond |
 //! | `f` | slice of the feed |
 //! | `ob` | shard of the outbox, only while the commit is marked |
 //! | `p` | 1 if messages follow from it |
+//! | `x` | the hash of the stream up to and with it |
 //!
 //! A position is the microseconds since 2020 followed by 13 bits of `n`. If two writers choose the same `n` in the same
 //! microsecond, readers give the later commit, by stream and version, the next free position. All commits of a microsecond are read
@@ -17,12 +19,18 @@
 
 use std::sync::atomic::Ordering;
 
+use jiff::Timestamp;
+
 use super::{
     Dynamo, SORT_KEY_BYTES_MAX,
-    item::{self, Item, find_number, find_text, get_moment, get_number, get_text, number, text},
+    item::{
+        self, Item, binary, find_binary, find_moment, find_number, find_text, get_moment, get_number, get_text, number,
+        text,
+    },
 };
 use crate::{
     domain::{
+        chain::ChainHash,
         id::{CommandId, StreamId},
         persisted::StoredCommit,
     },
@@ -100,6 +108,7 @@ pub(super) fn to_item(append: &Append, version: u64, tie: u16) -> Result<Item, S
         ("n", number(tie)),
         ("f", text(slice(&stream))),
         ("ob", text(shard(&stream))),
+        ("x", binary(append.hash().as_bytes())),
     ]);
     item::put_some(&mut commit, "h", append.request_hash.as_deref().map(text));
     item::put_some(&mut commit, "p", append.publishes.then(|| number(1)));
@@ -112,6 +121,10 @@ pub(super) fn to_item(append: &Append, version: u64, tie: u16) -> Result<Item, S
 /// Reads an item. The position is that of the commit alone; [`in_order`] corrects it for commits that are read together.
 pub(super) fn from_item(item: &Item) -> Result<StoredCommit, StoreError> {
     let us: i64 = get_number(item, "t")?;
+    let recorded_at = match find_moment(item, "at")? {
+        Some(recorded_at) => recorded_at,
+        None => get_moment(item, "t")?,
+    };
     let tie: u16 = find_number(item, "n")?.unwrap_or(0);
     Ok(StoredCommit {
         stream: StreamId::parse(get_text(item, "s")?).map_err(|error| item::damaged("s", error))?,
@@ -119,10 +132,16 @@ pub(super) fn from_item(item: &Item) -> Result<StoredCommit, StoreError> {
         position: position_of(us) + u64::from(tie),
         command: CommandId::stored(get_text(item, "c")?),
         request_hash: find_text(item, "h")?.map(ToOwned::to_owned),
-        recorded_at: get_moment(item, "t")?,
+        recorded_at,
         events: get_text(item, "e")?.to_owned(),
         marked: item.contains_key("ob"),
+        hash: find_binary(item, "x")?.map(hash).transpose()?,
     })
+}
+
+fn hash(bytes: &[u8]) -> Result<ChainHash, StoreError> {
+    let bytes = bytes.try_into().map_err(|_| item::damaged("x", "it is not 32 bytes long"))?;
+    Ok(ChainHash::from_bytes(bytes))
 }
 
 /// Sorts all commits of one microsecond, and gives each a position of its own.
@@ -133,10 +152,11 @@ pub(super) fn in_order(commits: &mut [StoredCommit]) -> Result<(), StoreError> {
     commits.sort_by(|a, b| (a.position, &a.stream, a.version).cmp(&(b.position, &b.stream, b.version)));
     let mut free = 0;
     for commit in commits {
+        let us = microsecond_of(commit.position);
         commit.position = commit.position.max(free);
         free = commit.position.saturating_add(1);
-        if microsecond_of(commit.position) != commit.recorded_at.as_microsecond() {
-            let (at, most) = (commit.recorded_at, 1u32 << TIE_BITS);
+        if microsecond_of(commit.position) != us {
+            let (at, most) = (Timestamp::from_microsecond(us).unwrap_or(commit.recorded_at), 1u32 << TIE_BITS);
             return Err(StoreError::Limit(format!("more than {most} commits of the microsecond {at}")));
         }
     }
@@ -155,6 +175,7 @@ mod tests {
         Append {
             stream: StreamId::Plan("p".to_owned()),
             expected_version: 0,
+            previous: ChainHash::START,
             command: CommandId::stored("idem:1"),
             request_hash: Some("hash".to_owned()),
             recorded_at: Timestamp::from_microsecond(us).unwrap(),

@@ -180,8 +180,9 @@ impl<'d> FeedMerge<'d> {
             )));
         }
         let mut commits: Vec<StoredCommit> = items.iter().map(commit::from_item).collect::<Result<_, _>>()?;
-        commits.sort_by_key(|commit| commit.recorded_at);
-        for group in commits.chunk_by_mut(|a, b| a.recorded_at == b.recorded_at) {
+        let us = |commit: &StoredCommit| microsecond_of(commit.position);
+        commits.sort_by_key(us);
+        for group in commits.chunk_by_mut(|a, b| us(a) == us(b)) {
             commit::in_order(group)?;
         }
         if self.direction == Direction::Backwards {

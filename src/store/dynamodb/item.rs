@@ -89,6 +89,11 @@ pub(super) fn get_binary<'i>(item: &'i Item, name: &str) -> Result<&'i [u8], Sto
     }
 }
 
+/// Bytes that the item may have.
+pub(super) fn find_binary<'i>(item: &'i Item, name: &str) -> Result<Option<&'i [u8]>, StoreError> {
+    if item.contains_key(name) { get_binary(item, name).map(Some) } else { Ok(None) }
+}
+
 /// Refuses an item that is too large for DynamoDB, before it is sent. `what` names it.
 pub(super) fn check_size(what: &str, item: &Item) -> Result<(), StoreError> {
     let bytes = bytes(item);

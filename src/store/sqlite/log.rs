@@ -9,6 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::{Database, StoreError, Worked, answers, corrupt, endings, upkeep, views};
 use crate::{
     domain::{
+        chain::ChainHash,
         id::{CommandId, StreamId, UserId},
         key::KeyId,
         persisted::{self, StoredCommit},
@@ -23,7 +24,7 @@ use crate::{
 pub(super) const UNINDEXED_COMMITS: u32 = 32;
 
 pub(super) const COLUMNS: &str =
-    "stream, version, position, command, request_hash, recorded_at, events, unpublished IS NOT NULL";
+    "stream, version, position, command, request_hash, recorded_at, events, unpublished IS NOT NULL, hash";
 
 #[async_trait]
 impl EventLog for Database {
@@ -166,8 +167,10 @@ fn administrators(connection: &Connection) -> Result<Option<Vec<UserId>>, StoreE
 }
 
 fn insert(connection: &Connection, stream: &str, version: u64, append: &Append) -> Result<(), StoreError> {
-    let sql = "INSERT INTO commits (stream, version, position, command, request_hash, recorded_at, events, unpublished)
-               VALUES (?1, ?2, (SELECT coalesce(max(position), 0) + 1 FROM commits), ?3, ?4, ?5, ?6, ?7)";
+    let sql =
+        "INSERT INTO commits (stream, version, position, command, request_hash, recorded_at, events, unpublished, hash)
+               VALUES (?1, ?2, (SELECT coalesce(max(position), 0) + 1 FROM commits), ?3, ?4, ?5, ?6, ?7, ?8)";
+    let hash = append.hash();
     let values = params![
         stream,
         version,
@@ -176,6 +179,7 @@ fn insert(connection: &Connection, stream: &str, version: u64, append: &Append) 
         append.recorded_at.as_microsecond(),
         append.events,
         append.publishes.then_some(1),
+        hash.as_bytes(),
     ];
     execute(connection, sql, values)
 }
@@ -288,5 +292,6 @@ pub(super) fn commit(row: &Row<'_>) -> Result<StoredCommit, StoreError> {
         recorded_at: Timestamp::from_microsecond(row.get(5)?).map_err(|error| corrupt("moment", error))?,
         events: row.get(6)?,
         marked: row.get(7)?,
+        hash: row.get::<_, Option<[u8; 32]>>(8)?.map(ChainHash::from_bytes),
     })
 }

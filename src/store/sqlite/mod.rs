@@ -4,6 +4,7 @@
 mod admin_tokens;
 mod answers;
 mod batches;
+mod chain;
 mod connection;
 pub mod copy;
 mod database;
@@ -85,6 +86,7 @@ mod tests {
     use super::*;
     use crate::{
         domain::{
+            chain::ChainHash,
             id::{CommandId, StreamId, UserId},
             personal::PersonalKey,
             view::{Rows, UserRow},
@@ -96,6 +98,7 @@ mod tests {
         Append {
             stream: StreamId::User(user),
             expected_version,
+            previous: ChainHash::START,
             command: CommandId::stored(&format!("test:{expected_version}")),
             request_hash: None,
             recorded_at: Timestamp::UNIX_EPOCH,

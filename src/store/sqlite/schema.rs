@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::{StoreError, corrupt, log, replay};
+use super::{StoreError, chain, corrupt, log, replay};
 use crate::domain::persisted;
 
 /// The version of the tables that this binary writes.
@@ -262,6 +262,7 @@ fn add(connection: &Connection) -> Result<(), StoreError> {
         ("dead_letters", "died_tick", "INTEGER"),
         ("worked", "cut_us", "INTEGER"),
         ("answers", "ends_tick", "INTEGER"),
+        ("commits", "hash", "BLOB"),
     ];
     for (table, column, kind) in columns {
         let sql = "SELECT EXISTS (SELECT 1 FROM pragma_table_info(?1) WHERE name = ?2)";
@@ -274,7 +275,7 @@ fn add(connection: &Connection) -> Result<(), StoreError> {
     connection.execute_batch("UPDATE messages SET hidden_since = visible_at - 300000000 WHERE hidden_since IS NULL")?;
     connection.execute_batch("CREATE INDEX IF NOT EXISTS messages_hidden ON messages (hidden_since)")?;
     connection.execute_batch("CREATE INDEX IF NOT EXISTS answers_end ON answers (ends_tick)")?;
-    Ok(())
+    chain::complete(connection)
 }
 
 #[cfg(test)]
@@ -285,10 +286,11 @@ mod tests {
     use crate::{
         domain::{
             bounds::KeyBounds,
+            chain::ChainHash,
             event::{Event, Origin},
             id::{CommandId, StreamId, UserId, Who},
             key::{ApiKey, KeyId},
-            persisted::NewEvent,
+            persisted::{NewEvent, StoredCommit},
             view::Rows,
         },
         store::{AnswerPlace, Append, AppendError, PersonalChange, sqlite::Database},
@@ -391,6 +393,10 @@ mod tests {
         let log = stores.log.read(0, 10).await.unwrap();
         let log: Vec<_> = log.into_iter().map(|commit| (commit.position, commit.stream)).collect();
         assert_eq!(log, [(1, stream(2)), (2, stream(1))], "in their order");
+        for stream in [1, 2].map(stream) {
+            let [commit] = <[StoredCommit; 1]>::try_from(stores.log.load(&stream, 0, 2).await.unwrap()).unwrap();
+            assert_eq!(commit.hash, Some(ChainHash::START.then(&commit.link())), "and they are chained");
+        }
         let command = CommandId::stored("idem:1");
         for (hash, number) in [("one", 1), ("two", 2)] {
             let found = stores.answers.find(&command, hash, Timestamp::UNIX_EPOCH).await.unwrap().unwrap();
@@ -399,6 +405,7 @@ mod tests {
         let append = Append {
             stream: stream(3),
             expected_version: 0,
+            previous: ChainHash::START,
             command: CommandId::stored("idem:2"),
             request_hash: None,
             recorded_at: Timestamp::UNIX_EPOCH,
