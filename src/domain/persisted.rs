@@ -8,6 +8,7 @@ mod error;
 pub mod feedback;
 pub mod keys;
 pub mod leaks;
+pub mod line;
 pub mod provider;
 pub mod roles;
 mod sign_in;

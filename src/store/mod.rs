@@ -7,6 +7,7 @@ pub mod last_use;
 pub mod records;
 mod replay;
 pub mod sqlite;
+mod transfer;
 mod user_list;
 mod view_rows;
 
@@ -19,6 +20,7 @@ pub use self::{
     answers::{AnswerPlace, KeptAnswer, KeptAnswers, NewAnswer},
     error::StoreError,
     replay::{CommitBatch, IssuedTwice, Live, ReplayLog, ReplaySpace, ReplayViews, Replayable, Settled, Stage},
+    transfer::{BesideLog, DeploymentMark, LogChunk, LogOrder, LogSource, LogTarget, Room, TakeBeside, Transferable},
 };
 use crate::{
     domain::{
@@ -507,6 +509,18 @@ pub trait Upkeep: Send + Sync {
     /// [`StoreError`] where the store could not be read or written: repeat the call.
     async fn reclaim(&self, owners: Vec<(String, Vec<String>)>) -> Result<Vec<(String, String)>, StoreError>;
 
+    /// The deployment's mark: it is being filled, or was moved. None for one that is in use.
+    ///
+    /// # Errors
+    /// [`StoreError`] where it cannot be read: a node does not start then.
+    async fn mark(&self) -> Result<Option<DeploymentMark>, StoreError>;
+
+    /// Replaces the deployment's mark.
+    ///
+    /// # Errors
+    /// [`StoreError`] where it may not have been written: repeat the call.
+    async fn set_mark(&self, mark: Option<DeploymentMark>) -> Result<(), StoreError>;
+
     /// Shuts down in order: moves write-ahead logs into their databases, so that a copy of the file is whole.
     ///
     /// # Errors
@@ -529,6 +543,8 @@ pub struct Stores {
     pub admin_tokens: Arc<dyn AdminTokens>,
     /// Rebuilding and verifying.
     pub replay: Arc<dyn Replayable>,
+    /// The log as a whole.
+    pub transfer: Arc<dyn Transferable>,
     /// The store as a whole.
     pub upkeep: Arc<dyn Upkeep>,
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{
     Dynamo, StoreError, fetch,
-    item::{damaged, get_moment, get_text, moment, text},
+    item::{self, Item, damaged, get_moment, get_text, moment, text},
     schema::STATE,
     write,
 };
@@ -21,6 +21,13 @@ const USE: &str = "token-use";
 const EARLIER: &str = "admin";
 /// The item that counted their changes.
 const CHANGES: &str = "first";
+
+/// The item of an earlier token.
+pub(super) fn earlier_item(token: &EarlierToken) -> Item {
+    let at = moment(Timestamp::UNIX_EPOCH);
+    let names = [("k", text(EARLIER)), ("r", text(&token.id)), ("sha256", text(token.hash.to_hex())), ("at", at)];
+    item::item(names)
+}
 
 #[async_trait]
 impl AdminTokens for Dynamo {

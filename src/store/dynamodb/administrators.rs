@@ -24,8 +24,7 @@ pub(super) async fn read(dynamo: &Dynamo) -> Result<Option<Vec<UserId>>, StoreEr
 
 /// The write that replaces the set, if it is still the one that was seen.
 pub(super) fn write(dynamo: &Dynamo, change: &AdministratorsChange) -> Result<TransactWriteItem, StoreError> {
-    let mut set = place();
-    set.insert("users".to_owned(), text(user_list::write(&change.now)));
+    let set = item(&change.now);
     item::check_size("the set of administrators", &set)?;
     let put = Put::builder().table_name(dynamo.table(STATE)).set_item(Some(set));
     let put = match &change.seen {
@@ -36,6 +35,13 @@ pub(super) fn write(dynamo: &Dynamo, change: &AdministratorsChange) -> Result<Tr
             .expression_attribute_values(":seen", text(user_list::write(seen))),
     };
     Ok(TransactWriteItem::builder().put(put.build().map_err(not_built)?).build())
+}
+
+/// The item of a set.
+pub(super) fn item(users: &[UserId]) -> Item {
+    let mut set = place();
+    set.insert("users".to_owned(), text(user_list::write(users)));
+    set
 }
 
 fn place() -> Item {

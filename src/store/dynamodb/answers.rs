@@ -14,14 +14,17 @@ use jiff::Timestamp;
 
 use super::{
     Dynamo, StoreError, fetch,
-    item::{self, Item, damaged, find_number, find_text, get_text, number, text},
+    item::{self, Item, damaged, find_number, find_text, get_number, get_text, number, text},
     not_built,
     schema::{EXPIRES, STATE},
     write,
 };
 use crate::{
-    domain::id::{CommandId, StreamId},
-    store::{AnswerPlace, Append, KeptAnswer, KeptAnswers, NewAnswer},
+    domain::{
+        id::{CommandId, StreamId},
+        persisted::StoredCommit,
+    },
+    store::{AnswerPlace, Append, BesideLog, KeptAnswer, KeptAnswers, NewAnswer},
 };
 
 /// The prefix of the partition keys of these items: each item has a partition of its own.
@@ -39,12 +42,7 @@ impl KeptAnswers for Dynamo {
 
     async fn keep(&self, answer: NewAnswer) -> Result<bool, StoreError> {
         let NewAnswer { command, request_hash, answer, instead_of, now, expires_at } = answer;
-        let mut item = key(&command);
-        item.extend(item::item([
-            ("h", text(request_hash)),
-            ("a", text(answer)),
-            (EXPIRES, number(expires_at.as_second())),
-        ]));
+        let item = item_of(&command, &request_hash, &answer, expires_at);
         item::check_size(&format!("the answer of the command {}", command.as_str()), &item)?;
         let table = self.table(STATE);
         let put = || {
@@ -88,11 +86,51 @@ fn read(item: &Item) -> Result<KeptAnswer, StoreError> {
     Ok(KeptAnswer { request_hash: get_text(item, "h")?.to_owned(), kept })
 }
 
+/// Whether items of this kind are answers.
+pub(super) fn is_answer(kind: &str) -> bool {
+    kind.starts_with(COMMAND_PREFIX)
+}
+
+/// The answer of an item; none where a commit answers.
+pub(super) fn beside(item: &Item) -> Result<Option<BesideLog>, StoreError> {
+    let Some(answer) = find_text(item, "a")? else { return Ok(None) };
+    let command = get_text(item, "k")?.strip_prefix(COMMAND_PREFIX).unwrap_or_default();
+    let expires = Timestamp::from_second(get_number(item, EXPIRES)?).map_err(|error| damaged(EXPIRES, error))?;
+    Ok(Some(BesideLog::Answer {
+        command: CommandId::stored(command),
+        request_hash: get_text(item, "h")?.to_owned(),
+        answer: answer.to_owned(),
+        expires_at: expires,
+    }))
+}
+
+/// The item of an answer.
+pub(super) fn item_of(command: &CommandId, request_hash: &str, answer: &str, expires_at: Timestamp) -> Item {
+    let mut item = key(command);
+    item.extend(item::item([
+        ("h", text(request_hash)),
+        ("a", text(answer)),
+        (EXPIRES, number(expires_at.as_second())),
+    ]));
+    item
+}
+
+/// The item that notes where a client's command committed; none for a command without a client.
+pub(super) fn of_moved(commit: &StoredCommit) -> Option<Item> {
+    let request_hash = commit.request_hash.as_ref()?;
+    Some(committed(&commit.command, request_hash, &commit.stream))
+}
+
+fn committed(command: &CommandId, request_hash: &str, stream: &StreamId) -> Item {
+    let mut item = key(command);
+    item.extend(item::item([("h", text(request_hash)), ("s", text(stream.to_string()))]));
+    item
+}
+
 /// The part of a commit's transaction that notes where its command committed; none for a command without a client.
 pub(super) fn of_commit(dynamo: &Dynamo, append: &Append) -> Result<Option<(Item, Put)>, StoreError> {
     let Some(request_hash) = &append.request_hash else { return Ok(None) };
-    let mut item = key(&append.command);
-    item.extend(item::item([("h", text(request_hash)), ("s", text(append.stream.to_string()))]));
+    let item = committed(&append.command, request_hash, &append.stream);
     let put = Put::builder()
         .table_name(dynamo.table(STATE))
         .set_item(Some(item.clone()))

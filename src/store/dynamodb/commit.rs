@@ -94,12 +94,7 @@ pub(super) fn to_item(append: &Append, version: u64, tie: u16) -> Result<Item, S
             "a commit of {at} has no place in the log, which holds 2020 to 2091: set this machine's clock"
         )));
     }
-    if stream.len() > STREAM_BYTES_MAX {
-        let bytes = stream.len();
-        return Err(StoreError::Limit(format!(
-            "a stream's name of {bytes} bytes; at most {STREAM_BYTES_MAX}: choose a shorter name"
-        )));
-    }
+    check_name(&stream)?;
     let mut commit = item::item([
         ("v", number(version)),
         ("c", text(append.command.as_str())),
@@ -116,6 +111,42 @@ pub(super) fn to_item(append: &Append, version: u64, tie: u16) -> Result<Item, S
     commit.insert("s".to_owned(), text(stream));
     item::check_size(&what, &commit)?;
     Ok(commit)
+}
+
+/// The item of a commit that is moved here, with the position that it had.
+///
+/// # Errors
+/// When DynamoDB cannot store it: it is too large.
+pub(super) fn moved_item(moved: &StoredCommit) -> Result<Item, StoreError> {
+    let stream = moved.stream.to_string();
+    check_name(&stream)?;
+    let (us, recorded_us) = (microsecond_of(moved.position), moved.recorded_at.as_microsecond());
+    let mut commit = item::item([
+        ("v", number(moved.version)),
+        ("c", text(moved.command.as_str())),
+        ("e", text(moved.events.as_str())),
+        ("t", number(us)),
+        ("n", number(moved.position % (1 << TIE_BITS))),
+        ("f", text(slice(&stream))),
+    ]);
+    item::put_some(&mut commit, "at", (us != recorded_us).then(|| number(recorded_us)));
+    item::put_some(&mut commit, "h", moved.request_hash.as_deref().map(text));
+    item::put_some(&mut commit, "ob", moved.marked.then(|| text(shard(&stream))));
+    item::put_some(&mut commit, "x", moved.hash.map(|hash| binary(hash.as_bytes())));
+    let what = format!("the commit of version {} of {stream}", moved.version);
+    commit.insert("s".to_owned(), text(stream));
+    item::check_size(&what, &commit)?;
+    Ok(commit)
+}
+
+fn check_name(stream: &str) -> Result<(), StoreError> {
+    let bytes = stream.len();
+    if bytes <= STREAM_BYTES_MAX {
+        return Ok(());
+    }
+    Err(StoreError::Limit(format!(
+        "a stream's name of {bytes} bytes; at most {STREAM_BYTES_MAX}: choose a shorter name"
+    )))
 }
 
 /// Reads an item. The position is that of the commit alone; [`in_order`] corrects it for commits that are read together.
@@ -223,6 +254,16 @@ mod tests {
         assert_eq!((read.stream, read.version, read.position), (appended.stream, 9, 3));
         assert_eq!((read.command, read.request_hash), (appended.command, appended.request_hash));
         assert_eq!((read.recorded_at, read.events, read.marked), (appended.recorded_at, appended.events, true));
+    }
+
+    proptest! {
+        #[test]
+        fn a_moved_commit_keeps_its_position_and_its_time(position: u64, us in -1_000_000_000_000_000i64..4_000_000_000_000_000, marked: bool) {
+            let position = position % (u64::try_from(SPAN_US).unwrap() << TIE_BITS);
+            let mut moved = commit(EPOCH_US, 3, 9);
+            (moved.position, moved.recorded_at, moved.marked) = (position, Timestamp::from_microsecond(us).unwrap(), marked);
+            prop_assert_eq!(from_item(&moved_item(&moved).unwrap()).unwrap(), moved);
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod admin_tokens;
 mod administrators;
 mod answers;
 mod append;
+mod chain;
 mod claims;
 mod commit;
 mod commits;
@@ -27,9 +28,11 @@ mod rows;
 pub mod schema;
 pub mod secrets;
 pub mod setup;
+mod spool;
 mod stores;
 mod streams;
 mod terms;
+mod transfer;
 mod twice;
 mod upkeep;
 mod views;
@@ -141,6 +144,11 @@ where
         ));
     }
     StoreError::Unavailable(format!("table {table}: {}", aws::reason("DynamoDB", error)))
+}
+
+/// The error for work of a thread that AWS is called from.
+fn no_bridge(error: aws::BridgeError) -> StoreError {
+    StoreError::Unavailable(error.to_string())
 }
 
 /// The error for a request that cannot be built.

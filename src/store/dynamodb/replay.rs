@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    Dynamo, StoreError, commits, fetch,
+    Dynamo, StoreError, commits, fetch, no_bridge,
     orphans::{self, Orphan},
     repair,
     schema::PERSONAL,
@@ -17,7 +17,7 @@ use super::{
     twice,
 };
 use crate::{
-    aws::{Bridge, BridgeError},
+    aws::Bridge,
     domain::{
         id::{StreamId, UserId},
         persisted::StoredCommit,
@@ -39,10 +39,6 @@ impl Replayable for Dynamo {
         let log = DynamoLog { bridge, dynamo, streams: None, at: 0, loaded: VecDeque::new() };
         Ok(Box::new(DynamoSpace { log, views }))
     }
-}
-
-fn no_bridge(error: BridgeError) -> StoreError {
-    StoreError::Unavailable(error.to_string())
 }
 
 struct DynamoSpace {

@@ -15,10 +15,15 @@ use super::{
     schema::{EVENTS, LEDGER, STATE, VIEWS},
     unavailable, write,
 };
-use crate::{secrets::SecretMark, store::Upkeep};
+use crate::{
+    secrets::SecretMark,
+    store::{DeploymentMark, Upkeep},
+};
 
 /// The kind of the marks.
 const MARK: &str = "secret";
+/// The kind of the deployment's own mark, and its name.
+const DEPLOYMENT: &str = "deployment";
 /// The key of the item that a probe tries to write. The write's condition never holds, so that no such item exists.
 const PROBE: &str = "probe";
 
@@ -60,8 +65,7 @@ impl Upkeep for Dynamo {
         let table = self.table(STATE);
         for mark in marks {
             let put = || {
-                let request = self.client().put_item().table_name(&table).item("k", text(MARK));
-                let request = request.item("r", text(mark.version.to_string())).item("fp", text(&mark.fingerprint));
+                let request = self.client().put_item().table_name(&table).set_item(Some(mark_item(&mark)));
                 request.condition_expression("attribute_not_exists(k)").send()
             };
             write::conditional(&table, put).await?;
@@ -116,10 +120,37 @@ impl Upkeep for Dynamo {
         Ok(taken)
     }
 
+    async fn mark(&self) -> Result<Option<DeploymentMark>, StoreError> {
+        let found = fetch::get(self, &self.table(STATE), deployment_key()).await?;
+        found.map(|found| DeploymentMark::read(get_text(&found, "mark")?)).transpose()
+    }
+
+    async fn set_mark(&self, mark: Option<DeploymentMark>) -> Result<(), StoreError> {
+        let table = self.table(STATE);
+        let Some(mark) = mark else {
+            let request = self.client().delete_item().table_name(&table).set_key(Some(deployment_key()));
+            return request.send().await.map(drop).map_err(|error| unavailable(&table, &error));
+        };
+        let mut marked = deployment_key();
+        marked.insert("mark".to_owned(), text(mark.json()?));
+        let request = self.client().put_item().table_name(&table).set_item(Some(marked));
+        request.send().await.map(drop).map_err(|error| unavailable(&table, &error))
+    }
+
     /// Does nothing: all answered writes are in the tables.
     async fn close(&self) -> Result<(), StoreError> {
         Ok(())
     }
+}
+
+/// The item of a mark of the server secret.
+pub(super) fn mark_item(mark: &SecretMark) -> Item {
+    item::item([("k", text(MARK)), ("r", text(mark.version.to_string())), ("fp", text(&mark.fingerprint))])
+}
+
+/// The key of the item with the deployment's mark.
+fn deployment_key() -> Item {
+    item::item([("k", text(DEPLOYMENT)), ("r", text(DEPLOYMENT))])
 }
 
 /// A part of a transaction: it fails unless the deployment remembers this mark of the server secret.

@@ -102,6 +102,7 @@ impl Database {
             ledger: Arc::new(self.clone()),
             admin_tokens: Arc::new(self.clone()),
             replay: Arc::new(self.clone()),
+            transfer: Arc::new(self.clone()),
             upkeep: Arc::new(self.clone()),
         }
     }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{Database, StoreError, Worked, answers, corrupt, endings, upkeep, views};
+use super::{Database, StoreError, Worked, answers, corrupt, endings, transfer, upkeep, views};
 use crate::{
     domain::{
         chain::ChainHash,
@@ -114,6 +114,7 @@ impl EventLog for Database {
 }
 
 fn write_commit(connection: &Connection, append: &Append, worked: Option<&Worked>) -> Result<u64, AppendError> {
+    transfer::refuse_marked(connection)?;
     let stream = append.stream.to_string();
     let current: Option<u64> = connection
         .prepare_cached("SELECT max(version) FROM commits WHERE stream = ?1")
@@ -160,7 +161,7 @@ fn write_commit(connection: &Connection, append: &Append, worked: Option<&Worked
     Ok(version)
 }
 
-fn administrators(connection: &Connection) -> Result<Option<Vec<UserId>>, StoreError> {
+pub(super) fn administrators(connection: &Connection) -> Result<Option<Vec<UserId>>, StoreError> {
     let mut statement = connection.prepare_cached("SELECT users FROM administrators")?;
     let users: Option<String> = statement.query_row([], |row| row.get(0)).optional()?;
     users.as_deref().map(user_list::read).transpose()
@@ -271,7 +272,7 @@ fn place(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-fn collect(mut rows: rusqlite::Rows<'_>) -> Result<Vec<StoredCommit>, StoreError> {
+pub(super) fn collect(mut rows: rusqlite::Rows<'_>) -> Result<Vec<StoredCommit>, StoreError> {
     let mut commits = Vec::new();
     while let Some(row) = rows.next()? {
         commits.push(commit(row)?);

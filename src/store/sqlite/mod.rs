@@ -17,6 +17,7 @@ pub mod records;
 mod replay;
 mod roll;
 mod schema;
+mod transfer;
 mod trouble;
 mod twice;
 mod upkeep;

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::{StoreError, chain, corrupt, log, replay};
+use super::{StoreError, chain, corrupt, log, replay, transfer};
 use crate::domain::persisted;
 
 /// The version of the tables that this binary writes.
@@ -190,6 +190,7 @@ CREATE TABLE IF NOT EXISTS heartbeat (one INTEGER PRIMARY KEY CHECK (one = 1), b
 INSERT OR IGNORE INTO heartbeat VALUES (1, 0);
 CREATE TABLE IF NOT EXISTS administrators (one INTEGER PRIMARY KEY CHECK (one = 1), users TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS token_uses (token TEXT PRIMARY KEY, used_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS deployment (one INTEGER PRIMARY KEY CHECK (one = 1), mark TEXT NOT NULL) STRICT;
 ";
 
 /// Migrates a file to [`SCHEMA_VERSION`]. If two processes do it at once, it is done once.
@@ -275,7 +276,8 @@ fn add(connection: &Connection) -> Result<(), StoreError> {
     connection.execute_batch("UPDATE messages SET hidden_since = visible_at - 300000000 WHERE hidden_since IS NULL")?;
     connection.execute_batch("CREATE INDEX IF NOT EXISTS messages_hidden ON messages (hidden_since)")?;
     connection.execute_batch("CREATE INDEX IF NOT EXISTS answers_end ON answers (ends_tick)")?;
-    chain::complete(connection)
+    // The log of a file that is being filled has no index by streams yet.
+    if transfer::read_mark(connection)?.is_none() { chain::complete(connection) } else { Ok(()) }
 }
 
 #[cfg(test)]

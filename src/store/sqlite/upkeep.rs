@@ -5,8 +5,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
-use super::{Database, StoreError, closed, connect};
-use crate::{secrets::SecretMark, store::Upkeep};
+use super::{Database, StoreError, closed, connect, transfer};
+use crate::{
+    secrets::SecretMark,
+    store::{DeploymentMark, Upkeep},
+};
 
 /// Reads of the tables that a request or a command uses: the first and last entry of each. They fail if one of these pages is damaged.
 const ENDS: [&str; 8] = [
@@ -87,6 +90,14 @@ impl Upkeep for Database {
             Ok(taken)
         })
         .await
+    }
+
+    async fn mark(&self) -> Result<Option<DeploymentMark>, StoreError> {
+        self.read(transfer::read_mark).await
+    }
+
+    async fn set_mark(&self, mark: Option<DeploymentMark>) -> Result<(), StoreError> {
+        self.write(move |connection| transfer::write_mark(connection, mark.as_ref())).await
     }
 
     async fn close(&self) -> Result<(), StoreError> {

@@ -22,7 +22,7 @@ mod row;
 mod shared;
 mod standings;
 mod sweep;
-mod write;
+pub(super) mod write;
 
 use std::{sync::Arc, time::Duration};
 

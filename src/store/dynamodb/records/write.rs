@@ -36,30 +36,30 @@ const REMOVED_AT_A_TIME: usize = 100;
 
 /// The names of a table to write to.
 #[derive(Debug, Clone)]
-pub(super) struct WriteTarget {
+pub(in crate::store::dynamodb) struct WriteTarget {
     /// Its whole name.
-    pub(super) table: String,
+    pub(in crate::store::dynamodb) table: String,
     /// The name of its partition key.
-    pub(super) key: String,
+    pub(in crate::store::dynamodb) key: String,
     /// The name of its sort key.
-    pub(super) id: String,
+    pub(in crate::store::dynamodb) id: String,
 }
 
 impl WriteTarget {
     /// A table of records.
-    pub(super) fn new(table: String, layout: &Layout) -> Self {
+    pub(in crate::store::dynamodb) fn new(table: String, layout: &Layout) -> Self {
         Self { table, key: layout.key_attribute().to_owned(), id: layout.id_attribute().to_owned() }
     }
 
     /// The key of an item.
-    pub(super) fn key_of(&self, key: &str, sort_key: &str) -> Item {
+    pub(in crate::store::dynamodb) fn key_of(&self, key: &str, sort_key: &str) -> Item {
         let text = |value: &str| AttributeValue::S(value.to_owned());
         [(self.key.clone(), text(key)), (self.id.clone(), text(sort_key))].into()
     }
 }
 
 /// Takes writes from a blocking thread, and sends them on a bridge.
-pub(super) struct BatchWriter {
+pub(in crate::store::dynamodb) struct BatchWriter {
     bridge: Arc<Bridge>,
     dynamo: Dynamo,
     target: Arc<WriteTarget>,
@@ -71,7 +71,12 @@ pub(super) struct BatchWriter {
 }
 
 impl BatchWriter {
-    pub(super) fn new(bridge: Arc<Bridge>, dynamo: Dynamo, target: WriteTarget, parallel_requests: usize) -> Self {
+    pub(in crate::store::dynamodb) fn new(
+        bridge: Arc<Bridge>,
+        dynamo: Dynamo,
+        target: WriteTarget,
+        parallel_requests: usize,
+    ) -> Self {
         let parallel = u32::try_from(parallel_requests.clamp(1, 1024)).unwrap_or(1);
         Self {
             bridge,
@@ -85,25 +90,30 @@ impl BatchWriter {
         }
     }
 
-    pub(super) fn target(&self) -> &WriteTarget {
+    pub(in crate::store::dynamodb) fn target(&self) -> &WriteTarget {
         &self.target
     }
 
     /// Writes an item.
-    pub(super) fn put(&mut self, item: Item) -> Result<(), StoreError> {
+    pub(in crate::store::dynamodb) fn put(&mut self, item: Item) -> Result<(), StoreError> {
         let bytes = item::bytes(&item);
         let put = PutRequest::builder().set_item(Some(item)).build().map_err(built)?;
         self.add(WriteRequest::builder().put_request(put).build(), bytes)
     }
 
     /// Deletes an item.
-    pub(super) fn delete(&mut self, key: Item) -> Result<(), StoreError> {
+    pub(in crate::store::dynamodb) fn delete(&mut self, key: Item) -> Result<(), StoreError> {
         let delete = DeleteRequest::builder().set_key(Some(key)).build().map_err(built)?;
         self.add(WriteRequest::builder().delete_request(delete).build(), 0)
     }
 
     /// Removes attributes from an item, and notes the epoch in it. An item that was cleared away meanwhile stays away.
-    pub(super) fn erase(&self, key: Item, attributes: &[String], epoch: u64) -> Result<(), StoreError> {
+    pub(in crate::store::dynamodb) fn erase(
+        &self,
+        key: Item,
+        attributes: &[String],
+        epoch: u64,
+    ) -> Result<(), StoreError> {
         for some in attributes.chunks(REMOVED_AT_A_TIME) {
             let places: Vec<String> = (0..some.len()).map(|place| format!("#n{place}")).collect();
             let names = places.iter().cloned().zip(some.iter().cloned());
@@ -179,7 +189,7 @@ impl BatchWriter {
     }
 
     /// Waits until everything is written.
-    pub(super) fn finish(&mut self) -> Result<(), StoreError> {
+    pub(in crate::store::dynamodb) fn finish(&mut self) -> Result<(), StoreError> {
         self.send_batch()?;
         let (permits, parallel) = (Arc::clone(&self.permits), self.parallel);
         // Holding all permits means that nothing is under way.
