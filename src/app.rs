@@ -15,6 +15,7 @@ mod ports;
 mod purpose;
 mod secret;
 mod server;
+mod transfer;
 
 use std::sync::Arc;
 
@@ -33,6 +34,7 @@ pub use self::{
     purpose::Purpose,
     secret::{ReplacedSecret, replace_secret},
     server::Server,
+    transfer::{ExportWith, export_log, import_log},
 };
 use crate::{
     aws::Access,

@@ -21,5 +21,6 @@ pub mod secret_string;
 pub mod secrets;
 pub mod store;
 pub mod telemetry;
+pub mod transfer;
 
 pub use permitd_model::{dataset, domain};

@@ -193,6 +193,29 @@ impl Secrets {
         Ok(Self(Arc::new(SecretVersions { place, current, current_secret, versions, doubt: OnceLock::new() })))
     }
 
+    /// The secret in its stored form. Anybody who has it can make every key.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn json(&self) -> Result<Zeroizing<String>, SecretsError> {
+        let text = |(version, secret): (&u32, &SecretBytes)| (*version, BASE64_STANDARD.encode(**secret));
+        let mut content = SecretFile { current: self.0.current, versions: self.0.versions.iter().map(text).collect() };
+        let json = serde_json::to_string_pretty(&content).map(Zeroizing::new);
+        content.versions.values_mut().for_each(Zeroize::zeroize);
+        json.map_err(|error| SecretsError::Malformed { place: self.0.place.clone(), reason: error.to_string() })
+    }
+
+    /// Keeps a secret in its stored form in a file, unless one is there. Returns the one that is there then.
+    ///
+    /// # Errors
+    /// When the file cannot be read or written, is open to others than its owner, or is damaged.
+    pub fn keep_file(path: &Path, json: &str) -> Result<Self, SecretsError> {
+        if !Self::is_there(path)? {
+            file::create(path, json)?;
+        }
+        Self::of_file(path, file::read(path)?)
+    }
+
     /// The version that new keys are derived from.
     pub fn current_version(&self) -> u32 {
         self.0.current

@@ -39,6 +39,8 @@ mod server;
 mod support;
 #[path = "cli/terminal.rs"]
 mod terminal;
+#[path = "cli/transfer.rs"]
+mod transfer;
 #[path = "cli/twins.rs"]
 mod twins;
 #[path = "cli/usage.rs"]

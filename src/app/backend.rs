@@ -6,6 +6,8 @@ use std::{
     time::Duration,
 };
 
+use zeroize::Zeroizing;
+
 use super::{
     Purpose, StartError,
     data_dir::{self, Premises},
@@ -20,7 +22,7 @@ use crate::{
     mail::{self, Mailer, settings::MailTransport},
     private::FilePlace,
     queue::{Queue, sqlite::SqliteQueue, sqs::SqsQueue},
-    secrets::{self, Entropy, Secrets},
+    secrets::{self, Entropy, Secrets, SecretsError},
     store::{
         Stores,
         dynamodb::{
@@ -184,6 +186,7 @@ async fn open_sqlite(
         database.is_beside_server();
     }
     let stores = database.stores();
+    refuse_marked(&stores).await?;
     let secrets = local_secrets(settings, &stores, entropy, purpose).await?;
     let aws = match (aws, settings.mail_transport()) {
         (None, MailTransport::Ses) => Some(Access::from_environment().await),
@@ -244,6 +247,10 @@ async fn open_aws(
     let (access, dynamo) = dynamo(settings, aws).await?;
     let dynamo = dynamo.keeping_time_by(Arc::clone(clock));
     let stores = dynamo.stores();
+    refuse_marked(&stores).await?;
+    if purpose == Purpose::Serve {
+        chain_meanwhile(dynamo.clone());
+    }
     let secrets = shared_secrets(settings, &dynamo, &stores, entropy, purpose).await?;
     let (prefix, policy, told_in) = (&settings.aws.prefix, settings.queue.policy(), &settings.mail.ses.feedback_queue);
     // Commands do not listen for delivery reports.
@@ -270,6 +277,55 @@ async fn open_aws(
 pub(super) fn secret_file(settings: &Settings) -> (PathBuf, bool) {
     let is_named = !settings.secret_file.as_os_str().is_empty();
     (if is_named { settings.secret_file.clone() } else { settings.data.join(secrets::FILE_NAME) }, is_named)
+}
+
+/// Has the commits from before streams were chained get their hashes while the node serves.
+fn chain_meanwhile(dynamo: Dynamo) {
+    actix_web::rt::spawn(async move {
+        if let Err(error) = dynamo.chain_once().await {
+            tracing::warn!(%error, "not all commits of earlier versions have their hash; the next start goes on");
+        }
+    });
+}
+
+/// Refuses a deployment that is being filled, or was moved.
+///
+/// # Errors
+/// [`StartError::Marked`].
+async fn refuse_marked(stores: &Stores) -> Result<(), StartError> {
+    stores.upkeep.mark().await?.map_or(Ok(()), |mark| Err(StartError::Marked(mark)))
+}
+
+/// The server secret, as it is stored.
+pub(super) async fn secret_json(settings: &Settings) -> Result<Zeroizing<String>, StartError> {
+    let (file, is_named) = secret_file(settings);
+    if settings.backend == Backend::Aws && !is_named {
+        let (_, dynamo) = dynamo(settings, None).await?;
+        let place = || dynamodb::secrets::place(&dynamo);
+        let secrets = dynamodb::secrets::find(&dynamo).await?.ok_or_else(|| SecretsError::Lost { place: place() })?;
+        return Ok(secrets.json()?);
+    }
+    Ok(Secrets::read_file(&file)?.json()?)
+}
+
+/// Keeps a server secret where the settings say. It may be there already, but no other.
+///
+/// # Errors
+/// Where another one is there, or it cannot be written.
+pub(super) async fn keep_secret(settings: &Settings, json: &str) -> Result<(), StartError> {
+    let given = Secrets::from_json(json.as_bytes(), "the file")?;
+    let (file, is_named) = secret_file(settings);
+    let kept = if settings.backend == Backend::Aws && !is_named {
+        let (_, dynamo) = dynamo(settings, None).await?;
+        dynamodb::secrets::keep(&dynamo, json).await?
+    } else {
+        Secrets::keep_file(&file, json)?
+    };
+    if kept.marks() == given.marks() && kept.current_mark() == given.current_mark() {
+        return Ok(());
+    }
+    let what = "it is another one than the log's: move it away".to_owned();
+    Err(SecretsError::NotOurs { place: kept.place().to_owned(), what }.into())
 }
 
 /// Opens the server secret in a file of this machine; makes it unless the log knows of one.

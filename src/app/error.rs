@@ -12,7 +12,8 @@ use crate::{
     private::PrivacyError,
     queue::QueueError,
     secrets::{EntropyError, SecretsError},
-    store::{StoreError, dynamodb, records::RecordStoreError},
+    store::{DeploymentMark, StoreError, dynamodb, records::RecordStoreError},
+    transfer::TransferError,
 };
 
 /// Why a node does not start.
@@ -100,6 +101,12 @@ pub enum StartError {
     /// The mail templates cannot be used.
     #[error(transparent)]
     Templates(#[from] mail::templates::TemplatesError),
+    /// The deployment is not to be used: it is being filled, or was moved.
+    #[error("{0}")]
+    Marked(DeploymentMark),
+    /// A log could not be moved.
+    #[error(transparent)]
+    Transfer(#[from] TransferError),
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),

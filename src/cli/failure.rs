@@ -24,6 +24,7 @@ use crate::{
     secrets::SecretsError,
     store::{StoreError, dynamodb::secrets::OpenSecretError, records::RecordStoreError},
     telemetry::TelemetryError,
+    transfer::TransferError,
 };
 
 /// The exit codes. They are part of the interface: none ever changes its meaning.
@@ -270,6 +271,8 @@ fn start_exit(error: &StartError) -> Exit {
         | StartError::Mail(_)
         | StartError::Templates(_) => Exit::Usage,
         StartError::Io { .. } | StartError::Listen { .. } | StartError::Entropy(_) => Exit::Unavailable,
+        StartError::Marked(_) => Exit::Refused,
+        StartError::Transfer(error) => transfer_exit(error),
         StartError::Secrets(error) => secrets_exit(error),
         StartError::Store(error) => store_exit(error),
         StartError::Queue(error) => queue_exit(error),
@@ -281,6 +284,23 @@ fn start_exit(error: &StartError) -> Exit {
         StartError::Import(error) => import_exit(error),
         StartError::Judge(JudgeError::Store(error)) => store_exit(error),
         StartError::Judge(JudgeError::Records(error)) => records_exit(error),
+    }
+}
+
+fn transfer_exit(error: &TransferError) -> Exit {
+    match error {
+        TransferError::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => Exit::NotFound,
+        TransferError::Io { .. } => Exit::Unavailable,
+        TransferError::Exists { .. } | TransferError::Taken | TransferError::OtherFile { .. } => Exit::Refused,
+        TransferError::NoLog { .. }
+        | TransferError::Newer { .. }
+        | TransferError::Damaged { .. }
+        | TransferError::Encrypted { .. } => Exit::BadFile,
+        TransferError::Key { .. } => Exit::Usage,
+        TransferError::Chain(_) | TransferError::Secret(_) | TransferError::Replay(ReplayError::Codec(_)) => {
+            Exit::Damaged
+        }
+        TransferError::Store(error) | TransferError::Replay(ReplayError::Store(error)) => store_exit(error),
     }
 }
 
@@ -338,6 +358,7 @@ failures! {
         SampleError::Rows { .. } => Exit::Usage,
         SampleError::Write(_) | SampleError::Csv(_) | SampleError::Xlsx(_) => Exit::Unavailable,
     };
+    TransferError => transfer_exit;
     ReplayError => |error| match error {
         ReplayError::Codec(error) => codec_exit(error),
         ReplayError::Store(error) => store_exit(error),

@@ -115,6 +115,8 @@ const ONLY_HERE: &[(&str, &str)] = &[
     ("config", "settings are of a process"),
     ("completions", "for a shell"),
     ("man", "for this machine"),
+    ("events export", "writes a file of this machine"),
+    ("events import", "fills a deployment that no server serves"),
     ("events replay", "needs no server, and mends what one reads"),
     ("events verify", "needs no server"),
     ("datasets language", "a text of the program"),

@@ -17,6 +17,7 @@ mod sqs;
 #[path = "../support/mod.rs"]
 mod support;
 mod tables;
+mod transfer;
 mod upkeep;
 mod views;
 
@@ -54,6 +55,14 @@ macro_rules! cases {
             a_key_id_is_issued_once,
             a_client_s_command_has_one_answer,
             the_set_of_administrators_is_replaced_if_it_is_what_was_seen,
+        }
+    };
+    ($backend:ident transfer) => {
+        run! { $backend transfer:
+            a_log_moves_into_either_store_and_back_byte_for_byte,
+            an_import_goes_on_where_it_was_and_nothing_starts_before_it_is_complete,
+            commits_without_a_hash_get_it_when_they_are_imported,
+            a_marked_deployment_takes_no_commit,
         }
     };
     ($backend:ident views) => {
@@ -167,8 +176,8 @@ macro_rules! contract {
 }
 
 contract! {
-    sqlite: log views ledger admin_tokens upkeep queue records replay;
+    sqlite: log transfer views ledger admin_tokens upkeep queue records replay;
     sqs: queue;
-    ministack: log views ledger admin_tokens upkeep records replay tables;
-    dynoxide: log views ledger admin_tokens upkeep records replay tables;
+    ministack: log transfer views ledger admin_tokens upkeep records replay tables;
+    dynoxide: log transfer views ledger admin_tokens upkeep records replay tables;
 }

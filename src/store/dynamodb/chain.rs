@@ -2,12 +2,31 @@
 
 use super::{
     Dynamo, StoreError, commits, feed, fetch,
-    item::{self, binary, get_text},
-    schema::EVENTS,
+    item::{self, binary, get_text, text},
+    schema::{EVENTS, STATE},
     streams::SCAN_SEGMENTS,
-    write,
+    unavailable, write,
 };
 use crate::domain::{chain::ChainHash, id::StreamId};
+
+/// The kind of the item that notes that all commits had their hashes, and its name.
+const CHAINED: &str = "chained";
+
+impl Dynamo {
+    /// Gives the commits from before streams were chained their hashes, once for a deployment: the first node that gets through notes it.
+    ///
+    /// # Errors
+    /// [`StoreError`] where some may not have theirs: the next start goes on.
+    pub async fn chain_once(&self) -> Result<(), StoreError> {
+        let (table, noted) = (self.table(STATE), item::item([("k", text(CHAINED)), ("r", text(CHAINED))]));
+        if fetch::get(self, &table, noted.clone()).await?.is_some() {
+            return Ok(());
+        }
+        complete(self).await?;
+        let request = self.client().put_item().table_name(&table).set_item(Some(noted));
+        request.send().await.map(drop).map_err(|error| unavailable(&table, &error))
+    }
+}
 
 /// Gives every commit that has no hash the one that follows from its stream. Reads the whole log once, and the streams that have such commits
 /// once more. May run beside appends, and twice.

@@ -34,8 +34,16 @@ pub async fn open(dynamo: &Dynamo, entropy: &dyn Entropy) -> Result<Secrets, Ope
     if let Some(secrets) = find(dynamo).await? {
         return Ok(secrets);
     }
+    keep(dynamo, Secrets::generate(entropy)?.as_str()).await
+}
+
+/// Keeps a server secret in its stored form, unless there is one. Returns the one that is there then.
+///
+/// # Errors
+/// When the table cannot be read or written, or the stored secret is damaged.
+pub async fn keep(dynamo: &Dynamo, json: &str) -> Result<Secrets, OpenSecretError> {
     let table = dynamo.table(SECRETS);
-    create(dynamo, &table, text(Secrets::generate(entropy)?.as_str())).await?;
+    create(dynamo, &table, text(json)).await?;
     // Another node may have been first: the stored secret counts.
     let made = find(dynamo).await?;
     Ok(made.ok_or_else(|| StoreError::Corrupt(format!("table {table} loses what is put into it")))?)
