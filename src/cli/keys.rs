@@ -1,10 +1,13 @@
 //! `permitd keys`: the API keys.
 
+mod show;
+
 use clap::{Args, Subcommand};
 use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use self::show::ShowKeyArgs;
 use super::{
     CommandAnswer, Common, Exit, Failure,
     leak::ReportLeak,
@@ -18,6 +21,7 @@ use crate::{
     app::{self, Node},
     domain::{
         bounds::{DataAction, KeyChange, KeyScopes, LIFE_DAYS_MAX},
+        event::AsOf,
         key::{ApiKey, KeyId, PREFIX, PresentedKey},
         view::{KeyRow, UserRow, UserStatus},
     },
@@ -45,6 +49,7 @@ pub(super) struct Keys {
 #[derive(Debug, Subcommand)]
 enum KeysCommand {
     List(ListKeysArgs),
+    Show(ShowKeyArgs),
     Issue(Issue),
     Change(ChangeKeyArgs),
     Rotate(Rotate),
@@ -57,7 +62,8 @@ enum KeysCommand {
 #[command(after_help = "\
 Examples:
   permitd keys list
-  permitd keys list --user ana@example.org --json")]
+  permitd keys list --user ana@example.org --json
+  permitd keys list --user ana@example.org --as-of 2026-03-01T12:00:00Z")]
 struct ListKeysArgs {
     /// Only this user's: their address or id
     #[arg(long, value_name = "EMAIL")]
@@ -65,6 +71,9 @@ struct ListKeysArgs {
     /// At most so many
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = whole(1..=100_000_u32))]
     limit: u32,
+    /// As they were at this moment, at this position of the log (position:1200), or right after this version of the user's stream
+    #[arg(long, value_name = "TIME|POSITION", value_parser = AsOf::parse, requires = "user", conflicts_with = "limit")]
+    as_of: Option<AsOf>,
 }
 
 /// Issue another key to a user and print it: this once
@@ -197,7 +206,8 @@ struct RevokeKeyArgs {
 impl Keys {
     pub(super) fn run(self, common: &Common) -> Result<CommandAnswer, Failure> {
         match self.command {
-            KeysCommand::List(list) => app::block_on(list.answer(&stores(common)?)),
+            KeysCommand::List(list) => list.run(common),
+            KeysCommand::Show(show) => show.run(common),
             KeysCommand::Issue(issue) => issue.run(common),
             KeysCommand::Change(change) => change.run(common),
             KeysCommand::Rotate(rotate) => rotate.run(common),
@@ -295,7 +305,11 @@ fn uses(key: &KeyRow) -> String {
 
 /// A table of keys with their owners' addresses.
 pub(super) fn table<'a>(keys: impl Iterator<Item = (&'a str, &'a KeyRow, &'a UsedLast)>) -> String {
-    let now = Timestamp::now();
+    table_at(keys, Timestamp::now())
+}
+
+/// The same, with how each stood at a moment.
+pub(super) fn table_at<'a>(keys: impl Iterator<Item = (&'a str, &'a KeyRow, &'a UsedLast)>, at: Timestamp) -> String {
     let mut table = Table::new(&[
         "KEY ID",
         "ENDS IN",
@@ -313,7 +327,7 @@ pub(super) fn table<'a>(keys: impl Iterator<Item = (&'a str, &'a KeyRow, &'a Use
         table.row([
             key.id.to_string(),
             key.last_four.clone(),
-            state(key, now),
+            state(key, at),
             email.to_owned(),
             key.label.clone().unwrap_or_default(),
             from(key),
@@ -327,6 +341,24 @@ pub(super) fn table<'a>(keys: impl Iterator<Item = (&'a str, &'a KeyRow, &'a Use
     table.render()
 }
 
+/// A key, name by name, as it stood at a moment.
+fn key_facts(key: &KeyRow, at: Timestamp) -> Vec<(&'static str, String)> {
+    vec![
+        ("key id", key.id.to_string()),
+        ("ends in", key.last_four.clone()),
+        ("state", state(key, at)),
+        ("label", key.label.clone().unwrap_or_default()),
+        ("expires", moment(key.expires_at)),
+        ("from", key.allowed_ips.as_ref().map_or_else(|| "anywhere".to_owned(), |networks| networks.join(", "))),
+        ("may", uses(key)),
+        ("issued", moment(Some(key.issued_at))),
+        ("mailed", moment(key.mailed_at)),
+        ("replaced by", key.replaced_by.map(|next| next.to_string()).unwrap_or_default()),
+        ("revoked", moment(key.revoked_at)),
+        ("why", key.revocation_reason.clone().unwrap_or_default()),
+    ]
+}
+
 /// The key as a document, with its owner's address.
 fn document(key: &impl Serialize, user: &UserRow) -> Value {
     let mut document = json!(key);
@@ -338,6 +370,16 @@ fn document(key: &impl Serialize, user: &UserRow) -> Value {
 }
 
 impl ListKeysArgs {
+    fn run(self, common: &Common) -> Result<CommandAnswer, Failure> {
+        match (&self.user, self.as_of) {
+            // Only a node can open sealed data.
+            (Some(user), Some(as_of)) => with_node(common.settings(&[])?, Data::MustExist, async |node| {
+                show::past_list(&node, user, as_of).await
+            }),
+            _ => app::block_on(self.answer(&stores(common)?)),
+        }
+    }
+
     async fn answer(self, stores: &Stores) -> Result<CommandAnswer, Failure> {
         let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
         let mut found: Vec<(UserRow, UsedKey)> = Vec::new();

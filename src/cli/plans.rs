@@ -1,8 +1,11 @@
 //! `permitd plans`: the limits of keys.
 
+mod show;
+
 use clap::{Args, Subcommand};
 use serde_json::json;
 
+use self::show::ShowPlanArgs;
 use super::{
     CommandAnswer, Common, Failure,
     number::{decimal, whole},
@@ -19,7 +22,7 @@ use crate::{
     store::{Stores, Views},
 };
 
-/// List, set and retire plans
+/// List, show, set and retire plans
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -34,6 +37,7 @@ pub(super) struct Plans {
 #[derive(Debug, Subcommand)]
 enum PlansCommand {
     List(ListPlansArgs),
+    Show(ShowPlanArgs),
     Set(SetPlanArgs),
     Retire(Retire),
 }
@@ -111,6 +115,7 @@ impl Plans {
     pub(super) fn run(self, common: &Common) -> Result<CommandAnswer, Failure> {
         match self.command {
             PlansCommand::List(arguments) => app::block_on(list(&stores(common)?, arguments)),
+            PlansCommand::Show(show) => show.run(common),
             PlansCommand::Set(set) => set.run(common),
             PlansCommand::Retire(retire) => retire.run(common),
         }
@@ -136,6 +141,12 @@ async fn list(stores: &Stores, ListPlansArgs { people }: ListPlansArgs) -> Resul
         documents.push(document);
     }
     Ok(CommandAnswer::new(json!({ "plans": documents }), table.render()))
+}
+
+/// That there is no such plan, and which there are.
+async fn missing(views: &dyn Views, name: &str) -> Result<Failure, Failure> {
+    let known: Vec<String> = views.plans().await?.into_iter().map(|plan| plan.name).collect();
+    Ok(Failure::not_found(format!("there is no plan {name:?}; there are: {}", known.join(", "))))
 }
 
 fn table(plans: &[PlanRow]) -> String {
@@ -193,9 +204,7 @@ impl Retire {
         with_node(common.settings(&[])?, Data::MustExist, async |node| {
             let views = &node.service.committer.stores.views;
             if views.plan(&self.name).await?.is_none() {
-                let known: Vec<String> = views.plans().await?.into_iter().map(|plan| plan.name).collect();
-                let name = &self.name;
-                return Err(Failure::not_found(format!("there is no plan {name:?}; there are: {}", known.join(", "))));
+                return Err(missing(&**views, &self.name).await?);
             }
             let committed = node.service.accounts.retire_plan(self.name.clone(), node.envelope()?).await?;
             answer(&**views, &self.name, !committed.events.is_empty(), "retired").await

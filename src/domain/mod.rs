@@ -21,6 +21,7 @@ pub mod network;
 pub mod notice;
 pub mod pace;
 pub mod password;
+pub mod past;
 pub mod permission;
 pub mod persisted;
 pub mod personal;

@@ -170,6 +170,12 @@ pub trait EventLog: Send + Sync {
     /// Commits in reverse log order, before a position or from the end, at most `max`.
     async fn read_back(&self, before_position: Option<u64>, max: usize) -> Result<Vec<StoredCommit>, StoreError>;
 
+    /// When the last commit up to a position was recorded; none where there is no such commit.
+    async fn moment_of(&self, position: u64) -> Result<Option<Timestamp>, StoreError> {
+        let last = self.read_back(position.checked_add(1), 1).await?;
+        Ok(last.first().map(|commit| commit.recorded_at))
+    }
+
     /// Commits that are marked as not yet published and were recorded at `from` or later, oldest first, at most `max`.
     async fn unpublished(&self, from: Timestamp, max: usize) -> Result<Vec<StoredCommit>, StoreError>;
 
