@@ -1,21 +1,33 @@
-//! `permitd events`: the log and its views. None of these commands gets a queue or a mailer.
+//! `permitd events`: the log and its views. None of these commands gets a queue or a mailer, but `trace`, which looks at
+//! the dead letters and does nothing else.
 
+mod checkpoint;
+mod checkpoints;
 mod list;
 mod pace;
 mod replay;
+mod tail;
+mod trace;
 mod verify;
+mod wanted;
 
 use clap::{Args, Subcommand};
 
-use self::{list::ListEventsArgs, replay::Replay, verify::Verify};
-use super::{CommandAnswer, Common, Failure, open::stores};
-use crate::{app, clock::SystemClock};
+use self::{
+    checkpoints::Checkpoints, list::ListEventsArgs, replay::Replay, tail::TailArgs, trace::TraceArgs, verify::Verify,
+};
+use super::{
+    CommandAnswer, Common, Failure,
+    open::{Data, stores, with_node},
+};
+use crate::{app, clock::SystemClock, domain::persisted};
 
 /// Read the event log; rebuild and verify what follows from it
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   permitd events list --user ana@example.org
+  permitd events tail --follow
   permitd events verify
   permitd events replay")]
 pub(super) struct Events {
@@ -26,21 +38,51 @@ pub(super) struct Events {
 #[derive(Debug, Subcommand)]
 enum EventsCommand {
     List(ListEventsArgs),
+    Tail(TailArgs),
+    Checkpoints(Checkpoints),
+    Trace(TraceArgs),
     Replay(Replay),
     Verify(Verify),
 }
 
 impl Events {
     pub(super) fn run(self, common: &Common) -> Result<CommandAnswer, Failure> {
-        let stores = stores(common)?;
         match self.command {
-            EventsCommand::List(list) => app::block_on(list.answer(&stores)),
-            EventsCommand::Replay(replay) => replay.answer(&stores),
+            EventsCommand::List(list) => app::block_on(list.answer(&stores(common)?)),
+            EventsCommand::Tail(tail) => app::block_on(tail.answer(&stores(common)?, &common.settings(&[])?)),
+            EventsCommand::Checkpoints(checkpoints) => checkpoints.answer(&common.settings(&[])?),
+            EventsCommand::Trace(trace) => {
+                with_node(common.settings(&[])?, Data::MustExist, async |node| trace.answer(&node).await)
+            }
+            EventsCommand::Replay(replay) => replay.answer(&stores(common)?),
             EventsCommand::Verify(verify) => {
+                let stores = stores(common)?;
                 // The records are opened before the log is read: the log has an import before its records exist.
                 let records = app::block_on(app::open_records(&common.settings(&[])?, &SystemClock::shared(), None))?;
                 verify.answer(&stores, &*records)
             }
         }
+    }
+}
+
+/// Refuses a name that no type of event has.
+fn known_type(name: &str) -> Result<(), Failure> {
+    if persisted::is_type(name) {
+        return Ok(());
+    }
+    Err(Failure::usage(format!(
+        "--type: there is no event type {name:?}; there are: {}",
+        persisted::types().join(", ")
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn event_types() {
+        assert!(known_type("UserInvited").is_ok());
+        assert!(known_type("userinvited").unwrap_err().message.contains("ApiKeyRevoked"));
     }
 }

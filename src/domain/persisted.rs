@@ -9,6 +9,7 @@ pub mod feedback;
 pub mod keys;
 pub mod leaks;
 pub mod provider;
+mod request;
 pub mod roles;
 mod sign_in;
 mod stored;
@@ -26,6 +27,7 @@ use self::{
 };
 pub use self::{
     error::{COMMIT_BYTES_MAX, CodecError},
+    request::belongs_to,
     stored::{Encoded, StoredCommit},
 };
 use super::{

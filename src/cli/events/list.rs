@@ -3,6 +3,7 @@
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::known_type;
 use crate::{
     cli::{CommandAnswer, Failure, number::whole, output::Table, people},
     domain::{
@@ -123,25 +124,4 @@ fn field<'a>(event: &'a Value, name: &str) -> &'a Value {
 /// A field's value as a person reads it.
 fn shown(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned)
-}
-
-fn known_type(name: &str) -> Result<(), Failure> {
-    if persisted::is_type(name) {
-        return Ok(());
-    }
-    Err(Failure::usage(format!(
-        "--type: there is no event type {name:?}; there are: {}",
-        persisted::types().join(", ")
-    )))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn event_types() {
-        assert!(known_type("UserInvited").is_ok());
-        assert!(known_type("userinvited").unwrap_err().message.contains("ApiKeyRevoked"));
-    }
 }

@@ -297,6 +297,11 @@ fn log(paths: &mut Paths) {
             in_query("since", "Only what was recorded at this moment or later.", moment()),
             in_query("until", "Only what was recorded before this moment.", moment()),
             in_query("person", "Only what happened to this person.", uuid()),
+            in_query(
+                "correlation",
+                "Only what belongs to this request, by its id: `x-request-id` of its answer, `correlation_id` of its events.",
+                json!({ "type": "string", "minLength": 1 }),
+            ),
             one_word("format", "A page, or lines.", &["json", "ndjson"]),
             in_query("follow", "Go on with what comes.", super::schema::flag()),
             after(),

@@ -15,9 +15,10 @@ use crate::{
         id::{StreamId, UserId},
         persisted::StoredCommit,
         personal::PersonalKey,
+        reached::Reached,
         view::{KeyRow, Rows},
     },
-    store::{Append, AppendError, EventLog},
+    store::{Append, AppendError, EventLog, ReadingPace},
 };
 
 #[async_trait]
@@ -51,6 +52,10 @@ impl EventLog for Dynamo {
 
     async fn read_back(&self, before_position: Option<u64>, max: usize) -> Result<Vec<StoredCommit>, StoreError> {
         feed::read_back(self, before_position, max).await
+    }
+
+    async fn read_on(&self, reached: &mut Reached, pace: ReadingPace) -> Result<(Vec<StoredCommit>, bool), StoreError> {
+        feed::read_on(self, reached, pace).await
     }
 
     async fn moment_of(&self, position: u64) -> Result<Option<Timestamp>, StoreError> {
