@@ -135,3 +135,25 @@ async fn data_sets_are_told_as_they_were() {
     // A number would be taken for a version of the records.
     refused(&app, "/datasets/things", "1").await;
 }
+
+#[tokio::test]
+async fn the_log_tells_what_belongs_to_a_request() {
+    let app = TestApp::start().await;
+    app.invite("ana@example.org").await;
+    app.invite("bob@example.org").await;
+    let invited = app.admin_get("/events?type=UserInvited&limit=1").await.expect(200).json()["data"][0].clone();
+    let request = invited["correlation_id"].as_str().unwrap();
+    let mailed = async || {
+        let told = app.admin_get(&format!("/events?correlation={request}")).await.expect(200).json();
+        let told = told["data"].as_array().unwrap().clone();
+        told.iter().any(|event| event["type"] == "ApiKeyMailed").then_some(told)
+    };
+    let told = app.eventually("the mail to be written down", mailed).await;
+    assert!(told.iter().all(|event| event["correlation_id"] == request && event["stream"] == invited["stream"]));
+    assert_eq!(told[0], invited);
+    let only = app.admin_get(&format!("/events?correlation={request}&type=ApiKeyMailed")).await.expect(200).json();
+    assert_eq!(only["data"].as_array().unwrap().len(), 1);
+    let lines = app.admin_get(&format!("/events?correlation={request}&format=ndjson")).await.expect(200);
+    assert_eq!(lines.body.lines().count(), told.len());
+    assert_eq!(app.admin_get("/events?correlation=nothing").await.expect(200).json()["data"], json!([]));
+}

@@ -17,6 +17,7 @@ mod sqs;
 #[path = "../support/mod.rs"]
 mod support;
 mod tables;
+mod tail;
 mod upkeep;
 mod views;
 
@@ -53,6 +54,12 @@ macro_rules! cases {
             a_key_id_is_issued_once,
             a_client_s_command_has_one_answer,
             the_set_of_administrators_is_replaced_if_it_is_what_was_seen,
+        }
+    };
+    ($backend:ident tail) => {
+        run! { $backend tail:
+            who_reads_on_beside_twenty_writers_with_skewed_clocks_misses_nothing,
+            who_reads_on_begins_where_they_say_and_is_told_late_commits_once,
         }
     };
     ($backend:ident views) => {
@@ -166,8 +173,8 @@ macro_rules! contract {
 }
 
 contract! {
-    sqlite: log views ledger admin_tokens upkeep queue records replay;
+    sqlite: log tail views ledger admin_tokens upkeep queue records replay;
     sqs: queue;
-    ministack: log views ledger admin_tokens upkeep records replay tables;
-    dynoxide: log views ledger admin_tokens upkeep records replay tables;
+    ministack: log tail views ledger admin_tokens upkeep records replay tables;
+    dynoxide: log tail views ledger admin_tokens upkeep records replay tables;
 }

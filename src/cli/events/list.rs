@@ -36,6 +36,9 @@ pub(super) struct ListEventsArgs {
     /// Only of this type, such as ApiKeyIssued
     #[arg(long = "type", value_name = "TYPE")]
     type_name: Option<String>,
+    /// Only of this request: its id, as the answer's x-request-id has it
+    #[arg(long, value_name = "ID")]
+    correlation: Option<String>,
     /// Only what was recorded at this moment or later
     #[arg(long, value_name = "TIME")]
     since: Option<jiff::Timestamp>,
@@ -109,6 +112,9 @@ impl ListEventsArgs {
     fn wanted(&self, commit: &StoredCommit) -> Result<Vec<Value>, Failure> {
         let at = commit.recorded_at;
         if self.since.is_some_and(|since| at < since) || self.until.is_some_and(|until| at >= until) {
+            return Ok(Vec::new());
+        }
+        if self.correlation.as_ref().is_some_and(|id| !persisted::belongs_to(commit, id)) {
             return Ok(Vec::new());
         }
         let mut documents = persisted::positioned(commit)?;

@@ -70,8 +70,8 @@ pub(super) struct TailArgs {
 }
 
 /// The default window, seconds. AWS refuses what is signed by a clock that is off by more than five minutes, so that a writer is behind by
-/// at most that, and so is this reader ahead; the tries of a write take the rest.
-const WINDOW_S: u32 = 900;
+/// at most that, and so is this reader ahead. The rest is for the tries of a write.
+const WINDOW_S: u32 = 1_200;
 
 /// Where a reader begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

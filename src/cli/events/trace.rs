@@ -30,6 +30,8 @@ use crate::{
 const PAGE_COMMITS: usize = 512;
 /// Commits of one request that are shown at most.
 const COMMITS_MAX: usize = 10_000;
+/// Commits of other requests that are looked at at most, since they may follow from this one.
+const CANDIDATES_MAX: usize = 50_000;
 /// Dead letters that are looked at.
 const DEAD_LETTERS_MAX: usize = 1_000;
 /// How far the clocks of two servers may be apart, and how far one may have been set back.
@@ -63,6 +65,7 @@ pub(super) struct TraceArgs {
 #[derive(Default)]
 struct LookedThrough {
     commits: u64,
+    candidates: usize,
     from: Option<Timestamp>,
     until: Option<Timestamp>,
 }
@@ -116,7 +119,17 @@ impl TraceArgs {
                 looked.commits += 1;
                 looked.until = looked.until.max(Some(commit.recorded_at));
                 looked.from = Some(looked.from.map_or(commit.recorded_at, |from| from.min(commit.recorded_at)));
-                if persisted::belongs_to(&commit, &self.request) || Trace::may_follow(&commit) {
+                if persisted::belongs_to(&commit, &self.request) {
+                    found.push(commit);
+                } else if Trace::may_follow(&commit) {
+                    looked.candidates += 1;
+                    if looked.candidates > CANDIDATES_MAX {
+                        return Err(Failure::usage(format!(
+                            "more than {CANDIDATES_MAX} commits since {} tell of mails that came back and of imports that ended: look at \
+                             less of the log with --since or --days",
+                            moment(Some(since))
+                        )));
+                    }
                     found.push(commit);
                 }
             }
