@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use jiff::SignedDuration;
 use uuid::Uuid;
 
-pub use self::{as_of::Past, error::CommandError};
+pub use self::{as_of::PastStream, error::CommandError};
 use super::counting::counters;
 use crate::{
     clock::SharedClock,

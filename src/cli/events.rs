@@ -20,7 +20,7 @@ use super::{
     CommandAnswer, Common, Failure,
     open::{Data, stores, with_node},
 };
-use crate::{app, clock::SystemClock, domain::persisted};
+use crate::{app, clock::SystemClock};
 
 /// Read the event log; rebuild and verify what follows from it
 #[derive(Debug, Args)]
@@ -62,27 +62,5 @@ impl Events {
                 verify.answer(&stores, &*records)
             }
         }
-    }
-}
-
-/// Refuses a name that no type of event has.
-fn known_type(name: &str) -> Result<(), Failure> {
-    if persisted::is_type(name) {
-        return Ok(());
-    }
-    Err(Failure::usage(format!(
-        "--type: there is no event type {name:?}; there are: {}",
-        persisted::types().join(", ")
-    )))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn event_types() {
-        assert!(known_type("UserInvited").is_ok());
-        assert!(known_type("userinvited").unwrap_err().message.contains("ApiKeyRevoked"));
     }
 }

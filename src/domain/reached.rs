@@ -33,12 +33,12 @@ pub struct Reached {
     window: BTreeMap<i64, BTreeSet<(String, u64)>>,
     /// The present pass through the window. A reader who starts again begins with one through the whole window.
     #[serde(skip)]
-    pass: Pass,
+    pass: WindowPass,
 }
 
 /// A pass through the window.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Pass {
+struct WindowPass {
     /// How many there were before.
     number: u32,
     /// When it began; none before its first page.
@@ -49,7 +49,7 @@ struct Pass {
     end_part: Option<Timestamp>,
 }
 
-impl Pass {
+impl WindowPass {
     fn is_whole(&self) -> bool {
         self.number.is_multiple_of(PASSES_PER_WHOLE)
     }
@@ -58,7 +58,13 @@ impl Pass {
 impl Reached {
     /// A reader who begins after this position.
     pub fn after(position: u64) -> Self {
-        Self { begin: position, position, settled: Timestamp::MIN, window: BTreeMap::new(), pass: Pass::default() }
+        Self {
+            begin: position,
+            position,
+            settled: Timestamp::MIN,
+            window: BTreeMap::new(),
+            pass: WindowPass::default(),
+        }
     }
 
     /// Where the reader began.
@@ -119,7 +125,7 @@ impl Reached {
         self.pass.goes_on = goes_on;
         if goes_on.is_none() {
             let end_part = newest.checked_sub(window / PARTS).ok();
-            self.pass = Pass { number: self.pass.number.wrapping_add(1), end_part, ..Pass::default() };
+            self.pass = WindowPass { number: self.pass.number.wrapping_add(1), end_part, ..WindowPass::default() };
         }
     }
 }

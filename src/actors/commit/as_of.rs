@@ -12,14 +12,14 @@ use crate::domain::{
 };
 
 /// A stream as it was.
-pub struct Past {
+pub struct PastStream {
     /// Its state then.
     pub state: State,
     /// When that was, for what ends by itself, such as a key that expires: the present, where a version was named.
     pub at: Timestamp,
 }
 
-impl Past {
+impl PastStream {
     /// The person as they were, and their keys; none where there was no such person then.
     pub fn person(&self) -> Option<(UserRow, Vec<KeyRow>)> {
         let Rows { mut users, keys, .. } = self.state.rows();
@@ -32,7 +32,7 @@ impl Committer {
     ///
     /// # Errors
     /// When the stream cannot be read.
-    pub async fn load_as_of(&self, stream: &StreamId, as_of: AsOf) -> Result<Past, CommandError> {
+    pub async fn load_as_of(&self, stream: &StreamId, as_of: AsOf) -> Result<PastStream, CommandError> {
         let key = self.personal_key(stream).await?;
         let mut loaded = LoadedStream { state: State::empty(stream), version: 0, key, earlier: None };
         let at = self.moment_of(as_of).await?;
@@ -41,12 +41,12 @@ impl Committer {
             for commit in &commits {
                 // Later commits stay excluded even if the clock was set back.
                 if !as_of.holds(commit.version, commit.position, commit.recorded_at) {
-                    return Ok(Past { state: loaded.state, at });
+                    return Ok(PastStream { state: loaded.state, at });
                 }
                 loaded.take(commit, None, &self.secrets)?;
             }
             if commits.len() < PAGE_COMMITS {
-                return Ok(Past { state: loaded.state, at });
+                return Ok(PastStream { state: loaded.state, at });
             }
         }
     }

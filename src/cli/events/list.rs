@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::known_type;
+use super::wanted::known_type;
 use crate::{
     cli::{CommandAnswer, Failure, number::whole, output::Table, people},
     domain::{

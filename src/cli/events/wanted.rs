@@ -3,7 +3,6 @@
 use clap::Args;
 use serde_json::Value;
 
-use super::known_type;
 use crate::{
     cli::{Failure, people},
     domain::{
@@ -65,5 +64,27 @@ impl FoundEvents {
                 && self.correlation.as_ref().is_none_or(|id| id == text("correlation_id"))
         });
         Ok(documents)
+    }
+}
+
+/// Refuses a name that no type of event has.
+pub(super) fn known_type(name: &str) -> Result<(), Failure> {
+    if persisted::is_type(name) {
+        return Ok(());
+    }
+    Err(Failure::usage(format!(
+        "--type: there is no event type {name:?}; there are: {}",
+        persisted::types().join(", ")
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn event_types() {
+        assert!(known_type("UserInvited").is_ok());
+        assert!(known_type("userinvited").unwrap_err().message.contains("ApiKeyRevoked"));
     }
 }

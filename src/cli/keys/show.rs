@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{document, find, key_facts, table_at};
+use super::shown::{document, find, key_facts, table_at};
 use crate::{
     app::Node,
     cli::{

@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::json;
 
-use super::table;
+use super::shown::{missing, table};
 use crate::{
     app::{self, Node},
     cli::{
@@ -42,7 +42,7 @@ impl ShowPlanArgs {
     async fn present(&self, views: &dyn Views) -> Result<CommandAnswer, Failure> {
         match views.plan(&self.name).await? {
             Some(plan) => Ok(answer(&plan)),
-            None => Err(super::missing(views, &self.name).await?),
+            None => Err(missing(views, &self.name).await?),
         }
     }
 
