@@ -1,7 +1,9 @@
 //! What all AWS clients share: where they find region, credentials and endpoints (the SDK's usual places: `AWS_REGION`, `AWS_PROFILE`,
 //! `AWS_ENDPOINT_URL`, …), how they retry, and how their calls are counted.
 //!
-//! Guarantees: no content of a request or answer is logged here; every sent attempt is counted, retries included.
+//! Guarantees: no content of a request or answer is logged here; every sent attempt is counted, retries included. Requests are signed by
+//! this machine's clock as it is, so that AWS refuses them when it is off by more than five minutes: the log bears that clock's times,
+//! and who reads on in it relies on them.
 
 mod feedback;
 
@@ -102,7 +104,8 @@ impl Access {
             .operation_attempt_timeout(ATTEMPT_TIMEOUT)
             .operation_timeout(OPERATION_TIMEOUT)
             .build();
-        let config = loader.http_client(http_client()).retry_config(retries).timeout_config(timeouts).load().await;
+        let loader = loader.http_client(http_client()).retry_config(retries).timeout_config(timeouts);
+        let config = loader.disable_clock_skew_correction(true).load().await;
         Self { config, endpoints, calls: Arc::default() }
     }
 
@@ -214,7 +217,8 @@ where
     let reason = match error {
         SdkError::ServiceError(answer) => {
             let (code, message) = (answer.err().code(), answer.err().message());
-            format!("{service}: {}: {}", code.unwrap_or("error"), message.unwrap_or("no reason was given"))
+            let (code, message) = (code.unwrap_or("error"), message.unwrap_or("no reason was given"));
+            format!("{service}: {code}: {message}{}", advice(code, message))
         }
         SdkError::TimeoutError(_) => format!("{service} did not answer in time"),
         SdkError::DispatchFailure(failure) => match failure.as_connector_error() {
@@ -227,6 +231,14 @@ where
         _ => format!("{service}'s answer cannot be read"),
     };
     one_line(&reason)
+}
+
+/// What to do about a refusal because of this machine's clock.
+fn advice(code: &str, message: &str) -> &'static str {
+    let tells_times = ["Signature expired", "Signature not yet current", "Request has expired"];
+    let is_of_clock = matches!(code, "RequestTimeTooSkewed" | "RequestExpired")
+        || tells_times.iter().any(|words| message.starts_with(words));
+    if is_of_clock { "; this machine's clock is wrong by minutes: set it" } else { "" }
 }
 
 /// An error's message and its causes'. A connector's error names only its kind, such as `other`; its causes tell what happened.
@@ -378,6 +390,15 @@ mod tests {
     #[derive(Debug, thiserror::Error)]
     #[error("{0}")]
     struct SaidError(&'static str, #[source] Option<Box<SaidError>>);
+
+    #[test]
+    fn a_refusal_because_of_the_clock_says_what_to_do() {
+        let expired =
+            "Signature expired: 20260301T120000Z is now earlier than 20260301T121000Z (20260301T121500Z - 5 min.)";
+        assert!(advice("InvalidSignatureException", expired).contains("clock"));
+        assert!(advice("RequestTimeTooSkewed", "").contains("clock"));
+        assert_eq!(advice("InvalidSignatureException", "The request signature we calculated does not match"), "");
+    }
 
     #[test]
     fn what_really_happened_is_said() {

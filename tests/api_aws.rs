@@ -52,6 +52,8 @@ mod keys;
 mod leaks;
 #[path = "api/lifecycle.rs"]
 mod lifecycle;
+#[path = "api/looking_back.rs"]
+mod looking_back;
 #[path = "api/lost.rs"]
 mod lost;
 #[path = "api/operation.rs"]

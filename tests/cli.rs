@@ -21,6 +21,8 @@ mod import;
 mod keys;
 #[path = "cli/lists.rs"]
 mod lists;
+#[path = "cli/looking_back.rs"]
+mod looking_back;
 #[path = "cli/mails.rs"]
 mod mails;
 #[cfg(target_os = "linux")]

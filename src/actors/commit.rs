@@ -1,6 +1,7 @@
 //! From a command to a commit: load the stream, decide, append under the expected version, publish. Used by all deciding actors.
 
 mod administrators;
+mod as_of;
 mod error;
 
 use std::{sync::Arc, time::Duration};
@@ -8,14 +9,14 @@ use std::{sync::Arc, time::Duration};
 use jiff::SignedDuration;
 use uuid::Uuid;
 
-pub use self::error::CommandError;
+pub use self::{as_of::PastStream, error::CommandError};
 use super::counting::counters;
 use crate::{
     clock::SharedClock,
     domain::{
         chain::ChainHash,
         email::Email,
-        event::{AsOf, Event, Origin, Recorded},
+        event::{Event, Origin, Recorded},
         fulfilment,
         id::{CommandId, StreamId, UserId},
         permission::{AccessKind, Permissions},
@@ -454,29 +455,6 @@ impl Committer {
             }
         }
         Ok(loaded.state)
-    }
-
-    /// The state of a stream at an earlier moment. Data erased since stays erased.
-    ///
-    /// # Errors
-    /// When the stream cannot be read.
-    pub async fn load_as_of(&self, stream: &StreamId, as_of: AsOf) -> Result<State, CommandError> {
-        let key = self.personal_key(stream).await?;
-        let mut loaded =
-            LoadedStream { state: State::empty(stream), version: 0, head: ChainHash::START, key, earlier: None };
-        loop {
-            let commits = self.stores.log.load(stream, loaded.version, PAGE_COMMITS).await?;
-            for commit in &commits {
-                // Later commits stay excluded even if the clock was set back.
-                if !as_of.holds(commit.version, commit.recorded_at) {
-                    return Ok(loaded.state);
-                }
-                loaded.take(commit, None, &self.secrets)?;
-            }
-            if commits.len() < PAGE_COMMITS {
-                return Ok(loaded.state);
-            }
-        }
     }
 
     async fn personal_key(&self, stream: &StreamId) -> Result<Option<PersonalKey>, StoreError> {

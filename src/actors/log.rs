@@ -37,6 +37,8 @@ pub struct Sieve {
     pub until: Option<Timestamp>,
     /// Only events of this stream.
     pub stream: Option<StreamId>,
+    /// Only events of the request with this id.
+    pub correlation: Option<String>,
 }
 
 impl Sieve {
@@ -50,6 +52,7 @@ impl Sieve {
         self.since.is_none_or(|since| commit.recorded_at >= since)
             && self.until.is_none_or(|until| commit.recorded_at < until)
             && self.stream.as_ref().is_none_or(|stream| *stream == commit.stream)
+            && self.correlation.as_ref().is_none_or(|id| persisted::belongs_to(commit, id))
             && (self.type_name.is_none() || has_type())
     }
 }
@@ -122,7 +125,8 @@ impl EventReading {
     }
 
     fn is_filtered(&self) -> bool {
-        let Sieve { type_name, since, until, stream } = &self.sieve;
-        type_name.is_some() || since.is_some() || until.is_some() || stream.is_some()
+        let Sieve { type_name, since, until, stream, correlation } = &self.sieve;
+        let is_bound = since.is_some() || until.is_some();
+        type_name.is_some() || is_bound || stream.is_some() || correlation.is_some()
     }
 }

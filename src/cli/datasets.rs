@@ -1,5 +1,7 @@
 //! `permitd datasets`: the published data sets.
 
+mod past;
+
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
@@ -14,7 +16,10 @@ use crate::{
     actors::import::ImportError,
     app::{self, DefinitionPlace, KnownDefinition, Node},
     dataset::{Definition, Index, RecordIdRule, suggest},
-    domain::{event::Origin, view::ImportRow},
+    domain::{
+        event::{AsOf, Origin},
+        view::ImportRow,
+    },
     store::records::{DataSet, RecordStoreError},
 };
 
@@ -70,13 +75,17 @@ struct ListDataSetsArgs {}
 #[command(after_help = "\
 Examples:
   permitd datasets show permits
-  permitd datasets show permits --definition > permits.toml")]
+  permitd datasets show permits --definition > permits.toml
+  permitd datasets show permits --as-of 2026-03-01T12:00:00Z")]
 struct ShowDataSetArgs {
     /// The data set
     name: String,
     /// Print its definition, to be changed and given to `permitd import --definition`
     #[arg(long)]
     definition: bool,
+    /// What the log told of it and its imports at this moment, or at this position of the log (position:1200)
+    #[arg(long, value_name = "TIME|POSITION", value_parser = past::point, conflicts_with = "definition")]
+    as_of: Option<AsOf>,
 }
 
 /// Keep a data set, and serve it to nobody: who asks is told so
@@ -147,11 +156,12 @@ impl DataSetsArgs {
         let known = app::known_definitions(settings.datasets())?;
         with_node(settings, Data::MustExist, async |node| match command {
             OfRecords::List(ListDataSetsArgs {}) => list(&node, &known).await,
-            OfRecords::Show(ShowDataSetArgs { name, definition: true }) => {
+            OfRecords::Show(ShowDataSetArgs { name, as_of: Some(as_of), .. }) => past::show(&node, &name, as_of).await,
+            OfRecords::Show(ShowDataSetArgs { name, definition: true, .. }) => {
                 let text = find(&node, &name).await?.definition.to_toml();
                 Ok(CommandAnswer::file(json!({ "name": name, "definition": text }), text))
             }
-            OfRecords::Show(ShowDataSetArgs { name, definition: false }) => show(&node, &known, &name).await,
+            OfRecords::Show(ShowDataSetArgs { name, definition: false, .. }) => show(&node, &known, &name).await,
             OfRecords::Withdraw(Withdraw { name }) => withdraw(&node, &name, true).await,
             OfRecords::Restore(RestoreDataSet { name }) => withdraw(&node, &name, false).await,
             OfRecords::Rename(Rename { name, to }) => rename(&node, &name, &to).await,

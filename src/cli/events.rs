@@ -1,17 +1,29 @@
-//! `permitd events`: the log and its views. None of these commands gets a queue or a mailer.
+//! `permitd events`: the log and its views. None of these commands gets a queue or a mailer, but `trace`, which looks at
+//! the dead letters and does nothing else.
 
+mod checkpoint;
+mod checkpoints;
 mod export;
 mod import;
 mod list;
 mod pace;
 mod replay;
+mod tail;
+mod trace;
 mod transferring;
 mod verify;
+mod wanted;
 
 use clap::{Args, Subcommand};
 
-use self::{export::ExportLogArgs, import::ImportLogArgs, list::ListEventsArgs, replay::Replay, verify::Verify};
-use super::{CommandAnswer, Common, Failure, open::stores};
+use self::{
+    checkpoints::Checkpoints, export::ExportLogArgs, import::ImportLogArgs, list::ListEventsArgs, replay::Replay,
+    tail::TailArgs, trace::TraceArgs, verify::Verify,
+};
+use super::{
+    CommandAnswer, Common, Failure,
+    open::{Data, stores, with_node},
+};
 use crate::{app, clock::SystemClock};
 
 /// Read the event log; rebuild and verify what follows from it
@@ -19,6 +31,7 @@ use crate::{app, clock::SystemClock};
 #[command(after_help = "\
 Examples:
   permitd events list --user ana@example.org
+  permitd events tail --follow
   permitd events verify
   permitd events replay")]
 pub(super) struct Events {
@@ -31,6 +44,9 @@ enum EventsCommand {
     List(ListEventsArgs),
     Export(ExportLogArgs),
     Import(ImportLogArgs),
+    Tail(TailArgs),
+    Checkpoints(Checkpoints),
+    Trace(TraceArgs),
     Replay(Replay),
     Verify(Verify),
 }
@@ -38,11 +54,13 @@ enum EventsCommand {
 impl Events {
     pub(super) fn run(self, common: &Common) -> Result<CommandAnswer, Failure> {
         match self.command {
+            EventsCommand::List(list) => app::block_on(list.answer(&stores(common)?)),
             EventsCommand::Export(export) => export.answer(common),
             EventsCommand::Import(import) => import.answer(common),
-            EventsCommand::List(list) => {
-                let stores = stores(common)?;
-                app::block_on(list.answer(&stores))
+            EventsCommand::Tail(tail) => app::block_on(tail.answer(&stores(common)?, &common.settings(&[])?)),
+            EventsCommand::Checkpoints(checkpoints) => checkpoints.answer(&common.settings(&[])?),
+            EventsCommand::Trace(trace) => {
+                with_node(common.settings(&[])?, Data::MustExist, async |node| trace.answer(&node).await)
             }
             EventsCommand::Replay(replay) => replay.answer(&stores(common)?),
             EventsCommand::Verify(verify) => {

@@ -1,16 +1,23 @@
 //! `permitd keys`: the API keys.
 
+mod show;
+mod shown;
+
 use clap::{Args, Subcommand};
 use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
-use serde::Serialize;
 use serde_json::{Value, json};
 
+pub(super) use self::shown::{table, table_at};
+use self::{
+    show::ShowKeyArgs,
+    shown::{document, find, from, uses},
+};
 use super::{
     CommandAnswer, Common, Exit, Failure,
     leak::ReportLeak,
     number::whole,
     open::{Data, stores, with_node},
-    output::{Table, counted, facts, moment},
+    output::{counted, facts, moment},
     people::{self, shown_email},
 };
 use crate::{
@@ -18,13 +25,11 @@ use crate::{
     app::{self, Node},
     domain::{
         bounds::{DataAction, KeyChange, KeyScopes, LIFE_DAYS_MAX},
-        key::{ApiKey, KeyId, PREFIX, PresentedKey},
-        view::{KeyRow, UserRow, UserStatus},
+        event::AsOf,
+        key::ApiKey,
+        view::{UserRow, UserStatus},
     },
-    store::{
-        Stores,
-        last_use::{UsedKey, UsedLast},
-    },
+    store::{Stores, last_use::UsedKey},
 };
 
 /// Seconds of a day.
@@ -45,6 +50,7 @@ pub(super) struct Keys {
 #[derive(Debug, Subcommand)]
 enum KeysCommand {
     List(ListKeysArgs),
+    Show(ShowKeyArgs),
     Issue(Issue),
     Change(ChangeKeyArgs),
     Rotate(Rotate),
@@ -57,7 +63,8 @@ enum KeysCommand {
 #[command(after_help = "\
 Examples:
   permitd keys list
-  permitd keys list --user ana@example.org --json")]
+  permitd keys list --user ana@example.org --json
+  permitd keys list --user ana@example.org --as-of 2026-03-01T12:00:00Z")]
 struct ListKeysArgs {
     /// Only this user's: their address or id
     #[arg(long, value_name = "EMAIL")]
@@ -65,6 +72,9 @@ struct ListKeysArgs {
     /// At most so many
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = whole(1..=100_000_u32))]
     limit: u32,
+    /// As they were at this moment, at this position of the log (position:1200), or right after this version of the user's stream
+    #[arg(long, value_name = "TIME|POSITION", value_parser = AsOf::parse, requires = "user", conflicts_with = "limit")]
+    as_of: Option<AsOf>,
 }
 
 /// Issue another key to a user and print it: this once
@@ -197,7 +207,8 @@ struct RevokeKeyArgs {
 impl Keys {
     pub(super) fn run(self, common: &Common) -> Result<CommandAnswer, Failure> {
         match self.command {
-            KeysCommand::List(list) => app::block_on(list.answer(&stores(common)?)),
+            KeysCommand::List(list) => list.run(common),
+            KeysCommand::Show(show) => show.run(common),
             KeysCommand::Issue(issue) => issue.run(common),
             KeysCommand::Change(change) => change.run(common),
             KeysCommand::Rotate(rotate) => rotate.run(common),
@@ -238,106 +249,17 @@ fn seconds(text: &str, most_s: u32) -> Result<u32, String> {
     seconds.filter(|seconds| *seconds <= most_s).ok_or_else(expected)
 }
 
-/// Reads a key's id. Whoever has only the key itself, such as a leaked one, may give that.
-fn key_id(text: &str) -> Result<KeyId, Failure> {
-    if let Some(presented) = PresentedKey::parse(text.trim().as_bytes()) {
-        return Ok(presented.id());
-    }
-    if text.trim().starts_with(PREFIX) {
-        return Err(Failure::usage("this is no whole key; give its id, as `permitd keys list` shows it"));
-    }
-    KeyId::parse(text.trim()).map_err(|error| Failure::usage(format!("{error}; `permitd keys list` shows them")))
-}
-
-/// A key and its owner.
-async fn find(node: &Node, text: &str) -> Result<(KeyRow, UserRow), Failure> {
-    let id = key_id(text)?;
-    let views = &node.service.committer.stores.views;
-    let key = views.key(id).await?;
-    let key = key.ok_or_else(|| Failure::not_found(format!("there is no key {id}; `permitd keys list` shows them")))?;
-    let user = people::find(&**views, &key.user.to_string()).await?;
-    Ok((key, user))
-}
-
-/// How a key stands at `now`.
-fn state(key: &KeyRow, now: Timestamp) -> String {
-    let is_over = |end: Option<Timestamp>| end.is_some_and(|end| end <= now);
-    match key.valid_until.into_iter().chain(key.expires_at).min() {
-        _ if key.revoked_at.is_some() => "revoked".to_owned(),
-        _ if is_over(key.valid_until) => "replaced".to_owned(),
-        _ if is_over(key.expires_at) => "expired".to_owned(),
-        Some(until) => format!("works until {}", moment(Some(until))),
-        None => "works".to_owned(),
-    }
-}
-
-/// Where a key may be used from.
-fn from(key: &KeyRow) -> String {
-    match key.allowed_ips.as_deref() {
-        None => "anywhere".to_owned(),
-        Some([network]) => network.clone(),
-        Some(networks) => format!("{} networks", networks.len()),
-    }
-}
-
-/// What a key may be used for.
-fn uses(key: &KeyRow) -> String {
-    let KeyScopes { datasets, actions } = &key.scopes;
-    let actions = match actions.as_slice() {
-        [action] => action.as_str(),
-        _ => "all",
-    };
-    match datasets {
-        None => actions.to_owned(),
-        Some(datasets) => format!("{actions} of {}", datasets.join(", ")),
-    }
-}
-
-/// A table of keys with their owners' addresses.
-pub(super) fn table<'a>(keys: impl Iterator<Item = (&'a str, &'a KeyRow, &'a UsedLast)>) -> String {
-    let now = Timestamp::now();
-    let mut table = Table::new(&[
-        "KEY ID",
-        "ENDS IN",
-        "STATE",
-        "USER",
-        "LABEL",
-        "FROM",
-        "MAY",
-        "ISSUED",
-        "MAILED",
-        "LAST USED",
-        "USED FROM",
-    ]);
-    for (email, key, used) in keys {
-        table.row([
-            key.id.to_string(),
-            key.last_four.clone(),
-            state(key, now),
-            email.to_owned(),
-            key.label.clone().unwrap_or_default(),
-            from(key),
-            uses(key),
-            moment(Some(key.issued_at)),
-            moment(key.mailed_at),
-            moment(used.at),
-            used.from.clone().unwrap_or_default(),
-        ]);
-    }
-    table.render()
-}
-
-/// The key as a document, with its owner's address.
-fn document(key: &impl Serialize, user: &UserRow) -> Value {
-    let mut document = json!(key);
-    if let Some(fields) = document.as_object_mut() {
-        fields.insert("email".to_owned(), json!(user.email));
-        fields.insert("owner_status".to_owned(), json!(user.status));
-    }
-    document
-}
-
 impl ListKeysArgs {
+    fn run(self, common: &Common) -> Result<CommandAnswer, Failure> {
+        match (&self.user, self.as_of) {
+            // Only a node can open sealed data.
+            (Some(user), Some(as_of)) => with_node(common.settings(&[])?, Data::MustExist, async |node| {
+                show::past_list(&node, user, as_of).await
+            }),
+            _ => app::block_on(self.answer(&stores(common)?)),
+        }
+    }
+
     async fn answer(self, stores: &Stores) -> Result<CommandAnswer, Failure> {
         let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
         let mut found: Vec<(UserRow, UsedKey)> = Vec::new();
@@ -515,14 +437,5 @@ mod tests {
         }
         assert_eq!(life("3653d"), Ok(LIFE_DAYS_MAX * DAY_S));
         assert!(life("3654d").is_err());
-    }
-
-    #[test]
-    fn a_key_gives_its_id_and_is_never_repeated_in_an_error() {
-        let key = ApiKey::new(KeyId::from_random([7; 12]), &[9; 24]);
-        assert_eq!(key_id(key.reveal()).unwrap(), key.id());
-        assert_eq!(key_id(&key.id().to_string()).unwrap(), key.id());
-        let (cut, _) = key.reveal().split_at(key.reveal().len() - 1);
-        assert!(!key_id(cut).unwrap_err().message.contains(&key.reveal()[21..40]));
     }
 }

@@ -1,8 +1,15 @@
 //! `permitd plans`: the limits of keys.
 
+mod show;
+mod shown;
+
 use clap::{Args, Subcommand};
 use serde_json::json;
 
+use self::{
+    show::ShowPlanArgs,
+    shown::{missing, table},
+};
 use super::{
     CommandAnswer, Common, Failure,
     number::{decimal, whole},
@@ -14,12 +21,11 @@ use crate::{
     domain::{
         bounds::LIFE_DAYS_MAX,
         plan::{self, KeyRules, Limits},
-        view::PlanRow,
     },
     store::{Stores, Views},
 };
 
-/// List, set and retire plans
+/// List, show, set and retire plans
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -34,6 +40,7 @@ pub(super) struct Plans {
 #[derive(Debug, Subcommand)]
 enum PlansCommand {
     List(ListPlansArgs),
+    Show(ShowPlanArgs),
     Set(SetPlanArgs),
     Retire(Retire),
 }
@@ -111,6 +118,7 @@ impl Plans {
     pub(super) fn run(self, common: &Common) -> Result<CommandAnswer, Failure> {
         match self.command {
             PlansCommand::List(arguments) => app::block_on(list(&stores(common)?, arguments)),
+            PlansCommand::Show(show) => show.run(common),
             PlansCommand::Set(set) => set.run(common),
             PlansCommand::Retire(retire) => retire.run(common),
         }
@@ -136,24 +144,6 @@ async fn list(stores: &Stores, ListPlansArgs { people }: ListPlansArgs) -> Resul
         documents.push(document);
     }
     Ok(CommandAnswer::new(json!({ "plans": documents }), table.render()))
-}
-
-fn table(plans: &[PlanRow]) -> String {
-    let most = |number: Option<u32>| number.map_or_else(|| "-".to_owned(), |number| number.to_string());
-    let mut table = Table::new(&["PLAN", "PER SECOND", "BURST", "PER DAY", "KEY DAYS", "KEYS", "DATA SETS", "STATE"]);
-    for plan in plans {
-        table.row([
-            plan.name.clone(),
-            plan.limits.rate_per_s.to_string(),
-            grouped(plan.limits.burst.into()),
-            grouped(plan.limits.quota_per_day),
-            most(plan.rules.key_max_age_days),
-            plan.rules.keys_max().to_string(),
-            plan.rules.datasets.as_ref().map_or_else(|| "all".to_owned(), |datasets| datasets.join(", ")),
-            if plan.retired { "retired" } else { "in use" }.to_owned(),
-        ]);
-    }
-    table.render()
 }
 
 async fn answer(views: &dyn Views, name: &str, is_new: bool, done: &str) -> Result<CommandAnswer, Failure> {
@@ -193,9 +183,7 @@ impl Retire {
         with_node(common.settings(&[])?, Data::MustExist, async |node| {
             let views = &node.service.committer.stores.views;
             if views.plan(&self.name).await?.is_none() {
-                let known: Vec<String> = views.plans().await?.into_iter().map(|plan| plan.name).collect();
-                let name = &self.name;
-                return Err(Failure::not_found(format!("there is no plan {name:?}; there are: {}", known.join(", "))));
+                return Err(missing(&**views, &self.name).await?);
             }
             let committed = node.service.accounts.retire_plan(self.name.clone(), node.envelope()?).await?;
             answer(&**views, &self.name, !committed.events.is_empty(), "retired").await

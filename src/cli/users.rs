@@ -103,13 +103,14 @@ enum StatusArgument {
 Examples:
   permitd users show ana@example.org
   permitd users show 01a2050c-4f0b-837f-bad3-12677425e56d      a deleted user has only an id
-  permitd users show ana@example.org --as-of 2026-03-01T12:00:00Z")]
+  permitd users show ana@example.org --as-of 2026-03-01T12:00:00Z
+  permitd users show ana@example.org --as-of position:1200      as `permitd events list` shows it")]
 struct ShowUserArgs {
     /// The address or the id
     #[arg(value_name = "EMAIL")]
     user: String,
-    /// As they were right after this version of theirs, or at this moment
-    #[arg(long, value_name = "VERSION|TIME", value_parser = AsOf::parse)]
+    /// As they were at this moment, at this position of the log (position:1200), or right after this version of theirs
+    #[arg(long, value_name = "TIME|POSITION", value_parser = AsOf::parse)]
     as_of: Option<AsOf>,
 }
 
@@ -302,18 +303,17 @@ impl ShowUserArgs {
     async fn past(&self, node: &Node, as_of: AsOf) -> Result<CommandAnswer, Failure> {
         let committer = &node.service.committer;
         let id = people::find(&*committer.stores.views, &self.user).await?.id;
-        let mut rows = committer.load_as_of(&StreamId::User(id), as_of).await?.rows();
-        let user = rows.users.pop().ok_or_else(|| Failure::not_found(format!("there was no user {id} then")))?;
-        let user = user.at(as_of.moment(jiff::Timestamp::now()));
+        let past = committer.load_as_of(&StreamId::User(id), as_of).await?;
+        let (user, keys) = past.person().ok_or_else(|| Failure::not_found(format!("there was no user {id} then")))?;
         let mut lines = described(&user);
         lines.push(("version", user.version.to_string()));
         // The log has no events of single uses.
         let unknown = UsedLast::default();
-        let table = super::keys::table(rows.keys.iter().map(|key| (shown_email(&user), key, &unknown)));
-        let document = json!({ "user": user, "keys": rows.keys });
+        let table = super::keys::table_at(keys.iter().map(|key| (shown_email(&user), key, &unknown)), past.at);
+        let document = json!({ "user": user, "keys": keys });
         Ok(CommandAnswer::new(
             document,
-            format!("{}{}", facts(&lines), if rows.keys.is_empty() { String::new() } else { table }),
+            format!("{}{}", facts(&lines), if keys.is_empty() { String::new() } else { table }),
         ))
     }
 

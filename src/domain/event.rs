@@ -1,9 +1,12 @@
 //! The events. Their stored form is [`super::persisted`], which changes by rules of its own.
 
+mod as_of;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+pub use self::as_of::{AsOf, AsOfError};
 use super::{
     bounds::KeyBounds,
     guard::Excess,
@@ -376,47 +379,6 @@ impl Event {
             Self::DataSetRemoved { .. } => "DataSetRemoved",
             Self::DataSetRenamed { .. } => "DataSetRenamed",
             Self::DataSetTakenOver { .. } => "DataSetTakenOver",
-        }
-    }
-}
-
-/// A point in the past of a stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AsOf {
-    /// The state after the commit of this version.
-    Version(u64),
-    /// The state after everything recorded up to this moment.
-    Moment(Timestamp),
-}
-
-/// A text that names no point in the past.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a version such as 3, or a moment such as 2026-03-01T12:00:00Z, is expected")]
-pub struct AsOfError;
-
-impl AsOf {
-    /// Reads a version or a moment.
-    ///
-    /// # Errors
-    /// When it is neither.
-    pub fn parse(text: &str) -> Result<Self, AsOfError> {
-        let version = text.parse().map(Self::Version);
-        version.or_else(|_| text.parse().map(Self::Moment)).map_err(|_| AsOfError)
-    }
-
-    /// The moment at which to judge expiry: the past moment if one is named, but not later than `now`.
-    pub fn moment(self, now: Timestamp) -> Timestamp {
-        match self {
-            Self::Version(_) => now,
-            Self::Moment(moment) => moment.min(now),
-        }
-    }
-
-    /// Tells whether a commit belongs to that past.
-    pub fn holds(self, version: u64, recorded_at: Timestamp) -> bool {
-        match self {
-            Self::Version(last) => version <= last,
-            Self::Moment(moment) => recorded_at <= moment,
         }
     }
 }

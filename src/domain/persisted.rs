@@ -10,6 +10,7 @@ pub mod keys;
 pub mod leaks;
 pub mod line;
 pub mod provider;
+mod request;
 pub mod roles;
 mod sign_in;
 mod stored;
@@ -27,6 +28,7 @@ use self::{
 };
 pub use self::{
     error::{COMMIT_BYTES_MAX, CodecError},
+    request::belongs_to,
     stored::{Encoded, StoredCommit},
 };
 use super::{

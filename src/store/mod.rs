@@ -14,7 +14,7 @@ mod view_rows;
 use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 pub use self::{
     answers::{AnswerPlace, KeptAnswer, KeptAnswers, NewAnswer},
@@ -31,6 +31,7 @@ use crate::{
         persisted::StoredCommit,
         personal::PersonalKey,
         reach::KeyReach,
+        reached::Reached,
         view::{ImportRow, InvitationState, KeyRow, PlanRow, Rows, SessionRow, TokenRow, UserRow, UserStatus},
     },
     secrets::SecretMark,
@@ -140,6 +141,17 @@ pub enum AppendError {
     Store(#[from] StoreError),
 }
 
+/// How a reader reads on.
+#[derive(Debug, Clone, Copy)]
+pub struct ReadingPace {
+    /// The reader's time.
+    pub now: Timestamp,
+    /// How late a commit may appear.
+    pub window: SignedDuration,
+    /// Commits to read at once.
+    pub max: usize,
+}
+
 /// The append-only log, with all that must change in the same write.
 ///
 /// # Errors
@@ -174,6 +186,25 @@ pub trait EventLog: Send + Sync {
 
     /// Commits in reverse log order, before a position or from the end, at most `max`.
     async fn read_back(&self, before_position: Option<u64>, max: usize) -> Result<Vec<StoredCommit>, StoreError>;
+
+    /// When the last commit up to a position was recorded; none where there is no such commit.
+    async fn moment_of(&self, position: u64) -> Result<Option<Timestamp>, StoreError> {
+        let last = self.read_back(position.checked_add(1), 1).await?;
+        Ok(last.first().map(|commit| commit.recorded_at))
+    }
+
+    /// Reads on: commits that were not read yet, in log order as far as they have come, at most about `pace.max`. Notes them in
+    /// `reached`, and returns whether these are all for now. Where commits have their places by their writers' clocks, a commit that
+    /// appears late is read as well, once, if it is younger than `pace.window` then.
+    ///
+    /// # Errors
+    /// [`StoreError`], also where more commits than [`crate::domain::reached::WINDOW_COMMITS_MAX`] are in the window; `reached` is as it was.
+    async fn read_on(&self, reached: &mut Reached, pace: ReadingPace) -> Result<(Vec<StoredCommit>, bool), StoreError> {
+        let commits = self.read(reached.position(), pace.max).await?;
+        commits.iter().for_each(|commit| reached.read_to(commit.position));
+        let is_all = commits.len() < pace.max;
+        Ok((commits, is_all))
+    }
 
     /// Commits that are marked as not yet published and were recorded at `from` or later, oldest first, at most `max`.
     async fn unpublished(&self, from: Timestamp, max: usize) -> Result<Vec<StoredCommit>, StoreError>;

@@ -42,6 +42,7 @@ mod invitations;
 mod keys;
 mod leaks;
 mod lifecycle;
+mod looking_back;
 mod lost;
 mod mailboxes;
 mod mails;

@@ -11,6 +11,7 @@ mod identity_server;
 mod support;
 
 mod calls;
+mod clock;
 mod copying;
 mod deploy;
 mod feedback;

@@ -17,6 +17,7 @@ mod sqs;
 #[path = "../support/mod.rs"]
 mod support;
 mod tables;
+mod tail;
 mod transfer;
 mod upkeep;
 mod views;
@@ -63,6 +64,12 @@ macro_rules! cases {
             an_import_goes_on_where_it_was_and_nothing_starts_before_it_is_complete,
             commits_without_a_hash_get_it_when_they_are_imported,
             a_marked_deployment_takes_no_commit,
+        }
+    };
+    ($backend:ident tail) => {
+        run! { $backend tail:
+            who_reads_on_beside_twenty_writers_with_skewed_clocks_misses_nothing,
+            who_reads_on_begins_where_they_say_and_is_told_late_commits_once,
         }
     };
     ($backend:ident views) => {
@@ -176,8 +183,8 @@ macro_rules! contract {
 }
 
 contract! {
-    sqlite: log transfer views ledger admin_tokens upkeep queue records replay;
+    sqlite: log tail transfer views ledger admin_tokens upkeep queue records replay;
     sqs: queue;
-    ministack: log transfer views ledger admin_tokens upkeep records replay tables;
-    dynoxide: log transfer views ledger admin_tokens upkeep records replay tables;
+    ministack: log tail transfer views ledger admin_tokens upkeep records replay tables;
+    dynoxide: log tail transfer views ledger admin_tokens upkeep records replay tables;
 }

@@ -22,13 +22,14 @@ use permitd::{
         key::KeyId,
         persisted::StoredCommit,
         personal::PersonalKey,
+        reached::Reached,
         view::Rows,
     },
     mail::{MailError, Mailer, OutgoingMail, Receipt},
     queue::{BATCH_MAX, DeadLetter, Delivery, Depth, Message, Queue, QueueError},
     store::{
         Append, AppendError, DayUsage, EventLog, GivenBack, GrantRequest, Granted, KeyRefusal, KeyTerms, LastUse,
-        Ledger, StoreError,
+        Ledger, ReadingPace, StoreError,
     },
 };
 
@@ -164,6 +165,14 @@ impl EventLog for FaultyLog {
 
     async fn read_back(&self, before_position: Option<u64>, max: usize) -> Result<Vec<StoredCommit>, StoreError> {
         self.inner.read_back(before_position, max).await
+    }
+
+    async fn moment_of(&self, position: u64) -> Result<Option<Timestamp>, StoreError> {
+        self.inner.moment_of(position).await
+    }
+
+    async fn read_on(&self, reached: &mut Reached, pace: ReadingPace) -> Result<(Vec<StoredCommit>, bool), StoreError> {
+        self.inner.read_on(reached, pace).await
     }
 
     async fn unpublished(&self, from: Timestamp, max: usize) -> Result<Vec<StoredCommit>, StoreError> {

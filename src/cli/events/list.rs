@@ -3,6 +3,7 @@
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::wanted::known_type;
 use crate::{
     cli::{CommandAnswer, Failure, number::whole, output::Table, people},
     domain::{
@@ -35,6 +36,9 @@ pub(super) struct ListEventsArgs {
     /// Only of this type, such as ApiKeyIssued
     #[arg(long = "type", value_name = "TYPE")]
     type_name: Option<String>,
+    /// Only of this request: its id, as the answer's x-request-id has it
+    #[arg(long, value_name = "ID")]
+    correlation: Option<String>,
     /// Only what was recorded at this moment or later
     #[arg(long, value_name = "TIME")]
     since: Option<jiff::Timestamp>,
@@ -110,6 +114,9 @@ impl ListEventsArgs {
         if self.since.is_some_and(|since| at < since) || self.until.is_some_and(|until| at >= until) {
             return Ok(Vec::new());
         }
+        if self.correlation.as_ref().is_some_and(|id| !persisted::belongs_to(commit, id)) {
+            return Ok(Vec::new());
+        }
         let mut documents = persisted::positioned(commit)?;
         documents.retain(|event| self.type_name.as_ref().is_none_or(|name| field(event, "type") == name.as_str()));
         Ok(documents)
@@ -123,25 +130,4 @@ fn field<'a>(event: &'a Value, name: &str) -> &'a Value {
 /// A field's value as a person reads it.
 fn shown(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned)
-}
-
-fn known_type(name: &str) -> Result<(), Failure> {
-    if persisted::is_type(name) {
-        return Ok(());
-    }
-    Err(Failure::usage(format!(
-        "--type: there is no event type {name:?}; there are: {}",
-        persisted::types().join(", ")
-    )))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn event_types() {
-        assert!(known_type("UserInvited").is_ok());
-        assert!(known_type("userinvited").unwrap_err().message.contains("ApiKeyRevoked"));
-    }
 }

@@ -54,6 +54,9 @@ pub(super) fn tags() -> Vec<Value> {
     tags.map(|(name, description)| json!({ "name": name, "description": description })).into()
 }
 
+/// A position of the log where it stands beside versions and moments.
+const POSITION_PATTERN: &str = "^position:[0-9]{1,20}$";
+
 /// Adds the operations.
 pub(super) fn add_to(paths: &mut Paths, types: &mut Types) {
     people(paths, types);
@@ -95,9 +98,8 @@ fn people(paths: &mut Paths, types: &mut Types) {
         .fails(&[Conflict, InvitationLimit]);
     paths.add(&Method::POST, "/users", invite);
 
-    let as_of = "As they were: right after the commit of this version of theirs, or at this moment. What was erased since stays so.";
     let show = read::<OfPeople>("show_user", tag, "Show a person")
-        .takes([user_id(), in_query("as_of", as_of, json!({ "anyOf": [integer(0, None), moment()] }))])
+        .takes([user_id(), as_of()])
         .answers(versioned(StatusCode::OK, "The person.", types.answer::<UserRow>()))
         .fails(&[NotFound]);
     paths.add(&Method::GET, "/users/{id}", show);
@@ -135,6 +137,15 @@ fn people(paths: &mut Paths, types: &mut Types) {
     many_invitations(paths, types);
     let shown = read::<OfPeople>("show_usage", tag, "Show what a person has used, day by day").takes([user_id()]);
     paths.add(&Method::GET, "/users/{id}/usage", reads_usage(shown).fails(&[NotFound]));
+}
+
+/// The parameter of what is shown as it was.
+fn as_of() -> Value {
+    let says = "As it was: at this moment, at this position of the log (`position:1200`), or right after the commit of this version of \
+                its stream: the person's, in whose stream their keys are, or the plan's. Only the stream is read. What was erased \
+                since stays so.";
+    let position = json!({ "type": "string", "pattern": POSITION_PATTERN });
+    in_query("as_of", says, json!({ "anyOf": [integer(0, None), moment(), position] }))
 }
 
 fn many_invitations(paths: &mut Paths, types: &mut Types) {
@@ -179,7 +190,7 @@ fn many_invitations(paths: &mut Paths, types: &mut Types) {
 fn of_keys(paths: &mut Paths, types: &mut Types) {
     let tag = "keys";
     let list = read::<OfPeople>("list_keys", tag, "List a person's keys")
-        .takes([user_id()])
+        .takes([user_id(), as_of()])
         .answers(versioned(StatusCode::OK, "Their keys.", all(types.answer::<UsedKey>())))
         .fails(&[NotFound]);
     paths.add(&Method::GET, "/users/{id}/keys", list);
@@ -192,7 +203,7 @@ fn of_keys(paths: &mut Paths, types: &mut Types) {
     paths.add(&Method::POST, "/users/{id}/keys", issue);
 
     let show = read::<OfPeople>("show_key", tag, "Show a key")
-        .takes([user_id(), key_id()])
+        .takes([user_id(), key_id(), as_of()])
         .answers(versioned(StatusCode::OK, "The key, without its secret.", types.answer::<UsedKey>()))
         .fails(&[NotFound]);
     paths.add(&Method::GET, "/users/{id}/keys/{key_id}", show);
@@ -229,7 +240,7 @@ fn of_plans(paths: &mut Paths, types: &mut Types) {
         .answers(ok("All plans.", all(types.answer::<plans::ListedPlan>())));
     paths.add(&Method::GET, "/plans", list);
     let show = read::<OfPlans>("show_plan", tag, "Show a plan")
-        .takes([name()])
+        .takes([name(), as_of()])
         .answers(versioned(StatusCode::OK, "The plan.", types.answer::<PlanRow>()))
         .fails(&[NotFound]);
     paths.add(&Method::GET, "/plans/{name}", show);
@@ -286,6 +297,11 @@ fn log(paths: &mut Paths) {
             in_query("since", "Only what was recorded at this moment or later.", moment()),
             in_query("until", "Only what was recorded before this moment.", moment()),
             in_query("person", "Only what happened to this person.", uuid()),
+            in_query(
+                "correlation",
+                "Only what belongs to this request, by its id: `x-request-id` of its answer, `correlation_id` of its events.",
+                json!({ "type": "string", "minLength": 1 }),
+            ),
             one_word("format", "A page, or lines.", &["json", "ndjson"]),
             in_query("follow", "Go on with what comes.", super::schema::flag()),
             after(),

@@ -18,12 +18,13 @@ pub(super) use self::described::shown;
 use super::{
     answer::{self, Answer},
     command::{BodyFields, CommandRequest, Nothing},
-    params::Params,
-    refusal::import_problem,
+    params::{self, Params},
+    refusal::{command_problem, import_problem},
 };
 use crate::{
     actors::import::ImportError,
     dataset::Definition,
+    domain::{id::StreamId, past::PastDataSet},
     http::{
         Problem, ProblemCode, method,
         served::{no_data_set, sound},
@@ -68,9 +69,23 @@ pub(in crate::http) async fn show(
 
 /// One data set in full, also if it is withdrawn.
 pub(super) async fn show_one(request: &HttpRequest, name: &str, service: &Service) -> Answer {
-    Params::read(request.query_string(), &[])?;
+    let params = Params::read(request.query_string(), &["as_of"])?;
+    if let Some(text) = params.text("as_of") {
+        return past(name, text, service).await;
+    }
     let data_set = present(service, name, service.records.data_set(name)).await?;
     Ok(answer::document(StatusCode::OK, &described(service, &data_set).await?))
+}
+
+/// A data set as its stream tells of it.
+async fn past(name: &str, text: &str, service: &Service) -> Answer {
+    let as_of = PastDataSet::point(text).map_err(|error| params::refuse("as_of", error.to_string(), None))?;
+    let past = service.committer.load_as_of(&StreamId::DataSet(name.to_owned()), as_of).await;
+    let past = past.map_err(command_problem)?;
+    let name: String = name.chars().take(80).collect();
+    let no_data_set = || Problem::new(ProblemCode::NotFound, format!("there was no data set {name:?} as of {text}"));
+    let past = PastDataSet::of(&past.state).ok_or_else(no_data_set)?;
+    Ok(answer::versioned(StatusCode::OK, past.version, &past))
 }
 
 pub(in crate::http) async fn withdraw(

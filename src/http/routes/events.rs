@@ -33,7 +33,8 @@ const ORDERS: [(&str, ReadingOrder); 2] =
     [("oldest", ReadingOrder::OldestFirst), ("newest", ReadingOrder::NewestFirst)];
 const FORMATS: [(&str, bool); 2] = [("json", false), ("ndjson", true)];
 const FLAGS: [(&str, bool); 2] = [("true", true), ("false", false)];
-const PARAMETERS: [&str; 9] = ["order", "after", "limit", "type", "since", "until", "person", "format", "follow"];
+const PARAMETERS: [&str; 10] =
+    ["order", "after", "limit", "type", "since", "until", "person", "correlation", "format", "follow"];
 
 /// `limit` bounds the commits of a page, so that the events of one command stay together.
 async fn all(_: Admin<OfEvents>, request: HttpRequest, service: web::Data<Service>) -> Answer {
@@ -74,7 +75,9 @@ pub(in crate::http) fn sieve(params: &Params<'_>) -> Result<Sieve, Problem> {
     };
     let person = params.text("person").map(user_id).transpose();
     let person = person.map_err(|_| params::refuse("person", "expected a person's id (a UUID)".to_owned(), None))?;
-    Ok(Sieve { type_name, since: moment("since")?, until: moment("until")?, stream: person.map(StreamId::User) })
+    let correlation = params.text("correlation").map(ToOwned::to_owned);
+    let (since, until) = (moment("since")?, moment("until")?);
+    Ok(Sieve { type_name, since, until, stream: person.map(StreamId::User), correlation })
 }
 
 async fn of_user(

@@ -14,7 +14,7 @@ use super::{
     command::{BodyFields, CommandRequest, Nothing},
     params::Params,
     refusal::command_problem,
-    users::{existing, user_id},
+    users::{PastPerson, existing, past, user_id},
 };
 use crate::{
     actors::{
@@ -34,7 +34,10 @@ use crate::{
         state::Service,
         store_problem::store_problem,
     },
-    store::Stores,
+    store::{
+        Stores,
+        last_use::{UsedKey, UsedLast},
+    },
 };
 
 /// Adds the routes.
@@ -65,8 +68,17 @@ fn row(done: &Done, id: KeyId) -> Result<KeyRow, Problem> {
 }
 
 async fn list(_: Admin<OfPeople>, request: HttpRequest, id: web::Path<String>, service: web::Data<Service>) -> Answer {
-    Params::read(request.query_string(), &[])?;
-    list_of(&service, user_id(&id)?).await
+    let params = Params::read(request.query_string(), &["as_of"])?;
+    let user = user_id(&id)?;
+    let Some(as_of) = params.text("as_of") else { return list_of(&service, user).await };
+    let PastPerson { user, keys, .. } = past(&service, user, as_of).await?;
+    let keys: Vec<UsedKey> = keys.into_iter().map(unused).collect();
+    Ok(answer::versioned(StatusCode::OK, user.version, &json!({ "data": keys })))
+}
+
+/// A key as it was: the log does not tell of single uses.
+fn unused(row: KeyRow) -> UsedKey {
+    UsedKey { row, used: UsedLast::default() }
 }
 
 /// A person's keys.
@@ -112,8 +124,14 @@ async fn show(
     path: web::Path<(String, String)>,
     service: web::Data<Service>,
 ) -> Answer {
-    Params::read(request.query_string(), &[])?;
+    let params = Params::read(request.query_string(), &["as_of"])?;
     let (user, id) = path_of(&path)?;
+    if let Some(as_of) = params.text("as_of") {
+        let found = past(&service, user, as_of).await?.keys.into_iter().find(|key| key.id == id);
+        let no_key = || Problem::new(ProblemCode::NotFound, format!("the user had no key {id} as of {as_of}"));
+        let key = found.ok_or_else(no_key)?;
+        return Ok(answer::versioned(StatusCode::OK, key.version, &unused(key)));
+    }
     let key = service.committer.stores.views.key(id).await.map_err(store_problem)?;
     let key = key.filter(|key| key.user == user);
     let key = key.ok_or_else(|| Problem::new(ProblemCode::NotFound, format!("the user has no key {id}")))?;

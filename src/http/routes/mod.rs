@@ -2,6 +2,7 @@
 
 pub(in crate::http) mod admin_tokens;
 pub(in crate::http) mod answer;
+mod as_of;
 pub(in crate::http) mod command;
 pub mod data;
 pub(in crate::http) mod datasets;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     answer::{self, Answer},
+    as_of,
     command::{BodyFields, CommandRequest, Nothing},
     params::Params,
     refusal::command_problem,
@@ -19,6 +20,7 @@ use crate::{
     actors::commit::{CommandError, Committed},
     domain::{
         bounds::{DATASETS_MAX, LIFE_DAYS_MAX},
+        id::StreamId,
         plan::{self, KeyRules, Limits},
         view::PlanRow,
     },
@@ -94,10 +96,21 @@ pub(in crate::http) async fn people(
 }
 
 async fn show(_: Admin<OfPlans>, request: HttpRequest, name: web::Path<String>, service: web::Data<Service>) -> Answer {
-    Params::read(request.query_string(), &[])?;
-    let plan = service.committer.stores.views.plan(&name).await.map_err(store_problem)?;
-    let plan = plan.ok_or_else(|| no_plan(&name))?;
+    let params = Params::read(request.query_string(), &["as_of"])?;
+    let plan = match params.text("as_of") {
+        None => service.committer.stores.views.plan(&name).await.map_err(store_problem)?.ok_or_else(|| no_plan(&name)),
+        Some(text) => past(&service, &name, text).await,
+    }?;
     Ok(answer::versioned(StatusCode::OK, plan.version, &plan))
+}
+
+/// The plan as it was.
+async fn past(service: &Service, name: &str, text: &str) -> Result<PlanRow, Problem> {
+    // A name that no plan can have is no stream.
+    let stream = StreamId::parse(&format!("plan#{name}")).map_err(|_| no_plan(name))?;
+    let found = as_of::load(service, &stream, text).await?.state.rows().plans.pop();
+    let name: String = name.chars().take(80).collect();
+    found.ok_or_else(|| Problem::new(ProblemCode::NotFound, format!("there was no plan {name:?} as of {text}")))
 }
 
 /// A plan's limits.

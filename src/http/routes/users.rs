@@ -5,12 +5,14 @@ use actix_web::{
     http::{Method, StatusCode},
     web,
 };
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
 use super::{
     answer::{self, Answer},
+    as_of,
     command::{BodyFields, CommandRequest, Nothing},
     params::{self, Params},
     refusal::command_problem,
@@ -19,12 +21,12 @@ use crate::{
     actors::{account::AccountCommand, commit::Committed},
     domain::{
         email::Email,
-        event::{AsOf, Role},
+        event::Role,
         id::{StreamId, UserId},
         notice::ChosenNotices,
         roster::Invitee,
         user::{NAME_CHARS_MAX, UserChanges},
-        view::{InvitationState, UserRow, UserStatus},
+        view::{InvitationState, KeyRow, UserRow, UserStatus},
     },
     http::{
         Problem, ProblemCode, method,
@@ -175,24 +177,33 @@ pub(super) async fn page(request: &HttpRequest, service: &Service, params: &Para
 
 async fn show(_: Admin<OfPeople>, request: HttpRequest, id: web::Path<String>, service: web::Data<Service>) -> Answer {
     let params = Params::read(request.query_string(), &["as_of"])?;
-    let user = at(&service, user_id(&id)?, params.text("as_of")).await?;
+    let id = user_id(&id)?;
+    let user = match params.text("as_of") {
+        None => existing(&service, id).await?,
+        Some(as_of) => past(&service, id, as_of).await?.user,
+    };
     Ok(answer::versioned(StatusCode::OK, user.version, &user))
 }
 
-/// A person as they are, or as they were.
+/// A person as they were.
+pub(in crate::http) struct PastPerson {
+    /// The person.
+    pub(in crate::http) user: UserRow,
+    /// Their keys.
+    pub(in crate::http) keys: Vec<KeyRow>,
+    /// When that was, for what ends by itself.
+    pub(in crate::http) at: Timestamp,
+}
+
+/// A person as they were, with their keys.
 ///
 /// # Errors
 /// 400 where `as_of` names no point in the past; 404 when there was no such person then.
-pub(in crate::http) async fn at(service: &Service, id: UserId, as_of: Option<&str>) -> Result<UserRow, Problem> {
-    match as_of {
-        None => existing(service, id).await,
-        Some(text) => {
-            let as_of = AsOf::parse(text).map_err(|error| params::refuse("as_of", error.to_string(), None))?;
-            let state = service.committer.load_as_of(&StreamId::User(id), as_of).await.map_err(command_problem)?;
-            let no_user = || Problem::new(ProblemCode::NotFound, format!("there was no user {id} as of {text}"));
-            Ok(state.rows().users.pop().ok_or_else(no_user)?.at(as_of.moment(service.committer.clock.now())))
-        }
-    }
+pub(in crate::http) async fn past(service: &Service, id: UserId, as_of: &str) -> Result<PastPerson, Problem> {
+    let past = as_of::load(service, &StreamId::User(id), as_of).await?;
+    let no_user = || Problem::new(ProblemCode::NotFound, format!("there was no user {id} as of {as_of}"));
+    let (user, keys) = past.person().ok_or_else(no_user)?;
+    Ok(PastPerson { user, keys, at: past.at })
 }
 
 /// What may be changed of a person.

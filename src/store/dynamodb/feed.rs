@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{
     Dynamo, StoreError,
@@ -16,7 +16,13 @@ use super::{
     schema::{EVENTS, FEED, OUTBOX},
     unavailable,
 };
-use crate::domain::persisted::StoredCommit;
+use crate::{
+    domain::{
+        persisted::StoredCommit,
+        reached::{Reached, WINDOW_COMMITS_MAX},
+    },
+    store::ReadingPace,
+};
 
 /// Entries to read of each slice beyond its share of the requested ones.
 const SPARE_ENTRIES: usize = 16;
@@ -44,6 +50,55 @@ pub(super) async fn unpublished(dynamo: &Dynamo, from: Timestamp, max: usize) ->
     let from = Some(("t >= :at", from.as_microsecond()));
     let mut merge = FeedMerge::new(dynamo, FeedIndex::Outbox, from, Direction::Forwards, max);
     collect(&mut merge, max, |commit| commit.marked).await
+}
+
+/// Reads on in the window of a reader: of its commits only those are loaded that were not read yet.
+pub(super) async fn read_on(
+    dynamo: &Dynamo,
+    reached: &mut Reached,
+    pace: ReadingPace,
+) -> Result<(Vec<StoredCommit>, bool), StoreError> {
+    let begin = reached.begin();
+    let from = reached.reads_from().as_microsecond().max(microsecond_of(begin));
+    let mut merge = FeedMerge::new(dynamo, FeedIndex::Feed, Some(("t >= :at", from)), Direction::Forwards, pace.max);
+    let (mut places, mut last, mut wanted) = (0, None, Vec::new());
+    let is_new = |reached: &Reached, entry: &FeedEntry| {
+        let at = Timestamp::from_microsecond(entry.us).unwrap_or_default();
+        reached.is_new(&entry.stream, entry.version, at)
+    };
+    let is_all = loop {
+        if places >= pace.max {
+            break false;
+        }
+        let Some(group) = merge.next().await? else { break true };
+        places += group.len();
+        last = group.first().map(|entry| entry.us).or(last);
+        // A commit's position depends on the others of its microsecond.
+        if group.iter().any(|entry| is_new(reached, entry)) {
+            wanted.extend(group);
+        }
+    };
+    if reached.remembered().saturating_add(wanted.len()) > WINDOW_COMMITS_MAX {
+        return Err(StoreError::Limit(format!(
+            "more than {WINDOW_COMMITS_MAX} commits within {}: follow the log with a smaller window",
+            pace.window
+        )));
+    }
+    let mut commits = if wanted.is_empty() { Vec::new() } else { merge.commits(&wanted).await? };
+    commits.retain(|commit| {
+        let (stream, at) = (commit.stream.to_string(), commit.recorded_at);
+        commit.position > begin && reached.is_new(&stream, commit.version, at)
+    });
+    for commit in &commits {
+        reached.read(&commit.stream, commit.version, commit.recorded_at, commit.position);
+    }
+    if let Some(last) = last.and_then(|us| Timestamp::from_microsecond(us).ok()) {
+        let next = last.checked_add(SignedDuration::from_micros(1)).ok();
+        reached.passed(last, pace.now, pace.window, next.filter(|_| !is_all));
+    } else {
+        reached.passed(Timestamp::MIN, pace.now, pace.window, None);
+    }
+    Ok((commits, is_all))
 }
 
 /// Reads commits, microsecond by microsecond, until `max` of them are wanted ones.

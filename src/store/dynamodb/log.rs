@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use super::{
     Dynamo, StoreError, administrators,
     append::append,
+    commit::microsecond_of,
     commits::{clear_mark, load, personal_key},
     feed, project,
 };
@@ -14,9 +15,10 @@ use crate::{
         id::{StreamId, UserId},
         persisted::StoredCommit,
         personal::PersonalKey,
+        reached::Reached,
         view::{KeyRow, Rows},
     },
-    store::{Append, AppendError, EventLog},
+    store::{Append, AppendError, EventLog, ReadingPace},
 };
 
 #[async_trait]
@@ -50,6 +52,14 @@ impl EventLog for Dynamo {
 
     async fn read_back(&self, before_position: Option<u64>, max: usize) -> Result<Vec<StoredCommit>, StoreError> {
         feed::read_back(self, before_position, max).await
+    }
+
+    async fn read_on(&self, reached: &mut Reached, pace: ReadingPace) -> Result<(Vec<StoredCommit>, bool), StoreError> {
+        feed::read_on(self, reached, pace).await
+    }
+
+    async fn moment_of(&self, position: u64) -> Result<Option<Timestamp>, StoreError> {
+        Ok(Timestamp::from_microsecond(microsecond_of(position)).ok())
     }
 
     async fn unpublished(&self, from: Timestamp, max: usize) -> Result<Vec<StoredCommit>, StoreError> {

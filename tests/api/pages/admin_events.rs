@@ -31,6 +31,10 @@ async fn the_log_is_told_in_sentences_the_newest_first() {
     some.shows(&revoked);
     assert!(!some.says("as reader with the plan"), "{}", some.text());
     browser.open(&format!("/admin/events?person={id}")).await.expect(200).shows("as reader with the plan");
+    let first = app.admin_get(&format!("/events?person={id}&limit=1")).await.expect(200).json()["data"][0].clone();
+    let request = first["correlation_id"].as_str().unwrap();
+    browser.open(&format!("/admin/events?correlation={request}")).await.expect(200).shows("as reader with the plan");
+    browser.open("/admin/events?correlation=x").await.expect(200).shows("Nothing of this kind is in the log.");
     browser.open("/admin/events?until=2001-01-01").await.expect(200).shows("Nothing of this kind is in the log.");
     browser.open("/admin/events?since=2001-01-01").await.expect(200).shows(&revoked);
     let wrong = browser.open("/admin/events?since=yesterday&type=ApiKeyRevoked").await.expect(400);

@@ -157,6 +157,11 @@ async fn keys(app: &TestApp, counting: &mut Counting<'_>, clock: &ManualClock, u
         .count("page of somebody's usage, of whom this node has counted something", &[("K", 2)], app.admin_get(&usage))
         .await
         .expect(200);
+    // One read of the stream, whichever way the past is named.
+    let past = format!("/users/{user}/keys?as_of=2999-01-01T00:00:00Z");
+    counting.count("keys of somebody as of an earlier moment", &[], app.admin_get(&past)).await.expect(200);
+    let past = format!("/users/{user}?as_of=position:1");
+    counting.count("somebody as of a position of the log", &[], app.admin_get(&past)).await.expect(404);
     let (rotate, grace) = (format!("{key_path}/rotate"), json!({ "grace_s": 3600 }));
     let rotate = app.admin_send(Method::POST, &rotate, &grace);
     // The new one, too. This node holds a grant of one of them.

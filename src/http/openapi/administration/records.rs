@@ -15,7 +15,7 @@ use super::super::{
 use crate::{
     actors::import::ImportStatus,
     dataset::{ColumnType, definition::Said},
-    domain::view::ImportRow,
+    domain::{past::PastDataSet, view::ImportRow},
     http::{
         ProblemCode::{
             Conflict, IdempotencyKeyReused, InsufficientStorage, InvalidBody, InvalidParameters, InvalidRequest,
@@ -123,12 +123,17 @@ pub(super) fn data_sets(paths: &mut Paths, types: &mut Types) {
     paths.add(&Method::GET, "/datasets", list);
     let name = || in_path("name", "The data set.", text());
     let described = || ok("The data set.", reference("DescribedDataSet"));
-    let of_two = json!({ "anyOf": [reference("DescribedDataSet"), reference("DataSetForReaders")] });
+    let past = types.answer::<PastDataSet>();
+    let of_three = json!({ "anyOf": [reference("DescribedDataSet"), reference("DataSetForReaders"), past] });
+    let says = "With an administrator's token, or the session of whoever administers data: what the log told of it and its imports at \
+                this moment, or at this position of the log (`position:1200`). Its records are read as of a version with itself.";
+    let position = json!({ "type": "string", "pattern": super::POSITION_PATTERN });
+    let as_of = in_query("as_of", says, json!({ "anyOf": [moment(), position] }));
     let show = read::<OfData>("show_dataset", tag, "Describe a data set")
         .says("With a key, or the session of a reader: what it says about itself, of a data set that they may read. With an administrator's token, or the session of whoever administers data: also how it is kept.")
         .also_for_readers()
-        .takes([name()])
-        .answers(ok("The data set.", of_two).may_have(HeaderDoc::RateLimit).may_have(HeaderDoc::RateLimitPolicy))
+        .takes([name(), as_of])
+        .answers(ok("The data set.", of_three).may_have(HeaderDoc::RateLimit).may_have(HeaderDoc::RateLimitPolicy))
         .fails(&[NotFound]);
     paths.add(&Method::GET, "/datasets/{name}", show);
     let deed = |id: &str, summary: &str| {

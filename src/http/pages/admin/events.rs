@@ -49,7 +49,7 @@ async fn show(visit: EventsVisit) -> Shown {
     }
     types.sort_by_key(|(_, words)| words.to_lowercase());
     types.insert(0, (String::new(), say(visit.language, "events-filter-any", &[])?));
-    let names = ["type", "since", "until", "person"];
+    let names = ["type", "since", "until", "person", "correlation"];
     let values: serde_json::Map<String, Value> =
         names.iter().filter_map(|name| Some(((*name).to_owned(), json!(given(name)?)))).collect();
     let is_filtered = !values.is_empty();
@@ -104,6 +104,7 @@ fn sieve<'q>(
         };
         wanted.stream = Some(StreamId::User(person));
     }
+    wanted.correlation = given("correlation").map(|text| text.trim().to_owned());
     Ok(Ok(wanted))
 }
 

@@ -16,13 +16,18 @@ use super::{
 };
 use crate::{
     domain::{
-        event::AsOf,
         id::{StreamId, UserId, Who},
         view::{KeyRow, UserRow},
     },
     http::{
         Problem, ProblemCode, method,
-        routes::{keys as key_routes, params::Params, refusal::command_problem, sessions, users},
+        routes::{
+            keys as key_routes,
+            params::Params,
+            refusal::command_problem,
+            sessions,
+            users::{self, PastPerson},
+        },
         session::OfPeople,
         store_problem::store_problem,
     },
@@ -47,10 +52,15 @@ pub(super) async fn page(visit: &Visit<Staff<OfPeople>>, form: &Value) -> Shown 
     let params = Params::read(query, &["as_of", "before"])?;
     let id = users::user_id(visit.part("id"))?;
     let as_of = params.text("as_of").map(of_day);
-    let person = users::at(&visit.service, id, as_of.as_deref()).await?;
     let now = visit.service.committer.clock.now();
     let is_past = as_of.is_some();
-    let keys = if is_past { keys_then(visit, id, as_of.as_deref()).await? } else { keys_now(visit, id, now).await? };
+    let (person, keys) = match as_of.as_deref() {
+        None => (users::existing(&visit.service, id).await?, keys_now(visit, id, now).await?),
+        Some(text) => {
+            let PastPerson { user, keys, at } = users::past(&visit.service, id, text).await?;
+            (user, keys.iter().map(|key| key_then(key, at)).collect::<Result<_, _>>()?)
+        }
+    };
     let working = keys.iter().filter(|key| key["state"] == "active" || key["state"] == "grace").count();
     let live = visit.asked(sessions::live(&visit.service, id, None)).await?;
     let live = if is_past { json!([]) } else { at(&live, "/data").clone() };
@@ -129,20 +139,13 @@ async fn keys_now(visit: &Visit<Staff<OfPeople>>, id: UserId, now: Timestamp) ->
     Ok(keys)
 }
 
-/// The keys as of an earlier moment.
-async fn keys_then(visit: &Visit<Staff<OfPeople>>, id: UserId, as_of: Option<&str>) -> Result<Vec<Value>, Problem> {
-    let Some(Ok(as_of)) = as_of.map(AsOf::parse) else { return Ok(Vec::new()) };
-    let committer = &visit.service.committer;
-    let state = committer.load_as_of(&StreamId::User(id), as_of).await.map_err(command_problem)?;
-    let then = as_of.moment(committer.clock.now());
-    let shown = |row: &KeyRow| {
-        let mut key = serde_json::to_value(row).map_err(Problem::internal)?;
-        put(&mut key, "state", state_of(row, then));
-        put(&mut key, "last_used_at", Value::Null);
-        put(&mut key, "last_used_from", Value::Null);
-        Ok(key)
-    };
-    state.rows().keys.iter().map(shown).collect()
+/// A key as it was.
+fn key_then(row: &KeyRow, then: Timestamp) -> Result<Value, Problem> {
+    let mut key = serde_json::to_value(row).map_err(Problem::internal)?;
+    put(&mut key, "state", state_of(row, then));
+    put(&mut key, "last_used_at", Value::Null);
+    put(&mut key, "last_used_from", Value::Null);
+    Ok(key)
 }
 
 /// The state of a key.
@@ -175,6 +178,7 @@ async fn timeline(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::event::AsOf;
 
     #[test]
     fn a_day_is_taken_for_its_end() {

@@ -19,6 +19,7 @@ events-filter-since = Von
 events-filter-until = Vor
 events-filter-moment = UTC, zum Beispiel 2026-03-01T12:00:00Z, oder ein Tag
 events-filter-person = Nur von dieser Person
+events-filter-request = Nur von dieser Anfrage
 events-filter = Anzeigen
 events-filter-all = Alles anzeigen
 events-no-type = Wählen Sie etwas aus der Liste

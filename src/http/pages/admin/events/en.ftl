@@ -19,6 +19,7 @@ events-filter-since = From
 events-filter-until = Before
 events-filter-moment = UTC, such as 2026-03-01T12:00:00Z, or a day
 events-filter-person = Only of this person
+events-filter-request = Only of this request
 events-filter = Show
 events-filter-all = Show everything
 events-no-type = choose one of the list
