@@ -2,12 +2,18 @@
 
 mod list;
 mod pace;
+mod quarantine;
 mod replay;
 mod verify;
 
 use clap::{Args, Subcommand};
 
-use self::{list::ListEventsArgs, replay::Replay, verify::Verify};
+use self::{
+    list::ListEventsArgs,
+    quarantine::{QuarantineArgs, Release},
+    replay::Replay,
+    verify::Verify,
+};
 use super::{CommandAnswer, Common, Failure, open::stores};
 use crate::{app, clock::SystemClock};
 
@@ -28,6 +34,8 @@ enum EventsCommand {
     List(ListEventsArgs),
     Replay(Replay),
     Verify(Verify),
+    Quarantine(QuarantineArgs),
+    Release(Release),
 }
 
 impl Events {
@@ -36,6 +44,8 @@ impl Events {
         match self.command {
             EventsCommand::List(list) => app::block_on(list.answer(&stores)),
             EventsCommand::Replay(replay) => replay.answer(&stores),
+            EventsCommand::Quarantine(quarantine) => app::block_on(quarantine.answer(&stores)),
+            EventsCommand::Release(release) => app::block_on(release.answer(&stores)),
             EventsCommand::Verify(verify) => {
                 // The records are opened before the log is read: the log has an import before its records exist.
                 let records = app::block_on(app::open_records(&common.settings(&[])?, &SystemClock::shared(), None))?;

@@ -1,5 +1,6 @@
 //! The event queue: at least once, unordered, with a visibility timeout and dead letters, like SQS standard queues.
 
+pub mod letters;
 pub mod sqlite;
 pub mod sqs;
 
@@ -10,6 +11,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use self::letters::{BULK_MAX, FoundLetters, LetterAct, LetterFilter};
 use crate::{domain::id::StreamId, store::StoreError};
 
 /// Most messages in one call, as in SQS.
@@ -242,6 +244,44 @@ pub trait Queue: Send + Sync {
     /// # Errors
     /// [`QueueError::NoDeadLetter`] when no dead letter has this id.
     async fn redrive(&self, id: &str) -> Result<(), QueueError>;
+
+    /// Removes a dead letter for good: nothing of what its message asks for is done.
+    ///
+    /// # Errors
+    /// [`QueueError::NoDeadLetter`] when no dead letter has this id.
+    async fn discard(&self, id: &str) -> Result<(), QueueError>;
+
+    /// The newest dead letters that the filter takes, newest first, at most `limit`, and how many there are. Looks through
+    /// [`BULK_MAX`] letters at most, or as many as the queue shows.
+    ///
+    /// # Errors
+    /// As [`Self::dead_letters`].
+    async fn find_dead(&self, wanted: &LetterFilter, limit: usize) -> Result<FoundLetters, QueueError> {
+        let letters = self.dead_letters(BULK_MAX).await?;
+        let is_whole = letters.len() < BULK_MAX;
+        Ok(FoundLetters::among(letters, wanted, limit, is_whole))
+    }
+
+    /// Redrives or discards these dead letters; returns those of them that were there.
+    ///
+    /// # Errors
+    /// [`QueueError::Unavailable`] or [`QueueError::Store`]: some may have been done. Repeat it for those that are left.
+    async fn settle_dead(&self, act: LetterAct, ids: &[String]) -> Result<Vec<String>, QueueError> {
+        let mut settled = Vec::new();
+        for id in ids {
+            let done = match act {
+                LetterAct::Redrive => self.redrive(id).await,
+                LetterAct::Discard => self.discard(id).await,
+            };
+            match done {
+                Ok(()) => settled.push(id.clone()),
+                // Somebody else was faster.
+                Err(QueueError::NoDeadLetter(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(settled)
+    }
 
     /// Removes messages and dead letters past the policy's retention; returns how many.
     ///

@@ -1,13 +1,18 @@
 //! Rebuilds the views from the log, and compares them with it. Neither gets a queue or a mailer, so a rebuild cannot send anything.
 
+mod quarantine;
 mod verify;
 
 use std::{
+    collections::BTreeSet,
     sync::mpsc::sync_channel,
     thread::{self, Scope, ScopedJoinHandle},
 };
 
-pub use self::verify::{Difference, Verified, verify, verify_records};
+pub use self::{
+    quarantine::{QuarantineError, quarantine, release},
+    verify::{Difference, Verified, verify, verify_records},
+};
 use crate::{
     domain::{
         id::StreamId,
@@ -64,21 +69,40 @@ type HandOver<'a, T> = &'a mut dyn FnMut(&mut dyn ReplayLog, Vec<T>) -> Result<(
 struct Folding {
     current: Option<Ended>,
     progress: Progress,
+    /// The streams in quarantine.
+    quarantined: BTreeSet<StreamId>,
+    /// Whether the present stream is one of them and cannot be read from here on.
+    has_stopped: bool,
 }
 
 impl Folding {
+    /// Folds all streams; of those in quarantine only what can be read.
+    fn beside(quarantined: BTreeSet<StreamId>) -> Self {
+        Self { quarantined, ..Self::default() }
+    }
+
     /// Folds a commit; returns the previous stream if it ended with the commit before.
     fn take(&mut self, commit: Encoded<'_>, key: Option<&PersonalKey>) -> Result<Option<Ended>, CodecError> {
         let goes_on = self.current.as_ref().is_some_and(|(stream, _)| stream == commit.stream);
         let ended = if goes_on { None } else { self.end() };
         let (_, state) = self.current.get_or_insert_with(|| (commit.stream.clone(), State::empty(commit.stream)));
-        self.progress.events += persisted::fold(commit, key, state)?;
         self.progress.commits += 1;
+        if self.quarantined.contains(commit.stream) {
+            let before = state.clone();
+            match persisted::fold(commit, key, state) {
+                Ok(events) if !self.has_stopped => self.progress.events += events,
+                // The events before the unreadable one may have been applied.
+                Ok(_) | Err(_) => (*state, self.has_stopped) = (before, true),
+            }
+            return Ok(ended);
+        }
+        self.progress.events += persisted::fold(commit, key, state)?;
         Ok(ended)
     }
 
     fn end(&mut self) -> Option<Ended> {
         let ended = self.current.take();
+        self.has_stopped = false;
         self.progress.streams += u64::from(ended.is_some());
         ended
     }
@@ -172,10 +196,11 @@ fn interrupted() -> ReplayError {
 /// Rebuilds every view beside the live ones, catches up with new commits, and then switches over at once. `report` receives the progress.
 ///
 /// # Errors
-/// When an event cannot be read (the error names its stream; it is never skipped) or the store fails. The live views are then unchanged or,
+/// When an event cannot be read (the error names its stream; it is never skipped, unless its stream is in quarantine: that counts up to
+/// its last commit that can be read) or the store fails. The live views are then unchanged or,
 /// where they are corrected in place, partly corrected: no row is worse than before.
 pub fn rebuild(space: &mut dyn ReplaySpace, report: &mut dyn FnMut(Progress)) -> Result<Progress, ReplayError> {
-    let mut folding = Folding::default();
+    let mut folding = Folding::beside(space.quarantined()?);
     folding.write_rows(space, report)?;
     for _ in 0..CATCH_UP_ROUNDS_MAX {
         let grown = space.catch_up(false)?;

@@ -4,6 +4,7 @@ mod answers;
 pub mod dynamodb;
 mod error;
 pub mod last_use;
+pub mod quarantine;
 pub mod records;
 mod replay;
 pub mod sqlite;
@@ -18,7 +19,10 @@ use jiff::Timestamp;
 pub use self::{
     answers::{AnswerPlace, KeptAnswer, KeptAnswers, NewAnswer},
     error::StoreError,
-    replay::{CommitBatch, IssuedTwice, Live, ReplayLog, ReplaySpace, ReplayViews, Replayable, Settled, Stage},
+    quarantine::{Quarantine, Quarantined, Quarantines},
+    replay::{
+        CommitBatch, IssuedTwice, Live, ReplayLog, ReplaySpace, ReplayViews, Replayable, Settled, Stage, last_readable,
+    },
 };
 use crate::{
     domain::{
@@ -524,6 +528,8 @@ pub struct Stores {
     pub ledger: Arc<dyn Ledger>,
     /// The administrator's tokens.
     pub admin_tokens: Arc<dyn AdminTokens>,
+    /// The streams in quarantine.
+    pub quarantines: Quarantines,
     /// Rebuilding and verifying.
     pub replay: Arc<dyn Replayable>,
     /// The store as a whole.

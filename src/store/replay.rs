@@ -2,7 +2,7 @@
 //! such moment: there the replay reads the log as it is and repairs the live views in place. A replay has no access to a queue or a
 //! mail system.
 
-use std::ops::Range;
+use std::{collections::BTreeSet, ops::Range};
 
 use jiff::Timestamp;
 
@@ -10,9 +10,9 @@ use super::StoreError;
 use crate::domain::{
     id::{StreamId, UserId},
     key::KeyId,
-    persisted::{CodecError, Encoded},
+    persisted::{self, CodecError, Encoded},
     personal::PersonalKey,
-    view::Rows,
+    view::{Rows, State},
 };
 
 /// Opens a replay.
@@ -31,6 +31,12 @@ pub trait ReplaySpace: Send {
     /// # Errors
     /// [`StoreError`] where the log cannot be read, or holds what this permitd does not understand.
     fn commits_total(&mut self) -> Result<u64, StoreError>;
+
+    /// The streams in quarantine: those of them that cannot be read count up to their last commit that can.
+    ///
+    /// # Errors
+    /// [`StoreError`] where they cannot be read.
+    fn quarantined(&mut self) -> Result<BTreeSet<StreamId>, StoreError>;
 
     /// The side to read from and the side to write to: they do not wait for each other.
     fn sides(&mut self) -> (&mut dyn ReplayLog, &mut dyn ReplayViews);
@@ -155,6 +161,31 @@ pub(super) fn unreadable(error: CodecError) -> StoreError {
     }
 }
 
+/// The state of a stream after its last commit before the first one that cannot be read, how many commits that are, and why the next one
+/// cannot be read; none where all can.
+pub fn last_readable<'a>(
+    stream: &StreamId,
+    commits: impl Iterator<Item = (Encoded<'a>, Option<&'a PersonalKey>)> + Clone,
+) -> (State, usize, Option<CodecError>) {
+    let folded = |count: usize| {
+        let mut state = State::empty(stream);
+        for (at, (commit, key)) in commits.clone().take(count).enumerate() {
+            // A commit whose later events cannot be read has changed the state already.
+            if let Err(error) = persisted::fold(commit, key, &mut state) {
+                return (state, at, Some(error));
+            }
+        }
+        (state, count, None)
+    };
+    match folded(usize::MAX) {
+        (_, at, Some(error)) => {
+            let (state, ..) = folded(at);
+            (state, at, Some(error))
+        }
+        (state, ..) => (state, commits.count(), None),
+    }
+}
+
 /// The new views.
 pub trait ReplayViews: Send {
     /// Writes rows into them.
@@ -201,7 +232,7 @@ impl CommitBatch {
     }
 
     /// The commits in order, each with its person's key.
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (Encoded<'_>, Option<&PersonalKey>)> {
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (Encoded<'_>, Option<&PersonalKey>)> + Clone {
         self.commits.iter().map(|Commit { stream, version, recorded_at, events, key }| {
             let events = self.events.get(events.clone()).unwrap_or_default();
             (Encoded { stream, version: *version, recorded_at: *recorded_at, events }, key.as_ref())

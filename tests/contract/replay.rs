@@ -5,11 +5,12 @@ use std::sync::Arc;
 use permitd::{
     domain::{
         event::{Event, RevocationReason, Role},
+        personal::PersonalKey,
         plan::{KeyRules, Limits},
         view::{Rows, UserStatus},
     },
-    replay,
-    store::{Replayable, Stores},
+    replay::{self, QuarantineError},
+    store::{Append, AppendError, ClaimChange, PersonalChange, Quarantine, Replayable, Stores},
 };
 
 use crate::backend::{Backend, Stream, beginning, invited, issued, key};
@@ -174,4 +175,103 @@ pub(crate) async fn a_key_that_was_issued_twice_is_named_and_stays_the_first_one
     rebuilt();
     assert_eq!(differences(&stores), Vec::<String>::new());
     assert!(stores.views.key(key.id()).await.unwrap().is_some_and(|key| key.revoked_at.is_some()));
+}
+
+/// An event that no permitd knows.
+const FROM_THE_FUTURE: &str = r#"[{"id":"01900000-0000-7000-8000-000000000001","type":"UserPromoted","schema_version":1,"actor":"system:test","correlation_id":"test","causation_id":null,"data":{}}]"#;
+
+/// Writes a commit that cannot be read.
+async fn unreadable(stores: &Stores, stream: &mut Stream, events: &str) {
+    let (append, _) = stream.commit(vec![Event::UserDisabled], beginning());
+    let append = Append { events: events.to_owned(), rows: Rows::default(), ..append };
+    stream.version = stores.log.append(append).await.unwrap();
+}
+
+pub(crate) async fn what_cannot_be_read_is_set_aside_and_all_else_goes_on<B: Backend>() {
+    let backend = B::new();
+    let stores = backend.stores();
+    let mut streams = history(&stores).await;
+    let before = live(&stores, &streams).await;
+    // One that a newer permitd wrote, one that is damaged, and one of which nothing can be read.
+    unreadable(&stores, &mut streams[0], FROM_THE_FUTURE).await;
+    unreadable(&stores, &mut streams[1], "[{\"id\":").await;
+    let mut nothing = Stream::user(77);
+    let (append, _) = nothing.commit(vec![invited("nobody@example.org")], beginning());
+    let claims = vec![ClaimChange::Take { name: "email#nobody".to_owned(), owner: nothing.user_id().to_string() }];
+    let personal = PersonalChange::Create(nothing.user_id(), PersonalKey::from_bytes([7; 32]));
+    let first = Append { events: FROM_THE_FUTURE.to_owned(), rows: Rows::default(), claims, personal, ..append };
+    nothing.version = stores.log.append(first).await.unwrap();
+
+    let rebuilt = || {
+        let mut space = stores.replay.replay_space().unwrap();
+        replay::rebuild(&mut *space, &mut |_| {})
+    };
+    let by = |stream: &Stream| (stream.id.clone(), ("cli:test", beginning()));
+    for stream in [&streams[0], &streams[1], &nothing] {
+        let stopped = rebuilt().unwrap_err().to_string();
+        assert!(stopped.contains("user#"), "{stopped}");
+        let (id, who) = by(stream);
+        let aside = replay::quarantine(&stores, &id, who, "after the rollback").await.unwrap();
+        assert!(aside.problem.contains(&id.to_string()), "{aside:?}");
+        let again = replay::quarantine(&stores, &id, who, "again").await;
+        assert!(matches!(again, Err(QuarantineError::Already(_))), "{again:?}");
+    }
+    let (readable, who) = by(&streams[2]);
+    let refused = replay::quarantine(&stores, &readable, who, "for fun").await;
+    assert!(matches!(refused, Err(QuarantineError::Readable(_))), "{refused:?}");
+    let (none, who) = by(&Stream::user(5000));
+    assert!(matches!(replay::quarantine(&stores, &none, who, "x").await, Err(QuarantineError::NoStream(_))));
+
+    let progress = rebuilt().unwrap();
+    assert_eq!((progress.commits, progress.streams), (84, 32), "all were gone through");
+    assert_eq!(live(&stores, &streams).await, before, "the state before what cannot be read");
+    assert_eq!(differences(&stores), Vec::<String>::new());
+    assert!(stores.log.personal_key(nothing.user_id()).await.unwrap().is_some(), "it may be needed yet");
+    let other = Stream::user(78);
+    let (append, _) = other.commit(vec![invited("nobody@example.org")], beginning());
+    let claims = vec![ClaimChange::Take { name: "email#nobody".to_owned(), owner: other.user_id().to_string() }];
+    let taken = stores.log.append(Append { claims, ..append }).await;
+    assert!(matches!(taken, Err(AppendError::ClaimTaken { .. })), "the address is still theirs: {taken:?}");
+    // The others go on.
+    streams[2].write(&stores, vec![Event::RoleChanged { role: Role::Reader }], beginning()).await;
+    rebuilt().unwrap();
+    assert_eq!(differences(&stores), Vec::<String>::new());
+}
+
+pub(crate) async fn what_was_set_aside_is_recorded_and_comes_back<B: Backend>() {
+    let backend = B::new();
+    let stores = backend.stores();
+    let mut streams = history(&stores).await;
+    unreadable(&stores, &mut streams[0], FROM_THE_FUTURE).await;
+    let who = ("cli:test", beginning());
+    replay::quarantine(&stores, &streams[0].id, who, "after the rollback").await.unwrap();
+    let other = backend.stores_of_another_process();
+    let seen = other.quarantines.fresh().await.unwrap();
+    let aside = seen.of(&streams[0].id).expect("another process sees it");
+    assert_eq!(
+        (aside.who.as_str(), aside.reason.as_str(), aside.since),
+        ("cli:test", "after the rollback", beginning())
+    );
+    assert!(aside.problem.contains("UserPromoted"), "{aside:?}");
+    let still = replay::release(&stores, &streams[0].id, who).await;
+    assert!(matches!(still, Err(QuarantineError::Unreadable { .. })), "{still:?}");
+    let never = replay::release(&stores, &streams[1].id, who).await;
+    assert!(matches!(never, Err(QuarantineError::NotQuarantined(_))), "{never:?}");
+
+    // One that an older permitd set aside, and this one can read. Its rows were made of a part of it.
+    let stream = streams[3].id.clone();
+    let set_aside = Quarantine { stream: stream.clone(), ..aside.clone() };
+    assert!(stores.quarantines.begin(set_aside.clone()).await.unwrap());
+    assert!(!stores.quarantines.begin(set_aside).await.unwrap(), "once");
+    let released = replay::release(&stores, &stream, ("cli:other", beginning())).await.unwrap();
+    assert_eq!(released.stream, stream);
+    assert!(other.quarantines.fresh().await.unwrap().of(&stream).is_none());
+    let past = other.quarantines.past(10).await.unwrap();
+    assert_eq!(past.len(), 1);
+    assert_eq!((&past[0].quarantine.stream, past[0].released_by.as_str()), (&stream, "cli:other"));
+    assert_eq!(past[0].released_at, beginning());
+    assert!(
+        stores.quarantines.begin(Quarantine { stream, ..aside.clone() }).await.unwrap(),
+        "it can be set aside again"
+    );
 }

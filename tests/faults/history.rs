@@ -14,6 +14,7 @@ use permitd::{
         user::Standing,
         view::Rows,
     },
+    queue::{EventMessage, Message},
     replay::{self, ReplayError},
     store::{Append, ClaimChange, PersonalChange},
 };
@@ -123,6 +124,42 @@ async fn row_25_unknown_event_type() {
     world.mailers.drain().await.unwrap();
     assert_eq!(world.mailbox.keys_to("ben@example.org").len(), 1, "but it did the rest");
     assert!(world.load(ben).await.is_mailed(world.load(ben).await.invitations[0].0));
+}
+
+#[actix_web::test]
+async fn a_stream_in_quarantine_is_refused_and_left_alone() {
+    let world = World::new().await;
+    let (ana, key) = world.member(ANA).await;
+    let (_, other) = world.member("ben@example.org").await;
+    assert_eq!((world.request(&key).await, world.request(&other).await), (200, 200));
+    let stream = StreamId::User(ana);
+    from_the_future(&world, stream.clone(), world.now()).await;
+    let by = ("cli:test", world.now());
+    replay::quarantine(&world.stores, &stream, by, "after the rollback").await.unwrap();
+    world.advance(Duration::from_secs(2));
+    assert_eq!(world.request(&key).await, 401, "nobody knows whether the key still works");
+    assert_eq!(world.request(&other).await, 200, "all else goes on");
+    let refused = world.perform(ana, AccountCommand::DisableUser).await;
+    assert!(matches!(&refused, Err(CommandError::Quarantined(_))), "{refused:?}");
+    assert!(refused.unwrap_err().to_string().contains("after the rollback"));
+    // The relay leaves its commit alone, and is no failure for it.
+    world.relay.sweep().await.expect("nothing is wrong with the others");
+    assert_eq!(world.stores.log.unpublished(Timestamp::MIN, 10).await.unwrap().len(), 1, "it keeps its mark");
+    // The mailers leave its messages alone, however often they see them.
+    let message = Message::V1(EventMessage {
+        event: Uuid::nil(),
+        type_name: "UserPromoted".to_owned(),
+        stream: stream.to_string(),
+        version: 1,
+        correlation_id: String::new(),
+    });
+    assert!(world.committer.queue.send(&[message]).await.unwrap().iter().all(Result::is_ok));
+    for _ in 0..8 {
+        world.mailers.drain().await.unwrap();
+        world.advance(Duration::from_secs(301));
+    }
+    let depth = world.committer.queue.depth().await.unwrap();
+    assert_eq!((depth.dead, depth.visible + depth.in_flight), (0, 1));
 }
 
 #[actix_web::test]

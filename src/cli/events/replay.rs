@@ -3,7 +3,10 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::pace::{told, under_bar, with_rate};
+use super::{
+    pace::{told, under_bar, with_rate},
+    quarantine::{gone_over, named},
+};
 use crate::{
     cli::{CommandAnswer, Failure},
     replay,
@@ -23,10 +26,11 @@ pub(super) struct Replay {}
 impl Replay {
     pub(super) fn answer(self, stores: &Stores) -> Result<CommandAnswer, Failure> {
         let mut space = stores.replay.replay_space()?;
-        let total = space.commits_total()?;
+        let (total, quarantined) = (space.commits_total()?, space.quarantined()?);
         let (progress, took) = under_bar(total, |report| replay::rebuild(&mut *space, report))?;
         let twice = space.issued_twice();
         let mut text: String = twice.iter().filter(|twice| !twice.is_over).map(said_of).collect();
+        text.push_str(&gone_over(&quarantined));
         text.push_str(&format!("every view rebuilt: {}", told(progress, took)));
         let twice: Vec<Value> = twice
             .iter()
@@ -34,7 +38,10 @@ impl Replay {
                 json!({ "key": key, "first": first, "other": other, "revoked": is_over })
             })
             .collect();
-        Ok(CommandAnswer::new(with_rate(progress, took, json!({ "issued_twice": twice })), text))
+        Ok(CommandAnswer::new(
+            with_rate(progress, took, json!({ "issued_twice": twice, "quarantined": named(&quarantined) })),
+            text,
+        ))
     }
 }
 

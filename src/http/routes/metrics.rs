@@ -40,6 +40,8 @@ pub(super) struct Snapshot {
     relay: RelayCounts,
     importer: ImporterCounts,
     queue: Depth,
+    /// Streams in quarantine.
+    quarantined: usize,
     /// Name, records, version.
     data_sets: Vec<(String, u64, u64)>,
     copies: Vec<CopyProgress>,
@@ -57,6 +59,9 @@ impl Snapshot {
     /// When the queue does not answer.
     pub(super) async fn take(service: &Service) -> Result<Self, QueueError> {
         let queue = service.committer.queue.depth().await?;
+        let quarantines = &service.committer.stores.quarantines;
+        let quarantined =
+            quarantines.recent(service.committer.clock.monotonic_us()).await.map_err(QueueError::Store)?;
         let data_sets = service.lineages.not_lost();
         Ok(Self {
             requests: service.meter.read(),
@@ -68,6 +73,7 @@ impl Snapshot {
             relay: service.relay.counts(),
             importer: service.imports.counts(),
             queue,
+            quarantined: quarantined.iter().len(),
             data_sets: data_sets.iter().map(|set| (set.definition.name.clone(), set.records, set.version)).collect(),
             copies: service.records.copies(),
             not_served: service.lineages.losses().iter().map(|loss| loss.data_set().to_owned()).collect(),
@@ -248,6 +254,13 @@ impl Snapshot {
             family.encode_family(&[("state", state)])?.encode_gauge(&messages)?;
         }
         gauge(encoder, "permitd_dead_letters", "Messages that were given up", self.queue.dead)?;
+        let quarantined = u64::try_from(self.quarantined).unwrap_or(u64::MAX);
+        gauge(
+            encoder,
+            "permitd_quarantined_streams",
+            "Streams that are set aside, since they cannot be read",
+            quarantined,
+        )?;
         gauge(encoder, "permitd_ready", "1 while the node wants requests", u64::from(self.ready))?;
         if let Some(bytes) = self.resident_bytes {
             gauge(encoder, "process_resident_memory_bytes", "Resident memory", bytes)?;

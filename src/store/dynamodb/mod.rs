@@ -20,6 +20,7 @@ mod log;
 mod now;
 mod orphans;
 mod project;
+mod quarantine;
 pub mod records;
 mod repair;
 mod replay;

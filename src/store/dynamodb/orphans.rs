@@ -14,6 +14,7 @@ use super::{
     commits, fetch,
     item::{Item, damaged, get_text, text},
     now::Now,
+    quarantine,
     repair::{place_of, remove_row},
     rows::{self, RowKind},
     schema::{LEDGER, PERSONAL, STATE, VIEWS},
@@ -64,6 +65,9 @@ pub(super) async fn find(dynamo: &Dynamo, streams: &Streams) -> Result<Vec<Orpha
     suspects.extend(suspects_in_ledger(dynamo, &seen).await?);
     suspects.extend(suspects_among_claims(dynamo, &seen).await?);
     suspects.extend(suspects_among_personal_keys(dynamo, &seen).await?);
+    // What a stream in quarantine accounts for cannot be told.
+    let quarantined = quarantine::streams(dynamo).await?;
+    suspects.retain(|suspect| !suspect.doubt.stream().is_some_and(|stream| quarantined.contains(&stream)));
     let work = suspects.into_iter().map(|suspect| confirmed(dynamo, suspect)).collect();
     Ok(fetch::in_parallel(work).await?.into_iter().flatten().collect())
 }
@@ -172,6 +176,17 @@ enum Doubt {
     NoRow(StreamId, RowKind),
     /// There is no such person, or they were deleted.
     NotLiving(UserId),
+}
+
+impl Doubt {
+    /// The stream that decides.
+    fn stream(&self) -> Option<StreamId> {
+        match self {
+            Self::None => None,
+            Self::NoStream(stream) | Self::NoRow(stream, _) => Some(stream.clone()),
+            Self::NotLiving(user) => Some(StreamId::User(*user)),
+        }
+    }
 }
 
 async fn confirmed(

@@ -11,7 +11,7 @@ use std::{
 use super::{
     Dynamo, StoreError, commits, fetch,
     orphans::{self, Orphan},
-    repair,
+    quarantine, repair,
     schema::PERSONAL,
     streams::Streams,
     twice,
@@ -53,6 +53,10 @@ struct DynamoSpace {
 impl ReplaySpace for DynamoSpace {
     fn commits_total(&mut self) -> Result<u64, StoreError> {
         Ok(self.log.streams()?.commits)
+    }
+
+    fn quarantined(&mut self) -> Result<BTreeSet<StreamId>, StoreError> {
+        self.log.run(|dynamo| async move { quarantine::streams(&dynamo).await })
     }
 
     fn sides(&mut self) -> (&mut dyn ReplayLog, &mut dyn ReplayViews) {

@@ -1,17 +1,17 @@
 //! Commits in their stored form, in the order of streams.
 
-use jiff::Timestamp;
-use rusqlite::{Connection, params};
+use std::borrow::Cow;
 
-use super::{StoreError, corrupt, log};
+use jiff::Timestamp;
+use rusqlite::{Connection, params, types::ValueRef};
+
+use super::{StoreError, corrupt, log, quarantine};
 use crate::{
-    domain::{
-        id::StreamId,
-        persisted::{self, Encoded},
-        personal::PersonalKey,
-        view::State,
+    domain::{id::StreamId, persisted::Encoded, personal::PersonalKey, view::State},
+    store::{
+        CommitBatch,
+        replay::{last_readable, unreadable},
     },
-    store::{CommitBatch, replay::unreadable},
 };
 
 pub(super) const COLUMNS: &str = "stream, version, recorded_at, events";
@@ -36,13 +36,23 @@ pub(super) fn whole_stream(connection: &Connection, stream: &StreamId) -> Result
     Ok(chunk)
 }
 
-/// The state that follows from all commits of a stream.
+/// The state that follows from all commits of a stream; of one in quarantine, from those up to the first that cannot be read.
 pub(super) fn folded(connection: &Connection, stream: &StreamId) -> Result<State, StoreError> {
-    let mut state = State::empty(stream);
-    for (commit, key) in whole_stream(connection, stream)?.iter() {
-        persisted::fold(commit, key, &mut state).map_err(unreadable)?;
+    let commits = whole_stream(connection, stream)?;
+    let (state, _, problem) = last_readable(stream, commits.iter());
+    match problem {
+        Some(error) if !quarantine::holds(connection, stream)? => Err(unreadable(error)),
+        _ => Ok(state),
     }
-    Ok(state)
+}
+
+/// The text of a commit's events. One that is no text is made one that no decoder takes, so that it concerns its own stream only.
+pub(super) fn events(value: ValueRef<'_>) -> Cow<'_, str> {
+    match value.as_bytes().map(String::from_utf8_lossy) {
+        Ok(Cow::Borrowed(text)) => text.into(),
+        Ok(Cow::Owned(text)) => format!("not UTF-8: {text}").into(),
+        Err(error) => format!("no text: {error}").into(),
+    }
 }
 
 /// A stream with its stored name, and the personal key of its person.
@@ -79,7 +89,7 @@ pub(super) fn read(
             None => StreamSource::find(connection, name)?,
         };
         let recorded_at = Timestamp::from_microsecond(row.get(2)?).map_err(|error| corrupt("moment", error))?;
-        let events = row.get_ref(3)?.as_str().map_err(|error| corrupt("commit", error))?;
+        let events = &*events(row.get_ref(3)?);
         chunk.push(Encoded { stream: &source.id, version: row.get(1)?, recorded_at, events }, source.key.clone());
         current = Some(source);
     }

@@ -12,6 +12,7 @@ mod erasure;
 mod functions;
 mod ledger;
 mod log;
+mod quarantine;
 pub mod records;
 mod replay;
 mod roll;

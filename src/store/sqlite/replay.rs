@@ -1,11 +1,13 @@
 //! The input and output of a replay: a read transaction for the log, and the next generation of the views' tables.
 
+use std::collections::BTreeSet;
+
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::{
     Database, StoreError,
     batches::{LogPosition, folded, read_from, read_stream},
-    corrupt, twice,
+    corrupt, quarantine, twice,
     views::{self, Statements},
 };
 use crate::{
@@ -47,6 +49,10 @@ struct SqliteSpace {
 impl ReplaySpace for SqliteSpace {
     fn commits_total(&mut self) -> Result<u64, StoreError> {
         Ok(self.log.connection.query_row("SELECT count(*) FROM commits", [], |row| row.get(0))?)
+    }
+
+    fn quarantined(&mut self) -> Result<BTreeSet<StreamId>, StoreError> {
+        quarantine::streams(&self.log.connection)
     }
 
     fn sides(&mut self) -> (&mut dyn ReplayLog, &mut dyn ReplayViews) {
@@ -136,9 +142,11 @@ impl ReplayLog for SqliteLog {
             UNION ALL
             SELECT 'claim of user ' || owner FROM claims
              WHERE NOT EXISTS (SELECT 1 FROM users WHERE id = claims.owner AND status != 'deleted')
+               AND NOT EXISTS (SELECT 1 FROM quarantines WHERE stream = 'user#' || claims.owner AND released_at IS NULL)
             UNION ALL
             SELECT 'personal key of user ' || user FROM personal_keys
-             WHERE NOT EXISTS (SELECT 1 FROM users WHERE id = personal_keys.user AND status != 'deleted')";
+             WHERE NOT EXISTS (SELECT 1 FROM users WHERE id = personal_keys.user AND status != 'deleted')
+               AND NOT EXISTS (SELECT 1 FROM quarantines WHERE stream = 'user#' || personal_keys.user AND released_at IS NULL)";
         let mut statement = self.connection.prepare(sql)?;
         let orphans = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
         Ok(orphans)

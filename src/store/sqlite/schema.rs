@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::{StoreError, corrupt, log, replay};
+use super::{StoreError, corrupt, log, quarantine, replay};
 use crate::domain::persisted;
 
 /// The version of the tables that this binary writes.
@@ -223,6 +223,8 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
             log::UNINDEXED_COMMITS
         ))?;
     }
+    // Whoever remakes the views asks for it.
+    transaction.execute_batch(quarantine::TABLE)?;
     if found < 5 {
         // Since this version rows of views are documents.
         replay::remake_views(&transaction)?;
