@@ -119,6 +119,12 @@ pub fn fold(commit: Encoded<'_>, key: Option<&PersonalKey>, state: &mut State) -
     Ok(events)
 }
 
+/// How many events an encoded commit holds; 0 for one that cannot be read.
+pub fn count(events: &str) -> u64 {
+    let read: Result<Vec<&RawValue>, _> = serde_json::from_str(events);
+    read.map_or(0, |events| u64::try_from(events.len()).unwrap_or(u64::MAX))
+}
+
 /// The ids of the keys that encoded events issue, in order. Nothing else is read.
 ///
 /// # Errors

@@ -5,7 +5,22 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::DeadLetter;
+/// A message that failed too often.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DeadLetter {
+    /// The message's id.
+    pub id: String,
+    /// The stored text.
+    pub body: String,
+    /// How often it was received.
+    pub receives: u32,
+    /// Why it failed the last time.
+    pub reason: String,
+    /// When it was sent.
+    pub sent_at: Timestamp,
+    /// When it became a dead letter.
+    pub died_at: Timestamp,
+}
 
 /// Dead letters that one command looks through and works on at most.
 pub const BULK_MAX: usize = 10_000;

@@ -7,10 +7,10 @@ pub mod sqs;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+pub use self::letters::DeadLetter;
 use self::letters::{BULK_MAX, FoundLetters, LetterAct, LetterFilter};
 use crate::{domain::id::StreamId, store::StoreError};
 
@@ -126,23 +126,6 @@ fn body_put_off(body: &str, times: u32) -> String {
         fields.insert("put_off".to_owned(), times.into());
     }
     serde_json::Value::Object(fields).to_string()
-}
-
-/// A message that failed too often.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct DeadLetter {
-    /// The message's id.
-    pub id: String,
-    /// The stored text.
-    pub body: String,
-    /// How often it was received.
-    pub receives: u32,
-    /// Why it failed the last time.
-    pub reason: String,
-    /// When it was sent.
-    pub sent_at: Timestamp,
-    /// When it became a dead letter.
-    pub died_at: Timestamp,
 }
 
 /// How full the queue is.

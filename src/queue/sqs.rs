@@ -245,9 +245,7 @@ impl Queue for SqsQueue {
     }
 
     async fn find_dead(&self, wanted: &LetterFilter, limit: usize) -> Result<FoundLetters, QueueError> {
-        let letters = self.list_dead_letters(dead::LETTERS_MAX).await?;
-        let is_whole = letters.len() < dead::LETTERS_MAX;
-        Ok(FoundLetters::among(letters, wanted, limit, is_whole))
+        self.find_dead_letters(wanted, limit).await
     }
 
     async fn settle_dead(&self, act: LetterAct, ids: &[String]) -> Result<Vec<String>, QueueError> {

@@ -60,7 +60,7 @@ pub fn verify(
         differences += 1;
         found(difference);
     };
-    let described_rows = |(stream, state): Ended| {
+    let described_rows = |Ended { stream, state, .. }: Ended| {
         let rows = state.rows();
         (stream, described(&rows), rows.imports)
     };

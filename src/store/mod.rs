@@ -7,6 +7,7 @@ pub mod last_use;
 pub mod quarantine;
 pub mod records;
 mod replay;
+mod replay_plan;
 pub mod sqlite;
 mod user_list;
 mod view_rows;
@@ -23,6 +24,7 @@ pub use self::{
     replay::{
         CommitBatch, IssuedTwice, Live, ReplayLog, ReplaySpace, ReplayViews, Replayable, Settled, Stage, last_readable,
     },
+    replay_plan::{Progress, Reached, ReplayBatch, ReplayBeginning, ReplayPlan, ReplayStatus, ReplayView},
 };
 use crate::{
     domain::{

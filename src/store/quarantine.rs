@@ -133,13 +133,13 @@ impl FromIterator<Quarantine> for Quarantined {
 }
 
 /// What was read, and when by the monotonic clock.
-type Seen = Option<(i64, Arc<Quarantined>)>;
+type QuarantinesSeen = Option<(i64, Arc<Quarantined>)>;
 
 /// The quarantines of a deployment, as a node sees them. Clones share what was read.
 #[derive(Clone)]
 pub struct Quarantines {
     table: Arc<dyn QuarantineTable>,
-    seen: Arc<Mutex<Seen>>,
+    seen: Arc<Mutex<QuarantinesSeen>>,
     reading: Arc<tokio::sync::Mutex<()>>,
 }
 

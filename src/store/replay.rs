@@ -4,9 +4,10 @@
 
 use std::{collections::BTreeSet, ops::Range};
 
+use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::StoreError;
+use super::{Progress, ReplayBatch, ReplayBeginning, ReplayPlan, ReplayStatus, ReplayView, StoreError};
 use crate::domain::{
     id::{StreamId, UserId},
     key::KeyId,
@@ -16,12 +17,34 @@ use crate::domain::{
 };
 
 /// Opens a replay.
+#[async_trait]
 pub trait Replayable: Send + Sync {
     /// The log as it is now, with room for new views.
     ///
     /// # Errors
     /// When the store does not answer.
-    fn replay_space(&self) -> Result<Box<dyn ReplaySpace>, StoreError>;
+    fn replay_space(&self) -> Result<Box<dyn ReplaySpace>, StoreError> {
+        self.replay_space_for(&ReplayPlan::default())
+    }
+
+    /// The same, for a part: the streams that the plan's view follows from, with room for that view.
+    ///
+    /// # Errors
+    /// When the store does not answer, or cannot do what the plan asks for.
+    fn replay_space_for(&self, plan: &ReplayPlan) -> Result<Box<dyn ReplaySpace>, StoreError>;
+
+    /// Writes the rows of one stream anew, or those of one view, from its commits: in one write where the store can, otherwise row by
+    /// row, each at once. Returns what was read.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the stream cannot be read, or its rows may not have been written: repeat the call.
+    fn mend(&self, stream: &StreamId, view: Option<ReplayView>) -> Result<Progress, StoreError>;
+
+    /// The rebuild that is running, or was interrupted.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    async fn replay_status(&self) -> Result<Option<ReplayStatus>, StoreError>;
 }
 
 /// The log and the new views of one replay.
@@ -37,6 +60,12 @@ pub trait ReplaySpace: Send {
     /// # Errors
     /// [`StoreError`] where they cannot be read.
     fn quarantined(&mut self) -> Result<BTreeSet<StreamId>, StoreError>;
+
+    /// Begins a rebuild, or goes on where one of the same plan was interrupted: then [`ReplayLog::next`] gives what is left.
+    ///
+    /// # Errors
+    /// [`StoreError`] where that cannot be read or written.
+    fn begin(&mut self) -> Result<ReplayBeginning, StoreError>;
 
     /// The side to read from and the side to write to: they do not wait for each other.
     fn sides(&mut self) -> (&mut dyn ReplayLog, &mut dyn ReplayViews);
@@ -167,10 +196,10 @@ pub fn last_readable<'a>(
     stream: &StreamId,
     commits: impl Iterator<Item = (Encoded<'a>, Option<&'a PersonalKey>)> + Clone,
 ) -> (State, usize, Option<CodecError>) {
+    // A commit whose later events cannot be read has changed the state already: the commits before it are folded again.
     let folded = |count: usize| {
         let mut state = State::empty(stream);
         for (at, (commit, key)) in commits.clone().take(count).enumerate() {
-            // A commit whose later events cannot be read has changed the state already.
             if let Err(error) = persisted::fold(commit, key, &mut state) {
                 return (state, at, Some(error));
             }
@@ -188,11 +217,11 @@ pub fn last_readable<'a>(
 
 /// The new views.
 pub trait ReplayViews: Send {
-    /// Writes rows into them.
+    /// Writes rows into them, and records the place that is reached.
     ///
     /// # Errors
     /// [`StoreError`] where they could not be written: the replay ends, and the earlier views stay.
-    fn put(&mut self, rows: &[Rows]) -> Result<(), StoreError>;
+    fn put(&mut self, batch: &ReplayBatch) -> Result<(), StoreError>;
 }
 
 /// Commits that were read together. Their events share one text: one allocation for thousands of commits.

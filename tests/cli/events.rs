@@ -161,6 +161,37 @@ fn a_stream_that_cannot_be_read_is_set_aside_and_taken_back() {
 }
 
 #[test]
+fn one_view_or_one_person_is_rebuilt() {
+    let home = Home::new();
+    home.json(&["invite", "ana@example.org", "ben@example.org"]);
+    let connection = rusqlite::Connection::open(home.data().join("permitd.db")).unwrap();
+    let tamper = |table: &str| {
+        let sql = format!("UPDATE {table} SET document = json_set(document, '$.version', 99)");
+        assert_eq!(connection.execute(&sql, []).unwrap(), 2);
+    };
+    let wrong =
+        || number(&serde_json::from_str(&home.run(&["events", "verify", "--json"]).out).unwrap(), "differences");
+    tamper("users");
+    tamper("keys");
+    let all = wrong();
+    let rebuilt = home.json(&["events", "replay", "--view", "keys"]);
+    assert_eq!((&rebuilt["view"], number(&rebuilt, "resumed_after_commits")), (&"keys".into(), 0), "{rebuilt}");
+    assert!(wrong() < all && wrong() > 0, "the people are as they were");
+    let mended = home.json(&["events", "replay", "--user", "ana@example.org"]);
+    assert_eq!(number(&mended, "streams"), 1);
+    let left = wrong();
+    assert!(left > 0, "the other one is as they were");
+    let said = home.run(&["events", "replay", "--view", "users"]).out;
+    assert!(said.starts_with("the view users rebuilt: "), "{said}");
+    assert_eq!(wrong(), 0);
+    assert!(home.refused(2, &["events", "replay", "--view", "records"]).contains("users, keys, sessions"));
+    home.refused(2, &["events", "replay", "--view", "plans", "--user", "ana@example.org"]);
+    home.refused(2, &["events", "replay", "--stream", "plan#default", "--user", "ana@example.org"]);
+    home.refused(3, &["events", "replay", "--stream", "plan#none"]);
+    assert!(home.refused(4, &["events", "replay", "--read-units-per-s", "5"]).contains("DynamoDB"));
+}
+
+#[test]
 fn a_damaged_commit_is_shown_and_stops_no_list() {
     let home = Home::new();
     home.json(&["invite", "ana@example.org", "ben@example.org"]);

@@ -153,6 +153,8 @@ macro_rules! cases {
             a_key_that_was_issued_twice_is_named_and_stays_the_first_one_s,
             what_cannot_be_read_is_set_aside_and_all_else_goes_on,
             what_was_set_aside_is_recorded_and_comes_back,
+            one_view_or_one_stream_is_rebuilt_alone,
+            an_interrupted_rebuild_is_gone_on_with,
         }
     };
 }

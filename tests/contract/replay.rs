@@ -10,7 +10,10 @@ use permitd::{
         view::{Rows, UserStatus},
     },
     replay::{self, QuarantineError},
-    store::{Append, AppendError, ClaimChange, PersonalChange, Quarantine, Replayable, Stores},
+    store::{
+        Append, AppendError, ClaimChange, PersonalChange, Progress, Quarantine, Reached, ReplayBatch, ReplayBeginning,
+        ReplayPlan, ReplayView, Replayable, Stores,
+    },
 };
 
 use crate::backend::{Backend, Stream, beginning, invited, issued, key};
@@ -274,4 +277,100 @@ pub(crate) async fn what_was_set_aside_is_recorded_and_comes_back<B: Backend>() 
         stores.quarantines.begin(Quarantine { stream, ..aside.clone() }).await.unwrap(),
         "it can be set aside again"
     );
+}
+
+/// Gives a person and a key rows that do not follow from the log.
+async fn spoil(stores: &Stores, stream: &Stream) {
+    let mut wrong = stream.rows();
+    wrong.users[0].version += 1;
+    wrong.users[0].plan = "wrong".to_owned();
+    wrong.keys[0].version += 1;
+    wrong.keys[0].last_four = "xxxx".to_owned();
+    stores.log.project(Rows { users: wrong.users, keys: wrong.keys, ..Rows::default() }).await.unwrap();
+}
+
+fn rebuild_with(stores: &Stores, plan: &ReplayPlan) -> (ReplayBeginning, Progress) {
+    let mut space = stores.replay.replay_space_for(plan).unwrap();
+    let beginning = space.begin().unwrap();
+    let progress = replay::rebuild_from(&mut *space, &beginning, &mut |_| {}).unwrap();
+    (beginning, progress)
+}
+
+fn kinds(found: &[String]) -> Vec<&str> {
+    let kinds = found.iter().filter_map(|row| row.split(' ').next());
+    let mut kinds: Vec<&str> = kinds.filter(|kind| ["users", "keys"].contains(kind)).collect();
+    kinds.sort_unstable();
+    kinds
+}
+
+pub(crate) async fn one_view_or_one_stream_is_rebuilt_alone<B: Backend>() {
+    let backend = B::new();
+    let stores = backend.stores();
+    let streams = history(&stores).await;
+    spoil(&stores, &streams[0]).await;
+    spoil(&stores, &streams[1]).await;
+    assert_eq!(kinds(&differences(&stores)), ["keys", "keys", "users", "users"]);
+    let of = |view| ReplayPlan { view: Some(view), ..ReplayPlan::default() };
+    let (beginning, progress) = rebuild_with(&stores, &of(ReplayView::Plans));
+    assert_eq!((beginning, progress.streams), (ReplayBeginning::New, 1), "only the streams that it follows from");
+    assert_eq!(kinds(&differences(&stores)).len(), 4);
+    let (_, progress) = rebuild_with(&stores, &of(ReplayView::Keys));
+    assert_eq!(progress.streams, 30);
+    assert_eq!(kinds(&differences(&stores)), ["users", "users"]);
+    // One person, and of them one view.
+    stores.replay.mend(&streams[0].id, Some(ReplayView::Keys)).unwrap();
+    assert_eq!(kinds(&differences(&stores)), ["users", "users"]);
+    let progress = stores.replay.mend(&streams[0].id, None).unwrap();
+    assert_eq!((progress.commits, progress.events, progress.streams), (2, 3, 1));
+    assert_eq!(kinds(&differences(&stores)), ["users"]);
+    for view in ReplayView::ALL {
+        rebuild_with(&stores, &of(view));
+    }
+    assert_eq!(differences(&stores), Vec::<String>::new());
+    assert_eq!(stores.replay.replay_status().await.unwrap(), None);
+}
+
+pub(crate) async fn an_interrupted_rebuild_is_gone_on_with<B: Backend>() {
+    let backend = B::new();
+    let stores = backend.stores();
+    let mut streams = history(&stores).await;
+    streams.pop();
+    streams.sort_by(|a, b| a.id.cmp(&b.id));
+    let plan = ReplayPlan::default();
+    // The half of all people is written, then it is killed. In the order of streams people come after plans.
+    let half = |plan: &ReplayPlan| {
+        let mut space = stores.replay.replay_space_for(plan).unwrap();
+        let beginning = space.begin().unwrap();
+        let last = streams[14].id.clone();
+        let progress = Progress { commits: 40, events: 60, streams: 16 };
+        // Whoever goes on writes no row again.
+        let first = if matches!(beginning, ReplayBeginning::Resumed(_)) { 15 } else { 0 };
+        let rows: Vec<Rows> = streams[first..15].iter().map(Stream::rows).collect();
+        let batch = ReplayBatch { rows, reached: Some(Reached { stream: last, progress }) };
+        space.sides().1.put(&batch).unwrap();
+        beginning
+    };
+    assert_eq!(half(&plan), ReplayBeginning::New);
+    let status = stores.replay.replay_status().await.unwrap().expect("it is told of");
+    assert_eq!((status.view, status.progress.commits, status.commits_total), (None, 40, 81));
+    assert!(status.is_running(jiff::Timestamp::now()));
+    assert!(!status.is_running(jiff::Timestamp::now() + jiff::SignedDuration::from_secs(61)));
+    let gone_on = ReplayBeginning::Resumed(Progress { commits: 40, events: 60, streams: 16 });
+    assert_eq!(half(&plan), gone_on, "as often as it is killed");
+    // Another view is another rebuild, and so is one that is to begin anew.
+    let keys = ReplayPlan { view: Some(ReplayView::Keys), ..plan };
+    assert!(matches!(half(&keys), ReplayBeginning::Anew(why) if why.contains("other views")));
+    assert!(matches!(half(&ReplayPlan { anew: true, ..keys }), ReplayBeginning::Anew(why) if why.contains("--anew")));
+    // What was written before and what is written meanwhile is in the views.
+    streams[3].write(&stores, vec![Event::RoleChanged { role: Role::Reader }], beginning()).await;
+    streams[20].write(&stores, vec![Event::RoleChanged { role: Role::Reader }], beginning()).await;
+    spoil(&stores, &streams[20]).await;
+    let (begun, progress) = rebuild_with(&stores, &keys);
+    assert!(matches!(begun, ReplayBeginning::Resumed(_)), "{begun:?}");
+    assert!(progress.streams >= 31, "{progress:?}");
+    assert_eq!(kinds(&differences(&stores)), ["users"], "the keys are right");
+    assert_eq!(stores.replay.replay_status().await.unwrap(), None);
+    let (begun, _) = rebuild_with(&stores, &plan);
+    assert_eq!(begun, ReplayBeginning::New, "what is done is not gone on with");
+    assert_eq!(differences(&stores), Vec::<String>::new());
 }

@@ -17,7 +17,10 @@ use jiff::Timestamp;
 use super::{
     BATCH_MAX, DeadLetter, Delivery, QueueError, SqsQueue, SqsReceipt, aws, receive, system_number, unavailable,
 };
-use crate::queue::{REASON_CHARS_MAX, body_put_off, letters::LetterAct};
+use crate::queue::{
+    REASON_CHARS_MAX, body_put_off,
+    letters::{FoundLetters, LetterAct, LetterFilter},
+};
 
 /// Most dead letters that are read.
 pub(super) const LETTERS_MAX: usize = 1000;
@@ -99,6 +102,16 @@ impl SqsQueue {
             self.delete(&self.dead, &seen.handle).await?;
         }
         Ok(())
+    }
+
+    pub(super) async fn find_dead_letters(
+        &self,
+        wanted: &LetterFilter,
+        limit: usize,
+    ) -> Result<FoundLetters, QueueError> {
+        let letters = self.list_dead_letters(LETTERS_MAX).await?;
+        let is_whole = letters.len() < LETTERS_MAX;
+        Ok(FoundLetters::among(letters, wanted, limit, is_whole))
     }
 
     /// Redrives or discards these letters in one look at the queue; returns those that were there.

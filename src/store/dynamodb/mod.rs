@@ -21,6 +21,7 @@ mod now;
 mod orphans;
 mod project;
 mod quarantine;
+mod read_pace;
 pub mod records;
 mod repair;
 mod replay;

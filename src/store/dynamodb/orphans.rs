@@ -22,11 +22,14 @@ use super::{
     terms::{LIVE, live_key},
     write,
 };
-use crate::domain::{
-    id::{StreamId, UserId},
-    key::KeyId,
-    user::Standing,
-    view::State,
+use crate::{
+    domain::{
+        id::{StreamId, UserId},
+        key::KeyId,
+        user::Standing,
+        view::State,
+    },
+    store::ReplayView,
 };
 
 /// An item that no stream accounts for.
@@ -43,6 +46,21 @@ pub(super) enum Orphan {
 }
 
 impl Orphan {
+    /// Whether it is of a view. Claims and personal keys are of none; the terms of the ledger go with the keys.
+    pub(super) fn is_of(&self, view: ReplayView) -> bool {
+        match self {
+            Self::Row { name, .. } => {
+                let name = name.strip_prefix("place of ").unwrap_or(name);
+                // Such as `users 0192…`, `keys pmt…` or, of a pointer, `session 0192…`.
+                name.split(' ')
+                    .next()
+                    .is_some_and(|kind| view.name().trim_end_matches('s') == kind.trim_end_matches('s'))
+            }
+            Self::Terms { .. } => view == ReplayView::Keys,
+            Self::Claim { .. } | Self::Personal { .. } => false,
+        }
+    }
+
     /// The name for people.
     pub(super) fn name(&self) -> String {
         match self {

@@ -1,11 +1,9 @@
 //! Commits in their stored form, in the order of streams.
 
-use std::borrow::Cow;
-
 use jiff::Timestamp;
-use rusqlite::{Connection, params, types::ValueRef};
+use rusqlite::{Connection, params};
 
-use super::{StoreError, corrupt, log, quarantine};
+use super::{StoreError, corrupt, log, quarantine, trouble::events};
 use crate::{
     domain::{id::StreamId, persisted::Encoded, personal::PersonalKey, view::State},
     store::{
@@ -16,11 +14,18 @@ use crate::{
 
 pub(super) const COLUMNS: &str = "stream, version, recorded_at, events";
 
-pub(super) fn read_from(connection: &Connection, place: &LogPosition, max: usize) -> Result<CommitBatch, StoreError> {
-    let sql =
-        format!("SELECT {COLUMNS} FROM commits WHERE (stream, version) > (?1, ?2) ORDER BY stream, version LIMIT ?3");
+/// The next commits after a place, of streams whose names come before `end`.
+pub(super) fn read_from(
+    connection: &Connection,
+    place: &LogPosition,
+    end: &str,
+    max: usize,
+) -> Result<CommitBatch, StoreError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM commits WHERE (stream, version) > (?1, ?2) AND stream < ?4 ORDER BY stream, version LIMIT ?3"
+    );
     let mut chunk = CommitBatch::default();
-    read(connection, &sql, params![place.stream, place.version, max], &mut chunk)?;
+    read(connection, &sql, params![place.stream, place.version, max, end], &mut chunk)?;
     Ok(chunk)
 }
 
@@ -43,15 +48,6 @@ pub(super) fn folded(connection: &Connection, stream: &StreamId) -> Result<State
     match problem {
         Some(error) if !quarantine::holds(connection, stream)? => Err(unreadable(error)),
         _ => Ok(state),
-    }
-}
-
-/// The text of a commit's events. One that is no text is made one that no decoder takes, so that it concerns its own stream only.
-pub(super) fn events(value: ValueRef<'_>) -> Cow<'_, str> {
-    match value.as_bytes().map(String::from_utf8_lossy) {
-        Ok(Cow::Borrowed(text)) => text.into(),
-        Ok(Cow::Owned(text)) => format!("not UTF-8: {text}").into(),
-        Err(error) => format!("no text: {error}").into(),
     }
 }
 

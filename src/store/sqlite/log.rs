@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{Database, StoreError, Worked, answers, batches, corrupt, endings, upkeep, views};
+use super::{Database, StoreError, Worked, answers, corrupt, endings, trouble, upkeep, views};
 use crate::{
     domain::{
         id::{CommandId, StreamId, UserId},
@@ -286,7 +286,7 @@ pub(super) fn commit(row: &Row<'_>) -> Result<StoredCommit, StoreError> {
         command: CommandId::stored(command),
         request_hash: row.get(4)?,
         recorded_at: Timestamp::from_microsecond(row.get(5)?).map_err(|error| corrupt("moment", error))?,
-        events: batches::events(row.get_ref(6)?).into_owned(),
+        events: trouble::events(row.get_ref(6)?).into_owned(),
         marked: row.get(7)?,
     })
 }

@@ -225,6 +225,7 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     }
     // Whoever remakes the views asks for it.
     transaction.execute_batch(quarantine::TABLE)?;
+    transaction.execute_batch(replay::PROGRESS)?;
     if found < 5 {
         // Since this version rows of views are documents.
         replay::remake_views(&transaction)?;
