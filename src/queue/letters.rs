@@ -115,7 +115,7 @@ pub fn grouped(letters: &[DeadLetter]) -> Vec<LetterGroup> {
         count,
     };
     let mut groups: Vec<LetterGroup> = counts.into_iter().map(group).collect();
-    groups.sort_by(|a, b| b.count.cmp(&a.count));
+    groups.sort_by_key(|group| std::cmp::Reverse(group.count));
     groups
 }
 
