@@ -420,8 +420,9 @@ impl Committer {
     /// Loads a stream. With an envelope, detects whether its command was carried out before.
     ///
     /// # Errors
-    /// When the stream cannot be read, or the command's id was used for another request.
+    /// When the stream cannot be read or is in quarantine, or the command's id was used for another request.
     pub async fn load(&self, stream: &StreamId, envelope: Option<&Envelope>) -> Result<LoadedStream, CommandError> {
+        self.refuse_quarantined(stream).await?;
         let key = self.personal_key(stream).await?;
         let mut loaded =
             LoadedStream { state: State::empty(stream), version: 0, head: ChainHash::START, key, earlier: None };
@@ -455,6 +456,29 @@ impl Committer {
             }
         }
         Ok(loaded.state)
+    }
+
+    /// Refuses a stream in quarantine.
+    ///
+    /// # Errors
+    /// [`CommandError::Quarantined`]; when the quarantines cannot be read.
+    pub async fn refuse_quarantined(&self, stream: &StreamId) -> Result<(), CommandError> {
+        let quarantined = self.stores.quarantines.recent(self.clock.monotonic_us()).await?;
+        match quarantined.of(stream) {
+            Some(quarantine) => Err(CommandError::Quarantined(Box::new(quarantine.clone()))),
+            None => Ok(()),
+        }
+    }
+
+    /// The present state of a person who may sign in, if nothing else forbids it: of one in quarantine nobody knows whether they still may.
+    ///
+    /// # Errors
+    /// When the stream cannot be read.
+    pub async fn load_admissible(&self, id: UserId) -> Result<Option<crate::domain::user::User>, CommandError> {
+        match self.load_user(id).await {
+            Err(CommandError::Quarantined(_)) => Ok(None),
+            loaded => loaded,
+        }
     }
 
     async fn personal_key(&self, stream: &StreamId) -> Result<Option<PersonalKey>, StoreError> {

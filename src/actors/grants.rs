@@ -41,7 +41,7 @@ use crate::{
         reach::{KeyPurpose, KeyReach, OutOfReach},
     },
     secrets::Secrets,
-    store::{GrantRequest, Granted, KeyTerms, Ledger, SERIALS_PER_REQUEST, StoreError},
+    store::{GrantRequest, Granted, KeyTerms, Ledger, Quarantines, SERIALS_PER_REQUEST, StoreError},
 };
 
 /// The number of shards, each with a lock, for keys and for people.
@@ -99,6 +99,8 @@ pub struct GrantBook {
     writing_down: TaskTracker,
     /// Whether administrators need a second factor.
     demands_factor: bool,
+    /// The streams in quarantine.
+    quarantines: Option<Quarantines>,
 }
 
 type Shards<K, C> = [Mutex<HashMap<K, Arc<C>>>; SHARDS];
@@ -134,6 +136,7 @@ impl GrantBook {
             sessions: None,
             writing_down: TaskTracker::new(),
             demands_factor: false,
+            quarantines: None,
         }
     }
 
@@ -148,6 +151,12 @@ impl GrantBook {
     #[must_use]
     pub fn telling(self, notices: Option<Notices>) -> Self {
         Self { notices, ..self }
+    }
+
+    /// The same, but people whose streams are in quarantine are refused: nobody knows whether their keys still work.
+    #[must_use]
+    pub fn refusing(self, quarantines: Quarantines) -> Self {
+        Self { quarantines: Some(quarantines), ..self }
     }
 
     /// Why the ledger has refused the last grants in a row, if that was lately; `None` once it answered.
@@ -283,6 +292,13 @@ impl GrantBook {
             *lock(&cell.held) = KeyState::Refused { until_us };
             return Ok(());
         };
+        if let Some(quarantines) = &self.quarantines {
+            let quarantined = quarantines.recent(asked_us).await.inspect_err(|error| self.note_failure(error))?;
+            if quarantined.holds_user(user) {
+                *lock(&cell.held) = KeyState::Refused { until_us };
+                return Ok(());
+            }
+        }
         if lacks_factor && self.demands_factor {
             reach = Arc::new(KeyReach::without_factor());
         }

@@ -47,6 +47,8 @@ const EXPIRY_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// How long a message is left to other processes when this one has the wrong secret, seconds.
 const RELEASE_DELAY_S: u32 = 1;
+/// How long a message about a stream in quarantine waits before it is looked at again.
+const QUARANTINE_DELAY_S: u32 = 300;
 
 /// The facts about the service in an invitation.
 #[derive(Debug, Clone)]
@@ -396,6 +398,10 @@ impl MailerWork {
             Err(error) if error.is_of_secret() && !self.committer.check_secret().await.unwrap_or(true) => {
                 // The message is not at fault: another process can handle it.
                 queue.release(delivery, RELEASE_DELAY_S).await?;
+            }
+            Err(MessageError::Command(CommandError::Quarantined(quarantine))) => {
+                tracing::debug!(message_id = %delivery.id, stream = %quarantine.stream, "left alone: its stream is in quarantine");
+                queue.release(delivery, QUARANTINE_DELAY_S).await?;
             }
             Err(MessageError::Mail(error @ MailError::Unavailable { .. })) => {
                 self.put_off(queue, delivery, &error).await?

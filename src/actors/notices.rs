@@ -58,7 +58,10 @@ impl NoticeError {
         matches!(
             self,
             Self::Command(
-                CommandError::Codec(_) | CommandError::Contended | CommandError::Store(Corrupt(_) | Incompatible(_))
+                CommandError::Codec(_)
+                    | CommandError::Quarantined(_)
+                    | CommandError::Contended
+                    | CommandError::Store(Corrupt(_) | Incompatible(_))
             )
         )
     }

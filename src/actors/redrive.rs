@@ -1,4 +1,4 @@
-//! Redrives dead letters as a client's command: once for each `Idempotency-Key`, although the queue does not know commands.
+//! Redrives and discards dead letters as a client's command: once for each `Idempotency-Key`, although the queue does not know commands.
 //!
 //! Guarantees: the intention is recorded before the letter is sent, and the result before the answer. A retry after a crash in between
 //! examines the letter: one that is gone, or has died again since, was sent.
@@ -11,7 +11,14 @@ use super::{
     answers::Answered,
     commit::{CommandError, Committer, Envelope},
 };
-use crate::{failpoint::crash_point, queue::QueueError, store::AnswerPlace};
+use crate::{
+    failpoint::crash_point,
+    queue::{
+        QueueError,
+        letters::{LetterAct, LetterFilter},
+    },
+    store::AnswerPlace,
+};
 
 /// How long an earlier try may be at work before it counts as dead.
 const AT_WORK: SignedDuration = SignedDuration::from_secs(60);
@@ -32,10 +39,23 @@ pub enum RedriveError {
     Command(#[from] CommandError),
 }
 
-/// The most dead letters that one command redrives.
-pub const REDRIVEN_MAX: u64 = 10_000;
-/// Dead letters that are read at a time.
-const BATCH_LETTERS: usize = 100;
+/// The most dead letters that one command redrives or discards.
+pub const SETTLED_MAX: u64 = 10_000;
+/// Dead letters that are read at a time: as many as SQS shows, since each look goes through all of them.
+const BATCH_LETTERS: usize = 1_000;
+/// The counts of a kept answer. An earlier permitd kept how many were redriven, alone.
+const SETTLED: &str = "settled";
+const LEFT: &str = "left";
+const REDRIVEN: &str = "redriven";
+
+/// What became of the dead letters that a command was about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SettledLetters {
+    /// How many were redriven or discarded.
+    pub settled: u64,
+    /// How many of them are left, as far as was looked.
+    pub left: u64,
+}
 
 /// The outcome of an earlier try.
 enum FirstRedrive {
@@ -86,35 +106,45 @@ impl Committer {
         Err(CommandError::Contended.into())
     }
 
-    /// Redrives the present dead letters, at most [`REDRIVEN_MAX`]; returns how many. A repeated command does so once; after a crash in
-    /// between, another try sends the rest.
+    /// Redrives or discards the present dead letters that the filter takes, at most [`SETTLED_MAX`]; returns how many, and how many are
+    /// left. A repeated command does so once; after a crash in between, another try does the rest.
     ///
     /// # Errors
-    /// When the queue or the store does not answer: then a part was sent.
-    pub async fn redrive_all(&self, envelope: &Envelope) -> Result<u64, RedriveError> {
+    /// When the queue or the store does not answer: then a part was done.
+    pub async fn settle_dead(
+        &self,
+        act: LetterAct,
+        wanted: &LetterFilter,
+        envelope: &Envelope,
+    ) -> Result<SettledLetters, RedriveError> {
         if let Some(counts) = self.begin_many(envelope).await? {
-            return Ok(counts.get("redriven").copied().unwrap_or(0));
+            let of = |name: &str| counts.get(name).copied().unwrap_or(0);
+            return Ok(SettledLetters { settled: of(SETTLED) + of(REDRIVEN), left: of(LEFT) });
         }
-        let (begun, mut redriven) = (self.clock.now(), 0);
-        while redriven < REDRIVEN_MAX {
-            let letters = self.queue.dead_letters(BATCH_LETTERS).await?;
-            // Letters that died after the beginning are left out, or they would be sent endlessly.
-            let mut sent = 0;
-            for letter in letters.iter().filter(|letter| letter.died_at <= begun) {
-                match self.queue.redrive(&letter.id).await {
-                    Ok(()) => sent += 1,
-                    // Somebody else was faster.
-                    Err(QueueError::NoDeadLetter(_)) => {}
-                    Err(error) => return Err(error.into()),
-                }
+        let begun = self.clock.now();
+        // Letters that died after the beginning are left out, or they would be sent endlessly.
+        let wanted = LetterFilter {
+            died_until: Some(wanted.died_until.map_or(begun, |until| until.min(begun))),
+            ..wanted.clone()
+        };
+        let mut settled = 0;
+        let left = loop {
+            let found = self.queue.find_dead(&wanted, BATCH_LETTERS).await?;
+            let ids: Vec<String> = found.letters.into_iter().map(|letter| letter.id).collect();
+            if ids.is_empty() || settled >= SETTLED_MAX {
+                break found.matching;
             }
-            redriven += sent;
-            if sent == 0 {
-                break;
+            let done = self.queue.settle_dead(act, &ids).await?;
+            crash_point("letters-settled");
+            // None: somebody else was faster, or somebody looks at them.
+            if done.is_empty() {
+                break found.matching;
             }
-        }
-        self.end_many(envelope, BTreeMap::from([("redriven".to_owned(), redriven)])).await?;
-        Ok(redriven)
+            settled += u64::try_from(done.len()).unwrap_or(0);
+        };
+        let counts = [(SETTLED, settled), (LEFT, left)].map(|(name, count)| (name.to_owned(), count));
+        self.end_many(envelope, BTreeMap::from(counts)).await?;
+        Ok(SettledLetters { settled, left })
     }
 
     async fn first_redrive(&self, id: &str, envelope: &Envelope) -> Result<FirstRedrive, RedriveError> {

@@ -47,7 +47,7 @@ pub enum SweepError {
 }
 
 impl SweepError {
-    /// Whether the error concerns one stream only: it is damaged, or written by a newer permitd.
+    /// Whether the error concerns one stream only, which is in no quarantine: it is damaged, or written by a newer permitd.
     fn is_of_the_stream(&self) -> bool {
         use StoreError::{Corrupt, Incompatible};
         matches!(self, Self::Stream(CommandError::Codec(_) | CommandError::Store(Corrupt(_) | Incompatible(_))))
@@ -147,6 +147,9 @@ async fn sweep(committer: &Committer, counters: &RelayCounters, left_behind_ms: 
                 Ok(()) => {
                     published += 1;
                     counters.published.add(1);
+                }
+                Err(SweepError::Stream(CommandError::Quarantined(_))) => {
+                    tracing::debug!(stream = %commit.stream, version = commit.version, "left alone: its stream is in quarantine");
                 }
                 Err(error) if error.is_of_the_stream() => {
                     tracing::error!(stream = %commit.stream, version = commit.version, %error, "a commit cannot be published");

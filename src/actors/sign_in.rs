@@ -205,7 +205,7 @@ impl SignIns {
             return Ok(None);
         }
         let now = self.committer.clock.now();
-        let Some(user) = self.committer.load_user(row.user).await? else { return Ok(None) };
+        let Some(user) = self.committer.load_admissible(row.user).await? else { return Ok(None) };
         let session = user.sign_in.sessions.get(&id).filter(|session| session.is_live(now) && session.hash == *hash);
         let Some(session) = session.filter(|_| user.standing == Standing::Enabled) else { return Ok(None) };
         if session.is_to_be_seen(now) {

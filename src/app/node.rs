@@ -181,6 +181,7 @@ fn start_actors(
     let notices =
         Notices::start(Arc::clone(&committer), settings.mail.notices_interval().filter(|_| serving), capacity);
     let book = GrantBook::new(ledger, Arc::clone(&committer.clock), secrets, life);
+    let book = book.refusing(committer.stores.quarantines.clone());
     let demands_factor = settings.accounts.second_factor == SecondFactorDemand::Administrators;
     let book = book.with_sessions(SessionUses::new(Arc::clone(&committer)), demands_factor);
     let book = Arc::new(book.telling(settings.mail.notices.then(|| notices.clone())));

@@ -7,6 +7,7 @@ mod export;
 mod import;
 mod list;
 mod pace;
+mod quarantine;
 mod replay;
 mod tail;
 mod trace;
@@ -17,8 +18,15 @@ mod wanted;
 use clap::{Args, Subcommand};
 
 use self::{
-    checkpoints::Checkpoints, export::ExportLogArgs, import::ImportLogArgs, list::ListEventsArgs, replay::Replay,
-    tail::TailArgs, trace::TraceArgs, verify::Verify,
+    checkpoints::Checkpoints,
+    export::ExportLogArgs,
+    import::ImportLogArgs,
+    list::ListEventsArgs,
+    quarantine::{QuarantineArgs, Release},
+    replay::Replay,
+    tail::TailArgs,
+    trace::TraceArgs,
+    verify::Verify,
 };
 use super::{
     CommandAnswer, Common, Failure,
@@ -49,6 +57,8 @@ enum EventsCommand {
     Trace(TraceArgs),
     Replay(Replay),
     Verify(Verify),
+    Quarantine(QuarantineArgs),
+    Release(Release),
 }
 
 impl Events {
@@ -63,6 +73,8 @@ impl Events {
                 with_node(common.settings(&[])?, Data::MustExist, async |node| trace.answer(&node).await)
             }
             EventsCommand::Replay(replay) => replay.answer(&stores(common)?),
+            EventsCommand::Quarantine(quarantine) => app::block_on(quarantine.answer(&stores(common)?)),
+            EventsCommand::Release(release) => app::block_on(release.answer(&stores(common)?)),
             EventsCommand::Verify(verify) => {
                 let stores = stores(common)?;
                 // The records are opened before the log is read: the log has an import before its records exist.

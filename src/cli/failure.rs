@@ -143,7 +143,8 @@ fn command_exit(error: &CommandError) -> Exit {
         | CommandError::EmailTaken { .. }
         | CommandError::DefaultPlan { .. }
         | CommandError::Stale { .. }
-        | CommandError::KeyReused => Exit::Refused,
+        | CommandError::KeyReused
+        | CommandError::Quarantined(_) => Exit::Refused,
         CommandError::TooManyInvitations { .. } => Exit::Unavailable,
         CommandError::Contended | CommandError::Busy(_) | CommandError::Entropy(_) => Exit::Unavailable,
         CommandError::Store(error) => store_exit(error),

@@ -64,8 +64,14 @@ impl Health {
             let why = said.get("detail").and_then(Value::as_str).unwrap_or("it does not say why");
             return Err(Failure::unavailable(format!("the server on {address} is not {well}, {status}: {why}")));
         }
-        let document = json!({ "address": address, "path": path, "status": status, "answer": said });
-        Ok(CommandAnswer::new(document, well))
+        let document = json!({ "address": address, "path": path, "status": status, "answer": &said });
+        let quarantined = said.get("quarantined").and_then(Value::as_array).map_or(0, Vec::len);
+        let text = match quarantined {
+            0 => well.to_owned(),
+            1 => format!("{well}; a stream is in quarantine: permitd events quarantine --list"),
+            _ => format!("{well}; {quarantined} streams are in quarantine: permitd events quarantine --list"),
+        };
+        Ok(CommandAnswer::new(document, text))
     }
 }
 

@@ -7,10 +7,7 @@ use std::fmt;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
-use super::{
-    id::{CommandId, StreamId, hex, unhex},
-    persisted::StoredCommit,
-};
+use super::id::{CommandId, StreamId, hex, unhex};
 
 /// Names the form of what is hashed: another form would have another name.
 const FORM: &[u8] = b"permitd commit 1";
@@ -21,7 +18,7 @@ pub struct ChainHash([u8; 32]);
 
 /// A commit's content, as the chain covers it. Its position is left out: it is the place in one store's log.
 #[derive(Debug, Clone, Copy)]
-pub struct Link<'a> {
+pub struct CommitContent<'a> {
     /// The stream.
     pub stream: &'a StreamId,
     /// The commit's version in the stream, from 1.
@@ -44,7 +41,7 @@ impl ChainHash {
     /// the texts `permitd commit 1`, stream, version, microseconds since the Unix epoch, command, the mark of the request (empty for none) and
     /// events. Numbers are in decimal.
     #[must_use]
-    pub fn then(self, link: &Link<'_>) -> Self {
+    pub fn then(self, link: &CommitContent<'_>) -> Self {
         let mut hash = Sha256::new_with_prefix(self.0);
         let mut add = |text: &[u8]| {
             hash.update(u64::try_from(text.len()).unwrap_or(u64::MAX).to_be_bytes());
@@ -76,11 +73,6 @@ impl ChainHash {
     }
 }
 
-/// The hash of a stream after all of its commits, in order.
-pub fn head<'c>(commits: impl IntoIterator<Item = &'c StoredCommit>) -> ChainHash {
-    commits.into_iter().fold(ChainHash::START, |previous, commit| commit.hash_after(previous))
-}
-
 impl fmt::Display for ChainHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&hex(&self.0))
@@ -93,32 +85,13 @@ impl fmt::Debug for ChainHash {
     }
 }
 
-impl StoredCommit {
-    /// What the chain covers of the commit.
-    pub fn link(&self) -> Link<'_> {
-        Link {
-            stream: &self.stream,
-            version: self.version,
-            recorded_at: self.recorded_at,
-            command: &self.command,
-            request_hash: self.request_hash.as_deref(),
-            events: &self.events,
-        }
-    }
-
-    /// The commit's hash after `previous`: the stored one, or, of a commit from before there were chains, the one that it gets.
-    pub fn hash_after(&self, previous: ChainHash) -> ChainHash {
-        self.hash.unwrap_or_else(|| previous.then(&self.link()))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn link<'a>(stream: &'a StreamId, command: &'a CommandId) -> Link<'a> {
+    fn link<'a>(stream: &'a StreamId, command: &'a CommandId) -> CommitContent<'a> {
         let recorded_at = Timestamp::from_microsecond(1_700_000_000_000_001).unwrap();
-        Link { stream, version: 1, recorded_at, command, request_hash: Some("mark"), events: "[{}]" }
+        CommitContent { stream, version: 1, recorded_at, command, request_hash: Some("mark"), events: "[{}]" }
     }
 
     #[test]
@@ -141,13 +114,13 @@ mod tests {
         let (other_stream, other_command) = (StreamId::Plan("fre".to_owned()), CommandId::stored("once:12"));
         let first = link(&stream, &command);
         let others = [
-            Link { stream: &other_stream, ..first },
-            Link { version: 2, ..first },
-            Link { recorded_at: first.recorded_at + jiff::SignedDuration::from_micros(1), ..first },
-            Link { command: &other_command, ..first },
-            Link { request_hash: None, ..first },
-            Link { request_hash: Some("mark["), events: "{}]", ..first },
-            Link { events: "[{} ]", ..first },
+            CommitContent { stream: &other_stream, ..first },
+            CommitContent { version: 2, ..first },
+            CommitContent { recorded_at: first.recorded_at + jiff::SignedDuration::from_micros(1), ..first },
+            CommitContent { command: &other_command, ..first },
+            CommitContent { request_hash: None, ..first },
+            CommitContent { request_hash: Some("mark["), events: "{}]", ..first },
+            CommitContent { events: "[{} ]", ..first },
         ];
         let hash = ChainHash::START.then(&first);
         for other in others {

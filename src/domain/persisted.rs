@@ -3,6 +3,7 @@
 //! for ever). A new need gets a new version; the old one is upcast here, on reading.
 
 pub mod accepted;
+mod chained;
 mod decoder;
 mod error;
 pub mod feedback;
@@ -22,14 +23,15 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use self::{
-    decoder::Decoder,
-    stored::{StoredEvent, StoredText, raw},
-};
 pub use self::{
+    chained::head,
     error::{COMMIT_BYTES_MAX, CodecError},
     request::belongs_to,
     stored::{Encoded, StoredCommit},
+};
+use self::{
+    decoder::Decoder,
+    stored::{StoredEvent, StoredText, raw},
 };
 use super::{
     event::{Event, Fact, Origin, Recorded, RevocationReason},
@@ -122,6 +124,12 @@ pub fn fold(commit: Encoded<'_>, key: Option<&PersonalKey>, state: &mut State) -
     Ok(events)
 }
 
+/// How many events an encoded commit holds; 0 for one that cannot be read.
+pub fn count(events: &str) -> u64 {
+    let read: Result<Vec<&RawValue>, _> = serde_json::from_str(events);
+    read.map_or(0, |events| u64::try_from(events.len()).unwrap_or(u64::MAX))
+}
+
 /// The ids of the keys that encoded events issue, in order. Nothing else is read.
 ///
 /// # Errors
@@ -153,13 +161,17 @@ pub fn issued_keys(events: &str) -> Result<Vec<KeyId>, serde_json::Error> {
 }
 
 /// The persisted event as a document for people and tools: `id`, `stream`, `version`, `index`, `type`, `schema_version`,
-/// `recorded_at`, `actor`, `correlation_id`, `causation_id`, `data` as stored. Personal data stays sealed.
+/// `recorded_at`, `actor`, `correlation_id`, `causation_id`, `data` as stored. Personal data stays sealed. A commit whose stored bytes are
+/// damaged is one document of the type [`UNREADABLE`], so that the others can be shown.
 ///
 /// # Errors
-/// When the stored bytes are not JSON.
+/// When an event's data is not JSON.
 pub fn documents(commit: &StoredCommit) -> Result<Vec<serde_json::Value>, CodecError> {
     let decoder = Decoder { commit: commit.encoded(), key: None };
-    let stored = decoder.stored()?;
+    let stored = match decoder.stored() {
+        Ok(stored) => stored,
+        Err(error) => return Ok(vec![unreadable_document(commit, &error)]),
+    };
     let to_document = |(index, stored): (usize, &StoredEvent<'_>)| {
         let data: serde_json::Value =
             serde_json::from_str(stored.data.get()).map_err(|source| decoder.malformed("event".to_owned(), source))?;
@@ -178,6 +190,25 @@ pub fn documents(commit: &StoredCommit) -> Result<Vec<serde_json::Value>, CodecE
         }))
     };
     stored.iter().enumerate().map(to_document).collect()
+}
+
+/// The type that a commit is shown with whose events cannot be told from one another. No event has it.
+pub const UNREADABLE: &str = "Unreadable";
+
+fn unreadable_document(commit: &StoredCommit, error: &CodecError) -> serde_json::Value {
+    serde_json::json!({
+        "id": Uuid::nil(),
+        "stream": commit.stream.to_string(),
+        "version": commit.version,
+        "index": 0,
+        "type": UNREADABLE,
+        "schema_version": 1,
+        "recorded_at": commit.recorded_at.to_string(),
+        "actor": "unknown",
+        "correlation_id": "",
+        "causation_id": null,
+        "data": { "problem": error.to_string() },
+    })
 }
 
 /// Largest whole number that JavaScript and jq hold exactly.

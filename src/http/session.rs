@@ -14,16 +14,17 @@ pub use super::conditions::Conditions;
 use super::{
     Problem, ProblemCode,
     credentials::{self, InHeaders, NoCredential, beyond},
+    routes::refusal::command_problem,
     signed_in::SignedIn,
     state::{OldToken, Service},
     wire,
 };
 use crate::{
-    actors::commit::Envelope,
+    actors::commit::{CommandError, Envelope},
     domain::{
         credential::{Credential, CredentialKind},
         event::Role,
-        id::Who,
+        id::{StreamId, Who},
         key::{AdminToken, KeyHash, KeyId},
         permission::{AccessKind, Permission, Permissions},
     },
@@ -82,6 +83,10 @@ pub(super) async fn token_of(service: &Service, token: &str) -> Result<Option<(K
     let hash = KeyHash::of(token.as_bytes());
     let Some(OldToken { id, who }) = known(service, token, hash) else { return Ok(None) };
     let committer = &service.committer;
+    match committer.refuse_quarantined(&StreamId::AdminTokens).await {
+        Err(CommandError::Quarantined(_)) => return Ok(None),
+        known => known.map_err(command_problem)?,
+    }
     let row = committer.stores.views.admin_token(id).await.map_err(super::store_problem::store_problem)?;
     let now = committer.clock.now();
     let Some(row) = row.filter(|row| row.hash == hash && row.works(now)) else { return Ok(None) };

@@ -175,7 +175,7 @@ async fn owner_of(
         return Ok(None);
     }
     let Some(row) = service.committer.stores.views.key(id).await.map_err(store_problem)? else { return Ok(None) };
-    let user = service.committer.load_user(row.user).await.map_err(command_problem)?;
+    let user = service.committer.load_admissible(row.user).await.map_err(command_problem)?;
     let now = service.committer.clock.now();
     let Some(user) = user.filter(|user| user.standing == Standing::Enabled) else { return Ok(None) };
     let reach = user.keys.get(&id).filter(|key| key.hash == hash && key.works(now)).map(Key::reach);

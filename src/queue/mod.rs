@@ -1,15 +1,17 @@
 //! The event queue: at least once, unordered, with a visibility timeout and dead letters, like SQS standard queues.
 
+pub mod letters;
 pub mod sqlite;
 pub mod sqs;
 
 use std::time::Duration;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+pub use self::letters::DeadLetter;
+use self::letters::{BULK_MAX, FoundLetters, LetterAct, LetterFilter};
 use crate::{domain::id::StreamId, store::StoreError};
 
 /// Most messages in one call, as in SQS.
@@ -126,23 +128,6 @@ fn body_put_off(body: &str, times: u32) -> String {
     serde_json::Value::Object(fields).to_string()
 }
 
-/// A message that failed too often.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct DeadLetter {
-    /// The message's id.
-    pub id: String,
-    /// The stored text.
-    pub body: String,
-    /// How often it was received.
-    pub receives: u32,
-    /// Why it failed the last time.
-    pub reason: String,
-    /// When it was sent.
-    pub sent_at: Timestamp,
-    /// When it became a dead letter.
-    pub died_at: Timestamp,
-}
-
 /// How full the queue is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Depth {
@@ -242,6 +227,44 @@ pub trait Queue: Send + Sync {
     /// # Errors
     /// [`QueueError::NoDeadLetter`] when no dead letter has this id.
     async fn redrive(&self, id: &str) -> Result<(), QueueError>;
+
+    /// Removes a dead letter for good: nothing of what its message asks for is done.
+    ///
+    /// # Errors
+    /// [`QueueError::NoDeadLetter`] when no dead letter has this id.
+    async fn discard(&self, id: &str) -> Result<(), QueueError>;
+
+    /// The newest dead letters that the filter takes, newest first, at most `limit`, and how many there are. Looks through
+    /// [`BULK_MAX`] letters at most, or as many as the queue shows.
+    ///
+    /// # Errors
+    /// As [`Self::dead_letters`].
+    async fn find_dead(&self, wanted: &LetterFilter, limit: usize) -> Result<FoundLetters, QueueError> {
+        let letters = self.dead_letters(BULK_MAX).await?;
+        let is_whole = letters.len() < BULK_MAX;
+        Ok(FoundLetters::among(letters, wanted, limit, is_whole))
+    }
+
+    /// Redrives or discards these dead letters; returns those of them that were there.
+    ///
+    /// # Errors
+    /// [`QueueError::Unavailable`] or [`QueueError::Store`]: some may have been done. Repeat it for those that are left.
+    async fn settle_dead(&self, act: LetterAct, ids: &[String]) -> Result<Vec<String>, QueueError> {
+        let mut settled = Vec::new();
+        for id in ids {
+            let done = match act {
+                LetterAct::Redrive => self.redrive(id).await,
+                LetterAct::Discard => self.discard(id).await,
+            };
+            match done {
+                Ok(()) => settled.push(id.clone()),
+                // Somebody else was faster.
+                Err(QueueError::NoDeadLetter(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(settled)
+    }
 
     /// Removes messages and dead letters past the policy's retention; returns how many.
     ///

@@ -7,14 +7,18 @@
 //!   forward makes no message older. Time without a working process counts by the wall clock, a day at most for each start
 //!   ([`Worked`]).
 
+mod letters;
+
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
-use super::{DeadLetter, Delivery, Depth, Message, Policy, Queue, QueueError, REASON_CHARS_MAX, body_put_off};
+use super::{
+    DeadLetter, Delivery, Depth, Message, Policy, Queue, QueueError, REASON_CHARS_MAX, body_put_off,
+    letters::{FoundLetters, LetterAct, LetterFilter},
+};
 use crate::{
     clock::SharedClock,
     store::{
@@ -27,6 +31,8 @@ const SECOND_US: i64 = 1_000_000;
 const DAY_US: i64 = 86_400 * SECOND_US;
 /// How far a clock may be corrected backwards without making hidden messages visible.
 const SLACK_US: i64 = SECOND_US;
+/// Dead letters that are redriven or discarded in one transaction.
+const LETTERS_TOGETHER: usize = 500;
 
 /// The queue's tables in the database.
 pub struct SqliteQueue {
@@ -213,41 +219,31 @@ impl Queue for SqliteQueue {
     }
 
     async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, QueueError> {
-        let sql =
-            "SELECT id, body, receives, reason, sent_at, died_at FROM dead_letters ORDER BY died_at DESC, id LIMIT ?1";
-        let letters = self.database.read(move |connection| {
-            let mut statement = connection.prepare_cached(sql)?;
-            let mut rows = statement.query([limit])?;
-            let moment = |us| Timestamp::from_microsecond(us).map_err(|error| StoreError::Corrupt(error.to_string()));
-            let mut letters = Vec::new();
-            while let Some(row) = rows.next()? {
-                letters.push(DeadLetter {
-                    id: row.get(0)?,
-                    body: row.get(1)?,
-                    receives: row.get(2)?,
-                    reason: row.get(3)?,
-                    sent_at: moment(row.get(4)?)?,
-                    died_at: moment(row.get(5)?)?,
-                });
-            }
-            Ok(letters)
-        });
-        Ok(letters.await?)
+        Ok(letters::find(&self.database, &LetterFilter::default(), limit).await?.letters)
     }
 
     async fn redrive(&self, id: &str) -> Result<(), QueueError> {
-        let (id, now_us) = (id.to_owned(), self.now_us());
-        self.write_at_tick(move |connection, tick_us| {
-            let mut find = connection.prepare_cached("SELECT body FROM dead_letters WHERE id = ?1")?;
-            let body: Option<String> = find.query_row([&id], |row| row.get(0)).optional()?;
-            let Some(body) = body else { return Err(QueueError::NoDeadLetter(id)) };
-            let sql = "INSERT INTO messages (id, body, sent_at, visible_at, hidden_since, sent_tick, receives)
-                       VALUES (?1, ?2, ?3, ?3, ?3, ?4, 0)";
-            connection.prepare_cached(sql)?.execute(params![id, body_put_off(&body, 0), now_us, tick_us])?;
-            connection.execute("DELETE FROM dead_letters WHERE id = ?1", [id])?;
-            Ok(())
-        })
-        .await
+        let settled = self.settle_dead(LetterAct::Redrive, &[id.to_owned()]).await?;
+        settled.first().map(drop).ok_or_else(|| QueueError::NoDeadLetter(id.to_owned()))
+    }
+
+    async fn discard(&self, id: &str) -> Result<(), QueueError> {
+        let settled = self.settle_dead(LetterAct::Discard, &[id.to_owned()]).await?;
+        settled.first().map(drop).ok_or_else(|| QueueError::NoDeadLetter(id.to_owned()))
+    }
+
+    async fn find_dead(&self, wanted: &LetterFilter, limit: usize) -> Result<FoundLetters, QueueError> {
+        letters::find(&self.database, wanted, limit).await
+    }
+
+    async fn settle_dead(&self, act: LetterAct, ids: &[String]) -> Result<Vec<String>, QueueError> {
+        let mut settled = Vec::new();
+        for some in ids.chunks(LETTERS_TOGETHER) {
+            let (some, now_us) = (some.to_vec(), self.now_us());
+            let work = move |connection: &Connection, tick_us| letters::settle(connection, act, some, now_us, tick_us);
+            settled.extend(self.write_at_tick(work).await?);
+        }
+        Ok(settled)
     }
 
     async fn expire(&self) -> Result<u64, QueueError> {
@@ -329,6 +325,8 @@ fn bury(
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+
     use super::*;
     use crate::{
         clock::{Clock as _, ManualClock},

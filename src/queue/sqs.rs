@@ -28,6 +28,7 @@ pub use self::{feedback::setup_feedback, setup::setup};
 use super::{
     BATCH_MAX, DeadLetter, Delivery, Depth, MESSAGE_BYTES_MAX, Message, Policy, Queue, QueueError, WAIT_MAX,
     body_put_off,
+    letters::{FoundLetters, LetterAct, LetterFilter},
 };
 use crate::aws::{self, Access};
 
@@ -236,6 +237,19 @@ impl Queue for SqsQueue {
 
     async fn redrive(&self, id: &str) -> Result<(), QueueError> {
         self.redrive_dead_letter(id).await
+    }
+
+    async fn discard(&self, id: &str) -> Result<(), QueueError> {
+        let settled = self.settle_dead_letters(LetterAct::Discard, &[id.to_owned()]).await?;
+        settled.first().map(drop).ok_or_else(|| QueueError::NoDeadLetter(id.to_owned()))
+    }
+
+    async fn find_dead(&self, wanted: &LetterFilter, limit: usize) -> Result<FoundLetters, QueueError> {
+        self.find_dead_letters(wanted, limit).await
+    }
+
+    async fn settle_dead(&self, act: LetterAct, ids: &[String]) -> Result<Vec<String>, QueueError> {
+        self.settle_dead_letters(act, ids).await
     }
 
     /// Always 0: SQS expires messages itself.

@@ -1,13 +1,19 @@
 //! Rebuilds the views from the log, and compares them with it. Neither gets a queue or a mailer, so a rebuild cannot send anything.
 
+mod quarantine;
 mod verify;
 
 use std::{
+    collections::BTreeSet,
     sync::mpsc::sync_channel,
     thread::{self, Scope, ScopedJoinHandle},
 };
 
-pub use self::verify::{Difference, Verified, verify, verify_records};
+pub use self::{
+    quarantine::{QuarantineError, quarantine, release},
+    verify::{Difference, Verified, verify, verify_records},
+};
+pub use crate::store::Progress;
 use crate::{
     domain::{
         id::StreamId,
@@ -15,7 +21,7 @@ use crate::{
         personal::PersonalKey,
         view::{Rows, State},
     },
-    store::{CommitBatch, ReplayLog, ReplaySpace, StoreError},
+    store::{CommitBatch, ReplayBatch, ReplayBeginning, ReplayLog, ReplaySpace, ReplayedTo, StoreError},
 };
 
 /// Commits that are read at a time.
@@ -42,19 +48,14 @@ pub enum ReplayError {
     Store(#[from] StoreError),
 }
 
-/// How far a replay is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
-pub struct Progress {
-    /// Commits read.
-    pub commits: u64,
-    /// Events in these commits.
-    pub events: u64,
-    /// Streams that were read completely.
-    pub streams: u64,
+/// A stream that was read completely.
+struct Ended {
+    stream: StreamId,
+    /// Its state after its last commit.
+    state: State,
+    /// What was read up to its end.
+    progress: Progress,
 }
-
-/// A stream's state after its last commit.
-type Ended = (StreamId, State);
 
 /// Receives what was made of completed streams.
 type HandOver<'a, T> = &'a mut dyn FnMut(&mut dyn ReplayLog, Vec<T>) -> Result<(), ReplayError>;
@@ -62,25 +63,44 @@ type HandOver<'a, T> = &'a mut dyn FnMut(&mut dyn ReplayLog, Vec<T>) -> Result<(
 /// Folds commits into the state of one stream after another.
 #[derive(Default)]
 struct Folding {
-    current: Option<Ended>,
+    current: Option<(StreamId, State)>,
     progress: Progress,
+    /// The streams in quarantine.
+    quarantined: BTreeSet<StreamId>,
+    /// Whether the present stream is one of them and cannot be read from here on.
+    has_stopped: bool,
 }
 
 impl Folding {
+    /// Folds all streams; of those in quarantine only what can be read.
+    fn beside(quarantined: BTreeSet<StreamId>) -> Self {
+        Self { quarantined, ..Self::default() }
+    }
+
     /// Folds a commit; returns the previous stream if it ended with the commit before.
     fn take(&mut self, commit: Encoded<'_>, key: Option<&PersonalKey>) -> Result<Option<Ended>, CodecError> {
         let goes_on = self.current.as_ref().is_some_and(|(stream, _)| stream == commit.stream);
         let ended = if goes_on { None } else { self.end() };
         let (_, state) = self.current.get_or_insert_with(|| (commit.stream.clone(), State::empty(commit.stream)));
-        self.progress.events += persisted::fold(commit, key, state)?;
         self.progress.commits += 1;
+        if self.quarantined.contains(commit.stream) {
+            let before = state.clone();
+            match persisted::fold(commit, key, state) {
+                Ok(events) if !self.has_stopped => self.progress.events += events,
+                // The events before the unreadable one may have been applied.
+                Ok(_) | Err(_) => (*state, self.has_stopped) = (before, true),
+            }
+            return Ok(ended);
+        }
+        self.progress.events += persisted::fold(commit, key, state)?;
         Ok(ended)
     }
 
     fn end(&mut self) -> Option<Ended> {
-        let ended = self.current.take();
-        self.progress.streams += u64::from(ended.is_some());
-        ended
+        let (stream, state) = self.current.take()?;
+        self.has_stopped = false;
+        self.progress.streams += 1;
+        Some(Ended { stream, state, progress: self.progress })
     }
 
     /// Folds a chunk; an empty one is the end. Returns what `make` makes of the streams that ended.
@@ -140,15 +160,27 @@ impl Folding {
     }
 
     /// Reads the log up to its present end and writes its streams' rows into the new views. Writing runs on its own thread, in parallel
-    /// with reading and folding.
-    fn write_rows(&mut self, space: &mut dyn ReplaySpace, report: &mut dyn FnMut(Progress)) -> Result<(), ReplayError> {
+    /// with reading and folding. `is_first` says that all streams come once and in order, so that the place that is reached tells what is
+    /// done.
+    fn write_rows(
+        &mut self,
+        space: &mut dyn ReplaySpace,
+        is_first: bool,
+        report: &mut dyn FnMut(Progress),
+    ) -> Result<(), ReplayError> {
         let (log, views) = space.sides();
         thread::scope(|scope| {
-            let (batches, to_write) = sync_channel::<Vec<Rows>>(BATCHES_AHEAD);
-            let writing = start(scope, "replay-write", move || to_write.iter().try_for_each(|rows| views.put(&rows)))?;
+            let (batches, to_write) = sync_channel::<ReplayBatch>(BATCHES_AHEAD);
+            let writing =
+                start(scope, "replay-write", move || to_write.iter().try_for_each(|batch| views.put(&batch)))?;
             // Sending fails only after a write failed.
-            let mut send = |_: &mut dyn ReplayLog, rows| batches.send(rows).map_err(|_| interrupted());
-            let read = self.run(log, report, |(_, state)| state.rows(), &mut send);
+            let mut send = |_: &mut dyn ReplayLog, ended: Vec<(Rows, ReplayedTo)>| {
+                let (rows, mut reached): (Vec<Rows>, Vec<ReplayedTo>) = ended.into_iter().unzip();
+                let reached = reached.pop().filter(|_| is_first);
+                batches.send(ReplayBatch { rows, reached }).map_err(|_| interrupted())
+            };
+            let make = |Ended { stream, state, progress }| (state.rows(), ReplayedTo { stream, progress });
+            let read = self.run(log, report, make, &mut send);
             drop(batches);
             writing.join().map_err(|_| interrupted())??;
             read
@@ -172,20 +204,37 @@ fn interrupted() -> ReplayError {
 /// Rebuilds every view beside the live ones, catches up with new commits, and then switches over at once. `report` receives the progress.
 ///
 /// # Errors
-/// When an event cannot be read (the error names its stream; it is never skipped) or the store fails. The live views are then unchanged or,
+/// When an event cannot be read (the error names its stream; it is never skipped, unless its stream is in quarantine: that counts up to
+/// its last commit that can be read) or the store fails. The live views are then unchanged or,
 /// where they are corrected in place, partly corrected: no row is worse than before.
 pub fn rebuild(space: &mut dyn ReplaySpace, report: &mut dyn FnMut(Progress)) -> Result<Progress, ReplayError> {
-    let mut folding = Folding::default();
-    folding.write_rows(space, report)?;
+    let beginning = space.begin()?;
+    rebuild_from(space, &beginning, report)
+}
+
+/// The same, for whoever has begun it and wants to tell how ([`ReplaySpace::begin`]).
+///
+/// # Errors
+/// As [`rebuild`].
+pub fn rebuild_from(
+    space: &mut dyn ReplaySpace,
+    beginning: &ReplayBeginning,
+    report: &mut dyn FnMut(Progress),
+) -> Result<Progress, ReplayError> {
+    let mut folding = Folding::beside(space.quarantined()?);
+    if let ReplayBeginning::Resumed(progress) = beginning {
+        folding.progress = *progress;
+    }
+    folding.write_rows(space, true, report)?;
     for _ in 0..CATCH_UP_ROUNDS_MAX {
         let grown = space.catch_up(false)?;
-        folding.write_rows(space, report)?;
+        folding.write_rows(space, false, report)?;
         if grown <= CATCH_UP_COMMITS {
             break;
         }
     }
     space.catch_up(true)?;
-    folding.write_rows(space, report)?;
+    folding.write_rows(space, false, report)?;
     space.switch()?;
     Ok(folding.progress)
 }

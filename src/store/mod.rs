@@ -4,8 +4,10 @@ mod answers;
 pub mod dynamodb;
 mod error;
 pub mod last_use;
+pub mod quarantine;
 pub mod records;
 mod replay;
+mod replay_plan;
 pub mod sqlite;
 mod transfer;
 mod user_list;
@@ -19,13 +21,17 @@ use jiff::{SignedDuration, Timestamp};
 pub use self::{
     answers::{AnswerPlace, KeptAnswer, KeptAnswers, NewAnswer},
     error::StoreError,
-    replay::{CommitBatch, IssuedTwice, Live, ReplayLog, ReplaySpace, ReplayViews, Replayable, Settled, Stage},
+    quarantine::{Quarantine, Quarantined, Quarantines},
+    replay::{
+        CommitBatch, IssuedTwice, Live, ReplayLog, ReplaySpace, ReplayViews, Replayable, Settled, Stage, last_readable,
+    },
+    replay_plan::{Progress, ReplayBatch, ReplayBeginning, ReplayPlan, ReplayStatus, ReplayView, ReplayedTo},
     transfer::{BesideLog, DeploymentMark, LogChunk, LogOrder, LogSource, LogTarget, Room, TakeBeside, Transferable},
 };
 use crate::{
     domain::{
         admission::{Grant, GrantHolder, KeyUse, Return, Tally, UsageCount},
-        chain::{ChainHash, Link},
+        chain::{ChainHash, CommitContent},
         id::{CommandId, StreamId, UserId},
         key::{KeyHash, KeyId},
         persisted::StoredCommit,
@@ -572,6 +578,8 @@ pub struct Stores {
     pub ledger: Arc<dyn Ledger>,
     /// The administrator's tokens.
     pub admin_tokens: Arc<dyn AdminTokens>,
+    /// The streams in quarantine.
+    pub quarantines: Quarantines,
     /// Rebuilding and verifying.
     pub replay: Arc<dyn Replayable>,
     /// The log as a whole.
@@ -583,7 +591,7 @@ pub struct Stores {
 impl Append {
     /// The hash of the stream up to and with this commit.
     pub fn hash(&self) -> ChainHash {
-        self.previous.then(&Link {
+        self.previous.then(&CommitContent {
             stream: &self.stream,
             version: self.expected_version.saturating_add(1),
             recorded_at: self.recorded_at,

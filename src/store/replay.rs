@@ -2,26 +2,49 @@
 //! such moment: there the replay reads the log as it is and repairs the live views in place. A replay has no access to a queue or a
 //! mail system.
 
-use std::ops::Range;
+use std::{collections::BTreeSet, ops::Range};
 
+use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::StoreError;
+use super::{Progress, ReplayBatch, ReplayBeginning, ReplayPlan, ReplayStatus, ReplayView, StoreError};
 use crate::domain::{
     id::{StreamId, UserId},
     key::KeyId,
-    persisted::{CodecError, Encoded},
+    persisted::{self, CodecError, Encoded},
     personal::PersonalKey,
-    view::Rows,
+    view::{Rows, State},
 };
 
 /// Opens a replay.
+#[async_trait]
 pub trait Replayable: Send + Sync {
     /// The log as it is now, with room for new views.
     ///
     /// # Errors
     /// When the store does not answer.
-    fn replay_space(&self) -> Result<Box<dyn ReplaySpace>, StoreError>;
+    fn replay_space(&self) -> Result<Box<dyn ReplaySpace>, StoreError> {
+        self.replay_space_for(&ReplayPlan::default())
+    }
+
+    /// The same, for a part: the streams that the plan's view follows from, with room for that view.
+    ///
+    /// # Errors
+    /// When the store does not answer, or cannot do what the plan asks for.
+    fn replay_space_for(&self, plan: &ReplayPlan) -> Result<Box<dyn ReplaySpace>, StoreError>;
+
+    /// Writes the rows of one stream anew, or those of one view, from its commits: in one write where the store can, otherwise row by
+    /// row, each at once. Returns what was read.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the stream cannot be read, or its rows may not have been written: repeat the call.
+    fn mend(&self, stream: &StreamId, view: Option<ReplayView>) -> Result<Progress, StoreError>;
+
+    /// The rebuild that is running, or was interrupted.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    async fn replay_status(&self) -> Result<Option<ReplayStatus>, StoreError>;
 }
 
 /// The log and the new views of one replay.
@@ -31,6 +54,18 @@ pub trait ReplaySpace: Send {
     /// # Errors
     /// [`StoreError`] where the log cannot be read, or holds what this permitd does not understand.
     fn commits_total(&mut self) -> Result<u64, StoreError>;
+
+    /// The streams in quarantine: those of them that cannot be read count up to their last commit that can.
+    ///
+    /// # Errors
+    /// [`StoreError`] where they cannot be read.
+    fn quarantined(&mut self) -> Result<BTreeSet<StreamId>, StoreError>;
+
+    /// Begins a rebuild, or goes on where one of the same plan was interrupted: then [`ReplayLog::next`] gives what is left.
+    ///
+    /// # Errors
+    /// [`StoreError`] where that cannot be read or written.
+    fn begin(&mut self) -> Result<ReplayBeginning, StoreError>;
 
     /// The side to read from and the side to write to: they do not wait for each other.
     fn sides(&mut self) -> (&mut dyn ReplayLog, &mut dyn ReplayViews);
@@ -155,13 +190,38 @@ pub(super) fn unreadable(error: CodecError) -> StoreError {
     }
 }
 
+/// The state of a stream after its last commit before the first one that cannot be read, how many commits that are, and why the next one
+/// cannot be read; none where all can.
+pub fn last_readable<'a>(
+    stream: &StreamId,
+    commits: impl Iterator<Item = (Encoded<'a>, Option<&'a PersonalKey>)> + Clone,
+) -> (State, usize, Option<CodecError>) {
+    // A commit whose later events cannot be read has changed the state already: the commits before it are folded again.
+    let folded = |count: usize| {
+        let mut state = State::empty(stream);
+        for (at, (commit, key)) in commits.clone().take(count).enumerate() {
+            if let Err(error) = persisted::fold(commit, key, &mut state) {
+                return (state, at, Some(error));
+            }
+        }
+        (state, count, None)
+    };
+    match folded(usize::MAX) {
+        (_, at, Some(error)) => {
+            let (state, ..) = folded(at);
+            (state, at, Some(error))
+        }
+        (state, ..) => (state, commits.count(), None),
+    }
+}
+
 /// The new views.
 pub trait ReplayViews: Send {
-    /// Writes rows into them.
+    /// Writes rows into them, and records the place that is reached.
     ///
     /// # Errors
     /// [`StoreError`] where they could not be written: the replay ends, and the earlier views stay.
-    fn put(&mut self, rows: &[Rows]) -> Result<(), StoreError>;
+    fn put(&mut self, batch: &ReplayBatch) -> Result<(), StoreError>;
 }
 
 /// Commits that were read together. Their events share one text: one allocation for thousands of commits.
@@ -201,7 +261,7 @@ impl CommitBatch {
     }
 
     /// The commits in order, each with its person's key.
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (Encoded<'_>, Option<&PersonalKey>)> {
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (Encoded<'_>, Option<&PersonalKey>)> + Clone {
         self.commits.iter().map(|Commit { stream, version, recorded_at, events, key }| {
             let events = self.events.get(events.clone()).unwrap_or_default();
             (Encoded { stream, version: *version, recorded_at: *recorded_at, events }, key.as_ref())

@@ -3,7 +3,12 @@
 use jiff::Timestamp;
 use permitd::{
     clock::ManualClock,
+    domain::{
+        id::{CommandId, StreamId},
+        view::Rows,
+    },
     queue::{EventMessage, Message},
+    store::{Append, PersonalChange, Progress, Reached, ReplayBatch},
 };
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -227,6 +232,80 @@ async fn a_dead_letter_is_shown_with_its_reason_and_sent_again() {
         .await;
     assert_eq!(again["message"], letter["message"]);
     app.send(app.admin(Method::POST, "/dead-letters/unknown/redrive")).await.expect(404);
+
+    // In bulk, by reason and type, dry first.
+    let bulk =
+        async |act: &str, body: Value| app.admin_send(Method::POST, &format!("/dead-letters/{act}"), &body).await;
+    let listed =
+        app.admin_get("/dead-letters?type=UserInvited&reason=not%20in%20its%20stream").await.expect(200).json();
+    assert_eq!(listed["data"].as_array().unwrap().len(), 1);
+    let none = app.admin_get("/dead-letters?type=UserDeleted").await.expect(200).json();
+    assert_eq!(none["data"], json!([]));
+    let would = bulk("discard", json!({ "type": "UserInvited", "dry_run": true })).await.expect(200).json();
+    assert_eq!((&would["matching"], &would["groups"][0]["type"]), (&json!(1), &json!("UserInvited")), "{would}");
+    let would = bulk("redrive", json!({ "reason": "not in its stream", "dry_run": true })).await.expect(200).json();
+    assert_eq!(would["matching"], json!(1));
+    bulk("discard", json!({})).await.expect(400);
+    assert_eq!(
+        bulk("redrive", json!({ "type": "UserDeleted" })).await.expect(202).json(),
+        json!({ "redriven": 0, "left": 0 })
+    );
+    assert_eq!(
+        bulk("discard", json!({ "type": "UserInvited" })).await.expect(200).json(),
+        json!({ "discarded": 1, "left": 0 })
+    );
+    assert!(dead().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_stream_in_quarantine_is_shown_and_its_person_refused() {
+    let app = TestApp::with_sample(5).await;
+    let (ana, key) = app.invite_as(&json!({ "email": "ana@example.org" })).await;
+    let (_, other) = app.invite_as(&json!({ "email": "ben@example.org" })).await;
+    let stores = app.service().committer.stores.clone();
+    let stream = StreamId::parse(&format!("user#{ana}")).unwrap();
+    let events = "[{\"id\":\"01900000-0000-7000-8000-000000000001\",\"type\":\"UserPromoted\",\"schema_version\":1,\
+                  \"actor\":\"system:test\",\"correlation_id\":\"test\",\"causation_id\":null,\"data\":{}}]";
+    let write = async || {
+        let version = stores.log.load(&stream, 0, 1000).await.unwrap().last().unwrap().version;
+        let append = Append {
+            stream: stream.clone(),
+            expected_version: version,
+            command: CommandId::unique(uuid::Uuid::now_v7()),
+            request_hash: None,
+            recorded_at: jiff::Timestamp::now(),
+            events: events.to_owned(),
+            secret: None,
+            administrators: None,
+            claims: Vec::new(),
+            personal: PersonalChange::Keep,
+            rows: Rows::default(),
+            publishes: false,
+        };
+        // The mailer writes to the stream as well.
+        stores.log.append(append).await.ok()
+    };
+    app.eventually("a commit that cannot be read", write).await;
+    permitd::replay::quarantine(&stores, &stream, ("cli:test", jiff::Timestamp::now()), "after the rollback")
+        .await
+        .unwrap();
+
+    // A grant that is held may live a second longer.
+    let refused = app.eventually("the key to be refused", async || {
+        Some(app.get("/permits?limit=1", &key).await).filter(|answer| answer.status == 401)
+    });
+    refused.await;
+    app.get("/permits?limit=1", &other).await.expect(200);
+    let path = format!("/users/{ana}");
+    app.admin_get(&path).await.expect(200);
+    let refused = app.admin_send(Method::PATCH, &path, &json!({ "status": "disabled" })).await.expect(409).json();
+    let detail = refused["detail"].as_str().unwrap();
+    assert!(detail.contains("quarantine") && detail.contains("after the rollback"), "{detail}");
+    app.admin_get("/events").await.expect(200);
+    let ready = app.ops_get("/health/ready").await.expect(200).json();
+    assert_eq!(ready["quarantined"], json!([stream.to_string()]), "{ready}");
+    let metrics = app.ops_get("/metrics").await.expect(200);
+    assert!(metrics.body.contains("permitd_quarantined_streams 1"), "{}", metrics.body);
 }
 
 #[tokio::test]
@@ -395,4 +474,30 @@ async fn a_command_takes_an_object_and_no_parameters() {
     let refused = app.admin_send(Method::POST, "/users?nonsense=1", &json!({ "email": "ana@example.org" })).await;
     assert_eq!(refused.expect(400).json()["invalid_params"][0]["name"], "nonsense");
     assert_eq!(app.admin_get("/users").await.expect(200).json()["data"], json!([]));
+}
+
+#[tokio::test]
+async fn a_rebuild_beside_a_server_is_in_its_metrics() {
+    let app = TestApp::start().await;
+    let (ana, _) = app.invite_as(&json!({ "email": "ana@example.org" })).await;
+    let metrics = async || app.ops_get("/metrics").await.expect(200).body;
+    assert!(!metrics().await.contains("permitd_replay_"));
+    let stores = app.service().committer.stores.clone();
+    let mut space = stores.replay.replay_space().unwrap();
+    space.begin().unwrap();
+    let progress = Progress { commits: 2, events: 3, streams: 1 };
+    let reached = Reached { stream: StreamId::parse(&format!("user#{ana}")).unwrap(), progress };
+    space.sides().1.put(&ReplayBatch { rows: Vec::new(), reached: Some(reached) }).unwrap();
+    let told = metrics().await;
+    for line in [
+        "permitd_replay_running{view=\"all\"} 1",
+        "permitd_replay_commits{view=\"all\"} 2",
+        "permitd_replay_commits_total{",
+    ] {
+        assert!(told.contains(line), "{line} in {told}");
+    }
+    drop(space);
+    let mut space = stores.replay.replay_space().unwrap();
+    permitd::replay::rebuild(&mut *space, &mut |_| {}).unwrap();
+    assert!(!metrics().await.contains("permitd_replay_"), "it is done");
 }

@@ -125,6 +125,7 @@ const TABLE: &[(&str, &str, Need)] = &[
     ("GET", "/events", EVENTS),
     ("GET", "/dead-letters", SERVER),
     ("POST", "/dead-letters/redrive", SERVER),
+    ("POST", "/dead-letters/discard", SERVER),
     ("POST", "/dead-letters/{id}/redrive", SERVER),
     ("POST", "/mail/test", SERVER),
     ("GET", "/admin/counters", SERVER),

@@ -58,6 +58,7 @@ const TWINS: &[(&str, &str)] = &[
     ("list_dead_letters", "dead-letters list"),
     ("redrive_dead_letter", "dead-letters redrive"),
     ("redrive_dead_letters", "dead-letters redrive"),
+    ("discard_dead_letters", "dead-letters discard"),
     ("list_admin_tokens", "admin-tokens list"),
     ("show_admin_token", "admin-tokens list"),
     ("create_admin_token", "admin-tokens create"),
@@ -122,6 +123,8 @@ const ONLY_HERE: &[(&str, &str)] = &[
     ("events checkpoints", "files of this machine"),
     ("events replay", "needs no server, and mends what one reads"),
     ("events verify", "needs no server"),
+    ("events quarantine", "needs no server: what cannot be read may keep one from starting"),
+    ("events release", "needs no server: what cannot be read may keep one from starting"),
     ("datasets language", "a text of the program"),
 ];
 

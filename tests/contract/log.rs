@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use permitd::{
     domain::{
-        chain::{self, ChainHash},
+        chain::ChainHash,
         event::{Event, Role},
         id::{CommandId, UserId},
         persisted::{self, StoredCommit},
@@ -46,7 +46,7 @@ fn assert_chained(commits: &[StoredCommit]) {
         head = head.then(&commit.link());
         assert_eq!(commit.hash, Some(head), "version {} of {}", commit.version, commit.stream);
     }
-    assert_eq!(chain::head(commits), head);
+    assert_eq!(persisted::head(commits), head);
 }
 
 pub(crate) async fn the_commits_of_a_stream_are_chained_by_hash<B: Backend>() {

@@ -120,6 +120,7 @@ macro_rules! cases {
             a_message_that_fails_five_times_dies_with_its_reason,
             a_message_whose_consumers_crash_dies_too,
             a_dead_letter_is_redriven_as_new,
+            dead_letters_are_settled_in_bulk,
             a_message_that_is_put_off_comes_again_as_new,
             what_is_too_old_expires,
             many_consumers_share_the_messages,
@@ -167,6 +168,10 @@ macro_rules! cases {
             appends_go_on_while_views_are_rebuilt,
             differences_are_found,
             a_key_that_was_issued_twice_is_named_and_stays_the_first_one_s,
+            what_cannot_be_read_is_set_aside_and_all_else_goes_on,
+            what_was_set_aside_is_recorded_and_comes_back,
+            one_view_or_one_stream_is_rebuilt_alone,
+            an_interrupted_rebuild_is_gone_on_with,
         }
     };
 }

@@ -5,7 +5,10 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use futures_util::future::join_all;
 use permitd::{
     clock::ManualClock,
-    queue::{BATCH_MAX, Depth, EventMessage, Message, Policy, Queue, QueueError},
+    queue::{
+        BATCH_MAX, Depth, EventMessage, Message, Policy, Queue, QueueError,
+        letters::{LetterAct, LetterFilter, grouped},
+    },
 };
 use uuid::Uuid;
 
@@ -188,6 +191,50 @@ pub(crate) async fn a_dead_letter_is_redriven_as_new<B: Backend>() {
     assert_eq!((delivery.receives, delivery.message().unwrap()), (1, message(1)));
     backend.advance(&clock, VISIBILITY);
     assert_eq!(queue.receive(1, Duration::ZERO).await.unwrap()[0].receives, 2);
+}
+
+pub(crate) async fn dead_letters_are_settled_in_bulk<B: Backend>() {
+    let Some((_backend, queue, _)) = start_with_time::<B>() else { return };
+    send(&queue, 1..=6).await;
+    let mut left = 6;
+    while left > 0 {
+        for delivery in queue.receive(10, Duration::ZERO).await.unwrap() {
+            let Message::V1(event) = delivery.message().unwrap();
+            let reason = if event.event.as_u128() <= 4 { "550 refused" } else { "the disk is full" };
+            queue.bury(&delivery, reason).await.unwrap();
+            left -= 1;
+        }
+    }
+    let of = |reason: &str| LetterFilter { reason: Some(reason.to_owned()), ..LetterFilter::default() };
+    let found = queue.find_dead(&of("refused"), 3).await.unwrap();
+    assert_eq!((found.letters.len(), found.matching, found.is_whole), (3, 4, true));
+    let all = queue.find_dead(&LetterFilter::default(), 100).await.unwrap();
+    let groups: Vec<(String, u64)> =
+        grouped(&all.letters).into_iter().map(|group| (group.reason, group.count)).collect();
+    assert_eq!(groups, [("550 refused".to_owned(), 4), ("the disk is full".to_owned(), 2)]);
+    let typed = |name: &str| LetterFilter { type_name: Some(name.to_owned()), ..LetterFilter::default() };
+    assert_eq!(queue.find_dead(&typed("UserInvited"), 100).await.unwrap().matching, 6);
+    assert_eq!(queue.find_dead(&typed("UserDeleted"), 100).await.unwrap().matching, 0);
+    let early = LetterFilter { died_until: Some(jiff::Timestamp::UNIX_EPOCH), ..LetterFilter::default() };
+    assert_eq!(queue.find_dead(&early, 100).await.unwrap().matching, 0);
+
+    let mut ids: Vec<String> = found.letters.iter().map(|letter| letter.id.clone()).collect();
+    ids.push("00000000-0000-7000-8000-000000000000".to_owned());
+    let mut sent = queue.settle_dead(LetterAct::Redrive, &ids).await.unwrap();
+    assert_eq!((sent.sort(), ids.pop(), ids.sort()), ((), Some("00000000-0000-7000-8000-000000000000".to_owned()), ()));
+    assert_eq!(sent, ids, "those that were there");
+    let full = queue.find_dead(&of("full"), 100).await.unwrap();
+    queue.discard(&full.letters[0].id).await.unwrap();
+    let again = queue.discard(&full.letters[0].id).await;
+    assert!(matches!(again, Err(QueueError::NoDeadLetter(_))), "{again:?}");
+    let one = [full.letters[1].id.clone()];
+    assert_eq!(queue.settle_dead(LetterAct::Discard, &one).await.unwrap(), one);
+    assert_eq!(queue.find_dead(&LetterFilter::default(), 100).await.unwrap().matching, 1);
+    let mut received = 0;
+    while received < 3 {
+        received += queue.receive(10, Duration::ZERO).await.unwrap().len();
+    }
+    assert_eq!(received, 3, "what was discarded is not received again");
 }
 
 pub(crate) async fn what_is_too_old_expires<B: Backend>() {

@@ -174,6 +174,43 @@ async fn row_24_crash_during_a_rebuild() {
     deployment.verify();
 }
 
+/// Kills a rebuild at `failpoint`; what the next one says of where it began.
+async fn dies_while_rebuilding(failpoint: &str, arguments: &[&str], next: &[&str]) -> (u64, String) {
+    let deployment = Deployment::new().await;
+    deployment.import("", 10);
+    let serving = deployment.serve("");
+    let user = deployment.invite(&serving, ANA).await.expect("an answer");
+    let key = deployment.check_invited(&serving, &user, ANA).await;
+    let (well, _) = deployment.run(&format!("{failpoint}=return"), arguments);
+    assert!(!well, "it was killed");
+    assert!(deployment.admits(&serving, &key).await, "the live views are as they were");
+    // Somebody comes in between.
+    let other = deployment.invite(&serving, "ben@example.org").await.expect("an answer");
+    deployment.check_invited(&serving, &other, "ben@example.org").await;
+    let (well, text) = deployment.run("", next);
+    assert!(well, "{text}");
+    drop(serving);
+    deployment.verify();
+    let document = serde_json::Deserializer::from_str(&text).into_iter::<serde_json::Value>().next();
+    let document = document.and_then(Result::ok).unwrap_or_default();
+    (document["resumed_after_commits"].as_u64().unwrap_or_default(), text)
+}
+
+#[tokio::test]
+async fn row_24_a_rebuild_that_was_killed_is_gone_on_with() {
+    let all = ["events", "replay", "--json"];
+    for failpoint in ["replay-batch", "replay-before-switch"] {
+        let (after, text) = dies_while_rebuilding(failpoint, &all, &all).await;
+        assert!(after > 0, "{failpoint}: {text}");
+    }
+    let keys = ["events", "replay", "--view", "keys", "--json"];
+    let (after, text) = dies_while_rebuilding("replay-batch", &keys, &keys).await;
+    assert!(after > 0, "{text}");
+    let anew = ["events", "replay", "--anew", "--json"];
+    let (after, _) = dies_while_rebuilding("replay-batch", &all, &anew).await;
+    assert_eq!(after, 0);
+}
+
 /// Imports with a process that dies at `failpoint`; the number of records that are there afterwards.
 async fn dies_while_importing(failpoint: &str) -> u64 {
     let deployment = Deployment::new().await;

@@ -105,6 +105,10 @@ impl Queue for WaitingQueue {
         self.inner.redrive(id).await
     }
 
+    async fn discard(&self, id: &str) -> Result<(), QueueError> {
+        self.inner.discard(id).await
+    }
+
     async fn expire(&self) -> Result<u64, QueueError> {
         self.inner.expire().await
     }

@@ -7,7 +7,7 @@ use permitd::{
     actors::{account::AccountCommand, commit::CommandError},
     domain::{
         bounds::KeyChange,
-        chain::{self, ChainHash},
+        chain::ChainHash,
         event::{Event, Role},
         id::{CommandId, StreamId},
         persisted::CodecError,
@@ -15,6 +15,7 @@ use permitd::{
         user::Standing,
         view::Rows,
     },
+    queue::{EventMessage, Message},
     replay::{self, ReplayError},
     store::{Append, ClaimChange, PersonalChange},
 };
@@ -84,7 +85,7 @@ async fn from_the_future(world: &World, stream: StreamId, recorded_at: Timestamp
     let loaded = world.stores.log.load(&stream, 0, 1000).await.unwrap();
     let append = Append {
         expected_version: loaded.last().map_or(0, |commit| commit.version),
-        previous: chain::head(&loaded),
+        previous: persisted::head(&loaded),
         stream,
         command: CommandId::unique(id),
         request_hash: None,
@@ -125,6 +126,42 @@ async fn row_25_unknown_event_type() {
     world.mailers.drain().await.unwrap();
     assert_eq!(world.mailbox.keys_to("ben@example.org").len(), 1, "but it did the rest");
     assert!(world.load(ben).await.is_mailed(world.load(ben).await.invitations[0].0));
+}
+
+#[actix_web::test]
+async fn a_stream_in_quarantine_is_refused_and_left_alone() {
+    let world = World::new().await;
+    let (ana, key) = world.member(ANA).await;
+    let (_, other) = world.member("ben@example.org").await;
+    assert_eq!(world.request(&other).await, 200);
+    let stream = StreamId::User(ana);
+    from_the_future(&world, stream.clone(), world.now()).await;
+    let by = ("cli:test", world.now());
+    replay::quarantine(&world.stores, &stream, by, "after the rollback").await.unwrap();
+    world.advance(Duration::from_secs(2));
+    assert_eq!(world.request(&key).await, 401, "nobody knows whether the key still works");
+    assert_eq!(world.request(&other).await, 200, "all else goes on");
+    let refused = world.perform(ana, AccountCommand::DisableUser).await;
+    assert!(matches!(&refused, Err(CommandError::Quarantined(_))), "{refused:?}");
+    assert!(refused.unwrap_err().to_string().contains("after the rollback"));
+    // The relay leaves its commit alone, and is no failure for it.
+    world.relay.sweep().await.expect("nothing is wrong with the others");
+    assert_eq!(world.stores.log.unpublished(Timestamp::MIN, 10).await.unwrap().len(), 1, "it keeps its mark");
+    // The mailers leave its messages alone, however often they see them.
+    let message = Message::V1(EventMessage {
+        event: Uuid::nil(),
+        type_name: "UserPromoted".to_owned(),
+        stream: stream.to_string(),
+        version: 1,
+        correlation_id: String::new(),
+    });
+    assert!(world.committer.queue.send(&[message]).await.unwrap().iter().all(Result::is_ok));
+    for _ in 0..8 {
+        world.mailers.drain().await.unwrap();
+        world.advance(Duration::from_secs(301));
+    }
+    let depth = world.committer.queue.depth().await.unwrap();
+    assert_eq!((depth.dead, depth.visible + depth.in_flight), (0, 1));
 }
 
 #[actix_web::test]
@@ -212,7 +249,7 @@ async fn what_an_earlier_version_wrote_in_plain_is_shown_to_nobody_after_the_era
     let loaded = world.stores.log.load(&stream, 0, 1000).await.unwrap();
     let append = Append {
         expected_version: world.load(user).await.version,
-        previous: chain::head(&loaded),
+        previous: persisted::head(&loaded),
         stream,
         command: CommandId::unique(Uuid::from_u128(99)),
         request_hash: None,

@@ -134,7 +134,8 @@ impl World {
         let mailbox =
             Arc::new(Mailbox { faults: Arc::clone(&faults), mails: Mutex::default(), refuse: Mutex::default() });
         let notices = Notices::start(Arc::clone(&committer), None, mailbox_capacity);
-        let book = Arc::new(GrantBook::new(ledger, shared, secrets, GRANT_LIFE).telling(Some(notices.clone())));
+        let book = GrantBook::new(ledger, shared, secrets, GRANT_LIFE).refusing(stores.quarantines.clone());
+        let book = Arc::new(book.telling(Some(notices.clone())));
         place.knows(&book);
         let offer = || Offer {
             brand: "permitd".to_owned(),

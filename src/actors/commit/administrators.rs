@@ -44,7 +44,7 @@ impl Committer {
     /// part.
     async fn left(&self, set: Vec<UserId>) -> Result<Vec<UserId>, CommandError> {
         for (at, id) in set.iter().enumerate() {
-            if self.load_user(*id).await?.as_ref().is_some_and(User::can_administer) {
+            if self.load_admissible(*id).await?.as_ref().is_some_and(User::can_administer) {
                 return Ok(set.get(at..).unwrap_or_default().to_vec());
             }
         }
@@ -57,7 +57,7 @@ impl Committer {
         while let Some(people) = everybody.next_page().await? {
             let stands = |status| matches!(status, UserStatus::Invited | UserStatus::Active);
             for person in people.iter().filter(|person| person.role == Role::Admin && stands(person.status)) {
-                if self.load_user(person.id).await?.as_ref().is_some_and(User::can_administer) {
+                if self.load_admissible(person.id).await?.as_ref().is_some_and(User::can_administer) {
                     found.push(person.id);
                 }
             }

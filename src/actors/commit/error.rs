@@ -7,7 +7,7 @@ use crate::{
         plan::PlanError, user::CommandRefusal,
     },
     secrets::{EntropyError, SecretsError},
-    store::StoreError,
+    store::{Quarantine, StoreError},
 };
 
 /// Why a command was not carried out.
@@ -84,6 +84,12 @@ pub enum CommandError {
     /// The stream cannot be read, or the events cannot be written.
     #[error(transparent)]
     Codec(#[from] CodecError),
+    /// The stream is in quarantine.
+    #[error(
+        "{0}. It takes no commands until `permitd events release` has taken it out, once this permitd can read it; `permitd events \
+         quarantine --list` shows what it could not read"
+    )]
+    Quarantined(Box<Quarantine>),
     /// The server secret has changed.
     #[error(transparent)]
     Secrets(#[from] SecretsError),

@@ -66,6 +66,7 @@ impl MailerWork {
         let stream = message.stream_id()?;
         let StreamId::User(user) = stream else { return Ok(()) };
         let _turn = self.turn(user).await;
+        self.committer.refuse_quarantined(&stream).await?;
         let Some(duty) = self.duty(&stream, &message).await? else { return Ok(()) };
         let policy = self.offering.offer().links;
         for _ in 0..STEPS_MAX {

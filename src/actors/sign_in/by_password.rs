@@ -143,7 +143,7 @@ impl SignIns {
         envelope: &Envelope,
     ) -> Result<Option<Started>, SignInError> {
         let Some(proof) = self.proof(sealed) else { return Ok(None) };
-        let user = self.committer.load_user(proof.user).await?.filter(|user| user.standing == Standing::Enabled);
+        let user = self.committer.load_admissible(proof.user).await?.filter(|user| user.standing == Standing::Enabled);
         let Some(user) = user else { return Ok(None) };
         let phc = user.sign_in.password.as_ref().and_then(|phc| phc.known()).map(ToOwned::to_owned);
         let Some(checked) = phc.filter(|phc| name_of(phc) == proof.of) else { return Ok(None) };
@@ -165,7 +165,7 @@ impl SignIns {
         let mut account = self.account(given.email.as_ref());
         let waits = self.begin(&account);
         let user = self.find(given.email.as_ref()).await?;
-        let known = self.committer.load_user(user.unwrap_or(UserId(Uuid::nil()))).await?;
+        let known = self.committer.load_admissible(user.unwrap_or(UserId(Uuid::nil()))).await?;
         let known = known.filter(|user| user.standing == Standing::Enabled);
         if let Err(wait) = waits {
             // Strangers' guesses do not keep a person out at a network where they have signed in: attempts there are counted separately.

@@ -18,7 +18,7 @@ pub(super) fn under_bar<T>(
     total: u64,
     work: impl FnOnce(&mut dyn FnMut(Progress)) -> Result<T, replay::ReplayError>,
 ) -> Result<(T, Duration), Failure> {
-    let bar = progress::bar(total, "{bar:32} {human_pos}/{human_len} commits  {msg}");
+    let bar = progress::bar(total, "{bar:32} {human_pos}/{human_len} commits  {msg}  {eta} left");
     let began = Instant::now();
     let done = work(&mut |progress: Progress| {
         bar.set_position(progress.commits);
@@ -27,6 +27,12 @@ pub(super) fn under_bar<T>(
     let took = began.elapsed();
     progress::finish(&bar);
     Ok((done?, took))
+}
+
+/// Runs something, and tells how long it took.
+pub(super) fn timed<T, E>(work: impl FnOnce() -> Result<T, E>) -> Result<(T, Duration), E> {
+    let began = Instant::now();
+    Ok((work()?, began.elapsed()))
 }
 
 /// Events per second.

@@ -3,7 +3,10 @@
 use clap::Args;
 use serde_json::json;
 
-use super::pace::{told, under_bar, with_rate};
+use super::{
+    pace::{told, under_bar, with_rate},
+    quarantine::{gone_over, named},
+};
 use crate::{
     app::{self, StartError},
     cli::{
@@ -37,7 +40,7 @@ pub(super) struct Verify {}
 impl Verify {
     pub(super) fn answer(self, stores: &Stores, records: &dyn RecordStore) -> Result<CommandAnswer, Failure> {
         let mut space = stores.replay.replay_space()?;
-        let total = space.commits_total()?;
+        let (total, quarantined) = (space.commits_total()?, space.quarantined()?);
         let mut kept: Vec<Difference> = Vec::new();
         let mut keep = |difference| {
             if kept.len() < DIFFERENCES_MAX {
@@ -60,6 +63,7 @@ impl Verify {
         if unprinted > 0 {
             text.push_str(&format!("… and {} more\n", grouped(unprinted)));
         }
+        text.push_str(&gone_over(&quarantined));
         text.push_str(&match waiting {
             0 => String::new(),
             1 => "1 row is not written yet: the next start, or a running server, writes it\n".to_owned(),
@@ -77,8 +81,10 @@ impl Verify {
                 format!("{}: {}{advice}\n", counted(differences, "difference"), told(progress, took))
             }
         });
-        let document =
-            with_rate(progress, took, json!({ "differences": differences, "waiting": waiting, "found": kept }));
+        let quarantined = named(&quarantined);
+        let further =
+            json!({ "differences": differences, "waiting": waiting, "found": kept, "quarantined": quarantined });
+        let document = with_rate(progress, took, further);
         let exit = if differences == 0 { Exit::Done } else { Exit::Differences };
         Ok(CommandAnswer { exit, ..CommandAnswer::new(document, text) })
     }

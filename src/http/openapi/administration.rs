@@ -17,7 +17,7 @@ use super::{
     },
     operation::{Operation, Paths},
     parameter::{in_path, in_query, one_word, shared},
-    schema::{closed, described, integer, moment, nullable, reference, text, uuid, whole},
+    schema::{closed, described, integer, list, moment, nullable, reference, text, uuid, whole},
 };
 use crate::{
     domain::{
@@ -30,7 +30,7 @@ use crate::{
             Conflict, InvalidBody, InvalidParameters, InvalidRequest, InvitationLimit, NotFound, Overloaded,
             TooManyFromAddress,
         },
-        routes::{admin_tokens, invitations, keys, leaks, mail, plans, users},
+        routes::{admin_tokens, dead_letters, invitations, keys, leaks, mail, plans, users},
         session::{OfAll, OfEvents, OfPeople, OfPlans, OfServer},
     },
     store::last_use::UsedKey,
@@ -65,7 +65,7 @@ pub(super) fn add_to(paths: &mut Paths, types: &mut Types) {
     log(paths);
     records::imports(paths, types);
     records::data_sets(paths, types);
-    dead_letters(paths);
+    dead_letters(paths, types);
     mails(paths, types);
     admin_tokens(paths, types);
     leaked(paths, types);
@@ -320,19 +320,43 @@ fn log(paths: &mut Paths) {
     paths.add(&Method::GET, "/users/{id}/events", of_user);
 }
 
-fn dead_letters(paths: &mut Paths) {
+fn dead_letters(paths: &mut Paths, types: &mut Types) {
     let tag = "dead letters";
-    let list = read::<OfServer>("list_dead_letters", tag, "List messages that failed too often")
-        .takes([shared("items")])
+    let listing = read::<OfServer>("list_dead_letters", tag, "List messages that failed too often")
+        .takes([
+            in_query("reason", "Only those whose reason has this part.", text()),
+            in_query("type", "Only those about events of this type, such as `UserInvited`.", text()),
+            shared("items"),
+        ])
         .answers(ok("The messages.", all(reference("DeadLetter"))));
-    paths.add(&Method::GET, "/dead-letters", list);
-    let all_sent = whole("", [("redriven", described(integer(0, None), "How many were sent again."))]);
-    let redrive_all = command::<OfServer>("redrive_dead_letters", tag, "Send all messages again")
-        .says("Those that are there now, at most ten thousand.")
-        .answers(
-            AnswerDoc::json(StatusCode::ACCEPTED, "They will be worked on.", all_sent).header(HeaderDoc::CacheControl),
-        );
+    paths.add(&Method::GET, "/dead-letters", listing);
+    let left = ("left", described(integer(0, None), "How many of them are left, as far as was looked."));
+    let all_sent = whole("", [("redriven", described(integer(0, None), "How many were sent again.")), left.clone()]);
+    let group = whole("", [("type", text()), ("reason", text()), ("count", integer(0, None))]);
+    let would = whole(
+        "",
+        [
+            ("dry_run", json!({ "type": "boolean" })),
+            ("matching", described(integer(0, None), "How many it would be.")),
+            ("groups", described(list(group), "By type and reason.")),
+        ],
+    );
+    let redrive_all =
+        command::<OfServer>("redrive_dead_letters", tag, "Send messages again, all or by reason and type")
+            .says("Those that are there now, at most ten thousand. With `dry_run` it says only which those are.")
+            .with_body(types.body::<dead_letters::LettersBody>(), false)
+            .answers(ok("With `dry_run`: what would be sent.", would.clone()))
+            .answers(
+                AnswerDoc::json(StatusCode::ACCEPTED, "They will be worked on.", all_sent)
+                    .header(HeaderDoc::CacheControl),
+            );
     paths.add(&Method::POST, "/dead-letters/redrive", redrive_all);
+    let discarded = whole("", [("discarded", described(integer(0, None), "How many are gone.")), left]);
+    let discard_all = command::<OfServer>("discard_dead_letters", tag, "Remove messages for good, by reason and type")
+        .says("Nothing of what they ask for is done. At least one of `reason` and `type` is needed. With `dry_run` it says only which those are.")
+        .with_body(types.body::<dead_letters::LettersBody>(), false)
+        .answers(ok("They are gone; with `dry_run`: what would be removed.", json!({ "oneOf": [discarded, would] })));
+    paths.add(&Method::POST, "/dead-letters/discard", discard_all);
     let redrive = command::<OfServer>("redrive_dead_letter", tag, "Send a message again")
         .takes([in_path("id", "The message.", json!({ "type": "string", "minLength": 1 }))])
         .answers(

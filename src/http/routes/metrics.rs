@@ -20,7 +20,7 @@ use crate::{
         state::Service,
     },
     queue::{Depth, QueueError},
-    store::records::CopyProgress,
+    store::{ReplayStatus, ReplayView, records::CopyProgress},
 };
 
 /// The media type of [`Snapshot::text`].
@@ -40,6 +40,10 @@ pub(super) struct Snapshot {
     relay: RelayCounts,
     importer: ImporterCounts,
     queue: Depth,
+    /// Streams in quarantine.
+    quarantined: usize,
+    /// The rebuild that is running or was interrupted, and whether it is running.
+    replay: Option<(ReplayStatus, bool)>,
     /// Name, records, version.
     data_sets: Vec<(String, u64, u64)>,
     copies: Vec<CopyProgress>,
@@ -57,6 +61,11 @@ impl Snapshot {
     /// When the queue does not answer.
     pub(super) async fn take(service: &Service) -> Result<Self, QueueError> {
         let queue = service.committer.queue.depth().await?;
+        let quarantines = &service.committer.stores.quarantines;
+        let quarantined =
+            quarantines.recent(service.committer.clock.monotonic_us()).await.map_err(QueueError::Store)?;
+        let replay = service.committer.stores.replay.replay_status().await.map_err(QueueError::Store)?;
+        let now = service.committer.clock.now();
         let data_sets = service.lineages.not_lost();
         Ok(Self {
             requests: service.meter.read(),
@@ -68,6 +77,8 @@ impl Snapshot {
             relay: service.relay.counts(),
             importer: service.imports.counts(),
             queue,
+            quarantined: quarantined.iter().len(),
+            replay: replay.map(|status| (status.clone(), status.is_running(now))),
             data_sets: data_sets.iter().map(|set| (set.definition.name.clone(), set.records, set.version)).collect(),
             copies: service.records.copies(),
             not_served: service.lineages.losses().iter().map(|loss| loss.data_set().to_owned()).collect(),
@@ -241,6 +252,27 @@ impl Snapshot {
         Ok(())
     }
 
+    /// How far a rebuild beside this server is; nothing where there is none.
+    fn encode_replay(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let Some((status, is_running)) = &self.replay else { return Ok(()) };
+        let view = status.view.map_or("all", ReplayView::name);
+        let shown = [
+            (
+                "permitd_replay_running",
+                "1 while a rebuild runs; 0 once it was interrupted, until it is gone on with",
+                u64::from(*is_running),
+            ),
+            ("permitd_replay_commits", "Commits that the rebuild has gone through", status.progress.commits),
+            ("permitd_replay_commits_total", "Commits that there were when it began", status.commits_total),
+            ("permitd_replay_events", "Events that the rebuild has gone through", status.progress.events),
+        ];
+        for (name, help, value) in shown {
+            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            family.encode_family(&[("view", view)])?.encode_gauge(&value)?;
+        }
+        Ok(())
+    }
+
     fn encode_gauges(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let help = "Messages in the queue: visible ones can be received, the others are at work or delayed";
         let mut family = encoder.encode_descriptor("permitd_queue_messages", help, None, MetricType::Gauge)?;
@@ -248,6 +280,13 @@ impl Snapshot {
             family.encode_family(&[("state", state)])?.encode_gauge(&messages)?;
         }
         gauge(encoder, "permitd_dead_letters", "Messages that were given up", self.queue.dead)?;
+        let quarantined = u64::try_from(self.quarantined).unwrap_or(u64::MAX);
+        gauge(
+            encoder,
+            "permitd_quarantined_streams",
+            "Streams that are set aside, since they cannot be read",
+            quarantined,
+        )?;
         gauge(encoder, "permitd_ready", "1 while the node wants requests", u64::from(self.ready))?;
         if let Some(bytes) = self.resident_bytes {
             gauge(encoder, "process_resident_memory_bytes", "Resident memory", bytes)?;
@@ -267,6 +306,7 @@ impl Collector for Snapshot {
         }
         self.encode_aws(&mut encoder)?;
         self.encode_data_sets(&mut encoder)?;
+        self.encode_replay(&mut encoder)?;
         self.encode_gauges(&mut encoder)
     }
 }

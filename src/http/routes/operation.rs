@@ -15,7 +15,11 @@ use super::{
     metrics::{MEDIA_TYPE, Snapshot},
     refusal::queue_problem,
 };
-use crate::http::{Problem, ProblemCode, method, state::Service, store_problem::RETRY_AFTER_S};
+use crate::http::{
+    Problem, ProblemCode, method,
+    state::Service,
+    store_problem::{RETRY_AFTER_S, store_problem},
+};
 
 /// Adds the routes.
 pub(super) fn configure(app: &mut web::ServiceConfig) {
@@ -50,10 +54,17 @@ async fn ready(service: web::Data<Service>) -> Answer {
     }
     let lost = service.lineages.lost();
     // The server is ready all the same: it serves the other data sets.
-    let document = match lost.is_empty() {
+    let mut document = match lost.is_empty() {
         true => json!({ "status": "ready" }),
         false => json!({ "status": "ready", "not_served": lost }),
     };
+    let committer = &service.committer;
+    let quarantined =
+        committer.stores.quarantines.recent(committer.clock.monotonic_us()).await.map_err(store_problem)?;
+    if let Some(fields) = document.as_object_mut().filter(|_| quarantined.iter().len() > 0) {
+        let streams: Vec<String> = quarantined.iter().map(|one| one.stream.to_string()).collect();
+        fields.insert("quarantined".to_owned(), json!(streams));
+    }
     Ok(answer::document(StatusCode::OK, &document))
 }
 

@@ -54,6 +54,7 @@ pub(in crate::http) fn command_problem(error: CommandError) -> Problem {
             Problem::new(ProblemCode::PreconditionFailed, text).member("current_version", json!(current))
         }
         CommandError::KeyReused => Problem::new(ProblemCode::IdempotencyKeyReused, text),
+        CommandError::Quarantined(_) => Problem::new(ProblemCode::Conflict, text),
         CommandError::Contended => Problem::new(ProblemCode::Overloaded, text).retry_after(RETRY_AFTER_S),
         CommandError::Busy(busy) => busy_problem(busy),
         CommandError::Store(error) => store_problem(error),

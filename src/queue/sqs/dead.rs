@@ -4,7 +4,7 @@
 //! consumer ever acknowledged it, is the old message. A crash between the two steps of burying leaves both: they are shown as one.
 
 use std::{
-    collections::{BTreeMap, btree_map::Entry},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     time::Duration,
 };
 
@@ -17,7 +17,10 @@ use jiff::Timestamp;
 use super::{
     BATCH_MAX, DeadLetter, Delivery, QueueError, SqsQueue, SqsReceipt, aws, receive, system_number, unavailable,
 };
-use crate::queue::{REASON_CHARS_MAX, body_put_off};
+use crate::queue::{
+    REASON_CHARS_MAX, body_put_off,
+    letters::{FoundLetters, LetterAct, LetterFilter},
+};
 
 /// Most dead letters that are read.
 pub(super) const LETTERS_MAX: usize = 1000;
@@ -99,6 +102,56 @@ impl SqsQueue {
             self.delete(&self.dead, &seen.handle).await?;
         }
         Ok(())
+    }
+
+    pub(super) async fn find_dead_letters(
+        &self,
+        wanted: &LetterFilter,
+        limit: usize,
+    ) -> Result<FoundLetters, QueueError> {
+        let letters = self.list_dead_letters(LETTERS_MAX).await?;
+        let is_whole = letters.len() < LETTERS_MAX;
+        Ok(FoundLetters::among(letters, wanted, limit, is_whole))
+    }
+
+    /// Redrives or discards these letters in one look at the queue; returns those that were there.
+    pub(super) async fn settle_dead_letters(&self, act: LetterAct, ids: &[String]) -> Result<Vec<String>, QueueError> {
+        let _looking = self.looking.lock().await;
+        let wanted: BTreeSet<&str> = ids.iter().map(String::as_str).collect();
+        let seen = self.look(|letter| ids.len() == 1 && wanted.contains(letter.id.as_str())).await?;
+        let (found, others): (Vec<FoundLetter>, Vec<FoundLetter>) =
+            seen.into_iter().partition(|seen| wanted.contains(seen.letter.id.as_str()));
+        self.let_go(others.iter()).await;
+        if let ([id], true) = (ids, found.is_empty()) {
+            return Err(self.not_found(id, others.len()).await?);
+        }
+        let mut settled: Vec<String> = Vec::new();
+        for at in 0..found.len() {
+            let Some(seen) = found.get(at) else { break };
+            // A copy of the letter that SQS moved itself goes with it.
+            let is_first = !settled.contains(&seen.letter.id);
+            let done = match act {
+                LetterAct::Redrive if is_first => self.send_again(&seen.letter).await,
+                LetterAct::Redrive | LetterAct::Discard => Ok(()),
+            };
+            let done = match done {
+                Ok(()) => self.delete(&self.dead, &seen.handle).await,
+                failed => failed,
+            };
+            if let Err(error) = done {
+                self.let_go(found.iter().skip(at)).await;
+                return Err(error);
+            }
+            if is_first {
+                settled.push(seen.letter.id.clone());
+            }
+        }
+        Ok(settled)
+    }
+
+    async fn send_again(&self, letter: &DeadLetter) -> Result<(), QueueError> {
+        let send = self.client.send_message().queue_url(&self.messages).message_body(body_put_off(&letter.body, 0));
+        send.send().await.map(drop).map_err(|error| unavailable(&error))
     }
 
     /// Why a letter was not found: it does not exist, or not all letters could be read.

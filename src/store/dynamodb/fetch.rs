@@ -11,7 +11,7 @@ use futures_util::{TryStreamExt, stream};
 use super::{
     BATCH_READS_MAX, Dynamo, PARALLEL, StoreError,
     item::{Item, text},
-    not_built,
+    not_built, read_pace,
     schema::STATE,
     unavailable,
     write::{TRIES_MAX, back_off},
@@ -29,9 +29,12 @@ pub(super) async fn query(table: &str, request: QueryFluentBuilder, max: usize) 
     if max == 0 {
         return Ok(items);
     }
-    let mut pages = request.into_paginator().send();
-    while let Some(page) = pages.next().await {
+    let mut pages = request.set_return_consumed_capacity(read_pace::asked()).into_paginator().send();
+    loop {
+        read_pace::turn().await;
+        let Some(page) = pages.next().await else { break };
         let page = page.map_err(|error| unavailable(table, &error))?;
+        read_pace::took(&page.consumed_capacity);
         items.extend(page.items.unwrap_or_default());
         if items.len() >= max {
             break;
@@ -70,9 +73,12 @@ pub(super) async fn scan<T: Send>(
     let segment = async |number| {
         let request = request.clone().segment(number).total_segments(segments);
         let (mut taken, mut scanned) = (Vec::new(), 0);
-        let mut pages = request.into_paginator().send();
-        while let Some(page) = pages.next().await {
+        let mut pages = request.set_return_consumed_capacity(read_pace::asked()).into_paginator().send();
+        loop {
+            read_pace::turn().await;
+            let Some(page) = pages.next().await else { break };
             let page = page.map_err(|error| unavailable(table, &error))?;
+            read_pace::took(&page.consumed_capacity);
             scanned += u64::try_from(page.scanned_count).unwrap_or(0);
             for item in page.items.unwrap_or_default() {
                 taken.push(take(item)?);
@@ -92,7 +98,11 @@ pub(super) async fn scan<T: Send>(
 /// The item with this key, read consistently.
 pub(super) async fn get(dynamo: &Dynamo, table: &str, key: Item) -> Result<Option<Item>, StoreError> {
     let request = dynamo.client().get_item().table_name(table).set_key(Some(key)).consistent_read(true);
-    Ok(request.send().await.map_err(|error| unavailable(table, &error))?.item)
+    read_pace::turn().await;
+    let request = request.set_return_consumed_capacity(read_pace::asked());
+    let answer = request.send().await.map_err(|error| unavailable(table, &error))?;
+    read_pace::took(&answer.consumed_capacity);
+    Ok(answer.item)
 }
 
 /// The items with these keys, which must differ, read consistently. They come in any order; missing ones are left out.
@@ -123,8 +133,11 @@ async fn get_batch(dynamo: &Dynamo, table: &str, mut keys: Vec<Item>) -> Result<
         let asked = keys.len();
         let wanted = KeysAndAttributes::builder().consistent_read(true).set_keys(Some(keys)).build();
         let wanted = wanted.map_err(not_built)?;
-        let sent = dynamo.client().batch_get_item().request_items(table, wanted).send().await;
+        read_pace::turn().await;
+        let request = dynamo.client().batch_get_item().set_return_consumed_capacity(read_pace::asked());
+        let sent = request.request_items(table, wanted).send().await;
         let answer = sent.map_err(|error| unavailable(table, &error))?;
+        read_pace::took(answer.consumed_capacity.iter().flatten());
         found.extend(answer.responses.into_iter().flatten().flat_map(|(_, items)| items));
         keys = answer.unprocessed_keys.into_iter().flatten().flat_map(|(_, left)| left.keys).collect();
         idle_tries = if keys.len() < asked { 0 } else { idle_tries + 1 };

@@ -21,6 +21,8 @@ mod log;
 mod now;
 mod orphans;
 mod project;
+mod quarantine;
+mod read_pace;
 pub mod records;
 mod repair;
 mod replay;

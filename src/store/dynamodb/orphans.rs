@@ -14,6 +14,7 @@ use super::{
     commits, fetch,
     item::{Item, damaged, get_text, text},
     now::Now,
+    quarantine,
     repair::{place_of, remove_row},
     rows::{self, RowKind},
     schema::{LEDGER, PERSONAL, STATE, VIEWS},
@@ -21,11 +22,14 @@ use super::{
     terms::{LIVE, live_key},
     write,
 };
-use crate::domain::{
-    id::{StreamId, UserId},
-    key::KeyId,
-    user::Standing,
-    view::State,
+use crate::{
+    domain::{
+        id::{StreamId, UserId},
+        key::KeyId,
+        user::Standing,
+        view::State,
+    },
+    store::ReplayView,
 };
 
 /// An item that no stream accounts for.
@@ -42,6 +46,21 @@ pub(super) enum Orphan {
 }
 
 impl Orphan {
+    /// Whether it is of a view. Claims and personal keys are of none; the terms of the ledger go with the keys.
+    pub(super) fn is_of(&self, view: ReplayView) -> bool {
+        match self {
+            Self::Row { name, .. } => {
+                let name = name.strip_prefix("place of ").unwrap_or(name);
+                // Such as `users 0192…`, `keys pmt…` or, of a pointer, `session 0192…`.
+                name.split(' ')
+                    .next()
+                    .is_some_and(|kind| view.name().trim_end_matches('s') == kind.trim_end_matches('s'))
+            }
+            Self::Terms { .. } => view == ReplayView::Keys,
+            Self::Claim { .. } | Self::Personal { .. } => false,
+        }
+    }
+
     /// The name for people.
     pub(super) fn name(&self) -> String {
         match self {
@@ -64,6 +83,9 @@ pub(super) async fn find(dynamo: &Dynamo, streams: &Streams) -> Result<Vec<Orpha
     suspects.extend(suspects_in_ledger(dynamo, &seen).await?);
     suspects.extend(suspects_among_claims(dynamo, &seen).await?);
     suspects.extend(suspects_among_personal_keys(dynamo, &seen).await?);
+    // What a stream in quarantine accounts for cannot be told.
+    let quarantined = quarantine::streams(dynamo).await?;
+    suspects.retain(|suspect| !suspect.doubt.stream().is_some_and(|stream| quarantined.contains(&stream)));
     let work = suspects.into_iter().map(|suspect| confirmed(dynamo, suspect)).collect();
     Ok(fetch::in_parallel(work).await?.into_iter().flatten().collect())
 }
@@ -172,6 +194,17 @@ enum Doubt {
     NoRow(StreamId, RowKind),
     /// There is no such person, or they were deleted.
     NotLiving(UserId),
+}
+
+impl Doubt {
+    /// The stream that decides.
+    fn stream(&self) -> Option<StreamId> {
+        match self {
+            Self::None => None,
+            Self::NoStream(stream) | Self::NoRow(stream, _) => Some(stream.clone()),
+            Self::NotLiving(user) => Some(StreamId::User(*user)),
+        }
+    }
 }
 
 async fn confirmed(

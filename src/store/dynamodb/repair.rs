@@ -24,7 +24,7 @@ use crate::{
         persisted,
         view::{Rows, State},
     },
-    store::{IssuedTwice, Live, Settled, Stage, replay::unreadable},
+    store::{IssuedTwice, Live, Progress, ReplayView, Settled, Stage, replay::unreadable},
 };
 
 /// The live rows of streams, in the streams' order.
@@ -56,7 +56,11 @@ pub(super) async fn settled(dynamo: &Dynamo, stream: &StreamId) -> Result<Settle
 }
 
 /// Repairs the live items of streams with these expected rows. Returns the keys that turned out to be issued twice.
-pub(super) async fn put_right(dynamo: &Dynamo, rows: Vec<Rows>) -> Result<Vec<IssuedTwice>, StoreError> {
+pub(super) async fn put_right(
+    dynamo: &Dynamo,
+    rows: Vec<Rows>,
+    view: Option<ReplayView>,
+) -> Result<Vec<IssuedTwice>, StoreError> {
     let (streams, rows): (Vec<StreamId>, Vec<Rows>) =
         rows.into_iter().filter_map(|rows| Some((stream_of(&rows)?, rows))).unzip();
     let mut differing = Vec::new();
@@ -72,7 +76,7 @@ pub(super) async fn put_right(dynamo: &Dynamo, rows: Vec<Rows>) -> Result<Vec<Is
             differing.push(stream);
         }
     }
-    let work = differing.into_iter().map(|stream| put_stream_right(dynamo, stream)).collect();
+    let work = differing.into_iter().map(|stream| put_stream_right(dynamo, stream, view)).collect();
     Ok(fetch::in_parallel(work).await?.concat())
 }
 
@@ -87,7 +91,11 @@ fn stream_of(rows: &Rows) -> Option<StreamId> {
 /// Reads the live items before the stream, so that the stream is never older. Replaces each differing item if it is still as read;
 /// otherwise another writer was faster, and the item is read again. A row that is newer than its stream is wrong, too. A key that
 /// was issued twice stays with its first owner: the other has no row of it.
-async fn put_stream_right(dynamo: &Dynamo, stream: &StreamId) -> Result<Vec<IssuedTwice>, StoreError> {
+async fn put_stream_right(
+    dynamo: &Dynamo,
+    stream: &StreamId,
+    view: Option<ReplayView>,
+) -> Result<Vec<IssuedTwice>, StoreError> {
     for tries in 1..=TRIES_MAX {
         let mut kept = read(dynamo, stream, &Rows::default()).await?;
         let now = Now::read(dynamo, stream).await?;
@@ -108,13 +116,17 @@ async fn put_stream_right(dynamo: &Dynamo, stream: &StreamId) -> Result<Vec<Issu
         }
         let mut work = Vec::new();
         for write in of_all(&expected)? {
+            if !is_of(&write, &expected, view)? {
+                continue;
+            }
             if let Some(over) = kept.take(&write)? {
                 work.push(RepairChange::Write(Box::new(write), over));
             }
         }
         for row in kept.rows {
-            if rows::RowKind::of(get_text(&row, "r")?).is_none() {
-                return Err(rows::unknown(&row));
+            let Some(kind) = rows::RowKind::of(get_text(&row, "r")?) else { return Err(rows::unknown(&row)) };
+            if view.is_some_and(|view| view_of(kind) != view) {
+                continue;
             }
             work.push(RepairChange::Remove(row));
         }
@@ -125,6 +137,38 @@ async fn put_stream_right(dynamo: &Dynamo, stream: &StreamId) -> Result<Vec<Issu
         back_off(tries).await;
     }
     Err(StoreError::Unavailable(format!("{stream} is being written to all the time: try again")))
+}
+
+/// Puts a stream's rows right, or those of one view. Returns what was read.
+pub(super) async fn mend(dynamo: &Dynamo, stream: &StreamId, view: Option<ReplayView>) -> Result<Progress, StoreError> {
+    put_stream_right(dynamo, stream, view).await?;
+    let commits = commits::load(dynamo, stream, 0, usize::MAX).await?;
+    let events = commits.iter().map(|commit| persisted::count(&commit.events)).sum();
+    Ok(Progress { commits: u64::try_from(commits.len()).unwrap_or(u64::MAX), events, streams: 1 })
+}
+
+/// The view of a row.
+fn view_of(kind: rows::RowKind) -> ReplayView {
+    match kind {
+        rows::RowKind::User => ReplayView::Users,
+        rows::RowKind::Key(_) => ReplayView::Keys,
+        rows::RowKind::Session(_) => ReplayView::Sessions,
+        rows::RowKind::Plan => ReplayView::Plans,
+        rows::RowKind::Import(_) => ReplayView::Imports,
+        rows::RowKind::Token(_) => ReplayView::Tokens,
+    }
+}
+
+/// Whether a write is of a view: the terms of the ledger go with their key or session.
+fn is_of(write: &Write, expected: &Rows, view: Option<ReplayView>) -> Result<bool, StoreError> {
+    let Some(view) = view else { return Ok(true) };
+    let of = match write {
+        Write::Row(item) => rows::RowKind::of(get_text(item, "r")?).map(view_of),
+        Write::Pointer(item) => rows::pointed_at(item)?.map(view_of),
+        Write::Terms(terms) if expected.sessions.iter().any(|row| row.id == terms.key) => Some(ReplayView::Sessions),
+        Write::Terms(_) => Some(ReplayView::Keys),
+    };
+    Ok(of == Some(view))
 }
 
 enum RepairChange {

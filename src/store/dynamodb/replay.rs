@@ -3,14 +3,22 @@
 //! Guarantees: a row is replaced only by what its stream says, and only if it is still the row that was read; concurrent appends
 //! project as always. Memory grows with the number of streams (some 40 bytes for each), not with the log.
 
+mod progress;
+
 use std::{
     collections::{BTreeSet, VecDeque},
     sync::Arc,
 };
 
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use self::progress::RecordedRebuild;
 use super::{
     Dynamo, StoreError, commits, fetch, no_bridge,
     orphans::{self, Orphan},
+    quarantine,
+    read_pace::{self, ReadPace},
     repair,
     schema::PERSONAL,
     streams::Streams,
@@ -18,30 +26,53 @@ use super::{
 };
 use crate::{
     aws::Bridge,
+    clock::SystemClock,
     domain::{
         id::{StreamId, UserId},
         persisted::StoredCommit,
         personal::PersonalKey,
-        view::Rows,
     },
     failpoint::crash_point,
-    store::{CommitBatch, IssuedTwice, Live, ReplayLog, ReplaySpace, ReplayViews, Replayable, Settled},
+    store::{
+        CommitBatch, IssuedTwice, Live, Progress, ReplayBatch, ReplayBeginning, ReplayLog, ReplayPlan, ReplaySpace,
+        ReplayStatus, ReplayView, ReplayViews, Replayable, Settled, replay_plan::named,
+    },
 };
 
 /// Streams that are read ahead of the first one that is handed on.
 const STREAMS_AHEAD: usize = 64;
 
+#[async_trait]
 impl Replayable for Dynamo {
-    fn replay_space(&self) -> Result<Box<dyn ReplaySpace>, StoreError> {
+    fn replay_space_for(&self, plan: &ReplayPlan) -> Result<Box<dyn ReplaySpace>, StoreError> {
         let bridge = Arc::new(Bridge::start("replay-dynamodb").map_err(no_bridge)?);
         let dynamo = self.with_own_connections();
-        let views = InPlace { bridge: Arc::clone(&bridge), dynamo: dynamo.clone(), twice: BTreeSet::new() };
-        let log = DynamoLog { bridge, dynamo, streams: None, at: 0, loaded: VecDeque::new() };
-        Ok(Box::new(DynamoSpace { log, views }))
+        let pace = plan.read_units_per_s.map(|per_s| ReadPace::new(per_s, SystemClock::shared()));
+        let views = InPlace {
+            bridge: Arc::clone(&bridge),
+            dynamo: dynamo.clone(),
+            pace: pace.clone(),
+            view: plan.view,
+            twice: BTreeSet::new(),
+            began: None,
+        };
+        let log = DynamoLog { bridge, dynamo, pace, view: plan.view, streams: None, at: 0, loaded: VecDeque::new() };
+        Ok(Box::new(DynamoSpace { plan: *plan, log, views }))
+    }
+
+    fn mend(&self, stream: &StreamId, view: Option<ReplayView>) -> Result<Progress, StoreError> {
+        let bridge = Bridge::start("mend-dynamodb").map_err(no_bridge)?;
+        let (dynamo, stream) = (self.with_own_connections(), stream.clone());
+        bridge.run(async move { repair::mend(&dynamo, &stream, view).await }).map_err(no_bridge)?
+    }
+
+    async fn replay_status(&self) -> Result<Option<ReplayStatus>, StoreError> {
+        Ok(progress::read(self).await?.map(|recorded| recorded.status()))
     }
 }
 
 struct DynamoSpace {
+    plan: ReplayPlan,
     log: DynamoLog,
     views: InPlace,
 }
@@ -49,6 +80,30 @@ struct DynamoSpace {
 impl ReplaySpace for DynamoSpace {
     fn commits_total(&mut self) -> Result<u64, StoreError> {
         Ok(self.log.streams()?.commits)
+    }
+
+    fn quarantined(&mut self) -> Result<BTreeSet<StreamId>, StoreError> {
+        self.log.run(|dynamo| async move { quarantine::streams(&dynamo).await })
+    }
+
+    fn begin(&mut self) -> Result<ReplayBeginning, StoreError> {
+        let quarantined = named(&self.quarantined()?);
+        let total = self.commits_total()?;
+        let recorded = self.log.run(|dynamo| async move { progress::read(&dynamo).await })?;
+        let obstacle = recorded
+            .as_ref()
+            .and_then(|recorded| recorded.interrupted.obstacle(&self.plan, &quarantined, Timestamp::now()));
+        if let (Some(recorded), None) = (&recorded, &obstacle) {
+            // Its rows are in place. What was written to these streams since has written its rows itself.
+            let streams = self.log.streams()?;
+            self.log.at = streams.all.partition_point(|stream| recorded.reached.as_ref() >= Some(stream));
+            self.views.began = Some(recorded.clone());
+            return Ok(ReplayBeginning::Resumed(recorded.progress));
+        }
+        let began = RecordedRebuild::new(&self.plan, quarantined, total);
+        self.views.began = Some(began.clone());
+        self.log.run(|dynamo| async move { progress::write(&dynamo, &began).await })?;
+        Ok(obstacle.map_or(ReplayBeginning::New, ReplayBeginning::Anew))
     }
 
     fn sides(&mut self) -> (&mut dyn ReplayLog, &mut dyn ReplayViews) {
@@ -62,9 +117,12 @@ impl ReplaySpace for DynamoSpace {
 
     fn switch(&mut self) -> Result<(), StoreError> {
         crash_point("replay-before-switch");
-        let orphans = self.log.find_orphans()?;
-        let dynamo = self.views.dynamo.clone();
-        self.views.bridge.run(async move { orphans::remove(&dynamo, orphans).await }).map_err(no_bridge)?
+        let mut orphans = self.log.find_orphans()?;
+        orphans.retain(|orphan| self.plan.view.is_none_or(|view| orphan.is_of(view)));
+        self.log.run(|dynamo| async move {
+            orphans::remove(&dynamo, orphans).await?;
+            progress::end(&dynamo).await
+        })
     }
 
     fn issued_twice(&mut self) -> Vec<IssuedTwice> {
@@ -81,8 +139,11 @@ struct Loaded {
 struct DynamoLog {
     bridge: Arc<Bridge>,
     dynamo: Dynamo,
+    pace: Option<Arc<ReadPace>>,
+    /// The view that is rebuilt; none for all.
+    view: Option<ReplayView>,
     streams: Option<Arc<Streams>>,
-    /// How many of the streams have been loaded.
+    /// How many of the streams have been loaded, or passed over.
     at: usize,
     loaded: VecDeque<Loaded>,
 }
@@ -93,7 +154,7 @@ impl DynamoLog {
         T: Send + 'static,
         Work: Future<Output = Result<T, StoreError>> + Send + 'static,
     {
-        self.bridge.run(work(self.dynamo.clone())).map_err(no_bridge)?
+        self.bridge.run(read_pace::within(self.pace.clone(), work(self.dynamo.clone()))).map_err(no_bridge)?
     }
 
     fn streams(&mut self) -> Result<Arc<Streams>, StoreError> {
@@ -113,8 +174,15 @@ impl DynamoLog {
     /// Loads the next streams; if none result, all have been loaded.
     fn load_on(&mut self) -> Result<(), StoreError> {
         let streams = self.streams()?;
-        let next: Vec<StreamId> = streams.all.iter().skip(self.at).take(STREAMS_AHEAD).cloned().collect();
-        self.at += next.len();
+        let is_wanted = |stream: &StreamId| self.view.is_none_or(|view| view.follows_from(stream));
+        let rest = streams.all.iter().enumerate().skip(self.at);
+        let next: Vec<(usize, StreamId)> = rest
+            .filter(|(_, stream)| is_wanted(stream))
+            .take(STREAMS_AHEAD)
+            .map(|(at, stream)| (at, stream.clone()))
+            .collect();
+        self.at = next.last().map_or(streams.all.len(), |(at, _)| at + 1);
+        let next: Vec<StreamId> = next.into_iter().map(|(_, stream)| stream).collect();
         self.loaded = self.run(|dynamo| async move { load(&dynamo, next).await })?.into();
         Ok(())
     }
@@ -188,15 +256,32 @@ async fn personal_keys(dynamo: &Dynamo, users: Vec<UserId>) -> Result<Vec<(UserI
 struct InPlace {
     bridge: Arc<Bridge>,
     dynamo: Dynamo,
+    pace: Option<Arc<ReadPace>>,
+    /// The view that is rebuilt; none for all.
+    view: Option<ReplayView>,
+    /// What is recorded of the rebuild.
+    began: Option<RecordedRebuild>,
     /// The keys that were issued twice.
     twice: BTreeSet<IssuedTwice>,
 }
 
 impl ReplayViews for InPlace {
-    fn put(&mut self, rows: &[Rows]) -> Result<(), StoreError> {
-        let (dynamo, rows) = (self.dynamo.clone(), rows.to_vec());
-        let twice = self.bridge.run(async move { repair::put_right(&dynamo, rows).await }).map_err(no_bridge)??;
+    fn put(&mut self, ReplayBatch { rows, reached }: &ReplayBatch) -> Result<(), StoreError> {
+        let (dynamo, rows, view) = (self.dynamo.clone(), rows.to_vec(), self.view);
+        if let (Some(began), Some(reached)) = (&mut self.began, reached) {
+            began.reach(reached);
+        }
+        let record = self.began.clone().filter(|_| reached.is_some());
+        let work = async move {
+            let twice = repair::put_right(&dynamo, rows, view).await?;
+            if let Some(record) = record {
+                progress::write(&dynamo, &record).await?;
+            }
+            Ok::<_, StoreError>(twice)
+        };
+        let twice = self.bridge.run(read_pace::within(self.pace.clone(), work)).map_err(no_bridge)??;
         self.twice.extend(twice);
+        crash_point("replay-batch");
         Ok(())
     }
 }

@@ -21,7 +21,7 @@ const READ_BYTES: usize = 32 << 10;
 const CHUNK_COMMITS: usize = 2048;
 
 /// Commits to sort.
-pub(super) struct Spool {
+pub(super) struct SortingSpool {
     /// Positions and lines of the run that is being filled.
     lines: Vec<(u64, String)>,
     bytes: usize,
@@ -31,7 +31,7 @@ pub(super) struct Spool {
     heads: BinaryHeap<Reverse<(u64, usize, String)>>,
 }
 
-impl Spool {
+impl SortingSpool {
     pub(super) fn new() -> Self {
         Self { lines: Vec::new(), bytes: 0, run_bytes: RUN_BYTES, runs: Vec::new(), heads: BinaryHeap::new() }
     }
@@ -140,7 +140,7 @@ mod tests {
             positions in proptest::collection::vec(0..100_000u64, 0..300),
             run_bytes in 1..5_000usize,
         ) {
-            let mut spool = Spool { run_bytes, ..Spool::new() };
+            let mut spool = SortingSpool { run_bytes, ..SortingSpool::new() };
             let commits: Vec<_> = positions.iter().zip(1..).map(|(position, version)| commit(*position, version)).collect();
             for some in commits.chunks(7) {
                 spool.add(some).unwrap();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Dynamo, ledger::DynamoLedger};
-use crate::store::Stores;
+use crate::store::{Quarantines, Stores};
 
 impl Dynamo {
     /// The traits that a node works with, all over these tables.
@@ -14,6 +14,7 @@ impl Dynamo {
             views: Arc::new(self.clone()),
             ledger: Arc::new(DynamoLedger::new(self.clone(), Arc::new(self.clone()))),
             admin_tokens: Arc::new(self.clone()),
+            quarantines: Quarantines::new(Arc::new(self.clone())),
             replay: Arc::new(self.clone()),
             transfer: Arc::new(self.clone()),
             upkeep: Arc::new(self.clone()),

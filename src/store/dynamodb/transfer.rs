@@ -17,7 +17,7 @@ use super::{
     no_bridge,
     records::write::{BatchWriter, WriteTarget},
     schema::{EVENTS, LEDGER, PERSONAL, STATE},
-    spool::Spool,
+    spool::SortingSpool,
     streams::SCAN_SEGMENTS,
     terms::live_key,
     unavailable, upkeep,
@@ -33,7 +33,7 @@ use crate::{
     },
 };
 
-/// Pages that are read ahead, in all segments together. A page has at most 1 MiB.
+/// ScannedPages that are read ahead, in all segments together. A page has at most 1 MiB.
 const PAGES_AHEAD: usize = 8;
 /// Requests that write at once.
 const PARALLEL_WRITES: usize = 16;
@@ -60,19 +60,19 @@ impl Transferable for Dynamo {
 }
 
 /// The pages of a scan, as they come.
-type Pages = mpsc::Receiver<Result<LogChunk, StoreError>>;
+type ScannedPages = mpsc::Receiver<Result<LogChunk, StoreError>>;
 
 /// The log as a scan finds it.
 struct ScannedLog {
     bridge: Arc<Bridge>,
     dynamo: Dynamo,
     order: LogOrder,
-    pages: Option<Pages>,
-    sorted: Option<Spool>,
+    pages: Option<ScannedPages>,
+    sorted: Option<SortingSpool>,
 }
 
 impl ScannedLog {
-    fn pages(&mut self) -> &mut Pages {
+    fn pages(&mut self) -> &mut ScannedPages {
         let (bridge, dynamo) = (&self.bridge, &self.dynamo);
         self.pages.get_or_insert_with(|| {
             let (send, pages) = mpsc::channel(PAGES_AHEAD);
@@ -89,7 +89,7 @@ impl ScannedLog {
 
     fn next_sorted(&mut self) -> Result<LogChunk, StoreError> {
         if self.sorted.is_none() {
-            let mut spool = Spool::new();
+            let mut spool = SortingSpool::new();
             loop {
                 let LogChunk { commits, .. } = self.next_page()?;
                 if commits.is_empty() {
@@ -99,7 +99,7 @@ impl ScannedLog {
             }
             self.sorted = Some(spool.sorted()?);
         }
-        let commits = self.sorted.as_mut().map_or(Ok(Vec::new()), Spool::next)?;
+        let commits = self.sorted.as_mut().map_or(Ok(Vec::new()), SortingSpool::next)?;
         Ok(LogChunk { lane: 0, commits })
     }
 

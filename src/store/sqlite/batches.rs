@@ -3,24 +3,29 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
-use super::{StoreError, corrupt, log};
+use super::{StoreError, corrupt, log, quarantine, trouble::events};
 use crate::{
-    domain::{
-        id::StreamId,
-        persisted::{self, Encoded},
-        personal::PersonalKey,
-        view::State,
+    domain::{id::StreamId, persisted::Encoded, personal::PersonalKey, view::State},
+    store::{
+        CommitBatch,
+        replay::{last_readable, unreadable},
     },
-    store::{CommitBatch, replay::unreadable},
 };
 
 pub(super) const COLUMNS: &str = "stream, version, recorded_at, events";
 
-pub(super) fn read_from(connection: &Connection, place: &LogPosition, max: usize) -> Result<CommitBatch, StoreError> {
-    let sql =
-        format!("SELECT {COLUMNS} FROM commits WHERE (stream, version) > (?1, ?2) ORDER BY stream, version LIMIT ?3");
+/// The next commits after a place, of streams whose names come before `end`.
+pub(super) fn read_from(
+    connection: &Connection,
+    place: &LogPosition,
+    end: &str,
+    max: usize,
+) -> Result<CommitBatch, StoreError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM commits WHERE (stream, version) > (?1, ?2) AND stream < ?4 ORDER BY stream, version LIMIT ?3"
+    );
     let mut chunk = CommitBatch::default();
-    read(connection, &sql, params![place.stream, place.version, max], &mut chunk)?;
+    read(connection, &sql, params![place.stream, place.version, max, end], &mut chunk)?;
     Ok(chunk)
 }
 
@@ -36,13 +41,14 @@ pub(super) fn whole_stream(connection: &Connection, stream: &StreamId) -> Result
     Ok(chunk)
 }
 
-/// The state that follows from all commits of a stream.
+/// The state that follows from all commits of a stream; of one in quarantine, from those up to the first that cannot be read.
 pub(super) fn folded(connection: &Connection, stream: &StreamId) -> Result<State, StoreError> {
-    let mut state = State::empty(stream);
-    for (commit, key) in whole_stream(connection, stream)?.iter() {
-        persisted::fold(commit, key, &mut state).map_err(unreadable)?;
+    let commits = whole_stream(connection, stream)?;
+    let (state, _, problem) = last_readable(stream, commits.iter());
+    match problem {
+        Some(error) if !quarantine::holds(connection, stream)? => Err(unreadable(error)),
+        _ => Ok(state),
     }
-    Ok(state)
 }
 
 /// A stream with its stored name, and the personal key of its person.
@@ -79,7 +85,7 @@ pub(super) fn read(
             None => StreamSource::find(connection, name)?,
         };
         let recorded_at = Timestamp::from_microsecond(row.get(2)?).map_err(|error| corrupt("moment", error))?;
-        let events = row.get_ref(3)?.as_str().map_err(|error| corrupt("commit", error))?;
+        let events = &*events(row.get_ref(3)?);
         chunk.push(Encoded { stream: &source.id, version: row.get(1)?, recorded_at, events }, source.key.clone());
         current = Some(source);
     }

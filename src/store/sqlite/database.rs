@@ -101,6 +101,7 @@ impl Database {
             views: Arc::new(self.clone()),
             ledger: Arc::new(self.clone()),
             admin_tokens: Arc::new(self.clone()),
+            quarantines: crate::store::Quarantines::new(Arc::new(self.clone())),
             replay: Arc::new(self.clone()),
             transfer: Arc::new(self.clone()),
             upkeep: Arc::new(self.clone()),

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{Database, StoreError, Worked, answers, corrupt, endings, transfer, upkeep, views};
+use super::{Database, StoreError, Worked, answers, corrupt, endings, mark, trouble, upkeep, views};
 use crate::{
     domain::{
         chain::ChainHash,
@@ -114,7 +114,7 @@ impl EventLog for Database {
 }
 
 fn write_commit(connection: &Connection, append: &Append, worked: Option<&Worked>) -> Result<u64, AppendError> {
-    transfer::refuse_marked(connection)?;
+    mark::refuse_marked(connection)?;
     let stream = append.stream.to_string();
     let current: Option<u64> = connection
         .prepare_cached("SELECT max(version) FROM commits WHERE stream = ?1")
@@ -291,7 +291,7 @@ pub(super) fn commit(row: &Row<'_>) -> Result<StoredCommit, StoreError> {
         command: CommandId::stored(command),
         request_hash: row.get(4)?,
         recorded_at: Timestamp::from_microsecond(row.get(5)?).map_err(|error| corrupt("moment", error))?,
-        events: row.get(6)?,
+        events: trouble::events(row.get_ref(6)?).into_owned(),
         marked: row.get(7)?,
         hash: row.get::<_, Option<[u8; 32]>>(8)?.map(ChainHash::from_bytes),
     })

@@ -13,6 +13,8 @@ mod erasure;
 mod functions;
 mod ledger;
 mod log;
+mod mark;
+mod quarantine;
 pub mod records;
 mod replay;
 mod roll;

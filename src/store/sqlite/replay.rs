@@ -1,17 +1,29 @@
 //! The input and output of a replay: a read transaction for the log, and the next generation of the views' tables.
 
+mod mend;
+mod progress;
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
 use rusqlite::{Connection, TransactionBehavior};
+
+pub(super) use self::progress::TABLE as PROGRESS;
 
 use super::{
     Database, StoreError,
     batches::{LogPosition, folded, read_from, read_stream},
-    corrupt, twice,
+    corrupt, quarantine, twice,
     views::{self, Statements},
 };
 use crate::{
-    domain::{id::StreamId, view::Rows},
+    domain::id::StreamId,
     failpoint::crash_point,
-    store::{CommitBatch, IssuedTwice, Live, ReplayLog, ReplaySpace, ReplayViews, Replayable, Settled},
+    store::{
+        CommitBatch, IssuedTwice, Live, Progress, ReplayBatch, ReplayBeginning, ReplayLog, ReplayPlan, ReplaySpace,
+        ReplayStatus, ReplayView, ReplayViews, Replayable, Settled, replay_plan::named,
+    },
 };
 
 /// The page cache for the new views, KiB: their indexes are made from pages that are still in it.
@@ -20,8 +32,12 @@ const CACHE_KIB: u32 = 64 * 1024;
 /// The part of the file that is mapped instead of copied from the system's cache, bytes: the log is read from end to end.
 const MAPPED_BYTES_MAX: u64 = 1 << 40;
 
+#[async_trait]
 impl Replayable for Database {
-    fn replay_space(&self) -> Result<Box<dyn ReplaySpace>, StoreError> {
+    fn replay_space_for(&self, plan: &ReplayPlan) -> Result<Box<dyn ReplaySpace>, StoreError> {
+        if plan.read_units_per_s.is_some() {
+            return Err(StoreError::Limit("read units are bounded over DynamoDB only: this log is a file".to_owned()));
+        }
         let (log, views) = (self.connect()?, self.connect()?);
         // Pages in the write-ahead log, such as those of an earlier rebuild, are not mapped, and each read searches for them.
         views.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
@@ -32,21 +48,92 @@ impl Replayable for Database {
             "PRAGMA synchronous = NORMAL; PRAGMA cache_size = -{CACHE_KIB}; PRAGMA wal_autocheckpoint = 0"
         ))?;
         let position = last_position(&log)?;
+        let (first, end) = range_of(plan.view);
+        let at = Some(LogPosition { stream: first, version: 0 });
         Ok(Box::new(SqliteSpace {
-            log: SqliteLog { connection: log, position, at: Some(LogPosition::default()), grown: Vec::new() },
-            views: NewViews { connection: views, generation: None, indexed: false, locked: false, twice: Vec::new() },
+            plan: *plan,
+            log: SqliteLog { connection: log, position, at, end, view: plan.view, grown: Vec::new() },
+            views: NewViews {
+                connection: views,
+                view: plan.view,
+                generation: None,
+                indexed: false,
+                locked: false,
+                twice: Vec::new(),
+            },
         }))
+    }
+
+    fn mend(&self, stream: &StreamId, view: Option<ReplayView>) -> Result<Progress, StoreError> {
+        mend::stream(&mut self.connect()?, stream, view)
+    }
+
+    async fn replay_status(&self) -> Result<Option<ReplayStatus>, StoreError> {
+        self.read(progress::status).await
+    }
+}
+
+/// The first stream name of a view, and the one behind its last.
+fn range_of(view: Option<ReplayView>) -> (String, String) {
+    match view.map(ReplayView::prefix) {
+        // Behind `#` comes `$`.
+        Some(prefix) => (prefix.to_owned(), prefix.replace('#', "$")),
+        None => (String::new(), char::MAX.to_string()),
     }
 }
 
 struct SqliteSpace {
+    plan: ReplayPlan,
     log: SqliteLog,
     views: NewViews,
 }
 
 impl ReplaySpace for SqliteSpace {
     fn commits_total(&mut self) -> Result<u64, StoreError> {
-        Ok(self.log.connection.query_row("SELECT count(*) FROM commits", [], |row| row.get(0))?)
+        let (first, end) = range_of(self.plan.view);
+        let sql = "SELECT count(*) FROM commits WHERE stream >= ?1 AND stream < ?2";
+        match self.plan.view {
+            None => Ok(self.log.connection.query_row("SELECT count(*) FROM commits", [], |row| row.get(0))?),
+            Some(_) => Ok(self.log.connection.query_row(sql, [first, end], |row| row.get(0))?),
+        }
+    }
+
+    fn begin(&mut self) -> Result<ReplayBeginning, StoreError> {
+        let quarantined = named(&self.quarantined()?);
+        // Positions are counted from 1, without gaps.
+        let total = if self.plan.view.is_none() { self.log.position } else { self.commits_total()? };
+        let recorded = progress::read(&self.views.connection)?;
+        if let Some(process) = recorded.as_ref().and_then(|recorded| recorded.running_in(Timestamp::now())) {
+            let what = format!("another rebuild of this data runs, in the process {process}: wait for it, or stop it");
+            return Err(StoreError::Unavailable(what));
+        }
+        let obstacle = match &recorded {
+            None => None,
+            Some(recorded) => Some(match recorded.interrupted.obstacle(&self.plan, &quarantined, Timestamp::now()) {
+                Some(why) => Some(why),
+                None if !recorded.is_of(&self.log.connection)? => Some("it was of another log".to_owned()),
+                None if !self.views.has_tables(recorded.generation)? => Some("its tables are gone".to_owned()),
+                None => None,
+            }),
+        };
+        if let (Some(recorded), Some(None)) = (&recorded, &obstacle) {
+            // What has grown since the log's moment of then is read again when catching up.
+            self.log.position = recorded.position;
+            if !recorded.stream.is_empty() {
+                self.log.at = Some(LogPosition { stream: recorded.stream.clone(), version: u64::from(u32::MAX) });
+            }
+            progress::take_over(&self.views.connection)?;
+            (self.views.generation, self.views.indexed) = (Some(recorded.generation), recorded.indexed);
+            return Ok(ReplayBeginning::Resumed(recorded.progress));
+        }
+        let generation = self.views.prepare_generation()?;
+        let position = self.log.position;
+        progress::begin(&self.views.connection, &self.plan, &quarantined, generation, position, total)?;
+        Ok(obstacle.flatten().map_or(ReplayBeginning::New, ReplayBeginning::Anew))
+    }
+
+    fn quarantined(&mut self) -> Result<BTreeSet<StreamId>, StoreError> {
+        quarantine::streams(&self.log.connection)
     }
 
     fn sides(&mut self) -> (&mut dyn ReplayLog, &mut dyn ReplayViews) {
@@ -77,6 +164,10 @@ struct SqliteLog {
     position: u64,
     /// The place where reading all streams continues; none once they have all been read.
     at: Option<LogPosition>,
+    /// The name behind those of all streams that are read.
+    end: String,
+    /// The view that is rebuilt; none for all.
+    view: Option<ReplayView>,
     /// The streams that have grown and still have to be read.
     grown: Vec<String>,
 }
@@ -86,9 +177,11 @@ impl SqliteLog {
     fn go_on(&mut self) -> Result<u64, StoreError> {
         self.connection.execute_batch("COMMIT; BEGIN")?;
         let position = last_position(&self.connection)?;
-        let sql = "SELECT DISTINCT stream FROM commits WHERE position > ?1";
+        let (first, end) = range_of(self.view);
+        let sql = "SELECT DISTINCT stream FROM commits WHERE position > ?1 AND stream >= ?2 AND stream < ?3";
         let mut statement = self.connection.prepare_cached(sql)?;
-        self.grown = statement.query_map([self.position], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        let values = rusqlite::params![self.position, first, end];
+        self.grown = statement.query_map(values, |row| row.get(0))?.collect::<Result<_, _>>()?;
         Ok(position.saturating_sub(std::mem::replace(&mut self.position, position)))
     }
 }
@@ -96,7 +189,7 @@ impl SqliteLog {
 impl ReplayLog for SqliteLog {
     fn next(&mut self, max: usize) -> Result<CommitBatch, StoreError> {
         if let Some(place) = self.at.take() {
-            let chunk = read_from(&self.connection, &place, max)?;
+            let chunk = read_from(&self.connection, &place, &self.end, max)?;
             let last = chunk.iter().next_back();
             self.at = last.map(|(last, _)| LogPosition { stream: last.stream.to_string(), version: last.version });
             return Ok(chunk);
@@ -136,9 +229,11 @@ impl ReplayLog for SqliteLog {
             UNION ALL
             SELECT 'claim of user ' || owner FROM claims
              WHERE NOT EXISTS (SELECT 1 FROM users WHERE id = claims.owner AND status != 'deleted')
+               AND NOT EXISTS (SELECT 1 FROM quarantines WHERE stream = 'user#' || claims.owner AND released_at IS NULL)
             UNION ALL
             SELECT 'personal key of user ' || user FROM personal_keys
-             WHERE NOT EXISTS (SELECT 1 FROM users WHERE id = personal_keys.user AND status != 'deleted')";
+             WHERE NOT EXISTS (SELECT 1 FROM users WHERE id = personal_keys.user AND status != 'deleted')
+               AND NOT EXISTS (SELECT 1 FROM quarantines WHERE stream = 'user#' || personal_keys.user AND released_at IS NULL)";
         let mut statement = self.connection.prepare(sql)?;
         let orphans = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
         Ok(orphans)
@@ -148,6 +243,8 @@ impl ReplayLog for SqliteLog {
 /// Writes the next generation of the views' tables.
 struct NewViews {
     connection: Connection,
+    /// The view that is rebuilt; none for all.
+    view: Option<ReplayView>,
     /// The new tables' generation, once they exist.
     generation: Option<i64>,
     /// Whether the new tables have their indexes.
@@ -159,20 +256,37 @@ struct NewViews {
 }
 
 impl ReplayViews for NewViews {
-    fn put(&mut self, rows: &[Rows]) -> Result<(), StoreError> {
+    fn put(&mut self, ReplayBatch { rows, reached }: &ReplayBatch) -> Result<(), StoreError> {
         let suffix = suffix(self.prepare_generation()?);
         // At first every stream comes once; streams that come later have grown since.
         let statements = Statements::new(&suffix, self.indexed);
         if self.locked {
-            return statements.put(&self.connection, rows);
+            return statements.put_of(self.view, &self.connection, rows);
         }
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        statements.put(&transaction, rows)?;
-        Ok(transaction.commit()?)
+        statements.put_of(self.view, &transaction, rows)?;
+        if let Some(reached) = reached {
+            progress::reach(&transaction, reached)?;
+        }
+        transaction.commit()?;
+        crash_point("replay-batch");
+        Ok(())
     }
 }
 
 impl NewViews {
+    /// Whether the tables of an interrupted rebuild are there.
+    fn has_tables(&self, generation: i64) -> Result<bool, StoreError> {
+        for table in tables_of(self.view) {
+            let sql = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1)";
+            let name = format!("{table}{}", suffix(generation));
+            if !self.connection.query_row(sql, [name], |row| row.get::<_, bool>(0))? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Blocks all other writes until the switch.
     fn lock(&mut self) -> Result<(), StoreError> {
         // Until here a crash costs only the new tables. This commit's sync covers all earlier writes.
@@ -184,12 +298,13 @@ impl NewViews {
 
     fn switch(&mut self) -> Result<(), StoreError> {
         let suffix = suffix(self.prepare_generation()?);
-        for table in views::TABLES {
+        for table in tables_of(self.view) {
             self.connection.execute_batch(&format!(
                 "PRAGMA secure_delete = {}; DROP TABLE {table}; ALTER TABLE {table}{suffix} RENAME TO {table};",
                 wiping(&self.connection, table)?
             ))?;
         }
+        progress::end(&self.connection)?;
         crash_point("replay-before-switch");
         self.connection.execute_batch("COMMIT; PRAGMA secure_delete = ON")?;
         self.locked = false;
@@ -202,16 +317,21 @@ impl NewViews {
         if std::mem::replace(&mut self.indexed, true) {
             return Ok(());
         }
-        let indexes = views::indexes(&suffix(generation), generation);
+        let indexes = of_tables(&views::indexes(&suffix(generation), generation), self.view, &suffix(generation));
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         match transaction.execute_batch(&indexes) {
-            Ok(()) => transaction.commit()?,
+            Ok(()) => {
+                progress::indexed(&transaction)?;
+                transaction.commit()?;
+            }
             // Only keys have an index that is unique: a key was issued twice.
             Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation) => {
                 transaction.rollback()?;
                 let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
                 self.twice = twice::leave_to_the_first(&transaction, &suffix(generation))?;
                 transaction.execute_batch(&indexes)?;
+                // Which keys those are is known to this rebuild only: the next one does not go on with it.
+                progress::end(&transaction)?;
                 transaction.commit()?;
             }
             Err(error) => return Err(error.into()),
@@ -236,7 +356,8 @@ impl NewViews {
                 transaction.execute_batch(&format!("DROP TABLE {name}"))?;
             }
         }
-        transaction.execute_batch(&views::tables(&suffix(generation)))?;
+        progress::end(&transaction)?;
+        transaction.execute_batch(&of_tables(&views::tables(&suffix(generation)), self.view, &suffix(generation)))?;
         transaction.commit()?;
         self.generation = Some(generation);
         Ok(generation)
@@ -273,6 +394,19 @@ fn wiping(connection: &Connection, table: &str) -> Result<&'static str, StoreErr
         _ => false,
     };
     Ok(if is_personal { "ON" } else { "OFF" })
+}
+
+/// The tables of a view, or of all.
+fn tables_of(view: Option<ReplayView>) -> Vec<&'static str> {
+    views::TABLES.into_iter().filter(|table| view.is_none_or(|view| view.name() == *table)).collect()
+}
+
+/// Of these statements those about a view's table with this suffix; all without a view.
+fn of_tables(statements: &str, view: Option<ReplayView>, suffix: &str) -> String {
+    let is_wanted = |statement: &&str| {
+        view.is_none_or(|view| statement.split_whitespace().any(|word| word == format!("{}{suffix}", view.name())))
+    };
+    statements.split_inclusive(';').filter(is_wanted).collect()
 }
 
 fn suffix(generation: i64) -> String {

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::{StoreError, chain, corrupt, log, replay, transfer};
+use super::{StoreError, chain, corrupt, log, mark, quarantine, replay};
 use crate::domain::persisted;
 
 /// The version of the tables that this binary writes.
@@ -224,6 +224,9 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
             log::UNINDEXED_COMMITS
         ))?;
     }
+    // Whoever remakes the views asks for it.
+    transaction.execute_batch(quarantine::TABLE)?;
+    transaction.execute_batch(replay::PROGRESS)?;
     if found < 5 {
         // Since this version rows of views are documents.
         replay::remake_views(&transaction)?;
@@ -277,7 +280,7 @@ fn add(connection: &Connection) -> Result<(), StoreError> {
     connection.execute_batch("CREATE INDEX IF NOT EXISTS messages_hidden ON messages (hidden_since)")?;
     connection.execute_batch("CREATE INDEX IF NOT EXISTS answers_end ON answers (ends_tick)")?;
     // The log of a file that is being filled has no index by streams yet.
-    if transfer::read_mark(connection)?.is_none() { chain::complete(connection) } else { Ok(()) }
+    if mark::read_mark(connection)?.is_none() { chain::complete(connection) } else { Ok(()) }
 }
 
 #[cfg(test)]

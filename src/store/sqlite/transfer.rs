@@ -4,10 +4,13 @@
 //! comes are one transaction, so that a killed import goes on after the last one.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params, params_from_iter};
+use rusqlite::{Connection, TransactionBehavior, params, params_from_iter};
 use uuid::Uuid;
 
-use super::{Database, StoreError, chain, corrupt, log};
+use super::{
+    Database, StoreError, chain, corrupt, log,
+    mark::{read_mark, write_mark},
+};
 use crate::{
     domain::{
         id::{CommandId, StreamId, UserId},
@@ -270,33 +273,4 @@ fn insert_beside(connection: &Connection, item: &BesideLog) -> Result<(), StoreE
             &[&user.to_string(), &key.as_bytes().as_slice()],
         ),
     }
-}
-
-/// The deployment's mark, if it bears one.
-pub(super) fn read_mark(connection: &Connection) -> Result<Option<DeploymentMark>, StoreError> {
-    let sql = "SELECT mark FROM deployment";
-    let json: Option<String> = connection.query_row(sql, [], |row| row.get(0)).optional()?;
-    json.as_deref().map(DeploymentMark::read).transpose()
-}
-
-/// # Errors
-/// Where the deployment bears a mark: its log takes no commit.
-pub(super) fn refuse_marked(connection: &Connection) -> Result<(), StoreError> {
-    let mut statement = connection.prepare_cached("SELECT mark FROM deployment")?;
-    let json: Option<String> = statement.query_row([], |row| row.get(0)).optional()?;
-    json.map_or(Ok(()), |json| Err(StoreError::Unavailable(DeploymentMark::read(&json)?.to_string())))
-}
-
-/// Replaces the deployment's mark.
-pub(super) fn write_mark(connection: &Connection, mark: Option<&DeploymentMark>) -> Result<(), StoreError> {
-    match mark {
-        Some(mark) => {
-            let sql = "INSERT OR REPLACE INTO deployment (one, mark) VALUES (1, ?1)";
-            connection.prepare_cached(sql)?.execute([mark.json()?])?;
-        }
-        None => {
-            connection.execute("DELETE FROM deployment", [])?;
-        }
-    }
-    Ok(())
 }

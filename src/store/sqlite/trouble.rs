@@ -1,6 +1,8 @@
 //! SQLite's errors, with advice.
 
-use std::path::Path;
+use std::{borrow::Cow, path::Path};
+
+use rusqlite::types::ValueRef;
 
 use crate::store::StoreError;
 
@@ -84,4 +86,13 @@ impl Trouble {
 /// The error for a stored text of the wrong form.
 pub(super) fn corrupt(what: &str, error: impl std::fmt::Display) -> StoreError {
     StoreError::Corrupt(format!("a stored {what} cannot be read: {error}"))
+}
+
+/// The text of a commit's events. One that is no text is made one that no decoder takes, so that it concerns its own stream only.
+pub(super) fn events(value: ValueRef<'_>) -> Cow<'_, str> {
+    match value.as_bytes().map(String::from_utf8_lossy) {
+        Ok(Cow::Borrowed(text)) => text.into(),
+        Ok(Cow::Owned(text)) => format!("not UTF-8: {text}").into(),
+        Err(error) => format!("no text: {error}").into(),
+    }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
-use super::{Database, StoreError, closed, connect, transfer};
+use super::{Database, StoreError, closed, connect, mark};
 use crate::{
     secrets::SecretMark,
     store::{DeploymentMark, Upkeep},
@@ -93,11 +93,11 @@ impl Upkeep for Database {
     }
 
     async fn mark(&self) -> Result<Option<DeploymentMark>, StoreError> {
-        self.read(transfer::read_mark).await
+        self.read(mark::read_mark).await
     }
 
-    async fn set_mark(&self, mark: Option<DeploymentMark>) -> Result<(), StoreError> {
-        self.write(move |connection| transfer::write_mark(connection, mark.as_ref())).await
+    async fn set_mark(&self, new: Option<DeploymentMark>) -> Result<(), StoreError> {
+        self.write(move |connection| mark::write_mark(connection, new.as_ref())).await
     }
 
     async fn close(&self) -> Result<(), StoreError> {

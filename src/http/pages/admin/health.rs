@@ -9,7 +9,7 @@ use super::super::{
 };
 use crate::{
     config::Backend,
-    http::{method, session::OfServer, state::Service},
+    http::{method, session::OfServer, state::Service, store_problem::store_problem},
 };
 
 const TEMPLATE: &str = "admin/health/page.html";
@@ -27,9 +27,13 @@ async fn show(visit: Visit<Staff<OfServer>>) -> Shown {
     troubles.extend(service.readiness.closed().map(ToOwned::to_owned));
     let lost = service.lineages.lost();
     let is_good = troubles.is_empty() && lost.is_empty();
+    let quarantines = &service.committer.stores.quarantines;
+    let quarantined = quarantines.recent(service.committer.clock.monotonic_us()).await.map_err(store_problem)?;
+    let quarantined: Vec<Value> = quarantined.iter().map(|one| json!(one.document())).collect();
     let checks = [queue(service).await, relay(service), ledger(service), mail(service), disk(service)];
     let context = json!({
         "troubles": troubles, "lost": lost, "is_good": is_good, "checks": checks,
+        "quarantined": quarantined,
         "backend": if service.settings.backend == Backend::Aws { "aws" } else { "sqlite" },
         "version": env!("CARGO_PKG_VERSION"), "schema": crate::store::sqlite::SCHEMA_VERSION,
         "has_aws": service.aws.is_some(), "imports": service.imports.counts(), "passwords": service.sign_ins.pool().counts(),

@@ -129,6 +129,13 @@ async fn server(service: &Service, waits: &mut Vec<Value>) -> Result<Value, Prob
             "message": "dead", "count": depth.dead, "path": "/admin/undone", "is_bad": true,
         }));
     }
+    let quarantines = &service.committer.stores.quarantines;
+    let quarantined = quarantines.recent(service.committer.clock.monotonic_us()).await.map_err(store_problem)?;
+    if quarantined.iter().len() > 0 {
+        waits.push(json!({
+            "message": "quarantined", "count": quarantined.iter().len(), "path": "/admin/health", "is_bad": true,
+        }));
+    }
     let is_good = service.checkup.troubles(service).await.is_empty() && service.lineages.losses().is_empty();
     if !is_good {
         waits.push(json!({

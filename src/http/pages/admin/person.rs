@@ -66,7 +66,7 @@ pub(super) async fn page(visit: &Visit<Staff<OfPeople>>, form: &Value) -> Shown 
     let live = if is_past { json!([]) } else { at(&live, "/data").clone() };
     let before = params.number::<u64>("before")?;
     let (events, earlier) = timeline(visit, &person, before).await?;
-    let sign_in = visit.service.committer.load_user(id).await.map_err(command_problem)?;
+    let sign_in = visit.service.committer.load_admissible(id).await.map_err(command_problem)?;
     let mails = match &sign_in {
         Some(user) if !is_past => visit.service.mailers.kept(user).await.map_err(Problem::internal)?.len(),
         _ => 0,

@@ -81,7 +81,7 @@ async fn again(visit: UndoneVisit, form: Form) -> Shown {
 }
 
 async fn all_again(visit: UndoneVisit, form: Form) -> Shown {
-    let command = visit.command::<Nothing>(&form, &json!({}))?;
+    let command = visit.command::<dead_letters::LettersBody>(&form, &json!({}))?;
     let done = visit.asked(dead_letters::redrive_all(command, visit.service.clone())).await?;
     let sent = done.get("redriven").and_then(Value::as_u64).ok_or_else(|| Problem::internal("no count"))?;
     visit.led("/admin/undone", Some(&told(sent, 0)))

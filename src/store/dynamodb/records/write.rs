@@ -47,7 +47,7 @@ pub(in crate::store::dynamodb) struct WriteTarget {
 
 impl WriteTarget {
     /// A table of records.
-    pub(in crate::store::dynamodb) fn new(table: String, layout: &Layout) -> Self {
+    pub(super) fn new(table: String, layout: &Layout) -> Self {
         Self { table, key: layout.key_attribute().to_owned(), id: layout.id_attribute().to_owned() }
     }
 

@@ -10,7 +10,7 @@ use rusqlite::{
 
 use crate::{
     domain::view::{ImportRow, KeyRow, PlanRow, Rows, SessionRow, TokenRow, UserRow},
-    store::{StoreError, view_rows::ViewRow},
+    store::{ReplayView, StoreError, view_rows::ViewRow},
 };
 
 /// A row with a table of its own.
@@ -138,6 +138,28 @@ impl Statements {
             plans: statement::<PlanRow>(suffix, replaces),
             imports: statement::<ImportRow>(suffix, replaces),
             tokens: statement::<TokenRow>(suffix, replaces),
+        }
+    }
+
+    /// Writes the rows of one view, or of all.
+    pub(in crate::store) fn put_of(
+        &self,
+        view: Option<ReplayView>,
+        connection: &Connection,
+        rows: &[Rows],
+    ) -> Result<(), StoreError> {
+        match view {
+            None => self.put(connection, rows),
+            Some(ReplayView::Users) => put_each(connection, &self.users, rows.iter().flat_map(|rows| &rows.users)),
+            Some(ReplayView::Keys) => put_each(connection, &self.keys, rows.iter().flat_map(|rows| &rows.keys)),
+            Some(ReplayView::Sessions) => {
+                put_each(connection, &self.sessions, rows.iter().flat_map(|rows| &rows.sessions))
+            }
+            Some(ReplayView::Plans) => put_each(connection, &self.plans, rows.iter().flat_map(|rows| &rows.plans)),
+            Some(ReplayView::Imports) => {
+                put_each(connection, &self.imports, rows.iter().flat_map(|rows| &rows.imports))
+            }
+            Some(ReplayView::Tokens) => put_each(connection, &self.tokens, rows.iter().flat_map(|rows| &rows.tokens)),
         }
     }
 

@@ -6,6 +6,12 @@ health-lost = Der Datenbestand { $dataset } wird nicht ausgeliefert.
 health-verdict-good = gut
 health-verdict-warn = ansehen
 health-verdict-bad = etwas tun
+health-quarantine = Quarantäne
+health-quarantine-text = { $count ->
+    [one] Ein Verlauf kann nicht gelesen werden. Wovon er handelt, kann nicht geändert werden; die Schlüssel einer Person werden abgewiesen. Alles andere läuft weiter.
+   *[other] { $count } Verläufe können nicht gelesen werden. Wovon sie handeln, kann nicht geändert werden; die Schlüssel von Personen werden abgewiesen. Alles andere läuft weiter.
+}
+health-quarantine-since = beiseitegelegt von { $who },
 health-queue = Aufgaben
 health-queue-numbers = { $waiting } warten, { $working } sind in Arbeit.
 health-queue-many = Viele Aufgaben warten. Wenn die Zahl nicht sinkt, sehen Sie nach, ob E-Mail hinausgeht, und in das Protokoll des Servers.

@@ -6,6 +6,12 @@ health-lost = The data set { $dataset } is not served.
 health-verdict-good = good
 health-verdict-warn = look at it
 health-verdict-bad = do something
+health-quarantine = Quarantine
+health-quarantine-text = { $count ->
+    [one] One history cannot be read. What it is about takes no changes; a person’s keys are refused. All else goes on.
+   *[other] { $count } histories cannot be read. What they are about takes no changes; people’s keys are refused. All else goes on.
+}
+health-quarantine-since = set aside by { $who },
 health-queue = Tasks
 health-queue-numbers = { $waiting } wait, { $working } are being done.
 health-queue-many = Many tasks wait. If the number does not fall, look at whether mail goes out, and at the server’s log.

@@ -56,6 +56,10 @@ admin-dead = { $count ->
     [one] { $count } Aufgabe wurde aufgegeben, weil sie zu oft gescheitert ist
    *[other] { $count } Aufgaben wurden aufgegeben, weil sie zu oft gescheitert sind
 }
+admin-quarantined = { $count ->
+    [one] { $count } Verlauf kann nicht gelesen werden und wurde beiseitegelegt
+   *[other] { $count } Verläufe können nicht gelesen werden und wurden beiseitegelegt
+}
 admin-unhealthy = Der Server hat eine Störung: Sehen Sie seinen Zustand an
 admin-last-import = Letzter Import
 admin-no-import = Es wurde noch nichts importiert.

@@ -56,6 +56,10 @@ admin-dead = { $count ->
     [one] { $count } task was given up after it had failed too often
    *[other] { $count } tasks were given up after they had failed too often
 }
+admin-quarantined = { $count ->
+    [one] { $count } history cannot be read and was set aside
+   *[other] { $count } histories cannot be read and were set aside
+}
 admin-unhealthy = The server has a trouble: look at its health
 admin-last-import = Last import
 admin-no-import = Nothing has been imported yet.
