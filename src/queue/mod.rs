@@ -1,5 +1,6 @@
 //! The event queue: at least once, unordered, with a visibility timeout and dead letters, like SQS standard queues.
 
+pub mod nothing;
 pub mod sqlite;
 pub mod sqs;
 

@@ -1,5 +1,6 @@
 //! Rebuilds the views from the log, and compares them with it. Neither gets a queue or a mailer, so a rebuild cannot send anything.
 
+mod compare;
 mod verify;
 
 use std::{
@@ -7,7 +8,12 @@ use std::{
     thread::{self, Scope, ScopedJoinHandle},
 };
 
-pub use self::verify::{Difference, Verified, verify, verify_records};
+pub use self::{
+    compare::{
+        CompareError, FieldDifference, OtherProgram, compare_views, compare_with_program, fold_lines, print_rows,
+    },
+    verify::{Difference, Verified, verify, verify_records},
+};
 use crate::{
     domain::{
         id::StreamId,

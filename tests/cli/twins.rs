@@ -117,6 +117,7 @@ const ONLY_HERE: &[(&str, &str)] = &[
     ("man", "for this machine"),
     ("events replay", "needs no server, and mends what one reads"),
     ("events verify", "needs no server"),
+    ("events views", "needs no server"),
     ("datasets language", "a text of the program"),
 ];
 

@@ -50,10 +50,13 @@ async fn ready(service: web::Data<Service>) -> Answer {
     }
     let lost = service.lineages.lost();
     // The server is ready all the same: it serves the other data sets.
-    let document = match lost.is_empty() {
+    let mut document = match lost.is_empty() {
         true => json!({ "status": "ready" }),
         false => json!({ "status": "ready", "not_served": lost }),
     };
+    if let (Some(rehearsed), Some(fields)) = (&service.rehearsed, document.as_object_mut()) {
+        fields.insert("copy".to_owned(), json!({ "of": rehearsed.of, "as_of": rehearsed.as_of, "read_only": true }));
+    }
     Ok(answer::document(StatusCode::OK, &document))
 }
 

@@ -24,7 +24,9 @@ impl Replayable for Database {
     fn replay_space(&self) -> Result<Box<dyn ReplaySpace>, StoreError> {
         let (log, views) = (self.connect()?, self.connect()?);
         // Pages in the write-ahead log, such as those of an earlier rebuild, are not mapped, and each read searches for them.
-        views.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
+        if !self.is_read_only() {
+            views.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
+        }
         log.execute_batch(&format!("PRAGMA mmap_size = {MAPPED_BYTES_MAX}; BEGIN"))?;
         // While the log is read at its one moment, later writes cannot be moved out of the write-ahead log: checkpoints after every
         // batch would only take time.
@@ -34,7 +36,14 @@ impl Replayable for Database {
         let position = last_position(&log)?;
         Ok(Box::new(SqliteSpace {
             log: SqliteLog { connection: log, position, at: Some(LogPosition::default()), grown: Vec::new() },
-            views: NewViews { connection: views, generation: None, indexed: false, locked: false, twice: Vec::new() },
+            views: NewViews {
+                connection: views,
+                is_read_only: self.is_read_only(),
+                generation: None,
+                indexed: false,
+                locked: false,
+                twice: Vec::new(),
+            },
         }))
     }
 }
@@ -148,6 +157,8 @@ impl ReplayLog for SqliteLog {
 /// Writes the next generation of the views' tables.
 struct NewViews {
     connection: Connection,
+    /// Whether the file is only read: then no views can be written.
+    is_read_only: bool,
     /// The new tables' generation, once they exist.
     generation: Option<i64>,
     /// Whether the new tables have their indexes.
@@ -223,6 +234,9 @@ impl NewViews {
     fn prepare_generation(&mut self) -> Result<i64, StoreError> {
         if let Some(generation) = self.generation {
             return Ok(generation);
+        }
+        if self.is_read_only {
+            return Err(StoreError::ReadOnly);
         }
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let sql = "UPDATE view_generation SET generation = generation + 1 RETURNING generation";
