@@ -4,6 +4,8 @@ mod admin_token;
 mod backend;
 mod background;
 mod backup;
+mod copy_mark;
+mod copying;
 mod data_dir;
 mod definitions;
 mod deployment;
@@ -23,6 +25,8 @@ pub use self::{
     admin_token::new_admin_token,
     backend::mailer,
     backup::{BackupError, ByteReport, Manifest, backup, restore},
+    copy_mark::{CopiedDataSet, CopyMark, UncopiedDataSet, refuse_a_copy, refuse_an_unfinished_copy},
+    copying::{CopyError, CopyPoint, CopyReport, CopyStep, copy_as_of},
     data_dir::{Premises, refuse_a_lost_database},
     definitions::{
         DefinitionPlace, KnownDefinition, chosen_definition, definitions, known_definitions, read_definition,
@@ -62,6 +66,14 @@ pub fn block_on<T>(work: impl Future<Output = T>) -> T {
 /// When the stores cannot be opened.
 pub async fn open_stores(settings: &Settings, aws: Option<Access>) -> Result<Stores, StartError> {
     backend::open_stores(settings, aws).await
+}
+
+/// Opens the stores of a data directory to compare them with others. No table is migrated.
+///
+/// # Errors
+/// When the directory cannot be opened, or another permitd wrote its tables.
+pub fn open_to_compare(settings: &Settings) -> Result<Stores, StartError> {
+    backend::open_to_compare(settings)
 }
 
 /// Opens only the records.

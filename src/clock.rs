@@ -44,6 +44,32 @@ impl Clock for SystemClock {
     }
 }
 
+/// A clock that began at a moment of the past and goes on from there, as fast as another clock does: for a copy of a deployment as it was.
+#[derive(Debug)]
+pub struct PastClock {
+    began: Timestamp,
+    began_us: i64,
+    by: SharedClock,
+}
+
+impl PastClock {
+    /// A clock that says `began` now.
+    pub fn from(began: Timestamp, by: SharedClock) -> SharedClock {
+        Arc::new(Self { began, began_us: by.monotonic_us(), by })
+    }
+}
+
+impl Clock for PastClock {
+    fn now(&self) -> Timestamp {
+        let passed_us = self.by.monotonic_us().saturating_sub(self.began_us);
+        Timestamp::from_microsecond(self.began.as_microsecond().saturating_add(passed_us)).unwrap_or(Timestamp::MAX)
+    }
+
+    fn monotonic_us(&self) -> i64 {
+        self.by.monotonic_us()
+    }
+}
+
 /// A clock that moves only when told to: for tests.
 #[derive(Debug)]
 pub struct ManualClock {

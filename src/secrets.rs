@@ -216,6 +216,17 @@ impl Secrets {
         Self::of_file(path, file::read(path)?)
     }
 
+    /// A secret of this process alone, which is no deployment's: for a copy that is only read. It seals cookies and cursors, is stored
+    /// nowhere, and is doubted from the beginning, so that keys are recognised by their stored hashes.
+    ///
+    /// # Errors
+    /// When there are no random bytes.
+    pub fn of_no_deployment(entropy: &dyn Entropy) -> Result<Self, SecretsError> {
+        let secrets = Self::from_json(Self::generate(entropy)?.as_bytes(), "the memory of this process")?;
+        secrets.doubt("a copy of a deployment has no server secret".to_owned());
+        Ok(secrets)
+    }
+
     /// The version that new keys are derived from.
     pub fn current_version(&self) -> u32 {
         self.0.current

@@ -36,6 +36,8 @@ mod private;
 mod provider;
 #[path = "cli/readme.rs"]
 mod readme;
+#[path = "cli/rehearse.rs"]
+mod rehearse;
 #[path = "cli/server.rs"]
 mod server;
 mod support;

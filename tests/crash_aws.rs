@@ -19,6 +19,8 @@ mod deployment;
 mod held;
 #[path = "crash/quota.rs"]
 mod quota;
+#[path = "crash/rehearse.rs"]
+mod rehearse;
 #[path = "crash/replicas.rs"]
 mod replicas;
 #[path = "crash/rows.rs"]

@@ -140,11 +140,11 @@ impl GrantBook {
         }
     }
 
-    /// The same, but records the use of sessions. If `demands_factor` is set, administrators can read only with sessions that began with a
-    /// second factor.
+    /// The same, but records the use of sessions, if `sessions` are given. If `demands_factor` is set, administrators can read only with
+    /// sessions that began with a second factor.
     #[must_use]
-    pub fn with_sessions(self, sessions: SessionUses, demands_factor: bool) -> Self {
-        Self { sessions: Some(sessions), demands_factor, ..self }
+    pub fn with_sessions(self, sessions: Option<SessionUses>, demands_factor: bool) -> Self {
+        Self { sessions, demands_factor, ..self }
     }
 
     /// The same, but people are told how much of a day's quota is used.

@@ -79,7 +79,8 @@ counters! {
 pub struct RelayActor {
     committer: Arc<Committer>,
     counters: Arc<RelayCounters>,
-    interval: Duration,
+    /// None where nobody may sweep.
+    interval: Option<Duration>,
     mailbox_capacity: usize,
     /// Allows one sweep at a time.
     sweeping: Arc<tokio::sync::Mutex<()>>,
@@ -90,7 +91,9 @@ impl Actor for RelayActor {
 
     fn started(&mut self, context: &mut Self::Context) {
         context.set_mailbox_capacity(self.mailbox_capacity);
-        context.run_interval(self.interval, |relay, _| relay.start_sweep(None, LEFT_BEHIND_MS));
+        if let Some(interval) = self.interval {
+            context.run_interval(interval, |relay, _| relay.start_sweep(None, LEFT_BEHIND_MS));
+        }
     }
 }
 
@@ -186,8 +189,8 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// Starts the relay on the calling thread's arbiter; it sweeps every `interval`.
-    pub fn start(committer: Arc<Committer>, interval: Duration, mailbox_capacity: usize) -> Self {
+    /// Starts the relay on the calling thread's arbiter; it sweeps every `interval`, if there is one.
+    pub fn start(committer: Arc<Committer>, interval: Option<Duration>, mailbox_capacity: usize) -> Self {
         let counters = Arc::new(RelayCounters::default());
         let sweeping = Arc::new(tokio::sync::Mutex::default());
         let actor = RelayActor { committer, counters: Arc::clone(&counters), interval, mailbox_capacity, sweeping };

@@ -6,22 +6,24 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
 use zeroize::Zeroizing;
 
 use super::{
-    Purpose, StartError,
+    CopyMark, Purpose, StartError,
+    copy_mark::refuse_an_unfinished_copy,
     data_dir::{self, Premises},
     deployment,
 };
 use crate::{
     actors::{query::Shares, turns::Capacity},
     aws::Access,
-    clock::SharedClock,
+    clock::{PastClock, SharedClock},
     config::{Backend, Settings},
     dataset::columns::BLOCK_ROWS,
-    mail::{self, Mailer, settings::MailTransport},
+    mail::{self, Mailer, NoMailer, settings::MailTransport},
     private::FilePlace,
-    queue::{Queue, sqlite::SqliteQueue, sqs::SqsQueue},
+    queue::{Queue, nothing::NoQueue, sqlite::SqliteQueue, sqs::SqsQueue},
     secrets::{self, Entropy, Secrets, SecretsError},
     store::{
         Stores,
@@ -31,7 +33,7 @@ use crate::{
         },
         records::{RecordStore, Retention},
         sqlite::{
-            Database,
+            self, Database,
             records::{ColumnSettings, FileRole, SqliteRecordSettings, SqliteRecordStore},
         },
     },
@@ -62,6 +64,63 @@ pub(super) struct KeptByNode {
     pub(super) premises: Option<Premises>,
     /// Access to AWS, if the node needs it.
     pub(super) aws: Option<Access>,
+    /// What is shown and as of when, where the node only shows it.
+    pub(super) rehearsed: Option<ShownCopy>,
+}
+
+/// What a node shows that changes nothing.
+pub(super) struct ShownCopy {
+    /// The deployment, for people.
+    pub(super) of: String,
+    /// The moment.
+    pub(super) as_of: Timestamp,
+    /// A clock that began at the moment.
+    pub(super) clock: SharedClock,
+}
+
+/// The purpose of a node on what the settings name: a copy is only read, whatever for.
+///
+/// # Errors
+/// When nobody may open it for this purpose.
+pub(super) fn purpose_on(settings: &Settings, purpose: Purpose) -> Result<Purpose, StartError> {
+    if settings.backend == Backend::Aws {
+        return if purpose == Purpose::Rehearse { Err(StartError::ReadOnlyNeedsFiles) } else { Ok(purpose) };
+    }
+    refuse_an_unfinished_copy(&settings.data)?;
+    match CopyMark::read(&settings.data)? {
+        Some(_) if matches!(purpose, Purpose::Command | Purpose::Rehearse) => Ok(Purpose::Rehearse),
+        Some(mark) => Err(StartError::IsCopy { path: settings.data.clone(), what: mark.told() }),
+        None => Ok(purpose),
+    }
+}
+
+/// Opens a data directory only to show it. Nothing of what is made here could write, send or publish: no secret is read, no queue or mailer
+/// opened, and no connection to a file can change it.
+fn open_to_show(settings: &Settings, clock: &SharedClock, entropy: &dyn Entropy) -> Result<KeptByNode, StartError> {
+    if settings.data.join(sqlite::FILE_NAME).symlink_metadata().is_err() {
+        return Err(StartError::NothingToRead { path: settings.data.clone() });
+    }
+    let premises = data_dir::take_to_read(&settings.data)?;
+    let database = Database::open_read_only(&settings.data)?;
+    let (of, as_of) = match CopyMark::read(&settings.data)? {
+        Some(mark) => (mark.of, mark.as_of),
+        None => (settings.data.display().to_string(), database.last_moment()?),
+    };
+    let clock = PastClock::from(as_of, Arc::clone(clock));
+    let records = SqliteRecordSettings { role: FileRole::ReadOnly, ..sqlite_records(settings, Purpose::Rehearse) };
+    Ok(KeptByNode {
+        secrets: Secrets::of_no_deployment(entropy)?,
+        stores: database.stores(),
+        queue: Arc::new(NoQueue),
+        feedback: None,
+        records: Arc::new(SqliteRecordStore::open(records, Arc::clone(&clock))?),
+        mailer: Arc::new(NoMailer),
+        beside_server: false,
+        shared: false,
+        premises: Some(premises),
+        aws: None,
+        rehearsed: Some(ShownCopy { of, as_of, clock }),
+    })
 }
 
 /// Opens what the settings name.
@@ -73,6 +132,7 @@ pub(super) async fn open(
     aws: Option<Access>,
 ) -> Result<KeptByNode, StartError> {
     match settings.backend {
+        _ if purpose == Purpose::Rehearse => open_to_show(settings, clock, entropy),
         Backend::Sqlite => open_sqlite(settings, clock, entropy, purpose, aws).await,
         Backend::Aws => open_aws(settings, clock, entropy, purpose, aws).await,
     }
@@ -145,7 +205,12 @@ pub(super) async fn open_records(
 ) -> Result<Arc<dyn RecordStore>, StartError> {
     Ok(match settings.backend {
         Backend::Sqlite => {
-            Arc::new(SqliteRecordStore::open(sqlite_records(settings, Purpose::Command), Arc::clone(clock))?)
+            let role = match purpose_on(settings, Purpose::Command)? {
+                Purpose::Rehearse => FileRole::ReadOnly,
+                _ => FileRole::Truth,
+            };
+            let settings = SqliteRecordSettings { role, ..sqlite_records(settings, Purpose::Command) };
+            Arc::new(SqliteRecordStore::open(settings, Arc::clone(clock))?)
         }
         Backend::Aws => {
             let dynamo = dynamo(settings, aws).await?.1;
@@ -156,10 +221,43 @@ pub(super) async fn open_records(
     })
 }
 
+/// Opens the records in AWS, with replicas of their own in a directory.
+///
+/// # Errors
+/// When the records cannot be opened.
+pub(super) async fn open_replicas(
+    settings: &Settings,
+    clock: &SharedClock,
+    directory: &Path,
+) -> Result<Arc<dyn RecordStore>, StartError> {
+    let dynamo = dynamo(settings, None).await?.1;
+    let of_node = dynamo_records(settings, Purpose::Command);
+    let replica = SqliteRecordSettings { directory: directory.to_owned(), ..of_node.replica };
+    let of_copy = DynamoRecordSettings { is_server: true, replica, ..of_node };
+    Ok(Arc::new(DynamoRecordStore::open(dynamo, of_copy, Arc::clone(clock)).await?))
+}
+
+/// Opens the stores of a data directory to compare them with others. No table is migrated.
+///
+/// # Errors
+/// When the directory cannot be opened, or another permitd wrote its tables.
+pub(super) fn open_to_compare(settings: &Settings) -> Result<Stores, StartError> {
+    if purpose_on(settings, Purpose::Command)? == Purpose::Rehearse {
+        return Ok(Database::open_read_only(&settings.data)?.stores());
+    }
+    data_dir::open(&settings.data, Purpose::Command)?;
+    data_dir::refuse_a_lost_database(&settings.data)?;
+    Database::check(&settings.data)?;
+    Ok(Database::open(&settings.data)?.stores())
+}
+
 /// Opens only the stores.
 pub(super) async fn open_stores(settings: &Settings, aws: Option<Access>) -> Result<Stores, StartError> {
     match settings.backend {
         Backend::Sqlite => {
+            if purpose_on(settings, Purpose::Command)? == Purpose::Rehearse {
+                return Ok(Database::open_read_only(&settings.data)?.stores());
+            }
             data_dir::open(&settings.data, Purpose::Command)?;
             data_dir::refuse_a_lost_database(&settings.data)?;
             Ok(Database::open(&settings.data)?.stores())
@@ -217,6 +315,7 @@ async fn open_sqlite(
         shared: beside_server,
         premises,
         aws,
+        rehearsed: None,
     })
 }
 
@@ -270,6 +369,7 @@ async fn open_aws(
         shared: true,
         premises: None,
         aws: Some(access),
+        rehearsed: None,
     })
 }
 

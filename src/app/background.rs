@@ -55,6 +55,9 @@ pub(super) async fn watch(service: Service, mut premises: Premises) {
 
 /// Starts the background tasks of a node that serves.
 pub(super) fn start(service: &Service) -> Vec<JoinHandle<()>> {
+    if service.rehearsed.is_some() {
+        return Vec::new();
+    }
     let mut tasks = vec![
         actix_web::rt::spawn(notice_imports(service.clone())),
         actix_web::rt::spawn(write_down_the_dead(service.clone())),

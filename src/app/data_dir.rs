@@ -151,9 +151,11 @@ pub(super) fn remove_unfinished(data: &Path, outbox: &Path) -> Result<(), StartE
 #[derive(Debug)]
 pub struct Premises {
     /// Held as long as the process serves.
-    _locks: [File; 2],
+    _locks: Vec<File>,
     places: Vec<FilePlace>,
     secret: Option<WatchedSecret>,
+    /// Files that must not change, with their states: those of a directory that is only read.
+    unchanged: Vec<(PathBuf, FileState)>,
 }
 
 /// The file of the server secret. It may be replaced by one with more versions.
@@ -209,8 +211,41 @@ impl Premises {
     /// Tells what happened to the directory, its lock, the database or the secret; `None` while all are in place.
     pub fn trouble(&mut self) -> Option<String> {
         let place = self.places.iter().find_map(FilePlace::trouble);
-        place.or_else(|| self.secret.as_mut().and_then(WatchedSecret::trouble))
+        let changed = || self.unchanged.iter().find_map(|(path, state)| changed_since(path, state));
+        place.or_else(changed).or_else(|| self.secret.as_mut().and_then(WatchedSecret::trouble))
     }
+}
+
+/// Says that a file is not as it was, if so.
+fn changed_since(path: &Path, state: &FileState) -> Option<String> {
+    match FileState::of(path) {
+        Ok(now) if now == *state => None,
+        Ok(_) => Some(format!("{} was changed while it was read", path.display())),
+        Err(error) => Some(format!("{} cannot be looked at any more: {error}", path.display())),
+    }
+}
+
+/// Takes a data directory to read it only: keeps servers away while this lives, and makes nothing in it. Whoever changes one of its
+/// databases all the same is noticed.
+///
+/// # Errors
+/// [`StartError::Served`] where a server or a command has it.
+pub(super) fn take_to_read(data: &Path) -> Result<Premises, StartError> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| StartError::Io { doing: "cannot read", path, source }
+    };
+    let directory = fs::canonicalize(data).and_then(|data| File::open(&data)).map_err(failed(data))?;
+    match directory.try_lock_shared() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Err(StartError::Served { path: data.to_owned() }),
+        Err(TryLockError::Error(source)) => return Err(failed(data)(source)),
+    }
+    let files = std::iter::once(data.join(sqlite::FILE_NAME))
+        .chain(databases(data).filter(|path| path.extension().is_some_and(|extension| extension == "db")));
+    let state = |path: PathBuf| FileState::of(&path).map_err(failed(&path)).map(|state| (path, state));
+    let unchanged = files.map(state).collect::<Result<_, _>>()?;
+    Ok(Premises { _locks: vec![directory], places: Vec::new(), secret: None, unchanged })
 }
 
 /// Takes the locks for a server; tells a command whether a server holds them.
@@ -246,7 +281,7 @@ pub(super) async fn take_locks(data: &Path, purpose: Purpose) -> Result<(Option<
     if !is_ours {
         return Err(StartError::Served { path: data.to_owned() });
     }
-    Ok((Some(Premises { _locks: [directory, lock], places, secret: None }), false))
+    Ok((Some(Premises { _locks: vec![directory, lock], places, secret: None, unchanged: Vec::new() }), false))
 }
 
 async fn try_to_lock(file: &File) -> io::Result<bool> {

@@ -58,6 +58,38 @@ pub enum StartError {
         /// A definition file in it.
         file: PathBuf,
     },
+    /// The data directory is a copy, which is only read.
+    #[error(
+        "{path} is {what}: it is only read, by `permitd serve --read-only` and by commands that change nothing",
+        path = path.display()
+    )]
+    IsCopy {
+        /// The directory.
+        path: PathBuf,
+        /// What it is a copy of, in words.
+        what: String,
+    },
+    /// The data directory is a copy that was not finished.
+    #[error(
+        "{path} is an unfinished copy: repeat the `permitd events replay --as-of … --into` that makes it, which goes on or begins anew",
+        path = path.display()
+    )]
+    UnfinishedCopy {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// There is no data directory to read.
+    #[error("{path} is no data directory of permitd, so there is nothing to show read-only; name one with --data", path = path.display())]
+    NothingToRead {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// Only files can be shown read-only.
+    #[error(
+        "read-only, only a data directory can be shown (backend = \"sqlite\"). `permitd events replay --as-of TIME --into DIR` makes one of \
+         what is in AWS; show it with `permitd serve --read-only --backend sqlite --data DIR`"
+    )]
+    ReadOnlyNeedsFiles,
     /// The settings of the provider cannot be used.
     #[error("{0}; see [oidc] of the settings")]
     Provider(#[from] ProviderError),

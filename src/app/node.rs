@@ -8,7 +8,8 @@ use zeroize::Zeroizing;
 use super::{
     Premises, Purpose, StartError,
     admin_token::first_admin_token,
-    backend, data_dir,
+    backend::{self, ShownCopy},
+    data_dir,
     definitions::{self, definitions},
 };
 use crate::{
@@ -38,13 +39,14 @@ use crate::{
         fulfilment::MailContents,
         guard::GuardLimits,
         id::{CommandId, Who},
+        key::{AdminToken, KeyId, SECRET_BYTES},
         plan::{self, DEFAULT_PLAN, KeyRules},
     },
     http::{
         checkup::Checkup,
         pages::Look,
         ready::ReadyAnswers,
-        state::{OldToken, Readiness, Service, followers},
+        state::{AdminTokenOfRun, OldToken, Readiness, Rehearsed, Service, followers},
     },
     identity::OpenIdProvider,
     mail::{self, settings::MailDelivery, templates::Templates},
@@ -88,10 +90,12 @@ impl Node {
         public_address: SocketAddr,
         aws: Option<Access>,
     ) -> Result<Self, StartError> {
+        let purpose = backend::purpose_on(&settings, purpose)?;
         let definitions = definitions(settings.datasets())?;
         let templates = Templates::load(settings.mail.templates())?;
         let kept = backend::open(&settings, &clock, &*entropy, purpose, aws).await?;
         let (beside_server, premises) = (kept.beside_server, kept.premises);
+        let clock = kept.rehearsed.as_ref().map_or(clock, |shown| Arc::clone(&shown.clock));
         let committer = Committer::new(kept.stores, kept.queue, clock, entropy, kept.secrets.clone())
             .keeping_answers_for(settings.commands.idempotency_days);
         let parts = NodeParts {
@@ -104,6 +108,9 @@ impl Node {
             shared: kept.shared,
             aws: kept.aws,
         };
+        if let Some(shown) = kept.rehearsed {
+            return Self::to_show(settings, public_address, parts, shown, definitions, premises).await;
+        }
         let is_shared = parts.shared;
         let mut service = start_actors(settings, public_address, parts, purpose)?;
         let take_over =
@@ -112,7 +119,7 @@ impl Node {
         // A command must not make the first token: nobody would get to see it.
         let first_admin_token = match purpose {
             Purpose::Serve => first_admin_token(&service).await?,
-            Purpose::Command | Purpose::ReplaceSecret => None,
+            Purpose::Command | Purpose::ReplaceSecret | Purpose::Rehearse => None,
         };
         service.old_tokens = Arc::new(old_tokens(&service.committer.stores).await?);
         first_plan(&service).await?;
@@ -146,10 +153,38 @@ impl Node {
         Ok(node)
     }
 
+    /// A node that only shows what is there: it takes nothing over, makes nothing, sweeps nothing. Its token is known to this process alone.
+    async fn to_show(
+        settings: Settings,
+        public_address: SocketAddr,
+        parts: NodeParts,
+        shown: ShownCopy,
+        definitions: Vec<Arc<Definition>>,
+        premises: Option<Premises>,
+    ) -> Result<Self, StartError> {
+        let entropy = Arc::clone(&parts.committer.entropy);
+        let mut service = start_actors(settings, public_address, parts, Purpose::Rehearse)?;
+        service.old_tokens = Arc::new(old_tokens(&service.committer.stores).await?);
+        let (token, of_run) = token_of_run(&*entropy)?;
+        service.rehearsed = Some(Arc::new(Rehearsed { of: shown.of, as_of: shown.as_of, token: of_run }));
+        service.lineages.judge_all().await?;
+        Ok(Self { service, definitions, first_admin_token: Some(token), beside_server: false, premises })
+    }
+
     /// The definition of a data set, if there is one.
     pub fn definition(&self, name: &str) -> Option<&Arc<Definition>> {
         self.definitions.iter().find(|definition| definition.name == name)
     }
+}
+
+/// A token for as long as this process lives.
+fn token_of_run(entropy: &dyn Entropy) -> Result<(Zeroizing<String>, AdminTokenOfRun), StartError> {
+    let (mut random, mut secret) = ([0; 12], Zeroizing::new([0; SECRET_BYTES]));
+    entropy.fill(&mut random)?;
+    entropy.fill(&mut *secret)?;
+    let id = KeyId::from_random(random);
+    let token = AdminToken::new(id, &secret);
+    Ok((Zeroizing::new(token.reveal().to_owned()), AdminTokenOfRun { id, hash: token.hash() }))
 }
 
 /// What the actors are built of.
@@ -183,8 +218,9 @@ fn start_actors(
     let book = GrantBook::new(ledger, Arc::clone(&committer.clock), secrets, life);
     let book = book.refusing(committer.stores.quarantines.clone());
     let demands_factor = settings.accounts.second_factor == SecondFactorDemand::Administrators;
-    let book = book.with_sessions(SessionUses::new(Arc::clone(&committer)), demands_factor);
-    let book = Arc::new(book.telling(settings.mail.notices.then(|| notices.clone())));
+    let changes = purpose != Purpose::Rehearse;
+    let book = book.with_sessions(changes.then(|| SessionUses::new(Arc::clone(&committer))), demands_factor);
+    let book = Arc::new(book.telling((changes && settings.mail.notices).then(|| notices.clone())));
     let elsewhere = shared.then_some(life);
     let default_plan = settings.users.default_plan.as_str();
     let accounts =
@@ -214,14 +250,15 @@ fn start_actors(
     let look = Look::open(&settings.pages).map_err(StartError::Look)?;
     let sign_ins = Arc::new(sign_ins(&settings, &committer, &book)?);
     let inviting = Inviting::start(Arc::clone(&committer), settings.mail.invitation_bounds(), capacity, patience);
-    let provider = provider(&settings, &public_url, &sign_ins, &inviting)?;
+    let provider = if changes { provider(&settings, &public_url, &sign_ins, &inviting)? } else { None };
+    let sweep_interval = changes.then(|| Duration::from_millis(settings.relay.sweep_interval_ms));
     Ok(Service {
         sign_ins,
         provider,
         inviting,
         leaks: Leaks::start(Arc::clone(&committer), accounts.clone(), tokens.clone(), capacity),
         accounts,
-        relay: Relay::start(Arc::clone(&committer), Duration::from_millis(settings.relay.sweep_interval_ms), capacity),
+        relay: Relay::start(Arc::clone(&committer), sweep_interval, capacity),
         mailers,
         notices,
         imports: Imports::start(Arc::clone(&committer), Arc::clone(&records), importing),
@@ -243,6 +280,7 @@ fn start_actors(
         tokens,
         look: Arc::new(look),
         meter: Arc::default(),
+        rehearsed: None,
     })
 }
 

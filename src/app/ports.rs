@@ -73,6 +73,7 @@ pub(super) fn public(
                 Edge::new(&settings.http, clock, entropy)
                     .explained_below(&settings.public_url)
                     .metered(Arc::clone(&service.meter))
+                    .rehearsing(service.rehearsed.clone())
                     .guarded(service.readiness.clone()),
             )
     })
@@ -90,7 +91,9 @@ pub(super) fn ops(service: &Service, listener: TcpListener) -> io::Result<Server
     serve(listener, port, move || {
         let (clock, entropy) = (Arc::clone(&service.committer.clock), Arc::clone(&service.committer.entropy));
         App::new().app_data(web::Data::new(service.clone())).configure(http::routes::operation).wrap(
-            Edge::of_operators(&service.settings.http, clock, entropy).explained_below(&service.settings.public_url),
+            Edge::of_operators(&service.settings.http, clock, entropy)
+                .explained_below(&service.settings.public_url)
+                .rehearsing(service.rehearsed.clone()),
         )
     })
 }

@@ -9,4 +9,6 @@ pub enum Purpose {
     Command,
     /// It replaces the deployment's server secret, and therefore does not compare the secret with the log.
     ReplaceSecret,
+    /// It shows a data directory as it stands, and changes nothing: it has neither queue nor mailer nor server secret.
+    Rehearse,
 }

@@ -55,6 +55,8 @@ impl Backup {
     pub(super) fn run(self, common: &Common) -> Result<CommandAnswer, Failure> {
         let settings = common.settings(&[])?;
         must_exist(&settings)?;
+        // A backup is of what goes on; a copy is made again from it.
+        app::refuse_a_copy(&settings.data)?;
         quiet_log(&settings)?;
         let manifest =
             under_bar(|report| app::block_on(app::backup(&settings, &self.to, !self.without_secret, report)))?;

@@ -25,7 +25,7 @@ use crate::{
         invite::Invitee,
         tokens::TokenOrder,
     },
-    app::{self, Node},
+    app::{self, Node, Purpose},
     dataset::sample::{SampleFormat, generate},
     domain::{
         admin_token::Others,
@@ -82,7 +82,7 @@ impl Demo {
         quiet_log(&settings)?;
         app::block_on(async {
             let mut signals = Signals::listen()?;
-            let (mut server, _) = serve::start(settings).await.map_err(other_ports)?;
+            let (mut server, _) = serve::start(settings, Purpose::Serve).await.map_err(other_ports)?;
             let first_admin_token = server.take_first_admin_token();
             tokio::select! {
                 ready = prepare(server.node(), first_admin_token) => announce(&ready?, common.json)?,

@@ -3,6 +3,8 @@
 
 mod checkpoint;
 mod checkpoints;
+mod compared;
+mod copy;
 mod export;
 mod import;
 mod list;
@@ -13,6 +15,7 @@ mod tail;
 mod trace;
 mod transferring;
 mod verify;
+mod views;
 mod wanted;
 
 use clap::{Args, Subcommand};
@@ -27,6 +30,7 @@ use self::{
     tail::TailArgs,
     trace::TraceArgs,
     verify::Verify,
+    views::ViewsArgs,
 };
 use super::{
     CommandAnswer, Common, Failure,
@@ -59,6 +63,7 @@ enum EventsCommand {
     Verify(Verify),
     Quarantine(QuarantineArgs),
     Release(Release),
+    Views(ViewsArgs),
 }
 
 impl Events {
@@ -72,9 +77,18 @@ impl Events {
             EventsCommand::Trace(trace) => {
                 with_node(common.settings(&[])?, Data::MustExist, async |node| trace.answer(&node).await)
             }
-            EventsCommand::Replay(replay) => replay.answer(&stores(common)?),
+            EventsCommand::Replay(replay) => match replay.copied() {
+                Some((as_of, into)) => copy::copy(common, as_of, into),
+                None => replay.answer(&stores(common)?),
+            },
             EventsCommand::Quarantine(quarantine) => app::block_on(quarantine.answer(&stores(common)?)),
             EventsCommand::Release(release) => app::block_on(release.answer(&stores(common)?)),
+            EventsCommand::Views(views) if views.is_from_stdin() => ViewsArgs::fold_stdin(),
+            EventsCommand::Views(views) => views.answer(&stores(common)?),
+            EventsCommand::Verify(verify) if verify.compared().is_some() => {
+                let with = verify.compared().unwrap_or_default();
+                compared::answer(&stores(common)?, common.settings(&[])?, &with)
+            }
             EventsCommand::Verify(verify) => {
                 let stores = stores(common)?;
                 // The records are opened before the log is read: the log has an import before its records exist.

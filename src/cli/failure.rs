@@ -12,7 +12,7 @@ use crate::{
         mailer::{DrainError, ExampleError},
         relay::SweepError,
     },
-    app::{BackupError, StartError},
+    app::{BackupError, CopyError, StartError},
     aws::AccessError,
     config::ConfigError,
     dataset::{reader::ReadError, sample::SampleError},
@@ -20,7 +20,7 @@ use crate::{
     mail::ses::SesError,
     private::PrivacyError,
     queue::QueueError,
-    replay::ReplayError,
+    replay::{CompareError, ReplayError},
     secrets::SecretsError,
     store::{StoreError, dynamodb::secrets::OpenSecretError, records::RecordStoreError},
     telemetry::TelemetryError,
@@ -183,7 +183,7 @@ fn store_exit(error: &StoreError) -> Exit {
     match error {
         StoreError::Unavailable(_) | StoreError::Full(_) => Exit::Unavailable,
         StoreError::Corrupt(_) | StoreError::Incompatible(_) => Exit::Damaged,
-        StoreError::Limit(_) => Exit::Refused,
+        StoreError::Limit(_) | StoreError::ReadOnly => Exit::Refused,
     }
 }
 
@@ -261,7 +261,9 @@ fn import_exit(error: &ImportError) -> Exit {
 
 fn start_exit(error: &StartError) -> Exit {
     match error {
-        StartError::Served { .. } => Exit::Refused,
+        StartError::Served { .. } | StartError::IsCopy { .. } | StartError::UnfinishedCopy { .. } => Exit::Refused,
+        StartError::NothingToRead { .. } => Exit::NotFound,
+        StartError::ReadOnlyNeedsFiles => Exit::Usage,
         StartError::Privacy(PrivacyError::Io { .. }) => Exit::Unavailable,
         StartError::Privacy(_) => Exit::Refused,
         StartError::LostDatabase { .. } => Exit::Damaged,
@@ -314,6 +316,19 @@ fn queue_exit(error: &QueueError) -> Exit {
     }
 }
 
+fn copy_exit(error: &CopyError) -> Exit {
+    match error {
+        CopyError::NotEmpty { .. } | CopyError::Inside { .. } | CopyError::Privacy(_) => Exit::Refused,
+        CopyError::Future { .. } => Exit::Usage,
+        CopyError::Nothing(_) => Exit::NotFound,
+        CopyError::Io { .. } => Exit::Unavailable,
+        CopyError::Start(error) => start_exit(error),
+        CopyError::Store(error) | CopyError::Replay(ReplayError::Store(error)) => store_exit(error),
+        CopyError::Replay(ReplayError::Codec(error)) => codec_exit(error),
+        CopyError::Records(error) => records_exit(error),
+    }
+}
+
 fn backup_exit(error: &BackupError) -> Exit {
     match error {
         BackupError::Aws | BackupError::NotEmpty { .. } | BackupError::Inside { .. } | BackupError::Privacy(_) => {
@@ -345,6 +360,13 @@ failures! {
     ImportError => import_exit;
     StartError => start_exit;
     BackupError => backup_exit;
+    CopyError => copy_exit;
+    CompareError => |error| match error {
+        CompareError::Replay(ReplayError::Codec(error)) => codec_exit(error),
+        CompareError::Replay(ReplayError::Store(error)) => store_exit(error),
+        CompareError::Other(_) => Exit::Usage,
+        CompareError::Lines(_) => Exit::Unavailable,
+    };
     QueueError => queue_exit;
     ReadError => |_| Exit::BadFile;
     AccessError => |_| Exit::Usage;

@@ -114,6 +114,7 @@ pub(super) fn must_exist(settings: &Settings) -> Result<(), Failure> {
         return Ok(());
     }
     private::is_open(&settings.data).map_err(StartError::from)?;
+    app::refuse_an_unfinished_copy(&settings.data)?;
     app::refuse_a_lost_database(&settings.data)?;
     if is_begun(settings) {
         return Ok(());

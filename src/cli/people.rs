@@ -122,6 +122,10 @@ pub(super) async fn mailing(node: &Node, user: UserId, since: Timestamp) -> Resu
 
 /// What to know of mails as long as they go into files or lead to this machine only: what changes it is said with it.
 pub(super) fn notes(node: &Node) -> Vec<String> {
+    if node.service.rehearsed.is_some() {
+        // It sends nothing.
+        return Vec::new();
+    }
     let public_url = &node.service.public_url;
     let files = outbox(node).map(|outbox| {
         format!(

@@ -33,6 +33,10 @@ const LEAVE_PATIENCE: Duration = Duration::from_millis(500);
 /// Prints once, when it is ready, where it listens; log lines go to standard error. At its first start it makes the
 /// administrator's token and prints it: only a hash is kept (`permitd admin-tokens new` makes another).
 ///
+/// With --read-only it shows a data directory as it stands, or a copy that `permitd events replay --into` made: no file is changed, and
+/// there is neither queue nor mailer nor server secret. Keys answer as at that moment, limits are counted from what was used by then, and in
+/// memory only. For the administrator's pages it prints a link that works as long as it runs, if it listens on this machine alone.
+///
 /// SIGTERM or SIGINT: finishes the requests in flight and ends within http.shutdown_timeout_s; a second one ends it at once.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -40,6 +44,7 @@ Examples:
   permitd serve
   permitd serve --listen 127.0.0.1:0 --ops-listen 127.0.0.1:0      any free ports; the output says which
   permitd serve --datasets definitions                             also reads the definitions of that folder
+  permitd serve --read-only --data permitd-copy                    shows a copy, and changes nothing
   permitd serve --data /var/lib/permitd --config /etc/permitd.toml
 
 Exit codes:
@@ -51,6 +56,12 @@ pub(super) struct Serve {
     addresses: Addresses,
     #[command(flatten)]
     definitions: Definitions,
+    /// Only show the data directory as it stands, or the copy that it is: nothing is changed, sent or published
+    #[arg(long)]
+    read_only: bool,
+    /// With --read-only: print the link for the administrator's pages also where others can reach this server
+    #[arg(long, requires = "read_only")]
+    admin_link: bool,
 }
 
 /// Where to listen.
@@ -78,7 +89,11 @@ impl Serve {
         telemetry::init(&settings.log)?;
         app::block_on(async {
             let mut signals = Signals::listen()?;
-            let (mut server, bound) = start(settings).await?;
+            let purpose = if self.read_only { Purpose::Rehearse } else { Purpose::Serve };
+            let (mut server, bound) = start(settings, purpose).await?;
+            if self.read_only && !self.admin_link && !bound.public.ip().is_loopback() {
+                drop(server.take_first_admin_token());
+            }
             announce(&ready(&mut server, bound), common.json)?;
             signals.next().await;
             stop(server, signals).await
@@ -94,13 +109,12 @@ pub(super) struct Bound {
 }
 
 /// Opens the node and serves it.
-pub(super) async fn start(settings: Settings) -> Result<(Server, Bound), Failure> {
+pub(super) async fn start(settings: Settings, purpose: Purpose) -> Result<(Server, Bound), Failure> {
     let system = |error: std::io::Error| Failure::unavailable(format!("the system refuses to serve: {error}"));
     app::raise_limit();
     let listeners = Listeners::bind(&settings)?;
     let (public, ops) = (listeners.public_address().map_err(system)?, listeners.ops_address().map_err(system)?);
-    let node =
-        Node::open(settings, SystemClock::shared(), Arc::new(SystemEntropy), Purpose::Serve, public, None).await?;
+    let node = Node::open(settings, SystemClock::shared(), Arc::new(SystemEntropy), purpose, public, None).await?;
     Ok((Server::start(node, listeners).map_err(system)?, Bound { public, ops }))
 }
 
@@ -117,11 +131,19 @@ fn ready(server: &mut Server, Bound { public, ops }: Bound) -> CommandAnswer {
     let mut document = json!({ "url": url, "ops_url": ops_url, "data": node.service.settings.data, "datasets": served, "notes": notes });
     let mut lines = vec![("API", url.clone()), ("health, metrics", ops_url), ("data sets", told(&served))];
     let mut note = "";
+    if let (Some(shown), Some(fields)) = (&node.service.rehearsed, document.as_object_mut()) {
+        let copy = format!("of {} as of {}, read-only", shown.of, shown.as_of);
+        lines.insert(0, ("copy", copy));
+        fields.insert("copy".to_owned(), json!({ "of": shown.of, "as_of": shown.as_of, "read_only": true }));
+    }
     if let (Some(token), Some(fields)) = (token, document.as_object_mut()) {
         let sign_in = sign_in_url(url, &token);
         lines.push(("sign in", sign_in.clone()));
         lines.push(("admin token", token.to_string()));
-        note = "The token is shown this once: only its hash is kept. `permitd admin-tokens new` makes another.\n";
+        note = match node.service.rehearsed {
+            Some(_) => "The token works for as long as this process runs, and is stored nowhere.\n",
+            None => "The token is shown this once: only its hash is kept. `permitd admin-tokens new` makes another.\n",
+        };
         fields.insert("admin_token".to_owned(), token.as_str().into());
         fields.insert("sign_in_url".to_owned(), sign_in.into());
     }

@@ -13,8 +13,9 @@ use actix_web::{
 const ALLOWED_METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE");
 const ALLOWED_HEADERS: HeaderValue =
     HeaderValue::from_static("x-api-key, authorization, content-type, idempotency-key, if-match, if-none-match");
-const EXPOSED_HEADERS: HeaderValue =
-    HeaderValue::from_static("Link, ETag, RateLimit, RateLimit-Policy, Retry-After, x-dataset-version, x-request-id");
+const EXPOSED_HEADERS: HeaderValue = HeaderValue::from_static(
+    "Link, ETag, RateLimit, RateLimit-Policy, Retry-After, permitd-copy-as-of, x-dataset-version, x-request-id",
+);
 const PREFLIGHT_MAX_AGE_S: HeaderValue = HeaderValue::from_static("86400");
 const ANY: HeaderValue = HeaderValue::from_static("*");
 

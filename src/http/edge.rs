@@ -31,7 +31,7 @@ use super::{
     passage::Passage,
     request_id::{REQUEST_ID, RequestIds},
     sent::Sent,
-    state::Readiness,
+    state::{Readiness, Rehearsed},
     wants::wants_html,
     wire::{Answering, Connection},
 };
@@ -40,6 +40,10 @@ use crate::{clock::SharedClock, config::HttpSection, secrets::Entropy, telemetry
 const CROWDED: &str =
     "this address has as many requests at work as it may have at the same time: wait for their answers";
 const CROWDED_RETRY_AFTER_S: u64 = 1;
+/// Says of every answer of a server that shows a copy as of when the copy is.
+const COPY_AS_OF: HeaderName = HeaderName::from_static("permitd-copy-as-of");
+/// Where a browser shows an administrator's token to be let in.
+const TOKEN_ENTRY: &str = "/sign-in/token";
 
 /// The middleware. It must be the outermost one.
 #[derive(Debug, Clone)]
@@ -50,6 +54,8 @@ pub struct Edge {
     entropy: Arc<dyn Entropy>,
     meter: Option<Arc<RequestMeter>>,
     readiness: Readiness,
+    /// What is shown, where nothing can be changed, and its moment as a header.
+    rehearsed: Option<(Arc<Rehearsed>, HeaderValue)>,
     /// The prefix of a problem's `type`, before the path of the problem's page.
     explained_below: Arc<str>,
     is_quiet: bool,
@@ -66,6 +72,7 @@ impl Edge {
             entropy,
             meter: None,
             readiness: Readiness::default(),
+            rehearsed: None,
             explained_below: Arc::default(),
             is_quiet: false,
         }
@@ -86,6 +93,16 @@ impl Edge {
     #[must_use]
     pub fn metered(self, meter: Arc<RequestMeter>) -> Self {
         Self { meter: Some(meter), ..self }
+    }
+
+    /// The same, refusing whatever could change something, where only a copy is shown; every answer says so.
+    #[must_use]
+    pub fn rehearsing(self, rehearsed: Option<Arc<Rehearsed>>) -> Self {
+        let with_header = |rehearsed: Arc<Rehearsed>| {
+            let as_of = HeaderValue::try_from(rehearsed.as_of.to_string());
+            (rehearsed, as_of.unwrap_or(HeaderValue::from_static("unknown")))
+        };
+        Self { rehearsed: rehearsed.map(with_header), ..self }
     }
 
     /// The same, answering 503 to everything once the node is closed.
@@ -215,7 +232,27 @@ impl EdgeVisit {
             let detail = format!("path and query have {url_bytes} bytes, at most {url_bytes_max} are read");
             return Some(self.named(Problem::new(ProblemCode::UrlTooLong, detail)).error_response());
         }
-        self.edge.settings.cors.preflight(request)
+        let preflight = self.edge.settings.cors.preflight(request);
+        preflight.or_else(|| self.refuse_change(request))
+    }
+
+    /// Refuses a request that could change something, where only a copy is shown. This is the one place: behind it nothing could act on a
+    /// command anyway.
+    fn refuse_change(&self, request: &ServiceRequest) -> Option<HttpResponse> {
+        let (rehearsed, _) = self.edge.settings.rehearsed.as_ref()?;
+        // Entering the administrator's pages with a token sets a cookie and nothing else.
+        if request.method().is_safe() || request.path() == TOKEN_ENTRY {
+            return None;
+        }
+        let detail = format!(
+            "this server shows a copy of {} as of {}, and changes nothing: only GET and HEAD are answered here. Send it to the deployment itself",
+            rehearsed.of, rehearsed.as_of
+        );
+        let problem = self.named(Problem::new(ProblemCode::ReadOnlyCopy, detail));
+        Some(match wants_html(request.headers()) {
+            true => pages::problem::answer::answer(&problem, request.request()),
+            false => problem.error_response(),
+        })
     }
 
     /// Completes the handler's answer: an error becomes a problem with the request's id, and browsers get problems as pages.
@@ -310,7 +347,8 @@ impl EdgeVisit {
             (REQUEST_ID, self.id.to_header_value()),
             (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
         ];
-        always.into_iter().chain(self.edge.settings.cors.headers(self.origin.as_ref()))
+        let copy = self.edge.settings.rehearsed.as_ref().map(|(_, as_of)| (COPY_AS_OF, as_of.clone()));
+        always.into_iter().chain(copy).chain(self.edge.settings.cors.headers(self.origin.as_ref()))
     }
 
     fn log(&self, status: StatusCode, path: &str, duration_us: i64) {

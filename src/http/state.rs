@@ -8,6 +8,7 @@ use std::{
     },
 };
 
+use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
 use super::{checkup::Checkup, meter::RequestMeter, pages::look::Look, ready::ReadyAnswers, token_uses::TokenUses};
@@ -20,7 +21,10 @@ use crate::{
     aws::Access,
     config::Settings,
     dataset::cursor::CursorKey,
-    domain::{id::Who, key::KeyId},
+    domain::{
+        id::Who,
+        key::{KeyHash, KeyId},
+    },
     store::records::RecordStore,
 };
 
@@ -85,6 +89,28 @@ pub struct Service {
     pub look: Arc<Look>,
     /// Counts the answers.
     pub meter: Arc<RequestMeter>,
+    /// What the node shows, if it only shows a copy and changes nothing.
+    pub rehearsed: Option<Arc<Rehearsed>>,
+}
+
+/// What a node shows that changes nothing.
+#[derive(Debug)]
+pub struct Rehearsed {
+    /// The deployment, for people.
+    pub of: String,
+    /// The moment that it shows.
+    pub as_of: Timestamp,
+    /// The one token of this process with which an administrator looks at all of it. It is stored nowhere.
+    pub token: AdminTokenOfRun,
+}
+
+/// A token that a process has made for itself.
+#[derive(Debug, Clone, Copy)]
+pub struct AdminTokenOfRun {
+    /// Its id.
+    pub id: KeyId,
+    /// Its hash.
+    pub hash: KeyHash,
 }
 
 /// An administrator's token that existed when the node started.

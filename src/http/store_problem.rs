@@ -17,6 +17,7 @@ pub fn store_problem(error: StoreError) -> Problem {
             tracing::error!(%error, "nothing can be written");
             Problem::new(ProblemCode::Unavailable, "the server's disk is full").retry_after(RETRY_AFTER_S)
         }
+        StoreError::ReadOnly => Problem::new(ProblemCode::ReadOnlyCopy, error.to_string()),
         StoreError::Corrupt(_) | StoreError::Incompatible(_) | StoreError::Limit(_) => Problem::internal(error),
     }
 }

@@ -9,6 +9,7 @@
 mod chosen;
 mod file;
 mod message;
+mod nothing;
 pub mod ses;
 pub mod settings;
 mod smtp;
@@ -25,6 +26,7 @@ pub use self::chosen::{MailSetting, SetupError, from_settings};
 use crate::domain::{id::UserId, text::hidden};
 pub use file::{FileMailer, UNFINISHED};
 pub use message::{Sender, SenderError};
+pub use nothing::NoMailer;
 pub use ses::SesMailer;
 pub use smtp::{SmtpMailer, SmtpSetupError};
 

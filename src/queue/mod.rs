@@ -1,6 +1,7 @@
 //! The event queue: at least once, unordered, with a visibility timeout and dead letters, like SQS standard queues.
 
 pub mod letters;
+pub mod nothing;
 pub mod sqlite;
 pub mod sqs;
 

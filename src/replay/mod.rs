@@ -1,5 +1,6 @@
 //! Rebuilds the views from the log, and compares them with it. Neither gets a queue or a mailer, so a rebuild cannot send anything.
 
+mod compare;
 mod quarantine;
 mod verify;
 
@@ -10,6 +11,9 @@ use std::{
 };
 
 pub use self::{
+    compare::{
+        CompareError, FieldDifference, OtherProgram, compare_views, compare_with_program, fold_lines, print_rows,
+    },
     quarantine::{QuarantineError, quarantine, release},
     verify::{Difference, Verified, verify, verify_records},
 };

@@ -203,7 +203,7 @@ fn compare(expected: &BTreeMap<String, String>, live: &BTreeMap<String, String>,
 }
 
 /// Every row by its name, as a text that hides addresses and names but differs when these do.
-fn described(rows: &Rows) -> BTreeMap<String, String> {
+pub(super) fn described(rows: &Rows) -> BTreeMap<String, String> {
     let users = rows.users.iter().map(|row| (format!("users {}", row.id), hidden(row, &[&row.email, &row.name])));
     let keys = rows.keys.iter().map(|row| (key_row(row.id), hidden(row, &[&Some(row.hash.to_hex())])));
     let session = |row: &SessionRow| hidden(row, &[&Some(row.hash.to_hex()), &row.network]);

@@ -18,4 +18,7 @@ pub enum StoreError {
     /// The data is larger than the store takes. Trying again does not help.
     #[error("more than the store takes: {0}")]
     Limit(String),
+    /// The store was opened without anything that writes.
+    #[error("this is a copy of a deployment, opened read-only: nothing in it can be changed")]
+    ReadOnly,
 }

@@ -125,6 +125,7 @@ const ONLY_HERE: &[(&str, &str)] = &[
     ("events verify", "needs no server"),
     ("events quarantine", "needs no server: what cannot be read may keep one from starting"),
     ("events release", "needs no server: what cannot be read may keep one from starting"),
+    ("events views", "needs no server"),
     ("datasets language", "a text of the program"),
 ];
 

@@ -21,6 +21,7 @@ mod columns;
 mod deployment;
 mod held;
 mod quota;
+mod rehearse;
 mod rows;
 mod sign_in;
 mod sqlite;

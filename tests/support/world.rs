@@ -167,7 +167,7 @@ impl World {
                 mailbox_capacity,
             ),
             notices,
-            relay: Relay::start(Arc::clone(&committer), Duration::from_secs(3600), mailbox_capacity),
+            relay: Relay::start(Arc::clone(&committer), Some(Duration::from_secs(3600)), mailbox_capacity),
             place,
             stores,
             clock,

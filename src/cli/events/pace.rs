@@ -18,6 +18,17 @@ pub(super) fn under_bar<T>(
     total: u64,
     work: impl FnOnce(&mut dyn FnMut(Progress)) -> Result<T, replay::ReplayError>,
 ) -> Result<(T, Duration), Failure> {
+    under_bar_of(total, work)
+}
+
+/// The same for work that has failures of its own.
+pub(super) fn under_bar_of<T, E>(
+    total: u64,
+    work: impl FnOnce(&mut dyn FnMut(Progress)) -> Result<T, E>,
+) -> Result<(T, Duration), Failure>
+where
+    Failure: From<E>,
+{
     let bar = progress::bar(total, "{bar:32} {human_pos}/{human_len} commits  {msg}  {eta} left");
     let began = Instant::now();
     let done = work(&mut |progress: Progress| {

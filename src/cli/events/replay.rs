@@ -1,9 +1,12 @@
 //! `permitd events replay`.
 
+use std::path::{Path, PathBuf};
+
 use clap::Args;
 use serde_json::{Value, json};
 
 use super::{
+    copy::CopiedMoment,
     pace::{timed, told, under_bar, with_rate},
     quarantine::{gone_over, named},
 };
@@ -24,6 +27,10 @@ use crate::{
 ///
 /// Works while a server runs. Sends and publishes nothing. After an error the live views are as they were. One that was killed is gone on
 /// with, by the same permitd and within a day. Over AWS rows are put right in place, each at once.
+///
+/// With --as-of and --into it leaves them alone, and makes a copy of the deployment as it was: a data directory that `permitd serve
+/// --read-only` shows. It holds the log up to then, the data of people who were not erased since, their usage, and the records of each data
+/// set as of its version then, as far as that is held. It has no server secret, no message and no mail. Killed and repeated it begins anew.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -31,7 +38,9 @@ Examples:
   permitd events replay --view keys
   permitd events replay --user ana@example.org
   permitd events replay --read-units-per-s 500      over AWS, beside what people ask
-  permitd events replay --json")]
+  permitd events replay --json
+  permitd events replay --as-of 2026-11-29T12:00:00Z --into permitd-copy
+  permitd events replay --as-of position:1200 --into permitd-copy         as it was after the commit at this position")]
 pub(super) struct Replay {
     /// Only this view: users, keys, sessions, plans, imports or tokens
     #[arg(long, value_name = "VIEW", value_parser = view)]
@@ -48,6 +57,12 @@ pub(super) struct Replay {
     /// Take at most so many read units a second from DynamoDB
     #[arg(long, value_name = "N", value_parser = whole(1..=1_000_000_u32), conflicts_with_all = ["user", "stream"])]
     read_units_per_s: Option<u32>,
+    /// Copy the deployment as it was at this moment, or at this position of the log
+    #[arg(long, value_name = "TIME|POSITION", requires = "into")]
+    as_of: Option<CopiedMoment>,
+    /// Where to: a directory that does not exist yet, or is empty
+    #[arg(long, value_name = "DIR", requires = "as_of")]
+    into: Option<PathBuf>,
 }
 
 fn view(name: &str) -> Result<ReplayView, String> {
@@ -56,6 +71,11 @@ fn view(name: &str) -> Result<ReplayView, String> {
 }
 
 impl Replay {
+    /// The copy that is asked for, if one is.
+    pub(super) fn copied(&self) -> Option<(CopiedMoment, &Path)> {
+        self.as_of.zip(self.into.as_deref())
+    }
+
     pub(super) fn answer(self, stores: &Stores) -> Result<CommandAnswer, Failure> {
         let stream = match (&self.stream, &self.user) {
             (Some(stream), _) => {

@@ -1,5 +1,7 @@
 //! `permitd events verify`.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use serde_json::json;
 
@@ -26,18 +28,33 @@ const DIFFERENCES_MAX: usize = 1_000;
 /// Records that are gone, older than the log or of another one are differences, too, with what to do about them. Changes
 /// nothing. `permitd events replay` repairs what it finds in the views. Over AWS whoever was killed may have left rows that are not
 /// written yet: they are counted apart, as no differences, since the next start, or a running server, writes them.
+///
+/// With --with it compares with another side instead, by row and field. With another permitd program: what an upgrade would change. It gets
+/// the log, the views of both are made of it, and nothing of this deployment is opened by it. With another data directory: the stored views
+/// of both, such as those of a copy.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   permitd events verify
   permitd events verify --json
+  permitd events verify --with ./permitd-next         what the other program would make of the log
+  permitd events verify --with permitd-copy           the views of a copy beside those of now
 
 Exit codes:
   0  there are no differences; rows may wait to be written
   1  there are some")]
-pub(super) struct Verify {}
+pub(super) struct Verify {
+    /// Compare with the views of another permitd program, or of another data directory
+    #[arg(long, value_name = "BINARY|DIR")]
+    with: Option<PathBuf>,
+}
 
 impl Verify {
+    /// What to compare with, if anything.
+    pub(super) fn compared(&self) -> Option<PathBuf> {
+        self.with.clone()
+    }
+
     pub(super) fn answer(self, stores: &Stores, records: &dyn RecordStore) -> Result<CommandAnswer, Failure> {
         let mut space = stores.replay.replay_space()?;
         let (total, quarantined) = (space.commits_total()?, space.quarantined()?);

@@ -38,6 +38,7 @@ mod tests {
             recorded_at: Timestamp::UNIX_EPOCH,
             events: events.to_owned(),
             marked: false,
+            hash: None,
         };
         let of = commit(r#"[{"type":"X","correlation_id":"r-1","data":{"a":"r-2"}},{"correlation_id":"a\"b"}]"#);
         assert!(belongs_to(&of, "r-1") && belongs_to(&of, "a\"b"));

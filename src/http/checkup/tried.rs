@@ -31,7 +31,8 @@ async fn look(service: &Service) -> Vec<String> {
         trouble("the queue", queue),
         trouble("what the log knows of the server secret", secret.map(|outcome| outcome.map(drop))),
         service.book.trouble().map(|reason| format!("grants are refused: {reason}")),
-        committer.secrets.doubted().map(ToOwned::to_owned),
+        // A copy has no server secret, and needs none.
+        committer.secrets.doubted().filter(|_| service.rehearsed.is_none()).map(ToOwned::to_owned),
     ];
     troubles.into_iter().flatten().chain(copying(service)).collect()
 }

@@ -42,6 +42,9 @@ pub(super) async fn caller(request: &HttpRequest, service: &Service) -> Result<O
     };
     let now = committer.clock.now();
     let Some(id) = read(text, now) else { return Ok(None) };
+    if service.rehearsed.as_ref().is_some_and(|rehearsed| rehearsed.token.id == id) {
+        return Ok(Some(session::caller_of_run(id)));
+    }
     let row = committer.stores.views.admin_token(id).await.map_err(store_problem)?;
     let Some(row) = row.filter(|row| row.works(now)) else { return Ok(None) };
     service.token_uses.note(&*committer.stores.admin_tokens, id, now).await;

@@ -241,7 +241,8 @@ impl<W: Visitor> Visit<W> {
             .filter(|permission| permissions.may(Permissions::of(&[*permission]), AccessKind::Read))
             .map(Permission::as_str)
             .collect();
-        let mails_to_files = !may.is_empty() && service.settings.mail_transport() == MailTransport::File;
+        let mails_to_files =
+            !may.is_empty() && service.rehearsed.is_none() && service.settings.mail_transport() == MailTransport::File;
         if let Some(fields) = frame.as_object_mut() {
             fields.extend(basics(service, self.language));
             let own = [
@@ -328,7 +329,7 @@ pub(super) fn put(document: &mut Value, name: &str, value: impl Into<Value>) {
 }
 
 /// What every page knows of the server.
-pub(super) fn basics(service: &Service, language: Language) -> [(String, Value); 8] {
+pub(super) fn basics(service: &Service, language: Language) -> [(String, Value); 9] {
     let prefix = address::prefix(&service.public_url);
     let look = &service.look;
     [
@@ -340,6 +341,10 @@ pub(super) fn basics(service: &Service, language: Language) -> [(String, Value);
         ("has_logo", json!(look.has_logo)),
         ("style", json!(format!("{prefix}/-/{}/style.css", look.folder))),
         ("script", json!(format!("{prefix}/-/{}/script.js", look.folder))),
+        (
+            "copy",
+            service.rehearsed.as_ref().map_or(Value::Null, |shown| json!({ "of": shown.of, "as_of": shown.as_of })),
+        ),
     ]
     .map(|(name, value)| (name.to_owned(), value))
 }

@@ -105,6 +105,11 @@ catalogue! {
     MissingPermission = "missing-permission", FORBIDDEN, "This needs another permission",
         "The token, or the person who is signed in, is known but may not do this. The detail says which permission is needed and \
          which there are. An administrator gives another role, or makes a token that has the scope.";
+    /// 403: the server shows a copy.
+    ReadOnlyCopy = "read-only-copy", FORBIDDEN, "This is a read-only copy",
+        "This server shows a copy of a deployment as it was at a moment of the past. Whatever only reads is answered as it would have been \
+         then; nothing can be changed here, and nothing is sent. The detail says of what the copy is, and as of when. Send the request to the \
+         deployment itself.";
     /// 404: no such resource.
     NotFound = "not-found", NOT_FOUND, "There is no such thing",
         "The path is right, but nothing of this name exists. The detail says what was looked for.";

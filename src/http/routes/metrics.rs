@@ -51,6 +51,8 @@ pub(super) struct Snapshot {
     not_served: Vec<String>,
     aws: Calls,
     ready: bool,
+    /// The moment that is shown, Unix time in seconds, where a copy is.
+    shown_as_of_s: Option<i64>,
     resident_bytes: Option<u64>,
 }
 
@@ -84,6 +86,7 @@ impl Snapshot {
             not_served: service.lineages.losses().iter().map(|loss| loss.data_set().to_owned()).collect(),
             aws: service.aws.as_ref().map(Access::calls).unwrap_or_default(),
             ready: service.readiness.get(),
+            shown_as_of_s: service.rehearsed.as_ref().map(|shown| shown.as_of.as_second()),
             resident_bytes: resident_bytes(),
         })
     }
@@ -288,6 +291,11 @@ impl Snapshot {
             quarantined,
         )?;
         gauge(encoder, "permitd_ready", "1 while the node wants requests", u64::from(self.ready))?;
+        if let Some(as_of_s) = self.shown_as_of_s {
+            let help = "The moment that is shown, Unix time: only of a server that shows a read-only copy";
+            let mut family = encoder.encode_descriptor("permitd_shown_as_of_seconds", help, None, MetricType::Gauge)?;
+            family.encode_gauge(&as_of_s)?;
+        }
         if let Some(bytes) = self.resident_bytes {
             gauge(encoder, "process_resident_memory_bytes", "Resident memory", bytes)?;
         }

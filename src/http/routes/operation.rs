@@ -65,6 +65,9 @@ async fn ready(service: web::Data<Service>) -> Answer {
         let streams: Vec<String> = quarantined.iter().map(|one| one.stream.to_string()).collect();
         fields.insert("quarantined".to_owned(), json!(streams));
     }
+    if let (Some(rehearsed), Some(fields)) = (&service.rehearsed, document.as_object_mut()) {
+        fields.insert("copy".to_owned(), json!({ "of": rehearsed.of, "as_of": rehearsed.as_of, "read_only": true }));
+    }
     Ok(answer::document(StatusCode::OK, &document))
 }
 

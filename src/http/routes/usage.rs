@@ -105,7 +105,8 @@ pub(in crate::http) async fn report(
     let counts = ledger.counts(user, from_day).await.map_err(store_problem)?;
     let mut used = BTreeMap::new();
     if by.is_none() {
-        let held = service.book.unspent(user);
+        // A copy shows the figures of then: what it grants itself is not among them.
+        let held = service.book.unspent(user).filter(|_| service.rehearsed.is_none());
         for of_day in ledger.usage(user, from_day).await.map_err(store_problem)? {
             let held = held.filter(|(day, _)| *day == of_day.day).map_or(0, |(_, left)| left);
             used.insert(of_day.day, of_day.used.saturating_sub(held));

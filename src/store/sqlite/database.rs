@@ -8,21 +8,18 @@ use std::{
     },
 };
 
+use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::{Semaphore, oneshot};
 
 use super::{
-    connection::{connect, lock, still_there},
+    connection::{connect, connect_immutable, lock, still_there},
     roll::{self, KeptRoll},
-    trouble::closed,
+    trouble::{closed, corrupt},
     worked::Worked,
     writer::Writer,
 };
-use crate::{
-    clock::SharedClock,
-    private::FilePlace,
-    store::{StoreError, Stores},
-};
+use crate::{clock::SharedClock, private::FilePlace, store::StoreError};
 
 /// The file's name in its folder.
 pub const FILE_NAME: &str = "permitd.db";
@@ -37,8 +34,13 @@ pub struct Database {
 }
 
 impl Database {
-    pub(super) fn connect_reader(path: &Path) -> Result<Connection, StoreError> {
-        connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+    pub(super) fn connect_reader(path: &Path, is_read_only: bool) -> Result<Connection, StoreError> {
+        if is_read_only { connect_immutable(path) } else { connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY) }
+    }
+
+    /// Whether the file was opened without anything that writes.
+    pub(super) fn is_read_only(&self) -> bool {
+        self.shared.writer.is_none()
     }
 
     /// Opens a connection of its own, for long work such as a rebuild.
@@ -46,12 +48,27 @@ impl Database {
     /// # Errors
     /// When the file cannot be opened.
     pub fn connect(&self) -> Result<Connection, StoreError> {
+        if self.is_read_only() {
+            return connect_immutable(&self.shared.path);
+        }
         connect(&self.shared.path, OpenFlags::SQLITE_OPEN_READ_WRITE)
     }
 
     /// The database's file.
     pub fn path(&self) -> &Path {
         &self.shared.path
+    }
+
+    /// The last moment that the file knows of: of its last commit, or of the last use of a key.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn last_moment(&self) -> Result<Timestamp, StoreError> {
+        let connection = Self::connect_reader(&self.shared.path, self.is_read_only())?;
+        let sql = "SELECT max(coalesce((SELECT recorded_at FROM commits ORDER BY position DESC LIMIT 1), 0),
+                              coalesce((SELECT max(at) FROM key_uses), 0))";
+        let last_us = connection.query_row(sql, [], |row| row.get(0))?;
+        Timestamp::from_microsecond(last_us).map_err(|error| corrupt("moment", error))
     }
 
     /// The places of the file and its write-ahead log, to notice when one is removed.
@@ -93,21 +110,6 @@ impl Database {
         still_there(&self.shared.places)
     }
 
-    /// The stores that this file holds.
-    pub fn stores(&self) -> Stores {
-        Stores {
-            log: Arc::new(self.clone()),
-            answers: Arc::new(self.clone()),
-            views: Arc::new(self.clone()),
-            ledger: Arc::new(self.clone()),
-            admin_tokens: Arc::new(self.clone()),
-            quarantines: crate::store::Quarantines::new(Arc::new(self.clone())),
-            replay: Arc::new(self.clone()),
-            transfer: Arc::new(self.clone()),
-            upkeep: Arc::new(self.clone()),
-        }
-    }
-
     /// Runs `work` in a write transaction that it shares with other waiting writes; an error undoes only this work. Returns after
     /// the commit has reached the disk.
     ///
@@ -118,13 +120,16 @@ impl Database {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        self.shared.writer.run(work).await
+        match &self.shared.writer {
+            Some(writer) => writer.run(work).await,
+            None => Err(StoreError::ReadOnly.into()),
+        }
     }
 
     /// A flag for a write that deletes data which must not stay on the disk: when set, the tables with personal data are written
     /// anew in its transaction, and the write-ahead log is emptied after its commit.
     pub(super) fn purge_after_commit(&self) -> Arc<AtomicBool> {
-        self.shared.writer.purge_after_commit()
+        self.shared.writer.as_ref().map(Writer::purge_after_commit).unwrap_or_default()
     }
 
     /// Runs `work` on a read-only connection, on a thread for blocking work.
@@ -145,7 +150,7 @@ impl Database {
             let taken = lock(&shared.readers).pop();
             let connection = match taken {
                 Some(connection) => Ok(connection),
-                None => Self::connect_reader(&shared.path),
+                None => Self::connect_reader(&shared.path, shared.writer.is_none()),
             };
             let result = connection.and_then(|connection| {
                 let result = work(&connection);
@@ -162,7 +167,8 @@ impl Database {
 pub(super) struct Shared {
     pub(super) path: PathBuf,
     pub(super) places: Arc<[FilePlace]>,
-    pub(super) writer: Writer,
+    /// The thread that writes; none where the file is only read.
+    pub(super) writer: Option<Writer>,
     pub(super) readers: Mutex<Vec<Connection>>,
     pub(super) reading: Semaphore,
     /// The roll of people to search, as far as it was read.

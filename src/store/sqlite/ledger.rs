@@ -219,7 +219,7 @@ fn find_session_terms(connection: &Connection, session: KeyId) -> Result<Result<
     Ok(Ok(FoundTerms { terms, rotated: None, expires_at: Some(row.idle_at) }))
 }
 
-fn limits_of(connection: &Connection, plan: &str) -> Result<(Limits, PlanDatasets), StoreError> {
+pub(super) fn limits_of(connection: &Connection, plan: &str) -> Result<(Limits, PlanDatasets), StoreError> {
     let found = find_plan(connection, plan)?;
     let PlanRow { limits, rules, .. } =
         found.ok_or_else(|| corrupt("plan", "the plan of a key's owner does not exist"))?;
@@ -283,7 +283,7 @@ fn take_back(connection: &Connection, user: UserId, returned: &Return) -> Result
     Ok(())
 }
 
-fn read_row(connection: &Connection, user: UserId) -> Result<LedgerRow, StoreError> {
+pub(super) fn read_row(connection: &Connection, user: UserId) -> Result<LedgerRow, StoreError> {
     let sql =
         "SELECT tat_ns, day, used, interval_ns, owed_ns, burst FROM ledger LEFT JOIN owed USING (user) WHERE user = ?1";
     let read = |row: &Row<'_>| {
@@ -321,7 +321,7 @@ fn write_owed(connection: &Connection, user: UserId, row: &LedgerRow) -> Result<
 }
 
 /// The count of a day so far.
-fn read_day(connection: &Connection, user: UserId, day: i64) -> Result<u64, StoreError> {
+pub(super) fn read_day(connection: &Connection, user: UserId, day: i64) -> Result<u64, StoreError> {
     let mut statement = connection.prepare_cached("SELECT used FROM usage WHERE user = ?1 AND day = ?2")?;
     let used = statement.query_row(params![user.to_string(), day], |row| row.get(0)).optional()?;
     Ok(used.unwrap_or(0))

@@ -6,6 +6,8 @@ mod answers;
 mod batches;
 mod chain;
 mod connection;
+mod copied_ledger;
+mod copied_log;
 pub mod copy;
 mod database;
 mod endings;
@@ -19,6 +21,7 @@ pub mod records;
 mod replay;
 mod roll;
 mod schema;
+mod stores;
 mod transfer;
 mod trouble;
 mod twice;
@@ -35,14 +38,16 @@ use std::{
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::Semaphore;
 
+use self::connection::{IMMUTABLE, immutable};
 pub(super) use self::trouble::Trouble;
 use self::{
-    connection::{BUSY_TIMEOUT_MS, connect, lock, still_there},
+    connection::{BUSY_TIMEOUT_MS, connect, lock, refuse_log, still_there},
     database::{READERS, Shared},
     trouble::{closed, corrupt, unseen},
     writer::Writer,
 };
 pub use self::{
+    copied_log::{CopiedLog, CopiedPerson},
     database::{Database, FILE_NAME},
     schema::SCHEMA_VERSION,
     worked::{Tick, Worked},
@@ -65,7 +70,8 @@ impl Database {
         }
         let mut connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
         schema::migrate(&mut connection)?;
-        let readers: Vec<Connection> = (0..READERS).map(|_| Self::connect_reader(&path)).collect::<Result<_, _>>()?;
+        let readers: Vec<Connection> =
+            (0..READERS).map(|_| Self::connect_reader(&path, false)).collect::<Result<_, _>>()?;
         // The write-ahead log and its index exist as long as a connection does.
         let files = ["", "-wal", "-shm"].map(|beside| folder.join(format!("{FILE_NAME}{beside}")));
         let place = |path: &PathBuf| FilePlace::of(path).map_err(|error| unseen(path, &error));
@@ -75,10 +81,36 @@ impl Database {
             *database = database.clone().never_empty();
         }
         let places: Arc<[FilePlace]> = places.into();
-        let writer = Writer::start(connection, Arc::clone(&places))?;
+        let writer = Some(Writer::start(connection, Arc::clone(&places))?);
         let (readers, reading, worked) = (Mutex::new(readers), Semaphore::new(READERS), Mutex::default());
         let (is_guest, roll) = (AtomicBool::new(false), Mutex::default());
         Ok(Self { shared: Arc::new(Shared { path, places, writer, readers, reading, roll, worked, is_guest }) })
+    }
+
+    /// Checks that the tables in a folder's `permitd.db` are those that this permitd writes, so that opening it migrates nothing.
+    ///
+    /// # Errors
+    /// When there is no such file, or another permitd wrote its tables.
+    pub fn check(folder: &Path) -> Result<(), StoreError> {
+        schema::check(&connect(&folder.join(FILE_NAME), OpenFlags::SQLITE_OPEN_READ_ONLY)?)
+    }
+
+    /// Opens `permitd.db` in a folder without anything that writes: no thread, no lock, no file beside it, no migration. Nobody else may
+    /// change the file meanwhile.
+    ///
+    /// # Errors
+    /// When there is no such file, it has a write-ahead log that was not moved into it, or another permitd wrote its tables.
+    pub fn open_read_only(folder: &Path) -> Result<Self, StoreError> {
+        let path = folder.join(FILE_NAME);
+        refuse_log(&path)?;
+        let readers: Vec<Connection> =
+            (0..READERS).map(|_| Self::connect_reader(&path, true)).collect::<Result<_, _>>()?;
+        readers.first().map_or(Ok(()), schema::check)?;
+        let place = FilePlace::of(&path).map_err(|error| unseen(&path, &error))?;
+        let places: Arc<[FilePlace]> = Arc::from([place.never_empty()]);
+        let (readers, reading, worked) = (Mutex::new(readers), Semaphore::new(READERS), Mutex::default());
+        let (is_guest, roll) = (AtomicBool::new(true), Mutex::default());
+        Ok(Self { shared: Arc::new(Shared { path, places, writer: None, readers, reading, roll, worked, is_guest }) })
     }
 }
 

@@ -40,7 +40,9 @@ impl Replayable for Database {
         }
         let (log, views) = (self.connect()?, self.connect()?);
         // Pages in the write-ahead log, such as those of an earlier rebuild, are not mapped, and each read searches for them.
-        views.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
+        if !self.is_read_only() {
+            views.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
+        }
         log.execute_batch(&format!("PRAGMA mmap_size = {MAPPED_BYTES_MAX}; BEGIN"))?;
         // While the log is read at its one moment, later writes cannot be moved out of the write-ahead log: checkpoints after every
         // batch would only take time.
@@ -56,6 +58,7 @@ impl Replayable for Database {
             views: NewViews {
                 connection: views,
                 view: plan.view,
+                is_read_only: self.is_read_only(),
                 generation: None,
                 indexed: false,
                 locked: false,
@@ -245,6 +248,8 @@ struct NewViews {
     connection: Connection,
     /// The view that is rebuilt; none for all.
     view: Option<ReplayView>,
+    /// Whether the file is only read: then no views can be written.
+    is_read_only: bool,
     /// The new tables' generation, once they exist.
     generation: Option<i64>,
     /// Whether the new tables have their indexes.
@@ -343,6 +348,9 @@ impl NewViews {
     fn prepare_generation(&mut self) -> Result<i64, StoreError> {
         if let Some(generation) = self.generation {
             return Ok(generation);
+        }
+        if self.is_read_only {
+            return Err(StoreError::ReadOnly);
         }
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let sql = "UPDATE view_generation SET generation = generation + 1 RETURNING generation";

@@ -202,9 +202,7 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let found: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     if found > SCHEMA_VERSION {
-        return Err(StoreError::Incompatible(format!(
-            "the database has tables of version {found}, this permitd knows {SCHEMA_VERSION}: use the newer permitd that wrote it"
-        )));
+        return Err(newer(found));
     }
     if found == 0 {
         transaction.execute_batch(TABLES)?;
@@ -237,6 +235,35 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     add(&transaction)?;
     transaction.commit()?;
     Ok(())
+}
+
+/// Checks that a file that is only read has the tables that this binary knows: it cannot be migrated.
+///
+/// # Errors
+/// [`StoreError::Incompatible`], with what to do.
+pub(super) fn check(connection: &Connection) -> Result<(), StoreError> {
+    let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if found > SCHEMA_VERSION {
+        return Err(newer(found));
+    }
+    let sql = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN
+               ('secret_versions', 'worked', 'key_endings', 'heartbeat', 'administrators', 'token_uses', 'deployment')";
+    let added: i64 = connection.query_row(sql, [], |row| row.get(0))?;
+    let sql = "SELECT EXISTS (SELECT 1 FROM pragma_table_info('commits') WHERE name = 'hash')";
+    let is_chained: bool = connection.query_row(sql, [], |row| row.get(0))?;
+    if found < SCHEMA_VERSION || added < 7 || !is_chained {
+        return Err(StoreError::Incompatible(format!(
+            "the database has tables of version {found}, and this permitd reads {SCHEMA_VERSION}. Nothing is migrated read-only: use the permitd \
+             that wrote it, or copy the directory, run `permitd events verify --data COPY` once, and read the copy"
+        )));
+    }
+    Ok(())
+}
+
+fn newer(found: i64) -> StoreError {
+    StoreError::Incompatible(format!(
+        "the database has tables of version {found}, this permitd knows {SCHEMA_VERSION}: use the newer permitd that wrote it"
+    ))
 }
 
 /// Registers the owners of the keys that the log has issued. A key that was issued twice, as older versions allowed, gets its first

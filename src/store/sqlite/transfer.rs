@@ -41,7 +41,7 @@ const BY_STREAM: &str = "CREATE UNIQUE INDEX IF NOT EXISTS commits_stream ON com
 
 impl Transferable for Database {
     fn log_source(&self, order: LogOrder) -> Result<Box<dyn LogSource>, StoreError> {
-        let connection = Database::connect_reader(self.path())?;
+        let connection = Database::connect_reader(self.path(), self.is_read_only())?;
         connection.execute_batch(&format!("PRAGMA mmap_size = {MAPPED_BYTES_MAX}; BEGIN"))?;
         Ok(Box::new(FileLog { connection, order, at: Some((0, String::new(), 0)) }))
     }

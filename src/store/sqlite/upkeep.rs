@@ -28,13 +28,16 @@ const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
 #[async_trait]
 impl Upkeep for Database {
     async fn probe(&self) -> Result<(), StoreError> {
-        let path = self.path().to_owned();
+        let (path, is_read_only) = (self.path().to_owned(), self.is_read_only());
         let read = tokio::task::spawn_blocking(move || {
             // A new connection has an empty cache: it reads from the disk.
-            let connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+            let connection = Database::connect_reader(&path, is_read_only)?;
             ENDS.iter().try_for_each(|sql| Ok(connection.query_row(sql, [], |_| Ok(()))?))
         });
         read.await.map_err(|_| closed())?.map_err(|error: StoreError| error)?;
+        if is_read_only {
+            return Ok(());
+        }
         self.write(|connection| {
             // A row that does not change would not be written at all.
             connection.prepare_cached("UPDATE heartbeat SET beats = beats + 1")?.execute([])?;
@@ -101,6 +104,10 @@ impl Upkeep for Database {
     }
 
     async fn close(&self) -> Result<(), StoreError> {
+        if self.is_read_only() {
+            // It has no write-ahead log.
+            return Ok(());
+        }
         self.still_there()?;
         let path = self.path().to_owned();
         let emptied = tokio::task::spawn_blocking(move || {

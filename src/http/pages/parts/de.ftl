@@ -10,6 +10,7 @@ nav-sign-in = Anmelden
 nav-sign-out = Abmelden
 contact = Fragen: { $contact }
 footer-problems = Fehlermeldungen erklärt
+copy-banner = Kopie von { $of }, Stand { $as_of }, nur zum Lesen: Hier lässt sich nichts ändern, und nichts wird verschickt.
 mails-to-files = E-Mails werden auf dem Server in Dateien geschrieben und erreichen niemanden. Wer den Server betreibt, kann SMTP einrichten (mail.transport).
 form-wrong = Im Formular stimmt etwas noch nicht:
 optional = (freiwillig)

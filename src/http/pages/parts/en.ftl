@@ -10,6 +10,7 @@ nav-sign-in = Sign in
 nav-sign-out = Sign out
 contact = Questions: { $contact }
 footer-problems = Error messages explained
+copy-banner = Copy of { $of } as of { $as_of }, read-only: nothing can be changed here, and nothing is sent.
 mails-to-files = Mails are written to files on the server and reach nobody. Whoever runs the server can set up SMTP (mail.transport).
 form-wrong = Something in the form is not right yet:
 optional = (optional)

@@ -77,6 +77,12 @@ pub(super) fn told(code: ProblemCode) -> (&'static str, &'static str) {
             "Wer verwaltet, braucht hier einen zweiten Faktor. POST /me/second-factor beginnt einen, PUT /me/second-factor bestätigt ihn; bis dahin \
              gilt die Sitzung für nichts anderes.",
         ),
+        P::ReadOnlyCopy => (
+            "Dies ist eine Kopie, die nur gelesen werden kann",
+            "Dieser Server zeigt die Kopie einer Installation, wie sie zu einem früheren Zeitpunkt war. Was nur liest, wird so beantwortet wie \
+             damals; ändern lässt sich hier nichts, und nichts wird verschickt. Die Einzelheit sagt, wovon die Kopie ist und von wann. Senden \
+             Sie die Anfrage an die Installation selbst.",
+        ),
         P::MissingPermission => (
             "Dafür ist eine andere Berechtigung nötig",
             "Das Token oder die angemeldete Person ist bekannt, darf das aber nicht. Die Einzelheit sagt, welche Berechtigung nötig ist und welche \

@@ -98,5 +98,8 @@ pub(super) fn failed(doing: &str, of: &str, error: StoreError) -> RecordStoreErr
         StoreError::Corrupt(reason) | StoreError::Incompatible(reason) => {
             RecordStoreError::Corrupt { name: of.to_owned(), reason }
         }
+        StoreError::ReadOnly => {
+            RecordStoreError::Unavailable { doing: format!("{doing} {of}"), reason: error.to_string() }
+        }
     }
 }

@@ -10,6 +10,7 @@ use super::{
     pool,
     reading::{QuestionFailure, RecordReading, Watch},
     render,
+    role::FileRole,
     served::Served,
     shared::SharedRecords,
     walk::{self, PlacesWanted, RecordsWanted, Yielded},
@@ -63,7 +64,12 @@ pub(super) async fn begin(
     let place = ExportPlace::take(shared)?;
     let (clock, settings) = (&shared.clock, &shared.settings);
     let (mut outlet, inlet) = Outlet::new(Arc::clone(clock), settings.export_stall_ms);
-    let workbooks = WorkbookPlace { folder: settings.directory.clone(), bytes_max: settings.workbook_bytes_max };
+    // Nothing is written into the directory of a copy, not even for a moment.
+    let folder = match settings.role {
+        FileRole::Truth | FileRole::Replica => settings.directory.clone(),
+        FileRole::ReadOnly => std::env::temp_dir(),
+    };
+    let workbooks = WorkbookPlace { folder, bytes_max: settings.workbook_bytes_max };
     let (watch, limit_ms) = (Watch::new(clock, settings.export_timeout_ms), settings.export_timeout_ms);
     let work = move || {
         pool::step_back();

@@ -13,7 +13,7 @@ use crate::{
     private::{self, PrivacyError},
     store::{
         records::{self, DataSet, RecordStoreError, state},
-        sqlite::Trouble,
+        sqlite::{IMMUTABLE, Trouble, immutable},
     },
 };
 
@@ -26,7 +26,16 @@ const READER_CACHE_KIB: i64 = 2 * 1024;
 
 pub(super) fn open(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
     let access = access | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
-    let connection = Connection::open_with_flags(private::by_real_directory(path), access)?;
+    prepared(Connection::open_with_flags(private::by_real_directory(path), access)?)
+}
+
+/// Opens a file that nobody changes: no lock is taken, and no file made beside it.
+pub(super) fn open_immutable(path: &Path) -> rusqlite::Result<Connection> {
+    let access = IMMUTABLE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    prepared(Connection::open_with_flags(immutable(path), access)?)
+}
+
+fn prepared(connection: Connection) -> rusqlite::Result<Connection> {
     // Otherwise SQLite would plan a statement anew for other bound values, which costs more than running it.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.busy_timeout(LOCK_WAIT)?;

@@ -5,13 +5,9 @@ use std::{
     sync::Arc,
 };
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::Connection;
 
-use super::{
-    file::{open, unavailable},
-    served::Served,
-    shape::Shape,
-};
+use super::{file::unavailable, role::open_to_read, served::Served, shape::Shape};
 use crate::store::records::{DataSet, RecordStoreError};
 
 /// The page cache of a thread that answers questions: the records of the largest page (1,000), each on a page of the file (8 KiB), have
@@ -56,7 +52,7 @@ impl Lanes {
                     // A connection to the path would read another file.
                     return Err(RecordStoreError::DefinitionChanged { name: data_set.definition.name.clone() });
                 }
-                let connection = open(&served.path, OpenFlags::SQLITE_OPEN_READ_ONLY).and_then(|connection| {
+                let connection = open_to_read(&served.path, served.role).and_then(|connection| {
                     if let Some(kib) = self.cache_kib {
                         connection.pragma_update(None, "cache_size", -kib)?;
                     }

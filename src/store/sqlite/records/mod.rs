@@ -35,6 +35,7 @@ mod table;
 mod tests;
 mod walk;
 mod way;
+mod wind_back;
 pub(in crate::store) mod work;
 
 use std::sync::{Arc, PoisonError};
@@ -44,7 +45,12 @@ use uuid::Uuid;
 
 #[cfg(test)]
 use self::reading::Watch;
-pub use self::{columns::ColumnSettings, role::FileRole, shared::SqliteRecordSettings};
+pub use self::{
+    columns::ColumnSettings,
+    role::FileRole,
+    shared::SqliteRecordSettings,
+    wind_back::{WantedVersion, WindBackError, result_of, wind_back},
+};
 use self::{
     reading::{QuestionFailure, RecordReading},
     shared::SharedRecords,
@@ -55,9 +61,12 @@ use crate::{
         query::{Facets, Groups, PageStart, PointInTime, Query, Stats},
         summary::{Facet, Figures},
     },
-    store::records::{
-        DataSet, Export, FoundRecords, Held, ImportOrder, ImportSession, Page, Past, RecordCatalog, RecordImports,
-        RecordQuestions, RecordReader, RecordStoreError, RecordsGroups, RecordsSummary, Since, rules,
+    store::{
+        StoreError,
+        records::{
+            DataSet, Export, FoundRecords, Held, ImportOrder, ImportSession, Page, Past, RecordCatalog, RecordImports,
+            RecordQuestions, RecordReader, RecordStoreError, RecordsGroups, RecordsSummary, Since, rules,
+        },
     },
 };
 
@@ -189,11 +198,13 @@ impl RecordQuestions for SqliteRecordStore {
 
 impl RecordImports for SqliteRecordStore {
     fn begin_import(&self, order: ImportOrder) -> Result<Box<dyn ImportSession>, RecordStoreError> {
+        self.may_change()?;
         Ok(Box::new(import::FileImport::begin(Arc::clone(&self.shared), order, None)?))
     }
 
     fn is_importing(&self, name: &str) -> Result<bool, RecordStoreError> {
-        import_lock::is_running(&self.shared, name)
+        // Nobody imports into a copy.
+        if self.may_change().is_err() { Ok(false) } else { import_lock::is_running(&self.shared, name) }
     }
 
     fn can_rename(&self) -> bool {
@@ -201,11 +212,24 @@ impl RecordImports for SqliteRecordStore {
     }
 
     fn hold(&self, name: &str, _who: Uuid) -> Result<Box<dyn Held>, RecordStoreError> {
+        self.may_change()?;
         Ok(Box::new(naming::HeldFile::take(Arc::clone(&self.shared), name)?))
     }
 }
 
 impl SqliteRecordStore {
+    /// # Errors
+    /// When the files are only read.
+    fn may_change(&self) -> Result<(), RecordStoreError> {
+        match self.shared.settings.role {
+            FileRole::Truth | FileRole::Replica => Ok(()),
+            FileRole::ReadOnly => Err(RecordStoreError::Unavailable {
+                doing: "change records".to_owned(),
+                reason: StoreError::ReadOnly.to_string(),
+            }),
+        }
+    }
+
     /// Makes or refreshes a data set's column projection on the calling thread. The error says why there is none.
     #[cfg(test)]
     fn tend_columns(&self, name: &str) -> Result<(), String> {

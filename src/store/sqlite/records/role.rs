@@ -6,7 +6,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::{
     epochs,
-    file::{name_of, open, unavailable},
+    file::{name_of, open, open_immutable, unavailable},
 };
 use crate::store::records::RecordStoreError;
 
@@ -18,13 +18,23 @@ pub enum FileRole {
     Truth,
     /// Copies of records whose truth is elsewhere.
     Replica,
+    /// Records of a copy of a deployment, which is only read: no file is locked, written, or made beside another.
+    ReadOnly,
+}
+
+/// Opens a file to read from it, as the files of this role are.
+pub(super) fn open_to_read(path: &Path, role: FileRole) -> rusqlite::Result<Connection> {
+    match role {
+        FileRole::Truth | FileRole::Replica => open(path, OpenFlags::SQLITE_OPEN_READ_ONLY),
+        FileRole::ReadOnly => open_immutable(path),
+    }
 }
 
 /// Checks that a file with a data set has the store's role.
 pub(super) fn check_role(connection: &Connection, path: &Path, role: FileRole) -> Result<(), RecordStoreError> {
     let found = epochs::present(connection).map_err(|error| unavailable("read", path, &error))?;
     match (role, found) {
-        (FileRole::Truth, Some(_)) => {
+        (FileRole::Truth | FileRole::ReadOnly, Some(_)) => {
             let reason = "it is a node's copy of a data set that DynamoDB keeps. Serve it with backend = \"aws\", or move \
                           the file away: nothing is lost with it";
             Err(RecordStoreError::WrongRole { path: path.to_owned(), reason: reason.to_owned() })

@@ -10,12 +10,13 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension, config::DbConfig};
+use rusqlite::{Connection, OptionalExtension, config::DbConfig};
 
 use super::{
     columns::ColumnSlot,
     erasure,
-    file::{LOCK_WAIT, beside, data_version, is_busy, load, open, remove, unavailable},
+    file::{LOCK_WAIT, beside, data_version, is_busy, load, remove, unavailable},
+    role::{FileRole, open_to_read},
     schema,
 };
 use crate::{
@@ -28,6 +29,7 @@ pub(super) struct Served {
     /// Unlike the name, never used again for another file.
     pub(super) id: u64,
     pub(super) path: PathBuf,
+    pub(super) role: FileRole,
     /// The file's place when it was opened.
     pub(super) place: FilePlace,
     /// The place of its write-ahead log at that time.
@@ -90,7 +92,7 @@ impl Served {
         }
         let current = self.current();
         // A new connection is used: the open ones may have the earlier contents in their caches.
-        let found = open(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY).and_then(|connection| {
+        let found = open_to_read(&self.path, self.role).and_then(|connection| {
             connection.query_row("SELECT instance, version FROM state", [], |row| {
                 Ok((schema::uuid(row, 0)?, schema::count(row, 1)?))
             })
@@ -122,7 +124,7 @@ impl Served {
     /// Reads from the file, past all caches.
     pub(super) fn probe(&self) -> Result<(), RecordStoreError> {
         let failed = |error: rusqlite::Error| unavailable("read", &self.path, &error);
-        let connection = open(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(failed)?;
+        let connection = open_to_read(&self.path, self.role).map_err(failed)?;
         for sql in ["SELECT version FROM state", "SELECT * FROM records LIMIT 1"] {
             connection.query_row(sql, [], |_| Ok(())).optional().map_err(failed)?;
         }
@@ -131,7 +133,7 @@ impl Served {
 
     /// Moves the write-ahead log into the file, unless the file was removed.
     pub(super) fn close(&self) -> Result<(), RecordStoreError> {
-        if self.place.trouble().is_some() {
+        if self.place.trouble().is_some() || self.role == FileRole::ReadOnly {
             return Ok(());
         }
         let control = self.control.lock().unwrap_or_else(PoisonError::into_inner);

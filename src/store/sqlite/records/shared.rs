@@ -16,13 +16,16 @@ use super::{
     columns::{ColumnCache, ColumnSettings, ColumnSlot, KeeperCalls},
     erasure,
     file::{LOCK_WAIT, beside, data_version, is_busy, load, not_private, open, unavailable},
-    role::{FileRole, check_role},
+    role::{FileRole, check_role, open_to_read},
     served::{Control, Served},
 };
 use crate::{
     clock::SharedClock,
     private::{self, FilePlace},
-    store::records::{DataSet, RecordStoreError, Retention, cache, rules},
+    store::{
+        records::{DataSet, RecordStoreError, Retention, cache, rules},
+        sqlite::refuse_log,
+    },
 };
 
 /// Sizes and limits of the store.
@@ -71,9 +74,11 @@ pub(super) struct SharedRecords {
 
 impl SharedRecords {
     pub(super) fn open(settings: SqliteRecordSettings, clock: SharedClock) -> Result<Self, RecordStoreError> {
-        private::directory(&settings.directory)
-            .and_then(|()| private::files_in(&settings.directory))
-            .map_err(|error| not_private(&settings.directory, &error))?;
+        if settings.role != FileRole::ReadOnly {
+            private::directory(&settings.directory)
+                .and_then(|()| private::files_in(&settings.directory))
+                .map_err(|error| not_private(&settings.directory, &error))?;
+        }
         let shared = Self {
             cache: cache::Answers::new(settings.cache_bytes),
             column_cache: Arc::new(ColumnCache::new(settings.columns.bytes_max)),
@@ -85,8 +90,12 @@ impl SharedRecords {
             exporting: AtomicUsize::new(0),
             damaged: Mutex::default(),
         };
-        if shared.settings.role == FileRole::Truth {
-            shared.refresh()?;
+        match shared.settings.role {
+            FileRole::Truth => shared.refresh()?,
+            FileRole::ReadOnly if shared.settings.directory.is_dir() => {
+                shared.files()?.into_iter().try_for_each(|(name, path)| shared.serve(&name, path))?;
+            }
+            FileRole::Replica | FileRole::ReadOnly => {}
         }
         Ok(shared)
     }
@@ -117,6 +126,10 @@ impl SharedRecords {
     }
 
     pub(super) fn refresh(&self) -> Result<(), RecordStoreError> {
+        if self.settings.role == FileRole::ReadOnly {
+            // Nobody changes these files.
+            return Ok(());
+        }
         let present = self.files()?;
         let mut troubles = Vec::new();
         let known = self.served.read().unwrap_or_else(PoisonError::into_inner).clone();
@@ -185,8 +198,18 @@ impl SharedRecords {
     /// Begins to serve a file, if an import into it was ever committed.
     fn serve(&self, name: &str, path: PathBuf) -> Result<(), RecordStoreError> {
         let Ok(place) = FilePlace::of(&path).map(FilePlace::never_empty) else { return Ok(()) };
-        let connection =
-            open(&path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|error| unavailable("open", &path, &error))?;
+        let role = self.settings.role;
+        let connection = match role {
+            FileRole::Truth | FileRole::Replica => open(&path, OpenFlags::SQLITE_OPEN_READ_WRITE),
+            FileRole::ReadOnly => {
+                refuse_log(&path).map_err(|error| RecordStoreError::Unavailable {
+                    doing: format!("read {}", path.display()),
+                    reason: error.to_string(),
+                })?;
+                open_to_read(&path, role)
+            }
+        };
+        let connection = connection.map_err(|error| unavailable("open", &path, &error))?;
         // A first import holds its file's lock: there is nothing to serve until it is done.
         connection.busy_timeout(Duration::ZERO).map_err(|error| unavailable("open", &path, &error))?;
         let data_version = match data_version(&connection) {
@@ -202,7 +225,8 @@ impl SharedRecords {
         };
         check_role(&connection, &path, self.settings.role)?;
         // Does not wait to clean up after an import that died: another command may be doing it.
-        match erasure::finish(&connection) {
+        let finished = if role == FileRole::ReadOnly { Ok(()) } else { erasure::finish(&connection).map(drop) };
+        match finished {
             Err(error) if !is_busy(&error) => return Err(unavailable("write anew", &path, &error)),
             _ => {}
         }
@@ -212,6 +236,7 @@ impl SharedRecords {
             log: FilePlace::of(&beside(&path, "-wal")).ok(),
             columns: ColumnSlot::new(self.settings.columns, &self.column_cache, &self.column_calls, name, &path),
             path,
+            role,
             place,
             version: AtomicU64::new(data_set.version),
             current: RwLock::new(Arc::new(data_set)),
