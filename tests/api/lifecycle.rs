@@ -5,10 +5,11 @@ use permitd::{
     clock::ManualClock,
     domain::{
         id::{CommandId, StreamId},
+        persisted,
         view::Rows,
     },
     queue::{EventMessage, Message},
-    store::{Append, PersonalChange, Progress, Reached, ReplayBatch},
+    store::{Append, PersonalChange, Progress, ReplayBatch, ReplayedTo},
 };
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -267,10 +268,11 @@ async fn a_stream_in_quarantine_is_shown_and_its_person_refused() {
     let events = "[{\"id\":\"01900000-0000-7000-8000-000000000001\",\"type\":\"UserPromoted\",\"schema_version\":1,\
                   \"actor\":\"system:test\",\"correlation_id\":\"test\",\"causation_id\":null,\"data\":{}}]";
     let write = async || {
-        let version = stores.log.load(&stream, 0, 1000).await.unwrap().last().unwrap().version;
+        let loaded = stores.log.load(&stream, 0, 1000).await.unwrap();
         let append = Append {
             stream: stream.clone(),
-            expected_version: version,
+            expected_version: loaded.last().unwrap().version,
+            previous: persisted::head(&loaded),
             command: CommandId::unique(uuid::Uuid::now_v7()),
             request_hash: None,
             recorded_at: jiff::Timestamp::now(),
@@ -486,7 +488,7 @@ async fn a_rebuild_beside_a_server_is_in_its_metrics() {
     let mut space = stores.replay.replay_space().unwrap();
     space.begin().unwrap();
     let progress = Progress { commits: 2, events: 3, streams: 1 };
-    let reached = Reached { stream: StreamId::parse(&format!("user#{ana}")).unwrap(), progress };
+    let reached = ReplayedTo { stream: StreamId::parse(&format!("user#{ana}")).unwrap(), progress };
     space.sides().1.put(&ReplayBatch { rows: Vec::new(), reached: Some(reached) }).unwrap();
     let told = metrics().await;
     for line in [

@@ -10,7 +10,7 @@ use permitd::{
         chain::ChainHash,
         event::{Event, Role},
         id::{CommandId, StreamId},
-        persisted::CodecError,
+        persisted::{self, CodecError},
         personal::Personal,
         user::Standing,
         view::Rows,

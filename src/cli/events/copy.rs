@@ -85,7 +85,7 @@ mod tests {
     fn moments_and_positions() {
         let point = |text: &str| text.parse::<CopiedMoment>().map(|CopiedMoment(point)| point);
         assert_eq!(point("position:12"), Ok(CopyPoint::Position(12)));
-        assert_eq!(point("1970-01-01T00:00:00Z"), Ok(CopyPoint::Moment(Timestamp::UNIX_EPOCH)));
+        assert_eq!(point("1970-01-01T00:00:00Z"), Ok(CopyPoint::Moment(jiff::Timestamp::UNIX_EPOCH)));
         assert!(point("position:x").unwrap_err().contains("position:1200"));
         assert!(point("12").unwrap_err().contains("position:1200"));
         assert!(point("yesterday").unwrap_err().contains("position"));

@@ -17,7 +17,7 @@ use super::{
     },
     operation::{Operation, Paths},
     parameter::{in_path, in_query, one_word, shared},
-    schema::{closed, described, integer, list, moment, nullable, reference, text, uuid, whole},
+    schema::{closed, described, integer, list, log_position, moment, nullable, reference, text, uuid, whole},
 };
 use crate::{
     domain::{
@@ -53,9 +53,6 @@ pub(super) fn tags() -> Vec<Value> {
     ];
     tags.map(|(name, description)| json!({ "name": name, "description": description })).into()
 }
-
-/// A position of the log where it stands beside versions and moments.
-const POSITION_PATTERN: &str = "^position:[0-9]{1,20}$";
 
 /// Adds the operations.
 pub(super) fn add_to(paths: &mut Paths, types: &mut Types) {
@@ -144,8 +141,7 @@ fn as_of() -> Value {
     let says = "As it was: at this moment, at this position of the log (`position:1200`), or right after the commit of this version of \
                 its stream: the person's, in whose stream their keys are, or the plan's. Only the stream is read. What was erased \
                 since stays so.";
-    let position = json!({ "type": "string", "pattern": POSITION_PATTERN });
-    in_query("as_of", says, json!({ "anyOf": [integer(0, None), moment(), position] }))
+    in_query("as_of", says, json!({ "anyOf": [integer(0, None), moment(), log_position()] }))
 }
 
 fn many_invitations(paths: &mut Paths, types: &mut Types) {

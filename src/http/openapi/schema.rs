@@ -22,6 +22,11 @@ pub(super) fn moment() -> Value {
     json!({ "type": "string", "format": "date-time" })
 }
 
+/// A position of the log where it stands beside versions and moments.
+pub(super) fn log_position() -> Value {
+    json!({ "type": "string", "pattern": "^position:[0-9]{1,20}$" })
+}
+
 /// A day.
 pub(super) fn date() -> Value {
     json!({ "type": "string", "format": "date" })

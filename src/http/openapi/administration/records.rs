@@ -127,8 +127,7 @@ pub(super) fn data_sets(paths: &mut Paths, types: &mut Types) {
     let of_three = json!({ "anyOf": [reference("DescribedDataSet"), reference("DataSetForReaders"), past] });
     let says = "With an administrator's token, or the session of whoever administers data: what the log told of it and its imports at \
                 this moment, or at this position of the log (`position:1200`). Its records are read as of a version with itself.";
-    let position = json!({ "type": "string", "pattern": super::POSITION_PATTERN });
-    let as_of = in_query("as_of", says, json!({ "anyOf": [moment(), position] }));
+    let as_of = in_query("as_of", says, json!({ "anyOf": [moment(), schema::log_position()] }));
     let show = read::<OfData>("show_dataset", tag, "Describe a data set")
         .says("With a key, or the session of a reader: what it says about itself, of a data set that they may read. With an administrator's token, or the session of whoever administers data: also how it is kept.")
         .also_for_readers()
