@@ -369,7 +369,8 @@ async fn the_log_is_tailed_traced_and_looked_back_on() {
     let id = |event: &Value| event["id"].as_str().unwrap().to_owned();
     let mut all: Vec<String> = printed(&deployment, &["events", "tail"]).iter().map(id).collect();
     let mut once: Vec<String> = told.iter().map(id).collect();
-    (all.sort(), once.sort());
+    all.sort();
+    once.sort();
     assert_eq!(once, all, "each event once, over restarts");
     assert!(printed(&deployment, &tail).is_empty());
 

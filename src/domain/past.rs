@@ -50,7 +50,7 @@ impl PastDataSet {
     pub fn of(state: &State) -> Option<Self> {
         let State::DataSet(name, log) = state else { return None };
         let mut imports = state.rows().imports;
-        imports.sort_by(|a, b| (b.started_at, b.id).cmp(&(a.started_at, a.id)));
+        imports.sort_by_key(|import| std::cmp::Reverse((import.started_at, import.id)));
         (log.version > 0).then(|| Self {
             name: name.clone(),
             version: log.version,
