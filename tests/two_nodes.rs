@@ -343,3 +343,46 @@ async fn a_node_with_the_secret_of_another_deployment_does_not_start() {
     assert!(deployment.mailed("eve@example.org").is_empty());
     deployment.verify();
 }
+
+/// What a command prints, line by line, as documents.
+fn printed(deployment: &Deployment, arguments: &[&str]) -> Vec<Value> {
+    let output = deployment.command("").args(arguments).output().unwrap();
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn the_log_is_tailed_traced_and_looked_back_on() {
+    let deployment = Deployment::new().await;
+    let serving = [deployment.serve_on(0, ""), deployment.serve_on(1, "")];
+    let tail = ["events", "tail", "--checkpoint", "audit"];
+    let (mut told, mut requests) = (Vec::new(), Vec::new());
+    for nth in 0..6 {
+        let address = format!("ana{nth}@example.org");
+        let user = deployment.invite(&serving[nth % 2], &address).await.unwrap();
+        deployment.settled(&serving[nth % 2], &user, &address).await;
+        told.extend(printed(&deployment, &tail));
+        requests.push(user);
+    }
+    told.extend(printed(&deployment, &tail));
+    let id = |event: &Value| event["id"].as_str().unwrap().to_owned();
+    let mut all: Vec<String> = printed(&deployment, &["events", "tail"]).iter().map(id).collect();
+    let mut once: Vec<String> = told.iter().map(id).collect();
+    all.sort();
+    once.sort();
+    assert_eq!(once, all, "each event once, over restarts");
+    assert!(printed(&deployment, &tail).is_empty());
+
+    let invited = told.iter().find(|event| event["type"] == "UserInvited").unwrap();
+    let trace = &printed(&deployment, &["events", "trace", invited["correlation_id"].as_str().unwrap(), "--json"])[0];
+    let commits = trace["commits"].as_array().unwrap();
+    assert_eq!((commits[0]["events"][0]["message"]["state"].as_str(), &commits[0]["depth"]), (Some("done"), &json!(0)));
+    assert!(commits.len() > 1 && commits[1..].iter().all(|commit| commit["caused_by"] == invited["id"]), "{trace}");
+
+    let position = invited["position"].as_str().expect("a text: it is larger than exact numbers");
+    let as_of = format!("position:{position}");
+    let user = requests[0].as_str();
+    let past = &printed(&deployment, &["users", "show", user, "--as-of", &as_of, "--json"])[0];
+    assert_eq!((&past["user"]["status"], &past["keys"]), (&json!("invited"), &json!([])), "{past}");
+}

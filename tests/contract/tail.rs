@@ -54,7 +54,8 @@ pub(crate) async fn who_reads_on_beside_twenty_writers_with_skewed_clocks_misses
             let pace = ReadingPace { now: time(steps.load(Ordering::Relaxed)), window: WINDOW, max: 20 };
             let (commits, is_all) = stores.log.read_on(&mut reached, pace).await.unwrap();
             told.extend(commits.iter().map(|commit| (commit.stream.to_string(), commit.version)));
-            quiet = if ended && is_all && commits.is_empty() { quiet + 1 } else { 0 };
+            // Passes in which nothing new came.
+            quiet = if !ended || !commits.is_empty() { 0 } else { quiet + u32::from(is_all) };
             // Now and then it starts again from what it has kept, seldom in the middle of a pass.
             let look = looks.fetch_add(1, Ordering::Relaxed);
             if (is_all && look % 3 == 0 && !ended) || look % 41 == 20 {
