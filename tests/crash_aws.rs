@@ -27,5 +27,7 @@ mod replicas;
 mod rows;
 #[path = "crash/sign_in.rs"]
 mod sign_in;
+#[path = "crash/transfer.rs"]
+mod transfer;
 
 const MODE: support::backend::Mode = support::backend::Mode::Aws;

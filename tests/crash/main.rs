@@ -25,5 +25,6 @@ mod rehearse;
 mod rows;
 mod sign_in;
 mod sqlite;
+mod transfer;
 
 const MODE: support::backend::Mode = support::backend::Mode::Sqlite;
