@@ -221,7 +221,7 @@ fn actions(template: &Value, policy: &str) -> BTreeSet<String> {
 #[test]
 fn the_policies_name_actions_and_resources() {
     let template = template();
-    for policy in ["NodePolicy", "SetupPolicy"] {
+    for policy in ["NodePolicy", "TransferPolicy", "SetupPolicy"] {
         for statement in statements(&template, policy) {
             assert_eq!(statement["Effect"], "Allow");
             let actions = texts(&statement["Action"]);
