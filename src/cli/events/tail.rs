@@ -48,7 +48,7 @@ Examples:
   permitd events tail --follow
   permitd events tail --type ApiKeyRevoked --type UserDeleted --user ana@example.org
   permitd events tail --correlation 019ace3e-6c7a-7000-8000-000000000000
-  permitd events tail --follow --after end --checkpoint audit >> audit.ndjson
+  permitd events tail --follow --after end --checkpoint audit | logger -t permitd
 
 Over DynamoDB, positions follow the clocks of the servers, so that a commit may appear behind others. It is printed when it appears,
 if it is no older than --window then.")]
