@@ -9,7 +9,7 @@ use crate::{
     secrets::Entropy,
     store::{Stores, sqlite::Database},
     transfer::{
-        self, ExportOrder, Exported, FileHead, FileKeys, FileLock, ImportOrder, Imported, LogFile, TransferError,
+        self, Exported, FileHead, FileKeys, FileLock, Imported, LogExportOrder, LogFile, LogImportOrder, TransferError,
         TransferReport,
     },
 };
@@ -47,7 +47,7 @@ pub fn export_log(
         with_personal_keys: with.personal_keys,
         with_secret: with.secret,
     };
-    Ok(transfer::export(&*stores.transfer, ExportOrder { to, lock, head, secret }, report)?)
+    Ok(transfer::export(&*stores.transfer, LogExportOrder { to, lock, head, secret }, report)?)
 }
 
 /// Imports a log into the deployment that the settings name, which has none, or in which an import of the same file was interrupted.
@@ -77,7 +77,7 @@ pub fn import_log(
         block_on(backend::keep_secret(settings, json)).map_err(|error| TransferError::Secret(error.to_string()))
     };
     let imported =
-        transfer::import(ImportOrder { file: &file, stores: &stores, keep_secret: &mut keep_secret }, report)?;
+        transfer::import(LogImportOrder { file: &file, stores: &stores, keep_secret: &mut keep_secret }, report)?;
     close(&stores);
     drop(locks);
     Ok(imported)

@@ -2,6 +2,7 @@
 
 mod answers;
 pub mod dynamodb;
+mod earlier_token;
 mod error;
 pub mod last_use;
 pub mod quarantine;
@@ -20,6 +21,7 @@ use jiff::{SignedDuration, Timestamp};
 
 pub use self::{
     answers::{AnswerPlace, KeptAnswer, KeptAnswers, NewAnswer},
+    earlier_token::EarlierToken,
     error::StoreError,
     quarantine::{Quarantine, Quarantined, Quarantines},
     replay::{
@@ -480,15 +482,6 @@ pub trait Ledger: Send + Sync {
     /// # Errors
     /// [`StoreError`] where the ledger cannot be read.
     async fn last_uses(&self, user: UserId) -> Result<Vec<LastUse>, StoreError>;
-}
-
-/// An administrator's token from before tokens were events.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EarlierToken {
-    /// Its id then.
-    pub id: String,
-    /// The SHA-256 of the token.
-    pub hash: KeyHash,
 }
 
 /// The administrators' tokens that are kept outside the log, and their last uses.

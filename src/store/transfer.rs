@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{EarlierToken, StoreError};
+use super::{earlier_token::EarlierToken, error::StoreError};
 use crate::{
     domain::{
         id::{CommandId, UserId},

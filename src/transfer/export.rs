@@ -29,7 +29,7 @@ const ZSTD_LEVEL: i32 = 3;
 const AHEAD: usize = 2;
 
 /// What to export, and where to.
-pub struct ExportOrder<'a> {
+pub struct LogExportOrder<'a> {
     /// The file to make.
     pub to: &'a Path,
     /// Who may read it.
@@ -59,10 +59,10 @@ pub struct Exported {
 /// [`TransferError`]: there is no file then.
 pub fn export(
     log: &dyn Transferable,
-    order: ExportOrder<'_>,
+    order: LogExportOrder<'_>,
     report: TransferReport<'_>,
 ) -> Result<Exported, TransferError> {
-    let ExportOrder { to, lock, head, secret } = order;
+    let LogExportOrder { to, lock, head, secret } = order;
     let folder = to.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if to.symlink_metadata().is_ok() {
         return Err(TransferError::Exists { path: to.to_owned() });

@@ -45,7 +45,7 @@ pub struct LogFile {
 }
 
 /// What to import, and where to.
-pub struct ImportOrder<'a> {
+pub struct LogImportOrder<'a> {
     /// The log.
     pub file: &'a LogFile,
     /// The deployment.
@@ -202,8 +202,8 @@ enum Batch {
 ///
 /// # Errors
 /// [`TransferError`]. The deployment is as it was, or stays marked: then the import can be repeated.
-pub fn import(order: ImportOrder<'_>, report: TransferReport<'_>) -> Result<Imported, TransferError> {
-    let ImportOrder { file, stores, keep_secret } = order;
+pub fn import(order: LogImportOrder<'_>, report: TransferReport<'_>) -> Result<Imported, TransferError> {
+    let LogImportOrder { file, stores, keep_secret } = order;
     let mut target = stores.transfer.log_target()?;
     let id = file.head.id;
     let resumed_after = match target.room()? {

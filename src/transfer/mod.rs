@@ -5,6 +5,7 @@
 //! its log, at last how many commits and bytes there were. Personal data is sealed in it. With the keys that open it, or with the server
 //! secret, the whole file is encrypted in the format of age (age-encryption.org/v1), to recipients or to a passphrase.
 
+mod broken;
 mod chain;
 mod export;
 mod import;
@@ -17,9 +18,10 @@ use std::{
 };
 
 pub use self::{
-    chain::{BrokenChain, ChainCount, verify_chains},
-    export::{ExportOrder, Exported, export},
-    import::{ImportOrder, Imported, LogFile, import},
+    broken::BrokenChain,
+    chain::{ChainCount, verify_chains},
+    export::{Exported, LogExportOrder, export},
+    import::{Imported, LogFile, LogImportOrder, import},
     line::{FORM, FileHead},
     seal::{FileKeys, FileLock},
 };

@@ -163,8 +163,9 @@ fn a_forged_log_is_found_by_its_chain() {
         lines[at] = lines[at].replacen("\"recorded_at\":\"20", "\"recorded_at\":\"19", 1);
     });
     for name in ["role", "missing", "time"] {
-        let told = home.refused(7, &["events", "import", name, "--data", name]);
+        let data = format!("{name}-data");
+        let told = home.refused(7, &["events", "import", name, "--data", &data]);
         assert!(told.contains("the log is not whole: ") && told.contains("user#"), "{name}: {told}");
-        assert!(home.refused(4, &["users", "list", "--data", name]).contains("not complete"), "{name}");
+        assert!(home.refused(4, &["users", "list", "--data", &data]).contains("not complete"), "{name}");
     }
 }

@@ -43,6 +43,7 @@ const EXIT_CODES: &[(&str, &[u8])] = &[
     ("aws check", &[0, 1]),
     ("aws setup", &[0, 1]),
     ("config mails", &[0, 1, 3]),
+    ("events import", &[4, 6, 7]),
     ("events verify", &[0, 1]),
     ("health", &[0, 5]),
     ("import", &[0, 3, 4, 6]),

@@ -63,7 +63,7 @@ macro_rules! cases {
             a_log_moves_into_either_store_and_back_byte_for_byte,
             an_import_goes_on_where_it_was_and_nothing_starts_before_it_is_complete,
             commits_without_a_hash_get_it_when_they_are_imported,
-            a_marked_deployment_takes_no_commit,
+            a_deployment_is_marked_for_every_process,
         }
     };
     ($backend:ident tail) => {

@@ -35,7 +35,8 @@ fn run(from: &Deployment, to: &Elsewhere, failpoints: &str, arguments: &[&str]) 
 fn export(of: &Deployment, at: &Elsewhere, name: &str) -> Vec<String> {
     let encrypted = format!("{name}.age");
     let with = ["--with-personal-keys", "--with-secret", "--passphrase-file", "phrase"];
-    for arguments in [&["events", "export", name][..], &[&["events", "export", encrypted.as_str()][..], &with].concat()] {
+    for arguments in [&["events", "export", name][..], &[&["events", "export", encrypted.as_str()][..], &with].concat()]
+    {
         let (well, text) = run(of, at, "", arguments);
         assert!(well, "{arguments:?}: {text}");
     }
@@ -70,6 +71,8 @@ async fn a_log_is_moved_and_moved_back_by_processes_that_die_and_its_keys_work()
     let deployment = Deployment::new().await;
     let folder = deployment.place().folder().to_owned();
     fs::write(folder.join("phrase"), "correct horse battery\n").unwrap();
+    let (well, text) = deployment.import("", 20);
+    assert!(well, "{text}");
     let mut serving = deployment.serve("");
     let ana = deployment.invite(&serving, ANA).await.unwrap();
     let eve = deployment.invite(&serving, EVE).await.unwrap();

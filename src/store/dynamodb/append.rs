@@ -17,7 +17,6 @@ use super::{
     item::{self, Item, binary, find_text, get_text, text},
     not_built, project,
     schema::{EVENTS, LEDGER, PERSONAL, STATE},
-    standing,
     terms::live_key,
     unavailable, upkeep,
     write::{TRIES_MAX, back_off, met_a_transaction},
@@ -40,7 +39,6 @@ const IS_NEW: &str = "attribute_not_exists(v)";
 /// # Errors
 /// [`AppendError`]; after `Store` the commit may have been written, perhaps without its rows: its mark tells.
 pub(super) async fn append(dynamo: &Dynamo, append: Append) -> Result<u64, AppendError> {
-    standing::refuse_marked(dynamo).await?;
     let version = append.expected_version.saturating_add(1);
     let commit = to_item(&append, version, dynamo.next_tie())?;
     let writes = project::of_commit(&append.rows, version)?;

@@ -31,7 +31,6 @@ pub mod schema;
 pub mod secrets;
 pub mod setup;
 mod spool;
-pub mod standing;
 mod stores;
 mod streams;
 mod terms;
@@ -48,8 +47,8 @@ use aws_sdk_dynamodb::{
     error::{BuildError, ProvideErrorMetadata, SdkError},
 };
 
+use self::endings::Endings;
 pub use self::ledger::DynamoLedger;
-use self::{endings::Endings, standing::Unmarked};
 use super::StoreError;
 use crate::{
     aws::{self, Access},
@@ -84,15 +83,13 @@ pub struct Dynamo {
     ties: Arc<AtomicU16>,
     /// The ends of rotated keys, in a process that keeps time.
     endings: Option<Endings>,
-    /// When the deployment surely bore no mark.
-    unmarked: Unmarked,
 }
 
 impl Dynamo {
     /// The tables with this name prefix. Sends nothing yet.
     pub fn new(access: &Access, prefix: &str) -> Self {
         let (client, access, prefix) = (client(access), access.clone(), prefix.to_owned());
-        Self { client, access, prefix, ties: Arc::default(), endings: None, unmarked: Unmarked::default() }
+        Self { client, access, prefix, ties: Arc::default(), endings: None }
     }
 
     /// The same for a process that reckons the ends of rotated keys by its monotonic clock. A process that only looks uses the wall
@@ -105,7 +102,7 @@ impl Dynamo {
     /// The same over connections of its own: see [`Access::with_own_connections`].
     pub fn with_own_connections(&self) -> Self {
         let new = Self::new(&self.access.with_own_connections(), &self.prefix);
-        Self { ties: Arc::clone(&self.ties), endings: self.endings.clone(), unmarked: self.unmarked.clone(), ..new }
+        Self { ties: Arc::clone(&self.ties), endings: self.endings.clone(), ..new }
     }
 
     /// A table's whole name, such as `permitd-events` for `events`.

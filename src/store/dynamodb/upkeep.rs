@@ -126,7 +126,6 @@ impl Upkeep for Dynamo {
     }
 
     async fn set_mark(&self, mark: Option<DeploymentMark>) -> Result<(), StoreError> {
-        self.unmarked.forget();
         let table = self.table(STATE);
         let Some(mark) = mark else {
             let request = self.client().delete_item().table_name(&table).set_key(Some(deployment_key()));

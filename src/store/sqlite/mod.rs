@@ -203,6 +203,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_marked_file_takes_no_commit() {
+        let folder = tempfile::tempdir().unwrap();
+        let stores = Database::open(folder.path()).unwrap().stores();
+        let moved = crate::store::DeploymentMark::Moved { to: "elsewhere".to_owned(), at: Timestamp::UNIX_EPOCH };
+        stores.upkeep.set_mark(Some(moved)).await.unwrap();
+        let first = || append(UserId(uuid::Uuid::from_u128(1)), 0, PersonalChange::Keep);
+        assert!(stores.log.append(first()).await.unwrap_err().to_string().contains("elsewhere"));
+        stores.upkeep.set_mark(None).await.unwrap();
+        assert_eq!(stores.log.append(first()).await.unwrap(), 1);
+    }
+
+    #[tokio::test]
     async fn a_destroyed_personal_key_is_nowhere_on_the_disk() {
         let folder = tempfile::tempdir().unwrap();
         let database = Database::open(folder.path()).unwrap();
