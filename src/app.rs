@@ -65,7 +65,9 @@ pub fn block_on<T>(work: impl Future<Output = T>) -> T {
 /// # Errors
 /// When the stores cannot be opened.
 pub async fn open_stores(settings: &Settings, aws: Option<Access>) -> Result<Stores, StartError> {
-    backend::open_stores(settings, aws).await
+    let stores = backend::open_stores(settings, aws).await?;
+    backend::refuse_filling(&stores).await?;
+    Ok(stores)
 }
 
 /// Opens the stores of a data directory to compare them with others. No table is migrated.

@@ -26,7 +26,7 @@ use crate::{
     queue::{Queue, nothing::NoQueue, sqlite::SqliteQueue, sqs::SqsQueue},
     secrets::{self, Entropy, Secrets, SecretsError},
     store::{
-        Stores,
+        DeploymentMark, Stores,
         dynamodb::{
             self, Dynamo,
             records::{DynamoRecordStore, RecordSettings as DynamoRecordSettings},
@@ -394,6 +394,17 @@ fn chain_meanwhile(dynamo: Dynamo) {
 /// [`StartError::Marked`].
 async fn refuse_marked(stores: &Stores) -> Result<(), StartError> {
     stores.upkeep.mark().await?.map_or(Ok(()), |mark| Err(StartError::Marked(mark)))
+}
+
+/// Refuses a deployment that is being filled: what is read of it would be a part.
+///
+/// # Errors
+/// [`StartError::Marked`].
+pub(super) async fn refuse_filling(stores: &Stores) -> Result<(), StartError> {
+    match stores.upkeep.mark().await? {
+        Some(mark @ DeploymentMark::Filling { .. }) => Err(StartError::Marked(mark)),
+        Some(DeploymentMark::Moved { .. }) | None => Ok(()),
+    }
 }
 
 /// The server secret, as it is stored.

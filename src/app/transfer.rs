@@ -33,7 +33,7 @@ pub fn export_log(
     (clock, entropy): (&dyn Clock, &dyn Entropy),
     report: TransferReport<'_>,
 ) -> Result<Exported, StartError> {
-    let stores = block_on(backend::open_stores(settings, None))?;
+    let stores = block_on(super::open_stores(settings, None))?;
     let secret = if with.secret { Some(block_on(backend::secret_json(settings))?) } else { None };
     let mut random = [0; 10];
     entropy.fill(&mut random)?;

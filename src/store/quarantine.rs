@@ -19,7 +19,7 @@ pub const QUARANTINES_MAX: usize = 1_000;
 /// Longest reason and longest description of what cannot be read, characters.
 pub const QUARANTINE_CHARS_MAX: usize = 1_000;
 /// How long a node trusts the quarantines that it has read, microseconds: another process's reach it within this time.
-const TRUSTED_US: i64 = 1_000_000;
+const TRUSTED_US: i64 = 60_000_000;
 
 /// A stream in quarantine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -149,7 +149,7 @@ impl Quarantines {
         Self { table, seen: Arc::default(), reading: Arc::default() }
     }
 
-    /// The streams in quarantine, at most a second old by the monotonic clock, which stands at `now_us`.
+    /// The streams in quarantine, at most a minute old by the monotonic clock, which stands at `now_us`.
     ///
     /// # Errors
     /// [`StoreError`] where they cannot be read: whoever depends on it refuses then.

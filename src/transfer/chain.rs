@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{BrokenChain, Phase, TransferError, TransferReport, Transferred};
+use super::{BrokenChain, TransferError, TransferPhase, TransferReport, Transferred};
 use crate::{
     domain::{chain::ChainHash, id::StreamId, persisted::StoredCommit},
     store::LogSource,
@@ -60,7 +60,7 @@ pub fn verify_chains(
                 broken(error);
             }
         }
-        report(Transferred { phase: Phase::Verify, commits: count.commits });
+        report(Transferred { phase: TransferPhase::Verify, commits: count.commits });
     }
     for OpenStream { stream, version, head } in open.values() {
         ended(stream, *version, *head);

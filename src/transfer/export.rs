@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use super::{
-    FileHead, FileLock, Phase, TransferError, TransferReport, Transferred, failed,
+    FileHead, FileLock, TransferError, TransferPhase, TransferReport, Transferred, failed,
     line::{BesideLine, FileEnd, FileLine},
     seal::LockedWriter,
 };
@@ -94,7 +94,7 @@ pub fn export(
             }
             Ok(())
         });
-        let mut transferred = Transferred { phase: Phase::Log, commits: 0 };
+        let mut transferred = Transferred { phase: TransferPhase::Log, commits: 0 };
         loop {
             let commits = source.next()?.commits;
             if commits.is_empty() {

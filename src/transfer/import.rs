@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use super::{
-    ChainCount, FileHead, FileKeys, Phase, TransferError, TransferReport, Transferred,
+    ChainCount, FileHead, FileKeys, TransferError, TransferPhase, TransferReport, Transferred,
     chain::require_whole,
     failed,
     line::{FORM, FileEnd, FileLine},
@@ -71,14 +71,14 @@ pub struct Imported {
 }
 
 /// The lines of a file.
-struct Lines {
+struct LogFileLines {
     path: PathBuf,
     reader: Box<dyn BufRead + Send>,
     line: Zeroizing<Vec<u8>>,
     number: u64,
 }
 
-impl Lines {
+impl LogFileLines {
     fn open(path: &Path, keys: &FileKeys) -> Result<Self, TransferError> {
         let mut file = BufReader::with_capacity(1 << 16, keys.open(path)?);
         let start = file.fill_buf().map_err(failed("cannot read", path))?;
@@ -139,10 +139,10 @@ impl LogFile {
     /// # Errors
     /// [`TransferError`] where it is no log, is damaged, or cannot be decrypted.
     pub fn check(path: &Path, keys: FileKeys, report: TransferReport<'_>) -> Result<Self, TransferError> {
-        let mut lines = Lines::open(path, &keys)?;
+        let mut lines = LogFileLines::open(path, &keys)?;
         let head = lines.head()?;
         let mut digest = Sha256::new_with_prefix(lines.line.as_slice());
-        let mut checked = Transferred { phase: Phase::Check, commits: 0 };
+        let mut checked = Transferred { phase: TransferPhase::Check, commits: 0 };
         loop {
             if lines.advance()?.is_empty() {
                 return Err(lines.damaged("the file ends without its last line: it was cut off"));
@@ -217,7 +217,7 @@ pub fn import(order: LogImportOrder<'_>, report: TransferReport<'_>) -> Result<I
             0
         }
     };
-    let mut written = Transferred { phase: Phase::Log, commits: resumed_after };
+    let mut written = Transferred { phase: TransferPhase::Log, commits: resumed_after };
     let mut secret = None;
     thread::scope(|scope| {
         let (send, batches) = sync_channel::<Batch>(AHEAD);
@@ -266,14 +266,14 @@ fn complete(
     }
     let mut space = stores.replay.replay_space()?;
     replay::rebuild(&mut *space, &mut |progress| {
-        report(Transferred { phase: Phase::Views, commits: progress.commits });
+        report(Transferred { phase: TransferPhase::Views, commits: progress.commits });
     })?;
     Ok(chains)
 }
 
 /// Reads what a file has after so many commits. Ends early when nobody takes it.
 fn read(file: &LogFile, after: u64, give: impl Fn(Batch) -> bool) -> Result<(), TransferError> {
-    let mut lines = Lines::open(&file.path, &file.keys)?;
+    let mut lines = LogFileLines::open(&file.path, &file.keys)?;
     if lines.head()? != file.head {
         return Err(lines.damaged("the file has become another one"));
     }

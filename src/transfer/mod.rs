@@ -29,7 +29,7 @@ use crate::{replay::ReplayError, store::StoreError};
 
 /// What a transfer does.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Phase {
+pub enum TransferPhase {
     /// It sees to it that a file is whole.
     Check,
     /// It reads or writes the log.
@@ -45,7 +45,7 @@ pub enum Phase {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Transferred {
     /// What it does.
-    pub phase: Phase,
+    pub phase: TransferPhase,
     /// Commits of this phase that are done.
     pub commits: u64,
 }

@@ -10,14 +10,14 @@ use indicatif::ProgressBar;
 use crate::{
     app::StartError,
     cli::{Failure, output::grouped, progress},
-    transfer::{Phase, Transferred},
+    transfer::{TransferPhase, Transferred},
 };
 
 /// Shows how far a transfer is.
 pub(super) struct TransferBar {
     bar: ProgressBar,
     began: Instant,
-    phase: Cell<Option<(Phase, Instant)>>,
+    phase: Cell<Option<(TransferPhase, Instant)>>,
     commits: Cell<Option<u64>>,
 }
 
@@ -42,10 +42,10 @@ impl TransferBar {
             }
         };
         let what = match phase {
-            Phase::Check => "checking the file",
-            Phase::Log => "the log",
-            Phase::Verify => "verifying",
-            Phase::Views => "making the views",
+            TransferPhase::Check => "checking the file",
+            TransferPhase::Log => "the log",
+            TransferPhase::Verify => "verifying",
+            TransferPhase::Views => "making the views",
         };
         let of = self.commits.get().map(|total| format!(" of {}", grouped(total))).unwrap_or_default();
         let micros = since.elapsed().as_micros().max(1);
