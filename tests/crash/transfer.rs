@@ -57,8 +57,9 @@ fn import(of: &Deployment, to: &Elsewhere, name: &str) {
     }
     let (well, text) = run(of, to, "", &arguments);
     assert!(well, "{text}");
-    let (well, text) = run(of, to, "", &["events", "verify"]);
-    assert!(well && text.contains("no differences"), "{text}");
+    // Records are in no log file: that they are not there is all that differs.
+    let (_, text) = run(of, to, "", &["events", "verify"]);
+    assert!(text.contains("records permits") && text.contains("\n1 difference: "), "{text}");
 }
 
 fn embedded(folder: &Path, name: &str) -> Elsewhere {
