@@ -241,7 +241,7 @@ mod tests {
         let mut found = Vec::new();
         examples(&Cli::command(), "permitd", &mut found);
         for line in found {
-            let line = line.split(" > ").next().unwrap().split(" | ").next().unwrap();
+            let line = line.split(" > ").next().unwrap().split(" < ").next().unwrap().split(" | ").next().unwrap();
             let words = std::iter::once("permitd").chain(line.split_whitespace());
             if let Err(error) = Cli::try_parse_from(words) {
                 panic!("permitd {line}: {error}");
