@@ -6,7 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use actix::{Actor, AsyncContext, Context, Handler, Message};
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use tracing::{Instrument, Span};
 
 use super::{
@@ -141,10 +141,9 @@ async fn sweep(committer: &Committer, counters: &RelayCounters, left_behind_ms: 
     let before = now.checked_sub(SignedDuration::from_millis(left_behind_ms)).unwrap_or(now);
     // A time in the future, by a fast writer's clock, says nothing of a commit's age; publishing twice does no harm.
     let is_young = |commit: &StoredCommit| commit.recorded_at >= before && commit.recorded_at <= now;
-    let (mut published, mut unread, mut from) = (0, None, Timestamp::MIN);
+    let (mut published, mut unread, mut last): (_, _, Option<StoredCommit>) = (0, None, None);
     for _ in 0..PAGES_MAX {
-        let commits = committer.stores.log.unpublished(from, PAGE_COMMITS).await?;
-        let before_page = published;
+        let commits = committer.stores.log.unpublished(last.as_ref(), PAGE_COMMITS).await?;
         for commit in commits.iter().filter(|commit| left_behind_ms == 0 || !is_young(commit)) {
             match relay(committer, commit).await {
                 Ok(()) => {
@@ -161,11 +160,10 @@ async fn sweep(committer: &Committer, counters: &RelayCounters, left_behind_ms: 
                 Err(error) => return Err(error),
             }
         }
-        let Some(last) = commits.last().filter(|_| commits.len() == PAGE_COMMITS) else { break };
-        // The next page begins at the last one's moment, or after it when a whole page of that moment stayed unpublished.
-        from = last.recorded_at;
-        if published == before_page && commits.first().is_some_and(|first| first.recorded_at == from) {
-            from += SignedDuration::from_micros(1);
+        let is_full = commits.len() == PAGE_COMMITS;
+        last = commits.into_iter().next_back().filter(|_| is_full);
+        if last.is_none() {
+            break;
         }
     }
     unread.map_or(Ok(published), Err)

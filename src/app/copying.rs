@@ -154,8 +154,9 @@ pub async fn copy_as_of(
     wait_for_index(settings, clock, point).await;
     report(CopyStep::Begun(stores.replay.replay_space()?.commits_total()?));
     let mut copy = CopiedLog::begin(into)?;
-    copy_log(settings, &stores, point, &mut copy, report).await?;
+    copy_log(&stores, point, &mut copy, report).await?;
     copy.drop_behind_gaps()?;
+    copy.put_quarantines(stores.quarantines.fresh().await?.iter())?;
     let Some((last, _)) = copy.last()? else {
         return Err(CopyError::Nothing(match point {
             CopyPoint::Moment(at) => at.to_string(),
@@ -232,7 +233,6 @@ async fn wait_for_index(settings: &Settings, clock: &SharedClock, point: CopyPoi
 
 /// Copies the commits of the log up to a point.
 async fn copy_log(
-    settings: &Settings,
     stores: &Stores,
     point: CopyPoint,
     copy: &mut CopiedLog,
@@ -247,9 +247,9 @@ async fn copy_log(
         read = read.saturating_add(u64::try_from(commits.len()).unwrap_or(0));
         let is_beyond = match point {
             CopyPoint::Position(position) => after >= position,
-            // In a file the log is in the order of commits, and a clock that was set back may have stamped a later one with an earlier
-            // moment: all of it is read.
-            CopyPoint::Moment(at) => settings.backend == Backend::Aws && last.recorded_at > at,
+            // A clock that was set back may have stamped a later commit with an earlier moment, and commits that were moved here have
+            // places of their own: all of the log is read.
+            CopyPoint::Moment(_) => false,
         };
         commits.retain(|commit| match point {
             CopyPoint::Position(position) => commit.position <= position,

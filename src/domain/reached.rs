@@ -17,6 +17,8 @@ pub const WINDOW_COMMITS_MAX: usize = 200_000;
 
 /// Of so many passes one goes through the whole window.
 pub const PASSES_PER_WHOLE: u32 = 20;
+/// What is older than so many windows is history. More than one, so that a reader whose own clock is ahead remembers what it has to.
+pub const HISTORY_WINDOWS: i32 = 4;
 /// The part of the window that the other passes go through: one of so many.
 const PARTS: i32 = 30;
 
@@ -113,13 +115,15 @@ impl Reached {
 
     /// Notes that a pass came to a moment, by a read that began at `now`, and where it goes on; `None` at the log's end, after which the
     /// next pass begins. A whole pass forgets what is older than `window`, reckoned from there or from the pass's beginning, the earlier
-    /// of both: what appears from then on is younger.
+    /// of both: what appears from then on is younger. What it has passed that is older than [`HISTORY_WINDOWS`] windows when it begins is
+    /// history, of which nothing appears any more, however much there is of one moment.
     pub fn passed(&mut self, until: Timestamp, now: Timestamp, window: SignedDuration, goes_on: Option<Timestamp>) {
         let began = *self.pass.began.get_or_insert(now);
         let newest = until.min(began);
         if self.pass.is_whole() {
             let edge = newest.checked_sub(window).unwrap_or(Timestamp::MIN);
-            self.settled = self.settled.max(edge);
+            let history = began.checked_sub(window * HISTORY_WINDOWS).unwrap_or(Timestamp::MIN);
+            self.settled = self.settled.max(edge).max(until.min(history));
             self.window = self.window.split_off(&self.settled.as_microsecond());
         }
         self.pass.goes_on = goes_on;

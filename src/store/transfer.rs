@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{earlier_token::EarlierToken, error::StoreError};
+use super::{earlier_token::EarlierToken, error::StoreError, quarantine::Quarantine};
 use crate::{
     domain::{
         id::{CommandId, UserId},
@@ -102,6 +102,8 @@ pub enum BesideLog {
     SecretMark(SecretMark),
     /// An administrator's token from before tokens were events.
     EarlierToken(EarlierToken),
+    /// A stream in quarantine.
+    Quarantine(Quarantine),
     /// The key that a person's data is sealed with.
     PersonalKey(UserId, PersonalKey),
 }

@@ -24,3 +24,12 @@ pub enum BrokenChain {
         version: u64,
     },
 }
+
+impl BrokenChain {
+    /// The stream.
+    pub fn stream(&self) -> &StreamId {
+        match self {
+            Self::Version { stream, .. } | Self::Hash { stream, .. } => stream,
+        }
+    }
+}

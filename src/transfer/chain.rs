@@ -1,6 +1,6 @@
 //! Verifies the chains of a log: each commit's hash follows from its content and the commit before it, and no version is missing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{BrokenChain, TransferError, TransferPhase, TransferReport, Transferred};
 use crate::{
@@ -89,17 +89,21 @@ impl OpenStream {
     }
 }
 
-/// The first break of a log, if there is one: for who needs all of it whole.
+/// The first break of a log, if there is one, for who needs all of it whole. A stream in quarantine may be broken: it is one that cannot be
+/// read, and is refused.
 ///
 /// # Errors
 /// When the log cannot be read, or is not whole.
 pub(super) fn require_whole(
     source: &mut dyn LogSource,
+    quarantined: &BTreeSet<StreamId>,
     report: TransferReport<'_>,
 ) -> Result<ChainCount, TransferError> {
     let mut first = None;
     let count = verify_chains(source, report, &mut |_, _, _| {}, &mut |broken| {
-        first.get_or_insert(broken);
+        if !quarantined.contains(broken.stream()) {
+            first.get_or_insert(broken);
+        }
     })?;
     first.map_or(Ok(count), |broken| Err(broken.into()))
 }

@@ -256,15 +256,16 @@ fn complete(
 ) -> Result<ChainCount, TransferError> {
     target.settle()?;
     crash_point("import-log-settled");
+    let mut space = stores.replay.replay_space()?;
+    let quarantined = space.quarantined()?;
     let mut source = stores.transfer.log_source(LogOrder::Streams)?;
-    let chains = require_whole(&mut *source, report)?;
+    let chains = require_whole(&mut *source, &quarantined, report)?;
     drop(source);
     if chains.commits != commits {
         let found = chains.commits;
         let what = format!("the deployment has {found} commits, and the file {commits}: something else writes into it");
         return Err(StoreError::Corrupt(what).into());
     }
-    let mut space = stores.replay.replay_space()?;
     replay::rebuild(&mut *space, &mut |progress| {
         report(Transferred { phase: TransferPhase::Views, commits: progress.commits });
     })?;

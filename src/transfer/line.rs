@@ -10,13 +10,13 @@ use zeroize::Zeroize;
 
 use crate::{
     domain::{
-        id::{CommandId, UserId},
+        id::{CommandId, StreamId, UserId},
         key::KeyHash,
         persisted::line::CommitLine,
         personal::PersonalKey,
     },
     secrets::SecretMark,
-    store::{BesideLog, EarlierToken},
+    store::{BesideLog, EarlierToken, Quarantine},
 };
 
 /// The form of the files that this permitd writes.
@@ -87,6 +87,13 @@ pub(super) enum BesideLine<'a> {
         id: Cow<'a, str>,
         sha256: Cow<'a, str>,
     },
+    Quarantine {
+        stream: Cow<'a, str>,
+        since: Timestamp,
+        who: Cow<'a, str>,
+        reason: Cow<'a, str>,
+        problem: Cow<'a, str>,
+    },
     /// A key of 32 bytes, in base64.
     PersonalKey {
         user: UserId,
@@ -119,6 +126,13 @@ impl<'a> From<&'a BesideLog> for BesideLine<'a> {
             BesideLog::EarlierToken(EarlierToken { id, hash }) => {
                 Self::EarlierToken { id: id.into(), sha256: hash.to_hex().into() }
             }
+            BesideLog::Quarantine(Quarantine { stream, since, who, reason, problem }) => Self::Quarantine {
+                stream: stream.to_string().into(),
+                since: *since,
+                who: who.into(),
+                reason: reason.into(),
+                problem: problem.into(),
+            },
             BesideLog::PersonalKey(user, key) => Self::PersonalKey { user: *user, key: BASE64.encode(key.as_bytes()) },
         }
     }
@@ -148,6 +162,13 @@ impl BesideLine<'_> {
                 id: id.clone().into_owned(),
                 hash: KeyHash::parse(sha256).map_err(|error| format!("the hash of a token: {error}"))?,
             }),
+            Self::Quarantine { stream, since, who, reason, problem } => BesideLog::Quarantine(Quarantine {
+                stream: StreamId::parse(stream).map_err(|error| error.to_string())?,
+                since: *since,
+                who: who.clone().into_owned(),
+                reason: reason.clone().into_owned(),
+                problem: problem.clone().into_owned(),
+            }),
             Self::PersonalKey { user, key } => {
                 let mut bytes = BASE64.decode(key).map_err(|_| "the key of a person is no base64".to_owned())?;
                 let key = <[u8; 32]>::try_from(bytes.as_slice()).map(PersonalKey::from_bytes);
@@ -176,6 +197,13 @@ mod tests {
             BesideLog::Administrators(vec![user]),
             BesideLog::SecretMark(SecretMark { version: 1, fingerprint: "ab".to_owned() }),
             BesideLog::EarlierToken(EarlierToken { id: "1".to_owned(), hash: KeyHash::of(b"token") }),
+            BesideLog::Quarantine(Quarantine {
+                stream: StreamId::User(user),
+                since: "2026-01-01T00:00:00Z".parse().unwrap(),
+                who: "cli:ana".to_owned(),
+                reason: "after the rollback".to_owned(),
+                problem: "an event is unknown".to_owned(),
+            }),
             BesideLog::PersonalKey(user, PersonalKey::from_bytes([7; 32])),
         ];
         for item in items {

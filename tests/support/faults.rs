@@ -175,12 +175,12 @@ impl EventLog for FaultyLog {
         self.inner.read_on(reached, pace).await
     }
 
-    async fn unpublished(&self, from: Timestamp, max: usize) -> Result<Vec<StoredCommit>, StoreError> {
+    async fn unpublished(&self, after: Option<&StoredCommit>, max: usize) -> Result<Vec<StoredCommit>, StoreError> {
         let stale = self.faults.stale_unpublished.lock().unwrap().pop_front();
         if let Some(stale) = stale {
             return Ok(stale);
         }
-        self.faults.around("unpublished", store_failure, self.inner.unpublished(from, max)).await
+        self.faults.around("unpublished", store_failure, self.inner.unpublished(after, max)).await
     }
 
     async fn project(&self, rows: Rows) -> Result<(), StoreError> {

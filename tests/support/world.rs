@@ -260,7 +260,7 @@ impl World {
             self.relay.sweep().await.unwrap();
             self.mailers.drain().await.unwrap();
             let depth = self.committer.queue.depth().await.unwrap();
-            let marked = self.stores.log.unpublished(Timestamp::MIN, 10).await.unwrap();
+            let marked = self.stores.log.unpublished(None, 10).await.unwrap();
             if depth.visible + depth.in_flight == 0 && marked.is_empty() {
                 return;
             }

@@ -45,11 +45,15 @@ pub(super) async fn read_back(
     collect(&mut merge, max, |commit| before.is_none_or(|before| commit.position < before)).await
 }
 
-/// Marked commits from a moment on, oldest first, at most `max`.
-pub(super) async fn unpublished(dynamo: &Dynamo, from: Timestamp, max: usize) -> Result<Vec<StoredCommit>, StoreError> {
-    let from = Some(("t >= :at", from.as_microsecond()));
+/// Marked commits, behind a position or all, oldest first, at most `max`.
+pub(super) async fn unpublished(
+    dynamo: &Dynamo,
+    after: Option<u64>,
+    max: usize,
+) -> Result<Vec<StoredCommit>, StoreError> {
+    let from = after.map(|after| ("t >= :at", microsecond_of(after)));
     let mut merge = FeedMerge::new(dynamo, FeedIndex::Outbox, from, Direction::Forwards, max);
-    collect(&mut merge, max, |commit| commit.marked).await
+    collect(&mut merge, max, |commit| commit.marked && after.is_none_or(|after| commit.position > after)).await
 }
 
 /// Reads on in the window of a reader: of its commits only those are loaded that were not read yet.
@@ -86,11 +90,10 @@ pub(super) async fn read_on(
     }
     let mut commits = if wanted.is_empty() { Vec::new() } else { merge.commits(&wanted).await? };
     commits.retain(|commit| {
-        let (stream, at) = (commit.stream.to_string(), commit.recorded_at);
-        commit.position > begin && reached.is_new(&stream, commit.version, at)
+        commit.position > begin && reached.is_new(&commit.stream.to_string(), commit.version, placed_at(commit))
     });
     for commit in &commits {
-        reached.read(&commit.stream, commit.version, commit.recorded_at, commit.position);
+        reached.read(&commit.stream, commit.version, placed_at(commit), commit.position);
     }
     if let Some(last) = last.and_then(|us| Timestamp::from_microsecond(us).ok()) {
         let next = last.checked_add(SignedDuration::from_micros(1)).ok();
@@ -99,6 +102,11 @@ pub(super) async fn read_on(
         reached.passed(Timestamp::MIN, pace.now, pace.window, None);
     }
     Ok((commits, is_all))
+}
+
+/// The moment of a commit's place: its writer's time, unless it was moved here.
+fn placed_at(commit: &StoredCommit) -> Timestamp {
+    Timestamp::from_microsecond(microsecond_of(commit.position)).unwrap_or_default()
 }
 
 /// Reads commits, microsecond by microsecond, until `max` of them are wanted ones.

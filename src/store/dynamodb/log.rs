@@ -1,12 +1,10 @@
 //! The event log.
 
 use async_trait::async_trait;
-use jiff::Timestamp;
 
 use super::{
     Dynamo, StoreError, administrators,
     append::append,
-    commit::microsecond_of,
     commits::{clear_mark, load, personal_key},
     feed, project,
 };
@@ -58,12 +56,8 @@ impl EventLog for Dynamo {
         feed::read_on(self, reached, pace).await
     }
 
-    async fn moment_of(&self, position: u64) -> Result<Option<Timestamp>, StoreError> {
-        Ok(Timestamp::from_microsecond(microsecond_of(position)).ok())
-    }
-
-    async fn unpublished(&self, from: Timestamp, max: usize) -> Result<Vec<StoredCommit>, StoreError> {
-        feed::unpublished(self, from, max).await
+    async fn unpublished(&self, after: Option<&StoredCommit>, max: usize) -> Result<Vec<StoredCommit>, StoreError> {
+        feed::unpublished(self, after.map(|after| after.position), max).await
     }
 
     async fn project(&self, rows: Rows) -> Result<(), StoreError> {

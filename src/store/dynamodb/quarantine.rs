@@ -51,17 +51,7 @@ impl QuarantineTable for Dynamo {
 
     async fn begin(&self, quarantine: Quarantine) -> Result<bool, StoreError> {
         let table = self.table(STATE);
-        let Quarantine { stream, since, who, reason, problem } = quarantine;
-        let stream = stream.to_string();
-        let item = item::item([
-            ("k", text(IN_FORCE)),
-            ("r", text(&stream)),
-            ("stream", text(&stream)),
-            ("since", moment(since)),
-            ("who", text(who)),
-            ("reason", text(reason)),
-            ("problem", text(problem)),
-        ]);
+        let item = item_of(&quarantine);
         let put = || {
             let request = self.client().put_item().table_name(&table).set_item(Some(item.clone()));
             request.condition_expression("attribute_not_exists(k)").send()
@@ -102,6 +92,19 @@ impl QuarantineTable for Dynamo {
             Err(error) => Err(unavailable(&table, &error)),
         }
     }
+}
+
+/// The item of a quarantine in force.
+pub(super) fn item_of(Quarantine { stream, since, who, reason, problem }: &Quarantine) -> Item {
+    let mut item = key_of(stream);
+    item.extend(item::item([
+        ("stream", text(stream.to_string())),
+        ("since", moment(*since)),
+        ("who", text(who)),
+        ("reason", text(reason)),
+        ("problem", text(problem)),
+    ]));
+    item
 }
 
 fn key_of(stream: &StreamId) -> Item {

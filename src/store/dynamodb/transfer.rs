@@ -14,7 +14,7 @@ use super::{
     commit::{from_item, moved_item},
     commits, fetch,
     item::{self, get_text, text},
-    no_bridge,
+    no_bridge, quarantine,
     records::write::{BatchWriter, WriteTarget},
     schema::{EVENTS, LEDGER, PERSONAL, STATE},
     spool::SortingSpool,
@@ -157,6 +157,12 @@ impl LogSource for ScannedLog {
             let mut few: Vec<BesideLog> =
                 administrators::read(&dynamo).await?.map(BesideLog::Administrators).into_iter().collect();
             few.extend(dynamo.secret_marks().await?.into_iter().map(BesideLog::SecretMark));
+            few.extend(
+                crate::store::quarantine::QuarantineTable::in_force(&dynamo)
+                    .await?
+                    .into_iter()
+                    .map(BesideLog::Quarantine),
+            );
             let earlier = crate::store::AdminTokens::earlier(&dynamo).await?;
             few.extend(earlier.into_iter().map(BesideLog::EarlierToken));
             Ok(few)
@@ -303,6 +309,7 @@ impl LogTarget for FillingTables {
                 BesideLog::Administrators(users) => self.state.put(administrators::item(users))?,
                 BesideLog::SecretMark(mark) => self.state.put(upkeep::mark_item(mark))?,
                 BesideLog::EarlierToken(token) => self.state.put(super::admin_tokens::earlier_item(token))?,
+                BesideLog::Quarantine(set_aside) => self.state.put(quarantine::item_of(set_aside))?,
                 BesideLog::PersonalKey(user, key) => {
                     let mut personal = commits::personal_item_key(*user);
                     personal.insert("key".to_owned(), item::binary(key.as_bytes()));

@@ -7,18 +7,17 @@ use std::path::Path;
 use jiff::Timestamp;
 use rusqlite::{Connection, TransactionBehavior, params};
 
-use super::{Database, StoreError, batches, chain, corrupt, views};
+use super::{Database, StoreError, batches, chain, corrupt, quarantine, stored, views};
 use crate::{
     domain::{
         admission::UsageCount,
-        chain::ChainHash,
         id::{StreamId, UserId},
         key::KeyId,
-        persisted::{self, StoredCommit},
+        persisted::StoredCommit,
         personal::PersonalKey,
         view::{ImportRow, State},
     },
-    store::{DayUsage, EarlierToken, LastUse, NETWORK, use_name},
+    store::{DayUsage, EarlierToken, LastUse, NETWORK, Quarantine, use_name},
 };
 
 /// The page cache, KiB: the indexes of the log are filled in random order.
@@ -69,26 +68,8 @@ impl CopiedLog {
     /// When they cannot be written, or one cannot be read.
     pub fn put(&mut self, commits: &[StoredCommit]) -> Result<(), StoreError> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let sql =
-            "INSERT INTO commits (stream, version, position, command, request_hash, recorded_at, events, unpublished, hash)
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, NULL, ?8)";
         for commit in commits {
-            let stream = commit.stream.to_string();
-            transaction.prepare_cached(sql)?.execute(params![
-                stream,
-                commit.version,
-                commit.position,
-                commit.command.as_str(),
-                commit.request_hash,
-                commit.recorded_at.as_microsecond(),
-                commit.events,
-                commit.hash.as_ref().map(ChainHash::as_bytes),
-            ])?;
-            for key in persisted::issued_keys(&commit.events).map_err(|error| corrupt("commit", error))? {
-                let owner = stream.strip_prefix("user#").unwrap_or(&stream);
-                let sql = "INSERT INTO issued_keys (id, owner) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
-                transaction.prepare_cached(sql)?.execute([key.as_str(), owner])?;
-            }
+            stored::insert(&transaction, commit, false)?;
         }
         Ok(transaction.commit()?)
     }
@@ -105,6 +86,14 @@ impl CopiedLog {
                        ) WHERE place != version
                    )";
         Ok(self.connection.execute(sql, [])?)
+    }
+
+    /// Adds the quarantines: what cannot be read of the deployment cannot be read of its copy.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    pub fn put_quarantines<'q>(&self, all: impl IntoIterator<Item = &'q Quarantine>) -> Result<(), StoreError> {
+        all.into_iter().try_for_each(|set_aside| quarantine::insert(&self.connection, set_aside).map(drop))
     }
 
     /// The people with a stream, a page at a time, after one.

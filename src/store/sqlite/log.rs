@@ -84,13 +84,16 @@ impl EventLog for Database {
         .await
     }
 
-    async fn unpublished(&self, from: Timestamp, max: usize) -> Result<Vec<StoredCommit>, StoreError> {
+    async fn unpublished(&self, after: Option<&StoredCommit>, max: usize) -> Result<Vec<StoredCommit>, StoreError> {
+        let (recorded_us, position) =
+            after.map_or((i64::MIN, 0), |after| (after.recorded_at.as_microsecond(), place(after.position)));
         let sql = format!(
-            "SELECT {COLUMNS} FROM commits WHERE unpublished IS NOT NULL AND recorded_at >= ?1 ORDER BY recorded_at LIMIT ?2"
+            "SELECT {COLUMNS} FROM commits WHERE unpublished IS NOT NULL AND (recorded_at, position) > (?1, ?2)
+             ORDER BY recorded_at, position LIMIT ?3"
         );
         Database::read(self, move |connection| {
             let mut statement = connection.prepare_cached(&sql)?;
-            collect(statement.query(params![from.as_microsecond(), max])?)
+            collect(statement.query(params![recorded_us, position, max])?)
         })
         .await
     }

@@ -21,6 +21,7 @@ pub mod records;
 mod replay;
 mod roll;
 mod schema;
+mod stored;
 mod stores;
 mod transfer;
 mod trouble;

@@ -32,17 +32,7 @@ const COLUMNS: &str = "stream, since, who, reason, problem";
 #[async_trait]
 impl QuarantineTable for Database {
     async fn in_force(&self) -> Result<Vec<Quarantine>, StoreError> {
-        self.read(|connection| {
-            let sql = format!("SELECT {COLUMNS} FROM quarantines WHERE released_at IS NULL");
-            let mut statement = connection.prepare_cached(&sql)?;
-            let mut rows = statement.query([])?;
-            let mut found = Vec::new();
-            while let Some(row) = rows.next()? {
-                found.push(quarantine(row)?);
-            }
-            Ok(found)
-        })
-        .await
+        self.read(in_force).await
     }
 
     async fn past(&self, max: usize) -> Result<Vec<PastQuarantine>, StoreError> {
@@ -64,13 +54,7 @@ impl QuarantineTable for Database {
     }
 
     async fn begin(&self, quarantine: Quarantine) -> Result<bool, StoreError> {
-        self.write(move |connection| {
-            let Quarantine { stream, since, who, reason, problem } = &quarantine;
-            let sql = format!("INSERT INTO quarantines ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING");
-            let values = params![stream.to_string(), since.as_microsecond(), who, reason, problem];
-            Ok(connection.prepare_cached(&sql)?.execute(values)? == 1)
-        })
-        .await
+        self.write(move |connection| insert(connection, &quarantine)).await
     }
 
     async fn end(&self, stream: &StreamId, released_at: Timestamp, released_by: &str) -> Result<bool, StoreError> {
@@ -83,6 +67,26 @@ impl QuarantineTable for Database {
         })
         .await
     }
+}
+
+/// The quarantines in force, by stream.
+pub(super) fn in_force(connection: &Connection) -> Result<Vec<Quarantine>, StoreError> {
+    let sql = format!("SELECT {COLUMNS} FROM quarantines WHERE released_at IS NULL ORDER BY stream");
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query([])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(quarantine(row)?);
+    }
+    Ok(found)
+}
+
+/// Records a quarantine. `false` when the stream is in quarantine already.
+pub(super) fn insert(connection: &Connection, quarantine: &Quarantine) -> Result<bool, StoreError> {
+    let Quarantine { stream, since, who, reason, problem } = quarantine;
+    let sql = format!("INSERT INTO quarantines ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING");
+    let values = params![stream.to_string(), since.as_microsecond(), who, reason, problem];
+    Ok(connection.prepare_cached(&sql)?.execute(values)? == 1)
 }
 
 fn quarantine(row: &Row<'_>) -> Result<Quarantine, StoreError> {

@@ -10,12 +10,13 @@ use uuid::Uuid;
 use super::{
     Database, StoreError, chain, corrupt, log,
     mark::{read_mark, write_mark},
+    quarantine, stored,
 };
 use crate::{
     domain::{
-        id::{CommandId, StreamId, UserId},
+        id::{CommandId, UserId},
         key::KeyHash,
-        persisted::{self, StoredCommit},
+        persisted::StoredCommit,
         personal::PersonalKey,
     },
     secrets::SecretMark,
@@ -94,6 +95,7 @@ impl LogSource for FileLog {
         each(connection, "SELECT version, fingerprint FROM secret_versions ORDER BY version", take, |row| {
             Ok(BesideLog::SecretMark(SecretMark { version: row.get(0)?, fingerprint: row.get(1)? }))
         })?;
+        take(quarantine::in_force(connection)?.into_iter().map(BesideLog::Quarantine).collect())?;
         each(connection, "SELECT id, sha256 FROM admin_tokens ORDER BY created_at, id", take, |row| {
             let hash: String = row.get(1)?;
             let hash = KeyHash::parse(&hash).map_err(|error| corrupt("an administrator's token", error))?;
@@ -178,7 +180,7 @@ impl LogTarget for Filling {
         let commits_by_now = self.commits.saturating_add(u64::try_from(commits.len()).unwrap_or(u64::MAX));
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         for commit in commits {
-            insert(&transaction, commit)?;
+            stored::insert(&transaction, commit, commit.marked)?;
         }
         let mark = DeploymentMark::Filling { source: self.source, commits: commits_by_now };
         write_mark(&transaction, Some(&mark))?;
@@ -215,35 +217,6 @@ impl LogTarget for Filling {
     }
 }
 
-fn insert(connection: &Connection, commit: &StoredCommit) -> Result<(), StoreError> {
-    let sql =
-        "INSERT INTO commits (stream, version, position, command, request_hash, recorded_at, events, unpublished, hash)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
-    let stream = commit.stream.to_string();
-    let values = params![
-        stream,
-        commit.version,
-        commit.position,
-        commit.command.as_str(),
-        commit.request_hash,
-        commit.recorded_at.as_microsecond(),
-        commit.events,
-        commit.marked.then_some(1),
-        commit.hash.as_ref().map(|hash| hash.as_bytes()),
-    ];
-    connection.prepare_cached(sql)?.execute(values)?;
-    for key in persisted::issued_keys(&commit.events).unwrap_or_default() {
-        let owner = match &commit.stream {
-            StreamId::User(user) => user.to_string(),
-            StreamId::Plan(_) | StreamId::DataSet(_) | StreamId::AdminTokens => stream.clone(),
-        };
-        // The first owner keeps a key that an earlier permitd issued twice.
-        let sql = "INSERT INTO issued_keys (id, owner) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
-        connection.prepare_cached(sql)?.execute([key.as_str(), &owner])?;
-    }
-    Ok(())
-}
-
 fn insert_beside(connection: &Connection, item: &BesideLog) -> Result<(), StoreError> {
     let execute = |sql: &str, values: &[&dyn rusqlite::ToSql]| -> Result<(), StoreError> {
         connection.prepare_cached(sql)?.execute(params_from_iter(values))?;
@@ -268,6 +241,7 @@ fn insert_beside(connection: &Connection, item: &BesideLog) -> Result<(), StoreE
             "INSERT OR REPLACE INTO admin_tokens (id, sha256, created_at) VALUES (?1, ?2, 0)",
             &[id, &hash.to_hex()],
         ),
+        BesideLog::Quarantine(set_aside) => quarantine::insert(connection, set_aside).map(drop),
         BesideLog::PersonalKey(user, key) => execute(
             "INSERT OR REPLACE INTO personal_keys (user, key) VALUES (?1, ?2)",
             &[&user.to_string(), &key.as_bytes().as_slice()],
