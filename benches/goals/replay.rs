@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use permitd::{
     domain::{
         bounds::KeyBounds,
+        chain::{ChainHash, CommitContent},
         event::{Event, Origin, RevocationReason, Role},
         id::{CommandId, StreamId, UserId, Who},
         key::{ApiKey, KeyId, SECRET_BYTES},
@@ -75,13 +76,14 @@ pub(crate) fn fill(database: &Database, events: u64) -> Outcome<()> {
     let first: u64 = transaction.query_row("SELECT coalesce(max(position), 0) FROM commits", [], |row| row.get(0))?;
     let people = events / EVENTS_PER_USER;
     let mut insert = transaction.prepare(
-        "INSERT INTO commits (stream, version, position, command, request_hash, recorded_at, events, unpublished)
-         VALUES (?1, ?2, ?3, ?4, NULL, ?5, ?6, NULL)",
+        "INSERT INTO commits (stream, version, position, command, request_hash, recorded_at, events, unpublished, hash)
+         VALUES (?1, ?2, ?3, ?4, NULL, ?5, ?6, NULL, ?7)",
     )?;
     let mut insert_key = transaction.prepare("INSERT INTO personal_keys (user, key) VALUES (?1, ?2)")?;
+    let mut heads = vec![ChainHash::START; usize::try_from(people)?];
     let mut position = first;
     for step in 0..EVENTS_PER_USER {
-        for person in 0..people {
+        for (person, head) in (0..people).zip(&mut heads) {
             position += 1;
             let someone = Someone::new(person);
             if step == 0 {
@@ -92,13 +94,23 @@ pub(crate) fn fill(database: &Database, events: u64) -> Outcome<()> {
                 Timestamp::UNIX_EPOCH + SignedDuration::from_millis(1_700_000_000_000 + i64::try_from(position)?);
             let events = persisted::encode(&[someone.event(id, step, recorded_at)], Some(&someone.key))?;
             let command = CommandId::unique(scattered(position, 3));
+            let (stream, version) = (StreamId::User(someone.user), step + 1);
+            *head = head.then(&CommitContent {
+                stream: &stream,
+                version,
+                recorded_at,
+                command: &command,
+                request_hash: None,
+                events: &events,
+            });
             insert.execute(params![
-                StreamId::User(someone.user).to_string(),
-                step + 1,
+                stream.to_string(),
+                version,
                 position,
                 command.as_str(),
                 recorded_at.as_microsecond(),
-                events
+                events,
+                head.as_bytes(),
             ])?;
         }
     }

@@ -214,21 +214,44 @@ mod tests {
         let mut reached = Reached::after(7);
         for us in 0..100 {
             reached.read(&stream, 1, at(us * 100), 8);
-            reached.passed(at(us * 100), at(1_000_000), window, Some(at(us * 100 + 1)));
+            reached.passed(at(us * 100), at(10_000), window, Some(at(us * 100 + 1)));
         }
         assert_eq!((reached.remembered(), reached.position()), (13, 8));
         assert!(!reached.is_new("plan#p", 2, at(8_699)) && reached.is_new("plan#p", 2, at(8_700)));
         assert_eq!(reached.reads_from(), at(9_901), "within the pass");
-        reached.passed(at(9_900), at(1_000_000), window, None);
+        reached.passed(at(9_900), at(10_000), window, None);
         assert_eq!(reached.reads_from(), at(9_860), "the end of the window");
         for _ in 2..PASSES_PER_WHOLE {
-            reached.passed(at(20_000), at(1_000_000), window, None);
+            reached.passed(at(20_000), at(20_000), window, None);
         }
         assert_eq!((reached.reads_from(), reached.remembered()), (at(19_960), 13), "nothing is forgotten by these");
-        reached.passed(at(20_000), at(1_000_000), window, None);
+        reached.passed(at(20_000), at(20_000), window, None);
         assert_eq!(reached.reads_from(), at(8_700), "the whole window");
         // A writer whose clock is ahead does not push the window beyond the reader's own time.
         reached.passed(at(i64::from(u32::MAX)), at(10_000), window, None);
         assert!(reached.is_new("plan#p", 1, at(8_801)) && !reached.is_new("plan#p", 1, at(8_799)));
+    }
+
+    #[test]
+    fn history_is_not_remembered_however_dense_it_is() {
+        let (stream, window) = (StreamId::Plan("p".to_owned()), SignedDuration::from_micros(WINDOW_US));
+        let now = at(10 * WINDOW_US);
+        let history = i64::from(HISTORY_WINDOWS) * WINDOW_US;
+        let mut reached = Reached::after(0);
+        // Ten thousand commits of a few moments, as a moved log has them, and some of this hour.
+        for us in 0..100 {
+            for version in 0..100 {
+                reached.read(&stream, us * 100 + version, at(us.cast_signed()), 1);
+            }
+            reached.passed(at(us.cast_signed()), now, window, Some(at(us.cast_signed() + 1)));
+            assert_eq!(reached.remembered(), 100, "those of the last moment");
+        }
+        let recent = now.as_microsecond() - history + 1;
+        for us in [recent, recent + 1, now.as_microsecond()] {
+            reached.read(&stream, 1, at(us), 1);
+            reached.passed(at(us), now, window, Some(at(us + 1)));
+        }
+        assert!(!reached.is_new("plan#p", 1, now) && !reached.is_new("plan#p", 9, at(99)));
+        assert_eq!(reached.remembered(), 1);
     }
 }

@@ -64,12 +64,14 @@ macro_rules! cases {
             an_import_goes_on_where_it_was_and_nothing_starts_before_it_is_complete,
             commits_without_a_hash_get_it_when_they_are_imported,
             a_deployment_is_marked_for_every_process,
+            a_stream_in_quarantine_moves_as_it_is,
         }
     };
     ($backend:ident tail) => {
         run! { $backend tail:
             who_reads_on_beside_twenty_writers_with_skewed_clocks_misses_nothing,
             who_reads_on_begins_where_they_say_and_is_told_late_commits_once,
+            who_reads_on_in_a_log_that_was_moved_is_told_its_commits_once_and_at_their_times,
         }
     };
     ($backend:ident views) => {

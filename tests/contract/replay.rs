@@ -181,10 +181,10 @@ pub(crate) async fn a_key_that_was_issued_twice_is_named_and_stays_the_first_one
 }
 
 /// An event that no permitd knows.
-const FROM_THE_FUTURE: &str = r#"[{"id":"01900000-0000-7000-8000-000000000001","type":"UserPromoted","schema_version":1,"actor":"system:test","correlation_id":"test","causation_id":null,"data":{}}]"#;
+pub(crate) const FROM_THE_FUTURE: &str = r#"[{"id":"01900000-0000-7000-8000-000000000001","type":"UserPromoted","schema_version":1,"actor":"system:test","correlation_id":"test","causation_id":null,"data":{}}]"#;
 
 /// Writes a commit that cannot be read.
-async fn unreadable(stores: &Stores, stream: &mut Stream, events: &str) {
+pub(crate) async fn unreadable(stores: &Stores, stream: &mut Stream, events: &str) {
     let (append, _) = stream.commit(vec![Event::UserDisabled], beginning());
     let append = Append { events: events.to_owned(), rows: Rows::default(), ..append };
     stream.version = stores.log.append(append).await.unwrap();

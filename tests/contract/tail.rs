@@ -10,7 +10,7 @@ use permitd::{
         plan::{KeyRules, Limits},
         reached::{PASSES_PER_WHOLE, Reached},
     },
-    store::ReadingPace,
+    store::{ReadingPace, sqlite::Database},
 };
 
 use crate::backend::{Backend, Stream, beginning};
@@ -110,4 +110,44 @@ pub(crate) async fn who_reads_on_begins_where_they_say_and_is_told_late_commits_
     }
     assert_eq!(told, ["plan#late"]);
     assert!(stores.log.moment_of(all[2].position).await.unwrap() == Some(all[2].recorded_at));
+}
+
+pub(crate) async fn who_reads_on_in_a_log_that_was_moved_is_told_its_commits_once_and_at_their_times<B: Backend>() {
+    let there = B::new();
+    let embedded = tempfile::tempdir().unwrap();
+    let here = Database::open(embedded.path()).unwrap().stores();
+    // Small positions, as those of a file are, at times of long ago and of now: the one is not taken for the other.
+    let mut stream = Stream::plan("a");
+    for number in 0..40_u64 {
+        let at = time(i64::try_from(number).unwrap()) - SignedDuration::from_hours(24 * i64::from(number < 20));
+        stream.write(&here, vec![defined(number)], at).await;
+    }
+    let commits = here.log.read(0, 100).await.unwrap();
+    let (target, moved) = (there.stores(), commits.clone());
+    actix_web::rt::task::spawn_blocking(move || {
+        let mut target = target.transfer.log_target().unwrap();
+        target.begin(uuid::Uuid::from_u128(1)).unwrap();
+        target.put(&moved).unwrap();
+        target.settle().unwrap();
+        target.finish().unwrap();
+    })
+    .await
+    .unwrap();
+    let stores = there.stores();
+    for commit in &commits {
+        assert_eq!(stores.log.moment_of(commit.position).await.unwrap(), Some(commit.recorded_at));
+    }
+    let pace = ReadingPace { now: time(40), window: WINDOW, max: 7 };
+    let (mut reached, mut told) = (Reached::after(commits[4].position), Vec::new());
+    let mut stream = Stream { version: 40, head: commits[39].hash.unwrap(), ..stream };
+    for look in 0..3 * PASSES_PER_WHOLE {
+        let (commits, _) = stores.log.read_on(&mut reached, pace).await.unwrap();
+        told.extend(commits.into_iter().map(|commit| (commit.version, commit.recorded_at)));
+        if look == PASSES_PER_WHOLE {
+            stream.write(&stores, vec![defined(41)], time(40)).await;
+        }
+    }
+    let mut all: Vec<_> = commits[5..].iter().map(|commit| (commit.version, commit.recorded_at)).collect();
+    all.push((41, time(40)));
+    assert_eq!(told, all, "each once, in order");
 }

@@ -17,7 +17,10 @@ use permitd::{
 };
 use uuid::Uuid;
 
-use crate::backend::{Backend, Stream, beginning, invited, issued, key, take};
+use crate::{
+    backend::{Backend, Stream, beginning, invited, issued, key, take},
+    replay::{FROM_THE_FUTURE, unreadable},
+};
 
 /// A log with a bit of everything; its people are `ana`, who has a key, and `ben`, who is erased.
 async fn fill(stores: &Stores) {
@@ -221,4 +224,37 @@ pub(crate) async fn a_deployment_is_marked_for_every_process<B: Backend>() {
     stores.upkeep.set_mark(None).await.unwrap();
     assert_eq!(backend.stores_of_another_process().upkeep.mark().await.unwrap(), None);
     Stream::user(1).write(&stores, vec![invited("ana@example.org")], beginning()).await;
+}
+
+pub(crate) async fn a_stream_in_quarantine_moves_as_it_is<B: Backend>() {
+    let (from, there, folder) = (B::new(), B::new(), tempfile::tempdir().unwrap());
+    let stores = from.stores();
+    fill(&stores).await;
+    let mut ana = Stream::user(1);
+    let last = stores.log.load(&ana.id, 0, 10).await.unwrap().pop().unwrap();
+    (ana.version, ana.head) = (last.version, last.hash.unwrap());
+    unreadable(&stores, &mut ana, FROM_THE_FUTURE).await;
+    let stopped = {
+        let (stores, file, target) = (stores.clone(), folder.path().join("unnamed.zst"), B::new());
+        away(move || {
+            exported(&stores, &file);
+            imported(&target.stores(), &file).unwrap_err().to_string()
+        })
+        .await
+    };
+    assert!(stopped.contains("UserPromoted"), "what cannot be read and is not named stops the import: {stopped}");
+    let who = ("cli:test", beginning());
+    let aside = replay::quarantine(&stores, &ana.id, who, "after the rollback").await.unwrap();
+    let (file, target) = (folder.path().join("named.zst"), there.stores());
+    away(move || {
+        exported(&stores, &file);
+        imported(&target, &file).unwrap();
+    })
+    .await;
+    let stores = there.stores();
+    assert_eq!(stores.quarantines.fresh().await.unwrap().of(&ana.id), Some(&aside));
+    let row = stores.views.user(ana.user_id()).await.unwrap().expect("ana");
+    assert_eq!(row.email.as_deref(), Some("ana@example.org"), "as far as her stream can be read");
+    let last = stores.log.load(&ana.id, 0, 10).await.unwrap().pop().unwrap();
+    assert_eq!((last.version, last.events.as_str()), (ana.version, FROM_THE_FUTURE));
 }

@@ -14,6 +14,7 @@ use crate::{
     deployment::{self, Serving},
     history::{History, KeyFacts, Standing},
     living::Storm,
+    looking_back::Place,
     memory::{Answer, Memory, Request},
 };
 
@@ -31,9 +32,14 @@ pub(crate) fn id_in(key: &str) -> String {
 }
 
 impl Storm {
-    /// An answer of the administrator's, which must be one.
-    pub(crate) async fn ask(&self, serving: &Serving, path: &str) -> Value {
-        let request = self.client.get(format!("{}{path}", serving.url)).bearer_auth(self.deployment.token());
+    /// The deployment, by one of its servers.
+    pub(crate) fn place<'a>(&'a self, serving: &'a Serving) -> Place<'a> {
+        Place { url: &serving.url, token: self.deployment.token() }
+    }
+
+    /// An answer to an administrator, which must be one.
+    pub(crate) async fn ask_at(&self, Place { url, token }: Place<'_>, path: &str) -> Value {
+        let request = self.client.get(format!("{url}{path}")).bearer_auth(token);
         let (status, body) = answer_to(request).await.unwrap_or_else(|| panic!("GET {path} is not answered"));
         assert_eq!(status, 200, "GET {path}: {body}");
         serde_json::from_str(&body).unwrap_or_else(|error| panic!("GET {path}: {error}: {body}"))
@@ -41,9 +47,14 @@ impl Storm {
 
     /// All items of a list.
     pub(crate) async fn whole(&self, serving: &Serving, path: &str) -> Vec<Value> {
+        self.whole_at(self.place(serving), path).await
+    }
+
+    /// The same, at any place.
+    pub(crate) async fn whole_at(&self, place: Place<'_>, path: &str) -> Vec<Value> {
         let (mut items, mut next) = (Vec::new(), format!("{path}?limit=1000"));
         loop {
-            let mut page = self.ask(serving, &next).await;
+            let mut page = self.ask_at(place, &next).await;
             items.append(page["data"].as_array_mut().expect("a list"));
             match page["page"]["next"].as_str() {
                 // It may be a whole address.

@@ -14,8 +14,10 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
+    chances::Chances,
     deployment::{Deployment, Serving},
     history::History,
+    looking_back::{Moment, Place},
     memory::{KnownKey, Memory},
     script::{CLIENTS, FILES_ROWS, Fate, PLANS, QUOTAS, Script},
     support::Process,
@@ -53,6 +55,8 @@ pub(crate) struct Storm {
     setup: BTreeSet<(String, u64)>,
     /// The log as it was seen last.
     seen: RefCell<History>,
+    /// What was shown at moments of peace.
+    pub(crate) moments: RefCell<Vec<Moment>>,
 }
 
 impl Storm {
@@ -75,6 +79,7 @@ impl Storm {
             auditor,
             setup: BTreeSet::new(),
             seen: RefCell::default(),
+            moments: RefCell::default(),
         };
         let serving = storm.serve(0, "").expect("a first server");
         for plan in PLANS {
@@ -209,6 +214,7 @@ impl Storm {
             self.check_admission(&serving, &history).await;
         }
         self.seen.replace(history);
+        self.remember_moment(&serving).await;
         if verifies {
             self.deployment.verify();
         }
@@ -217,7 +223,7 @@ impl Storm {
     }
 
     /// Lets everything come to rest and looks a last time; what there was.
-    pub(crate) async fn end(self) -> String {
+    pub(crate) async fn end(self, chances: Chances) -> String {
         let serving = self.serve(0, "").expect("a last server");
         self.check_invitations(&serving).await;
         tokio::time::sleep(self.grant_life()).await;
@@ -230,13 +236,14 @@ impl Storm {
             .until("a rebuild of the views while nothing happens", async || self.is_rebuilt_in_peace(&serving).await)
             .await;
         self.deployment.verify();
+        let looked_back = self.look_back(&serving, &history, chances).await;
         drop(serving);
         let memory = self.memory.borrow();
         let answered = memory.requests.iter().filter(|request| request.answer.is_some()).count();
         assert!(answered >= ANSWERED_MIN && !memory.readings.is_empty(), "that was no storm: {answered} answers");
         let events: usize = history.streams.values().map(Vec::len).sum();
         format!(
-            "{answered} of {} commands answered, {} readings, {} people, {} mails, {} imports, {events} events",
+            "{answered} of {} commands answered, {} readings, {} people, {} mails, {} imports, {events} events, {looked_back}",
             memory.requests.len(),
             memory.readings.len(),
             memory.people.len(),
@@ -249,10 +256,10 @@ impl Storm {
     /// that died and only now was received again.
     async fn is_rebuilt_in_peace(&self, serving: &Serving) -> bool {
         let before = self.whole(serving, "/events").await.len();
-        let live = self.shown(serving).await;
+        let live = self.shown(self.place(serving)).await;
         let (well, text) = self.deployment.run("", &["events", "replay"]);
         assert!(well, "{text}");
-        let rebuilt = self.shown(serving).await;
+        let rebuilt = self.shown(self.place(serving)).await;
         if self.whole(serving, "/events").await.len() != before {
             return false;
         }
@@ -261,14 +268,14 @@ impl Storm {
     }
 
     /// All views, as the administrator sees them.
-    async fn shown(&self, serving: &Serving) -> Vec<Value> {
-        let mut shown = self.whole(serving, "/users").await;
+    pub(crate) async fn shown(&self, place: Place<'_>) -> Vec<Value> {
+        let mut shown = self.whole_at(place, "/users").await;
         for user in shown.clone() {
             let path = format!("/users/{}/keys", user["id"].as_str().expect("an id"));
-            shown.push(self.ask(serving, &path).await);
+            shown.push(self.ask_at(place, &path).await);
         }
         for path in ["/plans", "/imports"] {
-            shown.push(self.ask(serving, path).await);
+            shown.push(self.ask_at(place, path).await);
         }
         shown
     }

@@ -17,6 +17,7 @@ mod checks;
 mod deployment;
 mod history;
 mod living;
+mod looking_back;
 mod memory;
 mod script;
 #[path = "../support/mod.rs"]
@@ -113,7 +114,7 @@ async fn rage(mode: Mode) {
             }
             lives += 1;
         }
-        let summary = storm.end().await;
+        let summary = storm.end(Chances::new(seed, [nth, 2 + u64::from(is_aws)])).await;
         println!("{mode:?}, seed {seed}, deployment {nth}: {lives} lives, {summary}");
     }
 }
