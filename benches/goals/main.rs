@@ -90,9 +90,9 @@ enum Role {
     /// Reads records from DynamoDB.
     #[command(hide = true)]
     BareReads { endpoint: String, paths: PathBuf, seconds: u32 },
-    /// Scans a table of records in DynamoDB.
+    /// Scans a table in DynamoDB.
     #[command(hide = true)]
-    BareScan { endpoint: String },
+    BareScan { endpoint: String, table: String },
 }
 
 /// How much to measure.
@@ -154,7 +154,7 @@ impl Plan {
 /// A goal's measurement.
 type Measure = fn(&Plan) -> Outcome<Vec<Finding>>;
 
-const GOALS: [(&str, Measure); 17] = [
+const GOALS: [(&str, Measure); 18] = [
     ("P1", reads::measure),
     ("P2", refusals::measure),
     ("P3", filters::measure),
@@ -165,6 +165,7 @@ const GOALS: [(&str, Measure); 17] = [
     ("P7", transfer::measure),
     ("P8", aws::measure),
     ("P8", replica::measure),
+    ("P8", transfer::measure_aws),
     ("P9", footprint::memory),
     ("P10", footprint::start),
     ("P11", growth::measure),
@@ -217,7 +218,7 @@ fn main() -> ExitCode {
         Some(Role::BareWorkbook { file }) => import::read_bare(&file),
         Some(Role::ReadRecords { file }) => import::read_records(&file),
         Some(Role::BareReads { endpoint, paths, seconds }) => aws::read_bare(&endpoint, &paths, seconds),
-        Some(Role::BareScan { endpoint }) => replica::scan_bare(&endpoint),
+        Some(Role::BareScan { endpoint, table }) => replica::scan_bare(&endpoint, &table),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

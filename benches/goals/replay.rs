@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// Events of each person.
-const EVENTS_PER_USER: u64 = 20;
+pub(crate) const EVENTS_PER_USER: u64 = 20;
 /// The goal where the table can be read fast enough.
 const EVENTS_PER_S: f64 = 500_000.0;
 

@@ -94,9 +94,7 @@ fn copying(plan: &Plan, settings: &[(&str, &str)], endpoint: &str, rows: u64) ->
         copied.push(copied_s(&data.join("serve.log"))?);
         peak_mib = peak_mib.max(node.peak_mib());
         drop(node);
-        let mut command = process::pinned(SERVER_CORE, std::env::current_exe()?);
-        command.args(["bare-scan", endpoint]);
-        bare.push(String::from_utf8(process::output(&mut command)?)?.trim().parse::<f64>()?);
+        bare.push(bare_scan_s(endpoint, &table_of_records()?)?);
     }
     let (copied, bare) = (load::median(copied), load::median(bare));
     let (per_s, bare_per_s) = (rows as f64 / copied, rows as f64 / bare);
@@ -202,17 +200,28 @@ fn following(node: &Server, import: impl FnOnce() -> Outcome<()>) -> Outcome<Fin
     Ok(Finding::at_most("P8", what, format!("{behind_s:.2} s"), behind_s, 1.5, " s"))
 }
 
-/// Scans the table of records as fast as the SDK does, in as many segments, and prints how many seconds that took.
-pub(crate) fn scan_bare(endpoint: &str) -> Outcome<()> {
+/// The table of the records.
+pub(crate) fn table_of_records() -> Outcome<String> {
     let definition = Definition::builtin()?.into_iter().find(|definition| definition.name == "permits");
-    let spec = schema::records(&definition.ok_or("there is no definition of permits")?);
+    Ok(schema::records(&definition.ok_or("there is no definition of permits")?).name)
+}
+
+/// How many seconds it takes another process to scan a table.
+pub(crate) fn bare_scan_s(endpoint: &str, table: &str) -> Outcome<f64> {
+    let mut command = process::pinned(SERVER_CORE, std::env::current_exe()?);
+    command.args(["bare-scan", endpoint, table]);
+    Ok(String::from_utf8(process::output(&mut command)?)?.trim().parse()?)
+}
+
+/// Scans a table as fast as the SDK does, in as many segments, and prints how many seconds that took.
+pub(crate) fn scan_bare(endpoint: &str, table: &str) -> Outcome<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let started = Instant::now();
     runtime.block_on(async {
         let endpoints = Endpoints { dynamodb: Some(endpoint.to_owned()), ..Endpoints::default() };
         let dynamo = Dynamo::new(&Access::to_endpoints(endpoints).await, PREFIX);
         let segments = (0..SEGMENTS).map(|segment| {
-            let request = dynamo.client().scan().table_name(dynamo.table(&spec.name)).consistent_read(true);
+            let request = dynamo.client().scan().table_name(dynamo.table(table)).consistent_read(true);
             let request = request.segment(segment).total_segments(SEGMENTS);
             async move {
                 let (mut rows, mut after, mut failures) = (0, None, 0);

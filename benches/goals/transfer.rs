@@ -2,13 +2,15 @@
 
 use std::path::Path;
 
-use permitd::store::sqlite::Database;
+use permitd::store::{dynamodb::schema, sqlite::Database};
 
 use crate::{
     Outcome, Plan,
+    aws::{Emulator, variables},
     load::median,
-    process::{Ran, permitd, watched},
-    replay,
+    process::{self, Ran, SERVER_CORE, permitd, watched},
+    replay::{self, EVENTS_PER_USER},
+    replica,
     report::{Finding, rate},
 };
 
@@ -16,8 +18,9 @@ use crate::{
 const EXPORTED_PER_S: f64 = 300_000.0;
 const IMPORTED_PER_S: f64 = 50_000.0;
 const MEMORY_MIB: f64 = 128.0;
-/// Events of the large log.
+/// Events of the large log, and of the one in an emulator.
 const LARGE: u64 = 10_000_000;
+const EMULATED: u64 = 50_000;
 
 pub(crate) fn measure(plan: &Plan) -> Outcome<Vec<Finding>> {
     let mut found = Vec::new();
@@ -44,6 +47,50 @@ pub(crate) fn measure(plan: &Plan) -> Outcome<Vec<Finding>> {
         found.push(at_most(LARGE, memory));
     }
     Ok(found)
+}
+
+/// A log in an emulator: what is read of it at once, against a bare parallel scan of the table, each in turns on one core.
+pub(crate) fn measure_aws(plan: &Plan) -> Outcome<Vec<Finding>> {
+    let (dynamodb, others) = (Emulator::start(plan, "dynoxide")?, Emulator::start(plan, "ministack")?);
+    let settings = variables(&dynamodb, &others);
+    let folder = tempfile::tempdir_in(&plan.scratch)?;
+    let (log, file, data) = (folder.path().join("log"), folder.path().join("log.zst"), folder.path().join("data"));
+    run(&log, &["plans", "list"])?;
+    replay::fill(&Database::open(&log)?, EMULATED)?;
+    run(&log, &["events", "export", &file.to_string_lossy()])?;
+    let program = |command: &[&str]| {
+        let mut pinned = process::pinned(SERVER_CORE, permitd().get_program());
+        pinned.envs(settings.iter().copied()).env("PERMITD_LOG_FILTER", "warn").arg("--data").arg(&data).args(command);
+        watched(&mut pinned)
+    };
+    program(&["aws", "setup"])?;
+    let filled = program(&["events", "import", &file.to_string_lossy()])?;
+    let (again, mut scans, mut exports, mut replays) =
+        (folder.path().join("again.zst"), Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..plan.rounds {
+        scans.push(replica::bare_scan_s(&dynamodb.url, schema::EVENTS)?);
+        exports.push(program(&["events", "export", &again.to_string_lossy()])?.wall.as_secs_f64());
+        std::fs::remove_file(&again)?;
+        replays.push(program(&["events", "verify"])?.wall.as_secs_f64());
+    }
+    let per_s = |seconds: Vec<f64>| EMULATED as f64 / median(seconds);
+    let (scan, export, replay) = (per_s(scans), per_s(exports), per_s(replays));
+    let against = |what: &str, per_s: f64| {
+        let what = format!("aws: {what} of a log of {EMULATED} events, each a commit, against a bare parallel scan");
+        Finding::at_least("P8", what, format!("{} against {}", rate(per_s), rate(scan)), per_s / scan, 0.7)
+    };
+    let filled = EMULATED as f64 / filled.wall.as_secs_f64();
+    let people = EMULATED / EVENTS_PER_USER;
+    Ok(vec![
+        against("export", export),
+        against(&format!("verification of the views of {people} people"), replay),
+        Finding::told(
+            "P8",
+            "aws: import of that log, verified, with its views, against the scan",
+            rate(filled),
+            filled / scan,
+        ),
+    ])
 }
 
 fn at_most(events: u64, memory: Memory) -> Finding {
