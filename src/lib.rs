@@ -17,6 +17,7 @@ pub mod passwords;
 pub mod private;
 pub mod queue;
 pub mod replay;
+pub mod sealing;
 pub mod secret_string;
 pub mod secrets;
 pub mod store;

@@ -4,6 +4,7 @@
 //! rotation: keys from an older version can still be derived. Anybody with the file can make every key: only its owner may read it, and
 //! otherwise the server refuses to start.
 
+mod checkpoint;
 mod entropy;
 mod error;
 mod file;
@@ -26,6 +27,9 @@ use sha2::Sha256;
 use zeroize::{Zeroize, Zeroizing};
 
 pub use self::{
+    checkpoint::{
+        CHECKPOINT_KEY_FILE, find_checkpoint_key, new_checkpoint_key, open_checkpoint_key, read_checkpoint_key,
+    },
     entropy::{Entropy, EntropyError, SeededEntropy, SystemEntropy},
     error::SecretsError,
     file::UNFINISHED,

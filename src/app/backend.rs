@@ -21,10 +21,11 @@ use crate::{
     clock::{PastClock, SharedClock},
     config::{Backend, Settings},
     dataset::columns::BLOCK_ROWS,
+    domain::checkpoint::CheckpointKey,
     mail::{self, Mailer, NoMailer, settings::MailTransport},
     private::FilePlace,
     queue::{Queue, nothing::NoQueue, sqlite::SqliteQueue, sqs::SqsQueue},
-    secrets::{self, Entropy, Secrets, SecretsError},
+    secrets::{self, CHECKPOINT_KEY_FILE, Entropy, Secrets, SecretsError, open_checkpoint_key},
     store::{
         DeploymentMark, Stores,
         dynamodb::{
@@ -437,6 +438,24 @@ pub(super) async fn keep_secret(settings: &Settings, json: &str) -> Result<(), S
     }
     let what = "it is another one than the log's: move it away".to_owned();
     Err(SecretsError::NotOurs { place: kept.place().to_owned(), what }.into())
+}
+
+/// The key that checkpoints are signed with; the first use makes it: in the data directory, or in AWS.
+pub(super) async fn checkpoint_key(settings: &Settings, entropy: &dyn Entropy) -> Result<CheckpointKey, StartError> {
+    if settings.backend == Backend::Aws {
+        let (_, dynamo) = dynamo(settings, None).await?;
+        return Ok(dynamodb::secrets::checkpoint_key(&dynamo, entropy).await?);
+    }
+    Ok(open_checkpoint_key(&settings.data.join(CHECKPOINT_KEY_FILE), entropy)?)
+}
+
+/// The same, if it was made.
+pub(super) async fn find_checkpoint_key(settings: &Settings) -> Result<Option<CheckpointKey>, StartError> {
+    if settings.backend == Backend::Aws {
+        let (_, dynamo) = dynamo(settings, None).await?;
+        return Ok(dynamodb::secrets::find_checkpoint_key(&dynamo).await?);
+    }
+    Ok(secrets::find_checkpoint_key(&settings.data.join(CHECKPOINT_KEY_FILE))?)
 }
 
 /// Opens the server secret in a file of this machine; makes it unless the log knows of one.

@@ -11,6 +11,7 @@ use crate::{
     passwords::HashError,
     private::PrivacyError,
     queue::QueueError,
+    sealing::{CoveredError, SealError},
     secrets::{EntropyError, SecretsError},
     store::{DeploymentMark, StoreError, dynamodb, records::RecordStoreError},
     transfer::TransferError,
@@ -139,6 +140,12 @@ pub enum StartError {
     /// A log could not be moved.
     #[error(transparent)]
     Transfer(#[from] TransferError),
+    /// There is no checkpoint.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// The checkpoints cannot be read.
+    #[error(transparent)]
+    Covered(#[from] CoveredError),
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),

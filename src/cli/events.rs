@@ -9,8 +9,10 @@ mod export;
 mod import;
 mod list;
 mod pace;
+mod prove;
 mod quarantine;
 mod replay;
+mod seal;
 mod tail;
 mod trace;
 mod transferring;
@@ -25,8 +27,10 @@ use self::{
     export::ExportLogArgs,
     import::ImportLogArgs,
     list::ListEventsArgs,
+    prove::ProveArgs,
     quarantine::{QuarantineArgs, Release},
     replay::Replay,
+    seal::{SealArgs, SealsArgs},
     tail::TailArgs,
     trace::TraceArgs,
     verify::Verify,
@@ -61,6 +65,9 @@ enum EventsCommand {
     Trace(TraceArgs),
     Replay(Replay),
     Verify(Verify),
+    Seal(SealArgs),
+    Seals(SealsArgs),
+    Prove(ProveArgs),
     Quarantine(QuarantineArgs),
     Release(Release),
     Views(ViewsArgs),
@@ -81,6 +88,9 @@ impl Events {
                 Some((as_of, into)) => copy::copy(common, as_of, into),
                 None => replay.answer(&stores(common)?),
             },
+            EventsCommand::Seal(seal) => seal.answer(common),
+            EventsCommand::Seals(seals) => app::block_on(seals.answer(&stores(common)?)),
+            EventsCommand::Prove(prove) => prove.answer(common),
             EventsCommand::Quarantine(quarantine) => app::block_on(quarantine.answer(&stores(common)?)),
             EventsCommand::Release(release) => app::block_on(release.answer(&stores(common)?)),
             EventsCommand::Views(views) if views.is_from_stdin() => ViewsArgs::fold_stdin(),

@@ -1,6 +1,7 @@
 //! The stores: the event log, the views, the ledger and the records. Code outside this folder uses only the traits.
 
 mod answers;
+pub mod checkpoints;
 pub mod dynamodb;
 mod earlier_token;
 mod error;
@@ -23,6 +24,7 @@ use jiff::{SignedDuration, Timestamp};
 use self::ledger::{NETWORK, use_name};
 pub use self::{
     answers::{AnswerPlace, KeptAnswer, KeptAnswers, NewAnswer},
+    checkpoints::{Checkpoints, KeptCheckpoint},
     earlier_token::EarlierToken,
     error::StoreError,
     ledger::{
@@ -409,6 +411,8 @@ pub struct Stores {
     pub admin_tokens: Arc<dyn AdminTokens>,
     /// The streams in quarantine.
     pub quarantines: Quarantines,
+    /// The signed checkpoints.
+    pub checkpoints: Arc<dyn Checkpoints>,
     /// Rebuilding and verifying.
     pub replay: Arc<dyn Replayable>,
     /// The log as a whole.

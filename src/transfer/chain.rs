@@ -26,15 +26,15 @@ struct OpenStream {
     head: ChainHash,
 }
 
-/// Verifies every stream of a log that is read by streams. Gives each stream with its last version and hash to `ended`, each break to `broken`:
-/// of a stream only the first.
+/// Verifies every stream of a log that is read by streams. Gives each commit with the hash of its stream up to and with it to `seen`, each break to
+/// `broken`: of a stream only the first.
 ///
 /// # Errors
 /// When the log cannot be read.
 pub fn verify_chains(
     source: &mut dyn LogSource,
     report: TransferReport<'_>,
-    ended: &mut dyn FnMut(&StreamId, u64, ChainHash),
+    seen: &mut dyn FnMut(&StoredCommit, ChainHash),
     broken: &mut dyn FnMut(BrokenChain),
 ) -> Result<ChainCount, TransferError> {
     let mut count = ChainCount::default();
@@ -50,10 +50,11 @@ pub fn verify_chains(
             count.unchained += u64::from(commit.hash.is_none());
             let lane = open.entry(chunk.lane).or_insert_with(|| begin(commit, &mut count));
             if lane.stream != commit.stream {
-                ended(&lane.stream, lane.version, lane.head);
                 *lane = begin(commit, &mut count);
             }
-            if let Err(error) = lane.follow(commit)
+            let followed = lane.follow(commit);
+            seen(commit, lane.head);
+            if let Err(error) = followed
                 && broken_in.get(&chunk.lane) != Some(&commit.stream)
             {
                 broken_in.insert(chunk.lane, commit.stream.clone());
@@ -61,9 +62,6 @@ pub fn verify_chains(
             }
         }
         report(Transferred { phase: TransferPhase::Verify, commits: count.commits });
-    }
-    for OpenStream { stream, version, head } in open.values() {
-        ended(stream, *version, *head);
     }
     Ok(count)
 }
@@ -100,7 +98,7 @@ pub(super) fn require_whole(
     report: TransferReport<'_>,
 ) -> Result<ChainCount, TransferError> {
     let mut first = None;
-    let count = verify_chains(source, report, &mut |_, _, _| {}, &mut |broken| {
+    let count = verify_chains(source, report, &mut |_, _| {}, &mut |broken| {
         if !quarantined.contains(broken.stream()) {
             first.get_or_insert(broken);
         }
@@ -166,8 +164,7 @@ mod tests {
             chunks.push(LogChunk { lane: 0, commits: std::mem::replace(&mut commits, rest) });
         }
         let mut found = Vec::new();
-        let count =
-            verify_chains(&mut Listed(chunks), &mut |_| {}, &mut |_, _, _| {}, &mut |broken| found.push(broken));
+        let count = verify_chains(&mut Listed(chunks), &mut |_| {}, &mut |_, _| {}, &mut |broken| found.push(broken));
         (count.unwrap(), found)
     }
 

@@ -71,7 +71,7 @@ fn shard(stream: &str) -> String {
 }
 
 /// The first position of a microsecond. Moments outside the range get its nearest end, such as 2020.
-fn position_of(us: i64) -> u64 {
+pub(super) fn position_of(us: i64) -> u64 {
     let since = us.saturating_sub(EPOCH_US).clamp(0, SPAN_US - 1);
     u64::try_from(since).unwrap_or(0) << TIE_BITS
 }

@@ -9,6 +9,7 @@ mod administrators;
 mod answers;
 mod append;
 mod chain;
+mod checkpoints;
 mod claims;
 mod commit;
 mod commits;

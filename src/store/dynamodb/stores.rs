@@ -15,6 +15,7 @@ impl Dynamo {
             ledger: Arc::new(DynamoLedger::new(self.clone(), Arc::new(self.clone()))),
             admin_tokens: Arc::new(self.clone()),
             quarantines: Quarantines::new(Arc::new(self.clone())),
+            checkpoints: Arc::new(self.clone()),
             replay: Arc::new(self.clone()),
             transfer: Arc::new(self.clone()),
             upkeep: Arc::new(self.clone()),

@@ -5,6 +5,7 @@ mod admin_tokens;
 mod answers;
 mod batches;
 mod chain;
+mod checkpoints;
 mod connection;
 mod copied_ledger;
 mod copied_log;

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::{StoreError, chain, corrupt, log, mark, quarantine, replay};
+use super::{StoreError, chain, checkpoints, corrupt, log, mark, quarantine, replay};
 use crate::domain::persisted;
 
 /// The version of the tables that this binary writes.
@@ -224,6 +224,7 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     }
     // Whoever remakes the views asks for it.
     transaction.execute_batch(quarantine::TABLE)?;
+    transaction.execute_batch(checkpoints::TABLE)?;
     transaction.execute_batch(replay::PROGRESS)?;
     if found < 5 {
         // Since this version rows of views are documents.
@@ -247,11 +248,11 @@ pub(super) fn check(connection: &Connection) -> Result<(), StoreError> {
         return Err(newer(found));
     }
     let sql = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN
-               ('secret_versions', 'worked', 'key_endings', 'heartbeat', 'administrators', 'token_uses', 'deployment')";
+               ('secret_versions', 'worked', 'key_endings', 'heartbeat', 'administrators', 'token_uses', 'deployment', 'checkpoints')";
     let added: i64 = connection.query_row(sql, [], |row| row.get(0))?;
     let sql = "SELECT EXISTS (SELECT 1 FROM pragma_table_info('commits') WHERE name = 'hash')";
     let is_chained: bool = connection.query_row(sql, [], |row| row.get(0))?;
-    if found < SCHEMA_VERSION || added < 7 || !is_chained {
+    if found < SCHEMA_VERSION || added < 8 || !is_chained {
         return Err(StoreError::Incompatible(format!(
             "the database has tables of version {found}, and this permitd reads {SCHEMA_VERSION}. Nothing is migrated read-only: use the permitd \
              that wrote it, or copy the directory, run `permitd events verify --data COPY` once, and read the copy"

@@ -18,6 +18,7 @@ impl Database {
             },
             admin_tokens: Arc::new(self.clone()),
             quarantines: Quarantines::new(Arc::new(self.clone())),
+            checkpoints: Arc::new(self.clone()),
             replay: Arc::new(self.clone()),
             transfer: Arc::new(self.clone()),
             upkeep: Arc::new(self.clone()),

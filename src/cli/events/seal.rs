@@ -1,0 +1,149 @@
+//! `permitd events seal` and `permitd events seals`.
+
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+};
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use crate::{
+    app::{self, StartError},
+    cli::{
+        CommandAnswer, Common, Exit, Failure,
+        number::whole,
+        open::{must_exist, quiet_log},
+        output::{Table, counted, moment},
+    },
+    clock::SystemClock,
+    domain::checkpoint::{CheckpointError, LogCheckpoint},
+    sealing::{HeldVersions, Sealed},
+    secrets::SystemEntropy,
+    store::KeptCheckpoint,
+};
+
+/// Checkpoints that are listed at most.
+const LISTED_MAX: u32 = 1_000;
+
+/// Make a signed checkpoint of the log and of all versions of data sets
+///
+/// A checkpoint is a short text, signed with a key of its own (Ed25519), that stands for the last commit of every stream and for the records of
+/// every version. Keep it somewhere else, or give it to somebody else: with it `permitd events prove` shows later whether anything before it was
+/// changed, removed or put in. A running server makes them by itself (setting `checkpoints.every_h`). Over AWS a checkpoint covers what is older
+/// than 20 minutes: what is younger may still appear.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  permitd events seal
+  permitd events seal --out checkpoint.txt        to keep it elsewhere
+  permitd events seal --json
+
+Exit codes:
+  0  there is a new checkpoint, or nothing has happened since the last one
+  7  the log is damaged: nothing was signed")]
+pub(super) struct SealArgs {
+    /// Write the last checkpoint into this file, which must not exist
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+/// List the signed checkpoints, the latest first
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  permitd events seals
+  permitd events seals --limit 1 --json")]
+pub(super) struct SealsArgs {
+    /// How many
+    #[arg(long, value_name = "COUNT", default_value_t = 20, value_parser = whole(1..=LISTED_MAX))]
+    limit: u32,
+    /// Those before this number
+    #[arg(long, value_name = "NUMBER")]
+    before: Option<u64>,
+}
+
+impl SealArgs {
+    pub(super) fn answer(self, common: &Common) -> Result<CommandAnswer, Failure> {
+        let settings = common.settings(&[])?;
+        must_exist(&settings)?;
+        quiet_log(&settings)?;
+        if let Some(path) = self.out.as_deref().filter(|path| path.symlink_metadata().is_ok()) {
+            return Err(Failure::new(Exit::Refused, format!("{} is there already", path.display())));
+        }
+        let clock = SystemClock::shared();
+        let sealed = app::block_on(async {
+            let stores = app::open_stores(&settings, None).await?;
+            let records = app::open_records(&settings, &clock, None).await?;
+            let HeldVersions(records) = HeldVersions::when_copied(records).await.map_err(StartError::from)?;
+            app::seal_log(&settings, &stores, records, (&clock, &SystemEntropy)).await
+        })?;
+        let (kept, is_new) = match sealed {
+            Sealed::New(kept) => (kept, true),
+            Sealed::Nothing(Some(kept)) => (kept, false),
+            Sealed::Nothing(None) => {
+                let document = json!({ "sealed": false, "checkpoint": null });
+                return Ok(CommandAnswer::new(document, "there is nothing to seal yet\n".to_owned()));
+            }
+            Sealed::Overtaken => {
+                let what = "other processes made checkpoints at the same time: `permitd events seals` lists them";
+                return Err(Failure::unavailable(what.to_owned()));
+            }
+        };
+        if let Some(path) = &self.out {
+            write_new(path, &kept.signed.file())?;
+        }
+        let said = said(&kept)?;
+        let what = if is_new { "" } else { "nothing has happened since\n" };
+        let text = format!(
+            "{what}checkpoint {} of {}: {} up to position {}, signed by the key {}\n{}",
+            kept.number,
+            said.at,
+            counted(said.leaves, "leaf").replace("leafs", "leaves"),
+            said.position,
+            kept.signed.public_key,
+            self.out.as_deref().map_or_else(
+                || "keep it elsewhere: permitd events seal --out FILE, or GET /checkpoints\n".to_owned(),
+                |path| format!("it is in {}: keep it elsewhere\n", path.display())
+            )
+        );
+        Ok(CommandAnswer::new(json!({ "sealed": is_new, "checkpoint": document(&kept)? }), text))
+    }
+}
+
+impl SealsArgs {
+    pub(super) async fn answer(self, stores: &crate::store::Stores) -> Result<CommandAnswer, Failure> {
+        let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
+        let all = stores.checkpoints.checkpoints(self.before, limit).await?;
+        let mut table = Table::new(&["NUMBER", "AT", "POSITION", "LEAVES", "ROOT", "KEY"]);
+        let mut documents: Vec<Value> = Vec::new();
+        for kept in &all {
+            let said = said(kept)?;
+            let (number, at, position) = (kept.number.to_string(), moment(Some(said.at)), said.position.to_string());
+            let (leaves, root) = (said.leaves.to_string(), said.root.to_string());
+            table.row([number, at, position, leaves, root, kept.signed.public_key.clone()]);
+            documents.push(document(kept)?);
+        }
+        Ok(CommandAnswer::new(json!({ "data": documents }), table.render()))
+    }
+}
+
+fn said(kept: &KeptCheckpoint) -> Result<LogCheckpoint, Failure> {
+    let damaged = |error: CheckpointError| {
+        Failure::new(Exit::Damaged, format!("checkpoint {}: {error}. `permitd events prove` tells more", kept.number))
+    };
+    LogCheckpoint::parse(&kept.signed.text).map_err(damaged)
+}
+
+fn document(kept: &KeptCheckpoint) -> Result<Value, Failure> {
+    Ok(kept.document(&said(kept)?))
+}
+
+/// Writes a new file.
+fn write_new(path: &Path, text: &str) -> Result<(), Failure> {
+    let written = std::fs::File::create_new(path).and_then(|mut file| {
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
+    });
+    written.map_err(|error| Failure::unavailable(format!("cannot write {}: {error}", path.display())))
+}

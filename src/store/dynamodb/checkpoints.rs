@@ -1,0 +1,163 @@
+//! The signed checkpoints: items of the kind `checkpoint` in the table `state`, by number. The leaves of each are in parts, items of the kind
+//! `checkpoint-leaves`; the parts are written before the checkpoint, which makes them count.
+
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
+
+use super::{
+    Dynamo, StoreError,
+    commit::position_of,
+    fetch,
+    item::{self, Item, binary, damaged, get_binary, get_number, get_text, number, text},
+    schema::STATE,
+    unavailable, write,
+};
+use crate::{
+    domain::checkpoint::{SignedCheckpoint, hash_of},
+    store::checkpoints::{Checkpoints, KeptCheckpoint, PACKED_BYTES_MAX},
+};
+
+const CHECKPOINT: &str = "checkpoint";
+const LEAVES: &str = "checkpoint-leaves";
+/// Bytes of one part: an item with it is well below what DynamoDB stores.
+const PART_BYTES: usize = 300 << 10;
+/// How long after its moment a commit may appear: AWS refuses who is off by more than five minutes, and a request is tried again for less than
+/// that. Four times as much.
+const SETTLED_AFTER: SignedDuration = SignedDuration::from_mins(20);
+
+#[async_trait]
+impl Checkpoints for Dynamo {
+    async fn settled(&self, now: Timestamp) -> Result<u64, StoreError> {
+        let until = now.checked_sub(SETTLED_AFTER).unwrap_or(Timestamp::MIN);
+        Ok(position_of(until.as_microsecond()))
+    }
+
+    async fn checkpoints(&self, before: Option<u64>, max: usize) -> Result<Vec<KeptCheckpoint>, StoreError> {
+        let table = self.table(STATE);
+        let request = self
+            .client()
+            .query()
+            .table_name(&table)
+            .key_condition_expression("k = :k AND r < :r")
+            .expression_attribute_values(":k", text(CHECKPOINT))
+            .expression_attribute_values(":r", text(before.map_or_else(|| "~".to_owned(), place)))
+            .scan_index_forward(false)
+            .limit(fetch::page_limit(max))
+            .consistent_read(true);
+        fetch::query(&table, request, max).await?.iter().map(kept).collect()
+    }
+
+    async fn leaves(&self, number: u64) -> Result<Option<Vec<u8>>, StoreError> {
+        let Some(head) = fetch::get(self, &self.table(STATE), key(number)).await? else { return Ok(None) };
+        let (kept, parts): (KeptCheckpoint, usize) = (kept(&head)?, get_number(&head, "parts")?);
+        let mut leaves = Vec::new();
+        for part in 0..parts {
+            let key = part_key(number, &kept.signed, part);
+            let found = fetch::get(self, &self.table(STATE), key).await?;
+            let found = found.ok_or_else(|| {
+                StoreError::Corrupt(format!("the leaves of checkpoint {number} lack part {part} of {parts}"))
+            })?;
+            leaves.extend_from_slice(get_binary(&found, "leaves")?);
+            if leaves.len() > PACKED_BYTES_MAX {
+                return Err(StoreError::Limit(format!(
+                    "the leaves of checkpoint {number} are more than {PACKED_BYTES_MAX} bytes"
+                )));
+            }
+        }
+        Ok(Some(leaves))
+    }
+
+    async fn keep(&self, checkpoint: KeptCheckpoint, leaves: Vec<u8>) -> Result<bool, StoreError> {
+        let table = self.table(STATE);
+        for item in parts(&checkpoint, &leaves) {
+            let put = self.client().put_item().table_name(&table).set_item(Some(item)).send().await;
+            put.map_err(|error| unavailable(&table, &error))?;
+        }
+        let item = head(&checkpoint, &leaves)?;
+        let put = || {
+            let request = self.client().put_item().table_name(&table).set_item(Some(item.clone()));
+            request.condition_expression("attribute_not_exists(k)").send()
+        };
+        let is_kept = write::conditional(&table, put).await?;
+        if !is_kept {
+            self.forget_parts(&checkpoint, &leaves).await?;
+        }
+        Ok(is_kept)
+    }
+}
+
+impl Dynamo {
+    /// Removes the parts of a checkpoint in whose place there is another.
+    async fn forget_parts(&self, checkpoint: &KeptCheckpoint, leaves: &[u8]) -> Result<(), StoreError> {
+        let table = self.table(STATE);
+        let there = fetch::get(self, &table, key(checkpoint.number)).await?;
+        let there = there.as_ref().map(kept).transpose()?;
+        if there.is_some_and(|there| there.signed.text == checkpoint.signed.text) {
+            return Ok(());
+        }
+        for part in 0..leaves.chunks(PART_BYTES).len() {
+            let key = part_key(checkpoint.number, &checkpoint.signed, part);
+            let deleted = self.client().delete_item().table_name(&table).set_key(Some(key)).send().await;
+            deleted.map_err(|error| unavailable(&table, &error))?;
+        }
+        Ok(())
+    }
+}
+
+/// The items of a checkpoint and of its leaves.
+pub(super) fn items(checkpoint: &KeptCheckpoint, leaves: &[u8]) -> Result<Vec<Item>, StoreError> {
+    let mut items = parts(checkpoint, leaves);
+    items.push(head(checkpoint, leaves)?);
+    Ok(items)
+}
+
+fn parts(checkpoint: &KeptCheckpoint, leaves: &[u8]) -> Vec<Item> {
+    let part = |(part, bytes): (usize, &[u8])| {
+        let mut item = part_key(checkpoint.number, &checkpoint.signed, part);
+        item.insert("leaves".to_owned(), binary(bytes));
+        item
+    };
+    leaves.chunks(PART_BYTES).enumerate().map(part).collect()
+}
+
+fn head(KeptCheckpoint { number: it, signed, proofs }: &KeptCheckpoint, leaves: &[u8]) -> Result<Item, StoreError> {
+    let proofs = serde_json::to_string(proofs).map_err(|error| StoreError::Unavailable(error.to_string()))?;
+    let mut item = key(*it);
+    item.extend(item::item([
+        ("number", number(it)),
+        ("text", text(&signed.text)),
+        ("signature", text(&signed.signature)),
+        ("public_key", text(&signed.public_key)),
+        ("proofs", text(proofs)),
+        ("parts", number(leaves.chunks(PART_BYTES).len())),
+    ]));
+    item::check_size("a checkpoint", &item)?;
+    Ok(item)
+}
+
+/// Numbers in the order of their texts.
+fn place(number: u64) -> String {
+    format!("{number:020}")
+}
+
+fn key(number: u64) -> Item {
+    item::item([("k", text(CHECKPOINT)), ("r", text(place(number)))])
+}
+
+/// The key of a part: two nodes that make one number at once have parts of their own.
+fn part_key(number: u64, signed: &SignedCheckpoint, part: usize) -> Item {
+    let (place, hash) = (place(number), hash_of(&signed.text));
+    item::item([("k", text(LEAVES)), ("r", text(format!("{place}#{hash}#{part:06}")))])
+}
+
+fn kept(item: &Item) -> Result<KeptCheckpoint, StoreError> {
+    Ok(KeptCheckpoint {
+        number: get_number(item, "number")?,
+        signed: SignedCheckpoint {
+            text: get_text(item, "text")?.to_owned(),
+            signature: get_text(item, "signature")?.to_owned(),
+            public_key: get_text(item, "public_key")?.to_owned(),
+        },
+        proofs: serde_json::from_str(get_text(item, "proofs")?).map_err(|error| damaged("proofs", error))?,
+    })
+}
