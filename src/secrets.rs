@@ -28,7 +28,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 pub use self::{
     checkpoint::{
-        CHECKPOINT_KEY_FILE, find_checkpoint_key, new_checkpoint_key, open_checkpoint_key, read_checkpoint_key,
+        CHECKPOINT_KEY_FILE, find_checkpoint_key, keep_checkpoint_key, new_checkpoint_key, read_checkpoint_key,
     },
     entropy::{Entropy, EntropyError, SeededEntropy, SystemEntropy},
     error::SecretsError,

@@ -25,7 +25,7 @@ use crate::{
     mail::{self, Mailer, NoMailer, settings::MailTransport},
     private::FilePlace,
     queue::{Queue, nothing::NoQueue, sqlite::SqliteQueue, sqs::SqsQueue},
-    secrets::{self, CHECKPOINT_KEY_FILE, Entropy, Secrets, SecretsError, open_checkpoint_key},
+    secrets::{self, CHECKPOINT_KEY_FILE, Entropy, Secrets, SecretsError},
     store::{
         DeploymentMark, Stores,
         dynamodb::{
@@ -45,6 +45,8 @@ use crate::{
 const HEARING_MIN_MS: u64 = 200;
 const HEARING_MAX_MS: u64 = 30_000;
 
+/// The key that checkpoints are signed with, for messages.
+const CHECKPOINT_KEY: &str = "the key of checkpoints";
 /// Queries that may wait for each one that runs.
 const FIND_WAITING_PER_THREAD: usize = 32;
 
@@ -440,22 +442,59 @@ pub(super) async fn keep_secret(settings: &Settings, json: &str) -> Result<(), S
     Err(SecretsError::NotOurs { place: kept.place().to_owned(), what }.into())
 }
 
-/// The key that checkpoints are signed with; the first use makes it: in the data directory, or in AWS.
-pub(super) async fn checkpoint_key(settings: &Settings, entropy: &dyn Entropy) -> Result<CheckpointKey, StartError> {
-    if settings.backend == Backend::Aws {
-        let (_, dynamo) = dynamo(settings, None).await?;
-        return Ok(dynamodb::secrets::checkpoint_key(&dynamo, entropy).await?);
-    }
-    Ok(open_checkpoint_key(&settings.data.join(CHECKPOINT_KEY_FILE), entropy)?)
-}
-
-/// The same, if it was made.
-pub(super) async fn find_checkpoint_key(settings: &Settings) -> Result<Option<CheckpointKey>, StartError> {
+/// The stored form of the key that checkpoints are signed with, in the data directory or in AWS; none before the first checkpoint.
+async fn stored_checkpoint_key(settings: &Settings) -> Result<Option<Zeroizing<Vec<u8>>>, StartError> {
     if settings.backend == Backend::Aws {
         let (_, dynamo) = dynamo(settings, None).await?;
         return Ok(dynamodb::secrets::find_checkpoint_key(&dynamo).await?);
     }
     Ok(secrets::find_checkpoint_key(&settings.data.join(CHECKPOINT_KEY_FILE))?)
+}
+
+/// Keeps a key, unless there is one; the one that is there then.
+async fn kept_checkpoint_key(settings: &Settings, json: &str) -> Result<CheckpointKey, StartError> {
+    let kept = match settings.backend {
+        Backend::Sqlite => secrets::keep_checkpoint_key(&settings.data.join(CHECKPOINT_KEY_FILE), json)?,
+        Backend::Aws => {
+            let (_, dynamo) = dynamo(settings, None).await?;
+            dynamodb::secrets::keep_checkpoint_key(&dynamo, json).await?
+        }
+    };
+    Ok(secrets::read_checkpoint_key(&kept, CHECKPOINT_KEY)?)
+}
+
+/// The key that checkpoints are signed with; the first use makes it.
+pub(super) async fn checkpoint_key(settings: &Settings, entropy: &dyn Entropy) -> Result<CheckpointKey, StartError> {
+    match find_checkpoint_key(settings).await? {
+        Some(key) => Ok(key),
+        None => kept_checkpoint_key(settings, &secrets::new_checkpoint_key(entropy)?).await,
+    }
+}
+
+/// The same, if it was made.
+pub(super) async fn find_checkpoint_key(settings: &Settings) -> Result<Option<CheckpointKey>, StartError> {
+    let stored = stored_checkpoint_key(settings).await?;
+    Ok(stored.map(|json| secrets::read_checkpoint_key(&json, CHECKPOINT_KEY)).transpose()?)
+}
+
+/// The same, as it is stored.
+pub(super) async fn checkpoint_key_json(settings: &Settings) -> Result<Option<Zeroizing<String>>, StartError> {
+    let Some(json) = stored_checkpoint_key(settings).await? else { return Ok(None) };
+    secrets::read_checkpoint_key(&json, CHECKPOINT_KEY)?;
+    Ok(std::str::from_utf8(&json).ok().map(|json| Zeroizing::new(json.to_owned())))
+}
+
+/// Keeps a key of checkpoints where the settings say. It may be there already, but no other.
+///
+/// # Errors
+/// Where another one is there, or it cannot be written.
+pub(super) async fn keep_checkpoint_key(settings: &Settings, json: &str) -> Result<(), StartError> {
+    let given = secrets::read_checkpoint_key(json.as_bytes(), "the file")?;
+    if kept_checkpoint_key(settings, json).await?.public() == given.public() {
+        return Ok(());
+    }
+    let what = "it is another one than the log's: move it away".to_owned();
+    Err(SecretsError::NotOurs { place: CHECKPOINT_KEY.to_owned(), what }.into())
 }
 
 /// Opens the server secret in a file of this machine; makes it unless the log knows of one.

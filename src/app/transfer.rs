@@ -9,8 +9,8 @@ use crate::{
     secrets::Entropy,
     store::{Stores, sqlite::Database},
     transfer::{
-        self, Exported, FileHead, FileKeys, FileLock, Imported, LogExportOrder, LogFile, LogImportOrder, TransferError,
-        TransferReport,
+        self, Exported, FileHead, FileKeys, FileLock, GivenSecret, Imported, LogExportOrder, LogFile, LogImportOrder,
+        TransferError, TransferReport,
     },
 };
 
@@ -35,6 +35,7 @@ pub fn export_log(
 ) -> Result<Exported, StartError> {
     let stores = block_on(super::open_stores(settings, None))?;
     let secret = if with.secret { Some(block_on(backend::secret_json(settings))?) } else { None };
+    let checkpoint_key = if with.secret { block_on(backend::checkpoint_key_json(settings))? } else { None };
     let mut random = [0; 10];
     entropy.fill(&mut random)?;
     let made_at = clock.now();
@@ -47,7 +48,7 @@ pub fn export_log(
         with_personal_keys: with.personal_keys,
         with_secret: with.secret,
     };
-    Ok(transfer::export(&*stores.transfer, LogExportOrder { to, lock, head, secret }, report)?)
+    Ok(transfer::export(&*stores.transfer, LogExportOrder { to, lock, head, secret, checkpoint_key }, report)?)
 }
 
 /// Imports a log into the deployment that the settings name, which has none, or in which an import of the same file was interrupted.
@@ -73,8 +74,12 @@ pub fn import_log(
         Backend::Aws => (block_on(backend::open_stores(settings, None))?, None),
     };
     begun(&file);
-    let mut keep_secret = |json: &str| {
-        block_on(backend::keep_secret(settings, json)).map_err(|error| TransferError::Secret(error.to_string()))
+    let mut keep_secret = |given: GivenSecret<'_>| {
+        let kept = match given {
+            GivenSecret::Server(json) => block_on(backend::keep_secret(settings, json)),
+            GivenSecret::CheckpointKey(json) => block_on(backend::keep_checkpoint_key(settings, json)),
+        };
+        kept.map_err(|error| TransferError::Secret(error.to_string()))
     };
     let imported =
         transfer::import(LogImportOrder { file: &file, stores: &stores, keep_secret: &mut keep_secret }, report)?;

@@ -45,24 +45,25 @@ pub fn read_checkpoint_key(json: &[u8], place: &str) -> Result<CheckpointKey, Se
     Ok(CheckpointKey::from_seed(&*seed.ok_or_else(|| malformed("its seed is not 32 bytes in base64"))?))
 }
 
-/// The key in a file, which only its owner may read; none where there is no file.
+/// The stored form of the key in a file, which only its owner may read; none where there is no file.
 ///
 /// # Errors
-/// When the file cannot be read, is a link, is open to others than its owner, or is damaged.
-pub fn find_checkpoint_key(path: &Path) -> Result<Option<CheckpointKey>, SecretsError> {
+/// When the file cannot be read, is a link, or is open to others than its owner.
+pub fn find_checkpoint_key(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, SecretsError> {
     if !super::Secrets::is_there(path)? {
         return Ok(None);
     }
-    read_checkpoint_key(&file::read_unless_link(path)?, &path.display().to_string()).map(Some)
+    file::read_unless_link(path).map(Some)
 }
 
-/// The key in a file; makes it, with mode 0600, whole or not at all. Two processes that make it at once get the same key.
+/// Keeps a key in its stored form in a file, with mode 0600, whole or not at all, unless one is there. Returns the stored form of the one that is
+/// there then.
 ///
 /// # Errors
 /// As [`find_checkpoint_key`], or when it cannot be written.
-pub fn open_checkpoint_key(path: &Path, entropy: &dyn Entropy) -> Result<CheckpointKey, SecretsError> {
+pub fn keep_checkpoint_key(path: &Path, json: &str) -> Result<Zeroizing<Vec<u8>>, SecretsError> {
     if !super::Secrets::is_there(path)? {
-        file::create(path, &new_checkpoint_key(entropy)?)?;
+        file::create(path, json)?;
     }
-    read_checkpoint_key(&file::read_unless_link(path)?, &path.display().to_string())
+    file::read_unless_link(path)
 }

@@ -2,12 +2,19 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use sha2::{Digest, Sha256};
 
 use super::StoreError;
-use crate::domain::checkpoint::{LeafProof, LogCheckpoint, SignedCheckpoint};
+use crate::domain::{
+    checkpoint::{LeafProof, LogCheckpoint, SignedCheckpoint},
+    id::hex,
+};
 
 /// The most bytes of the packed leaves of one checkpoint.
 pub const PACKED_BYTES_MAX: usize = 1 << 30;
+
+/// Bytes of one part of a checkpoint's packed leaves, where these are stored or written in parts.
+pub const LEAVES_PART_BYTES: usize = 300 << 10;
 
 /// A checkpoint as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +25,22 @@ pub struct KeptCheckpoint {
     pub signed: SignedCheckpoint,
     /// The proofs of the data sets' versions that are in it for the first time.
     pub proofs: Vec<LeafProof>,
+}
+
+/// What tells a checkpoint's packed leaves: two processes that make one number at once have leaves of their own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeavesName {
+    /// Their SHA-256, in hex.
+    pub sha256: String,
+    /// In how many parts they are.
+    pub parts: usize,
+}
+
+impl LeavesName {
+    /// The name of these leaves.
+    pub fn of(leaves: &[u8]) -> Self {
+        Self { sha256: hex(&Sha256::digest(leaves)), parts: leaves.chunks(LEAVES_PART_BYTES).len() }
+    }
 }
 
 impl KeptCheckpoint {

@@ -24,7 +24,7 @@ use jiff::{SignedDuration, Timestamp};
 use self::ledger::{NETWORK, use_name};
 pub use self::{
     answers::{AnswerPlace, KeptAnswer, KeptAnswers, NewAnswer},
-    checkpoints::{Checkpoints, KeptCheckpoint},
+    checkpoints::{Checkpoints, KeptCheckpoint, LeavesName},
     earlier_token::EarlierToken,
     error::StoreError,
     ledger::{

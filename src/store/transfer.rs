@@ -7,7 +7,12 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{earlier_token::EarlierToken, error::StoreError, quarantine::Quarantine};
+use super::{
+    checkpoints::{KeptCheckpoint, LEAVES_PART_BYTES, LeavesName},
+    earlier_token::EarlierToken,
+    error::StoreError,
+    quarantine::Quarantine,
+};
 use crate::{
     domain::{
         id::{CommandId, UserId},
@@ -104,8 +109,37 @@ pub enum BesideLog {
     EarlierToken(EarlierToken),
     /// A stream in quarantine.
     Quarantine(Quarantine),
+    /// A signed checkpoint, and what tells its leaves, whose parts follow it in order.
+    Checkpoint(KeptCheckpoint, LeavesName),
+    /// A part of a checkpoint's packed leaves: of at most [`super::checkpoints::LEAVES_PART_BYTES`].
+    CheckpointLeaves {
+        /// The checkpoint's number.
+        number: u64,
+        /// The SHA-256 of all its packed leaves, in hex.
+        sha256: String,
+        /// The part's number, from 0.
+        part: usize,
+        /// The part.
+        bytes: Vec<u8>,
+    },
     /// The key that a person's data is sealed with.
     PersonalKey(UserId, PersonalKey),
+}
+
+impl BesideLog {
+    /// A checkpoint and the parts of its leaves, in order.
+    pub fn of_checkpoint(kept: KeptCheckpoint, leaves: &[u8]) -> Vec<Self> {
+        let (number, name) = (kept.number, LeavesName::of(leaves));
+        let sha256 = name.sha256.clone();
+        let mut all = vec![Self::Checkpoint(kept, name)];
+        all.extend(leaves.chunks(LEAVES_PART_BYTES).enumerate().map(|(part, bytes)| Self::CheckpointLeaves {
+            number,
+            sha256: sha256.clone(),
+            part,
+            bytes: bytes.to_vec(),
+        }));
+        all
+    }
 }
 
 /// Room for a log.

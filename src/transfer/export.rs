@@ -38,6 +38,8 @@ pub struct LogExportOrder<'a> {
     pub head: FileHead,
     /// The server secret as `secret.json` holds it, if the file is to have it.
     pub secret: Option<Zeroizing<String>>,
+    /// The key of checkpoints as `checkpoint-key.json` holds it, if the file is to have it.
+    pub checkpoint_key: Option<Zeroizing<String>>,
 }
 
 /// What was exported.
@@ -62,7 +64,7 @@ pub fn export(
     order: LogExportOrder<'_>,
     report: TransferReport<'_>,
 ) -> Result<Exported, TransferError> {
-    let LogExportOrder { to, lock, head, secret } = order;
+    let LogExportOrder { to, lock, head, secret, checkpoint_key } = order;
     let folder = to.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if to.symlink_metadata().is_ok() {
         return Err(TransferError::Exists { path: to.to_owned() });
@@ -124,6 +126,9 @@ pub fn export(
         })?;
         if let Some(secret) = &secret {
             send(&FileLine::Secret(secret.as_str().into()))?;
+        }
+        if let Some(key) = &checkpoint_key {
+            send(&FileLine::CheckpointKey(key.as_str().into()))?;
         }
         drop(send_lines);
         let (mut encoder, digest) = writing.join().map_err(|_| interrupted())?.map_err(failed("cannot write", to))?;

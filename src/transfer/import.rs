@@ -44,6 +44,15 @@ pub struct LogFile {
     end: FileEnd,
 }
 
+/// A secret of a file, as it is stored.
+#[derive(Clone, Copy)]
+pub enum GivenSecret<'a> {
+    /// The server secret.
+    Server(&'a str),
+    /// The key that checkpoints are signed with.
+    CheckpointKey(&'a str),
+}
+
 /// What to import, and where to.
 pub struct LogImportOrder<'a> {
     /// The log.
@@ -51,7 +60,7 @@ pub struct LogImportOrder<'a> {
     /// The deployment.
     pub stores: &'a Stores,
     /// Keeps the server secret of the file, if it has one; the same secret may be kept already.
-    pub keep_secret: &'a mut dyn FnMut(&str) -> Result<(), TransferError>,
+    pub keep_secret: &'a mut dyn FnMut(GivenSecret<'_>) -> Result<(), TransferError>,
 }
 
 /// What was imported.
@@ -151,7 +160,7 @@ impl LogFile {
             let wrong = match lines.parsed()? {
                 FileLine::Commit(commit) => commit.commit().err().map(|error| error.to_string()),
                 FileLine::Beside(beside) => beside.item().err(),
-                FileLine::Secret(_) => None,
+                FileLine::Secret(_) | FileLine::CheckpointKey(_) => None,
                 FileLine::Log(_) => Some("a second log begins".to_owned()),
                 FileLine::End(found) => {
                     end = Some(found);
@@ -196,6 +205,7 @@ enum Batch {
     Commits(Vec<StoredCommit>),
     Beside(Vec<BesideLog>),
     Secret(Zeroizing<String>),
+    CheckpointKey(Zeroizing<String>),
 }
 
 /// Imports a log.
@@ -218,7 +228,7 @@ pub fn import(order: LogImportOrder<'_>, report: TransferReport<'_>) -> Result<I
         }
     };
     let mut written = Transferred { phase: TransferPhase::Log, commits: resumed_after };
-    let mut secret = None;
+    let (mut secret, mut checkpoint_key) = (None, None);
     thread::scope(|scope| {
         let (send, batches) = sync_channel::<Batch>(AHEAD);
         let reading = scope.spawn(move || read(file, resumed_after, |batch| send.send(batch).is_ok()));
@@ -232,6 +242,7 @@ pub fn import(order: LogImportOrder<'_>, report: TransferReport<'_>) -> Result<I
                 }
                 Batch::Beside(items) => target.put_beside(&items)?,
                 Batch::Secret(text) => secret = Some(text),
+                Batch::CheckpointKey(text) => checkpoint_key = Some(text),
             }
         }
         reading.join().map_err(|_| StoreError::Unavailable("a thread of the import has ended".to_owned()))?
@@ -239,7 +250,10 @@ pub fn import(order: LogImportOrder<'_>, report: TransferReport<'_>) -> Result<I
     crash_point("import-log-written");
     let chains = complete(&mut *target, stores, file.end.commits, report)?;
     if let Some(secret) = secret {
-        keep_secret(&secret)?;
+        keep_secret(GivenSecret::Server(&secret))?;
+    }
+    if let Some(key) = checkpoint_key {
+        keep_secret(GivenSecret::CheckpointKey(&key))?;
     }
     crash_point("import-log-before-finish");
     target.finish()?;
@@ -309,6 +323,7 @@ fn read(file: &LogFile, after: u64, give: impl Fn(Batch) -> bool) -> Result<(), 
                 take(false, &mut commits, &mut beside);
             }
             FileLine::Secret(secret) => batches.push(Batch::Secret(Zeroizing::new(secret.into_owned()))),
+            FileLine::CheckpointKey(key) => batches.push(Batch::CheckpointKey(Zeroizing::new(key.into_owned()))),
             FileLine::Log(_) => return Err(lines.damaged("a second log begins")),
             FileLine::End(_) => {
                 is_end = true;

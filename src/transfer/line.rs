@@ -10,13 +10,14 @@ use zeroize::Zeroize;
 
 use crate::{
     domain::{
+        checkpoint::{LeafProof, SignedCheckpoint},
         id::{CommandId, StreamId, UserId},
         key::KeyHash,
         persisted::line::CommitLine,
         personal::PersonalKey,
     },
     secrets::SecretMark,
-    store::{BesideLog, EarlierToken, Quarantine},
+    store::{BesideLog, EarlierToken, KeptCheckpoint, LeavesName, Quarantine},
 };
 
 /// The form of the files that this permitd writes.
@@ -61,6 +62,9 @@ pub(super) enum FileLine<'a> {
     /// The server secret, as `secret.json` holds it.
     #[serde(borrow)]
     Secret(Cow<'a, str>),
+    /// The key that checkpoints are signed with, as `checkpoint-key.json` holds it.
+    #[serde(borrow)]
+    CheckpointKey(Cow<'a, str>),
     End(FileEnd),
 }
 
@@ -93,6 +97,22 @@ pub(super) enum BesideLine<'a> {
         who: Cow<'a, str>,
         reason: Cow<'a, str>,
         problem: Cow<'a, str>,
+    },
+    Checkpoint {
+        number: u64,
+        text: Cow<'a, str>,
+        signature: Cow<'a, str>,
+        public_key: Cow<'a, str>,
+        proofs: Cow<'a, [LeafProof]>,
+        leaves_sha256: Cow<'a, str>,
+        parts: usize,
+    },
+    /// A part of a checkpoint's leaves, in base64.
+    CheckpointLeaves {
+        number: u64,
+        sha256: Cow<'a, str>,
+        part: usize,
+        leaves: String,
     },
     /// A key of 32 bytes, in base64.
     PersonalKey {
@@ -133,6 +153,21 @@ impl<'a> From<&'a BesideLog> for BesideLine<'a> {
                 reason: reason.into(),
                 problem: problem.into(),
             },
+            BesideLog::Checkpoint(KeptCheckpoint { number, signed, proofs }, leaves) => Self::Checkpoint {
+                number: *number,
+                text: (&signed.text).into(),
+                signature: (&signed.signature).into(),
+                public_key: (&signed.public_key).into(),
+                proofs: proofs.into(),
+                leaves_sha256: (&leaves.sha256).into(),
+                parts: leaves.parts,
+            },
+            BesideLog::CheckpointLeaves { number, sha256, part, bytes } => Self::CheckpointLeaves {
+                number: *number,
+                sha256: sha256.into(),
+                part: *part,
+                leaves: BASE64.encode(bytes),
+            },
             BesideLog::PersonalKey(user, key) => Self::PersonalKey { user: *user, key: BASE64.encode(key.as_bytes()) },
         }
     }
@@ -169,6 +204,22 @@ impl BesideLine<'_> {
                 reason: reason.clone().into_owned(),
                 problem: problem.clone().into_owned(),
             }),
+            Self::Checkpoint { number, text, signature, public_key, proofs, leaves_sha256, parts } => {
+                let signed = SignedCheckpoint {
+                    text: text.clone().into_owned(),
+                    signature: signature.clone().into_owned(),
+                    public_key: public_key.clone().into_owned(),
+                };
+                let proofs = proofs.clone().into_owned();
+                let name = LeavesName { sha256: leaves_sha256.clone().into_owned(), parts: *parts };
+                BesideLog::Checkpoint(KeptCheckpoint { number: *number, signed, proofs }, name)
+            }
+            Self::CheckpointLeaves { number, sha256, part, leaves } => BesideLog::CheckpointLeaves {
+                number: *number,
+                sha256: sha256.clone().into_owned(),
+                part: *part,
+                bytes: BASE64.decode(leaves).map_err(|_| "the leaves of a checkpoint are no base64".to_owned())?,
+            },
             Self::PersonalKey { user, key } => {
                 let mut bytes = BASE64.decode(key).map_err(|_| "the key of a person is no base64".to_owned())?;
                 let key = <[u8; 32]>::try_from(bytes.as_slice()).map(PersonalKey::from_bytes);
@@ -204,6 +255,23 @@ mod tests {
                 reason: "after the rollback".to_owned(),
                 problem: "an event is unknown".to_owned(),
             }),
+            BesideLog::Checkpoint(
+                KeptCheckpoint {
+                    number: 3,
+                    signed: SignedCheckpoint {
+                        text: "permitd checkpoint 1\n".to_owned(),
+                        signature: "ab".to_owned(),
+                        public_key: "cd".to_owned(),
+                    },
+                    proofs: vec![LeafProof {
+                        leaf: "dataset a 1 00".to_owned(),
+                        index: 2,
+                        path: vec!["00".to_owned()],
+                    }],
+                },
+                LeavesName::of(&[0, 255, 10]),
+            ),
+            BesideLog::CheckpointLeaves { number: 3, sha256: "00".to_owned(), part: 0, bytes: vec![0, 255, 10] },
             BesideLog::PersonalKey(user, PersonalKey::from_bytes([7; 32])),
         ];
         for item in items {

@@ -21,7 +21,7 @@ pub use self::{
     broken::BrokenChain,
     chain::{ChainCount, verify_chains},
     export::{Exported, LogExportOrder, export},
-    import::{Imported, LogFile, LogImportOrder, import},
+    import::{GivenSecret, Imported, LogFile, LogImportOrder, import},
     line::{FORM, FileHead},
     seal::{FileKeys, FileLock},
 };

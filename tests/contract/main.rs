@@ -12,6 +12,7 @@ mod log;
 mod queue;
 mod records;
 mod replay;
+mod sealing;
 mod sqlite;
 mod sqs;
 #[path = "../support/mod.rs"]
@@ -65,6 +66,12 @@ macro_rules! cases {
             commits_without_a_hash_get_it_when_they_are_imported,
             a_deployment_is_marked_for_every_process,
             a_stream_in_quarantine_moves_as_it_is,
+        }
+    };
+    ($backend:ident sealing) => {
+        run! { $backend sealing:
+            a_log_is_sealed_again_and_again_and_is_what_it_was,
+            what_does_not_follow_is_not_signed,
         }
     };
     ($backend:ident tail) => {
@@ -190,8 +197,8 @@ macro_rules! contract {
 }
 
 contract! {
-    sqlite: log tail transfer views ledger admin_tokens upkeep queue records replay;
+    sqlite: log tail sealing transfer views ledger admin_tokens upkeep queue records replay;
     sqs: queue;
-    ministack: log tail transfer views ledger admin_tokens upkeep records replay tables;
-    dynoxide: log tail transfer views ledger admin_tokens upkeep records replay tables;
+    ministack: log tail sealing transfer views ledger admin_tokens upkeep records replay tables;
+    dynoxide: log tail sealing transfer views ledger admin_tokens upkeep records replay tables;
 }

@@ -4,15 +4,22 @@ use std::path::Path;
 
 use jiff::SignedDuration;
 use permitd::{
-    domain::{chain::ChainHash, event::Event, id::CommandId, persisted::StoredCommit},
+    domain::{
+        chain::ChainHash,
+        checkpoint::{LeafProof, SignedCheckpoint},
+        event::Event,
+        id::CommandId,
+        persisted::StoredCommit,
+    },
     replay,
     secrets::SecretMark,
     store::{
-        AdministratorsChange, Append, AppendError, DeploymentMark, LogOrder, NewAnswer, Room, Stores, sqlite::Database,
+        AdministratorsChange, Append, AppendError, DeploymentMark, KeptCheckpoint, LogOrder, NewAnswer, Room, Stores,
+        sqlite::Database,
     },
     transfer::{
-        Exported, FileHead, FileKeys, FileLock, Imported, LogExportOrder, LogFile, LogImportOrder, TransferError,
-        export, import,
+        Exported, FileHead, FileKeys, FileLock, GivenSecret, Imported, LogExportOrder, LogFile, LogImportOrder,
+        TransferError, export, import,
     },
 };
 use uuid::Uuid;
@@ -51,6 +58,18 @@ async fn fill(stores: &Stores) {
         expires_at: beginning() + SignedDuration::from_hours(24),
     };
     assert!(stores.answers.keep(answer).await.unwrap());
+    // Leaves of several parts.
+    for (number, bytes) in [(1, 10), (2, 700_000)] {
+        assert!(stores.checkpoints.keep(kept(number), vec![u8::try_from(number).unwrap(); bytes]).await.unwrap());
+    }
+}
+
+/// A checkpoint, as far as a store minds.
+fn kept(number: u64) -> KeptCheckpoint {
+    let signed =
+        SignedCheckpoint { text: format!("text {number}"), signature: "s".to_owned(), public_key: "k".to_owned() };
+    let proofs = vec![LeafProof { leaf: "dataset permits 1 00".to_owned(), index: 0, path: vec!["00".to_owned()] }];
+    KeptCheckpoint { number, signed, proofs }
 }
 
 fn exported(stores: &Stores, to: &Path) -> Exported {
@@ -63,18 +82,22 @@ fn exported(stores: &Stores, to: &Path) -> Exported {
         with_secret: true,
     };
     let secret = Some("{\"current\":1}".to_owned().into());
-    export(&*stores.transfer, LogExportOrder { to, lock: FileLock::Open, head, secret }, &mut |_| {}).unwrap()
+    let checkpoint_key = Some("{\"ed25519\":1}".to_owned().into());
+    export(&*stores.transfer, LogExportOrder { to, lock: FileLock::Open, head, secret, checkpoint_key }, &mut |_| {})
+        .unwrap()
 }
 
 fn imported(stores: &Stores, from: &Path) -> Result<Imported, TransferError> {
     let file = LogFile::check(from, FileKeys::default(), &mut |_| {})?;
-    let mut kept = None;
-    let mut keep_secret = |secret: &str| {
-        kept = Some(secret.to_owned());
+    let mut kept = Vec::new();
+    let mut keep_secret = |secret: GivenSecret<'_>| {
+        kept.push(match secret {
+            GivenSecret::Server(json) | GivenSecret::CheckpointKey(json) => json.to_owned(),
+        });
         Ok(())
     };
     let done = import(LogImportOrder { file: &file, stores, keep_secret: &mut keep_secret }, &mut |_| {})?;
-    assert_eq!(kept.as_deref(), Some("{\"current\":1}"));
+    assert_eq!(kept, ["{\"current\":1}", "{\"ed25519\":1}"]);
     Ok(done)
 }
 
@@ -98,6 +121,8 @@ async fn assert_whole(stores: Stores) {
     let text = stores.answers.find(&CommandId::stored("idem:nothing"), "other mark", beginning()).await.unwrap();
     assert!(format!("{text:?}").contains("answer"), "{text:?}");
     assert_eq!(stores.log.administrators().await.unwrap(), Some(vec![ana.user_id()]));
+    assert_eq!(stores.checkpoints.checkpoints(None, 10).await.unwrap(), [kept(2), kept(1)]);
+    assert_eq!(stores.checkpoints.leaves(2).await.unwrap(), Some(vec![2; 700_000]));
     let unpublished = stores.log.unpublished(None, 10).await.unwrap();
     assert_eq!(unpublished.len(), 1, "what was not published will be");
     // A name and a key that are taken stay taken; and the chain goes on.

@@ -13,14 +13,12 @@ use super::{
     unavailable, write,
 };
 use crate::{
-    domain::checkpoint::{SignedCheckpoint, hash_of},
-    store::checkpoints::{Checkpoints, KeptCheckpoint, PACKED_BYTES_MAX},
+    domain::checkpoint::SignedCheckpoint,
+    store::checkpoints::{Checkpoints, KeptCheckpoint, LEAVES_PART_BYTES, LeavesName, PACKED_BYTES_MAX},
 };
 
 const CHECKPOINT: &str = "checkpoint";
 const LEAVES: &str = "checkpoint-leaves";
-/// Bytes of one part: an item with it is well below what DynamoDB stores.
-const PART_BYTES: usize = 300 << 10;
 /// How long after its moment a commit may appear: AWS refuses who is off by more than five minutes, and a request is tried again for less than
 /// that. Four times as much.
 const SETTLED_AFTER: SignedDuration = SignedDuration::from_mins(20);
@@ -49,10 +47,11 @@ impl Checkpoints for Dynamo {
 
     async fn leaves(&self, number: u64) -> Result<Option<Vec<u8>>, StoreError> {
         let Some(head) = fetch::get(self, &self.table(STATE), key(number)).await? else { return Ok(None) };
-        let (kept, parts): (KeptCheckpoint, usize) = (kept(&head)?, get_number(&head, "parts")?);
+        let (sha256, parts): (String, usize) =
+            (get_text(&head, "leaves_sha256")?.to_owned(), get_number(&head, "parts")?);
         let mut leaves = Vec::new();
         for part in 0..parts {
-            let key = part_key(number, &kept.signed, part);
+            let key = part_key(number, &sha256, part);
             let found = fetch::get(self, &self.table(STATE), key).await?;
             let found = found.ok_or_else(|| {
                 StoreError::Corrupt(format!("the leaves of checkpoint {number} lack part {part} of {parts}"))
@@ -69,34 +68,37 @@ impl Checkpoints for Dynamo {
 
     async fn keep(&self, checkpoint: KeptCheckpoint, leaves: Vec<u8>) -> Result<bool, StoreError> {
         let table = self.table(STATE);
-        for item in parts(&checkpoint, &leaves) {
+        let name = LeavesName::of(&leaves);
+        let item = head(&checkpoint, &name)?;
+        for (nth, bytes) in leaves.chunks(LEAVES_PART_BYTES).enumerate() {
+            let item = part(checkpoint.number, &name.sha256, nth, bytes);
             let put = self.client().put_item().table_name(&table).set_item(Some(item)).send().await;
             put.map_err(|error| unavailable(&table, &error))?;
         }
-        let item = head(&checkpoint, &leaves)?;
         let put = || {
             let request = self.client().put_item().table_name(&table).set_item(Some(item.clone()));
             request.condition_expression("attribute_not_exists(k)").send()
         };
         let is_kept = write::conditional(&table, put).await?;
         if !is_kept {
-            self.forget_parts(&checkpoint, &leaves).await?;
+            self.forget_parts(checkpoint.number, &name).await?;
         }
         Ok(is_kept)
     }
 }
 
 impl Dynamo {
-    /// Removes the parts of a checkpoint in whose place there is another.
-    async fn forget_parts(&self, checkpoint: &KeptCheckpoint, leaves: &[u8]) -> Result<(), StoreError> {
+    /// Removes the parts of leaves that are not those of the checkpoint with this number.
+    async fn forget_parts(&self, number: u64, name: &LeavesName) -> Result<(), StoreError> {
         let table = self.table(STATE);
-        let there = fetch::get(self, &table, key(checkpoint.number)).await?;
-        let there = there.as_ref().map(kept).transpose()?;
-        if there.is_some_and(|there| there.signed.text == checkpoint.signed.text) {
+        let there = fetch::get(self, &table, key(number)).await?;
+        if there.map(|there| get_text(&there, "leaves_sha256").map(|there| there == name.sha256)).transpose()?
+            == Some(true)
+        {
             return Ok(());
         }
-        for part in 0..leaves.chunks(PART_BYTES).len() {
-            let key = part_key(checkpoint.number, &checkpoint.signed, part);
+        for part in 0..name.parts {
+            let key = part_key(number, &name.sha256, part);
             let deleted = self.client().delete_item().table_name(&table).set_key(Some(key)).send().await;
             deleted.map_err(|error| unavailable(&table, &error))?;
         }
@@ -104,23 +106,11 @@ impl Dynamo {
     }
 }
 
-/// The items of a checkpoint and of its leaves.
-pub(super) fn items(checkpoint: &KeptCheckpoint, leaves: &[u8]) -> Result<Vec<Item>, StoreError> {
-    let mut items = parts(checkpoint, leaves);
-    items.push(head(checkpoint, leaves)?);
-    Ok(items)
-}
-
-fn parts(checkpoint: &KeptCheckpoint, leaves: &[u8]) -> Vec<Item> {
-    let part = |(part, bytes): (usize, &[u8])| {
-        let mut item = part_key(checkpoint.number, &checkpoint.signed, part);
-        item.insert("leaves".to_owned(), binary(bytes));
-        item
-    };
-    leaves.chunks(PART_BYTES).enumerate().map(part).collect()
-}
-
-fn head(KeptCheckpoint { number: it, signed, proofs }: &KeptCheckpoint, leaves: &[u8]) -> Result<Item, StoreError> {
+/// The item of a checkpoint with leaves of this name.
+pub(super) fn head(
+    KeptCheckpoint { number: it, signed, proofs }: &KeptCheckpoint,
+    leaves: &LeavesName,
+) -> Result<Item, StoreError> {
     let proofs = serde_json::to_string(proofs).map_err(|error| StoreError::Unavailable(error.to_string()))?;
     let mut item = key(*it);
     item.extend(item::item([
@@ -129,10 +119,18 @@ fn head(KeptCheckpoint { number: it, signed, proofs }: &KeptCheckpoint, leaves: 
         ("signature", text(&signed.signature)),
         ("public_key", text(&signed.public_key)),
         ("proofs", text(proofs)),
-        ("parts", number(leaves.chunks(PART_BYTES).len())),
+        ("leaves_sha256", text(&leaves.sha256)),
+        ("parts", number(leaves.parts)),
     ]));
     item::check_size("a checkpoint", &item)?;
     Ok(item)
+}
+
+/// The item of a part of the leaves.
+pub(super) fn part(number: u64, sha256: &str, part: usize, bytes: &[u8]) -> Item {
+    let mut item = part_key(number, sha256, part);
+    item.insert("leaves".to_owned(), binary(bytes));
+    item
 }
 
 /// Numbers in the order of their texts.
@@ -145,9 +143,8 @@ fn key(number: u64) -> Item {
 }
 
 /// The key of a part: two nodes that make one number at once have parts of their own.
-fn part_key(number: u64, signed: &SignedCheckpoint, part: usize) -> Item {
-    let (place, hash) = (place(number), hash_of(&signed.text));
-    item::item([("k", text(LEAVES)), ("r", text(format!("{place}#{hash}#{part:06}")))])
+fn part_key(number: u64, sha256: &str, part: usize) -> Item {
+    item::item([("k", text(LEAVES)), ("r", text(format!("{}#{sha256}#{part:06}", place(number))))])
 }
 
 fn kept(item: &Item) -> Result<KeptCheckpoint, StoreError> {

@@ -3,6 +3,7 @@
 //! Guarantees: nodes that make the secret at once get the same one; a stored secret is never replaced; nothing of it is logged.
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use zeroize::Zeroizing;
 
 use super::{
     Dynamo, StoreError, fetch,
@@ -10,10 +11,7 @@ use super::{
     schema::SECRETS,
     write,
 };
-use crate::{
-    domain::checkpoint::CheckpointKey,
-    secrets::{Entropy, Secrets, SecretsError, new_checkpoint_key, read_checkpoint_key},
-};
+use crate::secrets::{Entropy, Secrets, SecretsError};
 
 /// The item of the server secret.
 const SERVER: &str = "server";
@@ -64,30 +62,24 @@ pub async fn find(dynamo: &Dynamo) -> Result<Option<Secrets>, OpenSecretError> {
     kept.map(read).transpose()
 }
 
-/// Reads the key that checkpoints are signed with, or makes one. Nodes that make it at once get the same one.
+/// Keeps a key that checkpoints are signed with, in its stored form, unless there is one. Returns the one that is there then.
 ///
 /// # Errors
-/// When the table cannot be read or written, the stored key is damaged, or there are no random bytes.
-pub async fn checkpoint_key(dynamo: &Dynamo, entropy: &dyn Entropy) -> Result<CheckpointKey, OpenSecretError> {
-    if let Some(key) = find_checkpoint_key(dynamo).await? {
-        return Ok(key);
-    }
+/// When the table cannot be read or written.
+pub async fn keep_checkpoint_key(dynamo: &Dynamo, json: &str) -> Result<Zeroizing<Vec<u8>>, StoreError> {
     let table = dynamo.table(SECRETS);
-    create(dynamo, &table, CHECKPOINTS, text(new_checkpoint_key(entropy)?.as_str())).await?;
+    create(dynamo, &table, CHECKPOINTS, text(json)).await?;
     let made = find_checkpoint_key(dynamo).await?;
-    Ok(made.ok_or_else(|| StoreError::Corrupt(format!("table {table} loses what is put into it")))?)
+    made.ok_or_else(|| StoreError::Corrupt(format!("table {table} loses what is put into it")))
 }
 
-/// Reads the key that checkpoints are signed with, if there is one.
+/// Reads the stored form of the key that checkpoints are signed with, if there is one.
 ///
 /// # Errors
-/// When the table cannot be read, or the stored key is damaged.
-pub async fn find_checkpoint_key(dynamo: &Dynamo) -> Result<Option<CheckpointKey>, OpenSecretError> {
-    let table = dynamo.table(SECRETS);
-    let kept = fetch::get(dynamo, &table, item::item([("k", text(CHECKPOINTS))])).await?;
-    let place = format!("the item {CHECKPOINTS} of table {table}");
-    let read = |kept: item::Item| Ok(read_checkpoint_key(get_text(&kept, "json")?.as_bytes(), &place)?);
-    kept.map(read).transpose()
+/// When the table cannot be read.
+pub async fn find_checkpoint_key(dynamo: &Dynamo) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
+    let kept = fetch::get(dynamo, &dynamo.table(SECRETS), item::item([("k", text(CHECKPOINTS))])).await?;
+    kept.map(|kept| Ok(Zeroizing::new(get_text(&kept, "json")?.as_bytes().to_vec()))).transpose()
 }
 
 /// Where the server secret is, for messages.

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::{
-    Dynamo, StoreError, administrators, answers, claims,
+    Dynamo, StoreError, administrators, answers, checkpoints, claims,
     commit::{from_item, moved_item},
     commits, fetch,
     item::{self, get_text, text},
@@ -29,7 +29,8 @@ use crate::{
         persisted::{self, StoredCommit},
     },
     store::{
-        BesideLog, DeploymentMark, LogChunk, LogOrder, LogSource, LogTarget, Room, TakeBeside, Transferable, Upkeep,
+        BesideLog, Checkpoints, DeploymentMark, LogChunk, LogOrder, LogSource, LogTarget, Room, TakeBeside,
+        Transferable, Upkeep,
     },
 };
 
@@ -168,6 +169,7 @@ impl LogSource for ScannedLog {
             Ok(few)
         })?;
         take(few)?;
+        self.checkpoints(take)?;
         self.all_of(STATE, take, |item| match get_text(item, "k")? {
             claims::CLAIM => Ok(Some(BesideLog::Claim {
                 name: get_text(item, "r")?.to_owned(),
@@ -187,6 +189,21 @@ impl LogSource for ScannedLog {
 }
 
 impl ScannedLog {
+    /// Hands over the signed checkpoints, the first one first.
+    fn checkpoints(&self, take: TakeBeside<'_>) -> Result<(), StoreError> {
+        let last = self.run(|dynamo| async move { dynamo.checkpoints(None, 1).await })?;
+        for number in 1..=last.first().map_or(0, |last| last.number) {
+            let found = self.run(move |dynamo| async move {
+                let kept = dynamo.checkpoints(Some(number + 1), 1).await?.pop().filter(|kept| kept.number == number);
+                Ok(kept.zip(dynamo.leaves(number).await?))
+            })?;
+            if let Some((kept, leaves)) = found {
+                take(BesideLog::of_checkpoint(kept, &leaves))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Hands over what `read` makes of the items of a table, in the order of their keys.
     fn all_of(
         &self,
@@ -310,6 +327,10 @@ impl LogTarget for FillingTables {
                 BesideLog::SecretMark(mark) => self.state.put(upkeep::mark_item(mark))?,
                 BesideLog::EarlierToken(token) => self.state.put(super::admin_tokens::earlier_item(token))?,
                 BesideLog::Quarantine(set_aside) => self.state.put(quarantine::item_of(set_aside))?,
+                BesideLog::Checkpoint(kept, leaves) => self.state.put(checkpoints::head(kept, leaves)?)?,
+                BesideLog::CheckpointLeaves { number, sha256, part, bytes } => {
+                    self.state.put(checkpoints::part(*number, sha256, *part, bytes))?;
+                }
                 BesideLog::PersonalKey(user, key) => {
                     let mut personal = commits::personal_item_key(*user);
                     personal.insert("key".to_owned(), item::binary(key.as_bytes()));

@@ -73,6 +73,32 @@ pub(super) fn insert(connection: &Connection, kept: &KeptCheckpoint, leaves: &[u
     Ok(connection.prepare_cached(&sql)?.execute(values)? == 1)
 }
 
+/// Begins a checkpoint whose leaves follow in parts. One that was begun before begins anew.
+pub(super) fn begin(connection: &Connection, kept: &KeptCheckpoint) -> Result<(), StoreError> {
+    connection.prepare_cached("DELETE FROM checkpoints WHERE number = ?1")?.execute([kept.number])?;
+    insert(connection, kept, &[]).map(drop)
+}
+
+/// Adds the next part of a checkpoint's leaves.
+pub(super) fn add_leaves(connection: &Connection, number: u64, part: &[u8]) -> Result<(), StoreError> {
+    let sql = "UPDATE checkpoints SET leaves = CAST(leaves || ?2 AS BLOB) WHERE number = ?1";
+    connection.prepare_cached(sql)?.execute(params![number, part])?;
+    Ok(())
+}
+
+/// Hands over each checkpoint with its leaves, the first one first.
+pub(super) fn each(
+    connection: &Connection,
+    take: &mut dyn FnMut(KeptCheckpoint, Vec<u8>) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let mut statement = connection.prepare(&format!("SELECT {COLUMNS}, leaves FROM checkpoints ORDER BY number"))?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        take(kept(row)?, row.get(5)?)?;
+    }
+    Ok(())
+}
+
 fn kept(row: &Row<'_>) -> Result<KeptCheckpoint, StoreError> {
     let proofs: String = row.get(4)?;
     Ok(KeptCheckpoint {

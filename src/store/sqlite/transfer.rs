@@ -8,7 +8,7 @@ use rusqlite::{Connection, TransactionBehavior, params, params_from_iter};
 use uuid::Uuid;
 
 use super::{
-    Database, StoreError, chain, corrupt, log,
+    Database, StoreError, chain, checkpoints, corrupt, log,
     mark::{read_mark, write_mark},
     quarantine, stored,
 };
@@ -96,6 +96,7 @@ impl LogSource for FileLog {
             Ok(BesideLog::SecretMark(SecretMark { version: row.get(0)?, fingerprint: row.get(1)? }))
         })?;
         take(quarantine::in_force(connection)?.into_iter().map(BesideLog::Quarantine).collect())?;
+        checkpoints::each(connection, &mut |kept, leaves| take(BesideLog::of_checkpoint(kept, &leaves)))?;
         each(connection, "SELECT id, sha256 FROM admin_tokens ORDER BY created_at, id", take, |row| {
             let hash: String = row.get(1)?;
             let hash = KeyHash::parse(&hash).map_err(|error| corrupt("an administrator's token", error))?;
@@ -242,6 +243,8 @@ fn insert_beside(connection: &Connection, item: &BesideLog) -> Result<(), StoreE
             &[id, &hash.to_hex()],
         ),
         BesideLog::Quarantine(set_aside) => quarantine::insert(connection, set_aside).map(drop),
+        BesideLog::Checkpoint(kept, _) => checkpoints::begin(connection, kept),
+        BesideLog::CheckpointLeaves { number, bytes, .. } => checkpoints::add_leaves(connection, *number, bytes),
         BesideLog::PersonalKey(user, key) => execute(
             "INSERT OR REPLACE INTO personal_keys (user, key) VALUES (?1, ?2)",
             &[&user.to_string(), &key.as_bytes().as_slice()],
