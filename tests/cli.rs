@@ -38,6 +38,8 @@ mod provider;
 mod readme;
 #[path = "cli/rehearse.rs"]
 mod rehearse;
+#[path = "cli/sealing.rs"]
+mod sealing;
 #[path = "cli/server.rs"]
 mod server;
 mod support;

@@ -13,7 +13,7 @@ use crate::{
     app::{self, ProofOrder},
     cli::{
         CommandAnswer, Common, Exit, Failure,
-        open::{must_exist, quiet_log, stores},
+        open::stores,
         output::{counted, grouped},
     },
     domain::checkpoint::{CHECKPOINT_FILE_BYTES_MAX, SignedCheckpoint},
@@ -58,8 +58,6 @@ pub(super) struct ProveArgs {
 impl ProveArgs {
     pub(super) fn answer(self, common: &Common) -> Result<CommandAnswer, Failure> {
         let settings = common.settings(&[])?;
-        must_exist(&settings)?;
-        quiet_log(&settings)?;
         let elsewhere = self.checkpoint.iter().map(|path| read(path)).collect::<Result<Vec<_>, _>>()?;
         let order = ProofOrder { from: self.from, to: self.to, trusted: self.key.iter().cloned().collect(), elsewhere };
         let stores = stores(common)?;
