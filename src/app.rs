@@ -26,7 +26,7 @@ pub use self::{
     admin_token::new_admin_token,
     backend::mailer,
     backup::{BackupError, ByteReport, Manifest, backup, restore},
-    checkpoints::{ProofOrder, prove, seal_log},
+    checkpoints::{ProofOrder, mail_checkpoint, prove, seal_log},
     copy_mark::{CopiedDataSet, CopyMark, UncopiedDataSet, refuse_a_copy, refuse_an_unfinished_copy},
     copying::{CopyError, CopyPoint, CopyReport, CopyStep, copy_as_of},
     data_dir::{Premises, refuse_a_lost_database},

@@ -7,7 +7,10 @@ use tokio::{
     time::{Interval, MissedTickBehavior},
 };
 
-use super::data_dir::{Premises, SECRET_LOOKS};
+use super::{
+    checkpoints::make_while_serving,
+    data_dir::{Premises, SECRET_LOOKS},
+};
 use crate::{config::Backend, http::state::Service, store::records::RecordStoreError};
 
 /// How often a server checks that its files are still in place.
@@ -67,6 +70,9 @@ pub(super) fn start(service: &Service) -> Vec<JoinHandle<()>> {
     if let Some(provider) = service.provider.clone() {
         // Logs problems of the provider at the start, before the first sign-in.
         tasks.push(actix_web::rt::spawn(async move { provider.look().await }));
+    }
+    if service.settings.checkpoints.every_h > 0 {
+        tasks.push(actix_web::rt::spawn(make_while_serving(service.clone())));
     }
     if service.settings.backend == Backend::Aws {
         tasks.push(actix_web::rt::spawn(check_secret(service.clone())));

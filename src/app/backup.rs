@@ -227,6 +227,10 @@ async fn fill(
     if with_secret {
         let (secret, _) = super::backend::secret_file(settings);
         copy_file(&secret, &data.join(secrets::FILE_NAME), &mut |_| {})?;
+        let key = settings.data.join(secrets::CHECKPOINT_KEY_FILE);
+        if key.symlink_metadata().is_ok() {
+            copy_file(&key, &data.join(secrets::CHECKPOINT_KEY_FILE), &mut |_| {})?;
+        }
     } else {
         copy::forget_people(&log)?;
         let stores = Database::open(&data)?.stores();

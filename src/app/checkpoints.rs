@@ -1,20 +1,30 @@
 //! Seals the log of a deployment, and proves that it is what it was.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
+
+use jiff::{SignedDuration, Timestamp};
 
 use super::{StartError, backend, block_on};
 use crate::{
     clock::SharedClock,
     config::Settings,
-    domain::checkpoint::SignedCheckpoint,
-    sealing::{Expected, Forgery, HeldVersions, Proven, Sealed, TrustedKeys, expected, passes, prove_log, seal},
+    domain::checkpoint::{LogCheckpoint, SignedCheckpoint, hash_of},
+    http::state::Service,
+    mail::{MailError, Mailer, OutgoingMail},
+    sealing::{
+        Expected, Forgery, HeldVersions, Proven, SealError, Sealed, TrustedKeys, expected, passes, prove_log, seal,
+    },
     secrets::Entropy,
-    store::{LogOrder, Stores, records::RecordStore},
+    store::{KeptCheckpoint, LogOrder, Stores, records::RecordStore},
     transfer::TransferReport,
 };
 
 /// Tries of a checkpoint whose number another process takes.
 const TRIES_MAX: u32 = 5;
+/// How often a server looks whether a checkpoint is due.
+const LOOK: Duration = Duration::from_secs(60);
+/// Mails that may wait for a mail system that does not take them.
+const UNSENT_MAX: usize = 1_000;
 
 /// Makes a checkpoint, with the key of the deployment, which the first one makes.
 ///
@@ -35,6 +45,92 @@ pub async fn seal_log(
         }
     }
     Ok(seal(stores, &versions, &key, clock.now()).await?)
+}
+
+/// Sends a checkpoint to an address.
+///
+/// # Errors
+/// When the mail system does not take it.
+pub async fn mail_checkpoint(mailer: &dyn Mailer, kept: &KeptCheckpoint, of: &str, to: &str) -> Result<(), MailError> {
+    let (number, file) = (kept.number, kept.signed.file());
+    let says = format!(
+        "This is checkpoint {number} of {of}. Keep it: with it `permitd events prove --checkpoint FILE` shows whether anything in the log before \
+         it was changed, removed or put in later. FILE has the lines below, as they are."
+    );
+    let escape = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let hash: String = hash_of(&kept.signed.text).chars().take(16).collect();
+    let mail = OutgoingMail {
+        to: to.to_owned(),
+        recipient: None,
+        subject: format!("Checkpoint {number} of {of}"),
+        text: format!("{says}\n\n{file}"),
+        html: format!("<p>{}</p>\n<pre>{}</pre>\n", escape(&says), escape(&file)),
+        message_id: format!("checkpoint.{number}.{hash}"),
+        headers: vec![("Auto-Submitted", "auto-generated".to_owned())],
+    };
+    mailer.send(&mail).await.map(drop)
+}
+
+/// Makes checkpoints while a server runs, and mails them.
+pub(super) async fn make_while_serving(service: Service) {
+    let Service { settings, committer, records, mailer, .. } = &service;
+    let every = SignedDuration::from_hours(i64::try_from(settings.checkpoints.every_h).unwrap_or(i64::MAX));
+    // What is to be mailed yet.
+    let mut unsent: Vec<(KeptCheckpoint, &str)> = Vec::new();
+    let mut looked_at: Option<Timestamp> = None;
+    loop {
+        let now = committer.clock.now();
+        if looked_at.is_none_or(|at| now.duration_since(at) >= every) && is_due(&service, every, now).await {
+            let (clock, entropy) = (&committer.clock, &*committer.entropy);
+            match seal_log(settings, &committer.stores, Arc::clone(records), (clock, entropy)).await {
+                Ok(Sealed::New(kept)) => {
+                    tracing::info!(number = kept.number, "the log was sealed by a checkpoint");
+                    unsent.extend(settings.checkpoints.mail_to.iter().map(|to| (kept.clone(), to.as_str())));
+                    looked_at = Some(now);
+                }
+                Ok(Sealed::Nothing(_) | Sealed::Overtaken) => looked_at = Some(now),
+                Err(StartError::Seal(error @ SealError::Broken { .. })) => {
+                    tracing::error!(%error, "the log is not sealed");
+                    looked_at = Some(now);
+                }
+                Err(error) => tracing::warn!(%error, "the log cannot be sealed yet"),
+            }
+        }
+        let mut left = Vec::new();
+        for (kept, to) in unsent {
+            match mail_checkpoint(&**mailer, &kept, &service.public_url, to).await {
+                Ok(()) => {}
+                Err(MailError::Rejected { class, .. }) => {
+                    tracing::error!(
+                        number = kept.number,
+                        class,
+                        "a checkpoint is refused by the mail system for good: see checkpoints.mail_to"
+                    );
+                }
+                Err(error) => {
+                    tracing::warn!(number = kept.number, %error, "a checkpoint is not mailed yet");
+                    left.push((kept, to));
+                }
+            }
+        }
+        left.truncate(UNSENT_MAX);
+        unsent = left;
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Whether the last checkpoint is so old that another one is due. Several servers look: whoever comes first makes it.
+async fn is_due(service: &Service, every: SignedDuration, now: Timestamp) -> bool {
+    match service.committer.stores.checkpoints.checkpoints(None, 1).await {
+        Ok(last) => {
+            let said = last.first().and_then(|last| LogCheckpoint::parse(&last.signed.text).ok());
+            said.is_none_or(|last| now.duration_since(last.at) >= every)
+        }
+        Err(error) => {
+            tracing::warn!(%error, "whether a checkpoint is due cannot be seen yet");
+            false
+        }
+    }
 }
 
 /// What a log is proven by.

@@ -231,6 +231,7 @@ fn start_actors(
         wait: Duration::from_secs(settings.queue.wait_s),
     };
     let lineages = Arc::new(Lineages::new(Arc::clone(&committer), Arc::clone(&records)));
+    let own_mailer = Arc::clone(&mailer);
     let mailers = Mailers::start(
         Arc::clone(&committer),
         mailer,
@@ -260,6 +261,7 @@ fn start_actors(
         accounts,
         relay: Relay::start(Arc::clone(&committer), sweep_interval, capacity),
         mailers,
+        mailer: own_mailer,
         notices,
         imports: Imports::start(Arc::clone(&committer), Arc::clone(&records), importing),
         shares: backend::shares(&settings),

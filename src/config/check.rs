@@ -52,6 +52,7 @@ pub(super) const RANGES: &[(&str, i64, i64)] = &[
     ("queue.wait_s", 0, 20),
     ("queue.retention_days", 1, 365),
     ("relay.sweep_interval_ms", 10, 600_000),
+    ("checkpoints.every_h", 0, 8_760),
     ("records.cache_bytes_max", 0, 68_719_476_736),
     ("records.columns_bytes_max", 0, 1_099_511_627_776),
     ("records.find_threads", 1, 256),

@@ -39,6 +39,8 @@ pub struct Settings {
     pub queue: QueueSection,
     /// `[relay]`
     pub relay: RelaySection,
+    /// `[checkpoints]`
+    pub checkpoints: CheckpointsSection,
     /// `[records]`
     pub records: RecordsSection,
     /// `[import]`
@@ -232,6 +234,16 @@ pub struct QueueSection {
 pub struct RelaySection {
     /// `relay.sweep_interval_ms`
     pub sweep_interval_ms: u64,
+}
+
+/// Signed checkpoints of the log.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CheckpointsSection {
+    /// `checkpoints.every_h`
+    pub every_h: u64,
+    /// `checkpoints.mail_to`
+    pub mail_to: Vec<String>,
 }
 
 /// Reading records.

@@ -9,7 +9,7 @@ use actix_web::{
 use super::{Problem, ProblemCode, passage::Passage, state::Service};
 
 /// The first segments of paths of the administration and the pages.
-const FIXED: [&str; 21] = [
+const FIXED: [&str; 22] = [
     "users",
     "plans",
     "keys",
@@ -20,6 +20,7 @@ const FIXED: [&str; 21] = [
     "mail",
     "datasets",
     "dead-letters",
+    "checkpoints",
     "admin",
     "docs",
     "home",

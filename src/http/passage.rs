@@ -27,6 +27,8 @@ pub enum DataRoute {
     Stats,
     /// The changes that imports made.
     Changes,
+    /// What shows that a version is what was signed.
+    Proof,
     /// The earlier states of a key's records, or of one record.
     History,
     /// A page of records, for people.
@@ -37,7 +39,7 @@ pub enum DataRoute {
 
 impl DataRoute {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::DataSet,
         Self::Key,
         Self::Record,
@@ -45,14 +47,24 @@ impl DataRoute {
         Self::Groups,
         Self::Stats,
         Self::Changes,
+        Self::Proof,
         Self::History,
         Self::Page,
         Self::About,
     ];
 
     /// The routes for programs.
-    pub const OF_API: [Self; 8] =
-        [Self::DataSet, Self::Key, Self::Record, Self::Facets, Self::Groups, Self::Stats, Self::Changes, Self::History];
+    pub const OF_API: [Self; 9] = [
+        Self::DataSet,
+        Self::Key,
+        Self::Record,
+        Self::Facets,
+        Self::Groups,
+        Self::Stats,
+        Self::Changes,
+        Self::Proof,
+        Self::History,
+    ];
 
     /// The pattern under which the route is counted and logged.
     pub fn pattern(self) -> &'static str {
@@ -64,6 +76,7 @@ impl DataRoute {
             Self::Groups => "/{dataset}/groups",
             Self::Stats => "/{dataset}/stats",
             Self::Changes => "/{dataset}/changes",
+            Self::Proof => "/{dataset}/proof",
             Self::History => "/{dataset}/{key}/history",
             Self::Page => "/{dataset}/explore",
             Self::About => "/{dataset}/about",

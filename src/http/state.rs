@@ -62,6 +62,8 @@ pub struct Service {
     pub relay: Relay,
     /// Fulfils invitations and deletions.
     pub mailers: Mailers,
+    /// Sends what is mailed to no person of the log.
+    pub mailer: Arc<dyn crate::mail::Mailer>,
     /// Notices what people are to be told.
     pub notices: Notices,
     /// Imports files.

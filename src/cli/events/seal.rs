@@ -10,14 +10,18 @@ use serde_json::{Value, json};
 
 use crate::{
     app::{self, StartError},
+    aws::Access,
     cli::{
         CommandAnswer, Common, Exit, Failure,
         number::whole,
         open::{must_exist, quiet_log},
         output::{Table, counted, moment},
+        people::email,
     },
     clock::SystemClock,
+    config::Settings,
     domain::checkpoint::{CheckpointError, LogCheckpoint},
+    mail::{MailError, settings::MailTransport},
     sealing::{HeldVersions, Sealed},
     secrets::SystemEntropy,
     store::KeptCheckpoint,
@@ -37,6 +41,7 @@ const LISTED_MAX: u32 = 1_000;
 Examples:
   permitd events seal
   permitd events seal --out checkpoint.txt        to keep it elsewhere
+  permitd events seal --mail auditor@example.org
   permitd events seal --json
 
 Exit codes:
@@ -46,6 +51,9 @@ pub(super) struct SealArgs {
     /// Write the last checkpoint into this file, which must not exist
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Mail the last checkpoint to this address (repeatable)
+    #[arg(long, value_name = "ADDRESS")]
+    mail: Vec<String>,
 }
 
 /// List the signed checkpoints, the latest first
@@ -71,6 +79,7 @@ impl SealArgs {
         if let Some(path) = self.out.as_deref().filter(|path| path.symlink_metadata().is_ok()) {
             return Err(Failure::new(Exit::Refused, format!("{} is there already", path.display())));
         }
+        let addresses = self.mail.iter().map(|address| email(address)).collect::<Result<Vec<_>, _>>()?;
         let clock = SystemClock::shared();
         let sealed = app::block_on(async {
             let stores = app::open_stores(&settings, None).await?;
@@ -92,6 +101,9 @@ impl SealArgs {
         };
         if let Some(path) = &self.out {
             write_new(path, &kept.signed.file())?;
+        }
+        for to in &addresses {
+            app::block_on(mail(&settings, &kept, to.as_str()))?;
         }
         let said = said(&kept)?;
         let what = if is_new { "" } else { "nothing has happened since\n" };
@@ -137,6 +149,20 @@ fn said(kept: &KeptCheckpoint) -> Result<LogCheckpoint, Failure> {
 
 fn document(kept: &KeptCheckpoint) -> Result<Value, Failure> {
     Ok(kept.document(&said(kept)?))
+}
+
+/// Mails a checkpoint.
+async fn mail(settings: &Settings, kept: &KeptCheckpoint, to: &str) -> Result<(), Failure> {
+    let access = match settings.mail_transport() {
+        MailTransport::Ses => Some(Access::from_environment().await),
+        _ => None,
+    };
+    let mailer = app::mailer(settings, SystemClock::shared(), access.as_ref()).map_err(StartError::from)?;
+    let of = if settings.public_url.is_empty() { "this deployment" } else { settings.public_url.as_str() };
+    app::mail_checkpoint(&*mailer, kept, of, to).await.map_err(|error| {
+        let exit = if matches!(error, MailError::Rejected { .. }) { Exit::Refused } else { Exit::Unavailable };
+        Failure::new(exit, format!("checkpoint {} is kept, and not mailed to {to}: {error}", kept.number))
+    })
 }
 
 /// Writes a new file.

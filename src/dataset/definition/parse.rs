@@ -23,8 +23,9 @@ const INDEXES_MAX: usize = 32;
 /// Query parameters that are not columns, and so cannot be column names.
 pub const RESERVED_COLUMNS: [&str; 14] = crate::dataset::query::RESERVED;
 /// Paths that are not data sets, and so cannot be data set names.
-const RESERVED_DATASETS: [&str; 22] = [
+const RESERVED_DATASETS: [&str; 23] = [
     "admin",
+    "checkpoints",
     "datasets",
     "dead-letters",
     "docs",

@@ -309,6 +309,28 @@ fn log(paths: &mut Paths) {
         )
         .fails(&[Overloaded]);
     paths.add(&Method::GET, "/events", events);
+    let checkpoint = || reference("Checkpoint");
+    let checkpoints = read::<OfEvents>("list_checkpoints", tag, "List the signed checkpoints, the latest first")
+        .says(
+            "Each stands for the last commit of every stream and for all versions of data sets, and names the one before it. Whoever keeps one can \
+             tell later whether anything before it was changed.",
+        )
+        .also_for_readers()
+        .takes([after(), shared("items")])
+        .answers(
+            page("A page of checkpoints.", checkpoint())
+                .may_have(HeaderDoc::RateLimit)
+                .may_have(HeaderDoc::RateLimitPolicy),
+        );
+    paths.add(&Method::GET, "/checkpoints", checkpoints);
+    let show = read::<OfEvents>("show_checkpoint", tag, "Show a signed checkpoint")
+        .also_for_readers()
+        .takes([in_path("number", "Its number.", integer(1, None))])
+        .answers(
+            ok("The checkpoint.", checkpoint()).may_have(HeaderDoc::RateLimit).may_have(HeaderDoc::RateLimitPolicy),
+        )
+        .fails(&[NotFound]);
+    paths.add(&Method::GET, "/checkpoints/{number}", show);
     let of_user = read::<OfPeople>("list_user_events", tag, "List what happened to a person")
         .takes([user_id(), after(), shared("items")])
         .answers(page("A page of their events, the oldest first.", reference("Event")))

@@ -80,6 +80,7 @@ impl<'a> DataSetInDocument<'a> {
                 DataRoute::Groups => self.groups(),
                 DataRoute::Stats => self.stats(),
                 DataRoute::Changes => self.changes(),
+                DataRoute::Proof => self.proof(),
                 DataRoute::History => {
                     // One route serves both histories.
                     let of_record = DataRoute::Record.pattern().replacen("{dataset}", self.name(), 1);
@@ -208,6 +209,19 @@ impl<'a> DataSetInDocument<'a> {
             )
             .takes([since, shared("changes"), shared("numbers")])
             .fails(&[VersionGone])
+    }
+
+    fn proof(&self) -> Operation {
+        let found = AnswerDoc::json(StatusCode::OK, "The proof.", reference("VersionProof"));
+        let version = in_query("version", "A version of the data set. The present one, if not said.", integer(1, None));
+        self.new_operation("proof", "Prove what a version's records are", found)
+            .says(
+                "The SHA-256 of all records of a version, as `format=ndjson` exports them; and the signed checkpoint that it is in for the \
+                 first time, with the hashes that lead from there to its root (RFC 6962). A version is in the first checkpoint that is made \
+                 while it is held.",
+            )
+            .takes([version])
+            .fails(&[NotFound])
     }
 
     fn history(&self) -> Operation {
@@ -480,7 +494,31 @@ pub(super) fn schemas() -> Vec<(&'static str, Value)> {
         ("Moment", moment),
         ("Page", page),
         ("PastPage", past_page),
+        ("VersionProof", proof()),
     ]
+}
+
+/// What shows that a version is what was signed.
+fn proof() -> Value {
+    whole(
+        "What shows that the records of a version are those that were signed.",
+        [
+            ("dataset", text()),
+            ("version", integer(1, None)),
+            ("sha256", described(text(), "The SHA-256 of all its records as `format=ndjson` exports them, in hex.")),
+            ("leaf", described(text(), "The leaf of the tree: `dataset`, name, version and SHA-256.")),
+            ("index", described(integer(0, None), "The leaf's place in the tree.")),
+            ("leaves", described(integer(1, None), "How many leaves the tree has.")),
+            (
+                "path",
+                described(
+                    list(text()),
+                    "The hashes beside the way from the leaf to the root, the lowest first, in hex.",
+                ),
+            ),
+            ("checkpoint", reference("Checkpoint")),
+        ],
+    )
 }
 
 #[cfg(test)]
@@ -500,8 +538,19 @@ mod tests {
             );
             Arc::new(Definition::from_toml(&toml, "x.toml").unwrap())
         };
-        let words =
-            ["", "_by", "_record", "_history", "_history_by", "_list", "_facets", "_groups", "_stats", "_changes"];
+        let words = [
+            "",
+            "_by",
+            "_record",
+            "_history",
+            "_history_by",
+            "_list",
+            "_facets",
+            "_groups",
+            "_stats",
+            "_changes",
+            "_proof",
+        ];
         let definitions: Vec<Arc<Definition>> = words.into_iter().map(|word| named(&format!("trees{word}"))).collect();
         let document = document(Audience::Consumers, "x", "https://x.example", "", &definitions);
         let paths = document["paths"].as_object().unwrap().values();

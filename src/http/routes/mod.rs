@@ -3,6 +3,7 @@
 pub(in crate::http) mod admin_tokens;
 pub(in crate::http) mod answer;
 mod as_of;
+mod checkpoints;
 pub(in crate::http) mod command;
 pub mod data;
 pub(in crate::http) mod datasets;
@@ -43,6 +44,7 @@ pub fn administration(app: &mut web::ServiceConfig) {
         .configure(events::configure)
         .configure(imports::configure)
         .configure(datasets::configure)
+        .configure(checkpoints::configure)
         .configure(dead_letters::configure)
         .configure(mail::configure)
         .configure(admin_tokens::configure);

@@ -24,11 +24,39 @@ pub(in crate::http::openapi) fn schemas() -> Vec<(&'static str, Value)> {
         ("DataSetForReaders", records::data_set_for_readers()),
         ("SelfDescription", records::self_description()),
         ("Figures", records::figures()),
+        ("Checkpoint", checkpoint()),
         ("DeadLetter", dead_letter()),
         ("Event", event()),
         ("ListPage", list_page),
         ("Server", about()),
     ]
+}
+
+/// A signed checkpoint.
+fn checkpoint() -> Value {
+    whole(
+        "A signed checkpoint of the log.",
+        [
+            ("number", described(integer(1, None), "Its number, without gaps.")),
+            ("at", described(moment(), "When it was made.")),
+            (
+                "previous",
+                nullable(described(
+                    text(),
+                    "The SHA-256 of the text of the one before it, in hex. Null for the first.",
+                )),
+            ),
+            ("position", described(text(), "It covers the log up to this position.")),
+            (
+                "leaves",
+                described(integer(0, None), "How many leaves its tree has: a stream or a version of a data set each."),
+            ),
+            ("root", described(text(), "The root of the tree, in hex (RFC 6962).")),
+            ("text", described(text(), "What was signed, byte for byte.")),
+            ("signature", described(text(), "The signature of the text: Ed25519, in base64.")),
+            ("public_key", described(text(), "The public key that it was signed by, in base64.")),
+        ],
+    )
 }
 
 /// The schema of an issued key, with the parts that are shown only once.

@@ -24,6 +24,7 @@ use crate::{
         openapi::{self, audience::Audience},
         routes::{
             answer::{self, Answer},
+            checkpoints,
             datasets::{
                 described::{Described, shown},
                 list_all, present, show_one,
@@ -57,7 +58,7 @@ pub(super) fn is_asked_by_reader(method: &Method, path: &str, headers: &HeaderMa
             Err(_) => true,
         };
     }
-    (path == PATH || is_description())
+    (path == PATH || is_description() || checkpoints::is_asked(path))
         && !matches!(credentials::shown(headers, public_url), Ok(InHeaders::Token(_)) | Err(NoCredential::Missing))
 }
 
@@ -127,6 +128,12 @@ impl DataSets {
         let may_see = |set: &Definition| set.about.public || pass.is_for(&set.name);
         let shown = openapi::shown_to(request, Audience::Consumers, may_see).await;
         Ok((pass, shown))
+    }
+
+    /// The checkpoints, for whoever has a key or a session.
+    pub(super) async fn checkpoints(&self, request: &HttpRequest) -> Result<Admitted, Problem> {
+        let pass = self.admit(request, None, self.credential(request)?).await?;
+        Ok((pass, checkpoints::told(request, &self.service).await))
     }
 
     /// The data sets that a key or a session may read.

@@ -11,6 +11,7 @@ mod failure;
 mod groups;
 pub(in crate::http) mod limits;
 mod past;
+mod proof;
 mod query;
 mod summary;
 pub(in crate::http) mod wanted;
@@ -59,6 +60,7 @@ use crate::{
         method,
         passage::Passage,
         ready::Ready,
+        routes::checkpoints,
         served,
         state::Service,
         wants::wants_html,
@@ -124,6 +126,13 @@ impl HttpServiceFactory for DataSets {
 impl DataSets {
     /// Answers a request for data: the gate first, then the answer, with the limits in its header either way.
     async fn respond(&self, request: &HttpRequest) -> HttpResponse {
+        if checkpoints::is_asked(request.path()) {
+            if request.method() != Method::GET && request.method() != Method::HEAD {
+                return method::other(request, METHODS);
+            }
+            let told = Box::pin(self.checkpoints(request)).await;
+            return self.answered(request, told).await;
+        }
         let described = directory::described(request.path());
         if described.is_some() || [directory::PATH, directory::DOCUMENT].contains(&request.path()) {
             if request.method() != Method::GET && request.method() != Method::HEAD {
@@ -322,6 +331,7 @@ impl DataSets {
             Question::Groups => self.groups(request, who, data_set).await,
             Question::Stats => self.stats(request, who, data_set).await,
             Question::Changes => self.changes(request, who, data_set).await,
+            Question::Proof => self.proof(request, data_set).await,
             Question::History(key, record_id) => self.history(request, who, data_set, key, record_id).await,
         };
         Ok((pass, answer))
@@ -506,6 +516,7 @@ mod tests {
         assert_eq!(Wanted::of("/permits/groups"), other(Question::Groups));
         assert_eq!(Wanted::of("/permits/stats"), other(Question::Stats));
         assert_eq!(Wanted::of("/permits/changes"), other(Question::Changes));
+        assert_eq!(Wanted::of("/permits/proof"), other(Question::Proof));
         assert_eq!(Wanted::of("/permits/1/history"), other(Question::History("1", None)));
         assert_eq!(Wanted::of("/permits/1/2/history"), other(Question::History("1", Some("2"))));
         for nowhere in [

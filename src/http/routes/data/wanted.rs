@@ -26,6 +26,8 @@ pub(super) enum Question<'a> {
     Groups,
     Stats,
     Changes,
+    /// What shows that a version is what was signed.
+    Proof,
     /// The past of the records of a key, or of one of them.
     History(&'a str, Option<&'a str>),
 }
@@ -46,6 +48,7 @@ impl<'a> Wanted<'a> {
             [Some("groups"), None, ..] => Self::Other(Question::Groups),
             [Some("stats"), None, ..] => Self::Other(Question::Stats),
             [Some("changes"), None, ..] => Self::Other(Question::Changes),
+            [Some("proof"), None, ..] => Self::Other(Question::Proof),
             [Some(key), None, ..] => Self::Read(key, None),
             [Some(key), Some("history"), None, _] => Self::Other(Question::History(key, None)),
             [Some(key), Some(record_id), None, _] => Self::Read(key, Some(record_id)),
@@ -63,6 +66,7 @@ impl<'a> Wanted<'a> {
             Self::Other(Question::Groups) => DataRoute::Groups,
             Self::Other(Question::Stats) => DataRoute::Stats,
             Self::Other(Question::Changes) => DataRoute::Changes,
+            Self::Other(Question::Proof) => DataRoute::Proof,
             Self::Other(Question::History(..)) => DataRoute::History,
         }
     }
