@@ -34,6 +34,8 @@ mod as_of;
 mod ask;
 #[path = "api/caching.rs"]
 mod caching;
+#[path = "api/checkpoints.rs"]
+mod checkpoints;
 #[path = "api/data.rs"]
 mod data;
 #[path = "api/erasure.rs"]

@@ -51,7 +51,13 @@ pub async fn seal_log(
 ///
 /// # Errors
 /// When the mail system does not take it.
-pub async fn mail_checkpoint(mailer: &dyn Mailer, kept: &KeptCheckpoint, of: &str, to: &str) -> Result<(), MailError> {
+pub async fn mail_checkpoint(
+    mailer: &dyn Mailer,
+    kept: &KeptCheckpoint,
+    public_url: &str,
+    to: &str,
+) -> Result<(), MailError> {
+    let of = if public_url.is_empty() { "this deployment" } else { public_url };
     let (number, file) = (kept.number, kept.signed.file());
     let says = format!(
         "This is checkpoint {number} of {of}. Keep it: with it `permitd events prove --checkpoint FILE` shows whether anything in the log before \

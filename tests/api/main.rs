@@ -25,6 +25,7 @@ mod admission;
 mod as_of;
 mod ask;
 mod caching;
+mod checkpoints;
 mod connections;
 mod credentials;
 mod data;

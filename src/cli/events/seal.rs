@@ -158,8 +158,7 @@ async fn mail(settings: &Settings, kept: &KeptCheckpoint, to: &str) -> Result<()
         _ => None,
     };
     let mailer = app::mailer(settings, SystemClock::shared(), access.as_ref()).map_err(StartError::from)?;
-    let of = if settings.public_url.is_empty() { "this deployment" } else { settings.public_url.as_str() };
-    app::mail_checkpoint(&*mailer, kept, of, to).await.map_err(|error| {
+    app::mail_checkpoint(&*mailer, kept, &settings.public_url, to).await.map_err(|error| {
         let exit = if matches!(error, MailError::Rejected { .. }) { Exit::Refused } else { Exit::Unavailable };
         Failure::new(exit, format!("checkpoint {} is kept, and not mailed to {to}: {error}", kept.number))
     })
