@@ -133,7 +133,8 @@ fn lasting(document: &Value, erased: &BTreeSet<String>) -> Value {
                 .iter()
                 .any(|name| fields.get(*name).and_then(Value::as_str).is_some_and(|id| erased.contains(id)));
             let kept = fields.iter().filter(|(name, _)| {
-                !BESIDE_THE_LOG.contains(&name.as_str()) && !(is_erased && PERSONAL.contains(&name.as_str()))
+                let name = name.as_str();
+                !(BESIDE_THE_LOG.contains(&name) || is_erased && PERSONAL.contains(&name))
             });
             kept.map(|(name, value)| (name.clone(), lasting(value, erased))).collect::<serde_json::Map<_, _>>().into()
         }
