@@ -29,7 +29,7 @@ use crate::{
     replay::{self, Progress, ReplayError},
     store::{
         StoreError, Stores,
-        records::{LastImport, RecordStoreError},
+        records::{LastImport, RecordStore, RecordStoreError},
         sqlite::{
             CopiedLog, CopiedPerson,
             records::{WantedVersion, WindBackError, result_of, wind_back},
@@ -370,15 +370,25 @@ async fn make_replicas(
     wanted: &[(String, &ImportRow, u64)],
 ) -> Result<(), CopyError> {
     let store = backend::open_replicas(settings, clock, directory).await?;
-    let is_wanted = |name: &str| wanted.iter().any(|(wanted, ..)| wanted == name);
+    until_copied(&*store, |name| wanted.iter().any(|(wanted, ..)| wanted == name)).await?;
+    Ok(store.close().await?)
+}
+
+/// Waits until the replicas of these data sets are made, and at what the tables hold.
+///
+/// # Errors
+/// Where one cannot be made.
+pub(super) async fn until_copied(
+    store: &dyn RecordStore,
+    is_wanted: impl Fn(&str) -> bool,
+) -> Result<(), RecordStoreError> {
     loop {
         let copies: Vec<_> = store.copies().into_iter().filter(|copy| is_wanted(&copy.name)).collect();
         if copies.iter().all(|copy| copy.is_ready) {
-            break;
+            return Ok(());
         }
         tokio::time::sleep(REPLICA_LOOK).await;
         // Begins what was not begun, and fails where it cannot be.
         store.refresh().await?;
     }
-    Ok(store.close().await?)
 }
