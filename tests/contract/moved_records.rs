@@ -2,6 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::{SignedDuration, Timestamp, civil::date};
 use permitd::{
     app::{self, MovedDataSet, RecordsMoveError, RecordsMoveStep},
@@ -409,10 +410,20 @@ async fn records_move_into_tables_and_back_and_every_question_is_answered_as_bef
     elsewhere.data = world.folder.path().join("elsewhere");
     same(&world.open(&elsewhere).await, &outcomes[0]).await;
 
-    // The tables hold no row that nobody reads: as many as there are states, and what removed some.
     let other = world.files("other");
     world.moved(&target, &other).await.unwrap();
     same(&world.open(&other).await, &outcomes[0]).await;
+    // Of the states that were moved and are given up since, no row is left.
+    let file = rusqlite::Connection::open(other.data.join("records/short.db")).unwrap();
+    let states =
+        "SELECT (SELECT count(*) FROM records WHERE \"$from\" <= 5) + (SELECT count(*) FROM changes WHERE was <= 5)";
+    let states: i64 = file.query_row(states, [], |row| row.get(0)).unwrap();
+    let dynamo = Dynamo::new(&world.access, &target.aws.prefix);
+    let scan = dynamo.client().scan().table_name(dynamo.table("records-short")).send().await.unwrap();
+    let is_early = |version: &AttributeValue| version.as_n().unwrap().parse::<u64>().unwrap() <= 5;
+    let early = scan.items().iter().filter(|item| is_early(&item["$version"])).count();
+    assert!(early > 0 && scan.items().len() > early);
+    assert_eq!(i64::try_from(early).unwrap(), states);
 }
 
 #[actix_web::test]
@@ -440,6 +451,43 @@ async fn records_that_are_not_those_to_be_moved_are_left_alone() {
     import(&store, 3, &definition("things", &[]), (2, 6));
     store.close().await.unwrap();
     assert!(matches!(world.moved(&source, &target).await, Err(RecordsMoveError::Fill(FillError::Taken { .. }))));
+}
+
+#[actix_web::test]
+async fn rows_that_something_has_left_under_the_name_are_seen_by_nobody() {
+    let world = World::new().await;
+    let (source, target) = (world.files("source"), world.tables("target").await);
+    let dynamo = Dynamo::new(&world.access, &target.aws.prefix);
+    emulator::make_tables(&dynamo, &[definition("things", &[])]).await;
+    let store = world.open(&target).await;
+    for (number, file) in [(1, (7, 40)), (2, (8, 33)), (3, (7, 41))] {
+        import(&store, number, &definition("things", &[]), file);
+    }
+    drop(store);
+    let delete = dynamo.client().delete_item().table_name(dynamo.table(schema::STATE));
+    let text = |text: &str| AttributeValue::S(text.to_owned());
+    delete.key("k", text("dataset")).key("r", text("things")).send().await.unwrap();
+    let items = async || {
+        let scan = dynamo.client().scan().table_name(dynamo.table("records-things")).consistent_read(true);
+        scan.send().await.unwrap().items().len()
+    };
+    let left = items().await;
+    let store = world.open(&source).await;
+    for (number, file) in [(4, (1, 20)), (5, (2, 24))] {
+        import(&store, number, &definition("things", &[]), file);
+    }
+    let expected = answers(&world, &store).await;
+    drop(store);
+    world.moved(&source, &target).await.unwrap();
+    let store = world.open(&target).await;
+    for (name, question, answer) in &expected {
+        assert_eq!(&ask(&store, name, question).await.0, answer, "{question:?}");
+    }
+    let filled = items().await - left;
+    assert!(left > 50 && filled > 24, "{left} {filled}");
+    // It changes nothing, and sweeps.
+    assert_eq!(import(&store, 6, &definition("things", &[]), (2, 24)), 2);
+    assert_eq!(items().await, filled);
 }
 
 #[actix_web::test]

@@ -6,6 +6,8 @@
 //! has changed since, it begins anew under later epochs, and the next import clears away what is left. Only one filling or import of
 //! the data set is at work.
 
+mod error;
+mod mark;
 mod plan;
 
 use std::{path::Path, sync::Arc};
@@ -13,7 +15,11 @@ use std::{path::Path, sync::Arc};
 use aws_sdk_dynamodb::types::{Delete, Put, TransactWriteItem};
 use uuid::Uuid;
 
-use self::plan::{FillPlan, damaged, written};
+pub use self::error::FillError;
+use self::{
+    mark::FillMark,
+    plan::{FillPlan, damaged, written},
+};
 use super::{
     commit::{CommitOutcome, LISTED_AT_A_TIME, LISTED_BYTES_MAX, commit},
     import::{no_bridge, read_manifest},
@@ -32,111 +38,17 @@ use crate::{
     failpoint::crash_point,
     store::{
         StoreError,
-        dynamodb::{
-            Dynamo, fetch,
-            item::{Item, damaged as damaged_item, get_number, get_text, item, number, text},
-            schema, setup, unavailable,
-        },
+        dynamodb::{Dynamo, fetch, schema, setup, unavailable},
         records::{RecordStoreError, past::ChangeKind},
         sqlite::records::moving::{KeptChange, RecordsFile},
     },
 };
 
-/// The kind of the marks: their partition key in the table `state`.
-const KIND: &str = "records-fill";
 /// Makes the holder of a data set's lock of the data set's instance: a filling that goes on need not wait for the lease of the one
 /// that died.
 const HOLDER: u128 = u128::from_be_bytes(*b"permitd-filling.");
 /// Tries to get a lease whose epoch is above those of the mark: the second one has it.
 const LEASES_MAX: u32 = 4;
-
-/// Why a data set is not filled.
-#[derive(Debug, thiserror::Error)]
-pub enum FillError {
-    /// The file or the tables cannot be read or written, or somebody else is at work.
-    #[error(transparent)]
-    Records(#[from] RecordStoreError),
-    /// There are other records under the name.
-    #[error(
-        "there are records of {name:?} already, and they are not those that are to be moved: remove that data set first, or move into \
-         another deployment"
-    )]
-    Taken {
-        /// The data set.
-        name: String,
-    },
-    /// DynamoDB cannot keep a state of a record.
-    #[error(
-        "DynamoDB cannot keep a record of {name:?}, that of the key {key:?}{}: {what} has {bytes} bytes, and it keeps at most {bytes_max}. {}",
-        since(*version),
-        to_do(*version)
-    )]
-    DoesNotFit {
-        /// The data set.
-        name: String,
-        /// The beginning of the record's key.
-        key: String,
-        /// The version since which the record was in that state, if it is a past one.
-        version: Option<u64>,
-        /// What is too long.
-        what: String,
-        /// Its size.
-        bytes: usize,
-        /// The limit.
-        bytes_max: usize,
-    },
-    /// DynamoDB cannot keep a record without a key.
-    #[error(
-        "DynamoDB cannot keep a record of {name:?} whose key is empty: leave its row out in an import with --replace"
-    )]
-    EmptyKey {
-        /// The data set.
-        name: String,
-    },
-    /// The data set's definition is too long.
-    #[error(
-        "the definition of {name:?} takes {bytes} bytes, and DynamoDB keeps at most {bytes_max}: import under one with fewer columns, or \
-         with shorter descriptions"
-    )]
-    Definition {
-        /// The data set.
-        name: String,
-        /// Its size.
-        bytes: usize,
-        /// The limit.
-        bytes_max: usize,
-    },
-}
-
-fn since(version: Option<u64>) -> String {
-    version.map(|version| format!(", as it was since version {version}")).unwrap_or_default()
-}
-
-fn to_do(version: Option<u64>) -> &'static str {
-    match version {
-        Some(_) => {
-            "Shorten records.history_days or records.history_changes_max and import, so that this state is given up"
-        }
-        None => "Shorten it, or leave its row out, in an import with --replace",
-    }
-}
-
-/// Characters of a key that an error shows.
-const KEY_SHOWN: usize = 80;
-
-impl FillError {
-    /// The error of a record's check.
-    fn of_record(name: &str, key: &str, version: Option<u64>, error: RecordStoreError) -> Self {
-        match error {
-            RecordStoreError::TooLong { what, bytes, bytes_max, .. } => {
-                let (name, key) = (name.to_owned(), key.chars().take(KEY_SHOWN).collect());
-                Self::DoesNotFit { name, key, version, what, bytes, bytes_max }
-            }
-            RecordStoreError::BadRow { .. } => Self::EmptyKey { name: name.to_owned() },
-            other => Self::Records(other),
-        }
-    }
-}
 
 /// How much a data set holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -197,55 +109,6 @@ pub async fn measure_tables(dynamo: &Dynamo) -> Result<Vec<RecordsSize>, RecordS
     Ok(sizes)
 }
 
-/// What there is of a filling, beside the rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct FillMark {
-    /// Below the epochs of all versions.
-    base: u64,
-    /// What is filled in.
-    identity: RecordsIdentity,
-    /// Whether the table may hold rows of before.
-    owes: bool,
-}
-
-impl FillMark {
-    fn epoch(&self, version: u64) -> u64 {
-        self.base.saturating_add(version)
-    }
-
-    /// The last epoch.
-    fn top(&self) -> u64 {
-        self.epoch(self.identity.version)
-    }
-
-    fn key(name: &str) -> Item {
-        item([("k", text(KIND)), ("r", text(name))])
-    }
-
-    fn item(&self, name: &str) -> Item {
-        let RecordsIdentity { instance, version, last_import } = self.identity;
-        let mut item = Self::key(name);
-        item.extend([
-            ("base".to_owned(), number(self.base)),
-            ("instance".to_owned(), text(instance.to_string())),
-            ("version".to_owned(), number(version)),
-            ("last_import".to_owned(), text(last_import.to_string())),
-            ("owes".to_owned(), number(u8::from(self.owes))),
-        ]);
-        item
-    }
-
-    fn read(item: &Item) -> Result<Self, StoreError> {
-        let uuid = |name: &str| Uuid::try_parse(get_text(item, name)?).map_err(|error| damaged_item(name, error));
-        let identity = RecordsIdentity {
-            instance: uuid("instance")?,
-            version: get_number(item, "version")?,
-            last_import: uuid("last_import")?,
-        };
-        Ok(Self { base: get_number(item, "base")?, identity, owes: get_number::<u8>(item, "owes")? == 1 })
-    }
-}
-
 /// What to fill tables from, and how.
 pub struct FillOrder<'a> {
     /// The tables of the deployment.
@@ -274,7 +137,7 @@ pub enum FillState {
 /// # Errors
 /// [`FillError::Taken`] where the name has other records; where something does not fit, or cannot be read.
 pub fn look(order: &FillOrder<'_>) -> Result<FillState, FillError> {
-    let Some((file, filling)) = Filling::of(order)? else { return Ok(FillState::NoRecords) };
+    let Some((file, filling)) = TableFilling::of(order)? else { return Ok(FillState::NoRecords) };
     let found = filling.found()?;
     if found == FillState::Missing {
         filling.plan.check(&file)?;
@@ -303,7 +166,7 @@ pub async fn make_table(dynamo: &Dynamo, definition: &Definition) -> Result<(), 
 /// # Errors
 /// [`FillError::Taken`] where the name has other records by now; where something cannot be read or written: repeat it then.
 pub fn fill(order: &FillOrder<'_>, wrote: &mut dyn FnMut(u64)) -> Result<(), FillError> {
-    let Some((file, filling)) = Filling::of(order)? else { return Ok(()) };
+    let Some((file, filling)) = TableFilling::of(order)? else { return Ok(()) };
     let (lease, mark) = filling.begin()?;
     // Another filling may have come to its end before the lock was this one's.
     if filling.found()? == FillState::Whole {
@@ -321,7 +184,7 @@ pub fn fill(order: &FillOrder<'_>, wrote: &mut dyn FnMut(u64)) -> Result<(), Fil
     Ok(())
 }
 
-struct Filling {
+struct TableFilling {
     bridge: Arc<Bridge>,
     dynamo: Dynamo,
     clock: SharedClock,
@@ -330,7 +193,7 @@ struct Filling {
     plan: FillPlan,
 }
 
-impl Filling {
+impl TableFilling {
     fn of(order: &FillOrder<'_>) -> Result<Option<(RecordsFile, Self)>, FillError> {
         let Some(file) = RecordsFile::open(order.file)? else { return Ok(None) };
         let plan = FillPlan::of(&file)?;

@@ -15,7 +15,8 @@ use super::{
         manifest::DataSetManifest,
         row::{self, Layout},
     },
-    FillError, FillMark,
+    error::FillError,
+    mark::FillMark,
 };
 use crate::{
     dataset::{Record, Value},
