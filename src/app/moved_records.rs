@@ -34,7 +34,7 @@ const TOLD_EVERY: Duration = Duration::from_millis(200);
 const HOLDER: u128 = u128::from_be_bytes(*b"permitd-moving..");
 
 /// What there is to move of a data set.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct DataSetSize {
     /// Its name.
     pub name: String,
@@ -49,7 +49,7 @@ pub struct DataSetSize {
 }
 
 /// A data set that was moved.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct MovedDataSet {
     /// Its name.
     pub name: String,
@@ -70,6 +70,13 @@ pub enum RecordsMoveStep {
         name: String,
         /// How many.
         count: u64,
+    },
+    /// This part of its records has been read from the tables.
+    Copied {
+        /// The data set.
+        name: String,
+        /// The part, in percent.
+        percent: u8,
     },
     /// It is there, as a whole.
     Moved(MovedDataSet),
@@ -228,7 +235,7 @@ async fn into_tables(
         }
         moved.push(told);
     }
-    blocking(move || Ok(drop(held))).await?;
+    release(held).await?;
     store.close().await?;
     Ok(moved)
 }
@@ -247,7 +254,17 @@ async fn into_files(
     private::directory(&records)?;
     let store = backend::open_replicas_with(source, clock, workspace, aws).await?;
     let held = hold(&store).await?;
-    copying::until_copied(&*store, |_| true).await?;
+    copying::until_copied(&*store, |copies| {
+        for copy in copies.iter().filter(|copy| !copy.is_ready) {
+            let percent = (0..=100).rev().find(|percent| f64::from(*percent) <= copy.share * 100.0).unwrap_or(0);
+            report(RecordsMoveStep::Copied { name: copy.name.clone(), percent });
+            if let Some(reason) = copy.trouble.clone() {
+                return Err(RecordStoreError::Unavailable { doing: format!("copy {}", copy.name), reason });
+            }
+        }
+        Ok(copies.iter().all(|copy| copy.is_ready && copy.versions_behind == 0))
+    })
+    .await?;
     let data_sets = store.data_sets();
     store.close().await?;
     let mut moved = Vec::new();
@@ -260,7 +277,7 @@ async fn into_files(
         report(if is_made { RecordsMoveStep::Moved(told.clone()) } else { RecordsMoveStep::Left(told.clone()) });
         moved.push(told);
     }
-    blocking(move || Ok(drop(held))).await?;
+    release(held).await?;
     drop(store);
     for name in moved.iter().map(|moved| &moved.name) {
         for end in ["db", "db-wal", "db-shm"] {
@@ -294,6 +311,15 @@ async fn hold(store: &Arc<dyn RecordStore>) -> Result<Vec<Box<dyn Held>>, Record
         Some(new) => Err(RecordStoreError::ImportRunning { name: new.definition.name.clone() }.into()),
         None => Ok(held),
     }
+}
+
+/// Lets imports begin again.
+async fn release(held: Vec<Box<dyn Held>>) -> Result<(), RecordsMoveError> {
+    blocking(move || {
+        drop(held);
+        Ok(())
+    })
+    .await
 }
 
 fn file_of(settings: &Settings, data_set: &DataSet) -> PathBuf {
