@@ -12,6 +12,7 @@ mod definitions;
 mod deployment;
 mod error;
 mod listeners;
+mod moved_records;
 mod node;
 mod open_files;
 mod ports;
@@ -35,6 +36,10 @@ pub use self::{
     },
     error::StartError,
     listeners::Listeners,
+    moved_records::{
+        DataSetSize, MovedDataSet, RecordsMoveError, RecordsMoveReport, RecordsMoveStep, measure_records,
+        measure_records_with, move_records, move_records_with,
+    },
     node::Node,
     open_files::raise_limit,
     purpose::Purpose,

@@ -17,6 +17,8 @@ mod aws;
 mod deployment;
 #[path = "crash/held.rs"]
 mod held;
+#[path = "crash/moved_records.rs"]
+mod moved_records;
 #[path = "crash/quota.rs"]
 mod quota;
 #[path = "crash/rehearse.rs"]

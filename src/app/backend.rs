@@ -233,7 +233,20 @@ pub(super) async fn open_replicas(
     clock: &SharedClock,
     directory: &Path,
 ) -> Result<Arc<dyn RecordStore>, StartError> {
-    let dynamo = dynamo(settings, None).await?.1;
+    open_replicas_with(settings, clock, directory, None).await
+}
+
+/// As [`open_replicas`], with this access to AWS.
+///
+/// # Errors
+/// As there.
+pub(super) async fn open_replicas_with(
+    settings: &Settings,
+    clock: &SharedClock,
+    directory: &Path,
+    aws: Option<Access>,
+) -> Result<Arc<dyn RecordStore>, StartError> {
+    let dynamo = dynamo(settings, aws).await?.1;
     let of_node = dynamo_records(settings, Purpose::Command);
     let replica = SqliteRecordSettings { directory: directory.to_owned(), ..of_node.replica };
     let of_copy = DynamoRecordSettings { is_server: true, replica, ..of_node };
@@ -543,7 +556,11 @@ async fn shared_secrets(
     Ok(secrets)
 }
 
-async fn dynamo(settings: &Settings, aws: Option<Access>) -> Result<(Access, Dynamo), StartError> {
+/// The tables of the deployment, and the access to them.
+///
+/// # Errors
+/// When there is no access.
+pub(super) async fn dynamo(settings: &Settings, aws: Option<Access>) -> Result<(Access, Dynamo), StartError> {
     let access = match aws {
         Some(access) => access,
         None => Access::from_environment().await,

@@ -29,7 +29,7 @@ use crate::{
     replay::{self, Progress, ReplayError},
     store::{
         StoreError, Stores,
-        records::{LastImport, RecordStoreError},
+        records::{CopyProgress, LastImport, RecordStore, RecordStoreError},
         sqlite::{
             CopiedLog, CopiedPerson,
             records::{WantedVersion, WindBackError, result_of, wind_back},
@@ -370,15 +370,23 @@ async fn make_replicas(
     wanted: &[(String, &ImportRow, u64)],
 ) -> Result<(), CopyError> {
     let store = backend::open_replicas(settings, clock, directory).await?;
-    let is_wanted = |name: &str| wanted.iter().any(|(wanted, ..)| wanted == name);
-    loop {
-        let copies: Vec<_> = store.copies().into_iter().filter(|copy| is_wanted(&copy.name)).collect();
-        if copies.iter().all(|copy| copy.is_ready) {
-            break;
-        }
+    let is_wanted = |copy: &CopyProgress| wanted.iter().any(|(wanted, ..)| *wanted == copy.name);
+    until_copied(&*store, |copies| Ok(copies.iter().filter(|copy| is_wanted(copy)).all(|copy| copy.is_ready))).await?;
+    Ok(store.close().await?)
+}
+
+/// Looks at the replicas that are being made until `is_enough`.
+///
+/// # Errors
+/// Where one cannot be made, or that of `is_enough`.
+pub(super) async fn until_copied(
+    store: &dyn RecordStore,
+    mut is_enough: impl FnMut(&[CopyProgress]) -> Result<bool, RecordStoreError>,
+) -> Result<(), RecordStoreError> {
+    while !is_enough(&store.copies())? {
         tokio::time::sleep(REPLICA_LOOK).await;
         // Begins what was not begun, and fails where it cannot be.
         store.refresh().await?;
     }
-    Ok(store.close().await?)
+    Ok(())
 }

@@ -9,6 +9,7 @@ mod dynamodb;
 mod everywhere;
 mod ledger;
 mod log;
+mod moved_records;
 mod queue;
 mod records;
 mod replay;

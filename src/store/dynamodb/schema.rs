@@ -6,7 +6,7 @@
 //! | `events` | one a commit | `s` stream, `v` version |
 //! | `views` | people, keys, plans, imports | `k` stream, `r` row |
 //! | `ledger` | what a key may; what a person has consumed, by day | `k` key id or `user#<id>`, `d` day |
-//! | `state` | claims on names, the set of administrators, last uses of their tokens, data sets, what commands were answered | `k` kind, `r` name |
+//! | `state` | claims on names, the set of administrators, last uses of their tokens, data sets and marks of their filling, what commands were answered | `k` kind, `r` name |
 //! | `changes` | what imports changed, in parts; one a version; one a generation of columns | `k` data set and epoch, `r` number |
 //! | `personal` | the keys that people's data is sealed with | `k` person |
 //! | `secrets` | the server secret | `k` name |

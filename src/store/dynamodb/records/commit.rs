@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use aws_sdk_dynamodb::{
     operation::transact_write_items::TransactWriteItemsError,
-    types::{Put, TransactWriteItem, Update},
+    types::{Put, TransactWriteItem},
 };
 use jiff::Timestamp;
 
@@ -33,16 +33,16 @@ use crate::{
 };
 
 /// Records in a part of a list.
-const LISTED_AT_A_TIME: usize = 4_000;
+pub(super) const LISTED_AT_A_TIME: usize = 4_000;
 /// Bytes of keys and ids in a part of a list, at most: packed, the part fits into an item in any case.
-const LISTED_BYTES_MAX: usize = 200 * 1024;
+pub(super) const LISTED_BYTES_MAX: usize = 200 * 1024;
 /// Tries of the last write when it conflicts with another one.
 const COMMIT_TRIES_MAX: u32 = 8;
 /// The pause before another try.
 const COMMIT_PAUSE: Duration = Duration::from_millis(50);
 
 /// The outcome of the last write.
-enum CommitOutcome {
+pub(super) enum CommitOutcome {
     Yes,
     /// The lock or the state has changed.
     Overtaken,
@@ -254,10 +254,12 @@ impl DynamoImport {
         let puts = puts.map(|put| put.build()).collect::<Result<Vec<_>, _>>();
         let puts = puts.map_err(|error| self.failed(built(error)))?;
         let release = lock::release_within(&self.lease).map_err(|error| self.failed(built(error)))?;
+        let puts = puts.into_iter().map(|put| TransactWriteItem::builder().put(put).build());
+        let writes: Vec<_> = puts.chain([TransactWriteItem::builder().update(release).build()]).collect();
         let (dynamo, name) = (self.dynamo.clone(), self.name().to_owned());
         let (import, epoch) = (self.order.import_id, self.lease.epoch());
         let committed = self.run(async move {
-            let outcome = commit(&dynamo, puts, release).await;
+            let outcome = commit(&dynamo, writes).await;
             if matches!(outcome, Ok(CommitOutcome::Yes)) {
                 return Ok(true);
             }
@@ -280,18 +282,12 @@ impl DynamoImport {
     }
 }
 
-async fn commit(dynamo: &Dynamo, puts: Vec<Put>, release: Update) -> Result<CommitOutcome, StoreError> {
+/// Writes a data set's state, and what goes with it, in one transaction; repeats it when others write the same items.
+pub(super) async fn commit(dynamo: &Dynamo, writes: Vec<TransactWriteItem>) -> Result<CommitOutcome, StoreError> {
     let table = dynamo.table(schema::STATE);
-    let put = |put: Put| TransactWriteItem::builder().put(put).build();
-    let update = |update: Update| TransactWriteItem::builder().update(update).build();
     let mut pause = COMMIT_PAUSE;
     for _ in 0..COMMIT_TRIES_MAX {
-        let written = dynamo
-            .client()
-            .transact_write_items()
-            .set_transact_items(Some(puts.iter().cloned().map(put).chain([update(release.clone())]).collect()))
-            .send()
-            .await;
+        let written = dynamo.client().transact_write_items().set_transact_items(Some(writes.clone())).send().await;
         let Err(error) = written else { return Ok(CommitOutcome::Yes) };
         match error.as_service_error().map(cancelled) {
             Some(Some(CommitOutcome::Conflict)) => {

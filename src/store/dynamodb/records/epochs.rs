@@ -29,6 +29,12 @@ pub(super) struct Epochs {
 pub(super) struct Unreadable;
 
 impl Epochs {
+    /// The epochs of records that were written at once: all after `base`, up to `visible`. Data that was replaced or removed up to
+    /// `floor` is given up.
+    pub(super) fn begun(base: u64, visible: u64, floor: u64, now_us: i64) -> Self {
+        Self { visible, gaps: vec![(0, base)], given_up: vec![(floor, now_us)] }
+    }
+
     /// The last committed epoch; 0 before the first.
     pub(super) fn visible(&self) -> u64 {
         self.visible
@@ -153,6 +159,18 @@ mod tests {
             epochs.committed(nth * 2, nth, i64::try_from(nth).unwrap() * 2 * MINUTE_US)
         });
         assert_eq!(in_time.given_up.len(), 2, "what is known everywhere, and what may not be yet");
+    }
+
+    #[test]
+    fn what_is_written_at_once_is_seen_from_its_first_epoch_on() {
+        let epochs = Epochs::begun(100, 103, 101, 0);
+        assert_eq!(
+            [0, 7, 100, 101, 103, 104].map(|epoch| epochs.is_committed(epoch)),
+            [false, false, false, true, true, false]
+        );
+        assert_eq!((epochs.visible(), epochs.floor(), epochs.floor_of_all(MINUTE_US + 1)), (103, 101, 101));
+        let next = epochs.committed(105, 101, MINUTE_US);
+        assert!(next.is_committed(105) && !next.is_committed(104) && next.is_committed(101) && !next.is_committed(100));
     }
 
     proptest! {

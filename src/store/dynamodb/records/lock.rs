@@ -394,6 +394,23 @@ impl Lease {
         self.renewing.abort();
     }
 
+    /// Gives the lock back, and has the next holder's epoch be above `epoch`, too.
+    pub(super) fn give_back_at(mut self, epoch: u64) -> Result<(), StoreError> {
+        self.renewing.abort();
+        let (lock, own) = (self.lock.clone(), self.epoch);
+        let given = self.bridge.run(async move {
+            let request = lock.as_holder(own, "SET #e = :to REMOVE #h, #u").expression_attribute_names("#u", UNTIL);
+            lock.held(request.expression_attribute_values(":to", number(epoch.max(own)))).await
+        });
+        let is_given = given.map_err(|error| StoreError::Unavailable(error.to_string()))??;
+        if is_given {
+            self.ended()
+        } else {
+            self.lost.store(true, Ordering::Release)
+        }
+        Ok(())
+    }
+
     /// Notes that the lock was given back.
     pub(super) fn ended(&mut self) {
         self.ended = true;

@@ -10,6 +10,7 @@ mod clear;
 mod commit;
 mod copy;
 mod epochs;
+mod fill;
 mod follow;
 mod import;
 mod lists;
@@ -29,7 +30,10 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use uuid::Uuid;
 
-pub use self::shared::RecordSettings;
+pub use self::{
+    fill::{FillError, FillOrder, FillState, RecordsSize, fill, look, make_table, measure_file, measure_tables},
+    shared::RecordSettings,
+};
 use self::{
     lock::SilentLocks,
     node::RecordsNode,

@@ -28,7 +28,7 @@ use crate::{
 
 /// The bounds of epochs in sort keys: all are above the first and at most the last.
 const FIRST_EPOCH: u64 = 0;
-const LAST_EPOCH: u64 = 9_999_999_999;
+const LAST_EPOCH: u64 = row::EPOCH_MAX;
 
 pub(super) struct DynamoReader {
     node: Arc<RecordsNode>,

@@ -29,6 +29,8 @@ pub(super) const ERASED: &str = "$erased";
 
 /// Digits of an epoch in the sort key.
 const EPOCH_DIGITS: usize = 10;
+/// The last epoch of all.
+pub(super) const EPOCH_MAX: u64 = 9_999_999_999;
 /// An item's size beside its values, bytes.
 const OWN_BYTES: usize = 128;
 /// The range of numbers that are certainly kept exactly. Others are kept as text.

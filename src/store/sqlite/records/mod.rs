@@ -14,6 +14,7 @@ mod import;
 mod import_lock;
 mod lane;
 mod moments;
+pub(in crate::store) mod moving;
 mod naming;
 mod past;
 mod pool;
@@ -47,6 +48,7 @@ use uuid::Uuid;
 use self::reading::Watch;
 pub use self::{
     columns::ColumnSettings,
+    moving::make_own,
     role::FileRole,
     shared::SqliteRecordSettings,
     wind_back::{WantedVersion, WindBackError, result_of, wind_back},

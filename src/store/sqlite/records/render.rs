@@ -3,7 +3,7 @@
 use rusqlite::types::FromSqlError;
 
 use crate::{
-    dataset::{Definition, Record, Value, json},
+    dataset::{ColumnType, Definition, Record, Value, json},
     store::records::rules,
 };
 
@@ -45,6 +45,28 @@ pub(super) fn without(stored: &[u8], places: &[usize]) -> Vec<u8> {
         write_value(&mut out, |out| out.extend_from_slice(value));
     }
     out
+}
+
+/// Reads the record of these values, which were written for `definition`. None where they were not: what is read would be written
+/// in another way.
+pub(super) fn read_values(definition: &Definition, stored: &[u8]) -> Option<Record> {
+    let parsed = definition.columns.iter().zip(values(stored)).map(|(column, text)| {
+        let text = str::from_utf8(text).ok()?;
+        match column.kind {
+            _ if text == "null" => Some(Value::Null),
+            ColumnType::Text => serde_json::from_str(text).ok().map(Value::Text),
+            kind @ (ColumnType::Date | ColumnType::Timestamp) => {
+                Value::parse(kind, &serde_json::from_str::<String>(text).ok()?).ok()
+            }
+            // A negative zero is a number like any other.
+            ColumnType::Number => text.parse().ok().map(Value::Number),
+            kind => Value::parse(kind, text).ok(),
+        }
+    });
+    let record = Record { values: parsed.collect::<Option<Vec<_>>>()? };
+    let mut written = Vec::with_capacity(stored.len());
+    write_values(&record, &mut written);
+    (written == stored && record.values.len() == definition.columns.len()).then_some(record)
 }
 
 /// The value of a column with the sign that the record's text has: a column keeps no sign of zero.
@@ -231,6 +253,16 @@ mod tests {
     use crate::store::records::samples::{any_record, definition};
 
     proptest! {
+        #[test]
+        fn values_are_read_as_they_were_written(record in any_record()) {
+            let (definition, mut values) = (definition(), Vec::new());
+            write_values(&record, &mut values);
+            let mut again = Vec::new();
+            write_values(&read_values(&definition, &values).unwrap(), &mut again);
+            prop_assert_eq!(&again, &values);
+            prop_assert!(read_values(&definition, values.split_last().unwrap().1).is_none(), "a part of it is nothing");
+        }
+
         #[test]
         fn a_record_is_written_as_its_canonical_text(record in any_record()) {
             let definition = definition();
