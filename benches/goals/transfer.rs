@@ -54,8 +54,8 @@ pub(crate) fn measure_aws(plan: &Plan) -> Outcome<Vec<Finding>> {
     let (dynamodb, others) = (Emulator::start(plan, "dynoxide")?, Emulator::start(plan, "ministack")?);
     let settings = variables(&dynamodb, &others);
     let folder = tempfile::tempdir_in(&plan.scratch)?;
-    let (log, file, data) = (folder.path().join("log"), folder.path().join("log.zst"), folder.path().join("data"));
-    run(&log, &["plans", "list"])?;
+    let of_log = tempfile::tempdir_in(&plan.scratch)?;
+    let (log, file, data) = (of_log.path().to_owned(), folder.path().join("log.zst"), folder.path().join("data"));
     replay::fill(&Database::open(&log)?, EMULATED)?;
     run(&log, &["events", "export", &file.to_string_lossy()])?;
     let program = |command: &[&str]| {
@@ -115,8 +115,9 @@ struct Memory {
 /// Exports and imports a second, and the memory of all.
 fn rounds(plan: &Plan, events: u64, rounds: u32) -> Outcome<(Vec<f64>, Vec<f64>, Memory)> {
     let folder = tempfile::tempdir_in(&plan.scratch)?;
-    let (log, file, filled) = (folder.path().join("log"), folder.path().join("log.zst"), folder.path().join("filled"));
-    run(&log, &["plans", "list"])?;
+    // Whoever makes a folder like this makes it for its owner alone, as a data directory has to be.
+    let of_log = tempfile::tempdir_in(&plan.scratch)?;
+    let (log, file, filled) = (of_log.path().to_owned(), folder.path().join("log.zst"), folder.path().join("filled"));
     replay::fill(&Database::open(&log)?, events)?;
     let (mut exports, mut imports, mut memory) = (Vec::new(), Vec::new(), Memory::default());
     let path = file.to_string_lossy();

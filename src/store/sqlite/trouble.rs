@@ -90,9 +90,9 @@ pub(super) fn corrupt(what: &str, error: impl std::fmt::Display) -> StoreError {
 
 /// The text of a commit's events. One that is no text is made one that no decoder takes, so that it concerns its own stream only.
 pub(super) fn events(value: ValueRef<'_>) -> Cow<'_, str> {
-    match value.as_bytes().map(String::from_utf8_lossy) {
-        Ok(Cow::Borrowed(text)) => text.into(),
-        Ok(Cow::Owned(text)) => format!("not UTF-8: {text}").into(),
+    match value.as_bytes().map(|bytes| (std::str::from_utf8(bytes), bytes)) {
+        Ok((Ok(text), _)) => text.into(),
+        Ok((Err(_), bytes)) => format!("not UTF-8: {}", String::from_utf8_lossy(bytes)).into(),
         Err(error) => format!("no text: {error}").into(),
     }
 }
