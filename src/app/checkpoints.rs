@@ -12,7 +12,8 @@ use crate::{
     http::state::Service,
     mail::{MailError, Mailer, OutgoingMail},
     sealing::{
-        Expected, Forgery, HeldVersions, Proven, SealError, Sealed, TrustedKeys, expected, passes, prove_log, seal,
+        Expected, Forgery, HeldVersions, ProvenLog, SealOutcome, SealingError, TrustedKeys, expected, passes,
+        prove_log, seal,
     },
     secrets::Entropy,
     store::{KeptCheckpoint, LogOrder, Stores, records::RecordStore},
@@ -35,12 +36,12 @@ pub async fn seal_log(
     stores: &Stores,
     records: Arc<dyn RecordStore>,
     (clock, entropy): (&SharedClock, &dyn Entropy),
-) -> Result<Sealed, StartError> {
+) -> Result<SealOutcome, StartError> {
     let key = backend::checkpoint_key(settings, entropy).await?;
     let versions = HeldVersions(records);
     for _ in 1..TRIES_MAX {
         match seal(stores, &versions, &key, clock.now()).await? {
-            Sealed::Overtaken => {}
+            SealOutcome::Overtaken => {}
             sealed => return Ok(sealed),
         }
     }
@@ -89,13 +90,13 @@ pub(super) async fn make_while_serving(service: Service) {
         if looked_at.is_none_or(|at| now.duration_since(at) >= every) && is_due(&service, every, now).await {
             let (clock, entropy) = (&committer.clock, &*committer.entropy);
             match seal_log(settings, &committer.stores, Arc::clone(records), (clock, entropy)).await {
-                Ok(Sealed::New(kept)) => {
+                Ok(SealOutcome::New(kept)) => {
                     tracing::info!(number = kept.number, "the log was sealed by a checkpoint");
                     unsent.extend(settings.checkpoints.mail_to.iter().map(|to| (kept.clone(), to.as_str())));
                     looked_at = Some(now);
                 }
-                Ok(Sealed::Nothing(_) | Sealed::Overtaken) => looked_at = Some(now),
-                Err(StartError::Seal(error @ SealError::Broken { .. })) => {
+                Ok(SealOutcome::Nothing(_) | SealOutcome::Overtaken) => looked_at = Some(now),
+                Err(StartError::Seal(error @ SealingError::Broken { .. })) => {
                     tracing::error!(%error, "the log is not sealed");
                     looked_at = Some(now);
                 }
@@ -162,14 +163,14 @@ pub fn prove(
     mut order: ProofOrder,
     report: TransferReport<'_>,
     found: &mut dyn FnMut(Forgery),
-) -> Result<Proven, StartError> {
+) -> Result<ProvenLog, StartError> {
     if order.trusted.is_empty()
         && let Some(key) = block_on(backend::find_checkpoint_key(settings))?
     {
         order.trusted.insert(key.public());
     }
     let range = (order.from, order.to);
-    let mut proven = Proven { passes: block_on(passes(&*stores.checkpoints, order.to))?, ..Proven::default() };
+    let mut proven = ProvenLog { passes: block_on(passes(&*stores.checkpoints, order.to))?, ..ProvenLog::default() };
     for part in 0..proven.passes {
         let by = (&order.trusted, order.elsewhere.as_slice());
         let reading = expected(&*stores.checkpoints, range, by, (part, proven.passes), found);

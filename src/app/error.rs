@@ -11,7 +11,7 @@ use crate::{
     passwords::HashError,
     private::PrivacyError,
     queue::QueueError,
-    sealing::{CoveredError, SealError},
+    sealing::{CoveredError, SealingError},
     secrets::{EntropyError, SecretsError},
     store::{DeploymentMark, StoreError, dynamodb, records::RecordStoreError},
     transfer::TransferError,
@@ -142,7 +142,7 @@ pub enum StartError {
     Transfer(#[from] TransferError),
     /// There is no checkpoint.
     #[error(transparent)]
-    Seal(#[from] SealError),
+    Seal(#[from] SealingError),
     /// The checkpoints cannot be read.
     #[error(transparent)]
     Covered(#[from] CoveredError),

@@ -21,7 +21,7 @@ use crate::{
     private::PrivacyError,
     queue::QueueError,
     replay::{CompareError, ReplayError},
-    sealing::{CoveredError, SealError},
+    sealing::{CoveredError, SealingError},
     secrets::SecretsError,
     store::{StoreError, dynamodb::secrets::OpenSecretError, records::RecordStoreError},
     telemetry::TelemetryError,
@@ -277,9 +277,9 @@ fn start_exit(error: &StartError) -> Exit {
         StartError::Io { .. } | StartError::Listen { .. } | StartError::Entropy(_) => Exit::Unavailable,
         StartError::Marked(_) => Exit::Refused,
         StartError::Transfer(error) => transfer_exit(error),
-        StartError::Seal(SealError::Broken { .. }) => Exit::Damaged,
-        StartError::Seal(SealError::Store(error)) => store_exit(error),
-        StartError::Seal(SealError::Kept(error)) | StartError::Covered(error) => match error {
+        StartError::Seal(SealingError::Broken { .. }) => Exit::Damaged,
+        StartError::Seal(SealingError::Store(error)) => store_exit(error),
+        StartError::Seal(SealingError::Kept(error)) | StartError::Covered(error) => match error {
             CoveredError::Damaged { .. } => Exit::Damaged,
             CoveredError::Store(error) => store_exit(error),
         },

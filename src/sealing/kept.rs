@@ -4,7 +4,7 @@ use std::io::Read;
 
 use crate::{
     domain::checkpoint::{CheckpointError, CheckpointLeaf, Covered, LogCheckpoint},
-    store::{Checkpoints, KeptCheckpoint, StoreError},
+    store::{KeptCheckpoint, KeptCheckpoints, StoreError},
 };
 
 /// Checkpoints that are read at a time.
@@ -38,7 +38,7 @@ impl CoveredError {
 
 /// Goes through the kept checkpoints, the first one first.
 pub struct AllKept<'a> {
-    checkpoints: &'a dyn Checkpoints,
+    checkpoints: &'a dyn KeptCheckpoints,
     /// Those of this page that are still to come, the next one last.
     page: Vec<KeptCheckpoint>,
     /// The numbers that are in no page yet.
@@ -51,7 +51,7 @@ impl<'a> AllKept<'a> {
     ///
     /// # Errors
     /// [`StoreError`] where they cannot be read.
-    pub async fn up_to(checkpoints: &'a dyn Checkpoints, number: Option<u64>) -> Result<Self, StoreError> {
+    pub async fn up_to(checkpoints: &'a dyn KeptCheckpoints, number: Option<u64>) -> Result<Self, StoreError> {
         let before = number.map(|number| number.saturating_add(1));
         let last = checkpoints.checkpoints(before, 1).await?.first().map_or(0, |last| last.number);
         Ok(Self { checkpoints, page: Vec::new(), next: 1, last })
@@ -74,7 +74,7 @@ impl<'a> AllKept<'a> {
 
 /// What the checkpoints cover together up to a number, or all of them; and the last of these.
 pub(super) async fn covered(
-    checkpoints: &dyn Checkpoints,
+    checkpoints: &dyn KeptCheckpoints,
     number: Option<u64>,
 ) -> Result<(Covered, Option<(KeptCheckpoint, LogCheckpoint)>), CoveredError> {
     let (mut covered, mut last) = (Covered::default(), None);
@@ -92,7 +92,7 @@ pub(super) async fn covered(
 
 /// The leaves that are new in a checkpoint.
 pub(super) async fn leaves_of(
-    checkpoints: &dyn Checkpoints,
+    checkpoints: &dyn KeptCheckpoints,
     number: u64,
 ) -> Result<Vec<Result<CheckpointLeaf, CheckpointError>>, CoveredError> {
     let packed = checkpoints.leaves(number).await?;

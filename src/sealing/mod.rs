@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use self::kept::{covered, packed};
 pub use self::{
     kept::{AllKept, CoveredError},
-    prove::{Expected, Forgery, Proven, TrustedKeys, expected, passes, prove_log},
+    prove::{Expected, Forgery, ProvenLog, TrustedKeys, expected, passes, prove_log},
     records::{HeldVersions, VersionDigests},
 };
 use crate::{
@@ -31,7 +31,7 @@ const PAGE_COMMITS: usize = 1_000;
 
 /// Why there is no checkpoint.
 #[derive(Debug, thiserror::Error)]
-pub enum SealError {
+pub enum SealingError {
     /// A commit does not follow from the one before it: what is broken is not signed.
     #[error(
         "the commit {version} of {stream} does not follow from the one before it: one of them was changed. Nothing was signed; `permitd events \
@@ -53,7 +53,7 @@ pub enum SealError {
 
 /// What sealing came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Sealed {
+pub enum SealOutcome {
     /// There is a new checkpoint.
     New(KeptCheckpoint),
     /// Nothing has happened since the last one, or at all.
@@ -65,13 +65,13 @@ pub enum Sealed {
 /// Makes a checkpoint of all that is settled at `now`, and of the versions of data sets that are not in an earlier one.
 ///
 /// # Errors
-/// [`SealError`]: nothing was kept then, or where the store did not answer, perhaps the whole checkpoint.
+/// [`SealingError`]: nothing was kept then, or where the store did not answer, perhaps the whole checkpoint.
 pub async fn seal(
     stores: &Stores,
     digests: &dyn VersionDigests,
     key: &CheckpointKey,
     now: Timestamp,
-) -> Result<Sealed, SealError> {
+) -> Result<SealOutcome, SealingError> {
     let (mut covered, last) = covered(&*stores.checkpoints, None).await?;
     let begin = last.as_ref().map_or(0, |(_, checkpoint)| checkpoint.position);
     let position = stores.checkpoints.settled(now).await?.max(begin);
@@ -94,7 +94,7 @@ pub async fn seal(
             let expected = (commit.version == version.saturating_add(1)).then(|| head.then(&commit.link()));
             let hash = match (commit.hash, expected) {
                 (Some(hash), Some(expected)) if hash != expected && quarantined.of(&commit.stream).is_none() => {
-                    return Err(SealError::Broken { stream: commit.stream.clone(), version: commit.version });
+                    return Err(SealingError::Broken { stream: commit.stream.clone(), version: commit.version });
                 }
                 (Some(hash), _) => hash,
                 (None, Some(expected)) => expected,
@@ -116,7 +116,7 @@ pub async fn seal(
         leaves.push(leaf);
     }
     if leaves.is_empty() {
-        return Ok(Sealed::Nothing(last.map(|(kept, _)| kept)));
+        return Ok(SealOutcome::Nothing(last.map(|(kept, _)| kept)));
     }
     leaves.iter().for_each(|leaf| covered.take(leaf.clone()));
     let (count, root) = covered.root();
@@ -136,7 +136,7 @@ pub async fn seal(
     crash_point("seal-before-keep");
     let is_kept = stores.checkpoints.keep(kept.clone(), packed(&leaves)?).await?;
     crash_point("seal-after-keep");
-    Ok(if is_kept { Sealed::New(kept) } else { Sealed::Overtaken })
+    Ok(if is_kept { SealOutcome::New(kept) } else { SealOutcome::Overtaken })
 }
 
 /// The hash of a stream up to a commit that has none and whose predecessor is not covered: computed from its first commit.

@@ -14,7 +14,7 @@ use crate::{
         id::StreamId,
         persisted::StoredCommit,
     },
-    store::{Checkpoints, LogSource},
+    store::{KeptCheckpoints, LogSource},
     transfer::{BrokenChain, ChainCount, TransferError, TransferReport, verify_chains},
 };
 
@@ -220,7 +220,7 @@ impl Expected {
 
 /// What was proven.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
-pub struct Proven {
+pub struct ProvenLog {
     /// Checkpoints that were checked.
     pub checkpoints: u64,
     /// Passes over the log.
@@ -234,7 +234,7 @@ pub struct Proven {
 ///
 /// # Errors
 /// [`CoveredError`] where the store does not answer.
-pub async fn passes(checkpoints: &dyn Checkpoints, to: Option<u64>) -> Result<u64, CoveredError> {
+pub async fn passes(checkpoints: &dyn KeptCheckpoints, to: Option<u64>) -> Result<u64, CoveredError> {
     let (mut heads, mut all) = (0_u64, AllKept::up_to(checkpoints, to).await?);
     while let Some(kept) = all.next().await? {
         match leaves_of(checkpoints, kept.number).await {
@@ -253,7 +253,7 @@ pub async fn passes(checkpoints: &dyn Checkpoints, to: Option<u64>) -> Result<u6
 /// # Errors
 /// [`CoveredError`] where the store does not answer. What was tampered with is no error but is given to `found`.
 pub async fn expected(
-    checkpoints: &dyn Checkpoints,
+    checkpoints: &dyn KeptCheckpoints,
     (from, to): (Option<u64>, Option<u64>),
     (trusted, elsewhere): (&TrustedKeys, &[SignedCheckpoint]),
     (part, parts): (u64, u64),

@@ -64,7 +64,7 @@ impl KeptCheckpoint {
 
 /// The checkpoints of a deployment.
 #[async_trait]
-pub trait Checkpoints: Send + Sync {
+pub trait KeptCheckpoints: Send + Sync {
     /// The position up to which the log is settled: what is recorded from now on has a larger one. 0 where nothing is.
     ///
     /// # Errors

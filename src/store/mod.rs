@@ -24,7 +24,7 @@ use jiff::{SignedDuration, Timestamp};
 use self::ledger::{NETWORK, use_name};
 pub use self::{
     answers::{AnswerPlace, KeptAnswer, KeptAnswers, NewAnswer},
-    checkpoints::{Checkpoints, KeptCheckpoint, LeavesName},
+    checkpoints::{KeptCheckpoint, KeptCheckpoints, LeavesName},
     earlier_token::EarlierToken,
     error::StoreError,
     ledger::{
@@ -412,7 +412,7 @@ pub struct Stores {
     /// The streams in quarantine.
     pub quarantines: Quarantines,
     /// The signed checkpoints.
-    pub checkpoints: Arc<dyn Checkpoints>,
+    pub checkpoints: Arc<dyn KeptCheckpoints>,
     /// Rebuilding and verifying.
     pub replay: Arc<dyn Replayable>,
     /// The log as a whole.

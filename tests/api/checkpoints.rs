@@ -5,7 +5,7 @@ use std::{fs, path::Path, process::Command, sync::Arc};
 use jiff::SignedDuration;
 use permitd::{
     domain::checkpoint::{CheckpointKey, LogCheckpoint, SignedCheckpoint, hash_of},
-    sealing::{HeldVersions, Sealed, seal},
+    sealing::{HeldVersions, SealOutcome, seal},
 };
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -25,7 +25,7 @@ async fn sealed(app: &TestApp) -> u64 {
     let at = service.committer.clock.now() + SignedDuration::from_hours(1);
     let versions = HeldVersions(Arc::clone(&service.records));
     match seal(&service.committer.stores, &versions, &CheckpointKey::from_seed(&SEED), at).await.unwrap() {
-        Sealed::New(kept) => kept.number,
+        SealOutcome::New(kept) => kept.number,
         other => panic!("{other:?}"),
     }
 }

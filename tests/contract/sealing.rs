@@ -8,7 +8,7 @@ use permitd::{
         event::Event,
         plan::{KeyRules, Limits},
     },
-    sealing::{self, Forgery, SealError, Sealed, TrustedKeys, VersionDigests, expected, passes, prove_log},
+    sealing::{self, Forgery, SealOutcome, SealingError, TrustedKeys, VersionDigests, expected, passes, prove_log},
     store::{KeptCheckpoint, LogOrder, Stores},
 };
 
@@ -34,13 +34,13 @@ fn settled(after: i64) -> Timestamp {
     beginning() + SignedDuration::from_mins(20) + SignedDuration::from_secs(after)
 }
 
-async fn seal(stores: &Stores, versions: u64, at: Timestamp) -> Result<Sealed, SealError> {
+async fn seal(stores: &Stores, versions: u64, at: Timestamp) -> Result<SealOutcome, SealingError> {
     sealing::seal(stores, &OneVersion(versions), &key(), at).await
 }
 
 async fn sealed(stores: &Stores, versions: u64, at: Timestamp) -> KeptCheckpoint {
     match seal(stores, versions, at).await.unwrap() {
-        Sealed::New(kept) => kept,
+        SealOutcome::New(kept) => kept,
         other => panic!("{other:?}"),
     }
 }
@@ -76,7 +76,7 @@ fn said(kept: &KeptCheckpoint) -> LogCheckpoint {
 pub(crate) async fn a_log_is_sealed_again_and_again_and_is_what_it_was<B: Backend>() {
     let backend = B::new();
     let stores = backend.stores();
-    assert_eq!(seal(&stores, 0, settled(0)).await.unwrap(), Sealed::Nothing(None));
+    assert_eq!(seal(&stores, 0, settled(0)).await.unwrap(), SealOutcome::Nothing(None));
     let (mut plan, mut ana) = (Stream::plan("a"), Stream::user(1));
     for number in 1..=3 {
         plan.write(&stores, vec![defined(number)], beginning()).await;
@@ -87,7 +87,7 @@ pub(crate) async fn a_log_is_sealed_again_and_again_and_is_what_it_was<B: Backen
     assert_eq!((of_first.number, of_first.leaves, of_first.previous), (1, 3, None));
     let [proof] = first.proofs.as_slice() else { panic!("{first:?}") };
     assert_eq!(proof.root(3), Some(of_first.root), "a mirror can check the version that came in");
-    assert_eq!(seal(&stores, 1, settled(3)).await.unwrap(), Sealed::Nothing(Some(first.clone())));
+    assert_eq!(seal(&stores, 1, settled(3)).await.unwrap(), SealOutcome::Nothing(Some(first.clone())));
 
     // A person is erased, a stream grows, another begins, a clock is late.
     ana.write(&stores, vec![Event::UserDeleted], beginning() + SignedDuration::from_secs(9)).await;
@@ -127,7 +127,7 @@ pub(crate) async fn what_does_not_follow_is_not_signed<B: Backend>() {
     plan.head = permitd::domain::chain::ChainHash::START;
     plan.write(&stores, vec![defined(2)], beginning() + SignedDuration::from_secs(1)).await;
     let refused = seal(&stores, 0, settled(5)).await;
-    assert!(matches!(refused, Err(SealError::Broken { version: 2, .. })), "{refused:?}");
+    assert!(matches!(refused, Err(SealingError::Broken { version: 2, .. })), "{refused:?}");
     let found = found(&stores, &[], 1).await;
     assert!(matches!(found.as_slice(), [Forgery::Chain(_)]), "{found:?}");
 }

@@ -17,7 +17,7 @@ use crate::{
         output::{counted, grouped},
     },
     domain::checkpoint::{CHECKPOINT_FILE_BYTES_MAX, SignedCheckpoint},
-    sealing::{Forgery, Proven},
+    sealing::{Forgery, ProvenLog},
 };
 
 /// Findings that are printed; the others are counted.
@@ -71,7 +71,7 @@ impl ProveArgs {
         };
         let proven = app::prove(&settings, &stores, order, &mut |at| bar.show(at), &mut keep);
         let (proven, took) = bar.end(proven)?;
-        let Proven { checkpoints, chains, .. } = proven;
+        let ProvenLog { checkpoints, chains, .. } = proven;
         if checkpoints == 0 && count == 0 {
             return Err(Failure::not_found("there is no checkpoint yet: `permitd events seal` makes one".to_owned()));
         }

@@ -22,7 +22,7 @@ use crate::{
     config::Settings,
     domain::checkpoint::{CheckpointError, LogCheckpoint},
     mail::{MailError, settings::MailTransport},
-    sealing::{HeldVersions, Sealed},
+    sealing::{HeldVersions, SealOutcome},
     secrets::SystemEntropy,
     store::KeptCheckpoint,
 };
@@ -88,13 +88,13 @@ impl SealArgs {
             app::seal_log(&settings, &stores, records, (&clock, &SystemEntropy)).await
         })?;
         let (kept, is_new) = match sealed {
-            Sealed::New(kept) => (kept, true),
-            Sealed::Nothing(Some(kept)) => (kept, false),
-            Sealed::Nothing(None) => {
+            SealOutcome::New(kept) => (kept, true),
+            SealOutcome::Nothing(Some(kept)) => (kept, false),
+            SealOutcome::Nothing(None) => {
                 let document = json!({ "sealed": false, "checkpoint": null });
                 return Ok(CommandAnswer::new(document, "there is nothing to seal yet\n".to_owned()));
             }
-            Sealed::Overtaken => {
+            SealOutcome::Overtaken => {
                 let what = "other processes made checkpoints at the same time: `permitd events seals` lists them";
                 return Err(Failure::unavailable(what.to_owned()));
             }

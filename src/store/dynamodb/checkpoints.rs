@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     domain::checkpoint::SignedCheckpoint,
-    store::checkpoints::{Checkpoints, KeptCheckpoint, LEAVES_PART_BYTES, LeavesName, PACKED_BYTES_MAX},
+    store::checkpoints::{KeptCheckpoint, KeptCheckpoints, LEAVES_PART_BYTES, LeavesName, PACKED_BYTES_MAX},
 };
 
 const CHECKPOINT: &str = "checkpoint";
@@ -24,7 +24,7 @@ const LEAVES: &str = "checkpoint-leaves";
 const SETTLED_AFTER: SignedDuration = SignedDuration::from_mins(20);
 
 #[async_trait]
-impl Checkpoints for Dynamo {
+impl KeptCheckpoints for Dynamo {
     async fn settled(&self, now: Timestamp) -> Result<u64, StoreError> {
         let until = now.checked_sub(SETTLED_AFTER).unwrap_or(Timestamp::MIN);
         Ok(position_of(until.as_microsecond()))

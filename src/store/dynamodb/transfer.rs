@@ -29,7 +29,7 @@ use crate::{
         persisted::{self, StoredCommit},
     },
     store::{
-        BesideLog, Checkpoints, DeploymentMark, LogChunk, LogOrder, LogSource, LogTarget, Room, TakeBeside,
+        BesideLog, DeploymentMark, KeptCheckpoints, LogChunk, LogOrder, LogSource, LogTarget, Room, TakeBeside,
         Transferable, Upkeep,
     },
 };

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::{Database, StoreError, corrupt};
 use crate::{
     domain::checkpoint::SignedCheckpoint,
-    store::checkpoints::{Checkpoints, KeptCheckpoint},
+    store::checkpoints::{KeptCheckpoint, KeptCheckpoints},
 };
 
 /// The table. `leaves` are those that differ from the checkpoint before, packed.
@@ -25,7 +25,7 @@ CREATE TABLE IF NOT EXISTS checkpoints (
 const COLUMNS: &str = "number, text, signature, public_key, proofs";
 
 #[async_trait]
-impl Checkpoints for Database {
+impl KeptCheckpoints for Database {
     async fn settled(&self, _: Timestamp) -> Result<u64, StoreError> {
         // Positions are given in the order of commits.
         self.read(|connection| {
