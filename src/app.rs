@@ -11,6 +11,11 @@ mod definitions;
 mod deployment;
 mod error;
 mod listeners;
+mod move_error;
+mod move_plan;
+mod move_sides;
+mod moved_records;
+mod moving;
 mod node;
 mod open_files;
 mod ports;
@@ -33,6 +38,10 @@ pub use self::{
     },
     error::StartError,
     listeners::Listeners,
+    move_error::MoveError,
+    move_plan::{MoveEstimate, estimate_move},
+    moved_records::{DataSetSize, MovedDataSet, RecordsMoveStep, measure_records, move_records},
+    moving::{MoveOrder, MoveReport, MoveReports, MovedDeployment, PreparedMove, abandon_move, other_side},
     node::Node,
     open_files::raise_limit,
     purpose::Purpose,

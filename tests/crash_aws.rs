@@ -17,6 +17,8 @@ mod aws;
 mod deployment;
 #[path = "crash/held.rs"]
 mod held;
+#[path = "crash/moving.rs"]
+mod moving;
 #[path = "crash/quota.rs"]
 mod quota;
 #[path = "crash/rehearse.rs"]

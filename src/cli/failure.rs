@@ -12,7 +12,7 @@ use crate::{
         mailer::{DrainError, ExampleError},
         relay::SweepError,
     },
-    app::{BackupError, CopyError, StartError},
+    app::{BackupError, CopyError, MoveError, StartError},
     aws::AccessError,
     config::ConfigError,
     dataset::{reader::ReadError, sample::SampleError},
@@ -307,6 +307,31 @@ fn transfer_exit(error: &TransferError) -> Exit {
     }
 }
 
+fn move_exit(error: &MoveError) -> Exit {
+    match error {
+        MoveError::SameBackend(_) => Exit::Usage,
+        MoveError::TargetTaken { .. }
+        | MoveError::DirectoryTaken { .. }
+        | MoveError::OtherBegan { .. }
+        | MoveError::OtherSecret { .. }
+        | MoveError::OtherMove { .. }
+        | MoveError::MovedBefore { .. }
+        | MoveError::TargetLost { .. }
+        | MoveError::Interfered
+        | MoveError::NotMoving
+        | MoveError::TooLate { .. } => Exit::Refused,
+        MoveError::Differs(_) => Exit::Damaged,
+        MoveError::Checkpoints(_) | MoveError::Entropy(_) | MoveError::Bridge(_) => Exit::Unavailable,
+        MoveError::Privacy(PrivacyError::Io { .. }) => Exit::Unavailable,
+        MoveError::Privacy(_) => Exit::Refused,
+        MoveError::Start(error) => start_exit(error),
+        MoveError::Transfer(error) => transfer_exit(error),
+        MoveError::Store(error) | MoveError::Replay(ReplayError::Store(error)) => store_exit(error),
+        MoveError::Replay(ReplayError::Codec(error)) => codec_exit(error),
+        MoveError::Queue(error) => queue_exit(error),
+    }
+}
+
 fn queue_exit(error: &QueueError) -> Exit {
     match error {
         QueueError::Unavailable(_) => Exit::Unavailable,
@@ -361,6 +386,7 @@ failures! {
     StartError => start_exit;
     BackupError => backup_exit;
     CopyError => copy_exit;
+    MoveError => move_exit;
     CompareError => |error| match error {
         CompareError::Replay(ReplayError::Codec(error)) => codec_exit(error),
         CompareError::Replay(ReplayError::Store(error)) => store_exit(error),

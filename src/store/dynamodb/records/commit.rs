@@ -21,11 +21,11 @@ use super::{
 use crate::{
     failpoint::crash_point,
     store::{
-        StoreError,
+        StoreError, Upkeep,
         dynamodb::{
             Dynamo, ITEM_BYTES_MAX,
             item::{self, Item, number},
-            schema, unavailable,
+            schema, unavailable, upkeep,
         },
         records::{DataSet, ImportResult, RecordStoreError, outcome::Columns, past::ChangeKind, state::DataSetState},
         sqlite::records::{replica::ReplicaImport, work::WorkDone},
@@ -269,7 +269,10 @@ impl DynamoImport {
                 (_, Ok(Some(stored))) if is_ours(&stored) => Ok(true),
                 (Err(error), _) => Err(error),
                 (Ok(_), Err(error)) => Err(error),
-                (Ok(_), Ok(_)) => Ok(false),
+                (Ok(_), Ok(_)) => match dynamo.mark().await? {
+                    Some(mark) if mark.told_to_clients().is_some() => Err(StoreError::Unavailable(mark.to_string())),
+                    _ => Ok(false),
+                },
             }
         })?;
         if !committed {
@@ -284,12 +287,15 @@ async fn commit(dynamo: &Dynamo, puts: Vec<Put>, release: Update) -> Result<Comm
     let table = dynamo.table(schema::STATE);
     let put = |put: Put| TransactWriteItem::builder().put(put).build();
     let update = |update: Update| TransactWriteItem::builder().update(update).build();
+    let is_open = upkeep::is_not_moved(dynamo)?;
     let mut pause = COMMIT_PAUSE;
     for _ in 0..COMMIT_TRIES_MAX {
         let written = dynamo
             .client()
             .transact_write_items()
-            .set_transact_items(Some(puts.iter().cloned().map(put).chain([update(release.clone())]).collect()))
+            .set_transact_items(Some(
+                puts.iter().cloned().map(put).chain([update(release.clone()), is_open.clone()]).collect(),
+            ))
             .send()
             .await;
         let Err(error) = written else { return Ok(CommitOutcome::Yes) };
