@@ -355,6 +355,10 @@ async fn open_aws(
 ) -> Result<KeptByNode, StartError> {
     data_dir::open(&settings.data, purpose)?;
     if purpose == Purpose::Serve {
+        // The records of a deployment there would be taken for replicas, and replaced.
+        if settings.data.join(sqlite::FILE_NAME).symlink_metadata().is_ok() {
+            return Err(StartError::HasDeployment { data: settings.data.clone() });
+        }
         data_dir::remove_unfinished(&settings.data, &settings.outbox())?;
     }
     let (access, dynamo) = dynamo(settings, aws).await?;

@@ -262,6 +262,7 @@ fn import_exit(error: &ImportError) -> Exit {
 fn start_exit(error: &StartError) -> Exit {
     match error {
         StartError::Served { .. } | StartError::IsCopy { .. } | StartError::UnfinishedCopy { .. } => Exit::Refused,
+        StartError::HasDeployment { .. } => Exit::Refused,
         StartError::NothingToRead { .. } => Exit::NotFound,
         StartError::ReadOnlyNeedsFiles => Exit::Usage,
         StartError::Privacy(PrivacyError::Io { .. }) => Exit::Unavailable,

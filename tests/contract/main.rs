@@ -85,6 +85,7 @@ macro_rules! cases {
     };
     ($backend:ident ledger) => {
         run! { $backend ledger:
+            accounts_are_the_same_in_either_store,
             grants_together_never_exceed_the_quota,
             grants_together_never_exceed_the_rate,
             what_is_returned_can_be_taken_again_once,

@@ -49,6 +49,7 @@ struct Side<'a> {
 struct Served {
     process: Process,
     url: String,
+    ops: String,
     client: Client,
     token: String,
 }
@@ -101,7 +102,8 @@ impl<'a> Side<'a> {
         let (process, ready) = Process::start(&mut program, |line| serde_json::from_str::<Value>(line).ok());
         let client = Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
         let url = ready["url"].as_str().unwrap().to_owned();
-        Served { process, url, client, token: self.of.token().to_owned() }
+        let ops = ready["ops_url"].as_str().unwrap().to_owned();
+        Served { process, url, ops, client, token: self.of.token().to_owned() }
     }
 
     /// The keys in the mails that this side sent to an address.
@@ -120,7 +122,8 @@ impl<'a> Side<'a> {
         for point in POINTS {
             let (well, text) = self.run(&format!("{point}=return"), &arguments);
             assert!(!well && text.contains("killed"), "{point}: {text}");
-            self.refused(&["users", "list"], "is being moved to");
+            let (well, told) = self.run("", &["users", "list"]);
+            assert!(!well && told.contains("is being moved to"), "{point}: {text} {told}");
         }
         self.refused(&["move", "--abandon"], "is open already");
         let text = self.done(&arguments);
@@ -154,11 +157,20 @@ impl Served {
         self.admin(Method::GET, &format!("/users/{user}/usage"), None).await.unwrap()
     }
 
-    async fn read(&self, key: &str) -> (u16, String) {
+    async fn read(&self, key: &str) -> u16 {
         let answer =
             self.client.get(format!("{}/permits?limit=1", self.url)).header("x-api-key", key).send().await.unwrap();
-        let left = answer.headers().get("ratelimit").map(|left| left.to_str().unwrap().to_owned()).unwrap_or_default();
-        (answer.status().as_u16(), left)
+        answer.status().as_u16()
+    }
+
+    /// Waits until no message is in the queue.
+    async fn is_quiet(&self) {
+        let is_empty = async || {
+            let metrics = self.client.get(format!("{}/metrics", self.ops)).send().await.unwrap().text().await.unwrap();
+            let mut depths = metrics.lines().filter(|line| line.starts_with("permitd_queue_messages{"));
+            depths.clone().count() == 2 && depths.all(|line| line.ends_with(" 0"))
+        };
+        wait("an empty queue", is_empty).await;
     }
 
     /// Stops it in order.
@@ -171,6 +183,11 @@ impl Served {
     async fn dies(mut self) {
         wait("the server to die", async || self.process.has_ended()).await;
     }
+}
+
+/// Whether a status is that of a key that works, whether the data set is there or not.
+fn admits(status: u16) -> bool {
+    [200, 404, 410].contains(&status)
 }
 
 async fn wait(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
@@ -190,9 +207,10 @@ async fn check(side: &Side<'_>, ana: (&str, &str), usage: &Value, owed: &str, ne
     assert_eq!(&serving.usage(ana.0).await, usage, "quotas go on where they were");
     wait(&format!("the mail to {owed}"), async || !side.mailed(owed).is_empty()).await;
     let key = side.mailed(owed).pop().unwrap();
-    // A moment for a second mail that must not come.
-    wait("Ana's key", async || serving.read(ana.1).await.0 == 404).await;
-    assert_eq!(serving.read(&key).await.0, 404, "the mailed key works, and there is no such data set");
+    for key in [ana.1, &key] {
+        wait("a key that works", async || admits(serving.read(key).await)).await;
+    }
+    serving.is_quiet().await;
     assert_eq!(side.mailed(owed).len(), 1, "one mail");
     assert!(side.mailed(ANA).is_empty(), "nobody who had a mail gets another");
     let usage = serving.usage(ana.0).await;
@@ -211,6 +229,8 @@ async fn a_move_goes_there_and_back_with_deaths_at_every_step_and_nobody_notices
     let deployment = Deployment::new().await;
     let prefix = deployment.place().table("").trim_end_matches('-').to_owned();
     let here = Side { data: deployment.place().data(), ..Side::of(&deployment, "aws", &prefix, "data") };
+    let (well, text) = deployment.import("", 20);
+    assert!(well, "{text}");
     let serving = here.serve("");
     let ana = serving.invite(ANA).await.unwrap();
     let old = serving.invite(OLD).await.unwrap();
@@ -219,15 +239,18 @@ async fn a_move_goes_there_and_back_with_deaths_at_every_step_and_nobody_notices
     }
     let key = here.mailed(ANA).pop().unwrap();
     for _ in 0..7 {
-        assert_eq!(serving.read(&key).await.0, 404);
+        wait("the records", async || serving.read(&key).await == 200).await;
     }
-    serving.admin(Method::DELETE, &format!("/users/{old}"), None).await;
+    let deletion = serving.client.delete(format!("{}/users/{old}", serving.url)).bearer_auth(&serving.token);
+    assert!(deletion.send().await.unwrap().status().is_success());
+    serving.is_quiet().await;
     serving.stop().await;
     // What was reserved and not spent came back.
     let serving = here.serve("");
     let usage = serving.usage(&ana).await;
-    assert!(usage.to_string().contains('7'), "{usage}");
+    assert_eq!(usage["data"][0]["used"], 7, "{usage}");
     serving.stop().await;
+    here.done(&["datasets", "remove", "permits", "--yes"]);
     let serving = here.serve("mailer-received=return");
     serving.invite(BEN).await;
     serving.dies().await;
@@ -250,4 +273,53 @@ async fn a_move_goes_there_and_back_with_deaths_at_every_step_and_nobody_notices
     assert_eq!(before, back.commits("moved-back"), "byte for byte");
     check(&back, (&ana, &key), &usage, EVE, None).await;
     assert!(back.done(&["users", "list"]).contains(ANA));
+}
+
+#[tokio::test]
+async fn a_server_of_a_closed_deployment_says_where_it_went_and_a_move_that_is_given_up_leaves_it_as_it_was() {
+    let deployment = Deployment::new().await;
+    let prefix = deployment.place().table("").trim_end_matches('-').to_owned();
+    let here = Side { data: deployment.place().data(), ..Side::of(&deployment, "aws", &prefix, "data") };
+    let (well, text) = deployment.import("", 20);
+    assert!(well, "{text}");
+    let serving = here.serve("");
+    let ana = serving.invite(ANA).await.unwrap();
+    wait("a mail", async || !here.mailed(ANA).is_empty()).await;
+    let key = here.mailed(ANA).pop().unwrap();
+    for _ in 0..3 {
+        wait("the records", async || serving.read(&key).await == 200).await;
+    }
+    let out = Side::of(&deployment, "aws", &prefix, "there");
+    let rehearsed = out.done(&["move", "--to", "sqlite", "--dry-run", "--json"]);
+    let rehearsed: Value = serde_json::from_str(&rehearsed).unwrap();
+    assert_eq!((rehearsed["people"].as_u64(), rehearsed["keys"].as_u64()), (Some(1), Some(1)), "{rehearsed}");
+    assert!(rehearsed["commits"].as_u64().unwrap() > 3 && rehearsed["cost_usd"].is_null(), "{rehearsed}");
+    assert_eq!(serving.read(&key).await, 200, "nothing was changed");
+    out.refused(&["move", "--to", "aws"], "already");
+    out.refused(&["move", "--to", "sqlite"], "--yes");
+    out.refused(&["move", "--abandon"], "not being moved");
+
+    let arguments = ["move", "--to", "sqlite", "--yes", "--servers-stopped", "--address", "https://new.example.org"];
+    let (well, text) = out.run("move-log-written=return", &arguments);
+    assert!(!well, "{text}");
+    let refused = async || {
+        let answer =
+            serving.client.get(format!("{}/permits", serving.url)).header("x-api-key", &key).send().await.unwrap();
+        let (status, text) = (answer.status().as_u16(), answer.text().await.unwrap());
+        status == 503 && text.contains("/problems/moved") && text.contains("https://new.example.org")
+    };
+    wait("the server to notice", refused).await;
+    let body = json!({ "email": BEN });
+    let invited = serving.client.post(format!("{}/users", serving.url)).bearer_auth(&serving.token).json(&body).send();
+    assert_eq!(invited.await.unwrap().status().as_u16(), 503);
+    serving.stop().await;
+
+    out.done(&["move", "--abandon"]);
+    let serving = here.serve("");
+    wait("the key to work", async || serving.read(&key).await == 200).await;
+    let usage = serving.usage(&ana).await;
+    assert!(usage["data"][0]["used"].as_u64().unwrap() >= 5, "{usage}");
+    serving.invite(BEN).await.unwrap();
+    wait("a mail", async || !here.mailed(BEN).is_empty()).await;
+    out.refused(&arguments, "was interrupted in");
 }
