@@ -355,10 +355,6 @@ async fn open_aws(
 ) -> Result<KeptByNode, StartError> {
     data_dir::open(&settings.data, purpose)?;
     if purpose == Purpose::Serve {
-        // The records of a deployment there would be taken for replicas, and replaced.
-        if settings.data.join(sqlite::FILE_NAME).symlink_metadata().is_ok() {
-            return Err(StartError::HasDeployment { data: settings.data.clone() });
-        }
         data_dir::remove_unfinished(&settings.data, &settings.outbox())?;
     }
     let (access, dynamo) = dynamo(settings, aws).await?;
@@ -366,6 +362,10 @@ async fn open_aws(
     let stores = dynamo.stores();
     refuse_marked(&stores).await?;
     if purpose == Purpose::Serve {
+        // The records of a deployment there would be taken for replicas, and replaced.
+        if settings.data.join(sqlite::FILE_NAME).symlink_metadata().is_ok() {
+            return Err(StartError::HasDeployment { data: settings.data.clone() });
+        }
         chain_meanwhile(dynamo.clone());
     }
     let secrets = shared_secrets(settings, &dynamo, &stores, entropy, purpose).await?;
