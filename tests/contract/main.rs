@@ -64,6 +64,7 @@ macro_rules! cases {
             an_import_goes_on_where_it_was_and_nothing_starts_before_it_is_complete,
             commits_without_a_hash_get_it_when_they_are_imported,
             a_deployment_is_marked_for_every_process,
+            a_mark_is_replaced_only_if_it_is_the_expected_one_and_closes_the_deployment,
         }
     };
     ($backend:ident tail) => {

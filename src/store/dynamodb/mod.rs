@@ -29,6 +29,7 @@ mod replay;
 mod rows;
 pub mod schema;
 pub mod secrets;
+mod seen_open;
 pub mod setup;
 mod spool;
 mod standing;
@@ -48,8 +49,8 @@ use aws_sdk_dynamodb::{
     error::{BuildError, ProvideErrorMetadata, SdkError},
 };
 
-use self::{endings::Endings, standing::SeenOpen};
-pub use self::{ledger::DynamoLedger, standing::CLOSING_WAIT};
+use self::{endings::Endings, seen_open::SeenOpen};
+pub use self::{ledger::DynamoLedger, seen_open::CLOSING_WAIT};
 use super::StoreError;
 use crate::{
     aws::{self, Access},
