@@ -12,7 +12,11 @@ mod definitions;
 mod deployment;
 mod error;
 mod listeners;
+mod move_error;
+mod move_plan;
+mod move_sides;
 mod moved_records;
+mod moving;
 mod node;
 mod open_files;
 mod ports;
@@ -36,10 +40,13 @@ pub use self::{
     },
     error::StartError,
     listeners::Listeners,
+    move_error::MoveError,
+    move_plan::{MoveEstimate, estimate_move},
     moved_records::{
         DataSetSize, MovedDataSet, RecordsMoveError, RecordsMoveReport, RecordsMoveStep, measure_records,
         measure_records_with, move_records, move_records_with,
     },
+    moving::{MoveOrder, MoveReport, MoveReports, MovedDeployment, PreparedMove, abandon_move, other_side},
     node::Node,
     open_files::raise_limit,
     purpose::Purpose,

@@ -42,7 +42,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// The timeout of one attempt.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The timeout of a call, retries included.
-const OPERATION_TIMEOUT: Duration = Duration::from_secs(30);
+pub const OPERATION_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How often each operation was sent, by service and operation, such as `("DynamoDB", "PutItem")`.
 pub type Calls = BTreeMap<(String, String), u64>;

@@ -60,6 +60,14 @@ pub struct DescribedSetting {
 }
 
 impl Settings {
+    /// The same settings with another backend.
+    #[must_use]
+    pub fn with_backend(&self, backend: Backend) -> Self {
+        let mut other = self.clone();
+        other.backend = backend;
+        other
+    }
+
     /// Reads and checks all settings.
     ///
     /// # Errors

@@ -19,6 +19,8 @@ mod deployment;
 mod held;
 #[path = "crash/moved_records.rs"]
 mod moved_records;
+#[path = "crash/moving.rs"]
+mod moving;
 #[path = "crash/quota.rs"]
 mod quota;
 #[path = "crash/rehearse.rs"]

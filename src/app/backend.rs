@@ -267,6 +267,20 @@ pub(super) fn open_to_compare(settings: &Settings) -> Result<Stores, StartError>
     Ok(Database::open(&settings.data)?.stores())
 }
 
+/// Opens only the queue.
+///
+/// # Errors
+/// When it cannot be opened.
+pub(super) async fn open_queue(settings: &Settings, clock: SharedClock) -> Result<Arc<dyn Queue>, StartError> {
+    Ok(match settings.backend {
+        Backend::Sqlite => Arc::new(SqliteQueue::new(Database::open(&settings.data)?, clock, settings.queue.policy())),
+        Backend::Aws => {
+            let (access, _) = dynamo(settings, None).await?;
+            Arc::new(SqsQueue::open(&access, &settings.aws.prefix, settings.queue.policy()).await?)
+        }
+    })
+}
+
 /// Opens only the stores.
 pub(super) async fn open_stores(settings: &Settings, aws: Option<Access>) -> Result<Stores, StartError> {
     match settings.backend {
@@ -364,6 +378,10 @@ async fn open_aws(
     let stores = dynamo.stores();
     refuse_marked(&stores).await?;
     if purpose == Purpose::Serve {
+        // The records of a deployment there would be taken for replicas, and replaced.
+        if settings.data.join(sqlite::FILE_NAME).symlink_metadata().is_ok() {
+            return Err(StartError::HasDeployment { data: settings.data.clone() });
+        }
         chain_meanwhile(dynamo.clone());
     }
     let secrets = shared_secrets(settings, &dynamo, &stores, entropy, purpose).await?;
@@ -419,8 +437,18 @@ async fn refuse_marked(stores: &Stores) -> Result<(), StartError> {
 pub(super) async fn refuse_filling(stores: &Stores) -> Result<(), StartError> {
     match stores.upkeep.mark().await? {
         Some(mark @ DeploymentMark::Filling { .. }) => Err(StartError::Marked(mark)),
-        Some(DeploymentMark::Moved { .. }) | None => Ok(()),
+        Some(DeploymentMark::Moving(_) | DeploymentMark::Moved { .. }) | None => Ok(()),
     }
+}
+
+/// The server secret that is kept where the settings say, if there is one.
+pub(super) async fn kept_secret(settings: &Settings) -> Result<Option<Secrets>, StartError> {
+    let (file, is_named) = secret_file(settings);
+    if settings.backend == Backend::Aws && !is_named {
+        let (_, dynamo) = dynamo(settings, None).await?;
+        return Ok(dynamodb::secrets::find(&dynamo).await?);
+    }
+    if Secrets::is_there(&file)? { Ok(Some(Secrets::read_file(&file)?)) } else { Ok(None) }
 }
 
 /// The server secret, as it is stored.

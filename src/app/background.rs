@@ -25,6 +25,8 @@ const LOCAL_RECOVERY_INTERVAL: Duration = Duration::from_secs(5);
 const RECOVERY_FOLLOWS_FOR: Duration = Duration::from_secs(5);
 /// How often a server checks that its secret is still the deployment's, when it shares the secret with others.
 const SECRET_INTERVAL: Duration = Duration::from_secs(60);
+/// How often a server of a shared deployment looks whether it was closed for a move. Until then its writes are refused one by one.
+const MOVE_INTERVAL: Duration = Duration::from_secs(3);
 /// How often a server removes expired answers to idempotency keys.
 const ANSWERS_SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
 
@@ -76,6 +78,7 @@ pub(super) fn start(service: &Service) -> Vec<JoinHandle<()>> {
     }
     if service.settings.backend == Backend::Aws {
         tasks.push(actix_web::rt::spawn(check_secret(service.clone())));
+        tasks.push(actix_web::rt::spawn(notice_move(service.clone())));
     }
     tasks
 }
@@ -133,6 +136,32 @@ async fn check_secret(service: Service) {
         if let Err(error) = service.committer.check_secret().await {
             tracing::warn!(%error, "whether the server secret is still the deployment's cannot be seen");
         }
+    }
+}
+
+/// Notices that the deployment was closed for a move: from then on this server answers only that, takes no messages, and gives back what
+/// it holds of people's quotas, so that it is not lost to them.
+async fn notice_move(service: Service) {
+    let mut ticks = ticks(MOVE_INTERVAL);
+    let (mark, told) = loop {
+        ticks.tick().await;
+        match service.committer.stores.upkeep.mark().await {
+            Ok(None) => {}
+            Ok(Some(mark)) => {
+                if let Some(told) = mark.told_to_clients() {
+                    break (mark, told);
+                }
+            }
+            Err(error) => tracing::warn!(%error, "whether the deployment was moved cannot be seen"),
+        }
+    };
+    tracing::warn!(%mark, "nothing is answered any more: stop this server");
+    service.readiness.close_as_moved(mark.to_string(), told);
+    if service.mailers.stop(service.settings.http.requests_patience()).await.is_err() {
+        tracing::warn!("a mailer is still at work");
+    }
+    if let Err(error) = service.book.withdraw_all().await {
+        tracing::warn!(%error, "the unspent part of grants could not be given back");
     }
 }
 

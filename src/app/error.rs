@@ -79,6 +79,16 @@ pub enum StartError {
         /// The directory.
         path: PathBuf,
     },
+    /// A node of AWS would keep its replicas where a deployment has its records.
+    #[error(
+        "{data} has a deployment of its own, and a server with backend = \"aws\" keeps replicas where that has its records: name another \
+         directory with --data",
+        data = data.display()
+    )]
+    HasDeployment {
+        /// The directory.
+        data: PathBuf,
+    },
     /// There is no data directory to read.
     #[error("{path} is no data directory of permitd, so there is nothing to show read-only; name one with --data", path = path.display())]
     NothingToRead {

@@ -1,7 +1,7 @@
 //! `permitd events`: the log and its views. None of these commands gets a queue or a mailer, but `trace`, which looks at
 //! the dead letters and does nothing else.
 
-mod checkpoint;
+pub(super) mod checkpoint;
 mod checkpoints;
 mod compared;
 mod copy;

@@ -12,7 +12,7 @@ use crate::{
         mailer::{DrainError, ExampleError},
         relay::SweepError,
     },
-    app::{BackupError, CopyError, StartError},
+    app::{BackupError, CopyError, MoveError, RecordsMoveError, StartError},
     aws::AccessError,
     config::ConfigError,
     dataset::{reader::ReadError, sample::SampleError},
@@ -23,7 +23,11 @@ use crate::{
     replay::{CompareError, ReplayError},
     sealing::{CoveredError, SealingError},
     secrets::SecretsError,
-    store::{StoreError, dynamodb::secrets::OpenSecretError, records::RecordStoreError},
+    store::{
+        StoreError,
+        dynamodb::{records::FillError, secrets::OpenSecretError},
+        records::RecordStoreError,
+    },
     telemetry::TelemetryError,
     transfer::TransferError,
 };
@@ -263,6 +267,7 @@ fn import_exit(error: &ImportError) -> Exit {
 fn start_exit(error: &StartError) -> Exit {
     match error {
         StartError::Served { .. } | StartError::IsCopy { .. } | StartError::UnfinishedCopy { .. } => Exit::Refused,
+        StartError::HasDeployment { .. } => Exit::Refused,
         StartError::NothingToRead { .. } => Exit::NotFound,
         StartError::ReadOnlyNeedsFiles => Exit::Usage,
         StartError::Privacy(PrivacyError::Io { .. }) => Exit::Unavailable,
@@ -311,6 +316,39 @@ fn transfer_exit(error: &TransferError) -> Exit {
             Exit::Damaged
         }
         TransferError::Store(error) | TransferError::Replay(ReplayError::Store(error)) => store_exit(error),
+    }
+}
+
+fn move_exit(error: &MoveError) -> Exit {
+    match error {
+        MoveError::SameBackend(_) => Exit::Usage,
+        MoveError::TargetTaken { .. }
+        | MoveError::DirectoryTaken { .. }
+        | MoveError::OtherBegan { .. }
+        | MoveError::OtherSecret { .. }
+        | MoveError::OtherMove { .. }
+        | MoveError::MovedBefore { .. }
+        | MoveError::TargetLost { .. }
+        | MoveError::Interfered
+        | MoveError::NotMoving
+        | MoveError::TooLate { .. } => Exit::Refused,
+        MoveError::Differs(_) => Exit::Damaged,
+        MoveError::Checkpoints(_) | MoveError::Entropy(_) | MoveError::Bridge(_) => Exit::Unavailable,
+        MoveError::Privacy(PrivacyError::Io { .. }) => Exit::Unavailable,
+        MoveError::Privacy(_) => Exit::Refused,
+        MoveError::Start(error) => start_exit(error),
+        MoveError::Transfer(error) => transfer_exit(error),
+        MoveError::Records(RecordsMoveError::Start(error)) => start_exit(error),
+        MoveError::Records(RecordsMoveError::Records(error) | RecordsMoveError::Fill(FillError::Records(error))) => {
+            records_exit(error)
+        }
+        MoveError::Records(
+            RecordsMoveError::Fill(_) | RecordsMoveError::SameBackend | RecordsMoveError::Privacy(_),
+        ) => Exit::Refused,
+        MoveError::Records(RecordsMoveError::Replicas { .. }) => Exit::Unavailable,
+        MoveError::Store(error) | MoveError::Replay(ReplayError::Store(error)) => store_exit(error),
+        MoveError::Replay(ReplayError::Codec(error)) => codec_exit(error),
+        MoveError::Queue(error) => queue_exit(error),
     }
 }
 
@@ -368,6 +406,7 @@ failures! {
     StartError => start_exit;
     BackupError => backup_exit;
     CopyError => copy_exit;
+    MoveError => move_exit;
     CompareError => |error| match error {
         CompareError::Replay(ReplayError::Codec(error)) => codec_exit(error),
         CompareError::Replay(ReplayError::Store(error)) => store_exit(error),

@@ -44,6 +44,7 @@ mod keys;
 mod leak;
 mod mail;
 mod man;
+mod moving;
 mod openapi;
 mod people;
 mod plans;
@@ -108,6 +109,7 @@ enum CliCommand {
     Events(events::Events),
     DeadLetters(dead_letters::DeadLetters),
     Mail(mail::MailArgs),
+    Move(moving::MoveArgs),
     Backup(backup::Backup),
     Restore(backup::Restore),
     #[command(visible_alias = "admin-token")]
@@ -161,6 +163,7 @@ pub fn run() -> ExitCode {
         CliCommand::Events(command) => command.run(&cli.common),
         CliCommand::DeadLetters(command) => command.run(&cli.common),
         CliCommand::Mail(command) => command.run(&cli.common),
+        CliCommand::Move(command) => command.run(&cli.common),
         CliCommand::Backup(command) => command.run(&cli.common),
         CliCommand::Restore(command) => command.run(&cli.common),
         CliCommand::AdminTokens(command) => command.run(&cli.common),

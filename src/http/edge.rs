@@ -220,6 +220,13 @@ impl EdgeVisit {
 
     /// The answer to a request that needs no route: the node is closed, the URL too long, or it is a preflight.
     fn answer_at_once(&self, request: &ServiceRequest) -> Option<HttpResponse> {
+        if let Some(told) = self.edge.settings.readiness.moved() {
+            let problem = self.named(Problem::new(ProblemCode::Moved, told.to_owned()));
+            return Some(match wants_html(request.headers()) {
+                true => pages::problem::answer::answer(&problem, request.request()),
+                false => problem.error_response(),
+            });
+        }
         if self.edge.settings.readiness.closed().is_some() {
             // The log and the operators' port tell why.
             let problem = Problem::new(ProblemCode::Unavailable, "the server cannot use its data any more");

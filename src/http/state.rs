@@ -131,8 +131,16 @@ pub struct Readiness(Arc<ReadinessState>);
 #[derive(Debug, Default)]
 struct ReadinessState {
     wanted: AtomicBool,
-    /// Why nothing may be answered any more; empty while the node is open.
-    closed: OnceLock<String>,
+    /// Set once nothing may be answered any more.
+    closed: OnceLock<Closed>,
+}
+
+/// Why a node is closed.
+#[derive(Debug)]
+struct Closed {
+    why: String,
+    /// What clients are told where the deployment was moved.
+    moved: Option<String>,
 }
 
 /// The places of `FOLLOWERS_MAX` followers of the log.
@@ -154,11 +162,22 @@ impl Readiness {
     /// Closes the node: nothing may be answered any more, for this reason. Only a restart opens it again.
     pub fn close(&self, why: String) {
         // The first reason stays.
-        self.0.closed.set(why).ok();
+        self.0.closed.set(Closed { why, moved: None }).ok();
+    }
+
+    /// Closes the node because its deployment was moved; `told` is what clients are told. Only a restart opens it again.
+    pub fn close_as_moved(&self, why: String, told: String) {
+        // As above.
+        self.0.closed.set(Closed { why, moved: Some(told) }).ok();
+    }
+
+    /// What clients are told of a deployment that was moved, if it was.
+    pub fn moved(&self) -> Option<&str> {
+        self.0.closed.get().and_then(|closed| closed.moved.as_deref())
     }
 
     /// Why nothing may be answered any more, if the node is closed.
     pub fn closed(&self) -> Option<&str> {
-        self.0.closed.get().map(String::as_str)
+        self.0.closed.get().map(|closed| closed.why.as_str())
     }
 }

@@ -279,6 +279,14 @@ pub trait Queue: Send + Sync {
     /// [`QueueError::Unavailable`] or [`QueueError::Store`].
     async fn depth(&self) -> Result<Depth, QueueError>;
 
+    /// The bodies of all messages and dead letters, hidden ones included; none where the queue cannot show them all.
+    ///
+    /// # Errors
+    /// When the queue does not answer.
+    async fn held(&self) -> Result<Option<Vec<String>>, QueueError> {
+        Ok(None)
+    }
+
     /// Checks that the queue answers.
     ///
     /// # Errors

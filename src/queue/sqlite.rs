@@ -275,6 +275,16 @@ impl Queue for SqliteQueue {
         });
         Ok(depth.await?)
     }
+
+    async fn held(&self) -> Result<Option<Vec<String>>, QueueError> {
+        let bodies = self.database.read(|connection| {
+            let mut statement =
+                connection.prepare_cached("SELECT body FROM messages UNION ALL SELECT body FROM dead_letters")?;
+            let bodies = statement.query_map([], |row| row.get(0))?;
+            Ok::<Vec<String>, StoreError>(bodies.collect::<Result<_, _>>()?)
+        });
+        Ok(Some(bodies.await?))
+    }
 }
 
 /// A message can be received when its time has come (`?1` is now), or when it was hidden after now (`?2` is now and the slack).

@@ -1,5 +1,6 @@
 //! The stores: the event log, the views, the ledger and the records. Code outside this folder uses only the traits.
 
+pub mod accounts;
 mod answers;
 pub mod checkpoints;
 pub mod dynamodb;
@@ -36,7 +37,10 @@ pub use self::{
         CommitBatch, IssuedTwice, Live, ReplayLog, ReplaySpace, ReplayViews, Replayable, Settled, Stage, last_readable,
     },
     replay_plan::{Progress, ReplayBatch, ReplayBeginning, ReplayPlan, ReplayStatus, ReplayView, ReplayedTo},
-    transfer::{BesideLog, DeploymentMark, LogChunk, LogOrder, LogSource, LogTarget, Room, TakeBeside, Transferable},
+    transfer::{
+        BesideLog, DeploymentMark, LogChunk, LogOrder, LogSource, LogTarget, MoveStep, Moving, Room, TakeBeside,
+        Transferable,
+    },
 };
 use crate::{
     domain::{
@@ -389,6 +393,12 @@ pub trait Upkeep: Send + Sync {
     /// [`StoreError`] where it may not have been written: repeat the call.
     async fn set_mark(&self, mark: Option<DeploymentMark>) -> Result<(), StoreError>;
 
+    /// Replaces the deployment's mark if it is the expected one. Returns whether it bears the new one afterwards.
+    ///
+    /// # Errors
+    /// [`StoreError`] where it may not have been written: repeat the call.
+    async fn swap_mark(&self, from: Option<DeploymentMark>, to: Option<DeploymentMark>) -> Result<bool, StoreError>;
+
     /// Shuts down in order: moves write-ahead logs into their databases, so that a copy of the file is whole.
     ///
     /// # Errors
@@ -407,6 +417,8 @@ pub struct Stores {
     pub views: Arc<dyn Views>,
     /// The ledger.
     pub ledger: Arc<dyn Ledger>,
+    /// People's accounts in the ledger as a whole.
+    pub accounts: Arc<dyn accounts::LedgerAccounts>,
     /// The administrator's tokens.
     pub admin_tokens: Arc<dyn AdminTokens>,
     /// The streams in quarantine.

@@ -209,29 +209,94 @@ pub enum DeploymentMark {
         /// The commits of the source, from its beginning, that are surely written.
         commits: u64,
     },
+    /// It is being moved: it is closed, and another one is being filled from it.
+    Moving(Moving),
     /// It was moved: another one has its log, and goes on.
     Moved {
         /// Where to, for people.
         to: String,
         /// When.
         at: Timestamp,
+        /// The address of the other one, if it was told.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        address: Option<String>,
     },
+}
+
+/// A move that is under way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Moving {
+    /// The move's own id: the other deployment is being filled from a source of this id.
+    pub id: Uuid,
+    /// Where to, for people.
+    pub to: String,
+    /// When the deployment was closed.
+    pub at: Timestamp,
+    /// The address of the other one, if it was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// The step that comes next.
+    pub step: MoveStep,
+}
+
+/// A step of a move. A move that is repeated goes on with the step that it had come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MoveStep {
+    /// What still writes into the closed deployment comes to its end.
+    Quiet,
+    /// The log, and what is beside it.
+    Log,
+    /// The server secret.
+    Secret,
+    /// People's accounts in the ledger.
+    Ledger,
+    /// The views.
+    Views,
+    /// The records.
+    Records,
+    /// Both are compared.
+    Compare,
+    /// The other one is opened.
+    Finish,
 }
 
 impl fmt::Display for DeploymentMark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Filling { .. } => f.write_str(
-                "a log is being written into this deployment, and is not complete: repeat `permitd events import` with the same file",
+                "a log is being written into this deployment, and is not complete: repeat the `permitd events import` with the same file, \
+                 or the `permitd move`, that writes it",
             ),
-            Self::Moved { to, at } => {
-                write!(f, "this deployment was moved at {at}, and takes no more commands: go on with the one in {to}")
+            Self::Moving(Moving { to, at, .. }) => write!(
+                f,
+                "this deployment is being moved to {to}, and takes no more commands since {at}: repeat the `permitd move` until it is \
+                 done, or give it up with `permitd move --abandon`"
+            ),
+            Self::Moved { to, at, address } => {
+                write!(f, "this deployment was moved at {at}, and takes no more commands: go on with the one in {to}")?;
+                address.as_ref().map_or(Ok(()), |address| write!(f, " ({address})"))
             }
         }
     }
 }
 
 impl DeploymentMark {
+    /// What clients of a closed deployment are told: that it goes on elsewhere, and where if an address was told. No path and no name of
+    /// tables. None where it was not moved.
+    pub fn told_to_clients(&self) -> Option<String> {
+        let (what, address) = match self {
+            Self::Filling { .. } => return None,
+            Self::Moving(Moving { address, .. }) => ("is being moved, and", address),
+            Self::Moved { address, .. } => ("was moved, and", address),
+        };
+        Some(match address {
+            Some(address) => format!("this server {what} goes on at {address}"),
+            None => format!("this server {what} goes on elsewhere: whoever runs it knows the address"),
+        })
+    }
+
     /// Reads the stored form.
     ///
     /// # Errors

@@ -261,8 +261,11 @@ pub fn import(order: LogImportOrder<'_>, report: TransferReport<'_>) -> Result<I
     Ok(Imported { id, chains, resumed_after, with_personal_keys, with_secret })
 }
 
-/// Makes the written log usable: complete, verified, with its views.
-fn complete(
+/// Makes a written log usable: complete, verified, with its views.
+///
+/// # Errors
+/// [`TransferError`] where the log is not whole, or has not so many commits. It can be repeated.
+pub fn complete(
     target: &mut dyn LogTarget,
     stores: &Stores,
     commits: u64,
@@ -277,7 +280,8 @@ fn complete(
     drop(source);
     if chains.commits != commits {
         let found = chains.commits;
-        let what = format!("the deployment has {found} commits, and the file {commits}: something else writes into it");
+        let what =
+            format!("the deployment has {found} commits, and its source {commits}: something else writes into it");
         return Err(StoreError::Corrupt(what).into());
     }
     replay::rebuild(&mut *space, &mut |progress| {

@@ -7,6 +7,7 @@
 
 mod broken;
 mod chain;
+mod direct;
 mod export;
 mod import;
 mod line;
@@ -20,8 +21,9 @@ use std::{
 pub use self::{
     broken::BrokenChain,
     chain::{ChainCount, verify_chains},
+    direct::{LogDigest, copy_log, log_digest},
     export::{Exported, LogExportOrder, export},
-    import::{GivenSecret, Imported, LogFile, LogImportOrder, import},
+    import::{GivenSecret, Imported, LogFile, LogImportOrder, complete, import},
     line::{FORM, FileHead},
     seal::{FileKeys, FileLock},
 };

@@ -548,3 +548,41 @@ async fn what_is_rotated_beside_a_server_ends_after_its_grace_by_the_servers_tim
         assert_eq!(refusal().await, Some(KeyRefusal::Ended), "{shift_days}");
     }
 }
+
+/// Moves everybody's account out of a store into a file's and back.
+pub(crate) async fn accounts_are_the_same_in_either_store<B: Backend>() {
+    let (from, back, clock) = (B::new(), B::new(), clock());
+    let folder = tempfile::tempdir().unwrap();
+    let here = Database::open(folder.path()).unwrap().stores();
+    let stores = from.stores();
+    let (stream, key) = member(&stores, 1, Limits::default()).await;
+    let user = stream.user_id();
+    let tally = |day: i64| {
+        let mut tally = Tally::default();
+        tally.count(day, key, "permits", 200, (4, 4));
+        tally.count(day, key, "permits", 304, (2, 0));
+        tally.note_use(KeyUse { key, at_us: clock.now().as_microsecond(), from: Some([192, 0, 2, 1].into()) });
+        Some(Arc::new(tally))
+    };
+    for _ in 0..3 {
+        let day = day_of(now_ns(&clock));
+        let granted =
+            stores.ledger.grant(GrantRequest { tally: tally(day), ..request(user, &clock, 5) }).await.unwrap();
+        assert!(granted.grant.left() > 0);
+        clock.advance_us(DAY_NS / 1000);
+    }
+    let account = stores.accounts.account(user).await.unwrap();
+    assert_eq!((account.days.len(), account.counts.len(), account.uses.len()), (3, 6, 1), "{account:?}");
+    here.accounts.put_accounts(vec![account.clone()]).await.unwrap();
+    assert_eq!(here.accounts.account(user).await.unwrap(), account);
+    let there = back.stores();
+    for _ in 0..2 {
+        // Written again, it is there once.
+        there.accounts.put_accounts(vec![account.clone()]).await.unwrap();
+        assert_eq!(there.accounts.account(user).await.unwrap(), account);
+    }
+    assert_eq!(there.ledger.usage(user, 0).await.unwrap(), stores.ledger.usage(user, 0).await.unwrap());
+    assert_eq!(there.ledger.counts(user, 0).await.unwrap(), stores.ledger.counts(user, 0).await.unwrap());
+    let nobody = Stream::user(77).user_id();
+    assert!(there.accounts.account(nobody).await.unwrap().is_empty());
+}

@@ -67,6 +67,7 @@ macro_rules! cases {
             commits_without_a_hash_get_it_when_they_are_imported,
             a_deployment_is_marked_for_every_process,
             a_stream_in_quarantine_moves_as_it_is,
+            a_mark_is_replaced_only_if_it_is_the_expected_one_and_closes_the_deployment,
         }
     };
     ($backend:ident sealing) => {
@@ -95,6 +96,7 @@ macro_rules! cases {
     };
     ($backend:ident ledger) => {
         run! { $backend ledger:
+            accounts_are_the_same_in_either_store,
             grants_together_never_exceed_the_quota,
             grants_together_never_exceed_the_rate,
             what_is_returned_can_be_taken_again_once,

@@ -14,8 +14,8 @@ use permitd::{
     replay,
     secrets::SecretMark,
     store::{
-        AdministratorsChange, Append, AppendError, DeploymentMark, KeptCheckpoint, LogOrder, NewAnswer, Room, Stores,
-        sqlite::Database,
+        AdministratorsChange, Append, AppendError, DeploymentMark, KeptCheckpoint, LogOrder, MoveStep, Moving,
+        NewAnswer, Room, Stores, sqlite::Database,
     },
     transfer::{
         Exported, FileHead, FileKeys, FileLock, GivenSecret, Imported, LogExportOrder, LogFile, LogImportOrder,
@@ -243,7 +243,7 @@ pub(crate) async fn a_deployment_is_marked_for_every_process<B: Backend>() {
     let backend = B::new();
     let stores = backend.stores();
     assert_eq!(stores.upkeep.mark().await.unwrap(), None);
-    let moved = DeploymentMark::Moved { to: "elsewhere".to_owned(), at: beginning() };
+    let moved = DeploymentMark::Moved { to: "elsewhere".to_owned(), at: beginning(), address: None };
     stores.upkeep.set_mark(Some(moved.clone())).await.unwrap();
     assert_eq!(backend.stores_of_another_process().upkeep.mark().await.unwrap(), Some(moved));
     stores.upkeep.set_mark(None).await.unwrap();
@@ -282,4 +282,35 @@ pub(crate) async fn a_stream_in_quarantine_moves_as_it_is<B: Backend>() {
     assert_eq!(row.email.as_deref(), Some("ana@example.org"), "as far as her stream can be read");
     let last = stores.log.load(&ana.id, 0, 10).await.unwrap().pop().unwrap();
     assert_eq!((last.version, last.events.as_str()), (ana.version, FROM_THE_FUTURE));
+}
+
+pub(crate) async fn a_mark_is_replaced_only_if_it_is_the_expected_one_and_closes_the_deployment<B: Backend>() {
+    let backend = B::new();
+    let stores = backend.stores();
+    let moving = |step| {
+        let moving =
+            Moving { id: Uuid::from_u128(7), to: "elsewhere".to_owned(), at: beginning(), address: None, step };
+        Some(DeploymentMark::Moving(moving))
+    };
+    let [first, second] = [moving(MoveStep::Quiet), moving(MoveStep::Log)];
+    let swap = async |from: &Option<DeploymentMark>, to: &Option<DeploymentMark>| {
+        stores.upkeep.swap_mark(from.clone(), to.clone()).await.unwrap()
+    };
+    assert!(!swap(&first, &second).await, "there is none");
+    assert!(swap(&None, &first).await);
+    assert!(swap(&None, &first).await, "an earlier try whose answer was lost");
+    assert!(!swap(&None, &second).await);
+    assert!(swap(&first, &second).await);
+    assert!(!swap(&first, &None).await, "who gave it up stopped");
+    assert_eq!(stores.upkeep.mark().await.unwrap(), second);
+    // Another process, which has not seen it before.
+    let other = backend.stores_of_another_process();
+    let (append, _) = Stream::user(1).commit(vec![invited("ana@example.org")], beginning());
+    let refused = other.log.append(append.clone()).await;
+    assert!(
+        matches!(&refused, Err(AppendError::Store(error)) if error.to_string().contains("being moved to")),
+        "{refused:?}"
+    );
+    assert!(swap(&second, &None).await);
+    other.log.append(append).await.expect("it is open again");
 }

@@ -144,6 +144,24 @@ pub(super) fn remove(settings: &Settings, name: &CheckpointName) -> Result<bool,
     synced.map(|()| true).map_err(|error| failed("remove", &path, &error))
 }
 
+/// Makes all checkpoints of the data directory ones of this backend: after a move the log has the same positions there.
+pub(in crate::cli) fn relabel(settings: &Settings, backend: Backend) -> Result<(), Failure> {
+    let folder = settings.data.join(FOLDER);
+    for name in names(&folder)? {
+        let path = folder.join(name.file());
+        let _lock = locked(&folder, &name)?;
+        for known in [Backend::Sqlite, Backend::Aws] {
+            let Ok(Some(reached)) = read(&path, known) else { continue };
+            let kept = Kept { format: FORMAT, backend: named(backend).to_owned(), reached };
+            let text = serde_json::to_vec(&kept).map_err(|error| Failure::new(Exit::Damaged, error.to_string()))?;
+            let written = private::write_whole(&path, UNFINISHED, &text, Earlier::Goes);
+            written.map_err(|error| failed("write", &path, &error))?;
+            break;
+        }
+    }
+    Ok(())
+}
+
 /// The names of the checkpoints, in order.
 fn names(folder: &Path) -> Result<Vec<CheckpointName>, Failure> {
     let entries = match fs::read_dir(folder) {

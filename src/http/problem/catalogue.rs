@@ -189,6 +189,10 @@ catalogue! {
     Unavailable = "unavailable", SERVICE_UNAVAILABLE, "Not available at the moment",
         "A part that the server needs to decide about the request is out of reach, and it refuses rather than guess. Wait for \
          Retry-After seconds, then send the request again. It does not count against any limit.";
+    /// 503: the deployment was moved.
+    Moved = "moved", SERVICE_UNAVAILABLE, "This server has moved",
+        "What this server held goes on elsewhere, with the same keys, the same addresses of records, and the same limits. The detail says at \
+         which address, if the operator gave one. Nothing was done and nothing counted. Send the request there; this server answers no more.";
     /// 507.
     InsufficientStorage = "insufficient-storage", INSUFFICIENT_STORAGE, "There is no room for the file",
         "The disk of the server has no room for what was sent. The operator has to make some; nothing was changed.";

@@ -41,6 +41,7 @@ impl KeptAnswers for Dynamo {
     }
 
     async fn keep(&self, answer: NewAnswer) -> Result<bool, StoreError> {
+        self.require_open().await?;
         let NewAnswer { command, request_hash, answer, instead_of, now, expires_at } = answer;
         let item = item_of(&command, &request_hash, &answer, expires_at);
         item::check_size(&format!("the answer of the command {}", command.as_str()), &item)?;

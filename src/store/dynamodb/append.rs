@@ -66,6 +66,7 @@ async fn put(dynamo: &Dynamo, append: &Append, commit: Item) -> Result<(), Appen
     let table = dynamo.table(EVENTS);
     let mut tries = 0;
     loop {
+        dynamo.require_open().await?;
         let request = dynamo
             .client()
             .put_item()
@@ -144,6 +145,7 @@ async fn transact(dynamo: &Dynamo, append: &Append, keys: &[KeyId], commit: Item
     let mut not_theirs = Vec::new();
     let mut tries = 0;
     loop {
+        dynamo.require_open().await?;
         let (parts, writes) = parts(dynamo, append, keys, &commit, &not_theirs)?;
         let request = dynamo.client().transact_write_items().set_transact_items(Some(writes));
         let Err(error) = request.send().await else { return Ok(()) };

@@ -16,6 +16,7 @@
 //! Guarantees: requests that a node gives back are taken once, and requests that it reserved without hearing of it come back with
 //! its next grant. So the quota is never exceeded, and errors withhold nothing of it.
 
+mod accounts;
 mod attempt;
 mod change;
 mod counting;
@@ -240,6 +241,7 @@ impl DynamoLedger {
         let mut known = lock(&self.known).get(&user).cloned();
         let (mut fresh, mut failures) = (false, 0);
         for nth in 0..TRIES_MAX {
+            self.dynamo.require_open().await?;
             let seen = match known.take() {
                 // Only the item tells what became of an unanswered request.
                 Some(seen) if fresh || unanswered_from.is_none() => seen,

@@ -30,8 +30,10 @@ mod replay;
 mod rows;
 pub mod schema;
 pub mod secrets;
+mod seen_open;
 pub mod setup;
 mod spool;
+mod standing;
 mod stores;
 mod streams;
 mod terms;
@@ -48,8 +50,8 @@ use aws_sdk_dynamodb::{
     error::{BuildError, ProvideErrorMetadata, SdkError},
 };
 
-use self::endings::Endings;
-pub use self::ledger::DynamoLedger;
+use self::{endings::Endings, seen_open::SeenOpen};
+pub use self::{ledger::DynamoLedger, seen_open::CLOSING_WAIT};
 use super::StoreError;
 use crate::{
     aws::{self, Access},
@@ -84,13 +86,15 @@ pub struct Dynamo {
     ties: Arc<AtomicU16>,
     /// The ends of rotated keys, in a process that keeps time.
     endings: Option<Endings>,
+    /// When the deployment was last seen to be open.
+    seen_open: SeenOpen,
 }
 
 impl Dynamo {
     /// The tables with this name prefix. Sends nothing yet.
     pub fn new(access: &Access, prefix: &str) -> Self {
         let (client, access, prefix) = (client(access), access.clone(), prefix.to_owned());
-        Self { client, access, prefix, ties: Arc::default(), endings: None }
+        Self { client, access, prefix, ties: Arc::default(), endings: None, seen_open: SeenOpen::default() }
     }
 
     /// The same for a process that reckons the ends of rotated keys by its monotonic clock. A process that only looks uses the wall
@@ -103,12 +107,16 @@ impl Dynamo {
     /// The same over connections of its own: see [`Access::with_own_connections`].
     pub fn with_own_connections(&self) -> Self {
         let new = Self::new(&self.access.with_own_connections(), &self.prefix);
-        Self { ties: Arc::clone(&self.ties), endings: self.endings.clone(), ..new }
+        Self { ties: Arc::clone(&self.ties), endings: self.endings.clone(), seen_open: self.seen_open.clone(), ..new }
     }
 
     /// A table's whole name, such as `permitd-events` for `events`.
     pub fn table(&self, table: &str) -> String {
         schema::table_name(&self.prefix, table)
+    }
+
+    fn seen_open(&self) -> &SeenOpen {
+        &self.seen_open
     }
 
     /// The client.

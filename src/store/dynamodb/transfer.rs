@@ -267,7 +267,7 @@ impl LogTarget for FillingTables {
         let room = self.run(|dynamo| async move {
             Ok(match dynamo.mark().await? {
                 Some(DeploymentMark::Filling { source, commits }) => Room::Filling { source, commits },
-                Some(DeploymentMark::Moved { .. }) => Room::Taken,
+                Some(DeploymentMark::Moving(_) | DeploymentMark::Moved { .. }) => Room::Taken,
                 None if is_empty(&dynamo, EVENTS).await? && is_empty(&dynamo, STATE).await? => Room::Empty,
                 None => Room::Taken,
             })

@@ -24,6 +24,8 @@ use crate::{
 const MARK: &str = "secret";
 /// The kind of the deployment's own mark, and its name.
 const DEPLOYMENT: &str = "deployment";
+/// What the stored mark of a deployment that is being filled begins with.
+const FILLING: &str = "{\"state\":\"filling\"";
 /// The key of the item that a probe tries to write. The write's condition never holds, so that no such item exists.
 const PROBE: &str = "probe";
 
@@ -137,6 +139,43 @@ impl Upkeep for Dynamo {
         request.send().await.map(drop).map_err(|error| unavailable(&table, &error))
     }
 
+    async fn swap_mark(&self, from: Option<DeploymentMark>, to: Option<DeploymentMark>) -> Result<bool, StoreError> {
+        let table = self.table(STATE);
+        let old = from.as_ref().map(DeploymentMark::json).transpose()?;
+        let swapped = match &to {
+            Some(mark) => {
+                let mut marked = deployment_key();
+                marked.insert("mark".to_owned(), text(mark.json()?));
+                let put = || {
+                    let request = self.client().put_item().table_name(&table).set_item(Some(marked.clone()));
+                    match &old {
+                        None => request.condition_expression("attribute_not_exists(k)"),
+                        Some(old) => {
+                            request.condition_expression("mark = :old").expression_attribute_values(":old", text(old))
+                        }
+                    }
+                    .send()
+                };
+                write::conditional(&table, put).await?
+            }
+            None => {
+                let delete = || {
+                    let request = self.client().delete_item().table_name(&table).set_key(Some(deployment_key()));
+                    match &old {
+                        None => request.condition_expression("attribute_not_exists(k)"),
+                        Some(old) => {
+                            request.condition_expression("mark = :old").expression_attribute_values(":old", text(old))
+                        }
+                    }
+                    .send()
+                };
+                write::conditional(&table, delete).await?
+            }
+        };
+        // An earlier try may have been carried out although its answer was lost.
+        Ok(swapped || self.mark().await? == to)
+    }
+
     /// Does nothing: all answered writes are in the tables.
     async fn close(&self) -> Result<(), StoreError> {
         Ok(())
@@ -164,6 +203,16 @@ pub(super) fn remembers(dynamo: &Dynamo, mark: &SecretMark) -> Result<TransactWr
     Ok(TransactWriteItem::builder().condition_check(check.build().map_err(not_built)?).build())
 }
 
+/// A part of a transaction: it fails where the deployment was closed for a move. One that is being filled is written to.
+pub(super) fn is_not_moved(dynamo: &Dynamo) -> Result<TransactWriteItem, StoreError> {
+    let check = ConditionCheck::builder()
+        .table_name(dynamo.table(STATE))
+        .set_key(Some(deployment_key()))
+        .condition_expression("attribute_not_exists(k) OR begins_with(mark, :filling)")
+        .expression_attribute_values(":filling", text(FILLING));
+    Ok(TransactWriteItem::builder().condition_check(check.build().map_err(not_built)?).build())
+}
+
 /// Claims a name for its owner. Returns whether the name was free.
 async fn claim(dynamo: &Dynamo, table: &str, name: &str, owner: &str) -> Result<bool, StoreError> {
     let put = || {
@@ -172,4 +221,18 @@ async fn claim(dynamo: &Dynamo, table: &str, name: &str, owner: &str) -> Result<
         request.condition_expression("attribute_not_exists(k)").send()
     };
     write::conditional(table, put).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_stored_mark_of_a_filling_is_known_by_its_beginning() {
+        let mark = DeploymentMark::Filling { source: uuid::Uuid::nil(), commits: 7 };
+        assert!(mark.json().unwrap().starts_with(FILLING));
+        let moved =
+            DeploymentMark::Moved { to: "elsewhere".to_owned(), at: jiff::Timestamp::UNIX_EPOCH, address: None };
+        assert!(!moved.json().unwrap().starts_with(FILLING));
+    }
 }

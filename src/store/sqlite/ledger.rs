@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::{
     Database, StoreError, corrupt,
     endings::{self, Rotated},
-    log,
+    log, mark,
     views::{find_one, find_plan},
 };
 use crate::{
@@ -51,7 +51,11 @@ impl Ledger for Database {
     }
 
     async fn grant(&self, request: GrantRequest) -> Result<Granted, StoreError> {
-        self.write(move |connection| grant(connection, &request)).await
+        self.write(move |connection| {
+            mark::refuse_marked(connection)?;
+            grant(connection, &request)
+        })
+        .await
     }
 
     async fn give_back(&self, given: Vec<GivenBack>) -> Result<(), StoreError> {
@@ -300,7 +304,7 @@ pub(super) fn read_row(connection: &Connection, user: UserId) -> Result<LedgerRo
     Ok(connection.prepare_cached(sql)?.query_row([user.to_string()], read).optional()?.unwrap_or_default())
 }
 
-fn write_row(connection: &Connection, user: UserId, row: &LedgerRow) -> Result<(), StoreError> {
+pub(super) fn write_row(connection: &Connection, user: UserId, row: &LedgerRow) -> Result<(), StoreError> {
     let sql = "INSERT INTO ledger (user, tat_ns, day, used, interval_ns) VALUES (?1, ?2, ?3, ?4, ?5)
                ON CONFLICT (user) DO UPDATE SET tat_ns = excluded.tat_ns, day = excluded.day, used = excluded.used,
                interval_ns = excluded.interval_ns";
@@ -310,7 +314,7 @@ fn write_row(connection: &Connection, user: UserId, row: &LedgerRow) -> Result<(
 }
 
 /// Writes what is owed of a deeper bucket. Few people ever owe anything.
-fn write_owed(connection: &Connection, user: UserId, row: &LedgerRow) -> Result<(), StoreError> {
+pub(super) fn write_owed(connection: &Connection, user: UserId, row: &LedgerRow) -> Result<(), StoreError> {
     if row.owed_ns == 0 {
         connection.prepare_cached("DELETE FROM owed WHERE user = ?1")?.execute([user.to_string()])?;
         return Ok(());

@@ -1,6 +1,7 @@
 //! SQLite: the log, the views, the ledger and the queue in one file, `permitd.db`. WAL, `synchronous=FULL`, STRICT tables,
 //! one writer thread that commits waiting writes together, and a few connections for reading.
 
+mod accounts;
 mod admin_tokens;
 mod answers;
 mod batches;
@@ -208,7 +209,11 @@ mod tests {
     async fn a_marked_file_takes_no_commit() {
         let folder = tempfile::tempdir().unwrap();
         let stores = Database::open(folder.path()).unwrap().stores();
-        let moved = crate::store::DeploymentMark::Moved { to: "elsewhere".to_owned(), at: Timestamp::UNIX_EPOCH };
+        let moved = crate::store::DeploymentMark::Moved {
+            to: "elsewhere".to_owned(),
+            at: Timestamp::UNIX_EPOCH,
+            address: None,
+        };
         stores.upkeep.set_mark(Some(moved)).await.unwrap();
         let first = || append(UserId(uuid::Uuid::from_u128(1)), 0, PersonalChange::Keep);
         assert!(stores.log.append(first()).await.unwrap_err().to_string().contains("elsewhere"));

@@ -16,6 +16,7 @@ impl Database {
                 true => Arc::new(CopiedLedger::new(self.clone())),
                 false => Arc::new(self.clone()),
             },
+            accounts: Arc::new(self.clone()),
             admin_tokens: Arc::new(self.clone()),
             quarantines: Quarantines::new(Arc::new(self.clone())),
             checkpoints: Arc::new(self.clone()),

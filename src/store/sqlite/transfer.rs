@@ -159,7 +159,7 @@ impl LogTarget for Filling {
                 (self.source, self.commits) = (source, commits);
                 Ok(Room::Filling { source, commits })
             }
-            Some(DeploymentMark::Moved { .. }) => Ok(Room::Taken),
+            Some(DeploymentMark::Moving(_) | DeploymentMark::Moved { .. }) => Ok(Room::Taken),
             None => {
                 let sql = "SELECT EXISTS (SELECT 1 FROM commits) OR EXISTS (SELECT 1 FROM answers) OR EXISTS (SELECT 1 FROM secret_versions)
                            OR EXISTS (SELECT 1 FROM admin_tokens) OR EXISTS (SELECT 1 FROM messages)";

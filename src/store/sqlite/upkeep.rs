@@ -103,6 +103,21 @@ impl Upkeep for Database {
         self.write(move |connection| mark::write_mark(connection, new.as_ref())).await
     }
 
+    async fn swap_mark(&self, from: Option<DeploymentMark>, to: Option<DeploymentMark>) -> Result<bool, StoreError> {
+        self.write(move |connection| {
+            let found = mark::read_mark(connection)?;
+            if found == to {
+                return Ok(true);
+            }
+            if found != from {
+                return Ok(false);
+            }
+            mark::write_mark(connection, to.as_ref())?;
+            Ok(true)
+        })
+        .await
+    }
+
     async fn close(&self) -> Result<(), StoreError> {
         if self.is_read_only() {
             // It has no write-ahead log.

@@ -184,6 +184,12 @@ pub(super) fn told(code: ProblemCode) -> (&'static str, &'static str) {
             "Etwas, das der Server braucht, um über die Anfrage zu entscheiden, ist nicht erreichbar, und er lehnt lieber ab, als zu raten. Warten Sie \
              Retry-After Sekunden, und senden Sie die Anfrage dann noch einmal. Sie zählt nicht.",
         ),
+        P::Moved => (
+            "Dieser Server ist umgezogen",
+            "Was dieser Server hatte, läuft anderswo weiter, mit denselben Schlüsseln, denselben Adressen der Datensätze und denselben Grenzen. Die \
+             Einzelheit nennt die neue Adresse, wenn die Betreiber eine angegeben haben. Es wurde nichts getan und nichts gezählt. Senden Sie die \
+             Anfrage dorthin; dieser Server antwortet nicht mehr.",
+        ),
         P::InsufficientStorage => (
             "Für die Datei ist kein Platz",
             "Die Platte des Servers hat keinen Platz für das Gesendete. Der Betreiber muss welchen schaffen; es wurde nichts geändert.",

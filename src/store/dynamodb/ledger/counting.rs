@@ -15,7 +15,7 @@ use crate::{
 
 /// Attributes that count a day's requests. Further requests are counted in one line that names neither key nor data set: an update
 /// has 4 KB for its expression.
-const COUNTS_MAX: usize = 120;
+pub(super) const COUNTS_MAX: usize = 120;
 /// Attributes of a day's counts that the write that begins a day moves, for the same reason. The rest, where many nodes have added
 /// to them at once, is counted with the next day.
 const MOVED_MAX: usize = 160;

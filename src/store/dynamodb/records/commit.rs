@@ -21,11 +21,11 @@ use super::{
 use crate::{
     failpoint::crash_point,
     store::{
-        StoreError,
+        StoreError, Upkeep,
         dynamodb::{
             Dynamo, ITEM_BYTES_MAX,
             item::{self, Item, number},
-            schema, unavailable,
+            schema, unavailable, upkeep,
         },
         records::{DataSet, ImportResult, RecordStoreError, outcome::Columns, past::ChangeKind, state::DataSetState},
         sqlite::records::{replica::ReplicaImport, work::WorkDone},
@@ -271,7 +271,10 @@ impl DynamoImport {
                 (_, Ok(Some(stored))) if is_ours(&stored) => Ok(true),
                 (Err(error), _) => Err(error),
                 (Ok(_), Err(error)) => Err(error),
-                (Ok(_), Ok(_)) => Ok(false),
+                (Ok(_), Ok(_)) => match dynamo.mark().await? {
+                    Some(mark) if mark.told_to_clients().is_some() => Err(StoreError::Unavailable(mark.to_string())),
+                    _ => Ok(false),
+                },
             }
         })?;
         if !committed {
@@ -285,6 +288,7 @@ impl DynamoImport {
 /// Writes a data set's state, and what goes with it, in one transaction; repeats it when others write the same items.
 pub(super) async fn commit(dynamo: &Dynamo, writes: Vec<TransactWriteItem>) -> Result<CommitOutcome, StoreError> {
     let table = dynamo.table(schema::STATE);
+    let writes: Vec<TransactWriteItem> = writes.into_iter().chain([upkeep::is_not_moved(dynamo)?]).collect();
     let mut pause = COMMIT_PAUSE;
     for _ in 0..COMMIT_TRIES_MAX {
         let written = dynamo.client().transact_write_items().set_transact_items(Some(writes.clone())).send().await;
