@@ -44,6 +44,8 @@ struct Side<'a> {
     of: &'a Deployment,
     further: BTreeMap<&'static str, String>,
     data: PathBuf,
+    /// The administrator's.
+    token: String,
 }
 
 struct Served {
@@ -62,7 +64,18 @@ impl<'a> Side<'a> {
             ("PERMITD_AWS_PREFIX", prefix.to_owned()),
             ("PERMITD_DATA", data.display().to_string()),
         ];
-        Self { of, further: further.into(), data }
+        Self { of, further: further.into(), data, token: of.token().to_owned() }
+    }
+
+    fn backend(&self) -> &str {
+        &self.further["PERMITD_BACKEND"]
+    }
+
+    /// Makes room for a move to this side.
+    fn prepare(&self, to: &Self) {
+        if to.backend() == "aws" {
+            to.done(&["aws", "setup"]);
+        }
     }
 
     fn command(&self, failpoints: &str) -> Command {
@@ -105,7 +118,7 @@ impl<'a> Side<'a> {
         let client = Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
         let url = ready["url"].as_str().unwrap().to_owned();
         let ops = ready["ops_url"].as_str().unwrap().to_owned();
-        Served { process, url, ops, client, token: self.of.token().to_owned() }
+        Served { process, url, ops, client, token: self.token.clone() }
     }
 
     /// The keys in the mails that this side sent to an address.
@@ -201,29 +214,143 @@ async fn wait(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     tokio::time::timeout(PATIENCE, waited).await.unwrap_or_else(|_| panic!("waited in vain for {what}"));
 }
 
+/// A person, and what must go on for them wherever their deployment is.
+struct Reader {
+    id: String,
+    key: String,
+    usage: Value,
+    /// Whether there is a checkpoint.
+    is_sealed: bool,
+    /// What the data answers, by path: the bodies and their tags.
+    answers: BTreeMap<String, (String, String)>,
+}
+
+/// What readers ask: pages in an order, with the cursor of another side, exports, what changed, and what was.
+const QUESTIONS: [&str; 6] = [
+    "/permits?limit=7&sort=-estimated_cost",
+    "/permits?format=ndjson",
+    "/permits/changes?since=1",
+    "/permits?as_of=1&limit=3",
+    "/permits/201612013997/history",
+    "/permits/facets?columns=status",
+];
+
+impl Served {
+    /// The body and the tag of an answer, once there is one: a node may still be copying the records.
+    async fn answer(&self, path: &str, key: &str) -> (String, String) {
+        let answer = std::cell::RefCell::new((String::new(), String::new()));
+        wait(&format!("an answer to {path}"), async || {
+            let request = self.client.get(format!("{}{path}", self.url)).header("x-api-key", key);
+            let response = request.send().await.unwrap();
+            let (status, tag) = (response.status().as_u16(), response.headers().get("etag").cloned());
+            let body = response.text().await.unwrap();
+            assert!([200, 503].contains(&status), "{path}: {status} {body}");
+            let tag = tag.map(|tag| tag.to_str().unwrap().to_owned()).unwrap_or_default();
+            *answer.borrow_mut() = (body, tag);
+            status == 200
+        })
+        .await;
+        answer.into_inner()
+    }
+
+    async fn answers(&self, key: &str) -> BTreeMap<String, (String, String)> {
+        let mut answers = BTreeMap::new();
+        for path in QUESTIONS {
+            answers.insert(path.to_owned(), self.answer(path, key).await);
+        }
+        let first: Value = serde_json::from_str(&answers[QUESTIONS[0]].0).unwrap();
+        let next = format!("{}&cursor={}", QUESTIONS[0], first["page"]["next"].as_str().expect("a next page"));
+        answers.insert(next.clone(), self.answer(&next, key).await);
+        answers
+    }
+}
+
 /// Serves a side on which somebody's mail is still owed, checks what must hold after a move, and leaves the mail to `next` owed.
-async fn check(side: &Side<'_>, ana: (&str, &str), usage: &Value, owed: &str, next: Option<&str>) -> Value {
+async fn check(side: &Side<'_>, reader: &mut Reader, owed: &str, next: Option<&str>) {
     let text = side.done(&["events", "verify"]);
     assert!(text.contains("no differences"), "{text}");
+    if reader.is_sealed {
+        let text = side.done(&["events", "prove"]);
+        assert!(text.contains("the log is what it was"), "{text}");
+    }
     let serving = side.serve("");
-    assert_eq!(&serving.usage(ana.0).await, usage, "quotas go on where they were");
+    assert_eq!(serving.usage(&reader.id).await, reader.usage, "quotas go on where they were");
+    // The cursor of the old side is among the questions.
+    for (path, answer) in &reader.answers {
+        assert_eq!(&serving.answer(path, &reader.key).await, answer, "{path}");
+    }
     wait(&format!("the mail to {owed}"), async || !side.mailed(owed).is_empty()).await;
     let key = side.mailed(owed).pop().unwrap();
-    for key in [ana.1, &key] {
+    for key in [&reader.key, &key] {
         wait("a key that works", async || admits(serving.read(key).await)).await;
     }
     serving.is_quiet().await;
     assert_eq!(side.mailed(owed).len(), 1, "one mail");
     assert!(side.mailed(ANA).is_empty(), "nobody who had a mail gets another");
-    let usage = serving.usage(ana.0).await;
+    serving.stop().await;
     // A server that is stopped in order gives back what it holds of quotas.
+    let serving = side.serve("");
+    reader.usage = serving.usage(&reader.id).await;
     serving.stop().await;
     if let Some(next) = next {
         let serving = side.serve("mailer-received=return");
         serving.invite(next).await;
         serving.dies().await;
     }
-    usage
+}
+
+/// Fills a deployment: a reader, somebody erased, somebody whose mail is owed, two versions of a data set, a checkpoint.
+async fn filled(here: &Side<'_>) -> Reader {
+    let sample = |rows| here.of.sample(rows).to_str().unwrap().to_owned();
+    here.done(&["plans", "set", "default", "--rate", "1000", "--burst", "1000", "--quota", "100000"]);
+    here.done(&["import", &sample(20), "--dataset", "permits"]);
+    here.done(&["import", &sample(12), "--dataset", "permits", "--replace", "--yes"]);
+    let serving = here.serve("");
+    let id = serving.invite(ANA).await.unwrap();
+    let old = serving.invite(OLD).await.unwrap();
+    for address in [ANA, OLD] {
+        wait("a mail", async || !here.mailed(address).is_empty()).await;
+    }
+    let key = here.mailed(ANA).pop().unwrap();
+    let answers = serving.answers(&key).await;
+    let deletion = serving.client.delete(format!("{}/users/{old}", serving.url)).bearer_auth(&serving.token);
+    assert!(deletion.send().await.unwrap().status().is_success());
+    serving.is_quiet().await;
+    serving.stop().await;
+    // What was reserved and not spent came back.
+    let serving = here.serve("");
+    let usage = serving.usage(&id).await;
+    assert!(usage["data"][0]["used"].as_u64().unwrap() > 6, "{usage}");
+    serving.stop().await;
+    // In AWS nothing is settled so soon.
+    let is_sealed = here.backend() == "sqlite" && here.done(&["events", "seal"]).contains("checkpoint 1");
+    let serving = here.serve("mailer-received=return");
+    serving.invite(BEN).await;
+    serving.dies().await;
+    Reader { id, key, usage, is_sealed, answers }
+}
+
+/// Moves from one side to a second, and on to a third. `out` and `on` are the first and second side in settings that name the next one, too.
+async fn moved_twice(here: &Side<'_>, out: &Side<'_>, there: &Side<'_>, on: &Side<'_>, back: &Side<'_>) {
+    let mut reader = filled(here).await;
+    let before = out.commits("before");
+    assert!(before.len() > 5);
+    out.prepare(there);
+    out.move_to(there.backend());
+    assert_eq!(before, out.commits("closed"), "the old side is as it was");
+    assert_eq!(before, there.commits("moved"), "byte for byte");
+    check(there, &mut reader, BEN, Some(EVE)).await;
+    let before = there.commits("before-on");
+    on.prepare(back);
+    on.move_to(back.backend());
+    assert_eq!(before, back.commits("moved-on"), "byte for byte");
+    check(back, &mut reader, EVE, None).await;
+    assert!(back.done(&["users", "list"]).contains(ANA));
+    // What is imported next is the next version.
+    let sample = here.of.sample(15).to_str().unwrap().to_owned();
+    let imported = back.done(&["import", &sample, "--dataset", "permits", "--replace", "--yes", "--json"]);
+    let imported: Value = serde_json::from_str(&imported).unwrap();
+    assert_eq!(imported["dataset_version"], 3, "{imported}");
 }
 
 #[tokio::test]
@@ -231,50 +358,27 @@ async fn a_move_goes_there_and_back_with_deaths_at_every_step_and_nobody_notices
     let deployment = Deployment::new().await;
     let prefix = deployment.place().table("").trim_end_matches('-').to_owned();
     let here = Side { data: deployment.place().data(), ..Side::of(&deployment, "aws", &prefix, "data") };
-    let (well, text) = deployment.import("", 20);
-    assert!(well, "{text}");
-    let serving = here.serve("");
-    let ana = serving.invite(ANA).await.unwrap();
-    let old = serving.invite(OLD).await.unwrap();
-    for address in [ANA, OLD] {
-        wait("a mail", async || !here.mailed(address).is_empty()).await;
-    }
-    let key = here.mailed(ANA).pop().unwrap();
-    for _ in 0..7 {
-        wait("the records", async || serving.read(&key).await == 200).await;
-    }
-    let deletion = serving.client.delete(format!("{}/users/{old}", serving.url)).bearer_auth(&serving.token);
-    assert!(deletion.send().await.unwrap().status().is_success());
-    serving.is_quiet().await;
-    serving.stop().await;
-    // What was reserved and not spent came back.
-    let serving = here.serve("");
-    let usage = serving.usage(&ana).await;
-    assert_eq!(usage["data"][0]["used"], 7, "{usage}");
-    serving.stop().await;
-    here.done(&["datasets", "remove", "permits", "--yes"]);
-    let serving = here.serve("mailer-received=return");
-    serving.invite(BEN).await;
-    serving.dies().await;
-
-    // AWS, into a data directory.
     let out = Side::of(&deployment, "aws", &prefix, "there");
-    let before = out.commits("before");
-    out.move_to("sqlite");
     let there = Side::of(&deployment, "sqlite", &format!("{prefix}-back"), "there");
-    assert!(before.len() > 5);
-    assert_eq!(before, out.commits("closed"), "the old side is as it was");
-    assert_eq!(before, there.commits("moved"), "byte for byte");
-    let usage = check(&there, (&ana, &key), &usage, BEN, Some(EVE)).await;
-
-    // And from there into other tables.
     let back = Side::of(&deployment, "aws", &format!("{prefix}-back"), "back");
-    back.done(&["aws", "setup"]);
-    let before = there.commits("before-back");
-    there.move_to("aws");
-    assert_eq!(before, back.commits("moved-back"), "byte for byte");
-    check(&back, (&ana, &key), &usage, EVE, None).await;
-    assert!(back.done(&["users", "list"]).contains(ANA));
+    moved_twice(&here, &out, &there, &there, &back).await;
+}
+
+#[tokio::test]
+async fn a_data_directory_moves_into_aws_and_back_with_deaths_at_every_step_and_nobody_notices() {
+    let deployment = Deployment::new().await;
+    let prefix = format!("{}-own", deployment.place().table("").trim_end_matches('-'));
+    let mut here = Side::of(&deployment, "sqlite", &prefix, "first");
+    let (process, ready) = {
+        let mut program = here.command("");
+        Process::start(program.args(["serve", "--json"]), |line| serde_json::from_str::<Value>(line).ok())
+    };
+    here.token = ready["admin_token"].as_str().expect("a token at the first start").to_owned();
+    drop(process);
+    let side =
+        |backend: &str, data: &str| Side { token: here.token.clone(), ..Side::of(&deployment, backend, &prefix, data) };
+    let (there, on, back) = (side("aws", "between"), side("aws", "last"), side("sqlite", "last"));
+    moved_twice(&here, &here, &there, &on, &back).await;
 }
 
 #[tokio::test]

@@ -39,7 +39,7 @@ use crate::{
     store::{
         StoreError,
         dynamodb::{Dynamo, fetch, schema, setup, unavailable},
-        records::{RecordStoreError, past::ChangeKind},
+        records::{DataSet, RecordStoreError, past::ChangeKind},
         sqlite::records::moving::{KeptChange, RecordsFile},
     },
 };
@@ -107,6 +107,19 @@ pub async fn measure_tables(dynamo: &Dynamo) -> Result<Vec<RecordsSize>, RecordS
         sizes.push(measured.await.map_err(|error: StoreError| failed("read", &name, error))?);
     }
     Ok(sizes)
+}
+
+/// The data sets that the tables have, as a server of them would serve them.
+///
+/// # Errors
+/// When they cannot be read.
+pub async fn data_sets_of(dynamo: &Dynamo) -> Result<Vec<Arc<DataSet>>, RecordStoreError> {
+    let all = manifest::all(dynamo).await.map_err(|error| failed("read", "the data sets", error))?;
+    let read = |(name, head): (String, Result<manifest::DataSetManifest, StoreError>)| match head {
+        Ok(head) => Ok(head.data_set),
+        Err(error) => Err(failed("read", &name, error)),
+    };
+    all.into_iter().map(read).collect()
 }
 
 /// What to fill tables from, and how.

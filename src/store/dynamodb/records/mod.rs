@@ -31,7 +31,10 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 pub use self::{
-    fill::{FillError, FillOrder, FillState, RecordsSize, fill, look, make_table, measure_file, measure_tables},
+    fill::{
+        FillError, FillOrder, FillState, RecordsSize, data_sets_of, fill, look, make_table, measure_file,
+        measure_tables,
+    },
     shared::RecordSettings,
 };
 use self::{
