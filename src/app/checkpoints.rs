@@ -30,13 +30,17 @@ const UNSENT_MAX: usize = 1_000;
 /// Makes a checkpoint, with the key of the deployment, which the first one makes.
 ///
 /// # Errors
-/// When there is no key, or no checkpoint can be made.
+/// When there is no key, no checkpoint can be made, or the deployment was moved or is being filled.
 pub async fn seal_log(
     settings: &Settings,
     stores: &Stores,
     records: Arc<dyn RecordStore>,
     (clock, entropy): (&SharedClock, &dyn Entropy),
 ) -> Result<SealOutcome, StartError> {
+    // One that was moved has its checkpoints elsewhere from then on: two of one number would contradict each other.
+    if let Some(mark) = stores.upkeep.mark().await? {
+        return Err(StartError::Marked(mark));
+    }
     let key = backend::checkpoint_key(settings, entropy).await?;
     let versions = HeldVersions(records);
     for _ in 1..TRIES_MAX {

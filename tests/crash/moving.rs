@@ -145,6 +145,7 @@ impl<'a> Side<'a> {
         assert!(text.contains("both sides were compared"), "{text}");
         self.refused(&arguments, "was moved at");
         self.refused(&["serve"], "was moved at");
+        self.refused(&["events", "seal"], "was moved at");
         self.refused(&["invite", "more@example.org"], "was moved at");
         assert!(self.done(&["events", "list"]).contains("UserInvited"), "what happened can still be read");
     }
@@ -336,6 +337,14 @@ async fn moved_twice(here: &Side<'_>, out: &Side<'_>, there: &Side<'_>, on: &Sid
     let before = out.commits("before");
     assert!(before.len() > 5);
     out.prepare(there);
+    let told = out.done(&["move", "--to", there.backend(), "--dry-run", "--json"]);
+    let told: Value = serde_json::from_str(&told).unwrap();
+    let counted = (told["commits"].as_u64(), told["records"].as_u64(), told["versions"].as_u64());
+    assert_eq!(counted, (u64::try_from(before.len()).ok(), Some(12), Some(2)), "{told}");
+    // Only writing into AWS has a price.
+    let cost = told["cost_usd"].as_f64();
+    assert_eq!(cost.is_some_and(|cost| cost > 0.0), there.backend() == "aws", "{told}");
+    assert_eq!(before, out.commits("rehearsed"), "nothing was changed");
     out.move_to(there.backend());
     assert_eq!(before, out.commits("closed"), "the old side is as it was");
     assert_eq!(before, there.commits("moved"), "byte for byte");
