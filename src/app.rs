@@ -29,7 +29,7 @@ use std::sync::Arc;
 
 pub use self::{
     admin_token::new_admin_token,
-    backend::mailer,
+    backend::{mailer, refuse_marked},
     backup::{BackupError, ByteReport, Manifest, backup, restore},
     checkpoints::{ProofOrder, mail_checkpoint, prove, seal_log},
     copy_mark::{CopiedDataSet, CopyMark, UncopiedDataSet, refuse_a_copy, refuse_an_unfinished_copy},

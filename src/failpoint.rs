@@ -24,6 +24,27 @@ pub fn delay_point(name: &str) {
 #[cfg(not(feature = "failpoints"))]
 pub fn delay_point(_name: &str) {}
 
+/// Whether a test has switched off ([`switch_off`]) what goes by the machine's own clock, so that it comes at any moment.
+#[cfg(feature = "failpoints")]
+pub fn is_off(name: &str) -> bool {
+    fail::eval(name, |_| ()).is_some()
+}
+
+/// Whether a test has switched something off; never in this build.
+#[cfg(not(feature = "failpoints"))]
+pub fn is_off(_name: &str) -> bool {
+    false
+}
+
+/// Switches something off in this process.
+///
+/// # Panics
+/// When there can be no such failpoint.
+#[cfg(feature = "failpoints")]
+pub fn switch_off(name: &str) {
+    fail::cfg(name, "return").expect("an action that is known");
+}
+
 #[cfg(feature = "failpoints")]
 fn kill_self(name: &str) -> ! {
     eprintln!("failpoint {name}: killed");

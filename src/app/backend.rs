@@ -426,7 +426,7 @@ fn chain_meanwhile(dynamo: Dynamo) {
 ///
 /// # Errors
 /// [`StartError::Marked`].
-async fn refuse_marked(stores: &Stores) -> Result<(), StartError> {
+pub async fn refuse_marked(stores: &Stores) -> Result<(), StartError> {
     stores.upkeep.mark().await?.map_or(Ok(()), |mark| Err(StartError::Marked(mark)))
 }
 

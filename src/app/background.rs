@@ -11,7 +11,12 @@ use super::{
     checkpoints::make_while_serving,
     data_dir::{Premises, SECRET_LOOKS},
 };
-use crate::{config::Backend, http::state::Service, store::records::RecordStoreError};
+use crate::{
+    config::Backend,
+    failpoint::is_off,
+    http::state::Service,
+    store::{dynamodb::MARK_UNWATCHED, records::RecordStoreError},
+};
 
 /// How often a server checks that its files are still in place.
 const WATCH_INTERVAL: Duration = Duration::from_millis(250);
@@ -145,6 +150,9 @@ async fn notice_move(service: Service) {
     let mut ticks = ticks(MOVE_INTERVAL);
     let (mark, told) = loop {
         ticks.tick().await;
+        if is_off(MARK_UNWATCHED) {
+            continue;
+        }
         match service.committer.stores.upkeep.mark().await {
             Ok(None) => {}
             Ok(Some(mark)) => {

@@ -38,9 +38,7 @@ pub async fn seal_log(
     (clock, entropy): (&SharedClock, &dyn Entropy),
 ) -> Result<SealOutcome, StartError> {
     // One that was moved has its checkpoints elsewhere from then on: two of one number would contradict each other.
-    if let Some(mark) = stores.upkeep.mark().await? {
-        return Err(StartError::Marked(mark));
-    }
+    backend::refuse_marked(stores).await?;
     let key = backend::checkpoint_key(settings, entropy).await?;
     let versions = HeldVersions(records);
     for _ in 1..TRIES_MAX {

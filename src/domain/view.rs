@@ -372,6 +372,13 @@ pub struct Rows {
 }
 
 impl Rows {
+    /// The moments at which something of a person ends by itself: the links of their invitation, and keys.
+    pub fn ends(&self) -> impl Iterator<Item = Timestamp> {
+        let invitations = self.users.iter().filter_map(|user| user.invitation.expires_at);
+        let keys = self.keys.iter().flat_map(|key| [key.expires_at, key.valid_until].into_iter().flatten());
+        invitations.chain(keys)
+    }
+
     /// The rows last changed by the commit of this version.
     #[must_use]
     pub fn of_version(mut self, version: u64) -> Self {

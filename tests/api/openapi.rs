@@ -307,6 +307,7 @@ async fn every_route_is_described_and_nothing_else() {
             .replace("{record_id}", "1")
             .replace("{key_id}", &key[4..20])
             .replace("{id}", "00000000-0000-0000-0000-000000000000")
+            .replace("{number}", "1")
             .replace("{name}", "gold");
         let request = app.request(method.parse().unwrap(), &concrete).header("content-type", "application/json");
         let answer = app.send(request.body("{}")).await;

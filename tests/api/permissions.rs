@@ -78,6 +78,7 @@ const TABLE: &[(&str, &str, Need)] = &[
     ("GET", "/permits/facets", Need::Oneself),
     ("GET", "/permits/groups", Need::Oneself),
     ("GET", "/permits/stats", Need::Oneself),
+    ("GET", "/permits/proof", Need::Oneself),
     ("GET", "/permits/{key}", Need::Oneself),
     ("GET", "/permits/{key}/history", Need::Oneself),
     ("GET", "/permits/{key}/{record_id}", Need::Oneself),
@@ -123,6 +124,8 @@ const TABLE: &[(&str, &str, Need)] = &[
     ("POST", "/datasets/{name}/restore", DATA),
     ("POST", "/datasets/{name}/rename", DATA),
     ("GET", "/events", EVENTS),
+    ("GET", "/checkpoints", Need::ScopesOrOneself(&["events"])),
+    ("GET", "/checkpoints/{number}", Need::ScopesOrOneself(&["events"])),
     ("GET", "/dead-letters", SERVER),
     ("POST", "/dead-letters/redrive", SERVER),
     ("POST", "/dead-letters/discard", SERVER),
@@ -282,7 +285,7 @@ impl Paths {
         let path = path.replace("{name}", if path.starts_with("/datasets") { "permits" } else { "default" });
         let path =
             path.replace("{code}", "not-found").replace("{key}", &self.number).replace("{record_id}", &self.record);
-        let path = path.replace("/links/{token}", &self.link);
+        let path = path.replace("/links/{token}", &self.link).replace("{number}", "1");
         // What a route cannot do without.
         match path.rsplit('/').next() {
             Some("facets") => format!("{path}?columns=status"),
@@ -299,7 +302,7 @@ impl Paths {
             if path.starts_with("/admin-tokens") { "0000000000000000" } else { "00000000-0000-0000-0000-000000000000" };
         let path = path.replace("{id}", id).replace("{key_id}", "0000000000000000").replace("{name}", "none");
         let path = path.replace("{code}", "none").replace("{key}", "209912310001").replace("{record_id}", "9");
-        path.replace("{token}", "pml_none")
+        path.replace("{token}", "pml_none").replace("{number}", "1")
     }
 }
 

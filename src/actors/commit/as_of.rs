@@ -1,4 +1,4 @@
-//! Streams as they were: one read of the stream, and nothing else.
+//! Streams as they were: one read of the stream, and nothing else, unless something ended by itself at about a position of the log.
 //!
 //! Guarantees: no view is asked. What was erased since stays erased, since its key is gone.
 
@@ -37,20 +37,24 @@ impl Committer {
         let key = self.personal_key(stream).await?;
         let mut loaded =
             LoadedStream { state: State::empty(stream), version: 0, head: ChainHash::START, key, earlier: None };
-        let at = self.moment_of(as_of).await?;
-        loop {
+        let (mut last, mut next) = (Timestamp::MIN, None);
+        'all: loop {
             let commits = self.stores.log.load(stream, loaded.version, PAGE_COMMITS).await?;
             for commit in &commits {
                 // Later commits stay excluded even if the clock was set back.
                 if !as_of.holds(commit.version, commit.position, commit.recorded_at) {
-                    return Ok(PastStream { state: loaded.state, at });
+                    next = Some(commit.recorded_at);
+                    break 'all;
                 }
                 loaded.take(commit, None, &self.secrets)?;
+                last = last.max(commit.recorded_at);
             }
             if commits.len() < PAGE_COMMITS {
-                return Ok(PastStream { state: loaded.state, at });
+                break;
             }
         }
+        let at = self.moment_of(as_of, &loaded.state, last, next).await?;
+        Ok(PastStream { state: loaded.state, at })
     }
 
     /// A person as they were, and their keys; none where there was no such person then.
@@ -65,13 +69,27 @@ impl Committer {
         Ok(self.load_as_of(&StreamId::User(user), as_of).await?.person())
     }
 
-    /// The moment at which to judge what ends by itself.
-    async fn moment_of(&self, as_of: AsOf) -> Result<Timestamp, CommandError> {
+    /// The moment at which to judge what ends by itself, of a state between two commits of its stream. That of a position lies between
+    /// theirs: the log is asked for it only where something ends in between.
+    async fn moment_of(
+        &self,
+        as_of: AsOf,
+        state: &State,
+        last: Timestamp,
+        next: Option<Timestamp>,
+    ) -> Result<Timestamp, CommandError> {
         let now = self.clock.now();
         Ok(match as_of {
             AsOf::Version(_) => now,
             AsOf::Moment(moment) => moment.min(now),
-            AsOf::Position(position) => self.stores.log.moment_of(position).await?.unwrap_or(now).min(now),
+            AsOf::Position(position) => {
+                let until = next.unwrap_or(now).min(now);
+                if state.rows().ends().any(|end| last < end && end <= until) {
+                    self.stores.log.moment_of(position).await?.unwrap_or(now).min(now)
+                } else {
+                    until.max(last).min(now)
+                }
+            }
         })
     }
 }

@@ -83,6 +83,8 @@ impl SealArgs {
         let clock = SystemClock::shared();
         let sealed = app::block_on(async {
             let stores = app::open_stores(&settings, None).await?;
+            // Before the records: in the place of those of one that was moved may be the ones of the other side.
+            app::refuse_marked(&stores).await?;
             let records = app::open_records(&settings, &clock, None).await?;
             let HeldVersions(records) = HeldVersions::when_copied(records).await.map_err(StartError::from)?;
             app::seal_log(&settings, &stores, records, (&clock, &SystemEntropy)).await

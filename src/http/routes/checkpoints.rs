@@ -23,7 +23,7 @@ pub(super) const PATH: &str = "/checkpoints";
 
 /// Adds the routes of the administrator. Sessions and keys get theirs from the routes of data.
 pub(super) fn configure(app: &mut web::ServiceConfig) {
-    app.service(method::readable(PATH, list)).service(method::readable("/checkpoints/{number}", show));
+    app.service(method::readable("/checkpoints", list)).service(method::readable("/checkpoints/{number}", show));
 }
 
 async fn list(_: Admin<OfEvents>, request: HttpRequest, service: web::Data<Service>) -> Answer {

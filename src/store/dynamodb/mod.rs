@@ -51,7 +51,10 @@ use aws_sdk_dynamodb::{
 };
 
 use self::{endings::Endings, seen_open::SeenOpen};
-pub use self::{ledger::DynamoLedger, seen_open::CLOSING_WAIT};
+pub use self::{
+    ledger::DynamoLedger,
+    seen_open::{CLOSING_WAIT, MARK_UNWATCHED},
+};
 use super::StoreError;
 use crate::{
     aws::{self, Access},

@@ -1,7 +1,5 @@
 //! Refuses to write into a deployment that was closed: see [`super::seen_open`].
 
-use std::time::Instant;
-
 use super::{Dynamo, StoreError};
 use crate::store::Upkeep;
 
@@ -14,13 +12,6 @@ impl Dynamo {
         if self.seen_open().is_recent() {
             return Ok(());
         }
-        let asked = Instant::now();
-        match self.mark().await? {
-            Some(mark) => Err(StoreError::Unavailable(mark.to_string())),
-            None => {
-                self.seen_open().note(asked);
-                Ok(())
-            }
-        }
+        self.mark().await?.map_or(Ok(()), |mark| Err(StoreError::Unavailable(mark.to_string())))
     }
 }

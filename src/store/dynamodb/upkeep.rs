@@ -1,7 +1,10 @@
 //! The tables as a whole: their health, and the server secret that they were written with. The marks of the server secret's
 //! versions are items of the kind `secret` in the table `state`, by version; the secret itself is elsewhere.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Instant,
+};
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::types::{ConditionCheck, TransactWriteItem};
@@ -123,7 +126,11 @@ impl Upkeep for Dynamo {
     }
 
     async fn mark(&self) -> Result<Option<DeploymentMark>, StoreError> {
+        let asked = Instant::now();
         let found = fetch::get(self, &self.table(STATE), deployment_key()).await?;
+        if found.is_none() {
+            self.seen_open().note(asked);
+        }
         found.map(|found| DeploymentMark::read(get_text(&found, "mark")?)).transpose()
     }
 

@@ -9,14 +9,17 @@ mod table;
 
 use std::sync::Arc;
 
-use permitd::clock::ManualClock;
+use permitd::{clock::ManualClock, failpoint::switch_off, store::dynamodb::MARK_UNWATCHED};
 
 use crate::app::Options;
 
 /// A node that does nothing by itself while a test lasts: it sweeps, refreshes and looks for messages when it is told to. Its
 /// time stands still.
 fn quiet(clock: &Arc<ManualClock>, sample_rows: u64, more: Vec<(&'static str, String)>) -> Options {
+    // Goes by the machine's clock, and would come at any moment.
+    switch_off(MARK_UNWATCHED);
     let mut settings = vec![
+        ("checkpoints.every_h", "0".to_owned()),
         ("relay.sweep_interval_ms", "600000".to_owned()),
         ("records.refresh_interval_ms", "600000".to_owned()),
         // A mailer that does not wait in SQS looks once when it starts, then when the node publishes a message, until it finds
