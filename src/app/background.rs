@@ -78,7 +78,7 @@ pub(super) fn start(service: &Service) -> Vec<JoinHandle<()>> {
         // Logs problems of the provider at the start, before the first sign-in.
         tasks.push(actix_web::rt::spawn(async move { provider.look().await }));
     }
-    if service.settings.checkpoints.every_h > 0 {
+    if service.settings.checkpoints.every_h > 0 || !service.settings.checkpoints.mail_to.is_empty() {
         tasks.push(actix_web::rt::spawn(make_while_serving(service.clone())));
     }
     if service.settings.backend == Backend::Aws {

@@ -1,13 +1,13 @@
 //! Seals the log of a deployment, and proves that it is what it was.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::{StartError, backend, block_on};
 use crate::{
     clock::SharedClock,
-    config::Settings,
+    config::{Backend, Settings},
     domain::checkpoint::{LogCheckpoint, SignedCheckpoint, hash_of},
     http::state::Service,
     mail::{MailError, Mailer, OutgoingMail},
@@ -16,7 +16,7 @@ use crate::{
         prove_log, seal,
     },
     secrets::Entropy,
-    store::{KeptCheckpoint, LogOrder, Stores, records::RecordStore},
+    store::{KeptCheckpoint, LogOrder, StoreError, Stores, records::RecordStore},
     transfer::TransferReport,
 };
 
@@ -24,8 +24,10 @@ use crate::{
 const TRIES_MAX: u32 = 5;
 /// How often a server looks whether a checkpoint is due.
 const LOOK: Duration = Duration::from_secs(60);
-/// Mails that may wait for a mail system that does not take them.
-const UNSENT_MAX: usize = 1_000;
+/// Checkpoints that are mailed late, at most: the list has the earlier ones.
+const LATE_MAX: u64 = 100;
+/// How long a server leaves it to another one to mail what that one has made.
+const OTHERS_TURN: SignedDuration = SignedDuration::from_mins(10);
 
 /// Makes a checkpoint, with the key of the deployment, which the first one makes.
 ///
@@ -82,19 +84,19 @@ pub async fn mail_checkpoint(
 
 /// Makes checkpoints while a server runs, and mails them.
 pub(super) async fn make_while_serving(service: Service) {
-    let Service { settings, committer, records, mailer, .. } = &service;
+    let Service { settings, committer, records, .. } = &service;
     let every = SignedDuration::from_hours(i64::try_from(settings.checkpoints.every_h).unwrap_or(i64::MAX));
-    // What is to be mailed yet.
-    let mut unsent: Vec<(KeptCheckpoint, &str)> = Vec::new();
+    let mut mailing = Mailing::default();
     let mut looked_at: Option<Timestamp> = None;
     loop {
         let now = committer.clock.now();
-        if looked_at.is_none_or(|at| now.duration_since(at) >= every) && is_due(&service, every, now).await {
+        let is_time = !every.is_zero() && looked_at.is_none_or(|at| now.duration_since(at) >= every);
+        if is_time && is_due(&service, every, now).await {
             let (clock, entropy) = (&committer.clock, &*committer.entropy);
             match seal_log(settings, &committer.stores, Arc::clone(records), (clock, entropy)).await {
                 Ok(SealOutcome::New(kept)) => {
                     tracing::info!(number = kept.number, "the log was sealed by a checkpoint");
-                    unsent.extend(settings.checkpoints.mail_to.iter().map(|to| (kept.clone(), to.as_str())));
+                    mailing.made.insert(kept.number);
                     looked_at = Some(now);
                 }
                 Ok(SealOutcome::Nothing(_) | SealOutcome::Overtaken) => looked_at = Some(now),
@@ -105,26 +107,80 @@ pub(super) async fn make_while_serving(service: Service) {
                 Err(error) => tracing::warn!(%error, "the log cannot be sealed yet"),
             }
         }
-        let mut left = Vec::new();
-        for (kept, to) in unsent {
-            match mail_checkpoint(&**mailer, &kept, &service.public_url, to).await {
-                Ok(()) => {}
+        if !settings.checkpoints.mail_to.is_empty()
+            && let Err(error) = mailing.go_on(&service, now).await
+        {
+            tracing::warn!(%error, "checkpoints cannot be mailed yet");
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// What a server has done of mailing checkpoints. What everybody has got is noted in the store: a server that is started again goes on there.
+#[derive(Default)]
+struct Mailing {
+    /// The checkpoints that this server has made, and mails at once.
+    made: BTreeSet<u64>,
+    /// Who has got which of those that were not noted yet, or never will.
+    done: BTreeSet<(u64, String)>,
+}
+
+impl Mailing {
+    /// Mails the checkpoints that were not mailed yet, the first one first, until a mail is not taken.
+    async fn go_on(&mut self, service: &Service, now: Timestamp) -> Result<(), StoreError> {
+        let kept = &service.committer.stores.checkpoints;
+        let mailed = kept.mailed().await?;
+        let Some(last) = kept.checkpoints(None, 1).await?.first().map(|last| last.number) else {
+            return if mailed.is_none() { kept.note_mailed(0).await } else { Ok(()) };
+        };
+        // Whoever is named anew gets the present one.
+        let mailed = mailed.unwrap_or(last.saturating_sub(1));
+        let late = last.saturating_sub(mailed).min(LATE_MAX);
+        let mut waiting = kept.checkpoints(None, usize::try_from(late).unwrap_or(0)).await?;
+        waiting.retain(|kept| kept.number > mailed);
+        for kept in waiting.iter().rev() {
+            let is_shared = service.settings.backend == Backend::Aws && !self.made.contains(&kept.number);
+            let made_at = LogCheckpoint::parse(&kept.signed.text).map_or(Timestamp::MIN, |said| said.at);
+            if is_shared && now.duration_since(made_at) < OTHERS_TURN {
+                break;
+            }
+            if !self.mail(service, kept).await {
+                break;
+            }
+            service.committer.stores.checkpoints.note_mailed(kept.number).await?;
+            self.made.remove(&kept.number);
+            self.done.retain(|(number, _)| *number > kept.number);
+        }
+        Ok(())
+    }
+
+    /// Whether everybody has got a checkpoint, or cannot get it.
+    async fn mail(&mut self, service: &Service, kept: &KeptCheckpoint) -> bool {
+        let mut is_done = true;
+        for to in &service.settings.checkpoints.mail_to {
+            let one = (kept.number, to.clone());
+            if self.done.contains(&one) {
+                continue;
+            }
+            match mail_checkpoint(&*service.mailer, kept, &service.public_url, to).await {
+                Ok(()) => {
+                    self.done.insert(one);
+                }
                 Err(MailError::Rejected { class, .. }) => {
                     tracing::error!(
                         number = kept.number,
                         class,
                         "a checkpoint is refused by the mail system for good: see checkpoints.mail_to"
                     );
+                    self.done.insert(one);
                 }
                 Err(error) => {
                     tracing::warn!(number = kept.number, %error, "a checkpoint is not mailed yet");
-                    left.push((kept, to));
+                    is_done = false;
                 }
             }
         }
-        left.truncate(UNSENT_MAX);
-        unsent = left;
-        tokio::time::sleep(LOOK).await;
+        is_done
     }
 }
 

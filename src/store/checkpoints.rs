@@ -88,4 +88,16 @@ pub trait KeptCheckpoints: Send + Sync {
     /// # Errors
     /// [`StoreError`] where it may not have been written: look whether it is there.
     async fn keep(&self, checkpoint: KeptCheckpoint, leaves: Vec<u8>) -> Result<bool, StoreError>;
+
+    /// The last checkpoint that was mailed to everybody who gets them, with all before it; none where nobody has noted one.
+    ///
+    /// # Errors
+    /// [`StoreError`] where it cannot be read.
+    async fn mailed(&self) -> Result<Option<u64>, StoreError>;
+
+    /// Notes that this checkpoint and all before it were mailed. A smaller number than the noted one changes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError`] where it may not have been noted: they may be mailed again.
+    async fn note_mailed(&self, number: u64) -> Result<(), StoreError>;
 }

@@ -137,3 +137,23 @@ async fn a_server_makes_checkpoints_by_itself_and_mails_them() {
     let kept = app.admin_get("/checkpoints/1").await.expect(200).json();
     assert_eq!(read(&kept).0, signed, "what was mailed is what is kept");
 }
+
+#[tokio::test]
+async fn a_checkpoint_that_was_not_mailed_yet_is_mailed_after_the_next_start_and_then_no_more() {
+    if crate::MODE == Mode::Aws {
+        // There another server has its turn first, for ten minutes.
+        return;
+    }
+    let settings = [("checkpoints.every_h", "0"), ("checkpoints.mail_to", "auditor@example.org")];
+    let mut app = TestApp::set(&settings, 5).await;
+    let first = "Checkpoint 1 of";
+    let noted = async || app.service().committer.stores.checkpoints.mailed().await.unwrap();
+    app.eventually("the first look", noted).await;
+    for number in 1..=2 {
+        assert_eq!(sealed(&app).await, number);
+        app.invite(&format!("reader{number}@example.org")).await;
+        app.restart().await;
+        app.notice_to("auditor@example.org", &format!("Checkpoint {number} of")).await;
+    }
+    assert_eq!(app.mails().iter().filter(|mail| mail.subject.contains(first)).count(), 1);
+}

@@ -107,6 +107,11 @@ pub(crate) async fn a_log_is_sealed_again_and_again_and_is_what_it_was<B: Backen
     assert_eq!(stores.checkpoints.checkpoints(Some(2), 10).await.unwrap(), std::slice::from_ref(&first));
     assert_eq!(stores.checkpoints.leaves(3).await.unwrap(), None);
     assert!(!stores.checkpoints.keep(first.clone(), vec![1]).await.unwrap(), "a number is given once");
+    assert_eq!(stores.checkpoints.mailed().await.unwrap(), None);
+    for (noted, mailed) in [(2, 2), (1, 2), (3, 3), (3, 3)] {
+        stores.checkpoints.note_mailed(noted).await.unwrap();
+        assert_eq!(stores.checkpoints.mailed().await.unwrap(), Some(mailed));
+    }
     assert_eq!(found(&stores, &[], 1).await, [], "and the other one did no harm");
 
     // One that somebody else keeps, of another log under the same key; and one that this log does not have.

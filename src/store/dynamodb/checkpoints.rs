@@ -19,6 +19,7 @@ use crate::{
 
 const CHECKPOINT: &str = "checkpoint";
 const LEAVES: &str = "checkpoint-leaves";
+const MAILED: &str = "checkpoint-mailed";
 /// How long after its moment a commit may appear: AWS refuses who is off by more than five minutes, and a request is tried again for less than
 /// that. Four times as much.
 const SETTLED_AFTER: SignedDuration = SignedDuration::from_mins(20);
@@ -85,6 +86,23 @@ impl KeptCheckpoints for Dynamo {
         }
         Ok(is_kept)
     }
+
+    async fn mailed(&self) -> Result<Option<u64>, StoreError> {
+        let found = fetch::get(self, &self.table(STATE), mailed_key()).await?;
+        found.map(|found| get_number(&found, "number")).transpose()
+    }
+
+    async fn note_mailed(&self, mailed: u64) -> Result<(), StoreError> {
+        let table = self.table(STATE);
+        let mut item = mailed_key();
+        item.insert("number".to_owned(), number(mailed));
+        let put = || {
+            let request = self.client().put_item().table_name(&table).set_item(Some(item.clone()));
+            let request = request.condition_expression("attribute_not_exists(k) OR #n < :n");
+            request.expression_attribute_names("#n", "number").expression_attribute_values(":n", number(mailed)).send()
+        };
+        write::conditional(&table, put).await.map(drop)
+    }
 }
 
 impl Dynamo {
@@ -140,6 +158,11 @@ fn place(number: u64) -> String {
 
 fn key(number: u64) -> Item {
     item::item([("k", text(CHECKPOINT)), ("r", text(place(number)))])
+}
+
+/// The key of the item that tells which checkpoints were mailed.
+fn mailed_key() -> Item {
+    item::item([("k", text(MAILED)), ("r", text("last"))])
 }
 
 /// The key of a part: two nodes that make one number at once have parts of their own.

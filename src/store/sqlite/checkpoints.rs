@@ -10,7 +10,7 @@ use crate::{
     store::checkpoints::{KeptCheckpoint, KeptCheckpoints},
 };
 
-/// The table. `leaves` are those that differ from the checkpoint before, packed.
+/// The tables. `leaves` are those that differ from the checkpoint before, packed; `mailed_checkpoints` has the last one that was mailed.
 pub(super) const TABLE: &str = "
 CREATE TABLE IF NOT EXISTS checkpoints (
     number     INTEGER PRIMARY KEY,
@@ -20,6 +20,7 @@ CREATE TABLE IF NOT EXISTS checkpoints (
     proofs     TEXT NOT NULL,
     leaves     BLOB NOT NULL
 ) STRICT;
+CREATE TABLE IF NOT EXISTS mailed_checkpoints (one INTEGER PRIMARY KEY CHECK (one = 1), number INTEGER NOT NULL) STRICT;
 ";
 
 const COLUMNS: &str = "number, text, signature, public_key, proofs";
@@ -59,6 +60,24 @@ impl KeptCheckpoints for Database {
 
     async fn keep(&self, checkpoint: KeptCheckpoint, leaves: Vec<u8>) -> Result<bool, StoreError> {
         self.write(move |connection| insert(connection, &checkpoint, &leaves)).await
+    }
+
+    async fn mailed(&self) -> Result<Option<u64>, StoreError> {
+        self.read(|connection| {
+            let sql = "SELECT number FROM mailed_checkpoints";
+            Ok(connection.prepare_cached(sql)?.query_row([], |row| row.get(0)).optional()?)
+        })
+        .await
+    }
+
+    async fn note_mailed(&self, number: u64) -> Result<(), StoreError> {
+        self.write(move |connection| {
+            let sql = "INSERT INTO mailed_checkpoints (one, number) VALUES (1, ?1)
+                       ON CONFLICT (one) DO UPDATE SET number = max(number, excluded.number)";
+            connection.prepare_cached(sql)?.execute([number])?;
+            Ok(())
+        })
+        .await
     }
 }
 
