@@ -105,7 +105,11 @@ impl Invite {
                 Invitee { email: email.clone(), name: self.name.clone(), role: self.role, plan: plan.to_owned() };
             match invite_one(node, invitee).await {
                 Ok((document, mailing)) => {
-                    text.push_str(&format!("invited {}: {}\n", email.as_str(), mailing.told(outbox(node).as_deref())));
+                    text.push_str(&format!(
+                        "invited {}: {}\n",
+                        email.as_str(),
+                        mailing.told(outbox(&node.service.settings).as_deref())
+                    ));
                     invited.push(document);
                 }
                 Err(failure) if emails.len() == 1 => return Err(failure),

@@ -58,7 +58,9 @@ impl MailArgs {
             let (outcome, answer) = tested.told();
             let notes = if matches!(tested, Tested::Taken(_)) { notes(&node) } else { Vec::new() };
             let (exit, text) = match tested {
-                Tested::Taken(_) if outbox(&node).is_some() => (Exit::Done, format!("the mail is in {answer}")),
+                Tested::Taken(_) if outbox(&node.service.settings).is_some() => {
+                    (Exit::Done, format!("the mail is in {answer}"))
+                }
                 Tested::Taken(_) => (Exit::Done, format!("{transport}: taken: {answer}")),
                 Tested::Refused(_) => (Exit::Refused, format!("{transport}: refused for good: {answer}")),
                 Tested::Withheld(_) => (Exit::Refused, format!("not sent: {answer}")),

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::Failure;
 use crate::{
     app::Node,
+    config::Settings,
     domain::{email::Email, id::UserId, personal::ERASED, view::UserRow},
     store::{UserFilter, Views},
 };
@@ -127,7 +128,7 @@ pub(super) fn notes(node: &Node) -> Vec<String> {
         return Vec::new();
     }
     let public_url = &node.service.public_url;
-    let files = outbox(node).map(|outbox| {
+    let files = outbox(&node.service.settings).map(|outbox| {
         format!(
             "mail goes into files in {outbox} and reaches nobody. To send it: mail.transport = \"smtp\" and mail.smtp.host in the \
              settings (PERMITD_MAIL_TRANSPORT, PERMITD_MAIL_SMTP_HOST)"
@@ -149,8 +150,7 @@ pub(super) fn noted(notes: &[String]) -> String {
 }
 
 /// The outbox, when mails are files.
-pub(super) fn outbox(node: &Node) -> Option<String> {
-    let settings = &node.service.settings;
+pub(super) fn outbox(settings: &Settings) -> Option<String> {
     (settings.mail_transport() == crate::mail::settings::MailTransport::File)
         .then(|| settings.outbox().display().to_string())
 }

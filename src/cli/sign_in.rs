@@ -100,7 +100,7 @@ impl ResetPassword {
             let number = user_in(&asked.state).map_or(0, |person| person.sign_in.links_issued);
             let now = service.committer.load_user(user.id).await?;
             let is_mailed = now.is_some_and(|now| now.sign_in.link(number).is_some_and(|link| link.mailed));
-            let told = match (is_mailed, outbox(&node)) {
+            let told = match (is_mailed, outbox(&node.service.settings)) {
                 (true, Some(outbox)) => format!("mail in {outbox}"),
                 (true, None) => "mail sent".to_owned(),
                 (false, _) => "mail still to be sent: it is tried again while a server runs".to_owned(),

@@ -388,7 +388,7 @@ impl Resend {
             let since = committed.events.last().map_or(user.changed_at, |event| event.recorded_at);
             let mailing = mailing(&node, user.id, since).await?;
             let notes = notes(&node);
-            let told = mailing.told(outbox(&node).as_deref());
+            let told = mailing.told(outbox(&node.service.settings).as_deref());
             let text = format!("{}: {told}\n{}", shown_email(&user), noted(&notes));
             Ok(CommandAnswer::new(json!({ "user": user, "mail": mailing.as_str(), "notes": notes }), text))
         })

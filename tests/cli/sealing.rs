@@ -100,6 +100,9 @@ fn a_log_is_sealed_and_proven_and_who_is_erased_changes_nothing() {
     let first = home.json(&["events", "seal"]);
     assert_eq!((first["sealed"].as_bool(), number(&first["checkpoint"], "number")), (Some(true), 1), "{first}");
     assert_eq!(home.json(&["events", "seal"])["sealed"], false, "nothing has happened since");
+    let told = home.run(&["events", "seal", "--mail", "auditor@example.org"]).out;
+    assert!(told.contains("mail to auditor@example.org in ") && told.contains("outbox"), "{told}");
+    home.refused(2, &["events", "seal", "--mail", "nobody"]);
     let again = home.run(&["events", "seal"]);
     assert!(again.out.contains("nothing has happened since") && again.out.contains("checkpoint 1"), "{}", again.out);
     let Sealed { home, ana } = Sealed::new();

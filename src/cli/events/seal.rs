@@ -16,7 +16,7 @@ use crate::{
         number::whole,
         open::{must_exist, quiet_log},
         output::{Table, counted, moment},
-        people::email,
+        people::{email, outbox},
     },
     clock::SystemClock,
     config::Settings,
@@ -109,6 +109,12 @@ impl SealArgs {
         }
         let said = said(&kept)?;
         let what = if is_new { "" } else { "nothing has happened since\n" };
+        let mailed = if self.mail.is_empty() {
+            String::new()
+        } else {
+            let how = outbox(&settings).map_or_else(|| "sent".to_owned(), |outbox| format!("in {outbox}"));
+            format!("mail to {} {how}\n", self.mail.join(", "))
+        };
         let text = format!(
             "{what}checkpoint {} of {}: {} up to position {}, signed by the key {}\n{}",
             kept.number,
@@ -120,7 +126,7 @@ impl SealArgs {
                 || "keep it elsewhere: permitd events seal --out FILE, or GET /checkpoints\n".to_owned(),
                 |path| format!("it is in {}: keep it elsewhere\n", path.display())
             )
-        );
+        ) + &mailed;
         Ok(CommandAnswer::new(json!({ "sealed": is_new, "checkpoint": document(&kept)? }), text))
     }
 }
