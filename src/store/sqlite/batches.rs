@@ -1,7 +1,7 @@
 //! Commits in their stored form, in the order of streams.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 
 use super::{StoreError, corrupt, log, quarantine, trouble::events};
 use crate::{
@@ -12,22 +12,7 @@ use crate::{
     },
 };
 
-pub(super) const COLUMNS: &str = "stream, version, recorded_at, events";
-
-/// The next commits after a place, of streams whose names come before `end`.
-pub(super) fn read_from(
-    connection: &Connection,
-    place: &LogPosition,
-    end: &str,
-    max: usize,
-) -> Result<CommitBatch, StoreError> {
-    let sql = format!(
-        "SELECT {COLUMNS} FROM commits WHERE (stream, version) > (?1, ?2) AND stream < ?4 ORDER BY stream, version LIMIT ?3"
-    );
-    let mut chunk = CommitBatch::default();
-    read(connection, &sql, params![place.stream, place.version, max, end], &mut chunk)?;
-    Ok(chunk)
-}
+const COLUMNS: &str = "stream, version, recorded_at, events";
 
 pub(super) fn read_stream(connection: &Connection, stream: &str, chunk: &mut CommitBatch) -> Result<(), StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM commits WHERE stream = ?1 ORDER BY version");
@@ -59,7 +44,7 @@ pub(super) struct StreamSource {
 }
 
 impl StreamSource {
-    fn find(connection: &Connection, name: &str) -> Result<Self, StoreError> {
+    pub(super) fn find(connection: &Connection, name: &str) -> Result<Self, StoreError> {
         let id = StreamId::parse(name).map_err(|error| corrupt("stream", error))?;
         let key = match id {
             StreamId::User(user) => log::personal_key(connection, user)?,
@@ -67,9 +52,22 @@ impl StreamSource {
         };
         Ok(Self { name: name.to_owned(), id, key })
     }
+
+    /// Whether this is the stream that is stored under a name.
+    pub(super) fn is_of(&self, name: &str) -> bool {
+        self.name == name
+    }
+
+    pub(super) fn id(&self) -> &StreamId {
+        &self.id
+    }
+
+    pub(super) fn key(&self) -> Option<PersonalKey> {
+        self.key.clone()
+    }
 }
 
-pub(super) fn read(
+fn read(
     connection: &Connection,
     sql: &str,
     values: impl rusqlite::Params,

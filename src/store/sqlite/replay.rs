@@ -1,5 +1,6 @@
 //! The input and output of a replay: a read transaction for the log, and the next generation of the views' tables.
 
+mod ahead;
 mod mend;
 mod progress;
 
@@ -11,9 +12,10 @@ use rusqlite::{Connection, TransactionBehavior};
 
 pub(super) use self::progress::TABLE as PROGRESS;
 
+use self::ahead::ReadAhead;
 use super::{
     Database, StoreError,
-    batches::{LogPosition, folded, read_from, read_stream},
+    batches::{LogPosition, folded, read_stream},
     corrupt, quarantine, twice,
     views::{self, Statements},
 };
@@ -27,10 +29,7 @@ use crate::{
 };
 
 /// The page cache for the new views, KiB: their indexes are made from pages that are still in it.
-const CACHE_KIB: u32 = 64 * 1024;
-
-/// The part of the file that is mapped instead of copied from the system's cache, bytes: the log is read from end to end.
-const MAPPED_BYTES_MAX: u64 = 1 << 40;
+const CACHE_KIB: u32 = 48 * 1024;
 
 #[async_trait]
 impl Replayable for Database {
@@ -39,11 +38,11 @@ impl Replayable for Database {
             return Err(StoreError::Limit("read units are bounded over DynamoDB only: this log is a file".to_owned()));
         }
         let (log, views) = (self.connect()?, self.connect()?);
-        // Pages in the write-ahead log, such as those of an earlier rebuild, are not mapped, and each read searches for them.
+        // Each read of a page searches the write-ahead log for it, such as those of an earlier rebuild.
         if !self.is_read_only() {
             views.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
         }
-        log.execute_batch(&format!("PRAGMA mmap_size = {MAPPED_BYTES_MAX}; BEGIN"))?;
+        log.execute_batch("BEGIN")?;
         // While the log is read at its one moment, later writes cannot be moved out of the write-ahead log: checkpoints after every
         // batch would only take time.
         views.execute_batch(&format!(
@@ -51,10 +50,10 @@ impl Replayable for Database {
         ))?;
         let position = last_position(&log)?;
         let (first, end) = range_of(plan.view);
-        let at = Some(LogPosition { stream: first, version: 0 });
+        let ahead = ReadAhead::from(LogPosition { stream: first, version: 0 }, end);
         Ok(Box::new(SqliteSpace {
             plan: *plan,
-            log: SqliteLog { connection: log, position, at, end, view: plan.view, grown: Vec::new() },
+            log: SqliteLog { connection: log, position, ahead: Some(ahead), view: plan.view, grown: Vec::new() },
             views: NewViews {
                 connection: views,
                 view: plan.view,
@@ -123,7 +122,8 @@ impl ReplaySpace for SqliteSpace {
             // What has grown since the log's moment of then is read again when catching up.
             self.log.position = recorded.position;
             if !recorded.stream.is_empty() {
-                self.log.at = Some(LogPosition { stream: recorded.stream.clone(), version: u64::from(u32::MAX) });
+                let reached = LogPosition { stream: recorded.stream.clone(), version: u64::from(u32::MAX) };
+                self.log.ahead = Some(ReadAhead::from(reached, range_of(self.plan.view).1));
             }
             progress::take_over(&self.views.connection)?;
             (self.views.generation, self.views.indexed) = (Some(recorded.generation), recorded.indexed);
@@ -165,10 +165,8 @@ struct SqliteLog {
     connection: Connection,
     /// The last commit of that moment.
     position: u64,
-    /// The place where reading all streams continues; none once they have all been read.
-    at: Option<LogPosition>,
-    /// The name behind those of all streams that are read.
-    end: String,
+    /// The reading of all streams; none once they have all been read.
+    ahead: Option<ReadAhead>,
     /// The view that is rebuilt; none for all.
     view: Option<ReplayView>,
     /// The streams that have grown and still have to be read.
@@ -191,10 +189,11 @@ impl SqliteLog {
 
 impl ReplayLog for SqliteLog {
     fn next(&mut self, max: usize) -> Result<CommitBatch, StoreError> {
-        if let Some(place) = self.at.take() {
-            let chunk = read_from(&self.connection, &place, &self.end, max)?;
-            let last = chunk.iter().next_back();
-            self.at = last.map(|(last, _)| LogPosition { stream: last.stream.to_string(), version: last.version });
+        if let Some(ahead) = &mut self.ahead {
+            let chunk = ahead.next(&self.connection, max)?;
+            if chunk.is_empty() {
+                self.ahead = None;
+            }
             return Ok(chunk);
         }
         let mut chunk = CommitBatch::default();

@@ -30,8 +30,6 @@ use crate::{
 const CHUNK_COMMITS: usize = 4096;
 /// What is beside the log, handed over at a time.
 const CHUNK_BESIDE: usize = 4096;
-/// The part of the file that is mapped instead of copied from the system's cache, bytes: the log is read from end to end.
-const MAPPED_BYTES_MAX: u64 = 1 << 40;
 /// The page cache of a filling, KiB: indexes are sorted in it.
 const CACHE_KIB: u32 = 48 * 1024;
 /// Pages of the write-ahead log before they are moved into the file.
@@ -43,7 +41,7 @@ const BY_STREAM: &str = "CREATE UNIQUE INDEX IF NOT EXISTS commits_stream ON com
 impl Transferable for Database {
     fn log_source(&self, order: LogOrder) -> Result<Box<dyn LogSource>, StoreError> {
         let connection = Database::connect_reader(self.path(), self.is_read_only())?;
-        connection.execute_batch(&format!("PRAGMA mmap_size = {MAPPED_BYTES_MAX}; BEGIN"))?;
+        connection.execute_batch("BEGIN")?;
         Ok(Box::new(FileLog { connection, order, at: Some((0, String::new(), 0)) }))
     }
 
@@ -210,6 +208,8 @@ impl LogTarget for Filling {
         transaction.commit()?;
         // Of what was written so far a crash may cost the end; from here on it is on the disk.
         self.connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA wal_checkpoint(TRUNCATE)")?;
+        // The views are made next, which need a cache of their own.
+        self.connection.execute_batch("PRAGMA cache_size = -2000; PRAGMA shrink_memory")?;
         Ok(())
     }
 
