@@ -19,8 +19,8 @@ use crate::{domain::persisted::Encoded, store::CommitBatch};
 
 /// Bytes of events that are read ahead, about.
 const BYTES: usize = 12 << 20;
-/// The most bytes: a window that has more is read in parts.
-const BYTES_MAX: usize = 4 * BYTES;
+/// A window that has so many times more is read in parts.
+const TIMES_MAX: usize = 4;
 /// Commits that are read ahead.
 const COMMITS: Range<usize> = 64..32 * 1024;
 
@@ -31,6 +31,8 @@ pub(super) struct ReadAhead {
     pub(super) at: Option<LogPosition>,
     /// The name behind those of all streams that are read.
     end: String,
+    /// Bytes of events that are read ahead, about.
+    bytes: usize,
     /// Commits of the next window.
     window: usize,
     text: String,
@@ -52,7 +54,7 @@ struct Row {
 impl ReadAhead {
     /// The commits after a place, of streams whose names come before `end`.
     pub(super) fn from(place: LogPosition, end: String) -> Self {
-        Self { at: Some(place), end, window: COMMITS.start, ..Self::default() }
+        Self { at: Some(place), end, bytes: BYTES, window: COMMITS.start, ..Self::default() }
     }
 
     /// The next commits, at most `max`; none at the end.
@@ -85,7 +87,7 @@ impl ReadAhead {
         }
         self.at = rows.last().map(|last| LogPosition { stream: last.stream.clone(), version: last.version });
         if let Some(mean) = self.text.len().checked_div(rows.len()) {
-            self.window = (BYTES / mean.max(1)).clamp(COMMITS.start, COMMITS.end);
+            self.window = (self.bytes / mean.max(1)).clamp(COMMITS.start, COMMITS.end);
         }
         self.rows = rows;
         Ok(())
@@ -118,10 +120,63 @@ impl ReadAhead {
             self.text.push_str(&events(stored.get_ref(1)?));
             row.events = start..self.text.len();
             row.recorded_at = Timestamp::from_microsecond(stored.get(0)?).map_err(|error| corrupt("moment", error))?;
-            if self.text.len() > BYTES_MAX && !is_one {
+            if self.text.len() > TIMES_MAX * self.bytes && !is_one {
                 return Ok(false);
             }
         }
         Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::store::sqlite::Database;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        /// Whatever lies where, and however large it is: each commit comes once, stream by stream, also after a stop.
+        #[test]
+        fn every_commit_comes_once_and_in_the_order_of_streams(
+            commits in prop::collection::vec((0..9_u64, 0..3_000_usize), 0..300),
+            bytes in 1..20_000_usize,
+            max in 1..50_usize,
+            stop in 0..20_usize,
+        ) {
+            let folder = tempfile::tempdir().unwrap();
+            let connection = Database::open(folder.path()).unwrap().connect().unwrap();
+            let mut versions = [0_u64; 9];
+            let mut expected = Vec::new();
+            for (position, (plan, size)) in (1_i64..).zip(commits) {
+                let place = usize::try_from(plan).unwrap();
+                versions[place] += 1;
+                let (stream, events) = (format!("plan#p{plan}"), "x".repeat(size));
+                let sql = "INSERT INTO commits (stream, version, position, command, recorded_at, events) VALUES (?1, ?2, ?3, ?2, ?3, ?4)";
+                connection.execute(sql, params![stream, versions[place], position, events]).unwrap();
+                expected.push((stream, versions[place], position, events));
+            }
+            expected.sort_unstable();
+            let mut ahead = ReadAhead::from(LogPosition::default(), "q".to_owned());
+            let mut found = Vec::new();
+            for nth in 0.. {
+                ahead.bytes = bytes;
+                let batch = ahead.next(&connection, max).unwrap();
+                if batch.is_empty() {
+                    break;
+                }
+                prop_assert!(batch.len() <= max);
+                for (commit, _) in batch.iter() {
+                    let position = commit.recorded_at.as_microsecond();
+                    found.push((commit.stream.to_string(), commit.version, position, commit.events.to_owned()));
+                }
+                if let Some((stream, version, ..)) = found.last().cloned().filter(|_| nth == stop) {
+                    ahead = ReadAhead::from(LogPosition { stream, version }, "q".to_owned());
+                }
+            }
+            prop_assert_eq!(found, expected);
+        }
     }
 }
