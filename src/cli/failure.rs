@@ -208,6 +208,7 @@ fn secrets_exit(error: &SecretsError) -> Exit {
         SecretsError::Privacy(_) | SecretsError::Link { .. } => Exit::Refused,
         SecretsError::Exposed { .. }
         | SecretsError::Malformed { .. }
+        | SecretsError::MalformedCheckpointKey { .. }
         | SecretsError::UnknownVersion(_)
         | SecretsError::Lost { .. }
         | SecretsError::NotOurs { .. } => Exit::Damaged,
@@ -305,11 +306,18 @@ fn start_exit(error: &StartError) -> Exit {
 fn transfer_exit(error: &TransferError) -> Exit {
     match error {
         TransferError::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => Exit::NotFound,
+        // What is no file of zstd or age, or is cut off.
+        TransferError::Io { source, .. }
+            if matches!(source.kind(), std::io::ErrorKind::InvalidData | std::io::ErrorKind::UnexpectedEof) =>
+        {
+            Exit::BadFile
+        }
         TransferError::Io { .. } => Exit::Unavailable,
         TransferError::Exists { .. } | TransferError::Taken | TransferError::OtherFile { .. } => Exit::Refused,
         TransferError::NoLog { .. }
         | TransferError::Newer { .. }
         | TransferError::Damaged { .. }
+        | TransferError::Sealed { .. }
         | TransferError::Encrypted { .. } => Exit::BadFile,
         TransferError::Key { .. } => Exit::Usage,
         TransferError::Chain(_) | TransferError::Secret(_) | TransferError::Replay(ReplayError::Codec(_)) => {

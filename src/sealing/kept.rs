@@ -41,9 +41,8 @@ pub struct AllKept<'a> {
     checkpoints: &'a dyn KeptCheckpoints,
     /// Those of this page that are still to come, the next one last.
     page: Vec<KeptCheckpoint>,
-    /// The numbers that are in no page yet.
-    next: u64,
-    last: u64,
+    /// The numbers of those that are in no page yet, the next one last.
+    numbers: Vec<u64>,
 }
 
 impl<'a> AllKept<'a> {
@@ -52,9 +51,15 @@ impl<'a> AllKept<'a> {
     /// # Errors
     /// [`StoreError`] where they cannot be read.
     pub async fn up_to(checkpoints: &'a dyn KeptCheckpoints, number: Option<u64>) -> Result<Self, StoreError> {
-        let before = number.map(|number| number.saturating_add(1));
-        let last = checkpoints.checkpoints(before, 1).await?.first().map_or(0, |last| last.number);
-        Ok(Self { checkpoints, page: Vec::new(), next: 1, last })
+        let (mut before, mut numbers) = (number.map(|number| number.saturating_add(1)), Vec::new());
+        loop {
+            let page = checkpoints.checkpoints(before, PAGE).await?;
+            numbers.extend(page.iter().map(|kept| kept.number));
+            before = numbers.last().copied();
+            if page.len() < PAGE {
+                return Ok(Self { checkpoints, page: Vec::new(), numbers });
+            }
+        }
     }
 
     /// The next one.
@@ -62,11 +67,11 @@ impl<'a> AllKept<'a> {
     /// # Errors
     /// [`StoreError`] where they cannot be read.
     pub async fn next(&mut self) -> Result<Option<KeptCheckpoint>, StoreError> {
-        while self.page.is_empty() && self.next <= self.last {
-            let end = self.next.saturating_add(PAGE as u64).min(self.last.saturating_add(1));
-            let mut page = self.checkpoints.checkpoints(Some(end), PAGE).await?;
-            page.retain(|kept| kept.number >= self.next);
-            (self.page, self.next) = (page, end);
+        if self.page.is_empty() {
+            let of_page = self.numbers.split_off(self.numbers.len().saturating_sub(PAGE));
+            if let Some(last) = of_page.first() {
+                self.page = self.checkpoints.checkpoints(Some(last.saturating_add(1)), of_page.len()).await?;
+            }
         }
         Ok(self.page.pop())
     }

@@ -20,6 +20,8 @@ use crate::{
 
 /// Heads that are compared in one pass over the log: it bounds the memory. More make several passes.
 const HEADS_PER_PASS: u64 = 500_000;
+/// Checkpoints in a row that are told to be gone, each by itself.
+const GONE_MAX: u64 = 100;
 
 /// What was found to be other than it was.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -53,6 +55,15 @@ pub enum Forgery {
         number: u64,
         /// What is wrong.
         reason: String,
+    },
+    /// Without a checkpoint that is gone or damaged the later ones tell less.
+    #[error(
+        "without checkpoint {number} it cannot be told what the later ones cover of streams that had changed in it, nor whether commits before them \
+         were put in: a backup may have it"
+    )]
+    Unjudged {
+        /// The number of the first one that is missing.
+        number: u64,
     },
     /// The leaves that are kept are not those that were signed.
     #[error("what is kept of checkpoint {number} is not what was signed: its leaves give another root")]
@@ -141,6 +152,8 @@ pub struct Expected {
     last: Option<(u64, u64)>,
     /// How many checkpoints there are.
     checkpoints: u64,
+    /// Whether what one of them has is not known. A stream that none of the others has may be of that one.
+    is_incomplete: bool,
 }
 
 #[derive(Debug, Default)]
@@ -164,6 +177,13 @@ impl Expected {
         self.last.map(|(number, _)| number)
     }
 
+    /// Notes that what a checkpoint has is not known.
+    fn miss(&mut self, number: u64, find: &mut impl FnMut(Forgery)) {
+        if !std::mem::replace(&mut self.is_incomplete, true) {
+            find(Forgery::Unjudged { number });
+        }
+    }
+
     fn has(&self, stream: &StreamId) -> bool {
         self.parts <= 1 || BuildHasherDefault::<DefaultHasher>::default().hash_one(stream) % self.parts == self.part
     }
@@ -175,7 +195,7 @@ impl Expected {
         }
         let StoredCommit { stream, version, .. } = commit;
         let Some(expected) = self.streams.get_mut(stream) else {
-            if commit.position <= position {
+            if commit.position <= position && !self.is_incomplete {
                 self.streams.insert(stream.clone(), ExpectedStream { is_told: true, ..ExpectedStream::default() });
                 found(Forgery::PutIn { stream: stream.clone(), version: *version, number: last });
             }
@@ -197,7 +217,10 @@ impl Expected {
                 _ => {}
             }
         }
-        if expected.heads.last().is_some_and(|(_, at, _)| at < version) && commit.position <= position {
+        if expected.heads.last().is_some_and(|(_, at, _)| at < version)
+            && commit.position <= position
+            && !self.is_incomplete
+        {
             expected.is_told = true;
             found(Forgery::PutIn { stream: stream.clone(), version: *version, number: last });
         }
@@ -288,8 +311,12 @@ pub async fn expected(
     while let Some(kept) = all.next().await? {
         let number = kept.number;
         expected.checkpoints += 1;
-        for gone in before.as_ref().map_or(0, |(_, before)| before.number) + 1..number {
+        let next = before.as_ref().map_or(0, |(_, before)| before.number) + 1;
+        for gone in (next..number).take(usize::try_from(GONE_MAX).unwrap_or(0)) {
             find(Forgery::Gone { number: gone });
+        }
+        if next < number {
+            expected.miss(next, &mut find);
         }
         let said = match kept.signed.checked() {
             Ok(said) if said.number == number => said,
@@ -327,6 +354,7 @@ pub async fn expected(
             Ok(leaves) => leaves,
             Err(CoveredError::Damaged { number, reason }) => {
                 find(Forgery::Checkpoint { number, reason });
+                expected.miss(number, &mut find);
                 Vec::new()
             }
             Err(error) => return Err(error),
@@ -353,7 +381,7 @@ pub async fn expected(
                 covered.take(leaf);
             }
         }
-        if part == 0 && number >= from && covered.root() != (said.leaves, said.root) {
+        if part == 0 && !expected.is_incomplete && number >= from && covered.root() != (said.leaves, said.root) {
             find(Forgery::Leaves { number });
         }
         expected.last = Some((number, said.position));

@@ -37,7 +37,8 @@ pub fn new_checkpoint_key(entropy: &dyn Entropy) -> Result<Zeroizing<String>, Se
 /// # Errors
 /// When it is damaged. The error never holds the content.
 pub fn read_checkpoint_key(json: &[u8], place: &str) -> Result<CheckpointKey, SecretsError> {
-    let malformed = |reason: &str| SecretsError::Malformed { place: place.to_owned(), reason: reason.to_owned() };
+    let malformed =
+        |reason: &str| SecretsError::MalformedCheckpointKey { place: place.to_owned(), reason: reason.to_owned() };
     let content: KeyFile = serde_json::from_slice(json).map_err(|_| malformed("it is no key of checkpoints"))?;
     let text = Zeroizing::new(content.ed25519);
     let seed = BASE64_STANDARD.decode(text.as_bytes()).map(Zeroizing::new);

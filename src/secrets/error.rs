@@ -39,6 +39,17 @@ pub enum SecretsError {
         /// What is wrong, without the content.
         reason: String,
     },
+    /// The content of the file or other place is no key of checkpoints.
+    #[error(
+        "{place} is not the key of checkpoints: {reason}. API keys have nothing to do with it. Put it back from a backup that was made with \
+         --with-secret, or move it away: the next checkpoint makes another one, and `permitd events prove --key` takes the public keys of both"
+    )]
+    MalformedCheckpointKey {
+        /// The file or other place.
+        place: String,
+        /// What is wrong, without the content.
+        reason: String,
+    },
     /// The file is a symbolic link, which could lead anywhere.
     #[error("{} is a symbolic link, which is not followed: put the file itself there, or name another with secret_file", .path.display())]
     Link {

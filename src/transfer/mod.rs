@@ -108,7 +108,18 @@ pub enum TransferError {
         /// The file.
         path: PathBuf,
     },
-    /// The keys do not open the file, or are none.
+    /// The file cannot be decrypted with what was given.
+    #[error(
+        "{path} cannot be decrypted: give the identity or the passphrase that it was encrypted to, and the whole file ({why})",
+        path = path.display()
+    )]
+    Sealed {
+        /// The file.
+        path: PathBuf,
+        /// What age said.
+        why: String,
+    },
+    /// What was given as keys are none.
     #[error("{what}")]
     Key {
         /// What is wrong with which.

@@ -164,9 +164,8 @@ impl FileKeys {
         if self.identities.is_empty() {
             return Err(TransferError::Encrypted { path: path.to_owned() });
         }
-        let refused = |error: age::DecryptError| TransferError::Key {
-            what: format!("{} cannot be decrypted: {error}", path.display()),
-        };
+        let refused =
+            |error: age::DecryptError| TransferError::Sealed { path: path.to_owned(), why: error.to_string() };
         let decryptor = Decryptor::new_buffered(file).map_err(refused)?;
         let identities = self.identities.iter().map(|one| &**one as &dyn age::Identity);
         Ok(Box::new(decryptor.decrypt(identities).map_err(refused)?))

@@ -133,6 +133,11 @@ fn a_follower_goes_on_where_it_was_after_a_restart() {
     std::fs::write(&file, text.replace(&format!("\"position\":{end}"), "\"position\":99")).unwrap();
     let err = home.refused(4, &["events", "tail", "--checkpoint", "audit"]);
     assert!(err.contains("position 99") && err.contains(&format!("ends at {end}")), "{err}");
+    // A log that was restored to an earlier state, and has grown again since, has another commit in the place of the last one.
+    let hash = serde_json::from_str::<Value>(&text).unwrap()["last"]["hash"].as_str().unwrap().to_owned();
+    std::fs::write(&file, text.replace(&hash, &"0".repeat(64))).unwrap();
+    let err = home.refused(4, &["events", "tail", "--checkpoint", "audit"]);
+    assert!(err.contains("another commit") && err.contains("restored"), "{err}");
     for name in ["", "../x", "a/b", "A"] {
         home.refused(2, &["events", "tail", "--checkpoint", name]);
     }

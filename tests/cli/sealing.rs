@@ -160,10 +160,13 @@ fn whatever_is_done_to_the_log_is_found_and_named() {
     touch(&sealed, "plan#small", 2);
     sealed.chain_anew("plan#small");
     sealed.finds_one(&["plan#small", "commit 2", "checkpoint 2", "up to its commit 1 it is what checkpoint 1 says"]);
-    // A sealed log that is broken is not sealed again.
-    touch(&sealed, "plan#small", 1);
+    // A log that its checkpoints refute is not sealed again, whatever is new in it.
     sealed.home.json(&["plans", "set", "other", "--quota", "5"]);
-    assert_eq!(sealed.home.run(&["events", "seal"]).exit, 0, "what is new is whole");
+    let told = sealed.home.refused(7, &["events", "seal"]);
+    assert!(told.contains("was not sealed") && told.contains("plan#small"), "{told}");
+    // A value that cannot be is damage, and not a store that is away.
+    sealed.log().execute("UPDATE commits SET version = -1 WHERE stream = 'plan#small' AND version = 1", []).unwrap();
+    assert!(sealed.home.refused(7, &["events", "prove"]).contains("not one that permitd writes"));
 
     // A commit that is missing; two that are swapped; a moved time.
     let sealed = Sealed::new();
@@ -237,7 +240,21 @@ fn whatever_is_done_to_the_checkpoints_is_found_and_named() {
         sealed.found(&[])
     );
     let sealed = change("DELETE FROM checkpoints WHERE number = 1");
-    assert!(sealed.found(&[]).iter().any(|found| found == "checkpoint 1 is gone"), "{:?}", sealed.found(&[]));
+    let found = sealed.found(&[]);
+    assert!(found.iter().any(|found| found == "checkpoint 1 is gone"), "{found:?}");
+    assert!(found.iter().any(|found| found.starts_with("without checkpoint 1 it cannot be told")), "{found:?}");
+    assert!(!found.iter().any(|found| found.contains("put in later")), "nobody is accused: {found:?}");
+    for (exit, range) in [(3, ["--from", "9"]), (3, ["--to", "9"]), (2, ["--to", "0"])] {
+        sealed.home.refused(exit, &[&["events", "prove"][..], &range].concat());
+    }
+    sealed.home.refused(2, &["events", "prove", "--from", "2", "--to", "1"]);
+    // A number that nobody gives is no reason to count up to it.
+    let sealed = change("UPDATE checkpoints SET number = 2000000000 WHERE number = 2");
+    assert!(sealed.found(&[]).iter().any(|found| found.contains("says that it is checkpoint 2")));
+    // The key of checkpoints is none of API keys.
+    fs::write(sealed.home.data().join("checkpoint-key.json"), "{").unwrap();
+    let told = sealed.home.refused(7, &["events", "prove"]);
+    assert!(told.contains("is not the key of checkpoints") && !told.contains("secret replace"), "{told}");
     // The last one is missed only by who kept it.
     let sealed = change("DELETE FROM checkpoints WHERE number = 2");
     assert_eq!(sealed.found(&[]), [""; 0]);

@@ -47,7 +47,13 @@ async fn a_deployment_is_made_again_from_a_file_and_its_keys_work() {
     home.refused(4, &[&["events", "export", "log.age"][..], &with].concat());
     assert!(home.refused(6, &["events", "import", "log.age", "--data", "new"]).contains("--identity"));
     fs::write(home.path("other"), "another passphrase\n").unwrap();
-    home.refused(2, &["events", "import", "log.age", "--data", "new", "--passphrase-file", "other"]);
+    let told = home.refused(6, &["events", "import", "log.age", "--data", "new", "--passphrase-file", "other"]);
+    assert!(told.contains("log.age cannot be decrypted") && told.contains("passphrase"), "{told}");
+    let sealed = fs::read(home.path("log.age")).unwrap();
+    for (name, bytes) in [("cut.age", &sealed[..sealed.len() - 9]), ("head.age", &sealed[..40])] {
+        fs::write(home.path(name), bytes).unwrap();
+        home.refused(6, &["events", "import", name, "--data", "new", "--passphrase-file", "phrase"]);
+    }
     assert!(!home.path("new").join("permitd.db").exists(), "nothing was begun");
     let arguments = ["events", "import", "log.age", "--data", "new", "--passphrase-file", "phrase"];
     let imported = home.json(&arguments);
@@ -133,6 +139,7 @@ fn a_damaged_file_is_refused_by_its_line_before_anything_is_written() {
 fn a_forged_log_is_found_by_its_chain() {
     use sha2::{Digest, Sha256};
     let home = populated();
+    home.json(&["events", "seal"]);
     home.json(&["events", "export", "log.zst"]);
     let forge = |name: &str, edit: &dyn Fn(&mut Vec<String>)| {
         let mut forged = lines(&home.path("log.zst"));
@@ -168,4 +175,13 @@ fn a_forged_log_is_found_by_its_chain() {
         assert!(told.contains("the log is not whole: ") && told.contains("user#"), "{name}: {told}");
         assert!(home.refused(4, &["users", "list", "--data", &data]).contains("not complete"), "{name}");
     }
+    // Where what is left follows on itself, the checkpoints in the file tell.
+    forge("cut", &|lines| {
+        let at = *of_user(lines).last().unwrap();
+        assert!(lines[at].starts_with("{\"commit\""), "{}", lines[at]);
+        lines.remove(at);
+    });
+    let ran = home.run(&["events", "import", "cut", "--data", "cut-data"]);
+    assert_eq!(ran.exit, 7, "{}", ran.err);
+    assert!(ran.err.contains("not what its checkpoints") && ran.err.contains("its end was removed"), "{}", ran.err);
 }

@@ -69,6 +69,17 @@ struct Kept {
     format: u32,
     backend: String,
     reached: Reached,
+    /// The last commit that was read: in another state of the log another one stands in its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    last: Option<LastRead>,
+}
+
+/// The last commit that was read.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct LastRead {
+    pub(super) position: u64,
+    /// The hash of its stream up to it, in hex.
+    pub(super) hash: String,
 }
 
 /// A checkpoint that this process moves.
@@ -76,6 +87,7 @@ pub(super) struct Checkpoint {
     path: PathBuf,
     backend: Backend,
     reached: Option<Reached>,
+    last: Option<LastRead>,
     // Locked as long as the process has it.
     _lock: File,
 }
@@ -89,13 +101,19 @@ impl Checkpoint {
         private::files_in(&folder).map_err(StartError::from)?;
         private::remove_unfinished(&folder, UNFINISHED).map_err(|error| failed("clear", &folder, &error))?;
         let (lock, path) = (locked(&folder, name)?, folder.join(name.file()));
-        let reached = read(&path, settings.backend)?;
-        if reached.is_none() && names(&folder)?.len() >= CHECKPOINTS_MAX {
+        let kept = read(&path, settings.backend)?;
+        if kept.is_none() && names(&folder)?.len() >= CHECKPOINTS_MAX {
             let what =
                 format!("there are {CHECKPOINTS_MAX} checkpoints; `permitd events checkpoints remove` removes one");
             return Err(Failure::new(Exit::Refused, what));
         }
-        Ok(Self { path, backend: settings.backend, reached, _lock: lock })
+        let (reached, last) = kept.map_or((None, None), |kept| (Some(kept.reached), kept.last));
+        Ok(Self { path, backend: settings.backend, reached, last, _lock: lock })
+    }
+
+    /// The last commit that earlier runs have read, as far as they noted it.
+    pub(super) fn last(&self) -> Option<LastRead> {
+        self.last.clone()
     }
 
     /// How far the last run came; none where there was none.
@@ -103,16 +121,18 @@ impl Checkpoint {
         self.reached.clone()
     }
 
-    /// Keeps how far this run has come, if it has come further.
-    pub(super) fn move_to(&mut self, reached: &Reached) -> Result<(), Failure> {
+    /// Keeps how far this run has come, if it has come further, with the last commit that it has read, if any.
+    pub(super) fn move_to(&mut self, reached: &Reached, last: Option<LastRead>) -> Result<(), Failure> {
         if self.reached.as_ref().is_some_and(|kept| kept.is_same(reached)) {
             return Ok(());
         }
-        let kept = Kept { format: FORMAT, backend: named(self.backend).to_owned(), reached: reached.clone() };
+        self.last = last.or(self.last.take());
+        let (reached, last) = (reached.clone(), self.last.clone());
+        let kept = Kept { format: FORMAT, backend: named(self.backend).to_owned(), reached, last };
         let text = serde_json::to_vec(&kept).map_err(|error| Failure::new(Exit::Damaged, error.to_string()))?;
         let written = private::write_whole(&self.path, UNFINISHED, &text, Earlier::Goes);
         written.map_err(|error| failed("write", &self.path, &error))?;
-        self.reached = Some(reached.clone());
+        self.reached = Some(kept.reached);
         Ok(())
     }
 }
@@ -123,8 +143,8 @@ pub(super) fn all(settings: &Settings) -> Result<Vec<(CheckpointName, Reached)>,
     let mut found = Vec::new();
     for name in names(&folder)? {
         // One that is being removed is none any more.
-        if let Some(reached) = read(&folder.join(name.file()), settings.backend)? {
-            found.push((name, reached));
+        if let Some(kept) = read(&folder.join(name.file()), settings.backend)? {
+            found.push((name, kept.reached));
         }
     }
     Ok(found)
@@ -151,8 +171,8 @@ pub(in crate::cli) fn relabel(settings: &Settings, backend: Backend) -> Result<(
         let path = folder.join(name.file());
         let _lock = locked(&folder, &name)?;
         for known in [Backend::Sqlite, Backend::Aws] {
-            let Ok(Some(reached)) = read(&path, known) else { continue };
-            let kept = Kept { format: FORMAT, backend: named(backend).to_owned(), reached };
+            let Ok(Some(kept)) = read(&path, known) else { continue };
+            let kept = Kept { backend: named(backend).to_owned(), ..kept };
             let text = serde_json::to_vec(&kept).map_err(|error| Failure::new(Exit::Damaged, error.to_string()))?;
             let written = private::write_whole(&path, UNFINISHED, &text, Earlier::Goes);
             written.map_err(|error| failed("write", &path, &error))?;
@@ -191,7 +211,7 @@ fn locked(folder: &Path, name: &CheckpointName) -> Result<File, Failure> {
     }
 }
 
-fn read(path: &Path, backend: Backend) -> Result<Option<Reached>, Failure> {
+fn read(path: &Path, backend: Backend) -> Result<Option<Kept>, Failure> {
     private::file(path).map_err(StartError::from)?;
     let text = match private::open_to_read(path).and_then(io::read_to_string) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -207,7 +227,7 @@ fn read(path: &Path, backend: Backend) -> Result<Option<Reached>, Failure> {
     if kept.backend != named(backend) {
         return Err(damaged("this checkpoint is of a log of another backend, which has other positions"));
     }
-    Ok(Some(kept.reached))
+    Ok(Some(kept))
 }
 
 /// The backend's name in the file.

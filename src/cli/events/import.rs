@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use super::transferring::TransferBar;
+use super::{seal::refuse_forged, transferring::TransferBar};
 use crate::{
-    app::import_log,
+    app::{self, import_log},
     cli::{
         CommandAnswer, Common, Failure,
         open::quiet_log,
@@ -33,7 +33,7 @@ Examples:
 Exit codes:
   4  the deployment has a log of its own
   6  the file is damaged, cut off, no log, or cannot be decrypted: nothing was changed
-  7  the commits in it do not follow on each other")]
+  7  the commits in it do not follow on each other, or are not what the checkpoints in it were signed for")]
 pub(super) struct ImportLogArgs {
     /// The file
     #[arg(value_name = "FILE")]
@@ -59,6 +59,8 @@ impl ImportLogArgs {
         let what = (self.file.as_path(), keys);
         let done = import_log(&settings, what, |file| bar.expect(file.commits()), &mut |at| bar.show(at));
         let (imported, took) = bar.end(done)?;
+        let stores = app::block_on(app::open_stores(&settings, None))?;
+        refuse_forged(&settings, &stores, "what was imported is not what its checkpoints were signed for")?;
         let mut text = format!(
             "{} of {} imported, verified, and their views made, in {:.2} s\n",
             counted(imported.chains.commits, "commit"),

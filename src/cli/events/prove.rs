@@ -39,13 +39,13 @@ Examples:
 Exit codes:
   0  the log is what it was
   1  something was changed, removed or put in: it is named
-  3  there is no checkpoint")]
+  3  there is no checkpoint, or none of that number")]
 pub(super) struct ProveArgs {
     /// Between this checkpoint and the last one: what the earlier ones say is not compared
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
     from: Option<u64>,
     /// Up to this checkpoint
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
     to: Option<u64>,
     /// A checkpoint that was kept elsewhere, as `permitd events seal --out` writes it (repeatable)
     #[arg(long, value_name = "FILE")]
@@ -61,6 +61,15 @@ impl ProveArgs {
         let elsewhere = self.checkpoint.iter().map(|path| read(path)).collect::<Result<Vec<_>, _>>()?;
         let order = ProofOrder { from: self.from, to: self.to, trusted: self.key.iter().cloned().collect(), elsewhere };
         let stores = stores(common)?;
+        let last = app::block_on(stores.checkpoints.checkpoints(None, 1))?.first().map_or(0, |last| last.number);
+        if let Some(number) = [self.from, self.to].into_iter().flatten().find(|number| last > 0 && *number > last) {
+            return Err(Failure::not_found(format!("there is no checkpoint {number}: the last one is {last}")));
+        }
+        if let (Some(from), Some(to)) = (self.from, self.to)
+            && from > to
+        {
+            return Err(Failure::new(Exit::Usage, format!("--from {from} is after --to {to}")));
+        }
         let bar = TransferBar::new();
         let (mut found, mut count): (Vec<Forgery>, u64) = (Vec::new(), 0);
         let mut keep = |forgery| {

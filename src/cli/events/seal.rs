@@ -9,7 +9,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::{
-    app::{self, StartError},
+    app::{self, ProofOrder, StartError},
     aws::Access,
     cli::{
         CommandAnswer, Common, Exit, Failure,
@@ -22,19 +22,22 @@ use crate::{
     config::Settings,
     domain::checkpoint::{CheckpointError, LogCheckpoint},
     mail::{MailError, settings::MailTransport},
-    sealing::{HeldVersions, SealOutcome},
+    sealing::{Forgery, HeldVersions, SealOutcome},
     secrets::SystemEntropy,
-    store::KeptCheckpoint,
+    store::{KeptCheckpoint, Stores},
 };
 
 /// Checkpoints that are listed at most.
 const LISTED_MAX: u32 = 1_000;
+/// Findings that a refusal tells.
+const TOLD_MAX: u64 = 10;
 
 /// Make a signed checkpoint of the log and of all versions of data sets
 ///
 /// A checkpoint is a short text, signed with a key of its own (Ed25519), that stands for the last commit of every stream and for the records of
 /// every version. Keep it somewhere else, or give it to somebody else: with it `permitd events prove` shows later whether anything before it was
-/// changed, removed or put in. A running server makes them by itself (setting `checkpoints.every_h`). Over AWS a checkpoint covers what is older
+/// changed, removed or put in. The whole log is proven first (as by `events prove`): one that is not what its checkpoints say is not sealed.
+/// A running server makes them by itself (setting `checkpoints.every_h`), and only sees that what is new follows on what is sealed. Over AWS a checkpoint covers what is older
 /// than 20 minutes: what is younger may still appear.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -46,7 +49,7 @@ Examples:
 
 Exit codes:
   0  there is a new checkpoint, or nothing has happened since the last one
-  7  the log is damaged: nothing was signed")]
+  7  the log is damaged, or is not what its checkpoints say: nothing was signed")]
 pub(super) struct SealArgs {
     /// Write the last checkpoint into this file, which must not exist
     #[arg(long, value_name = "FILE")]
@@ -81,10 +84,12 @@ impl SealArgs {
         }
         let addresses = self.mail.iter().map(|address| email(address)).collect::<Result<Vec<_>, _>>()?;
         let clock = SystemClock::shared();
+        app::refuse_a_copy(&settings.data)?;
+        let stores = app::block_on(app::open_stores(&settings, None))?;
+        // Before the records: in the place of those of one that was moved may be the ones of the other side.
+        app::block_on(app::refuse_marked(&stores))?;
+        refuse_forged(&settings, &stores, "the log is not what its checkpoints say, and was not sealed")?;
         let sealed = app::block_on(async {
-            let stores = app::open_stores(&settings, None).await?;
-            // Before the records: in the place of those of one that was moved may be the ones of the other side.
-            app::refuse_marked(&stores).await?;
             let records = app::open_records(&settings, &clock, None).await?;
             let HeldVersions(records) = HeldVersions::when_copied(records).await.map_err(StartError::from)?;
             app::seal_log(&settings, &stores, records, (&clock, &SystemEntropy)).await
@@ -170,6 +175,26 @@ async fn mail(settings: &Settings, kept: &KeptCheckpoint, to: &str) -> Result<()
         let exit = if matches!(error, MailError::Rejected { .. }) { Exit::Refused } else { Exit::Unavailable };
         Failure::new(exit, format!("checkpoint {} is kept, and not mailed to {to}: {error}", kept.number))
     })
+}
+
+/// Refuses a log that its checkpoints do not prove. One without checkpoints is not read.
+pub(super) fn refuse_forged(settings: &Settings, stores: &Stores, what: &str) -> Result<(), Failure> {
+    if app::block_on(stores.checkpoints.checkpoints(None, 1))?.is_empty() {
+        return Ok(());
+    }
+    let (mut told, mut count) = (String::new(), 0_u64);
+    let mut keep = |forgery: Forgery| {
+        count += 1;
+        if count <= TOLD_MAX {
+            told.push_str(&format!("\n  {forgery}"));
+        }
+    };
+    app::prove(settings, stores, ProofOrder::default(), &mut |_| {}, &mut keep)?;
+    if count == 0 {
+        return Ok(());
+    }
+    let what = format!("{what} ({}; `permitd events prove` tells all):{told}", counted(count, "finding"));
+    Err(Failure::new(Exit::Damaged, what))
 }
 
 /// Writes a new file.

@@ -14,10 +14,11 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::{
-    checkpoint::{Checkpoint, CheckpointName},
+    checkpoint::{Checkpoint, CheckpointName, LastRead},
     wanted::EventsWanted,
 };
 use crate::{
+    app::refuse_a_copy,
     cli::{
         CommandAnswer, Failure,
         number::whole,
@@ -100,11 +101,15 @@ impl TailArgs {
         let mut signals = Signals::listen()?;
         let wanted = self.wanted.find(stores).await?;
         let mut checkpoint = match &self.checkpoint {
-            Some(name) => Some(Checkpoint::open(settings, name)?),
+            Some(name) => {
+                refuse_a_copy(&settings.data)?;
+                Some(Checkpoint::open(settings, name)?)
+            }
             None => None,
         };
+        let mut last = checkpoint.as_ref().and_then(Checkpoint::last);
         let mut reached = match checkpoint.as_ref().and_then(Checkpoint::reached) {
-            Some(reached) => still_there(reached, stores, settings).await?,
+            Some(reached) => still_there(reached, last.as_ref(), stores, settings).await?,
             None => Reached::after(self.start(stores).await?),
         };
         let window = SignedDuration::from_secs(self.window.into());
@@ -128,13 +133,14 @@ impl TailArgs {
                 read => read?,
             };
             patience = LOOK_INTERVAL;
+            last = last_read(&commits).or(last);
             match write(&commits, is_all, |commit| wanted.documents(commit))? {
                 Written::Closed => return Ok(nothing()),
                 Written::All(is_all) => {
                     if let Some(checkpoint) = &mut checkpoint
                         && (is_all || moved_at.elapsed() >= CHECKPOINT_INTERVAL)
                     {
-                        checkpoint.move_to(&reached)?;
+                        checkpoint.move_to(&reached, last.clone())?;
                         moved_at = Instant::now();
                     }
                     if is_all && (!self.follow || waited(&mut signals, LOOK_INTERVAL).await.is_none()) {
@@ -144,7 +150,7 @@ impl TailArgs {
             }
         }
         if let Some(checkpoint) = &mut checkpoint {
-            checkpoint.move_to(&reached)?;
+            checkpoint.move_to(&reached, last.clone())?;
         }
         Ok(nothing())
     }
@@ -157,24 +163,45 @@ impl TailArgs {
     }
 }
 
-/// Refuses a checkpoint that lies beyond the end of the log: another log, or an earlier state of it.
-async fn still_there(reached: Reached, stores: &Stores, settings: &Settings) -> Result<Reached, Failure> {
+/// Of these commits the one with the last position.
+fn last_read(commits: &[StoredCommit]) -> Option<LastRead> {
+    let last = commits.iter().max_by_key(|commit| commit.position)?;
+    Some(LastRead { position: last.position, hash: last.hash?.to_string() })
+}
+
+/// Refuses a checkpoint of another log, or of an earlier state of it: one that lies beyond the end, or at whose last commit another one stands.
+async fn still_there(
+    reached: Reached,
+    last: Option<&LastRead>,
+    stores: &Stores,
+    settings: &Settings,
+) -> Result<Reached, Failure> {
     // In DynamoDB an index may show its last commits a moment later.
     if settings.backend == Backend::Aws {
         return Ok(reached);
     }
+    let refused = |what: String| {
+        let advice = "an earlier state of it was restored. What follows may have been told differently; begin anew under another name, or \
+                      remove the checkpoint with `permitd events checkpoints remove`";
+        Failure::new(crate::cli::Exit::Refused, format!("{what}: {advice}"))
+    };
     let end = stores.log.read_back(None, 1).await?.first().map_or(0, |commit| commit.position);
-    if reached.position() <= end {
-        return Ok(reached);
-    }
-    Err(Failure::new(
-        crate::cli::Exit::Refused,
-        format!(
-            "the checkpoint is at position {}, and the log ends at {end}: an earlier state of it was restored. What follows may have been \
-             told differently; begin anew under another name, or remove the checkpoint with `permitd events checkpoints remove`",
+    if reached.position() > end {
+        return Err(refused(format!(
+            "the checkpoint is at position {}, and the log ends at {end}",
             reached.position()
-        ),
-    ))
+        )));
+    }
+    if let Some(last) = last {
+        let there = stores.log.read(last.position.saturating_sub(1), 1).await?;
+        if last_read(&there).is_none_or(|there| there.position != last.position || there.hash != last.hash) {
+            return Err(refused(format!(
+                "at position {} the log has another commit than was read there",
+                last.position
+            )));
+        }
+    }
+    Ok(reached)
 }
 
 /// Waits; none where a signal came meanwhile.

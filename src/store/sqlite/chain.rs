@@ -12,11 +12,19 @@ const INDEX: &str = "CREATE INDEX IF NOT EXISTS commits_unchained ON commits (po
 pub(super) fn complete(connection: &Connection) -> Result<(), StoreError> {
     connection.execute_batch(INDEX)?;
     let mut next = connection.prepare("SELECT stream FROM commits WHERE hash IS NULL ORDER BY position LIMIT 1")?;
+    let mut completed = 0_u64;
     while let Some(stream) = next.query_row([], |row| row.get::<_, String>(0)).optional()? {
         for (version, hash) in missing(connection, &stream)? {
             let sql = "UPDATE commits SET hash = ?3 WHERE stream = ?1 AND version = ?2";
             connection.prepare_cached(sql)?.execute(params![stream, version, hash.as_bytes()])?;
+            completed += 1;
         }
+    }
+    if completed > 0 {
+        tracing::warn!(
+            completed,
+            "commits without a hash got theirs: an earlier permitd appended them, unless somebody took the hashes away"
+        );
     }
     Ok(())
 }

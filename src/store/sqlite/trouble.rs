@@ -47,6 +47,13 @@ pub(super) fn words(error: &rusqlite::Error) -> String {
 
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, Utf8Error};
+        if matches!(
+            error,
+            FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..) | Utf8Error(..)
+        ) {
+            return Self::Corrupt(format!("a stored value is not one that permitd writes: {error}"));
+        }
         match Trouble::of(&error) {
             Trouble::Damage => Self::Corrupt(words(&error)),
             Trouble::NoRoom => Self::Full(error.to_string()),
