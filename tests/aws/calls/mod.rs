@@ -17,7 +17,7 @@ use crate::app::Options;
 /// time stands still.
 fn quiet(clock: &Arc<ManualClock>, sample_rows: u64, more: Vec<(&'static str, String)>) -> Options {
     // Goes by the machine's clock, and would come at any moment.
-    switch_off(MARK_UNWATCHED);
+    switch_off(MARK_UNWATCHED).unwrap();
     let mut settings = vec![
         ("checkpoints.every_h", "0".to_owned()),
         ("relay.sweep_interval_ms", "600000".to_owned()),
