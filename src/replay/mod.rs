@@ -30,8 +30,8 @@ use crate::{
 
 /// Commits that are read at a time.
 const CHUNK_COMMITS: usize = 1024;
-/// Chunks that may be read ahead of folding.
-const CHUNKS_AHEAD: usize = 3;
+/// Chunks that may be read ahead of folding: a store may read some of them in one piece.
+const CHUNKS_AHEAD: usize = 12;
 /// Batches of streams that may wait to be written while the next one is folded.
 const BATCHES_AHEAD: usize = 1;
 /// Streams in a batch: enough to make a write transaction worthwhile, few enough not to delay appends noticeably.

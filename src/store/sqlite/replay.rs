@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// The page cache for the new views, KiB: their indexes are made from pages that are still in it.
-const CACHE_KIB: u32 = 48 * 1024;
+const CACHE_KIB: u32 = 32 * 1024;
 
 #[async_trait]
 impl Replayable for Database {

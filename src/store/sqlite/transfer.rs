@@ -31,7 +31,7 @@ const CHUNK_COMMITS: usize = 4096;
 /// What is beside the log, handed over at a time.
 const CHUNK_BESIDE: usize = 4096;
 /// The page cache of a filling, KiB: indexes are sorted in it.
-const CACHE_KIB: u32 = 48 * 1024;
+const CACHE_KIB: u32 = 24 * 1024;
 /// Pages of the write-ahead log before they are moved into the file.
 const CHECKPOINT_PAGES: u32 = 8 * 1024;
 

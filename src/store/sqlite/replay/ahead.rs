@@ -18,11 +18,11 @@ use super::super::{
 use crate::{domain::persisted::Encoded, store::CommitBatch};
 
 /// Bytes of events that are read ahead, about.
-const BYTES: usize = 12 << 20;
+const BYTES: usize = 4 << 20;
 /// A window that has so many times more is read in parts.
 const TIMES_MAX: usize = 4;
-/// Commits that are read ahead.
-const COMMITS: Range<usize> = 64..32 * 1024;
+/// Commits that are read ahead: fewer than are folded meanwhile.
+const COMMITS: Range<usize> = 64..8 * 1024;
 
 /// What is read ahead.
 #[derive(Default)]
