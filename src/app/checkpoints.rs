@@ -86,7 +86,7 @@ pub async fn mail_checkpoint(
 pub(super) async fn make_while_serving(service: Service) {
     let Service { settings, committer, records, .. } = &service;
     let every = SignedDuration::from_hours(i64::try_from(settings.checkpoints.every_h).unwrap_or(i64::MAX));
-    let mut mailing = Mailing::default();
+    let mut mailing = CheckpointMails::default();
     let mut looked_at: Option<Timestamp> = None;
     loop {
         let now = committer.clock.now();
@@ -118,14 +118,14 @@ pub(super) async fn make_while_serving(service: Service) {
 
 /// What a server has done of mailing checkpoints. What everybody has got is noted in the store: a server that is started again goes on there.
 #[derive(Default)]
-struct Mailing {
+struct CheckpointMails {
     /// The checkpoints that this server has made, and mails at once.
     made: BTreeSet<u64>,
     /// Who has got which of those that were not noted yet, or never will.
     done: BTreeSet<(u64, String)>,
 }
 
-impl Mailing {
+impl CheckpointMails {
     /// Mails the checkpoints that were not mailed yet, the first one first, until a mail is not taken.
     async fn go_on(&mut self, service: &Service, now: Timestamp) -> Result<(), StoreError> {
         let kept = &service.committer.stores.checkpoints;

@@ -44,11 +44,14 @@ const EXIT_CODES: &[(&str, &[u8])] = &[
     ("aws setup", &[0, 1]),
     ("config mails", &[0, 1, 3]),
     ("events import", &[4, 6, 7]),
+    ("events prove", &[0, 1, 3]),
+    ("events seal", &[0, 7]),
     ("events verify", &[0, 1]),
     ("health", &[0, 5]),
     ("import", &[0, 3, 4, 6]),
     ("invite", &[0, 2, 4, 5]),
     ("mail test", &[0, 4, 5]),
+    ("move", &[4, 7]),
     ("serve", &[0, 5, 130]),
 ];
 
